@@ -1,0 +1,140 @@
+"""What ``make demo`` runs: train an agent to walk, let it explain held-out digits, leave everything in a run folder.
+
+The folder holds the paths (.npz), their film strips (.png), one animation (.gif), TensorBoard's logs and the report.
+Needs no network, no display, no writable home folder; two at once get a run folder each.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+
+if TYPE_CHECKING:
+    from agents.run import Run
+    from agents.trajectory import Trajectory
+
+TOLD = 5  # paths that are told in words at the end
+
+
+@dataclass(kw_only=True)
+class DemoConfig(ScriptConfig):
+    """Train a path agent on handwritten digits, explain held-out ones, and write a run folder with a report."""
+
+    env: str = option("Manifold/Digits-v0", "environment id")
+    n_timesteps: int = option(200_000, "training steps", "-n", metavar="N")
+    paths: int = option(12, "how many held-out inputs to show", metavar="N")
+    seed: int = option(0, "seed of everything random", metavar="N")
+    log_folder: str = option("runs", "where the run folder is made", "-f", metavar="DIR")
+    progress: bool = option(True, "show progress bars", "-P")
+
+
+def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
+    """Train, explain every held-out input, and write what is shown of the first ``config.paths``.
+
+    Returns:
+        The run and the paths of all held-out inputs.
+    """
+    from agents.explain import explain
+    from agents.explanation.figures_style import prepare_matplotlib
+    from agents.explanation.metrics import evaluate_paths
+    from agents.train import train
+
+    prepare_matplotlib()
+    print(f"1/3  An agent learns to walk in {config.env}, to where the classifier's answer changes.", flush=True)
+    run = train(env=config.env, algo="ppo", n_timesteps=config.n_timesteps, seed=config.seed, progress=config.progress,
+                log_folder=config.log_folder)
+    print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
+    paths: list[Trajectory] = explain(run, None, seed=config.seed, progress=config.progress)
+    print("3/3  Pictures, logs and the report.", flush=True)
+    write(run, paths, paths[: config.paths], evaluate_paths(run.world, paths), config)
+    return run, paths
+
+
+def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], metrics: dict[str, Any],
+          config: DemoConfig) -> None:
+    """Paths, film strips, an animation, TensorBoard logs and the report, into the run folder."""
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    from agents.cli import progress_bar
+    from agents.explanation import tensorboard
+    from agents.explanation.figures import film_strip
+    from agents.explanation.figures_gif import save_gif
+    from agents.explanation.report import Extras, write_report
+
+    world, root = run.world, run.folder.root
+    files = []
+    with progress_bar(len(shown), "drawing", config.progress, "path") as bar:
+        for path in shown:
+            files.append(run.folder.add_trajectory(path))
+            files[-1].with_suffix(".png").write_bytes(film_strip(path, world))
+            bar.update(1)
+    longest = max(range(len(shown)), key=lambda i: (shown[i].success, shown[i].steps))
+    save_gif(shown[longest], world, files[longest].with_suffix(".gif"))
+    with SummaryWriter(str(root)) as writer:
+        logged = tensorboard.log_metrics(writer, metrics, run.steps)
+        tensorboard.log_paths(writer, world, shown, run.steps, most=4)
+        settings = {"algo": "ppo", "env": config.env, "seed": config.seed, "n_timesteps": config.n_timesteps}
+        figures = {tag: value for tag, value in logged.items() if not tag.endswith(("_low", "_high"))}
+        tensorboard.log_hparams(writer, settings, figures)
+    tensorboard.hide_host(root)
+    tensorboard.log_each_path(root / "paths_in_tensorboard", world, shown)
+    tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
+    command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"
+    made = {"command": command, "training": f"{run.steps:,} steps, {run.queries:,} classifier rows",
+            "measured over": f"all {len(paths)} held-out inputs, with 95 % bootstrap intervals"}
+    extras = [Extras(file=f"paths/{file.name}") for file in files]
+    write_report(root / "report.html", shown, world, metrics=metrics, made=made, extras=extras)
+
+
+def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
+    """What was found, in plain sentences, and the commands to look further."""
+    import statistics
+
+    from agents.explanation.figures_words import change_sentence
+
+    reached = [path for path in paths if path.success]
+    lines = ["", f"The agent found a path for {len(reached)} of {len(paths)} held-out inputs."]
+    if reached:
+        queries = statistics.mean(path.queries for path in paths)
+        steps = statistics.median(path.steps for path in reached)
+        lines.append(f"A path takes {steps:g} steps (median) and asks the classifier {queries:.1f} times; "
+                     f"training asked it {run.queries:,} times before.")
+    lines.append("")
+    lines += [f"  {number}. {path.summary()}\n     What changed: {change_sentence(path, run.world)}."
+              for number, path in enumerate(paths[:min(shown, TOLD)], start=1)]
+    folder, python = shlex.quote(str(run.folder.root)), shlex.quote(_interpreter())
+    lines += ["", "Look further:",
+              f"  report       open {shlex.quote(str(run.folder.root / 'report.html'))} in a browser",
+              f"  TensorBoard  {python} -m tensorboard.main --logdir {folder} --load_fast=false",
+              f"  replay       {python} -m agents.replay {folder} --path 1",
+              f"  another      {python} -m agents.explain {folder} --index 42"]
+    return "\n".join(lines)
+
+
+def _interpreter() -> str:
+    """The interpreter as one would type it here: relative where it lies beneath the present folder."""
+    try:
+        return str(Path(sys.executable).relative_to(Path.cwd()))
+    except ValueError:
+        return sys.executable
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; see :class:`DemoConfig`."""
+    config = parse_config(DemoConfig, argv, prog="python -m agents.demo")
+    if config.paths < 1:
+        raise UserError(f"--paths {config.paths}: at least one input has to be shown")
+    prepare_process(config.num_threads)
+    run, paths = demo(config)
+    print(tell(run, paths, config.paths))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

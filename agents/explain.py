@@ -1,0 +1,214 @@
+"""Explain inputs by walking: ``python -m agents.explain RUN --index 42 --target 9``, or :func:`explain` from Python.
+
+::
+
+    from agents.explain import explain
+    path = explain(run, 42, target="9")                      # a held-out digit, by the trained agent
+    paths = explain(world, X, walker="line")                 # your own inputs, without training
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.walkers import WALKERS
+
+if TYPE_CHECKING:
+    from agents.run import Run
+    from agents.trajectory import Trajectory
+    from agents.walkers.base import Walker
+    from envs.world import World
+
+BATCH = 256  # inputs that walk at once
+RETRIES = 2  # sampled walks for what the deterministic policy left
+
+
+@dataclass(kw_only=True)
+class ExplainConfig(ScriptConfig):
+    """Explain inputs: walk from each along the manifold to where the classifier's answer changes; save and show it."""
+
+    run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
+    index: list[int] = option([], "which input(s) of the split", metavar="N")  # noqa: RUF009
+    all: bool = option(False, "explain every input of the split")
+    target: str | None = option(
+        None, "class to reach; 'own': the own class's most typical form (default: whichever other class is nearest)"
+    )
+    split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
+    input: str | None = option(None, "your own input(s): .npz, .npy, .csv or a picture", metavar="FILE")
+    walker: str | None = option(
+        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy)"
+    )
+    env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
+    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
+    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
+    seed: int = option(0, "seed of walkers that draw", metavar="N")
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
+    format: list[str] = option(  # noqa: RUF009
+        ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
+    )
+    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
+    progress: bool = option(True, "show a progress bar with --all", "-P")
+
+
+def explain(
+    source: Run | World | str | Path,
+    inputs: Any = None,
+    target: Any = None,
+    walker: str | Walker | None = None,
+    *,
+    split: str = "held_out",
+    max_steps: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+) -> Any:
+    """Walk from inputs to where the classifier's answer changes.
+
+    Args:
+        source: a run (or its folder), or a world.
+        inputs: a row of `split`, a list or range of rows, None for all of them, or data in the user's own units: one
+            input of the data's shape or a batch.
+        target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
+            whichever other class is nearest.
+        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy.
+        split: `held_out` or `starts`: what rows are counted in.
+        max_steps: most steps of a path; None: the world's limit.
+        seed: of what walkers draw.
+        progress: show a bar.
+
+    Returns:
+        A `Trajectory` for one row or input, else a list of them in the order of the inputs.
+
+    Raises:
+        ManifoldError: inputs or targets that do not fit; the message says what would.
+        UserError: a run that cannot be read.
+    """
+    import torch
+
+    from agents.explain_input import gather, read_targets
+    from agents.trajectory import Trajectory, installed_versions
+    from agents.walkers.base import rows_asked_before
+
+    world, run = world_and_run(source)
+    chosen = choose_walker(walker, run)
+    given = gather(world, inputs, split)
+    targets = read_targets(world, target, len(given.x))
+    generator = torch.Generator().manual_seed(seed)
+    before = run.queries if run is not None and chosen.name == "policy" else rows_asked_before(chosen, world)
+    versions = installed_versions()
+    paths: list[Trajectory] = []
+    with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
+        for low in range(0, len(given.x), BATCH):
+            rows = range(low, min(low + BATCH, len(given.x)))
+            part = None if targets is None else [targets[row] for row in rows]
+            state, queries = _enter(world, given.x[low : rows.stop], part, [_name(given.rows, row) for row in rows])
+            walk = chosen.walk(world, state, queries, generator, max_steps)
+            places = None if given.rows is None else [given.rows[row] for row in rows]
+            about: dict[str, Any] = {"walker": chosen.name, "seed": seed, "training_queries": before, "versions": versions}
+            paths += Trajectory.from_walks(world, state, walk, index=places, **about)
+            bar.update(len(rows))
+    return paths[0] if given.single else paths
+
+
+def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
+    """The walker by name (None and `policy`: the run's trained agent, with retries), or the one that was given.
+
+    Raises:
+        ManifoldError: an unknown name, or a policy without a run.
+    """
+    from agents.walkers import make_walker
+
+    if walker is not None and not isinstance(walker, str):
+        return walker
+    if walker in (None, "policy") and run is not None:
+        return make_walker("policy", run.model, retries=RETRIES)
+    return make_walker(walker or "policy")
+
+
+def world_and_run(source: Any) -> tuple[World, Run | None]:
+    """The world to walk in, and the run behind it if there is one."""
+    if isinstance(source, str | Path):
+        from agents.run import load_run
+
+        source = load_run(source)
+    if hasattr(source, "manifold"):
+        return source, None
+    if getattr(source, "world", None) is None:
+        raise UserError(f"{source!r} has no latent space to walk in: give a run of a Manifold/ environment, or a world")
+    return source.world, source
+
+
+def _enter(world: World, x: Any, targets: list[int | None] | None, names: list[str]) -> Any:
+    """States at frame 0 for inputs x, and the rows asked for each; a target None is the own class."""
+    import torch
+
+    from envs import dynamics
+    from envs.errors import ManifoldError
+
+    if targets is None:
+        return dynamics.enter(world, x)
+    asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
+    state, queries = dynamics.enter(world, x, asked.clamp_min(0))
+    present = torch.nonzero(asked == state.source).flatten().tolist()
+    if present:
+        name = world.class_names[int(asked[present[0]])]
+        more = f" (and {len(present) - 1} more)" if len(present) > 1 else ""
+        raise ManifoldError(
+            f"target {name!r} is what the classifier already says of {names[present[0]]}{more}: ask for another class, "
+            "or for 'own' to walk to that class's most typical form"
+        )
+    own = asked < 0
+    if bool(own.any()):
+        state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
+    return state, queries
+
+
+def _name(index: list[int] | None, row: int) -> str:
+    return f"input {row}" if index is None else f"row {index[row]}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; see :class:`ExplainConfig`."""
+    config = parse_config(ExplainConfig, argv, prog="python -m agents.explain")
+    if sum((bool(config.index), config.all, config.input is not None)) != 1:
+        raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
+    prepare_process(config.num_threads)
+    from agents.explain_input import read_file
+    from agents.explain_output import report, save
+
+    source = open_source(config)
+    world, run = world_and_run(source)
+    inputs = read_file(world, config.input) if config.input else None if config.all else config.index
+    bar = config.progress and config.all
+    paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
+                    seed=config.seed, progress=bar)  # fmt: skip
+    paths = paths if isinstance(paths, list) else [paths]
+    folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
+    files = [] if folder is None else save(paths, world, folder, config.format, bar)
+    report(paths, files, brief=config.all)
+    return 0
+
+
+def open_source(config: Any) -> Run | World:
+    """The run of the command line, or the world of --env."""
+    if config.env is None:
+        if config.env_kwargs:
+            raise UserError("--env-kwargs belongs to --env ID; a run has its own arguments in its config.json")
+        from agents.run import load_run
+
+        return load_run(config.run, config.checkpoint, root=config.log_folder)
+    if not config.walker or "policy" in (config.walker, *config.walker):
+        raise UserError("--env walks without a run: choose who walks with --walker, for example --walker line")
+    import envs
+    from envs.registration import spec_kwargs
+
+    return envs.make_world(**{**spec_kwargs(config.env), **config.env_kwargs})
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,181 @@
+"""What is to be explained: rows of the world's own data by index, or the user's own input from memory or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from envs.errors import ManifoldError, UnknownNameError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from envs.world import World
+
+SPLITS = ("held_out", "starts")
+OWN = "own"
+FILES = (".npz", ".npy", ".csv", ".png", ".jpg", ".jpeg", ".bmp")
+
+
+class Inputs(NamedTuple):
+    """Inputs in data space x (N, *data_shape), their place in the data or None, and whether one alone was given."""
+
+    x: Tensor
+    rows: list[int] | None
+    single: bool
+
+
+def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
+    """Read what `explain` was given.
+
+    Args:
+        inputs: a whole number, or a list or range of them: rows of `split`; None: all rows. Anything else is data in
+            the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists).
+        split: `held_out` or `starts`.
+
+    Raises:
+        ManifoldError: an index outside the split; data of another shape, not finite, or pictures outside [0, 1].
+    """
+    import torch
+
+    if split not in SPLITS:
+        raise UnknownNameError("split", split, SPLITS)
+    rows = _as_rows(inputs)
+    if inputs is None or rows is not None:
+        data = world.held_out.x if split == "held_out" else world.starts.x
+        single = rows is not None and np.ndim(inputs) == 0 and not isinstance(inputs, range)
+        rows = list(range(len(data))) if rows is None else rows
+        for row in rows:
+            if not 0 <= row < len(data):
+                raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
+        return Inputs(data[torch.as_tensor(rows, dtype=torch.int64)], rows, single)
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        array = np.asarray(array, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ManifoldError(f"the input must be numbers: {error}") from None
+    shape = tuple(world.manifold.data_shape)
+    single = array.shape in (shape, (int(np.prod(shape)),))
+    if not single and array.shape[1:] not in (shape, (int(np.prod(shape)),)):
+        raise ManifoldError(
+            f"an input of shape {array.shape} does not fit: this world takes one of shape {shape}, "
+            f"or a batch of shape ({', '.join(['n', *map(str, shape)])})"
+        )
+    return Inputs(world.units.inward(array[None] if single else array), None, single)
+
+
+def _as_rows(inputs: Any) -> list[int] | None:
+    """Whole numbers as a list of rows; None for anything else."""
+    if isinstance(inputs, int | np.integer) and not isinstance(inputs, bool):
+        return [int(inputs)]
+    if isinstance(inputs, range):
+        return list(inputs)
+    if isinstance(inputs, list | tuple) and inputs and all(isinstance(item, int | np.integer) for item in inputs):
+        return [int(item) for item in inputs]
+    return None
+
+
+def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
+    """Class indices for n inputs; None for an input that is to go towards its own class's typical form.
+
+    Args:
+        target: None (then None is returned: the task's own rule), one name or index for all, `own`, or a list of these.
+
+    Raises:
+        ManifoldError: an unknown class (close names are offered), or a list of another length.
+    """
+    if target is None:
+        return None
+    if world.task.name in ("leave", "prototype"):
+        raise ManifoldError(f"target {target!r}: the task {world.task.name!r} of this world takes none; leave it out")
+    if isinstance(target, str) or np.ndim(target) == 0:
+        asked: Sequence[Any] = [target] * n
+    else:
+        asked = list(target)
+        if len(asked) != n:
+            raise ManifoldError(f"{len(asked)} targets for {n} inputs; give one for all, or one each")
+    known: dict[Any, int | None] = {}
+    for name in asked:
+        plain = name.item() if hasattr(name, "item") else name
+        if plain not in known:
+            known[plain] = None if plain == OWN and OWN not in world.class_names else world.class_index(plain)
+    return [known[name.item() if hasattr(name, "item") else name] for name in asked]
+
+
+def read_file(world: World, path: str | Path) -> np.ndarray:
+    """The user's own input or inputs from a file, in the user's units.
+
+    An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
+    read as grey levels or colours in [0, 1] as the data have it.
+
+    Raises:
+        ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FILES:
+        raise ManifoldError(f"{path}: inputs are read from {', '.join(FILES)}")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                names = [name for name in ("x", "X") if name in archive.files] or archive.files
+                if len(names) != 1 and names[0] not in ("x", "X"):
+                    raise ManifoldError(f"{path}: name the array of inputs x; it holds {archive.files}")
+                return np.asarray(archive[names[0]])
+        if path.suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        return _csv(world, path) if path.suffix == ".csv" else _picture(world, path)
+    except ManifoldError:
+        raise
+    except FileNotFoundError:
+        raise ManifoldError(f"{path}: there is no such file") from None
+    except Exception as error:  # zipfile, numpy and Pillow raise many kinds for a damaged file
+        raise ManifoldError(f"{path}: cannot be read ({error})") from None
+
+
+def _csv(world: World, path: Path) -> np.ndarray:
+    """Rows of the world's own columns, in their order; other columns are passed over."""
+    import csv
+
+    with path.open(newline="") as stream:
+        reader = csv.DictReader(stream)
+        missing = [name for name in world.units.columns if name not in (reader.fieldnames or [])]
+        if missing or not world.units.columns:
+            raise ManifoldError(f"{path}: lacks the columns {missing}; its first line must name {world.units.columns}")
+        rows = []
+        for number, row in enumerate(reader, start=2):
+            try:
+                rows.append([float(row[name]) for name in world.units.columns])
+            except (TypeError, ValueError):
+                bad = next(name for name in world.units.columns if not _is_number(row[name]))
+                raise ManifoldError(f"{path}, line {number}: {bad} is {row[bad]!r}, a number is needed") from None
+    return np.array(rows)
+
+
+def _is_number(text: str | None) -> bool:
+    try:
+        float(text or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _picture(world: World, path: Path) -> np.ndarray:
+    """A picture file of the data's own size as an array of the data's shape in [0, 1]."""
+    from PIL import Image
+
+    shape = tuple(world.manifold.data_shape)
+    if world.modality != "image":
+        raise ManifoldError(f"{path}: is a picture, but this world's data are table rows; give a .csv or .npz")
+    height, width = shape[-2:] if len(shape) == 2 or shape[0] in (1, 3) else shape[:2]
+    with Image.open(path) as opened:
+        if opened.size != (width, height):
+            size = f"{opened.size[0]}x{opened.size[1]}"
+            raise ManifoldError(f"{path}: is {size} pixels, this world's pictures are {width}x{height}")
+        grey = len(shape) == 2 or 1 in (shape[0], shape[-1])
+        pixels = np.asarray(opened.convert("L" if grey else "RGB"), dtype=np.float32) / 255
+    if not grey and shape[0] == 3:
+        pixels = np.moveaxis(pixels, -1, 0)
+    return pixels.reshape(1, *shape)

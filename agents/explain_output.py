@@ -1,0 +1,107 @@
+"""What `agents.explain` leaves: files of each path, and what the script prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.cli import progress_bar
+
+if TYPE_CHECKING:
+    from agents.trajectory import Trajectory
+    from envs.world import World
+
+FORMATS = ("npz", "png", "gif", "json")
+SHOWN = 5  # more paths than this are told in one line each
+
+
+def save(
+    paths: Sequence[Trajectory], world: World, folder: str | Path, formats: Sequence[str] = ("npz",), bar: bool = False
+) -> list[Path]:
+    """Write every path into `folder` in each of `formats`, over nothing that is there; the first file of each path."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    first = []
+    with progress_bar(len(paths), "saving", bar, unit="path") as progress:
+        for path in paths:
+            stem, k = path.name, 1
+            while any((folder / f"{stem}.{kind}").exists() for kind in FORMATS):
+                k += 1
+                stem = f"{path.name}_{k}"
+            files = [_write(path, world, folder / f"{stem}.{kind}") for kind in formats]
+            first.append(files[0])
+            progress.update(1)
+    return first
+
+
+def _write(path: Trajectory, world: World, file: Path) -> Path:
+    """One path in the format of the file's ending."""
+    if file.suffix == ".npz":
+        return path.save(file)
+    if file.suffix == ".json":
+        file.write_text(path.to_json(indent=1))
+    elif file.suffix == ".gif":
+        from agents.explanation.figures_gif import save_gif
+
+        save_gif(path, world, file)
+    else:
+        from agents.explanation.figures import film_strip
+
+        file.write_bytes(film_strip(path, world))
+    return file
+
+
+def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = False) -> None:
+    """Print what was found: sentence and step table of a few paths, one line for each of many, and where they are.
+
+    Args:
+        files: the first file of each path; empty if nothing was saved.
+        brief: for a whole split: how many arrived, and which did not, instead of a line each.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for path in () if brief else paths:
+        place = "" if path.index is None else f"[{path.index}] "
+        console.print(place + path.summary(), markup=False, soft_wrap=True)
+        if len(paths) <= SHOWN:
+            console.print(step_table(path))
+    if brief:
+        arrived = sum(path.success for path in paths)
+        queries = sum(path.queries for path in paths) / max(len(paths), 1)
+        console.print(f"{arrived} of {len(paths)} inputs explained, {queries:.1f} queries each on average")
+        failed = [path.index for path in paths if not path.success]
+        if failed:
+            console.print(f"not explained: {', '.join(map(str, failed[:20]))}{' ...' if len(failed) > 20 else ''}")
+    if not files:
+        console.print("not saved: name a folder with --out DIR", markup=False)
+        return
+    number = f"{len(files)} path{'' if len(files) == 1 else 's'}"
+    console.print(f"saved {number} in {files[0].parent}", markup=False, soft_wrap=True)
+    if files[0].suffix == ".npz":
+        quoted = f"'{files[0]}'" if " " in str(files[0]) else str(files[0])
+        console.print(f"replay with: python -m agents.replay {quoted}", markup=False, soft_wrap=True)
+
+
+def step_table(path: Trajectory) -> Any:
+    """The frames of a path as a rich table; columns that were not measured are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    titles = {
+        "frame": "frame", "class": "class seen", "p_target": f"p({path.class_names[path.target]})",
+        "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "so far",
+        "distance": "to input", "typicality": "typicality", "information_gain": "gain (nats)",
+    }  # fmt: skip
+    if path.target == path.source:
+        titles.pop("p_source")
+    rows = path.table()
+    shown = [name for name in titles if any(row.get(name) is not None for row in rows)]
+    table = Table(box=None, pad_edge=False)
+    for name in shown:
+        table.add_column(Text(titles[name]), justify="left" if name == "class" else "right")
+    for row in rows:
+        cells = [row.get(name) for name in shown]
+        table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
+    return table

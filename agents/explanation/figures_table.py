@@ -1,0 +1,126 @@
+"""Paths through table rows: every frame a column of values in the user's units, with the changed cells marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.explanation.figures_style import (
+    CHANGED,
+    FAINT,
+    INK,
+    SOURCE,
+    TARGET,
+    figure_png,
+    mathless,
+    pyplot_figure,
+    row_values,
+)
+from agents.explanation.figures_words import heading
+from agents.trajectory import Trajectory
+
+NOTICEABLE = 0.1  # of a column's standard deviation among the starts: what counts as changed
+MOST_COLUMNS = 10  # frames in one figure; a longer path shows as many, evenly spaced, both ends included
+LONGEST = 14  # letters of a class name
+LINE = 0.24  # inches
+
+
+def row_texts(world: Any, rows: Sequence[np.ndarray]) -> tuple[list[str], np.ndarray]:
+    """Column names, and (columns, rows) texts of data-space rows in the user's units."""
+    shown = [row_values(world, row) for row in rows]
+    names = list(shown[0])
+    return names, np.array([[_text(row[name]) for row in shown] for name in names], dtype=object)
+
+
+def _text(value: Any) -> str:
+    """A number with as many digits as a reader wants; anything else as it is."""
+    if isinstance(value, bool | np.bool_ | str) or not np.isscalar(value):
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    if abs(number) >= 100:
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.1f}"
+    return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.3g}"
+
+
+def changed_cells(world: Any, frames: np.ndarray) -> np.ndarray:
+    """(columns, T+1) bool: the value differs noticeably from frame 0.
+
+    A number does by more than a tenth of its column's standard deviation among the starts, a category by any change.
+    """
+    shown = [row_values(world, frame) for frame in frames]
+    sample = [row_values(world, x) for x in np.asarray(world.starts.x[:200])]
+    marks = []
+    for name in shown[0]:
+        values = [row[name] for row in shown]
+        if all(isinstance(v, int | float | np.number) for v in values):
+            spread = float(np.std([float(row[name]) for row in sample])) or 1.0
+            marks.append(np.abs(np.array(values, float) - float(values[0])) > NOTICEABLE * spread)
+        else:
+            marks.append(np.array([value != values[0] for value in values]))
+    return np.array(marks, dtype=bool)
+
+
+def table_strip(path: Trajectory, world: Any) -> bytes:
+    """The film strip of a table's path as PNG: a line for each column of the data, a column for each frame."""
+    frames = path.frames(world)
+    names, texts = row_texts(world, [path.source_input, *frames])
+    changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames)], axis=1)
+    places = np.unique(np.linspace(1, len(frames), min(len(frames), MOST_COLUMNS)).round().astype(int))
+    shown = [0, *places.tolist()]
+    left = 0.085 * max(len(_cut(name, 40)) for name in [*names, f"p({path.class_names[path.target]})"]) + 0.1
+    longest = max(len(str(text)) for text in texts[:, shown].ravel())
+    cell = max(0.62, 0.08 * max(longest, *(len(_cut(name)) for name in path.class_names)) + 0.12)
+    wide, high = left + cell * len(shown), LINE * (len(names) + 3.4) + 0.3
+    figure = pyplot_figure(wide, high)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, wide)
+    axes.set_ylim(high, 0)
+    axes.axis("off")
+    axes.text(0, 0.12, mathless(f"{heading(path)}   ({path.walker})"), fontsize=10, color=INK, va="center")
+    top = 0.42
+    for row, name in enumerate(names):
+        axes.text(0, top + LINE * (row + 1), mathless(_cut(name, 40)), fontsize=8, va="center", color=INK)
+    for column, place in enumerate(shown):
+        x, t = left + cell * (column + 0.5), place - 1
+        axes.text(x, top, "input" if t < 0 else str(t), fontsize=8, ha="center", va="center", fontweight="bold",
+                  color=INK)
+        for row in range(len(names)):
+            y = top + LINE * (row + 1)
+            if changed[row, place]:
+                axes.add_patch(_ground(x - cell / 2 + 0.02, y - LINE / 2 + 0.015, cell - 0.04, LINE - 0.03))
+            axes.text(x, y, mathless(str(texts[row, place])), fontsize=8, ha="center", va="center", color=INK,
+                      fontweight="bold" if changed[row, place] else "normal")
+        _answer(axes, path, t, x, top + LINE * (len(names) + 1), cell)
+    axes.text(0, top + LINE * (len(names) + 1), "class", fontsize=8, va="center", color="#555b64")
+    if path.answers is not None:
+        axes.text(0, top + LINE * (len(names) + 2), mathless(f"p({path.class_names[path.target]})"), fontsize=8,
+                  va="center", color="#555b64")
+    return figure_png(figure)
+
+
+def _ground(x: float, y: float, width: float, height: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, facecolor=CHANGED, edgecolor="#c9a227", linewidth=0.5)
+
+
+def _answer(axes: Any, path: Trajectory, t: int, x: float, y: float, cell: float) -> None:
+    """Class, target probability and its bar beneath one column; the input (t = -1) has its class alone."""
+    index = path.source if t < 0 else int(path.predicted[t])
+    colour = {path.source: SOURCE, path.target: TARGET}.get(index, INK)
+    axes.text(x, y, mathless(_cut(path.class_names[index])), fontsize=7.5, ha="center", va="center", fontweight="bold",
+              color=colour)
+    if path.answers is None or t < 0:
+        return
+    from matplotlib.patches import Rectangle
+
+    p, width = float(path.answers[t, path.target]), cell - 0.12
+    axes.text(x, y + LINE, f"{p:.2f}", fontsize=8, ha="center", va="center", color=INK)
+    for share, shade in ((1.0, FAINT), (p, TARGET)):
+        axes.add_patch(Rectangle((x - width / 2, y + 1.5 * LINE), width * share, 0.08, facecolor=shade, linewidth=0))
+
+
+def _cut(name: str, most: int = LONGEST) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"

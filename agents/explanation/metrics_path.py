@@ -1,0 +1,149 @@
+"""Measures of one path: pure numpy functions whose values can be worked out by hand.
+
+Symbols: a path has frames x_0 .. x_T (T steps, T+1 frames, any data shape, compared flattened), latents z_0 .. z_T,
+and p_t, the share the classifier gives at frame t to what is asked for. A measure that has no meaning for the path
+at hand (a share of steps on a path of one frame, a ratio over nothing) is `nan`, never an invented 0 or 1; averages
+elsewhere leave `nan` out and say how many items were left.
+
+The definitions follow the comparison of counterfactual methods in CARLA [1]_ where they exist there; rising share,
+total variation ratio, straightness and worst frame are path measures, which end-point suites do not have.
+
+References
+----------
+.. [1] Pawelczyk, Bielawski, van den Heuvel, Richter, Kasneci, "CARLA: A Python Library to Benchmark Algorithmic
+   Recourse and Counterfactual Explanation Algorithms", NeurIPS Datasets and Benchmarks 2021, section 3.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+#: A fall of the probability below this is rounding (float32 answers), not a step back.
+RISING_TOLERANCE = 1e-6
+
+
+def _flat(frames: ArrayLike) -> Array:
+    """(T+1, *data) or (T+1, d) -> (T+1, features) in float64."""
+    array = np.asarray(frames, dtype=np.float64)
+    return array.reshape(len(array), -1) if array.size else array.reshape(len(array), 0)
+
+
+def l1(a: ArrayLike, b: ArrayLike) -> float:
+    """Sum of absolute differences over all features of two items of one shape."""
+    return float(np.abs(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)).sum())
+
+
+def l2(a: ArrayLike, b: ArrayLike) -> float:
+    """Euclidean distance (not squared) over all features of two items of one shape."""
+    return float(np.sqrt(np.square(np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)).sum()))
+
+
+def step_lengths(points: ArrayLike) -> Array:
+    """(T+1, ...) points -> (T,) Euclidean distances from each to the next; works on frames and on latents."""
+    flat = _flat(points)
+    return np.asarray(np.sqrt(np.square(np.diff(flat, axis=0)).sum(axis=1)), dtype=np.float64)
+
+
+def path_length(points: ArrayLike) -> float:
+    """Sum of the step lengths: 0.0 for a path of one point."""
+    return float(step_lengths(points).sum())
+
+
+def straightness(points: ArrayLike) -> float:
+    """|x_T - x_0| / length, in (0, 1]; 1 is a straight line. `nan` where the path does not move."""
+    flat = _flat(points)
+    length = path_length(flat)
+    return l2(flat[-1], flat[0]) / length if length > 0 else float("nan")
+
+
+def rising_steps(p: ArrayLike, tolerance: float = RISING_TOLERANCE) -> tuple[int, int]:
+    """p (T+1,) -> (steps with p_{t+1} >= p_t - tolerance, all steps)."""
+    change = np.diff(np.asarray(p, dtype=np.float64))
+    return int((change >= -tolerance).sum()), int(change.size)
+
+
+def rising_share(p: ArrayLike, tolerance: float = RISING_TOLERANCE) -> float:
+    """Share of rising steps of one path; `nan` for a path of one frame."""
+    rising, steps = rising_steps(p, tolerance)
+    return rising / steps if steps else float("nan")
+
+
+def tv_ratio(p: ArrayLike) -> float:
+    """(p_T - p_0) / sum |p_{t+1} - p_t|, in [-1, 1]: 1 where p never falls. `nan` where p never changes."""
+    values = np.asarray(p, dtype=np.float64)
+    variation = float(np.abs(np.diff(values)).sum())
+    return float(values[-1] - values[0]) / variation if variation > 0 else float("nan")
+
+
+def class_switches(predicted: ArrayLike) -> int:
+    """How often the predicted class (T+1,) changes from one frame to the next; the ideal walk has one."""
+    labels = np.asarray(predicted)
+    return int((labels[1:] != labels[:-1]).sum())
+
+
+def share_within(lengths: ArrayLike, bound: float, tolerance: float = 1e-5) -> float:
+    """Share of steps no longer than `bound` (relative tolerance for float32 decoders); `nan` without steps."""
+    values = np.asarray(lengths, dtype=np.float64)
+    return float((values <= bound * (1 + tolerance)).mean()) if values.size else float("nan")
+
+
+def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: bool = False) -> Array:
+    """Mean Euclidean distance from each point (N, ...) to its k nearest items of `bank` (M, ...) -> (N,).
+
+    With `exclude_self` the points are the bank itself and an item is no neighbour of its own. A bank with fewer than
+    k items gives the mean over those there are; an empty one gives `nan`.
+    """
+    queries, items = _flat(points), _flat(bank)
+    available = len(items) - int(exclude_self)
+    if len(queries) == 0 or available <= 0:
+        return np.full(len(queries), np.nan)
+    out = np.empty(len(queries))
+    norms = np.square(items).sum(axis=1)
+    for low in range(0, len(queries), 1024):  # blocks: memory stays at 1024 x M
+        block = queries[low : low + 1024]
+        squared = np.square(block).sum(axis=1)[:, None] + norms[None] - 2.0 * block @ items.T
+        if exclude_self:
+            rows = np.arange(len(block))
+            squared[rows, rows + low] = np.inf
+        nearest = np.partition(squared, min(k, available) - 1, axis=1)[:, : min(k, available)]
+        out[low : low + 1024] = np.sqrt(np.maximum(nearest, 0.0)).mean(axis=1)
+    return out
+
+
+def knn_distance_to_class(
+    points: ArrayLike, classes: ArrayLike, bank: ArrayLike, bank_classes: ArrayLike, k: int = 5,
+    exclude_self: bool = False,
+) -> Array:
+    """As `knn_distance`, each point against the items of its own class only: classes (N,), bank_classes (M,) -> (N,).
+
+    The typicality ratio of a set of end points is the mean of this over them, each against its target class, divided
+    by the mean over real items, each against its own class: 1.0 is as typical as real data, more is less typical.
+    """
+    queries, wanted = np.asarray(points), np.asarray(classes)
+    items, item_classes = np.asarray(bank), np.asarray(bank_classes)
+    out = np.full(len(queries), np.nan)
+    for label in np.unique(wanted):
+        rows = wanted == label
+        out[rows] = knn_distance(queries[rows], items[item_classes == label], k, exclude_self)
+    return out
+
+
+def resample_by_arc_length(frames: ArrayLike, n: int) -> Array:
+    """(T+1, *data) -> (n, *data): n points at equal distances along the polyline of the frames.
+
+    Smoothness may only be compared on paths of equally many points. A path that does not move gives n copies.
+    """
+    points = np.asarray(frames, dtype=np.float64)
+    flat = _flat(points)
+    along = np.concatenate([[0.0], np.cumsum(step_lengths(flat))])
+    if along[-1] == 0:
+        return np.repeat(points[:1], n, axis=0)
+    at = np.linspace(0.0, along[-1], n)
+    right = np.clip(np.searchsorted(along, at, side="left"), 1, len(along) - 1)
+    span = along[right] - along[right - 1]
+    share = np.where(span > 0, (at - along[right - 1]) / np.where(span > 0, span, 1.0), 0.0)[:, None]
+    mixed = flat[right - 1] * (1 - share) + flat[right] * share
+    return np.asarray(mixed.reshape((n, *points.shape[1:])), dtype=np.float64)

@@ -1,0 +1,198 @@
+"""What TensorBoard shows of explanations: figures, film strips, maps, animations, and each path as a run of its own.
+
+``docs/tensorboard.md`` explains every tag. Nothing here asks the classifier, except for the maps
+(``figures_map.path_map``) and :func:`log_training_end`, which explains a few inputs. Where only labels are seen no
+probability is logged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.explanation.figures import film_strip, probability_curves
+from agents.explanation.figures_gif import gif_bytes
+from agents.explanation.figures_map import map_figure
+from agents.explanation.figures_style import enlarge, picture
+from agents.explanation.figures_words import heading
+from agents.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from agents.run import Run
+
+STRIPS = 8  # paths whose pictures are logged
+AT_THE_END = 4  # held-out inputs that are explained when a training ends
+PROJECTED = 1500  # starts in the projector
+
+
+def log_metrics(writer: Any, metrics: Mapping[str, Any], step: int) -> dict[str, float]:
+    """Scalars ``explain/<name>``, and ``explain/<name>_low`` and ``_high`` for figures with an interval.
+
+    Figures that are texts or not measured (nan) are left out. Returns what was logged, by tag.
+    """
+    logged: dict[str, float] = {}
+    for name, value in metrics.items():
+        parts = {"": value}
+        if hasattr(value, "low") and hasattr(value, "high"):
+            parts = {"": value.value, "_low": value.low, "_high": value.high}
+        for ending, number in parts.items():
+            if isinstance(number, int | float | np.number) and np.isfinite(number):
+                logged[f"explain/{name}{ending}"] = float(number)
+    for tag, number in logged.items():
+        writer.add_scalar(tag, number, step)
+    return logged
+
+
+def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0, most: int = STRIPS) -> None:
+    """All paths on one map, and film strip, animation, curves, map and steps (as a table) of the first ``most``.
+
+    Tags: ``explain/map`` and, with the path's name behind, ``film_strip/``, ``animation/``, ``curves/``, ``map/``,
+    ``steps/``.
+    """
+    if not paths:
+        return
+    log_png(writer, "explain/map", map_figure(paths, world, starts=True), step)
+    for path in paths[:most]:
+        name = tag_name(path)
+        log_png(writer, f"film_strip/{name}", film_strip(path, world), step)
+        log_png(writer, f"animation/{name}", gif_bytes(path, world), step)
+        log_png(writer, f"curves/{name}", probability_curves(path), step)
+        log_png(writer, f"map/{name}", map_figure([path], world), step)
+        writer.add_text(f"steps/{name}", markdown_table(path), step)
+
+
+def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], most: int = STRIPS) -> list[Path]:
+    """Every path as a TensorBoard run of its own, ``<folder>/<name>``, whose step axis is the frame number.
+
+    Tags: ``path/p_target``, ``path/p_source`` (labels only: ``path/is_target``), ``path/step_length``,
+    ``path/distance``, ``path/typicality``, ``path/information_gain``, and for pictures ``path/frame``, whose slider
+    walks along the path.
+    """
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    made = []
+    for path in paths[:most]:
+        place = Path(folder) / tag_name(path)
+        frames = path.frames(world)
+        with SummaryWriter(str(place)) as writer:
+            for t, row in enumerate(path.table()):
+                if path.answers is None:
+                    writer.add_scalar("path/is_target", float(path.predicted[t] == path.target), t)
+                for key in ("p_target", "p_source", "step_length", "distance", "typicality", "information_gain"):
+                    if row.get(key) is not None:
+                        writer.add_scalar(f"path/{key}", row[key], t)
+                if path.modality == "image":
+                    pixels = np.array(enlarge(picture(world, frames[t]), 160))
+                    writer.add_image("path/frame", pixels, t, dataformats="HWC")
+        hide_host(place)
+        made.append(place)
+    return made
+
+
+def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
+    """An encoded picture (PNG or GIF) as it is: TensorBoard hands it to the browser, which plays animations."""
+    import io
+
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    with Image.open(io.BytesIO(image)) as opened:
+        width, height = opened.size
+    encoded = Summary.Image(encoded_image_string=image, height=height, width=width, colorspace=3)
+    writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=encoded)]), step)
+
+
+def log_hparams(writer: Any, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Settings beside figures in the HPARAMS tab, in the run's own folder (``run_name='.'``).
+
+    ``metrics`` are tags that are logged as scalars too (such as those :func:`log_metrics` returns); without them the
+    tab stays empty. Settings that are neither numbers, texts nor truth values are written out as text.
+    """
+    plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
+    writer.add_hparams(plain, dict(metrics), run_name=".")
+
+
+def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], step: int = 0) -> None:
+    """Starts and paths in the PROJECTOR tab (a TensorBoard run of its own), with decoded thumbnails for pictures.
+
+    Each path is drawn as a line: the metadata column ``__seq_next__`` holds the row of the next frame.
+    """
+    import torch
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    stride = -(-len(world.starts.z) // PROJECTED)
+    latents, shown = [world.starts.z[::stride]], [world.starts.frame[::stride]]
+    names = world.class_names
+    rows = [["start", "", names[int(k)], ""] for k in world.starts.label[::stride]]
+    for path in paths:
+        first = len(rows)
+        for t, predicted in enumerate(path.predicted):
+            following = "" if t == path.steps else str(first + t + 1)
+            rows.append([tag_name(path), str(t), names[int(predicted)], following])
+        latents.append(torch.from_numpy(path.z))
+        shown.append(torch.from_numpy(path.frames(world)))
+    thumbs = None
+    if world.modality == "image":
+        pictures = [np.array(enlarge(world.render(x), 24)) for part in shown for x in part]
+        thumbs = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
+    with SummaryWriter(str(folder)) as writer:
+        writer.add_embedding(torch.cat(latents), metadata=rows, label_img=thumbs, global_step=step, tag="latent_space",
+                             metadata_header=["path", "frame", "class", "__seq_next__"])
+    hide_host(Path(folder))
+
+
+def log_training_end(run: Run, writer: Any) -> None:
+    """What a training leaves in its logs besides numbers: a few held-out inputs, explained by the trained agent.
+
+    The rows this asks of the classifier are added to the run's ``evaluation_queries``.
+    """
+    from agents.explain import explain
+
+    world = run.world
+    if world is None or world.held_out is None or len(world.held_out.x) == 0:
+        return
+    paths = explain(run, list(range(min(AT_THE_END, len(world.held_out.x)))))
+    before = world.classifier.queries
+    log_paths(writer, world, paths, run.steps)
+    asked = sum(path.queries for path in paths) + int(world.classifier.queries - before)
+    spent = int(run.progress.get("evaluation_queries", 0))
+    run.progress = {**run.progress, "evaluation_queries": spent + asked}
+
+
+def markdown_table(path: Trajectory) -> str:
+    """The path's steps as a Markdown table, class names as plain text."""
+    rows = path.table()
+    keys = [key for key in rows[0] if any(row[key] is not None for row in rows)]
+    lines = [f"**{_plain(heading(path))}** {_plain(path.summary())}", "",
+             "| " + " | ".join(key.replace("_", " ") for key in keys) + " |", "|" + "---|" * len(keys)]
+    for row in rows:
+        lines.append("| " + " | ".join(_cell(row[key]) for key in keys) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.3f}" if isinstance(value, float) else _plain(str(value))
+
+
+def tag_name(path: Trajectory) -> str:
+    """The path's name with only what tags and folders may hold."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.name)
+
+
+def hide_host(folder: Path) -> None:
+    """Take the machine's name out of the names of a folder's event files."""
+    import os
+    import socket
+
+    host = socket.gethostname()
+    for file in folder.glob(f"events.out.tfevents.*.{host}.*"):
+        os.replace(file, file.with_name(file.name.replace(f".{host}.", ".local.")))
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave as it is."""
+    return "".join(f"&#{ord(sign)};" if sign in "&<>|*_`[]" else sign for sign in text)

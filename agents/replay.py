@@ -1,0 +1,254 @@
+"""Walk a saved path again: show every step, and say whether the environment reproduces it.
+
+``python -m agents.replay PATH_OR_RUN``: the environment is built again from the path's own description, the recorded
+actions are taken from the recorded input, and latents, step lengths and the classifier's answers are compared.
+Exit code 0: reproduced; 1: not; 2: the path or run cannot be used.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+
+if TYPE_CHECKING:
+    from agents.trajectory import Trajectory
+
+TOLERANCE = 1e-5  # last bits differ between batch sizes; anything above is another walk
+
+
+class Comparison(NamedTuple):
+    """Largest absolute differences between a recorded path and its repetition.
+
+    latents, lengths (data-space step lengths), answers (0 where only labels are seen), rewards (for information: their
+    logarithms enlarge last bits); labels: frames whose class differs; ended: both end at the same step, as told.
+    """
+
+    latents: float
+    lengths: float
+    answers: float
+    rewards: float
+    labels: tuple[int, ...]
+    ended: bool
+    tolerance: float
+
+    @property
+    def moved_alike(self) -> bool:
+        """The same latents and the same steps, whatever the classifier said."""
+        return max(self.latents, self.lengths) <= self.tolerance
+
+    @property
+    def reproduced(self) -> bool:
+        """Everything that counts is the same."""
+        return self.moved_alike and self.answers <= self.tolerance and not self.labels and self.ended
+
+
+@dataclass(kw_only=True)
+class ReplayConfig(ScriptConfig):
+    """Show a saved path step by step, take its actions again in the environment, and say whether it reproduced."""
+
+    source: str = option("latest", "a path (.npz), a run folder, or 'latest'", positional=True, metavar="PATH_OR_RUN")
+    path: int | None = option(None, "which path of a run, counted from 1 as they are listed", metavar="N")
+    all: bool = option(False, "replay every path of the run")
+    gif: str | None = option(None, "write the path as a GIF", metavar="FILE")
+    live: bool = option(False, "play the frames in place, like a film")
+    delay: float = option(0.6, "seconds a frame with --live", metavar="SECONDS")
+    show: bool = option(True, "show the steps; --no-show: only compare")
+    log_folder: str = option("runs", "where runs are looked up", "-f")
+    tolerance: float = option(TOLERANCE, "largest difference that still counts as the same")
+
+
+def describe_environment(world: Any) -> dict[str, Any]:
+    """``{"id", "kwargs"}`` from which :func:`build_world` makes this world again; ``"live": true`` if it cannot.
+
+    The world's spec, with what was changed in the world since, less everything that is a default anyway.
+    """
+    import inspect
+
+    from envs import SPECS
+    from envs.making import make_world
+
+    spec = json.loads(json.dumps(world.spec))
+    kwargs = dict(spec.get("kwargs", {k: v for k, v in spec.items() if k not in ("id", "live")}))
+    weights = {name: getattr(world.task.weights, name) for name in world.task.weights.__dataclass_fields__}
+    usual = type(world.task)()
+    kwargs |= {"move": world.move_name, "step_length": world.step_length, "gamma": world.gamma, "task": world.task.name,
+               "tau": None if world.task.tau == usual.tau else world.task.tau,
+               "reward": {k: v for k, v in weights.items() if v != getattr(usual.weights, k)} or None,
+               "max_episode_steps": world.max_episode_steps, "label_only": world.label_only,
+               "max_step": None if world.max_step is None else world.max_step / world.class_distance}
+    defaults = {n: p.default for n, p in inspect.signature(make_world).parameters.items()}
+    if abs((kwargs["max_step"] or 0.0) - (defaults["max_step"] or 0.0)) < 1e-9:
+        kwargs["max_step"] = defaults["max_step"]
+    kwargs = {k: v for k, v in kwargs.items() if not (k in defaults and v == defaults[k])}
+    kwargs.setdefault("data", defaults["data"])
+    fitting = [i for i, told in SPECS.items() if all(kwargs.get(k) == v for k, v in told.items())]
+    best = spec.get("id") or max(fitting, key=lambda i: len(SPECS[i]), default="Manifold/Custom-v0")
+    for name, value in SPECS.get(best, {}).items():
+        if kwargs.get(name) == value:
+            kwargs.pop(name)
+    return {"id": best, "kwargs": kwargs, **({"live": True} if spec.get("live") else {})}
+
+
+def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
+    """The world that a path's ``environment`` describes; a manifold kept in the run folder is taken from there.
+
+    Raises:
+        UserError: it was made of live objects, or its id or arguments are unknown here.
+    """
+    import gymnasium as gym
+
+    import envs
+
+    gym.register_envs(envs)
+    if environment.get("live"):
+        raise UserError("this path was walked in a world made of live objects, which no file can hold. In Python, make the "
+                        "world again and call agents.replay.compare(path, world)")
+    kwargs = dict(environment.get("kwargs", {}))
+    if run is not None and (run / "manifold" / "manifold.json").is_file():
+        kwargs["manifold"] = str(run / "manifold")
+    return gym.make(str(environment.get("id")), **kwargs).unwrapped.world  # type: ignore[attr-defined]
+
+
+def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:
+    """Enter the recorded input, take the recorded actions, and compare.
+
+    Raises:
+        TrajectoryError: the world has another manifold or other classes.
+    """
+    import numpy as np
+    import torch
+
+    from envs import dynamics
+
+    path.check_world(world)
+    state, _ = dynamics.enter(world, torch.from_numpy(path.source_input)[None], torch.tensor([path.target]))
+    source = int(state.source[0])
+    state = state._replace(source=torch.tensor([path.source]))
+    states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
+    early = ended and path.steps > 0
+    for t, action in enumerate(path.actions):
+        state, info = dynamics.step(world, state, torch.from_numpy(action)[None])
+        states.append(state)
+        lengths.append(float(info.step_length[0]))
+        rewards.append(float(info.reward[0]))
+        ended = bool(info.terminated[0])
+        early = early or (ended and t + 1 < path.steps)
+    z = np.concatenate([s.z.numpy() for s in states])
+    answers = np.concatenate([s.answer.numpy() for s in states])
+    labels = np.flatnonzero(answers.argmax(1) != path.predicted).tolist()
+    return Comparison(
+        latents=_largest(z, path.z), lengths=_largest(np.array(lengths), path.step_lengths),
+        answers=0.0 if path.answers is None else _largest(answers, path.answers),
+        rewards=_largest(np.array(rewards), path.rewards), labels=tuple(labels),
+        ended=ended == path.success and not early and source == path.source, tolerance=tolerance)
+
+
+def _largest(a: Any, b: Any) -> float:
+    import numpy as np
+
+    return float(np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).max(initial=0.0))
+
+
+def verdict(path: Trajectory, found: Comparison) -> str:
+    """The comparison as one sentence."""
+    if found.reproduced:
+        largest = max(found.latents, found.lengths, found.answers)
+        return f"reproduced: largest difference {largest:.1e} (tolerance {found.tolerance:.0e})"
+    if not found.moved_alike:
+        return (f"NOT reproduced: the walk itself differs, latents by up to {found.latents:.3g} and steps by up to "
+                f"{found.lengths:.3g} (tolerance {found.tolerance:.0e}): other actions, move or manifold than recorded")
+    names = ", ".join(map(str, found.labels))
+    if found.labels:
+        told = f"other classes now at frame{'' if len(found.labels) == 1 else 's'} {names}"
+    else:
+        told = "the classes are the same" if found.ended else "the walk ends elsewhere, or the input has another class"
+    by = "" if path.answers is None else f" by up to {found.answers:.3g}"
+    return f"NOT reproduced: the walk is the same, but the classifier has changed since: its answers differ{by}; {told}"
+
+
+def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
+    """The files to replay and the run folder they lie in, if it is one.
+
+    Raises:
+        UserError: no such path or run, no path in it, or a number outside the list.
+    """
+    from agents.run_folder import RunFolder
+
+    given = Path(config.source)
+    if given.suffix == ".npz" or given.is_file():
+        run = given.resolve().parent.parent
+        return [given], run if (run / "config.json").is_file() else None
+    folder = RunFolder.open(config.source, config.log_folder)
+    files = folder.trajectories()
+    if not files:
+        raise UserError(f"{folder.root} has no paths yet: make some with python -m agents.explain RUN --index 0")
+    if config.all:
+        return files, folder.root
+    if config.path is not None and not 1 <= config.path <= len(files):
+        raise UserError(f"--path {config.path}: {folder.root} has {len(files)} paths, counted from 1")
+    if config.path is None:
+        print(f"paths in {folder.root}, the first is replayed (--path N: another, --all: every one)")
+        for number, file in enumerate(files, start=1):
+            print(f"  {number:3d}  {file.name}")
+    return [files[(config.path or 1) - 1]], folder.root
+
+
+def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
+    """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
+    from rich.console import Console
+
+    from agents.trajectory import Trajectory
+
+    path = Trajectory.load(file)
+    key = json.dumps(path.environment, sort_keys=True)
+    if key not in worlds:
+        worlds[key] = build_world(path.environment, run)
+    world = worlds[key]
+    path.check_world(world)
+    console = Console(highlight=False)
+    console.print(f"\n{file.name}: {path.summary()}", markup=False, soft_wrap=True)
+    if config.show or config.live:
+        from agents.explanation.figures_terminal import PathScreen
+
+        screen = PathScreen(path, world, console)
+        if config.live:
+            screen.play(config.delay)
+        else:
+            screen.show()
+    if config.gif is not None:
+        from agents.explanation.figures_gif import save_gif
+
+        console.print(f"wrote {save_gif(path, world, config.gif)}", markup=False, soft_wrap=True)
+    found = compare(path, world, config.tolerance)
+    console.print(verdict(path, found), markup=False, soft_wrap=True)
+    return found.reproduced
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; see :class:`ReplayConfig`."""
+    config = parse_config(ReplayConfig, argv, prog="python -m agents.replay")
+    if config.all and config.gif is not None:
+        raise UserError("--gif takes one path: choose it with --path N, or leave out --all")
+    prepare_process(config.num_threads)
+    files, run = find_paths(config)
+    worlds: dict[str, Any] = {}
+    if not config.all:
+        return 0 if replay(files[0], run, config, worlds) else 1
+    good = 0
+    for file in files:
+        try:
+            good += replay(file, run, config, worlds)
+        except UserError as error:  # one damaged file does not keep the others from being looked at
+            print(f"error: {error}", file=sys.stderr)
+    print(f"\n{good} of {len(files)} paths reproduced")
+    return 0 if good == len(files) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

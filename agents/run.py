@@ -1,0 +1,161 @@
+"""A training run in memory: its folder, world and model; and how to get one back from a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.algorithms import make_model
+from agents.cli import UserError
+from agents.run_folder import RunFolder, read_json
+
+if TYPE_CHECKING:
+    from agents.walkers.policy import PolicyWalker
+    from envs.world import World
+
+
+@dataclass
+class Run:
+    """What a training gives, and what ``load_run`` gives back.
+
+    Attributes:
+        folder: the run folder.
+        world: what was walked in (None for an environment that is no latent space).
+        model: the SB3 algorithm; its policy is the checkpoint's.
+        steps: environment steps that the policy has learned from.
+        progress: ``training_queries``, ``evaluation_queries``, ``seconds``, ``cpu_seconds``.
+        evaluation: ``success_rate`` and the like on held-out inputs, if it was asked for.
+    """
+
+    folder: RunFolder
+    world: World | None
+    model: Any
+    steps: int
+    progress: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def walker(self) -> PolicyWalker:
+        """The trained policy as a walker."""
+        from agents.walkers.policy import PolicyWalker
+
+        return PolicyWalker(self.model)
+
+    @property
+    def queries(self) -> int:
+        """Rows asked of the classifier in training and evaluation together."""
+        return int(self.progress.get("training_queries", 0)) + int(self.progress.get("evaluation_queries", 0))
+
+    @cached_property
+    def bonus(self) -> Any:
+        """The curiosity bonus as the checkpoint left it, or None if the run had none."""
+        told = self.folder.config.get("curiosity")
+        if told is None:
+            return None
+        from agents.training_env import add_curiosity, curiosity_of
+
+        if (learned := curiosity_of(self.model.get_env())) is not None:
+            return learned.bonus  # the model comes straight from a training
+        state = self.folder.load_checkpoint(self.steps, only=("curiosity",))["curiosity"]
+        wrapper = add_curiosity(self.model.get_env(), told, self.folder.config["seed"], self.world)
+        wrapper.load_state_dict(state)
+        return wrapper.bonus
+
+
+def load_run(
+    path: str | Path,
+    steps: int | None = None,
+    trust: bool = False,
+    world: World | None = None,
+    root: str | Path = "runs",
+    device: str = "cpu",
+) -> Run:
+    """Read a run back; nothing is unpickled.
+
+    Args:
+        path: run folder, ``"latest"`` or shorthand (see ``RunFolder.open``).
+        steps: which checkpoint; the last by default.
+        trust: an SB3 .zip has no world in it and is never read here; see the error.
+        world: the live world, for runs that were trained on live objects.
+        root: where shorthands are looked up.
+        device: of the policy.
+
+    Raises:
+        UserError: no such run, a damaged file, or a live world that isn't given.
+    """
+    if str(path).endswith(".zip"):
+        how = f"python -m agents.train --env ID --algo ALGO -i {path} --trust"
+        raise UserError(
+            f"{str(path)!r} is an SB3 .zip, not a run folder: it names no world, and reading it unpickles it, which "
+            f"runs whatever code its maker put there. "
+            f"{'Make' if trust else 'If you trust that maker, make'} a run of it first: {how}"
+        )
+    from agents.random_state import fenced_random_state
+    from agents.training_env import make_vec_env
+
+    folder = RunFolder.open(path, root)
+    told = folder.config
+    steps = folder.latest_checkpoint() if steps is None else steps
+    state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
+    if world is None:
+        world = world_of(folder)
+    with fenced_random_state():
+        env = make_vec_env(told["env"]["id"], told["env"]["kwargs"], world, told["n_envs"])
+        settings = dict(told["hyperparameters"])
+        if "buffer_size" in settings:
+            settings["buffer_size"] = told["n_envs"]  # nothing will be stored
+        model = make_model(told["algo"], env, settings, seed=None, device=device)
+    load_policy(model, state["policy"], folder)
+    progress, evaluation = totals_of(folder, steps, state["progress"])
+    return Run(folder, world, model, steps, progress, evaluation)
+
+
+def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Progress and evaluation at a checkpoint: the last one was evaluated after it had been saved, see summary.json."""
+    file = folder.root / "summary.json"
+    if not file.is_file():
+        return progress, {}
+    summary = read_json(file)
+    if summary.pop("steps", None) != steps:
+        return progress, {}
+    evaluation = {key: value for key, value in summary.items() if key not in progress}
+    return {key: summary.get(key, value) for key, value in progress.items()}, evaluation
+
+
+def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
+    """Put the weights into the model's policy.
+
+    Raises:
+        UserError: they have other names or shapes than the run's configuration makes.
+    """
+    try:
+        model.policy.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"the policy in {str(folder.root)!r} doesn't fit its config.json: {str(error).splitlines()[-1].strip()}"
+        ) from None
+
+
+def world_of(folder: RunFolder) -> World | None:
+    """The world that a run folder describes.
+
+    Raises:
+        UserError: the run was trained on live objects.
+    """
+    from agents.training_env import make_world_of
+
+    told = folder.config["env"]
+    if told.get("live"):
+        raise UserError(
+            f"{str(folder.root)!r} was trained on objects that lived in Python alone: pass load_run(..., world=...), "
+            "or train with --data FILE.npz --classifier module:object, which a saved run can find again"
+        )
+    kwargs = dict(told["kwargs"])
+    if (folder.root / "manifold").is_dir():
+        kwargs["manifold"] = str(folder.root / "manifold")
+    return make_world_of(told["id"], kwargs)
+
+
+__all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

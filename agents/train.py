@@ -1,0 +1,134 @@
+"""Train a path agent: ``python -m agents.train --env Manifold/Digits-v0 --algo ppo``, or :func:`train` from Python.
+
+::
+
+    from agents.train import train
+    run = train(env="Manifold/Digits-v0", algo="ppo", n_timesteps=200_000)
+    run = train(world=envs.make_world(data=X, classifier=forest))          # live objects
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from agents.cli import ScriptConfig, option, parse_config, prepare_process, run_main
+
+if TYPE_CHECKING:
+    from agents.run import Run
+    from envs.world import World
+
+DEFAULT_ENV, DEFAULT_ALGO = "Manifold/Digits-v0", "ppo"
+
+
+@dataclass(kw_only=True)
+class TrainConfig(ScriptConfig):
+    """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
+
+    env: str | None = option(None, f"environment id (default: {DEFAULT_ENV}; with --data: Manifold/Custom-v0)")
+    algo: str | None = option(None, f"ppo, a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})")
+    n_timesteps: int | None = option(
+        None, "steps in all, over all environments (default: the algorithm's file)", "-n", metavar="N"
+    )
+    seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
+    curiosity: str | None = option(
+        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn or none (default: none)"
+    )
+    eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
+    curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
+    n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
+    hyperparams: dict[str, Any] = option({}, "settings over agents/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
+    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
+    data: str | None = option(None, "your own inputs: an .npz file, or module:object", metavar="FILE")
+    classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
+    trained_agent: str | None = option(
+        None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
+    )
+    log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
+    save_freq: int = option(50_000, "steps between checkpoints; 0: only one at the end", metavar="N")
+    keep_checkpoints: int = option(5, "how many checkpoints to keep, the newest; 0: all", metavar="N")
+    eval_freq: int = option(0, "steps between evaluations on held-out inputs; 0: only one at the end", metavar="N")
+    eval_episodes: int = option(100, "held-out inputs of an evaluation; 0: none at all", metavar="N")
+    pictures: bool = option(True, "at the end, log film strips and the latent map of a few held-out inputs")
+    device: str = option("cpu", "cpu, cuda or cuda:N; these networks are faster on the CPU")
+    gym_packages: list[str] = option([], "packages to import first (further ids)", metavar="NAME")  # noqa: RUF009
+    progress: bool = option(False, "show a progress bar", "-P")
+    verbose: int = option(0, "1: SB3's table at every update", metavar="N")
+    trust: bool = option(
+        False, "allow -i FILE.zip: an SB3 .zip is unpickled, which runs whatever code its maker put there"
+    )
+
+
+def train(config: TrainConfig | None = None, *, world: World | None = None, **settings: Any) -> Run:
+    """Train, or go on training with ``trained_agent=``.
+
+    Args:
+        config: the settings; fields of :class:`TrainConfig` may as well be given by keyword, which wins.
+        world: a live world, instead of ``env`` or ``data``.
+        settings: see :class:`TrainConfig`.
+
+    Returns:
+        The run; its folder holds at least one checkpoint.
+
+    Raises:
+        UserError, envs.ManifoldError: something asked for cannot be; no run folder is left behind then.
+        agents.training.TrainingInterrupted: SIGINT or SIGTERM; it is a KeyboardInterrupt, and what was done is saved.
+    """
+    from agents.random_state import fenced_random_state
+    from agents.training import run_training
+
+    try:
+        config = replace(config if config is not None else TrainConfig(), **settings)
+    except TypeError:
+        from agents.cli import UserError
+
+        unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
+        raise UserError(
+            f"train() has no setting {', '.join(unknown)}; it has {', '.join(TrainConfig.__dataclass_fields__)}"
+        ) from None
+    with fenced_random_state():
+        return run_training(config, world)
+
+
+def load_run(*args: Any, **keywords: Any) -> Run:
+    """See :func:`agents.run.load_run`."""
+    from agents.run import load_run as load
+
+    return load(*args, **keywords)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script."""
+    config = parse_config(TrainConfig, argv, prog="python -m agents.train")
+    prepare_process(config.num_threads)
+    run = train(config)
+    print(report(run))
+    return 0
+
+
+def report(run: Run) -> str:
+    """What the script says at its end."""
+    folder, progress, rate = run.folder.root, run.progress, run.evaluation.get("success_rate")
+    lines = [
+        f"run folder        {folder}",
+        f"steps             {run.steps:,} in {progress['seconds']:.0f} s ({progress['cpu_seconds']:.0f} CPU-s)",
+    ]
+    if run.world is not None:
+        asked = f"{progress['training_queries']:,} in training, {progress['evaluation_queries']:,} in evaluation and pictures"
+        lines.append(f"classifier rows   {asked}")
+    if rate is not None:
+        lines.append(f"success rate      {rate:.3f} of held-out inputs (deterministic policy)")
+    elif "mean_reward" in run.evaluation:
+        lines.append(f"mean return       {run.evaluation['mean_reward']:.3f} (deterministic policy)")
+    quoted = f"'{folder}'" if " " in str(folder) else str(folder)
+    if run.world is not None:
+        lines.append(f"explain           python -m agents.explain {quoted} --index 0")
+        lines.append(f"replay            python -m agents.replay {quoted}")
+    lines.append(f"TensorBoard       tensorboard --logdir {quoted} --load_fast=false")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,57 @@
+"""How well a policy walks while it is being trained: held-out inputs, deterministic actions, all in one batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from envs.world import World
+
+
+def evaluate_in_world(model: Any, world: World, episodes: int, seed: int) -> dict[str, float]:
+    """Walk ``episodes`` held-out inputs (drawn once by ``seed``, targets too) by the deterministic policy.
+
+    Returns:
+        success_rate, mean_ep_length (steps), mean_reward, mean_queries (rows an input, its entry included).
+    """
+    from agents.walkers.policy import PolicyWalker
+    from envs.episodes import chosen
+
+    random = np.random.default_rng(seed)
+    rows = random.permutation(len(world.held_out.x))[:episodes]
+    state, queries = chosen(world, {"split": "held_out", "index": rows}, random.random((len(rows), 2)))
+    walk = PolicyWalker(model).walk(world, state, queries, torch.Generator().manual_seed(seed))
+    return {
+        "success_rate": float(walk.success.float().mean()),
+        "mean_ep_length": float(walk.length.float().mean()),
+        "mean_reward": float(walk.rewards.sum(0).mean()),
+        "mean_queries": float(walk.queries.float().mean()),
+    }
+
+
+def evaluate_in_environment(
+    model: Any, env_id: str, kwargs: dict[str, Any], episodes: int, seed: int
+) -> dict[str, float]:
+    """The same for an environment that is no latent space: whole episodes of fresh environments."""
+    from agents.training_env import make_vec_env
+
+    n_envs = min(episodes, 16)
+    env = make_vec_env(env_id, kwargs, None, n_envs)
+    env.seed(seed)
+    obs = env.reset()
+    ended: list[dict[str, Any]] = []
+    while len(ended) < episodes:
+        action, _ = model.predict(obs, deterministic=True)
+        obs, _, _, infos = env.step(action)
+        ended += [info for info in infos if "episode" in info]
+    env.close()
+    result = {
+        "mean_reward": float(np.mean([info["episode"]["r"] for info in ended[:episodes]])),
+        "mean_ep_length": float(np.mean([info["episode"]["l"] for info in ended[:episodes]])),
+    }
+    if all("is_success" in info for info in ended):
+        result["success_rate"] = float(np.mean([info["is_success"] for info in ended[:episodes]]))
+    return result

@@ -1,0 +1,439 @@
+"""The path object: one walk from an input to where the classifier's answer changes.
+
+A :class:`Trajectory` holds arrays and plain metadata, never a live object. On disk it is an ``.npz`` of numbers and one
+JSON text: no pickle, written atomically, with a sha256 checksum over everything inside. Symbols: T steps, T+1 frames,
+d latent, K classes; *data space* is what the decoder speaks: an image in [0, 1] or a standardised table row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.cli import UserError
+
+FORMAT_VERSION = 1
+STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
+FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
+ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input")
+LARGEST_FILE = 1 << 30  # bytes once unpacked: a path is far smaller
+SUBDIVISION = 16  # points a segment for measuring arc length between frames
+
+
+class TrajectoryError(UserError):
+    """A path that cannot be read or used, or whose parts contradict each other; the message says what to do."""
+
+
+class Resampled(NamedTuple):
+    """A path at equal distances in data space: z (n, d), frames (n, *data)."""
+
+    z: np.ndarray
+    frames: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trajectory:
+    """One explanation: latents, actions, the classifier's answer on every frame, and how it was made.
+
+    Attributes:
+        z: (T+1, d) latents; row 0 is the encoded input.
+        actions: (T, d) as given to the environment's step.
+        answers: (T+1, K) probabilities on the frames; None where only labels are seen.
+        labels: (T+1,) classes on the frames where only labels are seen, else None (see :attr:`predicted`).
+        rewards: (T,) of the environment, without curiosity.
+        step_lengths: (T,) data-space L2 length of each step.
+        information_gain: (T,) nats; nan where not measured.
+        typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
+        distances: (T+1,) data-space L2 from each frame to the true input; None if not measured.
+        source_input: (*data) the true input in data space; frame 0 is its reconstruction.
+        source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
+            become its typical form).
+        environment: the world's spec ``{"id", "kwargs", ...}``; ``"live": true`` if objects are needed besides.
+        manifold_key: names the manifold whose latents these are.
+        walker, seed, index: who walked, with which seed, on which input of the data.
+        queries: rows asked of the classifier for this path, input, frame 0 and search included.
+        training_queries: all rows asked before.
+        versions: distribution -> version.
+
+    Raises:
+        TrajectoryError: arrays of contradicting shapes or not finite, classes outside ``class_names``.
+    """
+
+    z: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    step_lengths: np.ndarray
+    source_input: np.ndarray
+    source: int
+    target: int
+    class_names: list[str]
+    environment: dict[str, Any]
+    manifold_key: str
+    walker: str
+    success: bool
+    queries: int
+    answers: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    information_gain: np.ndarray | None = None
+    typicality: np.ndarray | None = None
+    distances: np.ndarray | None = None
+    seed: int = 0
+    index: int | None = None
+    training_queries: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    label_only: bool = False
+
+    def __post_init__(self) -> None:
+        plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}
+        plain |= {"seed": int(self.seed), "index": None if self.index is None else int(self.index)}
+        plain |= {"success": bool(self.success), "label_only": bool(self.label_only)}
+        plain["class_names"] = [str(name) for name in self.class_names]
+        if self.information_gain is None:
+            plain["information_gain"] = np.full(len(self.actions), np.nan)
+        for name in ARRAYS:
+            value = plain.get(name, getattr(self, name))
+            if value is not None:
+                whole = name == "labels" or (name == "source_input" and np.asarray(value).dtype.kind in "iu")
+                plain[name] = np.ascontiguousarray(value, dtype=np.int64 if whole else np.float32)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        if self.z.ndim != 2 or len(self.z) == 0:
+            raise TrajectoryError(f"z has shape {self.z.shape}; a path needs (T+1, d) with at least one frame")
+        frames, d, k = len(self.z), self.z.shape[1], len(self.class_names)
+        tails = {"z": (d,), "actions": (d,), "answers": (k,)}
+        for name in ARRAYS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            shape = (frames - (name in STEP_ARRAYS), *tails.get(name, ()))
+            if name != "source_input" and value.shape != shape:
+                raise TrajectoryError(f"{name} has shape {value.shape}; with z {self.z.shape} it must have {shape}")
+            if name != "information_gain" and not np.isfinite(value).all():
+                raise TrajectoryError(f"{name} holds values that are not finite; a path is made of numbers")
+        if self.label_only != (self.answers is None) or self.label_only != (self.labels is not None):
+            raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
+        if self.answers is not None and (self.answers.min() < -1e-5 or np.abs(self.answers.sum(1) - 1).max() > 1e-3):
+            raise TrajectoryError("rows of answers are no probabilities: each must be at least 0 and sum to 1")
+        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in self.predicted)):
+            if not 0 <= value < k:
+                raise TrajectoryError(f"{name} {value} is not one of the {k} classes {self.class_names[:12]}")
+
+    # ---- made from a walk --------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_walk(cls, world: Any, state: Any, walk: Any, item: int, **about: Any) -> Trajectory:
+        """Item ``item`` of a batched walk; keywords as in :meth:`from_walks`, but ``index`` is one number."""
+        index = about.pop("index", None)
+        about["index"] = None if index is None else {item: index}
+        return cls.from_walks(world, state, walk, items=[item], **about)[0]
+
+    @classmethod
+    def from_walks(
+        cls,
+        world: Any,
+        state: Any,
+        walk: Any,
+        *,
+        walker: str,
+        seed: int = 0,
+        items: Sequence[int] | None = None,
+        index: Mapping[int, int] | Sequence[int] | None = None,
+        training_queries: int = 0,
+        versions: Mapping[str, str] | None = None,
+    ) -> list[Trajectory]:
+        """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
+
+        Args:
+            world: the ``envs.world.World`` walked in.
+            state: the State at the start: origin (B, *data), source (B,), target (B,).
+            walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
+            walker, seed, training_queries, versions: see the attributes; versions default to the installed ones.
+            items: which of the B walks; all by default.
+            index: for each item its place in the data, if it has one.
+        """
+        from agents.replay import describe_environment
+
+        chosen = list(range(walk.z.shape[1])) if items is None else list(items)
+        ends = [int(walk.length[i]) + 1 for i in chosen]
+        z, answers, actions, rewards = (_numpy(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
+        gains = None if walk.gain is None else _numpy(walk.gain)
+        latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
+        together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
+        frames, typical = decode(world, together), _on_latents(world.manifold.typicality, together)
+        shared: dict[str, Any] = {
+            "walker": walker,
+            "seed": seed,
+            "training_queries": training_queries,
+            "label_only": world.label_only,
+            "versions": dict(versions or installed_versions()),
+            "class_names": list(world.class_names),
+            "environment": describe_environment(world),
+            "manifold_key": manifold_key(world),
+        }
+        paths, first = [], 0
+        for i, n, own_z in zip(chosen, ends, latents, strict=True):
+            own, origin = frames[first : first + n].reshape(n, -1), _numpy(state.origin[i])
+            asked = answers[:n, i]
+            paths.append(
+                cls(
+                    z=own_z,
+                    actions=actions[: n - 1, i],
+                    rewards=rewards[: n - 1, i],
+                    source_input=origin,
+                    source=int(state.source[i]),
+                    target=int(state.target[i]),
+                    answers=None if world.label_only else asked,
+                    labels=asked.argmax(1) if world.label_only else None,
+                    information_gain=None if gains is None else gains[: n - 1, i],
+                    step_lengths=np.linalg.norm(np.diff(own, axis=0), axis=1),
+                    typicality=typical[first : first + n],
+                    distances=np.linalg.norm(own - origin.reshape(1, -1), axis=1),
+                    success=bool(walk.success[i]),
+                    queries=int(walk.queries[i]),
+                    index=None if index is None else int(index[i]),
+                    **shared,
+                )
+            )
+            first += n
+        return paths
+
+    # ---- what it says ------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps: frames less one."""
+        return len(self.actions)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(T+1,) the classifier's class on every frame."""
+        return self.answers.argmax(axis=1) if self.answers is not None else np.asarray(self.labels)
+
+    @property
+    def modality(self) -> str:
+        """``image``, ``table`` or ``text``, read off the input's shape and type."""
+        return "text" if self.source_input.dtype.kind == "i" else "image" if self.source_input.ndim > 1 else "table"
+
+    @property
+    def name(self) -> str:
+        """Fit for a file: walker, input and the two classes, such as ``policy-0042-4-to-9``."""
+        place = "input" if self.index is None else f"{self.index:04d}"
+        words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
+        return "-".join("".join(c if c.isalnum() else "_" for c in word)[:40] or "_" for word in words)
+
+    def summary(self) -> str:
+        """The path in one or two plain sentences; where only labels are seen, without any probability."""
+        from agents.explanation.figures_words import summarise
+
+        return summarise(self)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row a frame; a step's numbers stand with the frame it leads to; None where not measured.
+
+        Keys: frame, class, p_target, p_source (both absent where only labels are seen), step_length, path_length,
+        distance (to the true input), typicality, reward, information_gain.
+        """
+        along = np.concatenate([[0.0], np.cumsum(self.step_lengths, dtype=np.float64)])
+        rows = []
+        for t, predicted in enumerate(self.predicted):
+            row: dict[str, Any] = {"frame": t, "class": self.class_names[predicted]}
+            if self.answers is not None:
+                row |= {
+                    "p_target": float(self.answers[t, self.target]),
+                    "p_source": float(self.answers[t, self.source]),
+                }
+            row |= {
+                "step_length": _number(self.step_lengths, t - 1),
+                "path_length": float(along[t]),
+                "distance": _number(self.distances, t),
+                "typicality": _number(self.typicality, t),
+                "reward": _number(self.rewards, t - 1),
+                "information_gain": _number(self.information_gain, t - 1),
+            }
+            rows.append(row)
+        return rows
+
+    def frames(self, world: Any) -> np.ndarray:
+        """(T+1, *data) decoded frames, float32; TrajectoryError if ``world`` has another manifold."""
+        self.check_world(world)
+        return decode(world, self.z)
+
+    def resample(self, n: int, world: Any) -> Resampled:
+        """``n`` >= 1 points at equal arc length in data space along the straight latent segments, ends included."""
+        if n < 1:
+            raise TrajectoryError(f"resample({n}): at least one point is needed")
+        self.check_world(world)
+        share = np.arange(1, SUBDIVISION + 1)[None, :, None] / SUBDIVISION
+        between = self.z[:-1, None] + share * np.diff(self.z, axis=0)[:, None]
+        fine = np.concatenate([self.z[:1], between.reshape(-1, self.z.shape[1])])
+        shown = decode(world, fine).reshape(len(fine), -1)
+        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shown, axis=0), axis=1), dtype=np.float64)])
+        wanted = np.linspace(0.0, arc[-1], n)
+        z = np.stack([np.interp(wanted, arc, column) for column in fine.T], axis=1).astype(np.float32)
+        return Resampled(z, decode(world, z))
+
+    def check_world(self, world: Any) -> None:
+        """Raise TrajectoryError unless ``world`` has the manifold and the classes of this path."""
+        if manifold_key(world) != self.manifold_key:
+            raise TrajectoryError(
+                f"this path was walked on the manifold {self.manifold_key!r}, this world has "
+                f"{manifold_key(world)!r}: use the one it was made in ({self.environment.get('id')})"
+            )
+        if list(world.class_names) != self.class_names:
+            raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trajectory):
+            return NotImplemented
+        return _checksum(*self._parts()) == _checksum(*other._parts())
+
+    # ---- to disk and back --------------------------------------------------------------------------------------
+
+    def _parts(self) -> tuple[dict[str, np.ndarray], str]:
+        """The arrays that are there, and everything else as one JSON text."""
+        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ARRAYS}
+        try:
+            return arrays, json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)
+        except TypeError as error:
+            raise TrajectoryError(f"environment or versions hold more than texts and numbers: {error}") from None
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Everything as one JSON text for other programs: arrays as nested lists, not measured as null."""
+        arrays, text = self._parts()
+        whole = {**json.loads(text), "predicted": self.predicted.tolist(), "summary": self.summary()}
+        for name, value in arrays.items():
+            whole[name] = (
+                np.where(np.isnan(value), None, value).tolist() if name == "information_gain" else value.tolist()
+            )
+        return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write an ``.npz`` (the ending is added if missing) beside its place and rename it whole; returns its path."""
+        target = Path(path)
+        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+        arrays, text = self._parts()
+        packed = io.BytesIO()
+        np.savez_compressed(packed, metadata=np.array([text]), checksum=np.array([_checksum(arrays, text)]), **arrays)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(packed.getvalue())
+            os.chmod(beside, 0o644)
+            os.replace(beside, target)
+        except BaseException:
+            Path(beside).unlink(missing_ok=True)
+            raise
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trajectory:
+        """Read a file of :meth:`save`; nothing in it is executed.
+
+        Raises:
+            TrajectoryError: missing, truncated, changed since it was written, of another format, or with pickles.
+        """
+        arrays = _unpack(path)
+        try:
+            text, checksum = str(arrays.pop("metadata")[0]), str(arrays.pop("checksum")[0])
+            fields = json.loads(text)
+            version = fields.pop("format")
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            raise TrajectoryError(f"{path}: is an .npz, but no path of this project ({error!r})") from None
+        if version != FORMAT_VERSION:
+            raise TrajectoryError(
+                f"{path}: was written in format {version}, this version reads {FORMAT_VERSION}; read it "
+                "with the version of manifold-traversal that wrote it, or walk again"
+            )
+        if checksum != _checksum(arrays, text):
+            raise TrajectoryError(f"{path}: does not match its checksum: changed or damaged after it was written")
+        try:
+            return cls(**fields, **arrays)
+        except TypeError as error:
+            raise TrajectoryError(f"{path}: lacks a field or has one too many ({error})") from None
+
+
+def decode(world: Any, z: np.ndarray) -> np.ndarray:
+    """(N, d) latents -> (N, *data) frames as a numpy array."""
+    return _on_latents(world.manifold.decode, z)
+
+
+def manifold_key(world: Any) -> str:
+    """What tells a world's manifold from any other: its kind, dimension and the sha256 of its weights."""
+    digest = hashlib.sha256(json.dumps(world.manifold.settings, sort_keys=True).encode())
+    for name, value in sorted(world.manifold.state_dict().items()):
+        digest.update(name.encode() + _numpy(value).tobytes())
+    return f"{world.manifold.kind}-{world.manifold.latent_dim}d-{digest.hexdigest()[:16]}"
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the distributions that can change a path; those not installed are left out."""
+    found = {}
+    for name in ("manifold-traversal", "gymnasium", "numpy", "scikit-learn", "stable-baselines3", "torch"):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _on_latents(function: Any, z: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        return _numpy(function(torch.from_numpy(np.array(z, dtype=np.float32))))
+
+
+def _numpy(value: Any) -> np.ndarray:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _number(values: np.ndarray | None, t: int) -> float | None:
+    """values[t]; None before the first, where nothing was measured, or for nan."""
+    return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])
+
+
+def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """sha256 over the metadata and every array's name, type, shape and bytes."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"\n{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _unpack(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, read without pickle; TrajectoryError for whatever is wrong with the file."""
+    try:
+        content = Path(path).read_bytes()
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            if sum(part.file_size for part in parts.infolist()) > LARGEST_FILE:
+                raise TrajectoryError(f"{path}: unpacks to more than {LARGEST_FILE >> 20} MB; that is no path")
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except TrajectoryError:
+        raise
+    except FileNotFoundError:
+        raise TrajectoryError(f"{path}: there is no such file; a run keeps its paths in paths/") from None
+    except OSError as error:
+        raise TrajectoryError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file
+        if isinstance(error, ValueError) and "allow_pickle" in str(error):
+            raise TrajectoryError(f"{path}: holds pickled objects, which could run code: refused") from None
+        raise TrajectoryError(f"{path}: no path file, or truncated or damaged ({type(error).__name__})") from None

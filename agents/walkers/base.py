@@ -1,0 +1,156 @@
+"""What every walker is: a `Walk`, written down step by step, and the `Walker` protocol.
+
+A walker gets a batch of states and returns a `Walk`. Whatever its idea is - a trained policy, a straight line, a
+gradient - each step it takes goes through `envs.dynamics.step`, the one implementation of a step. So the actions
+written down, taken again from frame 0, reproduce the path in the environment, no step is longer than
+`world.max_step`, and no code leaves the prior's typical set.
+
+Counting: `queries` of an item is every row asked of the classifier for it: the input and frame 0 (the entry), each
+step, each candidate or trial that was looked at, retries. An item that has finished is not asked again.
+
+Symbols: B items, d latent dimensions, K classes, S most steps.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from envs import dynamics
+from envs.dynamics import State, StepInfo
+from envs.world import World
+
+
+class Walk(NamedTuple):
+    """Paths of a batch of items, one column an item; after its end an item's column repeats its last frame."""
+
+    z: Tensor  # (S+1, B, d) latents, z[0] is frame 0
+    actions: Tensor  # (S, B, d) as given to dynamics.step; 0 after the end
+    answers: Tensor  # (S+1, B, K) the classifier's answers on the frames (one-hot where label only)
+    rewards: Tensor  # (S, B); 0 after the end
+    length: Tensor  # (B,) int64 steps taken: the item has length + 1 frames
+    success: Tensor  # (B,) bool
+    queries: Tensor  # (B,) int64 rows asked of the classifier for the item
+    gain: Tensor | None = None  # (S, B) information gain in nats, where a curious agent measured it
+
+
+@runtime_checkable
+class Walker(Protocol):
+    """A way of walking. `white_box` ones ask the classifier for gradients and say so in their name.
+
+    One that looks at the cached answers of known items has `uses_starts = True`: they were asked for before.
+    """
+
+    name: ClassVar[str]
+    white_box: ClassVar[bool]
+
+    def walk(
+        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        max_steps: int | None = None,
+    ) -> Walk:
+        """Walk from every state of the batch until success, or `max_steps` (None: as the world says)."""
+        ...
+
+
+def select(state: State, rows: Tensor) -> State:
+    """The items `rows` (int64 indices or bool mask) of a batch of states."""
+    return State(*(part[rows] for part in state))
+
+
+def put(state: State, rows: Tensor, new: State) -> State:
+    """`state` with the items `rows` replaced by those of `new`; both arguments stay as they are."""
+
+    def replaced(old: Tensor, part: Tensor) -> Tensor:
+        out = old.clone()
+        out[rows] = part
+        return out
+
+    return State(*(replaced(old, part) for old, part in zip(state, new, strict=True)))
+
+
+def rows_asked_before(walker: Walker, world: World) -> int:
+    """Classifier rows that a walker without training rests on: the two of each start if it looks at them, else 0."""
+    return 2 * len(world.starts.x) if getattr(walker, "uses_starts", False) else 0
+
+
+class Recorder:
+    """Walks a batch and writes it down. Items move independently: each call names the rows that move.
+
+    `trial` asks what an action would lead to (and counts it), `accept` makes a trial the next step, `step` does both.
+
+    Args:
+        world: where to walk.
+        state: (B) states at frame 0.
+        entry_queries: (B,) rows already asked for each item (the input and frame 0; 0 for cached starts).
+        max_steps: S, the most steps of an item.
+    """
+
+    def __init__(self, world: World, state: State, entry_queries: Tensor, max_steps: int | None = None) -> None:
+        self.world = world
+        self.max_steps = int(world.max_episode_steps if max_steps is None else max_steps)
+        self.state = state
+        self.before = state  # each item's state before its latest step
+        batch, d = state.z.shape
+        self.z = state.z.detach().repeat(self.max_steps + 1, 1, 1)
+        self.answers = state.answer.detach().repeat(self.max_steps + 1, 1, 1)
+        self.actions = torch.zeros(self.max_steps, batch, d)
+        self.rewards = torch.zeros(self.max_steps, batch)
+        self.length = torch.zeros(batch, dtype=torch.int64)
+        self.success = dynamics.arrived(world, state).clone()
+        self.queries = torch.as_tensor(entry_queries, dtype=torch.int64).expand(batch).clone()
+
+    def active(self) -> Tensor:
+        """Rows that have neither arrived nor used up their steps, int64 (A,)."""
+        return torch.nonzero(~self.success & (self.length < self.max_steps)).flatten()
+
+    def trial(self, rows: Tensor, action: Tensor, origin: State | None = None) -> tuple[State, StepInfo]:
+        """What `action` (R, d) would lead to from where `rows` (R, repeats allowed) are, or from `origin`."""
+        start = select(self.state, rows) if origin is None else origin
+        state, info = dynamics.step(self.world, start, action)
+        self.queries.index_add_(0, rows, info.queries.to(torch.int64))
+        return state, info
+
+    def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:
+        """Write the outcome of a trial down as the next step of `rows` (no repeats)."""
+        self.before = put(self.before, rows, select(self.state, rows))
+        self.state = put(self.state, rows, state)
+        at = self.length[rows]
+        self.actions[at, rows] = action.detach()
+        self.rewards[at, rows] = info.reward.detach().to(self.rewards.dtype)
+        self.z[at + 1, rows] = state.z.detach()
+        self.answers[at + 1, rows] = state.answer.detach()
+        self.length[rows] += 1
+        self.success[rows] = info.is_success
+
+    def step(self, rows: Tensor, action: Tensor) -> StepInfo:
+        """One step of the items `rows` (R,) with `action` (R, d)."""
+        state, info = self.trial(rows, action)
+        self.accept(rows, action, state, info)
+        return info
+
+    def replace_last(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:
+        """Put another outcome in the place of the latest step of `rows`."""
+        self.state = put(self.state, rows, select(self.before, rows))
+        self.length[rows] -= 1
+        self.accept(rows, action, state, info)
+
+    def walk(self) -> Walk:
+        """What has been written down so far, cut to the longest item."""
+        steps = int(self.length.max()) if len(self.length) else 0
+        late = torch.arange(steps + 1)[:, None] > self.length[None]  # (steps + 1, B): after the item's end
+        columns = torch.arange(len(self.length))
+        z, answers = self.z[: steps + 1].clone(), self.answers[: steps + 1].clone()
+        z = torch.where(late[..., None], z[self.length, columns][None], z)
+        answers = torch.where(late[..., None], answers[self.length, columns][None], answers)
+        gone = late[1:]
+        return Walk(
+            z=z,
+            actions=self.actions[:steps].masked_fill(gone[..., None], 0.0),
+            answers=answers,
+            rewards=self.rewards[:steps].masked_fill(gone, 0.0),
+            length=self.length.clone(),
+            success=self.success.clone(),
+            queries=self.queries.clone(),
+        )

@@ -1,0 +1,43 @@
+"""Where a walk could end: known items that already are what is asked for. Looks only at cached answers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from envs import dynamics
+from envs.dynamics import State
+from envs.world import World
+
+
+def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[Tensor, Tensor]:
+    """Latents (B, d) of each item's nearest unlike neighbour among `world.starts`, and whether there is one, (B,)
+    bool.
+
+    Nearest is measured in data space from the input itself. A neighbour is a start whose own decoded frame satisfies
+    the task for the item's source and target; where no start does, or with `arriving` off, a start that the
+    classifier puts into the target class (any other class where the target is the source).
+    """
+    starts = world.starts
+    goals = state.z.clone()
+    found = torch.zeros(len(state.z), dtype=torch.bool)
+    known = starts.x.flatten(1)
+    for source, target in torch.unique(torch.stack([state.source, state.target], dim=1), dim=0).tolist():
+        rows = torch.nonzero((state.source == source) & (state.target == target)).flatten()
+        unlike = (starts.label != source) if target == source else (starts.label == target)
+        there = _arrived(world, source, target)
+        candidates = there if bool(there.any()) and (arriving or target == source) else unlike
+        if not bool(candidates.any()):
+            continue
+        distance = torch.cdist(state.origin[rows].flatten(1), known[candidates])
+        goals[rows] = starts.z[candidates][distance.argmin(dim=1)]
+        found[rows] = True
+    return goals, found
+
+
+def _arrived(world: World, source: int, target: int) -> Tensor:
+    """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
+    every = torch.arange(len(world.starts.z))
+    ends = dynamics.start(world, every, torch.full_like(every, target))
+    ends = ends._replace(source=torch.full_like(every, source))
+    return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))

@@ -1,0 +1,61 @@
+"""Putting two walks of the same items together: what a retry found replaces what failed, and everything asked adds
+up."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from agents.walkers.base import Walk
+
+
+def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
+    """`walk` (B items) with the items `rows` (R,) replaced by `again` (R items) where `again` arrived.
+
+    The queries of both are added for every row, whether the retry helped or not.
+    """
+    steps = max(len(walk.actions), len(again.actions))
+    old, new = lengthen(walk, steps), lengthen(again, steps)
+    better = again.success
+    into = rows[better]
+
+    def mixed(a: Tensor, b: Tensor, axis: int) -> Tensor:
+        out = a.clone()
+        if axis == 0:
+            out[into] = b[better]
+        else:
+            out[:, into] = b[:, better]
+        return out
+
+    queries = walk.queries.clone()
+    queries.index_add_(0, rows, again.queries)
+    gain = mixed(old.gain, new.gain, 1) if old.gain is not None and new.gain is not None else None
+    return Walk(
+        z=mixed(old.z, new.z, 1),
+        actions=mixed(old.actions, new.actions, 1),
+        answers=mixed(old.answers, new.answers, 1),
+        rewards=mixed(old.rewards, new.rewards, 1),
+        length=mixed(old.length, new.length, 0),
+        success=mixed(old.success, new.success, 0),
+        queries=queries,
+        gain=gain,
+    )
+
+
+def lengthen(walk: Walk, steps: int) -> Walk:
+    """The same walk with room for `steps` steps: the last frame repeated, no actions, no rewards."""
+    extra = steps - len(walk.actions)
+    if extra <= 0:
+        return walk
+
+    def held(part: Tensor) -> Tensor:
+        return torch.cat([part, part[-1:].expand(extra, *part.shape[1:])])
+
+    return walk._replace(
+        z=held(walk.z),
+        answers=held(walk.answers),
+        actions=pad(walk.actions, (0, 0, 0, 0, 0, extra)),
+        rewards=pad(walk.rewards, (0, 0, 0, extra)),
+        gain=None if walk.gain is None else pad(walk.gain, (0, 0, 0, extra)),
+    )

@@ -1,0 +1,60 @@
+"""The trained agent as a walker: its deterministic policy, a finer last step, and sampled retries for what failed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.walkers.base import Recorder, Walk, select
+from agents.walkers.merge import merge
+from agents.walkers.refine import refine_last
+from envs import dynamics
+from envs.dynamics import State
+from envs.world import World
+
+
+class PolicyWalker:
+    """Walks by a stable-baselines3 model (anything whose `predict(observations, deterministic=)` gives actions).
+
+    Args:
+        model: the trained model.
+        refine: k, the most further questions an item for a finer last step; 0 leaves the last step whole.
+        retries: how often an item that failed is walked again from frame 0 with sampled actions.
+    """
+
+    name: ClassVar[str] = "policy"
+    white_box: ClassVar[bool] = False
+
+    def __init__(self, model: Any, refine: int = 2, retries: int = 0) -> None:
+        self.model = model
+        self.refine = refine
+        self.retries = retries
+
+    def walk(
+        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        max_steps: int | None = None,
+    ) -> Walk:
+        """See `Walker.walk`. The deterministic walk draws nothing from `generator`; retries do."""
+        walk = self._once(world, state, entry_queries, max_steps, deterministic=True)
+        for _ in range(self.retries):
+            rows = torch.nonzero(~walk.success).flatten()
+            if len(rows) == 0:
+                break
+            with torch.random.fork_rng(devices=[]):  # SB3 samples from torch's global generator
+                torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+                nothing = torch.zeros(len(rows), dtype=torch.int64)
+                again = self._once(world, select(state, rows), nothing, max_steps, deterministic=False)
+            walk = merge(walk, rows, again)
+        return walk
+
+    def _once(self, world: World, state: State, queries: Tensor, max_steps: int | None, deterministic: bool) -> Walk:
+        recorder = Recorder(world, state, queries, max_steps)
+        while len(rows := recorder.active()):
+            observations = dynamics.observe(world, select(recorder.state, rows))
+            action, _ = self.model.predict(observations.numpy(), deterministic=deterministic)
+            recorder.step(rows, torch.as_tensor(np.asarray(action), dtype=torch.float32))
+        refine_last(recorder, self.refine)
+        return recorder.walk()

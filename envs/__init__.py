@@ -1,0 +1,37 @@
+"""Latent spaces as Gymnasium environments.
+
+Importing this package registers the ids of `envs.registration.SPECS`; ``gym.register_envs(envs)`` says so to linters.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from envs.errors import ManifoldError, UnknownNameError
+from envs.registration import SPECS, register_all
+
+if TYPE_CHECKING:
+    from envs.latent_env import LatentEnv
+    from envs.latent_vector_env import LatentVectorEnv
+    from envs.making import make_world
+    from envs.world import World
+
+__all__ = ["SPECS", "LatentEnv", "LatentVectorEnv", "ManifoldError", "UnknownNameError", "World", "make_world"]
+
+_LAZY = {
+    "LatentEnv": "envs.latent_env",
+    "LatentVectorEnv": "envs.latent_vector_env",
+    "World": "envs.world",
+    "make_world": "envs.making",
+}
+
+register_all()
+
+
+def __getattr__(name: str) -> Any:
+    """Classes are loaded on first use, so that ``--help`` of a script needs no torch."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'envs' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name]), name)

@@ -1,0 +1,89 @@
+"""The classifier as a black box: answers, counted; or only labels."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError, UnknownNameError
+
+
+class Classifier(ABC):
+    """Whatever is to be explained. Nothing asks it for gradients (white-box walkers say so in their name).
+
+    Args:
+        class_names: one name a class, in the order of the probabilities' columns.
+        label_only: show the argmax alone. Then `predict_proba` returns its one-hot code, and no probability leaves.
+
+    Attributes:
+        queries: rows asked so far.
+        weights_visible: whether `torch_module` gives a differentiable network to white-box walkers.
+    """
+
+    def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
+        self.class_names = [str(name) for name in class_names]
+        if len(self.class_names) < 2:
+            raise ManifoldError(f"a classifier needs at least two classes, got {self.class_names}: nothing could change")
+        if len(set(self.class_names)) != len(self.class_names):
+            raise ManifoldError(f"class names must differ, got {self.class_names}")
+        self.label_only = label_only
+        self.queries = 0
+
+    @abstractmethod
+    def _answer(self, x: Tensor) -> Tensor:
+        """Class probabilities (B, K) of x (B, \\*data_shape), float32."""
+
+    def predict_proba(self, x: Tensor) -> Tensor:
+        """Probabilities (B, K), or the one-hot label where `label_only`; B rows are counted. No rows: nothing is asked.
+
+        Raises:
+            ManifoldError: a wrong number of rows or columns, non-finite values, rows that are no probabilities.
+        """
+        with torch.inference_mode():
+            if len(x) == 0:
+                return torch.zeros(0, len(self.class_names))
+            answer = self._answer(x)
+            self.queries += len(x)
+            self._check(answer, len(x))
+            if self.label_only:
+                answer = torch.zeros_like(answer).scatter_(1, answer.argmax(1, keepdim=True), 1.0)
+        return answer
+
+    def _check(self, answer: Tensor, rows: int) -> None:
+        """Refuse answers that are no probability rows."""
+        if tuple(answer.shape) != (rows, len(self.class_names)):
+            raise ManifoldError(
+                f"the classifier answered with shape {tuple(answer.shape)} for {rows} rows of "
+                f"{len(self.class_names)} classes {self.class_names}; it must give one probability a class"
+            )
+        if not torch.isfinite(answer).all():
+            raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
+        total = answer.sum(1)
+        if (total - 1).abs().max() > 1e-3 or answer.min() < -1e-6:
+            worst = int((total - 1).abs().argmax())
+            raise ManifoldError(
+                f"the classifier's probabilities must be >= 0 and sum to 1 (row {worst} sums to {float(total[worst]):.4g}, "
+                f"smallest value {float(answer.min()):.4g}); if these are logits, apply a softmax"
+            )
+
+    def class_index(self, name: Any) -> int:
+        """Index of a class given by name or by index; a name wins over an index (classes may be called 1, 2, 3).
+
+        Raises:
+            UnknownNameError: no such class; close names are offered.
+        """
+        if str(name) in self.class_names:
+            return self.class_names.index(str(name))
+        if isinstance(name, int | np.integer) and 0 <= name < len(self.class_names):
+            return int(name)
+        raise UnknownNameError("class", name, self.class_names)
+
+    @property
+    def torch_module(self) -> torch.nn.Module | None:
+        """The network that gives logits for data-space rows, or None: for white-box walkers alone."""
+        return None

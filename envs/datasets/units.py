@@ -1,0 +1,104 @@
+"""The two edges of the data: the user's units outside, data space inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError
+
+
+@dataclass
+class Units:
+    """How raw data become data space and back.
+
+    Pictures are the same inside and outside (values in [0, 1]); table columns are standardised inside. What comes in is
+    copied: nobody's array is written to.
+
+    Attributes:
+        modality: ``image`` or ``table``.
+        data_shape: shape of one datum.
+        columns: column names of a table.
+        mean, scale: (D,) of the table's columns, float64: a column far from zero keeps its digits.
+        dtype: float type of the user's rows, float64 unless they came as float32.
+    """
+
+    modality: str
+    data_shape: tuple[int, ...]
+    columns: list[str] = field(default_factory=list)
+    mean: Tensor | None = None
+    scale: Tensor | None = None
+    dtype: torch.dtype = torch.float32
+
+    @classmethod
+    def of(cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> Units:
+        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures."""
+        shape = tuple(data_shape) if data_shape is not None else raw.shape[1:]
+        if len(shape) > 1:
+            return cls("image", shape)
+        names = [str(name) for name in columns] if columns is not None else [f"column {i}" for i in range(shape[0])]
+        if len(names) != shape[0]:
+            raise ManifoldError(f"{len(names)} column names for {shape[0]} columns: {names}")
+        values = _numbers(raw).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise ManifoldError(_where_not_finite(values, names))
+        with np.errstate(over="ignore"):
+            scale = values.std(0)
+        if not np.isfinite(scale).all():
+            raise ManifoldError(f"the column {names[int(np.argmin(np.isfinite(scale)))]!r} is too large to be scaled; use other units")
+        scale = np.where(scale > 1e-9 * np.abs(values).max(0), scale, 1.0)  # a constant column stays at zero inside
+        dtype = torch.float32 if np.asarray(raw).dtype == np.float32 else torch.float64
+        return cls("table", shape, names, torch.from_numpy(values.mean(0)), torch.from_numpy(scale), dtype)
+
+    def inward(self, raw: object) -> Tensor:
+        """Data space (B, \\*data_shape) of raw data, checked.
+
+        Raises:
+            ManifoldError: another shape, not numeric, NaN or infinite values, pictures outside [0, 1].
+        """
+        array = _numbers(raw)
+        size = int(np.prod(self.data_shape))
+        if array.ndim == 0 or array.size == 0 or array.size != len(array) * size:
+            raise ManifoldError(f"data of shape {array.shape} do not fit: a batch of shape (n, {', '.join(map(str, self.data_shape))}) is needed")
+        if not np.isfinite(array).all():
+            raise ManifoldError(_where_not_finite(array, self.columns))
+        x = torch.from_numpy(array).reshape(len(array), *self.data_shape)
+        if self.modality == "image":
+            low, high = float(x.min()), float(x.max())
+            if low < 0 or high > 1:
+                raise ManifoldError(
+                    f"pictures must have values in [0, 1], these reach from {low:.4g} to {high:.4g}; divide by their largest value (often 255)"
+                )
+            return x.float()
+        return ((x - self.mean) / self.scale).float()
+
+    def outward(self, x: Tensor) -> Tensor:
+        """Raw values of data-space rows, the same shape; table rows in the user's float type."""
+        return x if self.mean is None or self.scale is None else (x * self.scale + self.mean).to(self.dtype)
+
+
+def _numbers(raw: object) -> np.ndarray:
+    """A float copy of the user's array: float32 where that loses nothing, else float64.
+
+    Raises:
+        ManifoldError: text, ragged rows, complex numbers.
+    """
+    try:
+        array = np.asarray(raw)
+        if np.iscomplexobj(array):
+            raise TypeError("complex numbers")
+        return np.array(array, dtype=np.float32 if np.can_cast(array.dtype, np.float32) else np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise ManifoldError(f"the data must be numbers, each row as long as the others: {error}") from error
+
+
+def _where_not_finite(array: np.ndarray, columns: Sequence[str]) -> str:
+    """A sentence that says where the first NaN or infinity stands."""
+    place = np.argwhere(~np.isfinite(array))[0]
+    column = f" (column {columns[place[-1]]!r})" if columns and array.ndim == 2 else ""
+    value = array[tuple(place)]
+    return f"the data hold {value} at index {tuple(int(i) for i in place)}{column}; remove or impute such rows first"

@@ -1,0 +1,177 @@
+"""The pure batched step: the one implementation of a walk's physics.
+
+    z' = project(move(z, a));  x' = decode(z');  answer' = classifier(x')
+
+Environments, walkers, explaining and replaying all call `step`. B walks, latent dimension d, K classes; tensors are float32
+and live on the CPU unless said.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError
+from envs.tasks import scaled_log
+
+if TYPE_CHECKING:
+    from envs.world import World
+
+
+class State(NamedTuple):
+    """What a walk carries on.
+
+    Attributes:
+        z: (B, d) present code.
+        z0: (B, d) code of frame 0.
+        frame: (B, \\*data_shape) decoded z, as the classifier saw it.
+        origin: (B, \\*data_shape) the input that is explained.
+        answer: (B, K) the classifier's answer on `frame`; the one-hot label where only labels are shown.
+        source: (B,) class of the classifier's answer on `origin`.
+        target: (B,) class asked for.
+        potential: (B,) shaping potential of this state.
+    """
+
+    z: Tensor
+    z0: Tensor
+    frame: Tensor
+    origin: Tensor
+    answer: Tensor
+    source: Tensor
+    target: Tensor
+    potential: Tensor
+
+
+class StepInfo(NamedTuple):
+    """What one step tells.
+
+    Attributes:
+        reward: (B,).
+        terminated: (B,) bool, the task's end.
+        is_success: (B,) bool.
+        step_length: (B,) data-space distance between the two frames.
+        typicality: (B,) see `Manifold.typicality`.
+        queries: (B,) int64, classifier rows asked in this step.
+        goal: (B,) probability asked for (0 or 1 where only labels are shown).
+    """
+
+    reward: Tensor
+    terminated: Tensor
+    is_success: Tensor
+    step_length: Tensor
+    typicality: Tensor
+    queries: Tensor
+    goal: Tensor
+
+
+def arrived(world: World, state: State) -> Tensor:
+    """Whether each walk has reached what its task asks, (B,) bool."""
+    return world.task.arrived(world, state, world.task.goal(state))
+
+
+def start(world: World, index: Tensor, target: Tensor) -> State:
+    """States of cached starts `index` (B,) with targets (B,); asks the classifier nothing."""
+    rows = index.numpy()
+    x, z, frame, answer, label = (torch.from_numpy(part.numpy()[rows]) for part in world.starts)
+    return refresh(world, State(z, z.clone(), frame, x, answer, label, target, label))
+
+
+def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State, Tensor]:
+    """States of any inputs x (B, \\*data_shape), and the rows asked for each (B,): one for the input, one for frame 0.
+
+    Without a target: whichever other class is nearest for tasks that reach one, else the source class.
+
+    Raises:
+        ManifoldError: a target outside the classes.
+    """
+    with torch.inference_mode():
+        source = world.classifier.predict_proba(x).argmax(1)
+        z = world.manifold.encode(x)
+        frame = world.manifold.decode(z)
+        answer = world.classifier.predict_proba(frame)
+        if target is None:
+            target = world.default_target(x, source)
+        elif int(target.min()) < 0 or int(target.max()) >= world.classes:
+            raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
+        state = refresh(world, State(z, z.clone(), frame, x, answer, source, target, target))
+    return state, torch.full((len(x),), 2)
+
+
+def refresh(world: World, state: State) -> State:
+    """The state with its potential computed anew, after a change of target."""
+    return state._replace(potential=world.task.potential(world, state, world.task.goal(state)))
+
+
+def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
+    """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk."""
+    manifold, task = world.manifold, world.task
+    with torch.inference_mode():
+        action = action / torch.linalg.vector_norm(action, dim=1, keepdim=True).clamp_min_(1.0)
+        z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
+        frame = manifold.decode(z)
+        length = _distance(frame, state.frame)
+        if world.max_step is not None:
+            z, frame, length = _shortened(world, state, z, frame, length)
+        answer = world.classifier.predict_proba(frame)
+        moved = State(z, state.z0, frame, state.origin, answer, state.source, state.target, state.potential)
+        goal = task.goal(moved)
+        success = task.arrived(world, moved, goal)
+        potential = task.potential(world, moved, goal)
+        reward = _reward(world, moved, success, potential, length)
+        info = StepInfo(reward, success, success, length, manifold.typicality(z), world.one_each(len(z)), goal)
+        return moved._replace(potential=potential), info
+
+
+def _reward(world: World, moved: State, success: Tensor, potential: Tensor, length: Tensor) -> Tensor:
+    """Reward (B,) of steps of these lengths into `moved`, which still holds the potential of the state before."""
+    over, before = success.numpy(), moved.potential.numpy()
+    # Potential-based shaping with Phi = 0 at terminal states: gamma Phi' - Phi.
+    reward = np.where(over, np.float32(0), potential.numpy() * world.gamma) - before
+    reward -= (world.task.weights.path / world.class_distance) * length.numpy()
+    if over.any():
+        reward += over * _arrival(world, moved).numpy()
+    return torch.from_numpy(reward)
+
+
+def _distance(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distance (B,) between data of any shape."""
+    return torch.linalg.vector_norm((a - b).flatten(1), dim=1)
+
+
+def _arrival(world: World, state: State) -> Tensor:
+    """Reward (B,) that arriving at this state would bring: the bonus less what its end point costs."""
+    weights = world.task.weights
+    reward = torch.full((len(state.z),), weights.success)
+    if weights.distance:
+        reward.sub_(_distance(state.frame, state.origin), alpha=weights.distance / world.class_distance)
+    if weights.atypical:
+        reward.sub_(world.class_atypicality(state.z, state.target), alpha=weights.atypical)
+    return reward
+
+
+def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Pull codes back along their segments until no frame is further than `max_step` from the last: a path has no jumps."""
+    assert world.max_step is not None
+    rows = (length > world.max_step).nonzero()[:, 0]
+    while len(rows):
+        # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
+        share = (0.98 * world.max_step / length[rows])[:, None]
+        z[rows] = torch.lerp(state.z[rows], z[rows], share)
+        frame[rows] = shorter = world.manifold.decode(z[rows])
+        length[rows] = _distance(shorter, state.frame[rows])
+        rows = rows[length[rows] > world.max_step]
+    return z, frame, length
+
+
+def observe(world: World, state: State) -> Tensor:
+    """Observation (B, 2 d + 2 K): z and z0 as shares of the prior's radius, the scaled log answer, the target one-hot.
+
+    Where only labels are shown the answer part holds the one-hot label less one: -1 or 0.
+    """
+    with torch.inference_mode():
+        scale = 1 / world.manifold.prior.radius
+        parts = (state.z * scale, state.z0 * scale, scaled_log(state.answer), world.one_hot.index_select(0, state.target))
+        return torch.cat(parts, dim=1)

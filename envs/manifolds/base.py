@@ -1,0 +1,126 @@
+"""What every latent space offers: a prior, a way in, a way out, and its geometry."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds.prior import Prior
+
+FORMAT = 1
+
+
+class Manifold(torch.nn.Module, ABC):
+    """A generative model whose latent space can be walked.
+
+    Data space is what the decoder speaks: pictures in [0, 1] of `data_shape`, or standardised table rows. Codes and data
+    are float32; the first axis is the batch. Subclasses are built from JSON-able `settings` plus tensors, so that
+    `save` and `load` need no pickle.
+
+    Attributes:
+        prior: law and typical set of the codes.
+        data_shape: shape of one datum, without the batch axis.
+        modality: ``image``, ``table`` or ``text``.
+    """
+
+    kinds: ClassVar[dict[str, type[Manifold]]] = {}
+    kind: ClassVar[str]
+    prior: Prior
+    data_shape: tuple[int, ...]
+    modality: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            Manifold.kinds[cls.kind] = cls
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        # Mean and scale of the codes of real data: what "as typical as real data" is measured against.
+        self.register_buffer("code_mean", torch.zeros(latent_dim))
+        self.register_buffer("code_scale", torch.ones(latent_dim))
+
+    @property
+    def latent_dim(self) -> int:
+        """d, the number of latent coordinates."""
+        return self.prior.dim
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (B, d) of data (B, \\*data_shape)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Data (B, \\*data_shape) of codes (B, d)."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON-able arguments that build an untrained twin."""
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """Derivative of the flattened decoded data by the code, (B, D, d)."""
+        single = torch.func.jacfwd(lambda code: self.decode(code[None])[0].flatten())
+        return torch.func.vmap(single)(z)
+
+    def metric(self, z: Tensor) -> Tensor:
+        """Pullback metric G = J^T J of the decoder, (B, d, d): data-space lengths measured in the latent space.
+
+        Source: Arvanitidis, Hansen and Hauberg, "Latent Space Oddity", ICLR 2018, section 3.
+        """
+        jacobian = self.jacobian(z)
+        return jacobian.transpose(1, 2) @ jacobian
+
+    def remember_codes(self, z: Tensor) -> None:
+        """Note the mean and scale of the codes of real data, for `typicality`."""
+        self.code_mean.copy_(z.mean(0))
+        self.code_scale.copy_(z.std(0).clamp_min(1e-6))
+
+    def typicality(self, z: Tensor) -> Tensor:
+        """How typical codes are, (B,) in (0, 1]: 1 as typical as real data, less beyond them.
+
+        The mean squared standard score of real codes is 1 by construction; the value is 1 / max(1, score of z).
+        """
+        scaled = (z.numpy() - self.code_mean.numpy()) / self.code_scale.numpy()
+        score = np.einsum("ij,ij->i", scaled, scaled)
+        return torch.from_numpy(self.latent_dim / np.maximum(score, self.latent_dim, dtype=np.float32))
+
+    def save(self, folder: str | Path) -> None:
+        """Write `manifold.json` and `manifold.safetensors` into `folder`."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, folder / "manifold.safetensors")
+        card = {"format": FORMAT, "kind": self.kind, "settings": self.settings}
+        (folder / "manifold.json").write_text(json.dumps(card, indent=1))
+
+    @staticmethod
+    def load(folder: str | Path) -> Manifold:
+        """The manifold that `save` wrote.
+
+        Raises:
+            ManifoldError: nothing there, an unknown kind or format, or weights that do not fit.
+        """
+        folder = Path(folder)
+        try:
+            card = json.loads((folder / "manifold.json").read_text())
+            if card["format"] != FORMAT:
+                raise ManifoldError(f"{folder}: manifold format {card['format']}, this version reads {FORMAT}")
+            if card["kind"] not in Manifold.kinds:
+                raise UnknownNameError("manifold kind", card["kind"], Manifold.kinds)
+            manifold = Manifold.kinds[card["kind"]](**card["settings"])
+            manifold.load_state_dict(load_file(folder / "manifold.safetensors"))
+        except FileNotFoundError as error:
+            missing = [name for name in ("manifold.json", "manifold.safetensors") if not (folder / name).is_file()]
+            raise ManifoldError(f"no saved manifold in {folder}: {' and '.join(missing)} missing") from error
+        except (KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ManifoldError(f"the manifold saved in {folder} is damaged: {error}") from error
+        return manifold.eval().requires_grad_(False)

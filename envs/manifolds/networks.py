@@ -1,0 +1,55 @@
+"""Multilayer perceptrons with a closed-form Jacobian: the encoder and decoder of small manifolds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class MLP(nn.Module):
+    """Linear layers with SiLU between them; smooth, so that the pullback metric of a decoder is too.
+
+    Args:
+        sizes: widths from input to output.
+        squash: sigmoid on the output (pictures in [0, 1]).
+    """
+
+    def __init__(self, sizes: Sequence[int], squash: bool = False) -> None:
+        super().__init__()
+        pairs = list(pairwise(sizes))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairs[:-1])
+        self.last = nn.Linear(*pairs[-1])
+        self.squash = squash
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Output before the squashing, (B, out)."""
+        for layer in self.hidden:
+            h = F.silu(layer(h), inplace=not torch.is_grad_enabled())
+        return self.last(h)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Output (B, out) of input (B, in)."""
+        out = self.logits(h)
+        if not self.squash:
+            return out
+        return torch.sigmoid(out) if torch.is_grad_enabled() else out.sigmoid_()
+
+    def jacobian(self, h: Tensor) -> Tensor:
+        """d output / d input, (B, out, in), in closed form: one forward pass that carries its tangents along."""
+        tangent: Tensor | None = None  # (B, in, width)
+        for layer in self.hidden:
+            a = layer(h)
+            tangent = layer.weight.T.expand(len(h), -1, -1) if tangent is None else tangent @ layer.weight.T
+            gate = torch.sigmoid(a)
+            tangent = tangent * (gate * (1 + a * (1 - gate)))[:, None]
+            h = a * gate
+        weight = self.last.weight
+        tangent = weight.T.expand(len(h), -1, -1) if tangent is None else tangent @ weight.T
+        if self.squash:
+            gate = torch.sigmoid(self.last(h))
+            tangent = tangent * (gate * (1 - gate))[:, None]
+        return tangent.transpose(1, 2)

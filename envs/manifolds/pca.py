@@ -1,0 +1,71 @@
+"""Principal components: the honest linear baseline of a latent space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError
+from envs.manifolds.base import Manifold
+from envs.manifolds.prior import Prior
+
+
+class PCA(Manifold):
+    """Whitened principal components; decoded data are clamped to the range seen (so pictures stay in [0, 1])."""
+
+    kind = "pca"
+
+    def __init__(self, data_shape: Sequence[int], latent_dim: int = 8, modality: str = "image") -> None:
+        super().__init__(latent_dim)
+        self.data_shape = tuple(data_shape)
+        self.modality = modality
+        self.prior = Prior("normal", latent_dim)
+        size = math.prod(self.data_shape)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("basis", torch.zeros(size, latent_dim))  # columns scaled to one standard deviation
+        self.register_buffer("low", torch.zeros(size))
+        self.register_buffer("high", torch.ones(size))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Manifold.settings`."""
+        return {"data_shape": list(self.data_shape), "latent_dim": self.latent_dim, "modality": self.modality}
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Whitened scores (B, d), kept inside the typical set."""
+        scale = self.basis.square().sum(0).clamp_min(1e-12)
+        return self.prior.project((x.reshape(len(x), -1) - self.mean) @ (self.basis / scale))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Linear reconstruction (B, \\*data_shape), clamped to the range of the data."""
+        x = torch.addmm(self.mean, z, self.basis.T).clamp(self.low, self.high)
+        return x.view(len(z), *self.data_shape)
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """The basis, (B, D, d); the clamp is left out."""
+        return self.basis.expand(len(z), -1, -1)
+
+    @classmethod
+    def fit(cls, x: Tensor, *, latent_dim: int = 8, modality: str = "image", **_: Any) -> PCA:
+        """Components of data (N, \\*data_shape).
+
+        Raises:
+            ManifoldError: fewer than two rows, or more components than rows or columns.
+        """
+        flat = x.reshape(len(x), -1)
+        if len(x) < 2:
+            raise ManifoldError(f"principal components need at least 2 rows, got {len(x)}")
+        if not 1 <= latent_dim <= min(flat.shape):
+            raise ManifoldError(f"latent_dim must be between 1 and {min(flat.shape)} for data {tuple(x.shape)}, not {latent_dim}")
+        pca = cls(x.shape[1:], latent_dim, modality)
+        pca.mean.copy_(flat.mean(0))
+        _, singular, components = torch.linalg.svd(flat - pca.mean, full_matrices=False)
+        pca.basis.copy_(components[:latent_dim].T * (singular[:latent_dim] / math.sqrt(len(x) - 1)).clamp_min(1e-6))
+        pca.low.copy_(flat.amin(0))
+        pca.high.copy_(flat.amax(0))
+        pca.remember_codes(pca.encode(x))
+        return pca.eval()

@@ -1,0 +1,131 @@
+"""Priors of latent spaces and their typical sets.
+
+A prior with independent, identically distributed coordinates concentrates on a *typical set*: for N(0, I_d) a shell near
+radius sqrt(d). Moves never leave a ball (normal), box (uniform), sphere, or bounding box (empirical) that holds it, because
+a curious agent in an unbounded latent space walks off to where the decoder has learned nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError, UnknownNameError
+
+KINDS = ("normal", "uniform", "sphere", "empirical", "none")
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The law of the latent codes of a generative model.
+
+    Args:
+        kind: ``normal`` N(0, I), ``uniform`` on [-1, 1]^d, ``sphere`` (uniform on the sphere of radius sqrt(d)),
+            ``empirical`` (independent coordinates, each with the law of the scalar `samples`) or ``none`` (no law; a box
+            around `samples` (n, d) is the typical set).
+        dim: d, the number of latent coordinates.
+        mass: probability mass inside the typical ball of the normal prior.
+        samples: scalars (n,) for ``empirical``; codes (n, d) for ``none``.
+    """
+
+    kind: str
+    dim: int
+    mass: float = 0.99
+    samples: Any = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UnknownNameError("prior", self.kind, KINDS)
+        if self.dim < 1:
+            raise ManifoldError(f"a prior needs at least one dimension, not {self.dim}")
+        if not 0 < self.mass < 1:
+            raise ManifoldError(f"mass is the share of the prior inside its typical set, in (0, 1), not {self.mass}")
+        if self.kind in ("empirical", "none") and self.samples is None:
+            raise ManifoldError(f"the {self.kind!r} prior is given by samples; pass samples=")
+
+    @cached_property
+    def radius(self) -> float:
+        """Radius of the typical set: chi quantile (normal), sqrt(d) (sphere), else the largest coordinate's magnitude."""
+        if self.kind == "normal":
+            from scipy.stats import chi
+
+            return float(chi.ppf(self.mass, self.dim))
+        if self.kind == "sphere":
+            return math.sqrt(self.dim)
+        return float(self._bounds[1].abs().max().maximum(self._bounds[0].abs().max()))
+
+    @cached_property
+    def _bounds(self) -> tuple[Tensor, Tensor]:
+        if self.kind == "uniform":
+            return -torch.ones(self.dim), torch.ones(self.dim)
+        values = torch.as_tensor(np.asarray(self.samples), dtype=torch.float32)
+        if self.kind == "empirical":
+            return values.min().expand(self.dim), values.max().expand(self.dim)
+        margin = 0.05 * (values.amax(0) - values.amin(0))
+        return values.amin(0) - margin, values.amax(0) + margin
+
+    @cached_property
+    def _sorted(self) -> np.ndarray:
+        return np.sort(np.asarray(self.samples, dtype=np.float64).ravel())
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """`n` codes (n, d), drawn with `generator`."""
+        if self.kind == "uniform":
+            return 2 * torch.rand(n, self.dim, generator=generator) - 1
+        if self.kind == "empirical":
+            return self.ppf(torch.rand(n, self.dim, generator=generator))
+        if self.kind == "none":
+            codes = torch.as_tensor(np.asarray(self.samples), dtype=torch.float32)
+            return codes[torch.randint(len(codes), (n,), generator=generator)]
+        z = torch.randn(n, self.dim, generator=generator)
+        return z if self.kind == "normal" else z * (self.radius / z.norm(dim=1, keepdim=True))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density in nats, (B,). Raises ManifoldError for priors that have none."""
+        if self.kind == "normal":
+            return -0.5 * (z.square().sum(1) + self.dim * math.log(2 * math.pi))
+        if self.kind == "uniform":
+            inside = (z.abs() <= 1).all(1)
+            return torch.where(inside, -self.dim * math.log(2.0), -math.inf)
+        raise ManifoldError(f"the {self.kind!r} prior has no density; use typicality instead")
+
+    def cdf(self, z: Tensor) -> Tensor:
+        """Distribution function of one coordinate, elementwise."""
+        if self.kind == "normal":
+            return torch.special.ndtr(z)
+        if self.kind == "uniform":
+            return ((z + 1) / 2).clamp(0, 1)
+        if self.kind == "empirical":
+            n = len(self._sorted)
+            grid = (np.arange(n) + 0.5) / n
+            return torch.as_tensor(np.interp(z.double().numpy(), self._sorted, grid), dtype=z.dtype)
+        raise ManifoldError(f"the coordinates of the {self.kind!r} prior are not independent: it has no scalar law")
+
+    def ppf(self, u: Tensor) -> Tensor:
+        """Quantile function of one coordinate, elementwise; the inverse of `cdf`."""
+        if self.kind == "normal":
+            return torch.special.ndtri(u)
+        if self.kind == "uniform":
+            return 2 * u - 1
+        if self.kind == "empirical":
+            return torch.as_tensor(np.quantile(self._sorted, u.double().numpy(), method="hazen"), dtype=u.dtype)
+        raise ManifoldError(f"the coordinates of the {self.kind!r} prior are not independent: it has no scalar law")
+
+    def project(self, z: Tensor) -> Tensor:
+        """`z` (B, d) moved to the nearest point of the typical set (ball, box or sphere)."""
+        if self.kind == "normal":
+            return z * (self.radius / torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_min_(self.radius))
+        if self.kind == "sphere":
+            return z * (self.radius / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
+        low, high = self._bounds
+        return z.clamp(low, high)
+
+    def contains(self, z: Tensor, tolerance: float = 1e-4) -> Tensor:
+        """Whether each code lies in the typical set, (B,) bool."""
+        return (self.project(z) - z).norm(dim=1) <= tolerance

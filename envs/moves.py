@@ -1,0 +1,73 @@
+"""How an action moves a code. One function a move; a new move is one function and one line in `MOVES`.
+
+Every function takes codes z (B, d), actions a (B, d) inside the unit ball and a length (of a full action), and gives new
+codes (B, d). The caller projects them into the prior's typical set and bounds the step in data space (`envs.dynamics`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from envs.manifolds.base import Manifold
+
+Move = Callable[[Manifold, Tensor, Tensor, float], Tensor]
+
+METRIC_FLOOR = 0.05
+
+
+def euclidean(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
+    """z + length * a: a full action moves `length` in the latent space."""
+    return torch.add(z, action, alpha=length)
+
+
+def spherical(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
+    """Along the great circle by the action's tangential part, outwards or inwards by its radial part.
+
+    A purely tangential action keeps |z|, as slerp does (White, "Sampling Generative Networks", 2016, section 2); it turns z
+    by the angle length * |a| / |z|. Near the origin, where no sphere is left, the move is euclidean.
+    """
+    radius = z.norm(dim=1, keepdim=True)
+    unit = z / radius.clamp_min(1e-6)
+    outward = (action * unit).sum(1, keepdim=True)
+    tangent = action - outward * unit
+    turn = tangent.norm(dim=1, keepdim=True)
+    angle = length * turn / radius.clamp_min(1e-6)
+    # Beyond a quarter turn the circle is smaller than the step: go straight instead.
+    on_sphere = (radius + length * outward) * (torch.cos(angle) * unit + torch.sin(angle) * tangent / turn.clamp_min(1e-9))
+    return torch.where(angle < math.pi / 2, on_sphere, z + length * action)
+
+
+def matched(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
+    """Vicinity step (z + eps u) / sqrt(1 + eps^2) with u = sqrt(d) a and eps = length / sqrt(d).
+
+    If u were drawn from N(0, I) the step would keep N(0, I) exactly (Agustsson and others, "Optimal Transport Maps for
+    Distribution Preserving Operations on Latent Spaces of Generative Models", ICLR 2019, table 1). A learned policy's
+    actions depend on z, so the guarantee is that of a random walker; the typical set is enforced as for every move.
+    """
+    epsilon = length / math.sqrt(z.shape[1])
+    return vicinity(z, action * math.sqrt(z.shape[1]), epsilon)
+
+
+def vicinity(z: Tensor, u: Tensor, epsilon: float) -> Tensor:
+    """The distribution-preserving vicinity operation for a standard normal prior; see `matched`."""
+    return (z + epsilon * u) / math.sqrt(1 + epsilon * epsilon)
+
+
+def pullback(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
+    """z + length * G(z)^(-1/2) a: to first order, a full action moves `length` in *data space* whatever its direction.
+
+    G is the pullback metric of the decoder, its eigenvalues floored at a share of their mean so that directions which the
+    decoder ignores do not fling the walk away. It asks the decoder for its Jacobian and the classifier for nothing.
+    """
+    eigenvalues, vectors = torch.linalg.eigh(manifold.metric(z))
+    # The second floor is for a decoder that ignores the code altogether: its metric is zero.
+    floor = (METRIC_FLOOR * eigenvalues.mean(1, keepdim=True)).clamp_min(1e-12)
+    scaled = vectors.transpose(1, 2) @ action[:, :, None] / torch.maximum(eigenvalues, floor).sqrt()[:, :, None]
+    return z + length * (vectors @ scaled)[:, :, 0]
+
+
+MOVES: dict[str, Move] = {"euclidean": euclidean, "spherical": spherical, "matched": matched, "pullback": pullback}

@@ -1,0 +1,141 @@
+"""What is asked of a walk. A new task is one class and one line in `TASKS`.
+
+A task says which target a walk may have, when it has arrived, and how near it is (the potential that shapes the reward).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError
+
+if TYPE_CHECKING:
+    from envs.dynamics import State
+    from envs.world import World
+
+FLOOR = 1e-4  # probabilities below this are all alike: log p stays finite, and the observation bounded
+LOG_RANGE = -math.log(FLOOR)
+
+
+def scaled_log(p: Tensor) -> Tensor:
+    """log max(p, 1e-4), scaled to [-1, 0]."""
+    # numpy's float32 logarithm takes a third of the time of torch's on small batches.
+    return torch.from_numpy(np.log(np.maximum(p.numpy(), FLOOR)) * np.float32(1 / LOG_RANGE))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the reward. Lengths enter as a share of the world's class distance, so defaults need no tuning a data set.
+
+    Attributes:
+        success: reward of arriving.
+        path: cost of walking one class distance.
+        distance: cost, at arrival, of one class distance between the last frame and the input.
+        atypical: cost, at arrival, of lying beyond the target class's own codes (`World.class_atypicality`).
+        progress: height of the potential of the scaled log probability asked for.
+    """
+
+    success: float = 2.0
+    path: float = 0.6
+    distance: float = 0.4
+    atypical: float = 0.0
+    progress: float = 2.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """Reach the target class: p(target) >= tau, or the label where only it is shown.
+
+    Where the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
+    """
+
+    tau: float = 0.9
+    weights: Weights = field(default_factory=Weights)
+    name: ClassVar[str] = "reach"
+    needs_label_only: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.tau <= 1:
+            raise ManifoldError(f"tau is a probability in (0, 1], not {self.tau}")
+
+    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
+        """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1)."""
+        other = (u * (classes - 1)).long()
+        return other + (other >= source)
+
+    def goal(self, state: State) -> Tensor:
+        """What is to rise, (B,): the probability of the target class."""
+        return torch.from_numpy(state.answer.numpy()[np.arange(len(state.target)), state.target.numpy()])
+
+    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """Whether the walk is over, (B,) bool."""
+        there = goal >= self.tau
+        own = state.target.numpy() == state.source.numpy()
+        return there & (near_prototype(world, state) | torch.from_numpy(~own)) if own.any() else there
+
+    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """Height (B,) of the shaping potential, weights included: never changes which policy is best (Ng and others 1999)."""
+        return scaled_log(goal).mul_(self.weights.progress)
+
+
+def near_prototype(world: World, state: State) -> Tensor:
+    """Whether the frame lies within a quarter of the class distance of its class's prototype, (B,) bool."""
+    gap = (state.frame - world.prototype_frames[state.source]).flatten(1).norm(dim=1)
+    return gap <= world.class_distance / 4
+
+
+@dataclass(frozen=True)
+class Leave(Task):
+    """Leave the own class (untargeted): any other class at p >= tau. The target is the class to leave."""
+
+    name: ClassVar[str] = "leave"
+
+    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
+        """The source itself."""
+        return source.clone()
+
+    def goal(self, state: State) -> Tensor:
+        """Largest probability of a class other than the source, (B,)."""
+        return state.answer.scatter(1, state.source[:, None], -1.0).amax(1)
+
+    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """See `Task.arrived`."""
+        return goal >= self.tau
+
+
+@dataclass(frozen=True)
+class Prototype(Task):
+    """Reach the own class's most typical form: the start whose code is nearest to the class's mean code."""
+
+    name: ClassVar[str] = "prototype"
+
+    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
+        """The source itself."""
+        return source.clone()
+
+    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """Minus the data-space distance to the prototype as a share of the class distance."""
+        gap = (state.frame - world.prototype_frames[state.source]).flatten(1).norm(dim=1)
+        return -self.weights.progress * gap / world.class_distance
+
+
+@dataclass(frozen=True)
+class ReachLabel(Task):
+    """Reach a label where nothing but labels is seen; sparse: no potential."""
+
+    weights: Weights = field(default_factory=lambda: Weights(success=1.0, path=0.0, distance=0.0, progress=0.0))
+    name: ClassVar[str] = "reach_label"
+    needs_label_only: ClassVar[bool] = True
+
+    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """Zero."""
+        return torch.zeros_like(goal)
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Leave, Prototype, ReachLabel)}

@@ -1,0 +1,250 @@
+"""A world: everything that a walk needs besides its own state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.classifiers.base import Classifier
+from envs.datasets.units import Units
+from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds.base import Manifold
+from envs.moves import MOVES, Move
+from envs.tasks import Task
+
+MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
+
+
+class Starts(NamedTuple):
+    """Cached starts: inputs x (N, \\*shape), codes z (N, d), frames 0 (N, \\*shape), the classifier's answer (N, K) on them,
+    and its label (N,) on the inputs."""
+
+    x: Tensor
+    z: Tensor
+    frame: Tensor
+    answer: Tensor
+    label: Tensor
+
+
+class Examples(NamedTuple):
+    """Held-out inputs x (M, \\*shape) and their true class (M,), or None where it is not known."""
+
+    x: Tensor
+    truth: Tensor | None
+
+
+@dataclass
+class World:
+    """A manifold, a classifier, starts, a task and a move.
+
+    Attributes:
+        manifold, classifier, units, starts, task: the parts.
+        held_out: inputs to be explained.
+        move_name: key into `MOVES`.
+        step_length: what a full action moves, in the latent space (data space for ``pullback``); None: calibrated, so that
+            the median decoded move is an eighth of the class distance.
+        max_step: largest data-space distance between two frames; None: no bound.
+        gamma: discount of the shaping potential; the training run sets its own.
+        max_episode_steps: the step limit.
+        spec: JSON-able arguments that build this world again; ``{"live": True}`` if live objects went in.
+    """
+
+    manifold: Manifold
+    classifier: Classifier
+    units: Units
+    starts: Starts
+    task: Task
+    held_out: Examples
+    move_name: str = "euclidean"
+    step_length: float = None  # type: ignore[assignment]  # set in __post_init__
+    max_step: float | None = None
+    gamma: float = 0.98
+    max_episode_steps: int = 20
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._ones = torch.ones(1, dtype=torch.int64)
+        if self.move_name not in MOVES:
+            raise UnknownNameError("move", self.move_name, MOVES)
+        if self.task.needs_label_only and not self.label_only:
+            raise ManifoldError(f"the task {self.task.name!r} is for classifiers that show labels alone; pass label_only=True")
+        present = self.starts.label.unique()
+        if len(present) < 2:
+            name = self.class_names[int(present[0])]
+            raise ManifoldError(f"the classifier calls every start {name!r}: with one class there is nowhere to walk")
+        if self.step_length is None:
+            self.step_length = self._calibrated_step()
+        if not self.step_length > 0:
+            raise ManifoldError(f"step_length must be positive, not {self.step_length}")
+        if self.max_step is not None and not self.max_step > 0:
+            raise ManifoldError(f"max_step must be positive, not {self.max_step}")
+
+    @property
+    def move(self) -> Move:
+        """How actions move codes."""
+        return MOVES[self.move_name]
+
+    @property
+    def class_names(self) -> list[str]:
+        """One name a class."""
+        return self.classifier.class_names
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return len(self.classifier.class_names)
+
+    @property
+    def latent_dim(self) -> int:
+        """d."""
+        return self.manifold.latent_dim
+
+    @property
+    def obs_dim(self) -> int:
+        """Length of an observation: 2 d + 2 K."""
+        return 2 * self.latent_dim + 2 * self.classes
+
+    @property
+    def label_only(self) -> bool:
+        """Whether labels alone are shown."""
+        return self.classifier.label_only
+
+    @property
+    def modality(self) -> str:
+        """``image`` or ``table``."""
+        return self.manifold.modality
+
+    @cached_property
+    def one_hot(self) -> Tensor:
+        """Identity (K, K)."""
+        return torch.eye(self.classes)
+
+    def one_each(self, n: int) -> Tensor:
+        """(n,) int64 ones: the queries of a step of n walks."""
+        if len(self._ones) != n:
+            self._ones = torch.ones(n, dtype=torch.int64)
+        return self._ones
+
+    @cached_property
+    def unlike(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(distance (n,), index (n,), rows (n,)): each chosen start's nearest start with another label, in data space."""
+        n = len(self.starts.x)
+        rows = torch.arange(n) if n <= MAX_PAIRS else torch.linspace(0, n - 1, MAX_PAIRS).long()
+        flat, label = self.starts.x[rows].flatten(1), self.starts.label[rows]
+        gaps = torch.cdist(flat, flat).masked_fill_(label[:, None] == label[None, :], torch.inf)
+        distance, index = gaps.min(1)
+        return distance, rows[index], rows
+
+    @cached_property
+    def class_distance(self) -> float:
+        """Median data-space distance from a start to its nearest start with another label."""
+        return float(self.unlike[0].median())
+
+    @cached_property
+    def prototypes(self) -> Tensor:
+        """(K,) index of the start that is most typical of each class: nearest to the mean code among the class's starts."""
+        chosen = torch.zeros(self.classes, dtype=torch.long)
+        for k in range(self.classes):
+            rows = ((self.starts.label == k) & (self.starts.answer.argmax(1) == k)).nonzero()[:, 0]
+            if len(rows):
+                codes = self.starts.z[rows]
+                chosen[k] = rows[(codes - codes.mean(0)).norm(dim=1).argmin()]
+        return chosen
+
+    @cached_property
+    def prototype_frames(self) -> Tensor:
+        """(K, \\*data_shape) decoded prototypes."""
+        return self.starts.frame[self.prototypes]
+
+    @cached_property
+    def _class_codes(self) -> tuple[Tensor, Tensor]:
+        """Mean (K, d) and whitening (K, d, d) of each class's codes, shrunk towards the scale of all codes."""
+        d = self.latent_dim
+        means, whitening = torch.zeros(self.classes, d), torch.eye(d).repeat(self.classes, 1, 1)
+        for k in range(self.classes):
+            codes = self.starts.z[self.starts.label == k]
+            if len(codes) > d:
+                means[k] = codes.mean(0)
+                covariance = torch.cov(codes.T) + 0.05 * torch.diag(self.manifold.code_scale.square())
+                whitening[k] = torch.linalg.inv(torch.linalg.cholesky(covariance))
+        return means, whitening
+
+    def class_atypicality(self, z: Tensor, target: Tensor) -> Tensor:
+        """How far codes lie beyond those of their target class, (B,): 0 as near as its own codes are on average.
+
+        Mean squared Mahalanobis distance under the class's Gaussian, less its expected value 1, floored at 0.
+        """
+        means, whitening = self._class_codes
+        centred = (z - means[target])[:, :, None]
+        return ((whitening[target] @ centred)[:, :, 0].square().mean(1) - 1).clamp_min_(0)
+
+    def _calibrated_step(self) -> float:
+        """Length of a full action whose median decoded move is an eighth of the class distance."""
+        wanted = self.class_distance / 8
+        generator = torch.Generator().manual_seed(0)
+        rows = torch.randint(len(self.starts.z), (512,), generator=generator)
+        z, frame = self.starts.z[rows], self.starts.frame[rows].flatten(1)
+        action = torch.randn(z.shape, generator=generator)
+        action /= action.norm(dim=1, keepdim=True)
+
+        def median_move(length: float) -> float:
+            moved = self.manifold.prior.project(self.move(self.manifold, z, action, length))
+            return float((self.manifold.decode(moved).flatten(1) - frame).norm(dim=1).median())
+
+        with torch.inference_mode():
+            return _solve_increasing(median_move, wanted)
+
+    def default_target(self, x: Tensor, source: Tensor) -> Tensor:
+        """Targets (B,) where none is asked: the class of the nearest start that is not called like the input."""
+        if self.task.name in ("leave", "prototype"):
+            return source.clone()
+        gaps = torch.cdist(x.flatten(1), self.starts.x.flatten(1))
+        gaps = gaps.masked_fill(source[:, None] == self.starts.label[None, :], torch.inf)
+        return self.starts.label[gaps.argmin(1)]
+
+    def class_index(self, name: Any) -> int:
+        """Index of a class given by name or index; close names are offered if there is none."""
+        return self.classifier.class_index(name)
+
+    def replace(self, **changes: Any) -> World:
+        """A world that differs in some parts; the step is calibrated again if the move changes."""
+        if "move_name" in changes and changes["move_name"] != self.move_name:
+            changes.setdefault("step_length", None)
+        return replace(self, **changes)
+
+    def render(self, x: Tensor) -> np.ndarray | dict[str, float]:
+        """One datum for people: a picture (H, W, 3) uint8, or a row in the user's units."""
+        if self.modality == "table":
+            return dict(zip(self.units.columns, self.units.outward(x).tolist(), strict=True))
+        picture = x.detach().cpu().numpy()
+        grey = picture if picture.ndim == 2 else picture[0] if picture.shape[0] == 1 else np.moveaxis(picture, 0, -1)
+        levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
+        return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels
+
+
+def _solve_increasing(function: Callable[[float], float], wanted: float) -> float:
+    """x > 0 with function(x) = wanted by bisection in log x; the nearest end of [1e-4, 1e3] if it is not reached there."""
+    low, high = np.log(1e-4), np.log(1e3)
+    for _ in range(40):
+        middle = (low + high) / 2
+        if function(float(np.exp(middle))) < wanted:
+            low = middle
+        else:
+            high = middle
+    return float(np.exp((low + high) / 2))
+
+
+def make_starts(manifold: Manifold, classifier: Classifier, x: Tensor, z: Tensor | None = None) -> Starts:
+    """Encode (unless codes z are known), decode and ask: two classifier rows a start."""
+    with torch.inference_mode():
+        label = classifier.predict_proba(x).argmax(1)
+        if z is None:
+            z = manifold.encode(x)
+        frame = manifold.decode(z)
+        return Starts(x, z, frame, classifier.predict_proba(frame), label)

@@ -1,0 +1,331 @@
+"""Walkers: what they ask is counted, what they do can be done again, and nothing leaves the bounds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import envs
+from agents.walkers import WALKERS, make_walker
+from agents.walkers.base import Recorder, Walk, rows_asked_before, select
+from agents.walkers.follow import aim, follow
+from agents.walkers.merge import merge
+from agents.walkers.policy import PolicyWalker
+from agents.walkers.refine import refine_last
+from envs import dynamics
+from envs.moves import MOVES
+from envs.tasks import TASKS
+
+N = 24
+ALL = [name for name in WALKERS if name != "policy"]
+WITHOUT_DRAWS = ["line", "gradient", "pullback_gradient"]
+FAST = {"spheres": {"samples": 20}, "greedy": {"candidates": 6}}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    return envs.make_world(data="digits")
+
+
+@pytest.fixture(scope="module")
+def iris() -> Any:
+    return envs.make_world()
+
+
+@pytest.fixture(scope="module")
+def labels() -> Any:
+    return envs.make_world(data="digits", task="reach_label", label_only=True)
+
+
+def begin(world: Any, n: int = N) -> tuple[Any, torch.Tensor]:
+    """States of the first n held-out inputs, each towards the class after its own."""
+    x = world.held_out.x[:n]
+    with torch.inference_mode():
+        target = (world.classifier.predict_proba(x).argmax(1) + 1) % world.classes
+    return dynamics.enter(world, x, target)
+
+
+def walked(world: Any, name: str, n: int = N, seed: int = 0, max_steps: int | None = None, **settings: Any) -> Any:
+    state, queries = begin(world, n)
+    walker = make_walker(name, **{**FAST.get(name, {}), **settings})
+    return state, walker.walk(world, state, queries, torch.Generator().manual_seed(seed), max_steps)
+
+
+class TowardsGoals:
+    """A policy with foresight: full actions towards given latents; sampled ones are noisy. SB3's `predict`."""
+
+    def __init__(self, world: Any, goals: dict[int, torch.Tensor], fails: bool = False) -> None:
+        self.world, self.goals, self.fails = world, goals, fails
+        self.calls: list[int] = []
+
+    def predict(self, observation: np.ndarray, deterministic: bool) -> tuple[np.ndarray, None]:
+        assert observation.dtype == np.float32
+        self.calls.append(len(observation))
+        d = self.world.latent_dim
+        z = torch.from_numpy(observation[:, :d]) * self.world.manifold.prior.radius
+        target = torch.from_numpy(observation[:, -self.world.classes :]).argmax(1)
+        goal = torch.stack([self.goals[int(t)] for t in target])
+        action = aim(self.world, z, goal)[0]
+        if self.fails and deterministic:
+            action = torch.zeros_like(action)
+        elif not deterministic:
+            action = action + 0.01 * torch.randn(action.shape)
+        return action.numpy(), None
+
+
+def policy(world: Any, fails: bool = False, **settings: Any) -> PolicyWalker:
+    typical = {k: world.starts.z[world.prototypes[k]] for k in range(world.classes)}
+    return PolicyWalker(TowardsGoals(world, typical, fails), **settings)
+
+
+# --- counting -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_row_asked_is_counted(digits: Any, name: str) -> None:
+    before = digits.classifier.queries
+    _, walk = walked(digits, name)
+    begun = N  # rows that `begin` asked for to choose targets
+    assert int(walk.queries.sum()) == digits.classifier.queries - before - begun
+
+
+def test_the_agents_rows_are_counted_with_retries(digits: Any) -> None:
+    for walker in (policy(digits), policy(digits, fails=True, retries=2)):
+        state, queries = begin(digits)
+        before = digits.classifier.queries
+        walk = walker.walk(digits, state, queries, torch.Generator().manual_seed(0))
+        assert int(walk.queries.sum()) == digits.classifier.queries - before + 2 * N
+
+
+def test_nobody_is_asked_about_after_the_end(digits: Any) -> None:
+    state, walk = walked(digits, "line", refine=0)
+    assert walk.length.float().std() > 0
+    np.testing.assert_array_equal(walk.queries, 2 + walk.length)  # input, frame 0, and one row a step
+    walker = policy(digits, refine=0)
+    walk = walker.walk(digits, state, torch.full((N,), 2), torch.Generator())
+    steps = [int((walk.length >= t).sum()) for t in range(1, int(walk.length.max()) + 1)]
+    assert walker.model.calls == steps
+
+
+def test_a_target_met_at_frame_0_is_a_path_of_one_frame(digits: Any) -> None:
+    state, queries = dynamics.enter(digits, digits.held_out.x[:N], None)
+    met = state._replace(target=state.answer.argmax(1), source=(state.answer.argmax(1) + 1) % 10)
+    met = dynamics.refresh(digits, select(met, state.answer.amax(1) >= 0.9))
+    for name in ALL:
+        walk = make_walker(name).walk(digits, met, queries[: len(met.z)], torch.Generator(), None)
+        assert walk.success.all()
+        assert not walk.length.any()
+        assert walk.z.shape[0] == 1
+        assert (walk.queries == 2).all()
+
+
+def test_only_the_line_rests_on_rows_asked_before(digits: Any) -> None:
+    asked = {name: rows_asked_before(make_walker(name), digits) for name in ALL}
+    assert asked.pop("line") == 2 * len(digits.starts.x)
+    assert not any(asked.values())
+
+
+# --- paths ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("move", MOVES)
+@pytest.mark.parametrize("name", ALL)
+def test_actions_taken_again_reproduce_the_path_within_the_bounds(digits: Any, name: str, move: str) -> None:
+    world = digits.replace(move_name=move)
+    state, walk = walked(world, name, n=8)
+    z, answers, length = state.z, state.answer, walk.length
+    for t in range(len(walk.actions)):
+        torch.testing.assert_close(walk.z[t], z, atol=1e-5, rtol=0)
+        torch.testing.assert_close(walk.answers[t], answers, atol=1e-4, rtol=0)
+        rows = torch.nonzero(length > t).flatten()
+        moved, info = dynamics.step(world, select(state, rows), walk.actions[t, rows])
+        assert float(info.step_length.max()) <= world.max_step * (1 + 1e-5)
+        torch.testing.assert_close(walk.rewards[t, rows], info.reward, atol=1e-3, rtol=0)
+        last = length[rows] == t + 1
+        assert (info.is_success == (walk.success[rows] & last)).all()  # at the end, and nowhere before
+        state = type(state)(*(old.index_copy(0, rows, new) for old, new in zip(state, moved, strict=True)))
+        z, answers = state.z, state.answer
+    torch.testing.assert_close(walk.z[-1], z, atol=1e-5, rtol=0)
+    assert world.manifold.prior.contains(walk.z.flatten(0, 1)).all()
+    assert (walk.actions.norm(dim=2) <= 1 + 1e-5).all()
+    assert (dynamics.arrived(world, state) == walk.success).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_same_seed_walks_the_same_way(digits: Any, name: str) -> None:
+    _, first = walked(digits, name, n=6)
+    torch.manual_seed(99)  # the global generator is nobody's
+    _, again = walked(digits, name, n=6)
+    for a, b in zip(first, again, strict=True):
+        assert a is b is None or torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", [*WITHOUT_DRAWS, "policy"])
+def test_a_batch_walks_as_its_items_alone(digits: Any, name: str) -> None:
+    state, queries = begin(digits, 6)
+    walker = policy(digits) if name == "policy" else make_walker(name)
+    whole = walker.walk(digits, state, queries, torch.Generator())
+    for i in range(6):
+        one = walker.walk(digits, select(state, torch.tensor([i])), queries[i : i + 1], torch.Generator())
+        assert int(one.length[0]) == int(whole.length[i])
+        assert int(one.queries[0]) == int(whole.queries[i])
+        torch.testing.assert_close(one.z[:, 0], whole.z[: len(one.z), i], atol=2e-4, rtol=0)
+
+
+def test_walkers_that_should_arrive_do(digits: Any, iris: Any) -> None:
+    for name, least in (("line", 1.0), ("spheres", 1.0), ("gradient", 0.7), ("pullback_gradient", 0.8)):
+        assert float(walked(digits, name)[1].success.float().mean()) >= least
+    assert walked(iris, "line")[1].success.float().mean() >= 0.8
+    assert float(walked(digits, "random")[1].success.float().mean()) < 0.5
+
+
+def test_most_steps_are_kept(digits: Any) -> None:
+    for name in ALL:
+        _, walk = walked(digits, name, n=4, max_steps=3)
+        assert walk.length.max() <= 3
+        assert len(walk.actions) <= 3
+    assert not walked(digits, "random", n=4, max_steps=0)[1].length.any()
+
+
+def test_columns_repeat_their_last_frame(digits: Any) -> None:
+    _, walk = walked(digits, "line")
+    for i in range(N):
+        end = int(walk.length[i])
+        assert (walk.z[end:, i] == walk.z[end, i]).all()
+        assert (walk.answers[end:, i] == walk.answers[end, i]).all()
+        assert not walk.actions[end:, i].any()
+        assert not walk.rewards[end:, i].any()
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_aiming_inverts_every_move(digits: Any, move: str) -> None:
+    world = digits.replace(move_name=move)
+    z = world.starts.z[:16]
+    generator = torch.Generator().manual_seed(0)
+    small = 0.3 * torch.nn.functional.normalize(torch.randn(z.shape, generator=generator), dim=1)
+    with torch.inference_mode():
+        goal = world.move(world.manifold, z, small, world.step_length)
+    action, rest = aim(world, z, goal)
+    with torch.inference_mode():
+        there = world.move(world.manifold, z, action, world.step_length)
+    assert ((there - goal).norm(dim=1) < 0.03 * (goal - z).norm(dim=1) + 1e-4).all()
+    assert (aim(world, z, z + 100)[0].norm(dim=1) <= 1 + 1e-5).all()
+    assert rest.shape == (16,)
+
+
+def test_following_passes_the_way_points(digits: Any) -> None:
+    task = replace(digits.task, tau=1.0)  # never over
+    world = digits.replace(task=task)
+    state, queries = begin(world, 3)
+    recorder = Recorder(world, state, queries, 60)
+    way = torch.stack([world.starts.z[:3], world.starts.z[3:6]])
+    follow(recorder, way, torch.tensor([2, 1, 0]))
+    walk = recorder.walk()
+    assert int(walk.length[2]) == 0
+    for point, row in ((way[0, 0], 0), (way[1, 0], 0), (way[0, 1], 1)):
+        nearest = float((walk.z[:, row] - point).norm(dim=1).min())
+        assert nearest <= 0.03 * world.step_length
+    torch.testing.assert_close(walk.z[-1, 1], way[0, 1], atol=0.03 * world.step_length, rtol=0)
+
+
+# --- the finer last step --------------------------------------------------------------------------------------------
+
+
+def test_a_finer_last_step_still_arrives_and_costs_what_it_says(digits: Any) -> None:
+    _, whole = walked(digits, "line", refine=0)
+    for k in (1, 2, 4):
+        _, fine = walked(digits, "line", refine=k)
+        assert fine.success.equal(whole.success)
+        assert fine.length.equal(whole.length)
+        extra = fine.queries - whole.queries
+        assert ((extra >= 0) & (extra <= k)).all()
+        before = int(whole.length[0])
+        assert torch.equal(fine.z[:before, 0], whole.z[:before, 0])
+        p = [walk.answers[-1].gather(1, begin(digits)[0].target[:, None])[:, 0] for walk in (whole, fine)]
+        assert (p[1] >= 0.9).all()
+        assert float(p[1].mean()) < float(p[0].mean())
+    assert float(p[1].mean()) < 0.906  # four questions: almost at the threshold
+
+
+def test_a_finer_last_step_by_halving_where_only_labels_are_seen(labels: Any) -> None:
+    _, whole = walked(labels, "line", refine=0)
+    _, fine = walked(labels, "line", refine=3)
+    shorter = (fine.z[-1] - fine.z[-2]).norm(dim=1) <= (whole.z[-1] - whole.z[-2]).norm(dim=1) + 1e-5
+    assert fine.success.equal(whole.success)
+    assert shorter.all()
+    assert ((fine.queries - whole.queries) <= 3).all()
+
+
+def test_nothing_is_refined_without_steps_or_success(digits: Any) -> None:
+    state, queries = begin(digits, 4)
+    recorder = Recorder(digits, state, queries)
+    assert (refine_last(recorder, 3) == 1).all()
+    assert recorder.queries.equal(queries)
+
+
+# --- retries, tasks, refusals -----------------------------------------------------------------------------------------
+
+
+def test_retries_replace_failures_and_add_their_queries(digits: Any) -> None:
+    state, queries = begin(digits)
+    alone = policy(digits, fails=True).walk(digits, state, queries, torch.Generator().manual_seed(0))
+    assert not alone.success.any()
+    helped = policy(digits, fails=True, retries=3).walk(digits, state, queries, torch.Generator().manual_seed(0))
+    assert helped.success.float().mean() > 0.9
+    assert (helped.queries > alone.queries).all()
+    again = policy(digits, fails=True, retries=3).walk(digits, state, queries, torch.Generator().manual_seed(0))
+    assert helped.z.equal(again.z)
+
+
+def test_merging_takes_what_arrived_and_keeps_the_rest() -> None:
+    def made(steps: int, items: int, success: list[bool], value: float) -> Walk:
+        z, a = torch.full((steps + 1, items, 2), value), torch.full((steps, items, 2), value)
+        length = torch.full((items,), steps)
+        rewards = torch.full((steps, items), value)
+        return Walk(z, a, z.clone(), rewards, length, torch.tensor(success), torch.full((items,), 5))
+
+    both = merge(made(3, 3, [True, False, False], 1.0), torch.tensor([1, 2]), made(5, 2, [True, False], 2.0))
+    assert both.success.tolist() == [True, True, False]
+    assert both.length.tolist() == [3, 5, 3]
+    assert both.queries.tolist() == [5, 10, 10]
+    assert both.z.shape == (6, 3, 2)
+    assert both.z[-1, :, 0].tolist() == [1.0, 2.0, 1.0]
+    assert both.actions[4, :, 0].tolist() == [0.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("task", [name for name in TASKS if name != "reach_label"])
+@pytest.mark.parametrize("name", ALL)
+def test_every_walker_takes_every_task(task: str, name: str) -> None:
+    world = envs.make_world(data="digits" if "gradient" in name else "iris", task=task)
+    state, queries = dynamics.enter(world, world.held_out.x[:6])
+    walk = make_walker(name, **FAST.get(name, {})).walk(world, state, queries, torch.Generator().manual_seed(0))
+    if name == "line":
+        assert walk.success.any()
+
+
+def test_labels_stay_labels(labels: Any) -> None:
+    for name in ("line", "spheres", "random", "greedy"):
+        _, walk = walked(labels, name, n=6)
+        assert set(walk.answers.unique().tolist()) == {0.0, 1.0}
+    assert walked(labels, "line")[1].success.all()
+
+
+def test_white_box_walkers_need_a_white_box(iris: Any, labels: Any) -> None:
+    for name in ("gradient", "pullback_gradient"):
+        with pytest.raises(envs.ManifoldError, match=rf"{name}.*FunctionClassifier.*line or spheres"):
+            walked(iris, name)
+        with pytest.raises(envs.ManifoldError, match="labels alone"):
+            walked(labels, name)
+        assert make_walker(name).white_box
+    assert not any(make_walker(name).white_box for name in ALL if "gradient" not in name)
+
+
+def test_unknown_walkers_and_a_policy_without_a_run() -> None:
+    with pytest.raises(envs.UnknownNameError, match="'sphere'.*did you mean 'spheres'"):
+        make_walker("sphere")
+    with pytest.raises(envs.ManifoldError, match="name a run"):
+        make_walker("policy")

@@ -1,0 +1,298 @@
+"""What every bonus of the table owes: units, state, isolation, clear errors (vime.md 5.4: 14, 16; bad input)."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from gymnasium import spaces
+
+import vime
+from vime import BONUSES, VIME, Bonus, NotFittedError, PoolTooSmallError, StateMismatchError, make_bonus
+
+EVERY = pytest.mark.parametrize("name", BONUSES)
+SMALL = {"min_pool": 64, "updates": 20, "batch_size": 64}
+
+
+def make(name, toy, **options):
+    return make_bonus(name, toy.observation_space, toy.action_space, **(SMALL | options))
+
+
+def trained(name, toy, **options):
+    bonus = make(name, toy, **options)
+    bonus.add(*toy.draw(300, seed=1))
+    bonus.fit()
+    return bonus
+
+
+@EVERY
+def test_scores_are_finite_non_negative_and_differ_by_transition(name, toy):
+    bonus = trained(name, toy)
+    scores = bonus.score(*toy.draw(200, seed=2))
+    assert scores.shape == (200,)
+    assert scores.dtype == torch.float32
+    assert (scores >= 0).all()
+    assert torch.isfinite(scores).all()
+    assert scores.std() > 0.01 * scores.mean()
+    assert bonus.score(*toy.draw(0, seed=2)).shape == (0,)
+    assert bonus.units
+    assert bonus.score_name
+
+
+@EVERY
+def test_novelty_is_worth_more_after_learning(name, toy):
+    bonus = make(name, toy, updates=300, learning_rate=3e-3)
+    bonus.add(*toy.draw(3000, seed=1))
+    bonus.fit()
+    known, far = bonus.score(*toy.draw(300, seed=2)), bonus.score(*toy.draw(300, seed=3, scale=4.0))
+    assert far.median() > known.median()
+
+
+@EVERY
+@pytest.mark.parametrize("form", ["torch", "safetensors"])
+def test_a_saved_bonus_goes_on_exactly_as_before(name, form, toy, tmp_path):
+    bonus = trained(name, toy)
+    bonus.add(*toy.draw(50, seed=4))
+    path = tmp_path / "state"
+    if form == "torch":
+        torch.save(bonus.state_dict(), path)
+        state = torch.load(path, weights_only=True)
+    else:
+        safetensors.torch.save_file(bonus.state_dict(), path)
+        state = safetensors.torch.load_file(path)
+    other = make(name, toy, seed=77)
+    other.load_state_dict(state)
+    probe = toy.draw(100, seed=5)
+    assert torch.equal(bonus.score(*probe), other.score(*probe))
+    for one in (bonus, other):
+        one.add(*toy.draw(50, seed=6))
+        one.fit()
+    assert torch.equal(bonus.score(*probe), other.score(*probe))
+    ours, theirs = bonus.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+@EVERY
+def test_same_seed_same_scores_other_seed_other_scores(name, toy):
+    probe = toy.draw(50, seed=5)
+    one, same = (trained(name, toy, seed=3).score(*probe) for _ in range(2))
+    assert torch.equal(one, same)
+    if name != "knn":  # holds its whole pool here, and nothing else
+        assert not torch.equal(one, trained(name, toy, seed=4).score(*probe))
+
+
+@EVERY
+def test_the_process_is_left_alone(name, toy):
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002 - the global generator is what is watched
+    torch_before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    settings = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    bonus = trained(name, toy)
+    bonus.score(*toy.draw(20, seed=2))
+    make(name, toy).load_state_dict(bonus.state_dict())
+    assert torch.equal(torch.get_rng_state(), torch_before)
+    assert np.array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    assert settings == (torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads())
+
+
+@EVERY
+def test_the_processs_own_draws_do_not_change_the_bonus(name, toy):
+    torch.manual_seed(1)
+    one = trained(name, toy).score(*toy.draw(20, seed=2))
+    torch.manual_seed(2)
+    assert torch.equal(one, trained(name, toy).score(*toy.draw(20, seed=2)))
+
+
+@EVERY
+def test_scoring_too_early_and_fitting_too_little_are_named(name, toy):
+    bonus = make(name, toy)
+    assert not bonus.ready
+    assert not bonus.can_fit
+    with pytest.raises(NotFittedError, match=r"at least 64 transitions \(it has 0\)"):
+        bonus.score(*toy.draw(1, seed=1))
+    bonus.add(*toy.draw(63, seed=1))
+    with pytest.raises(PoolTooSmallError, match=r"63 transitions.*min_pool=64"):
+        bonus.fit()
+
+
+@EVERY
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_non_finite_input_is_refused_everywhere(name, which, value, toy):
+    bonus = trained(name, toy)
+    batch = [part.copy() for part in toy.draw(4, seed=1)]
+    batch[which][2, 0] = value
+    for method in (bonus.score, bonus.add):
+        with pytest.raises(ValueError, match=f"{'action' if which == 1 else 'observation'} row 2"):
+            method(*batch)
+    assert len(bonus.pool) == 300
+
+
+@EVERY
+def test_constant_dimensions_and_a_world_that_stands_still(name, toy):
+    rng = np.random.default_rng(0)
+    obs, action = np.full((200, 4), 3.0, np.float32), rng.uniform(-1, 1, (200, 2)).astype(np.float32)
+    bonus = make(name, toy)
+    bonus.add(obs, action, obs)
+    bonus.fit()
+    assert torch.isfinite(bonus.score(obs, action, obs)).all()
+    obs[:, 0] = rng.normal(size=200)
+    nxt = obs.copy()
+    nxt[:, 0] += 0.1 * action[:, 0]
+    bonus.add(obs, action, nxt)
+    bonus.fit()
+    assert torch.isfinite(bonus.score(obs, action, nxt + 5)).all()
+
+
+@EVERY
+def test_discrete_actions_and_dict_observations(name):
+    space = spaces.Dict({"x": spaces.Box(-5, 5, (2,)), "k": spaces.Discrete(3)})
+    bonus = make_bonus(name, space, spaces.Discrete(4), **SMALL)
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        obs = {"x": rng.normal(size=(count, 2)), "k": rng.integers(3, size=count)}
+        action = rng.integers(4, size=count)
+        return obs, action, {"x": obs["x"] + (action[:, None] - 1.5), "k": rng.integers(3, size=count)}
+
+    bonus.add(*draw(100))
+    bonus.fit()
+    assert bonus.score(*draw(10)).shape == (10,)
+    obs, _, nxt = draw(3)
+    with pytest.raises(ValueError, match="action row 0 is 9"):
+        bonus.score(obs, np.array([9, 0, 0]), nxt)
+
+
+@EVERY
+def test_states_of_another_shape_are_refused_and_change_nothing(name, toy):
+    bonus = trained(name, toy)
+    probe = toy.draw(10, seed=3)
+    before = bonus.score(*probe)
+    options = {"knn": {"memory": 100}, "rnd": {"features": 5}}.get(name, {"hidden": (7,)})
+    wrong = {
+        "sizes": trained(name, toy, predict=slice(0, 2)).state_dict(),
+        "pool_size": trained(name, toy, pool_size=1000).state_dict(),
+        "kind": trained("l2" if name != "l2" else "rnd", toy).state_dict(),
+        "empty": {},
+    }
+    for reason, state in wrong.items():
+        with pytest.raises(
+            StateMismatchError, match={"kind": "saved by the bonus", "empty": "no entries"}.get(reason, reason)
+        ):
+            bonus.load_state_dict(state)
+    with pytest.raises(StateMismatchError):
+        make(name, toy, **options).load_state_dict(bonus.state_dict())
+    assert torch.equal(bonus.score(*probe), before)
+
+
+@EVERY
+def test_what_is_seen_can_be_a_slice_or_features(name, toy):
+    def features(obs):
+        return np.stack([obs[:, 0] + obs[:, 1], obs[:, 2] ** 2], 1)
+
+    for predict, size in ((slice(2, 4), 2), (features, 2), (lambda obs: torch.tanh(obs[:, :1]), 1)):
+        bonus = trained(name, toy, predict=predict)
+        assert bonus.target_size == size
+        assert torch.isfinite(bonus.score(*toy.draw(20, seed=2))).all()
+    # What is not seen changes nothing but the input: here the unseen half of the next observation.
+    bonus = trained(name, toy, predict=slice(0, 2))
+    obs, action, nxt = toy.draw(20, seed=2)
+    other = nxt.copy()
+    other[:, 2:] += 3
+    assert torch.equal(bonus.score(obs, action, nxt), bonus.score(obs, action, other))
+
+
+def test_bad_features_are_named(toy):
+    for predict, message in (
+        (lambda obs: obs[0], "returned shape"),
+        (lambda obs: obs[:1], "returned shape"),
+        (lambda obs: obs * float("nan"), "NaN or infinity"),
+        (slice(9, 12), "selects nothing"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make("vime", toy, predict=predict)
+    with pytest.raises(TypeError, match="predict must be"):
+        make("vime", toy, predict=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"min_pool": 0}, "min_pool"),
+        ({"min_pool": 200, "pool_size": 100}, "never be fitted"),
+        ({"updates": 0}, "updates"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"draws": 0}, "draws"),
+        ({"draws": 1, "unbiased": True}, "draws must be at least 2"),
+        ({"estimator": "exact"}, "estimator"),
+        ({"direction": "compression"}, "gradient_step"),
+        ({"step_length": 0.0}, "step_length"),
+    ],
+)
+def test_impossible_options_are_named(options, message, toy):
+    with pytest.raises(ValueError, match=message):
+        VIME(toy.observation_space, toy.action_space, **options)
+
+
+def test_rivals_check_their_own_options(toy):
+    for name, options, message in (
+        ("disagreement", {"members": 1}, "members"),
+        ("knn", {"neighbours": 0}, "neighbours"),
+        ("rnd", {"hidden": (0,)}, "layer sizes"),
+        ("bald", {"estimator": "closed_form"}, "use VIME"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(name, toy, **options)
+
+
+def test_unknown_names_offer_close_ones(toy):
+    with pytest.raises(ValueError, match="did you mean 'vime'"):
+        make("vimes", toy)
+    assert set(BONUSES) == {"vime", "bald", "l2", "rnd", "disagreement", "knn"}
+    assert all(issubclass(kind, Bonus) and kind.name == name for name, kind in BONUSES.items())
+
+
+@EVERY
+def test_a_diverging_fit_stops_before_it_spoils_the_model(name, toy, monkeypatch):
+    if name == "knn":
+        return  # fits nothing that could diverge
+    bonus = trained(name, toy)
+    probe = toy.draw(10, seed=3)
+    before = bonus.score(*probe)
+    monkeypatch.setattr(bonus.target_whitener, "scale", torch.full_like(bonus.target_whitener.scale, float("nan")))
+    monkeypatch.setattr(bonus.target_whitener, "freeze", lambda: None)
+    with pytest.raises(FloatingPointError, match="learning_rate"):
+        bonus.fit()
+    monkeypatch.undo()
+    assert torch.equal(bonus.score(*probe), before)
+    monkeypatch.setattr(bonus, "_score", lambda batch: torch.full((len(batch.obs),), float("nan")))
+    with pytest.raises(FloatingPointError, match="10 of 10"):
+        bonus.score(*probe)
+
+
+def test_expected_gain_needs_no_next_observation(toy):
+    bonus = trained("vime", toy)
+    obs, action, nxt = toy.draw(30, seed=2)
+    expected = bonus.expected_information_gain(obs, action)
+    assert expected.shape == (30,)
+    assert (expected >= 0).all()
+    assert bonus.estimator == "closed_form"
+    bald = trained("bald", toy)
+    assert torch.equal(bald.score(obs, action, nxt), bald.score(obs, action, nxt + 1))
+
+
+def test_importing_vime_is_cheap_and_needs_no_stable_baselines3():
+    code = (
+        "import sys, vime; assert not {'torch', 'pyro', 'stable_baselines3'} & set(sys.modules), 'import vime';"
+        "vime.VIME; vime.make_bonus; assert 'stable_baselines3' not in sys.modules, 'vime.VIME';"
+        "assert 'CuriosityVecEnvWrapper' in dir(vime)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'Vime'"):
+        _ = vime.Vime

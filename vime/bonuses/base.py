@@ -1,0 +1,294 @@
+"""The protocol that every curiosity bonus follows, and what all of them share: encoding, pool, whitening, state."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from vime.random_state import FencedRandom
+from vime.serialization import State, StateMismatchError, nest, number, part_of
+from vime.spaces import SpaceEncoder
+from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
+from vime.whitening import Whitener
+
+Predict = slice | Callable[[Tensor], Any] | None
+FORMAT = 1
+
+
+class NotFittedError(RuntimeError):
+    """A score was asked of a bonus that has not learned anything yet."""
+
+
+class Bonus(ABC):
+    """How new a transition is, for any Gymnasium spaces.
+
+    The order of use is score, add, fit: a transition is judged before the model has seen it.
+
+    Parameters
+    ----------
+    observation_space, action_space: of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
+    predict: what of an observation counts as *seen*. None: all of it; a slice of the flat observation; or a function of
+        flat float32 observations (B, O) that gives (B, m) features, tensor or array, always the same for the same row.
+        Where an action moves part of the observation in a known way (z' = z + a), that part is learned at once and
+        nothing stays to be curious about: then predict the rest.
+    seed: of the generator that this bonus alone uses; torch's and numpy's global ones are never touched.
+    pool_size: transitions kept to learn from [100 000]. min_pool: how many must be there before the first fit [500].
+    updates, batch_size, learning_rate: Adam steps at every fit, rows in each, step size. More updates: sharper
+        predictions, more time; few updates with a large pool: the bonus lags behind.
+    """
+
+    name: ClassVar[str]
+    score_name: ClassVar[str]
+    """Name of the score in logs, with its unit where it has one."""
+    units: ClassVar[str]
+    predicts_change: ClassVar[bool] = True
+    """Whether ``target`` is the change of what is seen (dynamics models), or what is seen itself (novelty)."""
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        *,
+        predict: Predict = None,
+        seed: int = 0,
+        pool_size: int = 100_000,
+        min_pool: int = 500,
+        updates: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 1e-3,
+    ):
+        for label, value in (("min_pool", min_pool), ("updates", updates), ("batch_size", batch_size)):
+            if value < 1:
+                raise ValueError(f"{label} must be at least 1, got {value}")
+        if not learning_rate > 0:
+            raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
+        if min_pool > pool_size:
+            raise ValueError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
+        self.encode_obs = SpaceEncoder(observation_space, "observation")
+        self.encode_action = SpaceEncoder(action_space, "action")
+        self.predict = predict
+        self.random = FencedRandom(seed)
+        self.min_pool = min_pool
+        self.updates = updates
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.fits = 0
+        self.unfitted = 0
+        self.target_size = int(self._seen(torch.zeros(2, self.encode_obs.size, dtype=torch.float32)).shape[1])
+        self.input_size = self.encode_obs.size + self.encode_action.size
+        self.pool = TransitionPool(pool_size, (self.encode_obs.size, self.encode_action.size, self.target_size))
+        self.input_whitener = Whitener(self.input_size)
+        self.target_whitener = Whitener(self.target_size)
+
+    # ---- encoding -----------------------------------------------------------------------------------------------
+
+    @torch.inference_mode(False)
+    def encode(self, obs: Any, action: Any, next_obs: Any) -> Transitions:
+        """Batches of B elements of the spaces -> :class:`Transitions`. ValueError for wrong shapes, NaN or infinity."""
+        rows = self.encode_obs(obs), self.encode_action(action), self.encode_obs(next_obs)
+        if len({len(r) for r in rows}) != 1:
+            raise ValueError(f"obs, action and next_obs have different lengths: {[len(r) for r in rows]}")
+        return self.with_target(*rows)
+
+    @torch.inference_mode(False)
+    def with_target(self, obs: Tensor, action: Tensor, next_obs: Tensor) -> Transitions:
+        """Already flat rows (B, O), (B, A), (B, O) -> :class:`Transitions`."""
+        target = self._seen(next_obs)
+        return Transitions(obs, action, next_obs, target - self._seen(obs) if self.predicts_change else target)
+
+    def _seen(self, rows: Tensor) -> Tensor:
+        """What counts of the flat observations (B, O): (B, D)."""
+        if self.predict is None:
+            return rows
+        if isinstance(self.predict, slice):
+            part = rows[:, self.predict]
+            if part.shape[1] == 0:
+                raise ValueError(
+                    f"predict={self.predict} selects nothing of the {rows.shape[1]} numbers of an observation"
+                )
+            return part
+        if not callable(self.predict):
+            raise TypeError(
+                f"predict must be None, a slice or a function of observations, got {type(self.predict).__name__}"
+            )
+        with torch.no_grad():
+            features = self.predict(rows.clone())
+        if isinstance(features, Tensor):
+            features = features.detach().cpu().numpy()
+        found = torch.from_numpy(np.array(features, dtype=np.float32))
+        if found.ndim != 2 or len(found) != len(rows) or found.shape[1] == 0:
+            raise ValueError(
+                f"predict returned shape {tuple(found.shape)} for {len(rows)} observations; expected (B, m), m >= 1"
+            )
+        if not torch.isfinite(found).all():
+            row = int((~torch.isfinite(found)).any(1).nonzero()[0])
+            raise ValueError(f"predict returned NaN or infinity for row {row}: {found[row].tolist()[:8]}")
+        return found
+
+    # ---- the protocol -------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether :meth:`score` may be called: a fit has been done."""
+        return self.fits > 0
+
+    @property
+    def can_fit(self) -> bool:
+        """Whether the pool holds enough for :meth:`fit`."""
+        return len(self.pool) >= self.min_pool
+
+    def score(self, obs: Any, action: Any, next_obs: Any) -> Tensor:
+        """How new B transitions are, (B,) float32 >= 0 in ``units``; the pool and the model stay as they are.
+
+        obs, action, next_obs: batches of elements of the spaces; next_obs is what truly followed, also at the end of an
+        episode. Raises NotFittedError before the first fit, ValueError for bad input, FloatingPointError where the
+        model itself has diverged.
+        """
+        return self.score_transitions(self.encode(obs, action, next_obs))
+
+    @torch.inference_mode(False)
+    def score_transitions(self, batch: Transitions) -> Tensor:
+        """:meth:`score` of an encoded batch."""
+        if not self.ready:
+            raise NotFittedError(
+                f"{type(self).__name__} has not been fitted: add() at least {self.min_pool} transitions (it has "
+                f"{len(self.pool)}), then call fit(); `ready` tells whether it was"
+            )
+        with torch.no_grad():
+            scores = self._score(batch) if len(batch.obs) else torch.zeros(0)
+        if not torch.isfinite(scores).all():
+            raise FloatingPointError(
+                f"{type(self).__name__} scored {int((~torch.isfinite(scores)).sum())} of {len(scores)} transitions as "
+                "NaN or "
+                f"infinity after {self.fits} fits: its model has diverged; lower learning_rate ({self.learning_rate})"
+            )
+        return scores.to(torch.float32)
+
+    def add(self, obs: Any, action: Any, next_obs: Any) -> None:
+        """Put B transitions into the pool; nothing is learned from them before :meth:`fit`."""
+        self.add_transitions(self.encode(obs, action, next_obs))
+
+    @torch.inference_mode(False)
+    def add_transitions(self, batch: Transitions) -> None:
+        """:meth:`add` of an encoded batch."""
+        self.pool.add(batch)
+        self.input_whitener.update(batch.inputs())
+        self.target_whitener.update(batch.target)
+        self.unfitted += len(batch.obs)
+
+    @torch.inference_mode(False)
+    def fit(self, updates: int | None = None) -> dict[str, float]:
+        """Learn from the pool by ``updates`` steps (default: the constructor's); returns figures to log.
+
+        Raises PoolTooSmallError below ``min_pool`` transitions and FloatingPointError where the loss is not finite,
+        before the step that would spoil the model.
+        """
+        if not self.can_fit:
+            raise PoolTooSmallError(
+                f"{type(self).__name__} has {len(self.pool)} transitions and learns from min_pool={self.min_pool} on: "
+                "add more, "
+                "or lower min_pool"
+            )
+        started = time.perf_counter()
+        self.input_whitener.freeze()
+        self.target_whitener.freeze()
+        with torch.enable_grad(), self.random.as_global():
+            figures = self._fit(self.updates if updates is None else updates)
+        self.fits += 1
+        self.unfitted = 0
+        return figures | {"fit_seconds": time.perf_counter() - started, "pool": float(len(self.pool))}
+
+    @abstractmethod
+    def _score(self, batch: Transitions) -> Tensor:
+        """Scores (B,) of an encoded batch, B >= 1; runs without gradients."""
+
+    @abstractmethod
+    def _fit(self, updates: int) -> dict[str, float]:
+        """Learn; runs with gradients, and with torch's global generator lent by ``self.random``."""
+
+    @abstractmethod
+    def _model_state(self) -> State:
+        """Tensors of the model and its optimizer."""
+
+    @abstractmethod
+    def _load_model_state(self, state: State) -> None:
+        """Inverse of :meth:`_model_state`; StateMismatchError for other shapes."""
+
+    # ---- helpers for models of the dynamics ---------------------------------------------------------------------
+
+    def whitened(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """Model inputs (B, O + A) and targets (B, D), whitened."""
+        return self.input_whitener(batch.inputs()), self.target_whitener(batch.target)
+
+    def fresh(self, limit: int = 2048) -> Transitions:
+        """The newest transitions that no fit has used yet (at most ``limit``): held-out data for the model."""
+        return self.pool.newest(min(self.unfitted, limit))
+
+    def check_loss(self, loss: Tensor, update: int) -> None:
+        """FloatingPointError unless ``loss`` is finite."""
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f"the loss of {type(self).__name__} is {loss.item()} at update {update} of fit {self.fits + 1}; lower "
+                f"learning_rate (it is {self.learning_rate})"
+            )
+
+    # ---- state --------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> State:
+        """Everything that decides later scores, as one flat dict of tensors (safetensors takes it as it is)."""
+        own = {
+            "format": number(FORMAT),
+            "fits": number(self.fits),
+            "unfitted": number(self.unfitted),
+            "sizes": torch.tensor([self.encode_obs.size, self.encode_action.size, self.target_size]),
+            "kind": torch.tensor(list(self.name.encode()), dtype=torch.uint8),
+        }
+        return nest(
+            bonus=own,
+            random=self.random.state_dict(),
+            pool=self.pool.state_dict(),
+            input_whitener=self.input_whitener.state_dict(),
+            target_whitener=self.target_whitener.state_dict(),
+            model=self._model_state(),
+        )
+
+    @torch.inference_mode(False)
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on as the saved bonus would have.
+
+        StateMismatchError, naming what differs, if the state is of another kind or shape; this bonus is then as before.
+        """
+        before = self.state_dict()
+        try:
+            self._load(state)
+        except (StateMismatchError, KeyError):
+            self._load(before)
+            raise
+
+    def _load(self, state: Mapping[str, Tensor]) -> None:
+        own = part_of(state, "bonus")
+        kind = bytes(own["kind"].tolist()).decode()
+        if kind != self.name:
+            raise StateMismatchError(f"the state was saved by the bonus {kind!r}, this one is {self.name!r}")
+        if int(own["format"]) != FORMAT:
+            raise StateMismatchError(f"the state has format {int(own['format'])}, this version reads format {FORMAT}")
+        sizes = [self.encode_obs.size, self.encode_action.size, self.target_size]
+        if own["sizes"].tolist() != sizes:
+            raise StateMismatchError(
+                f"the state was saved for (observation, action, target) sizes {own['sizes'].tolist()}, this bonus has "
+                f"{sizes}: "
+                "build it with the saved one's spaces and predict="
+            )
+        self.pool.load_state_dict(part_of(state, "pool"))
+        self.input_whitener.load_state_dict(part_of(state, "input_whitener"))
+        self.target_whitener.load_state_dict(part_of(state, "target_whitener"))
+        self._load_model_state(part_of(state, "model"))
+        self.random.load_state_dict(part_of(state, "random"))
+        self.fits, self.unfitted = int(own["fits"]), int(own["unfitted"])

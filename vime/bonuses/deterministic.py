@@ -1,0 +1,55 @@
+"""What the rivals' models share: ordinary networks, and a plain training loop that keeps its state."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vime.serialization import State, expect_like, load_optimizer_state, nest, optimizer_state, part_of
+
+
+def network(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
+    """ReLU network with a linear output, float32: (B, inputs) -> (B, outputs)."""
+    if any(size < 1 for size in (inputs, *hidden, outputs)):
+        raise ValueError(f"layer sizes must be at least 1, got {(inputs, *hidden, outputs)}")
+    sizes = [inputs, *hidden]
+    layers: list[nn.Module] = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [nn.Linear(a, b, dtype=torch.float32), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs, dtype=torch.float32))
+
+
+class Trainer:
+    """Adam over the trainable parameters of ``module``, with a state of plain tensors."""
+
+    def __init__(self, module: nn.Module, learning_rate: float, owner: str):
+        self.module = module
+        self.owner = owner
+        self.optimizer = torch.optim.Adam(
+            [p for p in module.parameters() if p.requires_grad], lr=learning_rate, fused=True
+        )
+
+    def run(self, updates: int, loss_of: Callable[[], Tensor], check: Callable[[Tensor, int], None]) -> float:
+        """``updates`` steps on fresh losses, each checked before it is used; the last loss."""
+        loss = torch.zeros(())
+        for update in range(updates):
+            loss = loss_of()
+            check(loss, update)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+        return float(loss.detach())
+
+    def state(self) -> State:
+        """Weights and optimizer moments."""
+        return nest(weights=self.module.state_dict(), optimizer=optimizer_state(self.optimizer))
+
+    def load(self, state: State) -> None:
+        """Inverse of :meth:`state`; StateMismatchError for other shapes."""
+        weights = part_of(state, "weights")
+        expect_like(weights, self.module.state_dict(), self.owner)
+        self.module.load_state_dict(weights)
+        load_optimizer_state(self.optimizer, part_of(state, "optimizer", required=False), self.owner)

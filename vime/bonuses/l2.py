@@ -1,0 +1,69 @@
+"""Prediction error of a deterministic dynamics network."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from gymnasium import spaces
+from torch import Tensor
+
+from vime.bonuses.base import Bonus
+from vime.bonuses.deterministic import Trainer, network
+from vime.metrics import r_squared
+from vime.serialization import State
+from vime.transition_pool import Transitions
+
+
+class L2Error(Bonus):
+    """Mean squared error of the predicted change, in squared deviations of the whitened target, >= 0.
+
+    The baseline of VIME's section 3 (after Stadie et al. 2015). It never tires of noise: what cannot be predicted
+    stays worth as much as its variance.
+
+    Parameters (beside those of :class:`vime.bonuses.base.Bonus`)
+    ----------
+    hidden: hidden layers of the network.
+    """
+
+    name: ClassVar[str] = "l2"
+    score_name: ClassVar[str] = "squared_error"
+    units: ClassVar[str] = "squared deviations"
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        *,
+        hidden: tuple[int, ...] = (32, 32),
+        **shared: Any,
+    ):
+        super().__init__(observation_space, action_space, **shared)
+        with self.random.as_global():
+            self.network = network(self.input_size, hidden, self.target_size)
+        self.trainer = Trainer(self.network, self.learning_rate, "the L2 bonus")
+
+    def _errors(self, batch: Transitions) -> Tensor:
+        """Squared errors (B, D'), D' the targets that vary."""
+        inputs, targets = self.whitened(batch)
+        return (self.network(inputs) - targets)[:, self.target_whitener.varies].square()
+
+    def _score(self, batch: Transitions) -> Tensor:
+        return self._errors(batch).sum(1) / max(int(self.target_whitener.varies.sum()), 1)
+
+    def _fit(self, updates: int) -> dict[str, float]:
+        held_out = self.fresh()
+        inputs, targets = self.whitened(held_out)
+        varies = self.target_whitener.varies
+        before = r_squared(self.network(inputs).detach()[:, varies], targets[:, varies])
+
+        def loss() -> Tensor:
+            batch = self.pool.sample(min(self.batch_size, len(self.pool)), self.random.generator)
+            return self._errors(batch).sum(1).mean()
+
+        return {"loss": self.trainer.run(updates, loss, self.check_loss), "r2": before}
+
+    def _model_state(self) -> State:
+        return self.trainer.state()
+
+    def _load_model_state(self, state: State) -> None:
+        self.trainer.load(state)

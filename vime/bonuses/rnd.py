@@ -1,0 +1,75 @@
+"""Random network distillation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from gymnasium import spaces
+from torch import Tensor, nn
+
+from vime.bonuses.base import Bonus
+from vime.bonuses.deterministic import Trainer, network
+from vime.serialization import State
+from vime.transition_pool import Transitions
+
+CLIP = 5.0
+
+
+class RND(Bonus):
+    """Mean squared error of a network that learns what a fixed random network says of the next observation, >= 0.
+
+    Reference: Burda et al., "Exploration by Random Network Distillation", 2019, section 2.2: observations are whitened
+    and cut to +-5 (section 2.4).
+
+    Parameters (beside those of :class:`vime.bonuses.base.Bonus`)
+    ----------
+    hidden: hidden layers of both networks; the learning one has one more of the last size, as in the paper, so that it
+        can represent the other. features: outputs of both.
+    """
+
+    name: ClassVar[str] = "rnd"
+    score_name: ClassVar[str] = "rnd_error"
+    units: ClassVar[str] = "squared features"
+    predicts_change: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+        features: int = 32,
+        **shared: Any,
+    ):
+        super().__init__(observation_space, action_space, **shared)
+        self.target_whitener.clip = CLIP
+        with self.random.as_global():
+            fixed = network(self.target_size, hidden, features).requires_grad_(False)
+            learner = network(self.target_size, (*hidden, *hidden[-1:]), features)
+        self.networks = nn.ModuleDict({"fixed": fixed, "learner": learner})
+        self.trainer = Trainer(self.networks, self.learning_rate, "the RND bonus")
+
+    def _errors(self, seen: Tensor) -> Tensor:
+        """Mean squared error (B,) for what is seen (B, D)."""
+        rows = self.target_whitener(seen)
+        with torch.no_grad():
+            goal = self.networks["fixed"](rows)
+        error: Tensor = (self.networks["learner"](rows) - goal).square().mean(1)
+        return error
+
+    def _score(self, batch: Transitions) -> Tensor:
+        return self._errors(batch.target)
+
+    def _fit(self, updates: int) -> dict[str, float]:
+        def loss() -> Tensor:
+            batch = self.pool.sample(min(self.batch_size, len(self.pool)), self.random.generator)
+            return self._errors(batch.target).mean()
+
+        return {"loss": self.trainer.run(updates, loss, self.check_loss)}
+
+    def _model_state(self) -> State:
+        return self.trainer.state()
+
+    def _load_model_state(self, state: State) -> None:
+        self.trainer.load(state)

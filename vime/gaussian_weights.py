@@ -1,0 +1,87 @@
+"""Gaussian weights of one layer: their KL, their Fisher matrix, and what they do to a batch of inputs.
+
+Everything here is a pure function of tensors. A layer with ``I`` inputs and ``O`` outputs keeps its weights as one
+matrix of ``I + 1`` rows (``I`` without a bias); the last row is the bias, which sees a constant input of one.
+
+References
+----------
+[1] Houthooft et al., "VIME: Variational Information Maximizing Exploration", 2016, sections 2.3 to 2.5.
+[2] Kingma, Salimans, Welling, "Variational Dropout and the Local Reparameterization Trick", 2015, section 2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+VARIANCE_FLOOR = 1e-12
+"""Added under the square root of a pre-activation's variance: an all-zero input would give a NaN gradient otherwise."""
+
+
+class LayerWeights(NamedTuple):
+    """Mean-field posterior of one layer.
+
+    mean: (I + 1, O), or (I, O) without a bias. scale: the same shape, standard deviations, positive. bias: whether the
+    last row is one.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    bias: bool = True
+
+
+def inverse_softplus(scale: Tensor) -> Tensor:
+    """rho with softplus(rho) = ``scale`` > 0, any shape; exact where ``log(exp(s) - 1)`` overflows or cancels."""
+    return scale + torch.log(-torch.expm1(-scale))
+
+
+def diagonal_kl(mean_new: Tensor, scale_new: Tensor, mean_old: Tensor, scale_old: Tensor) -> Tensor:
+    """Elementwise KL[new || old] in nats of one-dimensional normals; shapes broadcast. [1] eq. 15, before its sum
+
+    ln(s_old / s_new) + (s_new^2 + (m_new - m_old)^2) / (2 s_old^2) - 1/2
+    """
+    ratio = scale_new / scale_old
+    shift = (mean_new - mean_old) / scale_old
+    return 0.5 * (ratio.square() + shift.square() - 1.0) - ratio.log()
+
+
+def kl_to_prior(layers: Sequence[LayerWeights], prior_scale: float) -> Tensor:
+    """KL[posterior || N(0, prior_scale^2)] in nats, summed over all weights of all layers: a scalar tensor."""
+    total = torch.zeros((), dtype=layers[0].mean.dtype)
+    for layer in layers:
+        ratio = layer.scale / prior_scale
+        total = total + 0.5 * ((ratio.square() + (layer.mean / prior_scale).square()).sum() - ratio.numel())
+        total = total - ratio.log().sum()
+    return total
+
+
+def fisher_diagonal(scale: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
+    """Hessian of KL[phi' || phi] at phi' = phi for phi = (mean, rho): diagonal; returns its two parts. [1] eq. 17
+
+    1 / scale^2 for the mean and 2 sigmoid(rho)^2 / scale^2 for rho, in the shape of ``scale``.
+    """
+    precision = scale.square().reciprocal()
+    return precision, 2.0 * torch.sigmoid(rho).square() * precision
+
+
+def affine(inputs: Tensor, weights: Tensor, bias: bool) -> Tensor:
+    """``inputs`` (..., I), with a constant one appended where there is a bias, times ``weights``: (..., O)."""
+    if not bias:
+        return inputs @ weights
+    return inputs @ weights[:-1] + weights[-1]
+
+
+def pre_activation_moments(layer: LayerWeights, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the pre-activations under the posterior, (..., O) for inputs (..., I). [2] eq. 6"""
+    mean = affine(inputs, layer.mean, layer.bias)
+    variance = affine(inputs.square(), layer.scale.square(), layer.bias)
+    return mean, variance + VARIANCE_FLOOR
+
+
+def sample_layer(layer: LayerWeights, inputs: Tensor, noise: Tensor) -> Tensor:
+    """Pre-activations mean + sqrt(variance) * noise; ``noise`` (..., O) must be independent for every row. [2] eq. 6"""
+    mean, variance = pre_activation_moments(layer, inputs)
+    return mean + variance.sqrt() * noise

@@ -1,0 +1,147 @@
+"""From raw scores to what is added to the reward: normalise, squash, clip, centre, times eta."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vime.normalizer import MedianNormalizer
+from vime.serialization import State, nest, number, part_of
+
+Eta = float | Callable[[float], float]
+CENTRE_HORIZON = 2_000
+"""Transitions over which the running mean of the step-by-step bonus forgets."""
+
+
+def linear_eta(start: float, end: float = 0.0) -> Callable[[float], float]:
+    """Schedule eta(progress_remaining) that goes from ``start`` (progress 1) to ``end`` (progress 0) in a line."""
+    check_eta(start)
+    check_eta(end)
+    return lambda progress_remaining: end + (start - end) * progress_remaining
+
+
+def check_eta(eta: float) -> float:
+    """``eta`` as a float; ValueError unless it is finite and >= 0."""
+    if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not math.isfinite(eta) or eta < 0:
+        raise ValueError(
+            f"eta must be a finite number >= 0, got {eta!r}: 0 switches the bonus off, a negative one would pay for "
+            "boredom"
+        )
+    return float(eta)
+
+
+class BonusMixer:
+    """Turns scores into rewards; the same for every kind of bonus.
+
+    Parameters
+    ----------
+    eta: weight of the bonus against the reward it is added to; a number >= 0, or a schedule of the remaining
+        progress (1 at the start, 0 at the end). Too large: the agent forgets its task; too small: no effect. Search
+        1e-3 to 1 on a logarithmic grid.
+    normalize: "median" (:class:`MedianNormalizer`) or None: the raw units, nats for VIME.
+    window: of the normalizer.
+    squash: "log1p" (gains have a heavy tail, and the closed form overestimates its far end) or None.
+    clip: largest bonus after squashing, before centring.
+    centre: subtract the mean (of the rollout; step by step the running mean of the past), so that a step as such earns
+        nothing and the bonus never pays for merely staying alive. Without it an agent learns to avoid success.
+    """
+
+    def __init__(
+        self,
+        eta: Eta = 0.1,
+        *,
+        normalize: Literal["median"] | None = "median",
+        window: int = 10,
+        squash: Literal["log1p"] | None = "log1p",
+        clip: float = 10.0,
+        centre: bool = True,
+    ):
+        if normalize not in ("median", None):
+            raise ValueError(f'normalize must be "median" or None, got {normalize!r}')
+        if squash not in ("log1p", None):
+            raise ValueError(f'squash must be "log1p" or None, got {squash!r}')
+        if not clip > 0:
+            raise ValueError(f"clip must be positive, got {clip!r}")
+        self._eta: Eta = eta if callable(eta) else check_eta(eta)
+        self.normalizer = MedianNormalizer(window) if normalize else None
+        self.squash = squash
+        self.clip = clip
+        self.centre = centre
+        self.running_mean = 0.0
+        self.running_count = 0
+        self._open_window: list[Tensor] = []
+
+    def eta(self, progress_remaining: float = 1.0) -> float:
+        """The weight at this point of the training.
+
+        ValueError where a schedule returns a negative or non-finite one.
+        """
+        return check_eta(float(self._eta(progress_remaining))) if callable(self._eta) else self._eta
+
+    def _shape(self, scores: Tensor) -> Tensor:
+        if self.normalizer is not None:
+            scores = self.normalizer(scores)
+        if self.squash == "log1p":
+            scores = torch.log1p(scores.clamp(min=0.0))
+        return scores.clamp(max=self.clip)
+
+    def rollout(self, scores: Tensor, progress_remaining: float = 1.0) -> Tensor:
+        """Rewards to add, the shape of ``scores`` (any), for a whole rollout at once.
+
+        Closes the normalizer's window.
+        """
+        flat = scores.reshape(-1)
+        bonus = self._shape(flat)
+        if self.normalizer is not None:
+            self.normalizer.update(flat)
+        if self.centre and bonus.numel():
+            bonus = bonus - bonus.mean()
+        return (self.eta(progress_remaining) * bonus).reshape(scores.shape)
+
+    def step(self, scores: Tensor, progress_remaining: float = 1.0) -> Tensor:
+        """Rewards to add for one step of B environments, (B,). Call :meth:`close_window` at every fit.
+
+        Nothing is paid before the first window is closed: until then the scores' scale is unknown.
+        """
+        if self.normalizer is not None:
+            self._open_window.append(scores.clone())
+            if not self.normalizer.medians:
+                return torch.zeros_like(scores)
+        bonus = self._shape(scores)
+        if not self.centre:
+            return self.eta(progress_remaining) * bonus
+        mean = self.running_mean if self.running_count else float(bonus.mean())
+        self._update_mean(bonus)
+        return self.eta(progress_remaining) * (bonus - mean)
+
+    def _update_mean(self, bonus: Tensor) -> None:
+        """Plain mean of the first transitions, later an exponential one of the stated horizon."""
+        count = len(bonus)
+        self.running_count += count
+        share = count / min(self.running_count, max(CENTRE_HORIZON, count))
+        self.running_mean += share * (float(bonus.mean()) - self.running_mean)
+
+    def close_window(self) -> None:
+        """End the present window of :meth:`step` scores."""
+        if self.normalizer is not None and self._open_window:
+            self.normalizer.update(torch.cat(self._open_window))
+        self._open_window = []
+
+    def state_dict(self) -> State:
+        """Everything but the options: normalizer, running mean, scores of the open window."""
+        window = torch.cat(self._open_window) if self._open_window else torch.zeros(0, dtype=torch.float32)
+        own = {"mean": number(float(self.running_mean)), "count": number(self.running_count), "window": window}
+        past = self.normalizer.state_dict() if self.normalizer is not None else {}
+        return nest(running=own, normalizer=past)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state_dict`."""
+        own = part_of(state, "running")
+        if self.normalizer is not None:
+            self.normalizer.load_state_dict(part_of(state, "normalizer"))
+        self.running_mean, self.running_count = float(own["mean"]), int(own["count"])
+        self._open_window = [own["window"].clone()] if own["window"].numel() else []

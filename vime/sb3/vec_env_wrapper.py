@@ -1,0 +1,266 @@
+"""The vector environment wrapper that adds a curiosity bonus to the reward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from torch import Tensor
+
+from vime.bonuses import make_bonus
+from vime.bonuses.base import Bonus
+from vime.metrics import quantile
+from vime.mixer import BonusMixer, Eta
+from vime.sb3.wrapper_order import check_below
+from vime.serialization import State, StateMismatchError, nest, number, part_of
+from vime.transition_pool import Transitions
+
+if TYPE_CHECKING:
+    from vime.sb3.rollout_callback import CuriosityCallback
+
+Mode = Literal["auto", "rollout", "step"]
+
+
+class CuriosityVecEnvWrapper(VecEnvWrapper):
+    """Adds ``eta`` times a curiosity bonus to the reward of any Stable-Baselines3 algorithm.
+
+    On-policy algorithms (PPO, A2C, TRPO): give ``learn`` the wrapper's :meth:`callback`. It scores the whole rollout in
+    one batch at its end, mixes the bonus in and computes the advantages again; until then rewards pass unchanged. The
+    bonus is added to the rewards the algorithm sees, so that under ``VecNormalize`` eta counts in normalised units.
+
+    Off-policy algorithms (SAC, TD3, DQN, TQC): the bonus is added at every step, centred by a running mean, and the
+    model is fitted every ``fit_every`` transitions; the callback then only logs. What the replay buffer keeps is the
+    bonus at the time of collection, which is what information gain means.
+
+    The true last observation of an episode is read from ``infos[i]["terminal_observation"]``. Every info dict
+    gets ``extrinsic_reward``, and ``curiosity_bonus`` where the bonus is paid step by step (info dicts are copied,
+    never written into: an adapter may share one between environments).
+
+    Parameters
+    ----------
+    venv: a monitored vector environment; see :mod:`vime.sb3` for the one order of wrappers.
+    bonus: a :class:`Bonus` made for ``venv``'s spaces, or the name of one (with its default options).
+    eta: weight >= 0, or a schedule of the remaining progress, see :class:`BonusMixer`.
+    mode: "auto": per rollout once the callback meets an on-policy algorithm, else per step. "step": always per step.
+        "rollout": only with the callback; a step without it is an error.
+    fit_every: transitions between two fits where the bonus is paid step by step [2048].
+    **mixing: ``normalize``, ``window``, ``squash``, ``clip``, ``centre`` of :class:`BonusMixer`.
+
+    Raises WrapperOrderError for any other order of wrappers, ValueError for spaces that are not the bonus's own.
+    """
+
+    def __init__(
+        self,
+        venv: VecEnv,
+        bonus: Bonus | str,
+        eta: Eta = 0.1,
+        *,
+        mode: Mode = "auto",
+        fit_every: int = 2048,
+        **mixing: Any,
+    ):
+        check_below(venv, CuriosityVecEnvWrapper)
+        if mode not in ("auto", "rollout", "step"):
+            raise ValueError(f'mode must be "auto", "rollout" or "step", got {mode!r}')
+        if fit_every < 1:
+            raise ValueError(f"fit_every must be at least 1, got {fit_every}")
+        if isinstance(bonus, str):
+            bonus = make_bonus(bonus, venv.observation_space, venv.action_space)
+        for role, own, of_venv in (
+            ("observation", bonus.encode_obs.space, venv.observation_space),
+            ("action", bonus.encode_action.space, venv.action_space),
+        ):
+            if own != of_venv:
+                raise ValueError(
+                    f"the bonus was made for the {role} space {own}, the environment has {of_venv}: make it with "
+                    "venv.observation_space and venv.action_space"
+                )
+        super().__init__(venv)
+        self.bonus = bonus
+        self.mixer = BonusMixer(eta, **mixing)
+        self.mode: Mode = mode
+        self.fit_every = fit_every
+        self.progress_remaining = 1.0
+        self.figures: dict[str, float] = {}
+        self.figures_are_new = False
+        self._since_fit = 0
+        self._window: list[tuple[Tensor, Tensor, np.ndarray]] = []  # scores, paid bonus, extrinsic since the last fit
+        self._last_obs: Tensor | None = None
+        self._actions: Tensor | None = None
+        self._rollout: list[tuple[Tensor, Tensor, Tensor]] | None = None  # None: pay step by step
+        self._rollout_limit = 0
+
+    # ---- environment ----------------------------------------------------------------------------------------------
+
+    def reset(self) -> Any:
+        """Reset all environments; returns their observations."""
+        obs = self.venv.reset()
+        self._last_obs = self.bonus.encode_obs(obs)
+        return obs
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Send the actions on; ValueError where one is not finite."""
+        if self._last_obs is None:
+            raise RuntimeError("step() was called before reset(): call reset() first")
+        self._actions = self.bonus.encode_action(actions)
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> Any:
+        """Observations, rewards (with the bonus, where it is paid step by step), dones, infos."""
+        obs, rewards, dones, infos = self.venv.step_wait()
+        if self._last_obs is None or self._actions is None:
+            raise RuntimeError("step_wait() was called without an action: call step_async() first")
+        rows = self.bonus.encode_obs(obs)
+        transition = (self._last_obs, self._actions, self._true_next(rows, dones, infos))
+        self._last_obs, self._actions = rows, None
+        # A new dict each, because the adapter may return one and the same object for all.
+        if self._rollout is not None or self.mode == "rollout":
+            self._collect(transition)
+            infos = [{**info, "extrinsic_reward": r} for info, r in zip(infos, rewards.tolist(), strict=True)]
+            return obs, rewards, dones, infos
+        bonus = self._pay(transition, rewards)
+        infos = [
+            {**info, "extrinsic_reward": r, "curiosity_bonus": b}
+            for info, r, b in zip(infos, rewards.tolist(), bonus.tolist(), strict=True)
+        ]
+        return obs, rewards + bonus, dones, infos
+
+    def _true_next(self, rows: Tensor, dones: np.ndarray, infos: list[dict[str, Any]]) -> Tensor:
+        """The observations that truly followed: those of finished episodes instead of those after the reset."""
+        ended = np.flatnonzero(dones)
+        if not len(ended):
+            return rows
+        missing = [int(i) for i in ended if "terminal_observation" not in infos[i]]
+        if missing:
+            raise KeyError(
+                f"environments {missing[:8]} ended without infos[i]['terminal_observation']: a vector environment "
+                "that resets "
+                "itself must put the last observation there, as Stable-Baselines3's own do"
+            )
+        last = _stack(self.observation_space, [infos[i]["terminal_observation"] for i in ended])
+        true_next = rows.clone()
+        true_next[torch.from_numpy(ended)] = self.bonus.encode_obs(last, ended.tolist())
+        return true_next
+
+    # ---- step by step -----------------------------------------------------------------------------------------------
+
+    def _pay(self, transition: tuple[Tensor, Tensor, Tensor], rewards: np.ndarray) -> np.ndarray:
+        """Score before adding, so that a transition is judged by a model that has not seen it; (n_envs,) float32."""
+        batch = self.bonus.with_target(*transition)
+        paid = torch.zeros(self.num_envs, dtype=torch.float32)
+        if self.bonus.ready:
+            scores = self.bonus.score_transitions(batch)
+            paid = self.mixer.step(scores, self.progress_remaining)
+            self._window.append((scores, paid, rewards))
+        self.bonus.add_transitions(batch)
+        self._since_fit += self.num_envs
+        if self._since_fit >= self.fit_every and self.bonus.can_fit:
+            self._fit_window()
+        return paid.numpy()
+
+    def _fit_window(self) -> None:
+        self.mixer.close_window()
+        if self._window:
+            scores, paid, extrinsic = zip(*self._window, strict=True)
+            self.record(torch.cat(scores), torch.cat(paid), np.concatenate(extrinsic))
+        self._window = []
+        self._since_fit = 0
+        self.fit()
+
+    # ---- rollout by rollout -----------------------------------------------------------------------------------------
+
+    def start_rollout(self, steps: int) -> None:
+        """From now on collect transitions, up to ``steps`` of every environment, for the callback to take."""
+        self._rollout = []
+        self._rollout_limit = steps
+
+    def end_collecting(self) -> None:
+        """Pay step by step again."""
+        self._rollout = None
+
+    def _collect(self, transition: tuple[Tensor, Tensor, Tensor]) -> None:
+        if self._rollout is None or len(self._rollout) >= self._rollout_limit:
+            raise RuntimeError(
+                "nothing takes the collected transitions: pass callback=wrapper.callback() to every learn(), "
+                'or make the wrapper with mode="step"'
+            )
+        self._rollout.append(transition)
+
+    def take_rollout(self) -> Transitions:
+        """The collected transitions, rows ordered by step and then by environment; collecting starts anew."""
+        if not self._rollout:
+            raise RuntimeError("no rollout was collected: call start_rollout() and step the environment first")
+        obs, actions, next_obs = (torch.cat(parts) for parts in zip(*self._rollout, strict=True))
+        self._rollout = []
+        return self.bonus.with_target(obs, actions, next_obs)
+
+    # ---- learning and logging ---------------------------------------------------------------------------------------
+
+    def fit(self) -> None:
+        """Fit the bonus where its pool allows, and note the figures."""
+        if self.bonus.can_fit:
+            self.figures |= self.bonus.fit()
+            self.figures_are_new = True
+
+    def record(self, scores: Tensor, paid: Tensor, extrinsic: np.ndarray) -> None:
+        """Note the figures of a batch: raw scores, the bonus paid for them, the rewards it was added to."""
+        name, size = self.bonus.score_name, float(paid.abs().sum())
+        whole = size + float(np.abs(extrinsic).sum())
+        self.figures |= {
+            f"{name}_mean": float(scores.mean()),
+            f"{name}_p95": quantile(scores, 0.95),
+            "bonus_mean": float(paid.mean()),
+            "bonus_size": float(paid.abs().mean()),
+            "bonus_fraction": size / whole if whole > 0 else 0.0,
+        }
+        self.figures_are_new = True
+
+    def callback(self, verbose: int = 0) -> CuriosityCallback:
+        """The callback that belongs to this wrapper; a new one for every ``learn``."""
+        from vime.sb3.rollout_callback import CuriosityCallback
+
+        return CuriosityCallback(self, verbose)
+
+    # ---- state ------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> State:
+        """Bonus, mixer and the last observation: after loading, training goes on exactly from a rollout's boundary."""
+        own = {"since_fit": number(self._since_fit)}
+        if self._last_obs is not None:
+            own["last_obs"] = self._last_obs
+        if self._window:
+            scores, paid, extrinsic = zip(*self._window, strict=True)
+            own["window"] = torch.stack(
+                [torch.cat(scores), torch.cat(paid), torch.from_numpy(np.concatenate(extrinsic))]
+            )
+        return nest(wrapper=own, bonus=self.bonus.state_dict(), mixer=self.mixer.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state_dict`; StateMismatchError for other spaces, options or numbers of environments."""
+        own = part_of(state, "wrapper")
+        last = own.get("last_obs")
+        shape = (self.num_envs, self.bonus.encode_obs.size)
+        if last is not None and tuple(last.shape) != shape:
+            raise StateMismatchError(
+                f"the state was saved with observations of shape {tuple(last.shape)}, this environment gives {shape}: "
+                "make it with as many environments as the saved one"
+            )
+        self.bonus.load_state_dict(part_of(state, "bonus"))
+        self.mixer.load_state_dict(part_of(state, "mixer"))
+        self._since_fit = int(own["since_fit"])
+        self._last_obs = None if last is None else last.clone()
+        window = own.get("window")
+        self._window = [] if window is None else [(window[0].clone(), window[1].clone(), window[2].numpy().copy())]
+
+
+def _stack(space: spaces.Space[Any], items: list[Any]) -> Any:
+    """Single elements of ``space`` -> a batch as :class:`vime.spaces.SpaceEncoder` takes it."""
+    if isinstance(space, spaces.Dict):
+        return {key: _stack(part, [item[key] for item in items]) for key, part in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_stack(part, [item[i] for item in items]) for i, part in enumerate(space.spaces))
+    return np.stack([np.asarray(item) for item in items])

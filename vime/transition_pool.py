@@ -1,0 +1,129 @@
+"""The pool of transitions the models learn from: a ring of rows with explicit next observations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vime.serialization import State, StateMismatchError, number
+
+MAX_BYTES = 4 * 2**30
+
+
+class PoolTooSmallError(RuntimeError):
+    """Asked to learn from fewer transitions than the stated minimum."""
+
+
+class Transitions(NamedTuple):
+    """B transitions as float32 rows.
+
+    obs (B, O), action (B, A), next_obs (B, O): the observation that truly followed, the last one of its episode
+    included. target (B, D): what a dynamics model predicts of it.
+    """
+
+    obs: Tensor
+    action: Tensor
+    next_obs: Tensor
+    target: Tensor
+
+    def inputs(self) -> Tensor:
+        """(B, O + A): observation and action side by side."""
+        return torch.cat([self.obs, self.action], dim=1)
+
+
+class TransitionPool:
+    """Ring buffer of transitions; every row is one whole transition, so no pair across an episode's end can form.
+
+    Parameters
+    ----------
+    capacity: rows kept; the oldest are overwritten. [VIME: 100 000, of which the first 500 must be there to learn]
+    sizes: O, A and D of :class:`Transitions`.
+
+    Raises ValueError where the full pool would need more than 4 GiB.
+    """
+
+    def __init__(self, capacity: int, sizes: tuple[int, int, int]):
+        if capacity < 1:
+            raise ValueError(f"the pool's capacity must be at least 1, got {capacity}")
+        obs, action, target = sizes
+        self.widths = (obs, action, obs, target)
+        size = 4 * capacity * sum(self.widths)
+        if size > MAX_BYTES:
+            raise ValueError(
+                f"a pool of {capacity} transitions of {sum(self.widths)} numbers needs {size / 2**30:.1f} GiB; pass a "
+                "smaller "
+                "pool_size, or observations that are encoded first (pictures: by an encoder, in an observation wrapper)"
+            )
+        self.capacity = capacity
+        self.added = 0
+        self._columns = [torch.zeros(0, width) for width in self.widths]
+
+    def __len__(self) -> int:
+        return min(self.added, self.capacity)
+
+    def add(self, batch: Transitions) -> None:
+        """Append B transitions; of more than ``capacity`` only the last are kept."""
+        count = len(batch.obs)
+        for name, rows, width in zip(Transitions._fields, batch, self.widths, strict=True):
+            if rows.shape != (count, width):
+                raise ValueError(f"{name} has shape {tuple(rows.shape)}, the pool takes ({count}, {width})")
+        self._reserve(min(self.added + count, self.capacity))
+        kept = min(count, self.capacity)
+        places = torch.arange(self.added + count - kept, self.added + count) % self.capacity
+        for column, rows in zip(self._columns, batch, strict=True):
+            column[places] = rows[count - kept :].detach()
+        self.added += count
+
+    def _reserve(self, rows: int) -> None:
+        """Grow by doubling, so that a large capacity costs memory only when it is used."""
+        have = len(self._columns[0])
+        if rows <= have:
+            return
+        room = min(max(rows, 2 * have, 1024), self.capacity)
+        self._columns = [torch.cat([c, torch.zeros(room - have, c.shape[1])]) for c in self._columns]
+
+    def sample(self, count: int, generator: torch.Generator) -> Transitions:
+        """``count`` rows drawn uniformly with replacement."""
+        if len(self) == 0:
+            raise PoolTooSmallError("the pool is empty: add transitions before sampling")
+        rows = torch.randint(len(self), (count,), generator=generator)
+        return Transitions(*(column[rows] for column in self._columns))
+
+    def newest(self, count: int) -> Transitions:
+        """The last ``count`` rows (fewer if there are fewer), oldest first."""
+        count = min(count, len(self))
+        places = torch.arange(self.added - count, self.added) % self.capacity
+        return Transitions(*(column[places] for column in self._columns))
+
+    def all(self) -> Transitions:
+        """Every row, in the order of the ring."""
+        return Transitions(*(column[: len(self)] for column in self._columns))
+
+    def state_dict(self) -> State:
+        """Filled rows and the position of the ring."""
+        columns = dict(zip(Transitions._fields, self.all(), strict=True))
+        return {"capacity": number(self.capacity), "added": number(self.added)} | {
+            key: value.clone() for key, value in columns.items()
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state_dict`; StateMismatchError for another capacity or other widths."""
+        capacity, added = int(state["capacity"]), int(state["added"])
+        if capacity != self.capacity:
+            raise StateMismatchError(
+                f"the saved pool holds up to {capacity} transitions, this one {self.capacity}: pass "
+                f"pool_size={capacity}"
+            )
+        filled = min(added, capacity)
+        for name, width in zip(Transitions._fields, self.widths, strict=True):
+            if tuple(state[name].shape) != (filled, width):
+                raise StateMismatchError(
+                    f"the saved pool's {name} has shape {tuple(state[name].shape)}, expected ({filled}, {width}): it "
+                    "was saved "
+                    "for other spaces or another predict="
+                )
+        self.added = added
+        self._columns = [state[name].clone() for name in Transitions._fields]
