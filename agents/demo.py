@@ -52,6 +52,7 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
     paths: list[Trajectory] = explain(run, None, seed=config.seed, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
+    assert run.world is not None  # explain() has refused environments that are no latent space
     write(run, paths, paths[: config.paths], evaluate_paths(run.world, paths), config)
     return run, paths
 
@@ -77,11 +78,8 @@ def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], me
     longest = max(range(len(shown)), key=lambda i: (shown[i].success, shown[i].steps))
     save_gif(shown[longest], world, files[longest].with_suffix(".gif"))
     with SummaryWriter(str(root)) as writer:
-        logged = tensorboard.log_metrics(writer, metrics, run.steps)
-        tensorboard.log_paths(writer, world, shown, run.steps, most=4)
-        settings = {"algo": "ppo", "env": config.env, "seed": config.seed, "n_timesteps": config.n_timesteps}
-        figures = {tag: value for tag, value in logged.items() if not tag.endswith(("_low", "_high"))}
-        tensorboard.log_hparams(writer, settings, figures)
+        tensorboard.log_metrics(writer, metrics, run.steps)
+        tensorboard.log_paths(writer, world, shown, run.steps + 1, most=4)  # after the pictures that training left
     tensorboard.hide_host(root)
     tensorboard.log_each_path(root / "paths_in_tensorboard", world, shown)
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)

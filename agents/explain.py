@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +20,13 @@ from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_pr
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.explain_input import Inputs
     from agents.run import Run
     from agents.trajectory import Trajectory
     from agents.walkers.base import Walker
+    from envs.dynamics import State
     from envs.world import World
 
 BATCH = 256  # inputs that walk at once
@@ -65,6 +70,7 @@ def explain(
     split: str = "held_out",
     max_steps: int | None = None,
     seed: int = 0,
+    skip_present: bool = False,
     progress: bool = False,
 ) -> Any:
     """Walk from inputs to where the classifier's answer changes.
@@ -79,6 +85,7 @@ def explain(
         split: `held_out` or `starts`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
         seed: of what walkers draw.
+        skip_present: leave out inputs that are of the target class already, instead of an error.
         progress: show a bar.
 
     Returns:
@@ -92,7 +99,7 @@ def explain(
 
     from agents.explain_input import gather, read_targets
     from agents.trajectory import Trajectory, installed_versions
-    from agents.walkers.base import rows_asked_before
+    from agents.walkers.base import rows_asked_before, select
 
     world, run = world_and_run(source)
     chosen = choose_walker(walker, run)
@@ -106,12 +113,20 @@ def explain(
         for low in range(0, len(given.x), BATCH):
             rows = range(low, min(low + BATCH, len(given.x)))
             part = None if targets is None else [targets[row] for row in rows]
-            state, queries = _enter(world, given.x[low : rows.stop], part, [_name(given.rows, row) for row in rows])
-            walk = chosen.walk(world, state, queries, generator, max_steps)
-            places = None if given.rows is None else [given.rows[row] for row in rows]
-            about: dict[str, Any] = {"walker": chosen.name, "seed": seed, "training_queries": before, "versions": versions}
-            paths += Trajectory.from_walks(world, state, walk, index=places, **about)
+            state, queries, present = _enter(world, given.x[low : rows.stop], part)
             bar.update(len(rows))
+            if bool(present.any()) and not skip_present:
+                _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
+            kept = torch.nonzero(~present).flatten()
+            if len(kept) == 0:
+                continue
+            state = select(state, kept)
+            walk = chosen.walk(world, state, queries[kept], generator, max_steps)
+            found = Trajectory.from_walks(
+                world, state, walk, walker=chosen.name, seed=seed, training_queries=before, versions=versions,
+                index=None if given.rows is None else [given.rows[low + int(i)] for i in kept],
+            )  # fmt: skip
+            paths += found if run is None else [_without_place(path, run) for path in found]
     return paths[0] if given.single else paths
 
 
@@ -126,7 +141,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
     if walker is not None and not isinstance(walker, str):
         return walker
     if walker in (None, "policy") and run is not None:
-        return make_walker("policy", run.model, retries=RETRIES)
+        return make_walker("policy", run.model, run.stand_in, retries=RETRIES)
     return make_walker(walker or "policy")
 
 
@@ -143,38 +158,53 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
     return source.world, source
 
 
-def _enter(world: World, x: Any, targets: list[int | None] | None, names: list[str]) -> Any:
-    """States at frame 0 for inputs x, and the rows asked for each; a target None is the own class."""
+def _enter(world: World, x: Tensor, targets: list[int | None] | None) -> tuple[State, Tensor, Tensor]:
+    """States at frame 0 for inputs x, the rows asked for each, and which are of their target class already.
+
+    A target None is the own class. The last is (B,) bool.
+    """
     import torch
 
     from envs import dynamics
-    from envs.errors import ManifoldError
 
     if targets is None:
-        return dynamics.enter(world, x)
+        state, queries = dynamics.enter(world, x)
+        return state, queries, torch.zeros(len(x), dtype=torch.bool)
     asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
     state, queries = dynamics.enter(world, x, asked.clamp_min(0))
-    present = torch.nonzero(asked == state.source).flatten().tolist()
-    if present:
-        name = world.class_names[int(asked[present[0]])]
-        more = f" (and {len(present) - 1} more)" if len(present) > 1 else ""
-        raise ManifoldError(
-            f"target {name!r} is what the classifier already says of {names[present[0]]}{more}: ask for another class, "
-            "or for 'own' to walk to that class's most typical form"
-        )
     own = asked < 0
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
-    return state, queries
+    return state, queries, asked == state.source
 
 
-def _name(index: list[int] | None, row: int) -> str:
-    return f"input {row}" if index is None else f"row {index[row]}"
+def _without_place(path: Trajectory, run: Run) -> Trajectory:
+    """The path without the place of the run's own manifold: a path names no folder, and its run knows where it is."""
+    kwargs = dict(path.environment.get("kwargs", {}))
+    if kwargs.get("manifold") != str(run.folder.root / "manifold"):
+        return path
+    del kwargs["manifold"]
+    return dataclasses.replace(path, environment={**path.environment, "kwargs": kwargs})
+
+
+def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
+    """Say which inputs were to go to the class that they are of."""
+    from envs.errors import ManifoldError
+
+    name = f"input {rows[0]}" if given.rows is None else f"row {given.rows[rows[0]]}"
+    present = world.class_names[int(state.source[rows[0] % BATCH])]
+    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    raise ManifoldError(
+        f"target {present!r} is what the classifier already says of {name}{more}: ask for another class, "
+        "or for 'own' to walk to that class's most typical form"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; see :class:`ExplainConfig`."""
     config = parse_config(ExplainConfig, argv, prog="python -m agents.explain")
+    if config.env is not None and config.walker in (None, "policy"):
+        raise UserError("--env walks without a run: choose who walks with --walker, for example --walker line")
     if sum((bool(config.index), config.all, config.input is not None)) != 1:
         raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
     prepare_process(config.num_threads)
@@ -186,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = read_file(world, config.input) if config.input else None if config.all else config.index
     bar = config.progress and config.all
     paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
-                    seed=config.seed, progress=bar)  # fmt: skip
+                    seed=config.seed, skip_present=config.all, progress=bar)  # fmt: skip
     paths = paths if isinstance(paths, list) else [paths]
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
     files = [] if folder is None else save(paths, world, folder, config.format, bar)
@@ -202,8 +232,6 @@ def open_source(config: Any) -> Run | World:
         from agents.run import load_run
 
         return load_run(config.run, config.checkpoint, root=config.log_folder)
-    if not config.walker or "policy" in (config.walker, *config.walker):
-        raise UserError("--env walks without a run: choose who walks with --walker, for example --walker line")
     import envs
     from envs.registration import spec_kwargs
 

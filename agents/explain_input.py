@@ -73,7 +73,7 @@ def _as_rows(inputs: Any) -> list[int] | None:
         return [int(inputs)]
     if isinstance(inputs, range):
         return list(inputs)
-    if isinstance(inputs, list | tuple) and inputs and all(isinstance(item, int | np.integer) for item in inputs):
+    if isinstance(inputs, list | tuple) and all(isinstance(item, int | np.integer) for item in inputs):
         return [int(item) for item in inputs]
     return None
 
@@ -119,7 +119,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
         raise ManifoldError(f"{path}: inputs are read from {', '.join(FILES)}")
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 names = [name for name in ("x", "X") if name in archive.files] or archive.files
                 if len(names) != 1 and names[0] not in ("x", "X"):
                     raise ManifoldError(f"{path}: name the array of inputs x; it holds {archive.files}")

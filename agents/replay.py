@@ -8,6 +8,7 @@ Exit code 0: reproduced; 1: not; 2: the path or run cannot be used.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,55 +65,59 @@ class ReplayConfig(ScriptConfig):
 
 
 def describe_environment(world: Any) -> dict[str, Any]:
-    """``{"id", "kwargs"}`` from which :func:`build_world` makes this world again; ``"live": true`` if it cannot.
+    """``{"id", "kwargs", "step_length"}`` from which :func:`build_world` makes this world again.
 
     The world's spec, with what was changed in the world since, less everything that is a default anyway.
+    ``"live": true`` says that live objects went in, so that it cannot be made from this alone.
     """
     import inspect
 
     from envs import SPECS
     from envs.making import make_world
 
-    spec = json.loads(json.dumps(world.spec))
-    kwargs = dict(spec.get("kwargs", {k: v for k, v in spec.items() if k not in ("id", "live")}))
-    weights = {name: getattr(world.task.weights, name) for name in world.task.weights.__dataclass_fields__}
-    usual = type(world.task)()
-    kwargs |= {"move": world.move_name, "step_length": world.step_length, "gamma": world.gamma, "task": world.task.name,
-               "tau": None if world.task.tau == usual.tau else world.task.tau,
-               "reward": {k: v for k, v in weights.items() if v != getattr(usual.weights, k)} or None,
-               "max_episode_steps": world.max_episode_steps, "label_only": world.label_only,
-               "max_step": None if world.max_step is None else world.max_step / world.class_distance}
-    defaults = {n: p.default for n, p in inspect.signature(make_world).parameters.items()}
-    if abs((kwargs["max_step"] or 0.0) - (defaults["max_step"] or 0.0)) < 1e-9:
-        kwargs["max_step"] = defaults["max_step"]
-    kwargs = {k: v for k, v in kwargs.items() if not (k in defaults and v == defaults[k])}
-    kwargs.setdefault("data", defaults["data"])
-    fitting = [i for i, told in SPECS.items() if all(kwargs.get(k) == v for k, v in told.items())]
-    best = spec.get("id") or max(fitting, key=lambda i: len(SPECS[i]), default="Manifold/Custom-v0")
-    for name, value in SPECS.get(best, {}).items():
-        if kwargs.get(name) == value:
-            kwargs.pop(name)
-    return {"id": best, "kwargs": kwargs, **({"live": True} if spec.get("live") else {})}
+    defaults = {name: p.default for name, p in inspect.signature(make_world).parameters.items()}
+    kwargs: dict[str, Any] = json.loads(json.dumps(world.spec))
+    live = bool(kwargs.pop("live", False))
+    task, usual = world.task, type(world.task)()
+    share = None if world.max_step is None else float(world.max_step / world.class_distance)
+    known = kwargs.get("max_step", defaults["max_step"])
+    same = share is not None and known is not None and math.isclose(share, known)
+    kwargs |= {
+        "move": world.move_name, "step": world.step, "compass": world.compass, "gamma": world.gamma,
+        "max_step": known if same else share,
+        "max_episode_steps": world.max_episode_steps, "label_only": world.label_only, "task": task.name,
+        "tau": None if task.tau == usual.tau else task.tau,
+        "reward": {k: v for k, v in vars(task.weights).items() if v != getattr(usual.weights, k)} or None,
+    }  # fmt: skip
+    told = {"data": defaults["data"], **{k: v for k, v in kwargs.items() if v != defaults.get(k)}}
+    fitting = [name for name, own in SPECS.items() if all(told.get(k) == v for k, v in own.items())]
+    best = max(fitting, key=lambda name: len(SPECS[name]), default="Manifold/Custom-v0")
+    rest = {k: v for k, v in told.items() if not (best in fitting and k in SPECS[best])}
+    return {"id": best, "kwargs": rest, "step_length": world.step_length, **({"live": True} if live else {})}
 
 
 def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
     """The world that a path's ``environment`` describes; a manifold kept in the run folder is taken from there.
 
     Raises:
-        UserError: it was made of live objects, or its id or arguments are unknown here.
+        UserError: it was made of live objects, or with arguments that are unknown here.
+        envs.ManifoldError: an id or value that is unknown here.
     """
-    import gymnasium as gym
+    from envs import make_world
+    from envs.registration import spec_kwargs
 
-    import envs
-
-    gym.register_envs(envs)
     if environment.get("live"):
-        raise UserError("this path was walked in a world made of live objects, which no file can hold. In Python, make the "
-                        "world again and call agents.replay.compare(path, world)")
-    kwargs = dict(environment.get("kwargs", {}))
+        raise UserError("this path was walked in a world made of live objects, which no file can hold. In Python, make "
+                        "the world again and call agents.replay.compare(path, world)")
+    kwargs = {**spec_kwargs(str(environment.get("id"))), **environment.get("kwargs", {})}
     if run is not None and (run / "manifold" / "manifold.json").is_file():
         kwargs["manifold"] = str(run / "manifold")
-    return gym.make(str(environment.get("id")), **kwargs).unwrapped.world  # type: ignore[attr-defined]
+    try:
+        world = make_world(**kwargs)
+    except TypeError as error:
+        raise UserError(f"this path's environment was described by another version: {error}") from None
+    length = environment.get("step_length")  # calibrated when the path was walked: taken as it was
+    return world if length is None else world.replace(step_length=length)
 
 
 def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:

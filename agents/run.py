@@ -13,6 +13,7 @@ from agents.run_folder import RunFolder, read_json
 
 if TYPE_CHECKING:
     from agents.walkers.policy import PolicyWalker
+    from agents.walkers.stand_in import StandIn
     from envs.world import World
 
 
@@ -38,10 +39,20 @@ class Run:
 
     @cached_property
     def walker(self) -> PolicyWalker:
-        """The trained policy as a walker."""
+        """The trained policy as a walker, its last step planned where the run has a stand-in for that."""
         from agents.walkers.policy import PolicyWalker
 
-        return PolicyWalker(self.model)
+        return PolicyWalker(self.model, self.stand_in)
+
+    @cached_property
+    def stand_in(self) -> StandIn | None:
+        """The network distilled from the training's answers; None where labels alone are shown, or for other environments."""
+        from agents.walkers.stand_in import StandIn
+
+        if self.world is None:
+            return None
+        weights = self.folder.load_checkpoint(self.steps, only=("stand_in",)).get("stand_in")
+        return None if weights is None else StandIn.of(self.world, weights)
 
     @property
     def queries(self) -> int:
@@ -99,8 +110,7 @@ def load_run(
     told = folder.config
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
-    if world is None:
-        world = world_of(folder)
+    world = world_of(folder, world)
     with fenced_random_state():
         env = make_vec_env(told["env"]["id"], told["env"]["kwargs"], world, told["n_envs"])
         settings = dict(told["hyperparameters"])
@@ -138,15 +148,19 @@ def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
         ) from None
 
 
-def world_of(folder: RunFolder) -> World | None:
-    """The world that a run folder describes.
+def world_of(folder: RunFolder, live: World | None = None) -> World | None:
+    """The world that a run folder describes, or the `live` one set up as the run was.
 
     Raises:
         UserError: the run was trained on live objects.
     """
     from agents.training_env import make_world_of
 
+    from envs.making import SETTINGS, configure
+
     told = folder.config["env"]
+    if live is not None:
+        return configure(live, **{name: value for name, value in told["kwargs"].items() if name in SETTINGS})
     if told.get("live"):
         raise UserError(
             f"{str(folder.root)!r} was trained on objects that lived in Python alone: pass load_run(..., world=...), "

@@ -18,6 +18,8 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from agents.cli import UserError
+from agents.walkers.stand_in import AskedRows
+from envs.latent_vector_env import LatentVectorEnv
 
 
 class LatentVecEnv(VecEnv):
@@ -32,6 +34,7 @@ class LatentVecEnv(VecEnv):
         final_observations: (n, obs_dim): what the last step led to, before any reset.
         done_mask: (n,) bool: whose episode the last step ended.
         step_infos: the vector environment's own infos of the last step (a dict of arrays).
+        asked: a sample of what the classifier was asked, for the planned last step.
 
     Args:
         venv: a vector environment with a flat Box observation, in SAME_STEP mode.
@@ -55,6 +58,8 @@ class LatentVecEnv(VecEnv):
         self.final_observations = np.zeros((self.num_envs, *shape), dtype=np.float32)
         self.done_mask = np.zeros(self.num_envs, dtype=bool)
         self.step_infos: dict[str, Any] = {}
+        self.asked = AskedRows()
+        self._walks = isinstance(venv.unwrapped, LatentVectorEnv)
         self._actions = np.zeros((self.num_envs, *(venv.single_action_space.shape or ())), dtype=np.float32)
 
     def reset(self) -> np.ndarray:
@@ -97,6 +102,9 @@ class LatentVecEnv(VecEnv):
                     info["is_success"] = bool(info["is_success"])
                 info_dicts[i] = info
         self.final_observations, self.done_mask, self.step_infos = final_observations, dones, infos
+        if self._walks:
+            state = self.venv.unwrapped.state
+            self.asked.see(state.z, state.answer)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
 
     def close(self) -> None:
@@ -140,11 +148,12 @@ class LatentVecEnv(VecEnv):
         inner = self.venv.unwrapped
         if not hasattr(inner, "state_dict"):
             raise UserError(f"{type(inner).__name__} has no state_dict: episodes under way cannot be saved")
-        return {"environment": inner.state_dict()}
+        return {"environment": inner.state_dict(), "asked": self.asked.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken."""
         self.venv.unwrapped.load_state_dict(state["environment"])  # type: ignore[attr-defined]
+        self.asked.load_state_dict(state["asked"])
 
     def _need_all(self, indices: VecEnvIndices, call: str) -> None:
         chosen: Iterable[int] = self._get_indices(indices)

@@ -116,8 +116,8 @@ def report(run: Run) -> str:
         f"steps             {run.steps:,} in {progress['seconds']:.0f} s ({progress['cpu_seconds']:.0f} CPU-s)",
     ]
     if run.world is not None:
-        asked = f"{progress['training_queries']:,} in training, {progress['evaluation_queries']:,} in evaluation and pictures"
-        lines.append(f"classifier rows   {asked}")
+        asked, looked = progress["training_queries"], progress["evaluation_queries"]
+        lines.append(f"classifier rows   {asked:,} in training, {looked:,} in evaluation and pictures")
     if rate is not None:
         lines.append(f"success rate      {rate:.3f} of held-out inputs (deterministic policy)")
     elif "mean_reward" in run.evaluation:

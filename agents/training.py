@@ -112,7 +112,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
             model.learn(
                 remaining,
                 callback=CallbackList(callbacks),
-                log_interval=1 if told["algo"] in ("ppo", "trpo") else 100,
+                log_interval={"ppo": 1, "trpo": 1, "a2c": 10}.get(told["algo"], 100),  # rollouts; episodes off-policy
                 reset_num_timesteps=session.resumed is None,
             )
         if keeper.stopped:
@@ -151,7 +151,7 @@ def _save_what_was_done(keeper: CheckpointCallback) -> None:
     if keeper.stopped or not hasattr(keeper, "_last"):
         return
     try:
-        keeper.save(whole_episodes=True)
+        keeper.save(whole_episodes=True, last=True)
     except OSError as error:
         print(f"could not save the last steps: {error}", file=sys.stderr)
 

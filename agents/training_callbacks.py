@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import HParam
 from agents.checkpoint import capture_state, restore_random_state
 from agents.cli import progress_bar
 from agents.run_folder import RunFolder
+from agents.walkers.stand_in import StandIn
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -133,7 +134,7 @@ class CheckpointCallback(BaseCallback):
         steps = self.model.num_timesteps
         due = self.every > 0 and steps - self._last >= self.every
         if due or self.stop.signal is not None:
-            self.save()
+            self.save(last=self.stop.signal is not None)
         if self.stop.signal is not None:
             self.stopped = True
 
@@ -142,16 +143,24 @@ class CheckpointCallback(BaseCallback):
 
     def _on_training_end(self) -> None:
         if not self.stopped:
-            self.save()
+            self.save(last=True)
 
-    def save(self, whole_episodes: bool = False) -> None:
-        """Save now, unless these very steps are saved already."""
+    def save(self, whole_episodes: bool = False, last: bool = False) -> None:
+        """Save now, unless these very steps are saved already; the `last` checkpoint holds the stand-in too."""
         steps = self.model.num_timesteps
         if steps == self.saved_at:
             return
         state = capture_state(self.model, whole_episodes=whole_episodes, **self.books.totals())
+        state["stand_in"] = self._stand_in() if last else None
         self.folder.save_checkpoint(steps, state, self.keep)
         self.saved_at = self._last = steps
+
+    def _stand_in(self) -> dict[str, Any] | None:
+        """Weights of a network distilled from answers given so far, for the planned last step; None for labels alone."""
+        world = self.books.world
+        if world is None or world.label_only:
+            return None
+        return StandIn.fit(world, self.model.get_env().unwrapped.asked).weights()  # type: ignore[union-attr]
 
 
 class ProgressCallback(BaseCallback):

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import torch
+import yaml
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
 import envs
+from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
 from agents.sb3_vec_env import LatentVecEnv
+from envs.making import configure
 from envs.registration import SPECS, spec_kwargs
 
 if TYPE_CHECKING:
@@ -36,6 +39,16 @@ def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = False) -
         return envs.make_world(**spec_kwargs(env_id))  # raises, with close names
     accepted = {"progress": progress} if env_id == "Manifold/Custom-v0" else {}
     return envs.make_world(**{**spec_kwargs(env_id), **accepted, **kwargs})
+
+
+def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
+    """The world set up for training (walks.yml), and the settings that this took; those that were `given` stay."""
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
+    settings = groups["labels" if world.label_only else "probabilities"]
+    chosen = {name: value for name, value in settings.items() if name not in given}
+    if "reward" in settings and "reward" in given:
+        chosen["reward"] = {**settings["reward"], **given["reward"]}
+    return configure(world, **chosen), chosen
 
 
 def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_envs: int) -> VecEnv:

@@ -15,7 +15,8 @@ from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
 from agents.run_folder import RunFolder
-from agents.training_env import CURIOSITIES, add_curiosity, make_vec_env, make_world_of
+from agents.training_env import CURIOSITIES, add_curiosity, make_vec_env, make_world_of, trained_walk
+from envs.making import configure
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -71,11 +72,14 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     counted = 0
     if world is not None:
         counted = world.classifier.queries  # what the caller asked before is not this training's
-        world = world if world.gamma == settings.get("gamma", world.gamma) else world.replace(gamma=settings["gamma"])
+        world = configure(world, gamma=settings["gamma"]) if "gamma" in settings else world
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
         world = make_world_of(env_id, kwargs, config.progress)
+    if world is not None:
+        world, chosen = trained_walk(world, world.spec)
+        kwargs = {**kwargs, **chosen}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,
@@ -154,8 +158,7 @@ def resume(config: TrainConfig, world: World | None) -> Session:
             "ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
-    if world is None:
-        world = world_of(folder)
+    world = world_of(folder, world)
     model = _model(config, told, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}

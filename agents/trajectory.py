@@ -318,9 +318,8 @@ class Trajectory:
         arrays, text = self._parts()
         whole = {**json.loads(text), "predicted": self.predicted.tolist(), "summary": self.summary()}
         for name, value in arrays.items():
-            whole[name] = (
-                np.where(np.isnan(value), None, value).tolist() if name == "information_gain" else value.tolist()
-            )
+            whole[name] = value.tolist()
+        whole["information_gain"] = [None if np.isnan(gain) else gain for gain in whole["information_gain"]]
         return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -328,8 +327,10 @@ class Trajectory:
         target = Path(path)
         target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
         arrays, text = self._parts()
+        content: dict[str, Any] = {"metadata": np.array([text]), "checksum": np.array([_checksum(arrays, text)])}
+        content |= arrays
         packed = io.BytesIO()
-        np.savez_compressed(packed, metadata=np.array([text]), checksum=np.array([_checksum(arrays, text)]), **arrays)
+        np.savez_compressed(packed, **content)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
         try:
@@ -364,7 +365,7 @@ class Trajectory:
         if checksum != _checksum(arrays, text):
             raise TrajectoryError(f"{path}: does not match its checksum: changed or damaged after it was written")
         try:
-            return cls(**fields, **arrays)
+            return cls(**{**fields, **arrays})
         except TypeError as error:
             raise TrajectoryError(f"{path}: lacks a field or has one too many ({error})") from None
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.compass import appraise, distance
 from envs.errors import ManifoldError
 from envs.tasks import scaled_log
 
@@ -33,6 +34,8 @@ class State(NamedTuple):
         source: (B,) class of the classifier's answer on `origin`.
         target: (B,) class asked for.
         potential: (B,) shaping potential of this state.
+        cost: (B,) what the reward counts against it; see `envs.tasks.Weights`.
+        compass: (B, 2 d) which way the known costs fall, (B, 0) in a world without one.
     """
 
     z: Tensor
@@ -43,6 +46,8 @@ class State(NamedTuple):
     source: Tensor
     target: Tensor
     potential: Tensor
+    cost: Tensor
+    compass: Tensor
 
 
 class StepInfo(NamedTuple):
@@ -76,7 +81,7 @@ def start(world: World, index: Tensor, target: Tensor) -> State:
     """States of cached starts `index` (B,) with targets (B,); asks the classifier nothing."""
     rows = index.numpy()
     x, z, frame, answer, label = (torch.from_numpy(part.numpy()[rows]) for part in world.starts)
-    return refresh(world, State(z, z.clone(), frame, x, answer, label, target, label))
+    return refresh(world, State(z, z.clone(), frame, x, answer, label, target, label, label, label))
 
 
 def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State, Tensor]:
@@ -96,13 +101,15 @@ def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State,
             target = world.default_target(x, source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
             raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
-        state = refresh(world, State(z, z.clone(), frame, x, answer, source, target, target))
+        state = refresh(world, State(z, z.clone(), frame, x, answer, source, target, target, target, target))
     return state, torch.full((len(x),), 2)
 
 
 def refresh(world: World, state: State) -> State:
-    """The state with its potential computed anew, after a change of target."""
-    return state._replace(potential=world.task.potential(world, state, world.task.goal(state)))
+    """The state with what follows from it computed anew, after a change of target."""
+    cost, compass = appraise(world, state.z, state.frame, state.origin, state.target)
+    potential = world.task.potential(world, state, world.task.goal(state))
+    return state._replace(potential=potential, cost=cost, compass=compass)
 
 
 def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
@@ -112,44 +119,29 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
         action = action / torch.linalg.vector_norm(action, dim=1, keepdim=True).clamp_min_(1.0)
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
         frame = manifold.decode(z)
-        length = _distance(frame, state.frame)
+        length = distance(frame, state.frame)
         if world.max_step is not None:
             z, frame, length = _shortened(world, state, z, frame, length)
         answer = world.classifier.predict_proba(frame)
-        moved = State(z, state.z0, frame, state.origin, answer, state.source, state.target, state.potential)
+        cost, compass = appraise(world, z, frame, state.origin, state.target)
+        moved = state._replace(z=z, frame=frame, answer=answer, cost=cost, compass=compass)
         goal = task.goal(moved)
         success = task.arrived(world, moved, goal)
-        potential = task.potential(world, moved, goal)
-        reward = _reward(world, moved, success, potential, length)
-        info = StepInfo(reward, success, success, length, manifold.typicality(z), world.one_each(len(z)), goal)
-        return moved._replace(potential=potential), info
+        moved = moved._replace(potential=task.potential(world, moved, goal))
+        reward = _reward(world, state, moved, success, length)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), world.one_each(len(z)), goal)
 
 
-def _reward(world: World, moved: State, success: Tensor, potential: Tensor, length: Tensor) -> Tensor:
-    """Reward (B,) of steps of these lengths into `moved`, which still holds the potential of the state before."""
-    over, before = success.numpy(), moved.potential.numpy()
+def _reward(world: World, before: State, after: State, success: Tensor, length: Tensor) -> Tensor:
+    """Reward (B,) of steps of these data-space lengths."""
+    weights, over = world.task.weights, success.numpy()
     # Potential-based shaping with Phi = 0 at terminal states: gamma Phi' - Phi.
-    reward = np.where(over, np.float32(0), potential.numpy() * world.gamma) - before
-    reward -= (world.task.weights.path / world.class_distance) * length.numpy()
-    if over.any():
-        reward += over * _arrival(world, moved).numpy()
+    reward = np.where(over, np.float32(weights.success), after.potential.numpy() * world.gamma) - before.potential.numpy()
+    reward -= after.cost.numpy() - before.cost.numpy()
+    reward -= weights.step
+    if weights.path:
+        reward -= (weights.path / world.class_distance) * length.numpy()
     return torch.from_numpy(reward)
-
-
-def _distance(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distance (B,) between data of any shape."""
-    return torch.linalg.vector_norm((a - b).flatten(1), dim=1)
-
-
-def _arrival(world: World, state: State) -> Tensor:
-    """Reward (B,) that arriving at this state would bring: the bonus less what its end point costs."""
-    weights = world.task.weights
-    reward = torch.full((len(state.z),), weights.success)
-    if weights.distance:
-        reward.sub_(_distance(state.frame, state.origin), alpha=weights.distance / world.class_distance)
-    if weights.atypical:
-        reward.sub_(world.class_atypicality(state.z, state.target), alpha=weights.atypical)
-    return reward
 
 
 def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,17 +153,18 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
         share = (0.98 * world.max_step / length[rows])[:, None]
         z[rows] = torch.lerp(state.z[rows], z[rows], share)
         frame[rows] = shorter = world.manifold.decode(z[rows])
-        length[rows] = _distance(shorter, state.frame[rows])
+        length[rows] = distance(shorter, state.frame[rows])
         rows = rows[length[rows] > world.max_step]
     return z, frame, length
 
 
 def observe(world: World, state: State) -> Tensor:
-    """Observation (B, 2 d + 2 K): z and z0 as shares of the prior's radius, the scaled log answer, the target one-hot.
+    """Observation (B, obs_dim): z and z0 as shares of the prior's radius, the scaled log answer, the target one-hot; and the
+    compass in a world that has one.
 
     Where only labels are shown the answer part holds the one-hot label less one: -1 or 0.
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius
-        parts = (state.z * scale, state.z0 * scale, scaled_log(state.answer), world.one_hot.index_select(0, state.target))
-        return torch.cat(parts, dim=1)
+        wish = world.one_hot.index_select(0, state.target)
+        return torch.cat((state.z * scale, state.z0 * scale, scaled_log(state.answer), wish, state.compass), dim=1)

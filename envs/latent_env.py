@@ -11,6 +11,7 @@ import torch
 from gymnasium import spaces
 
 from envs import dynamics
+from envs.compass import LIMIT
 from envs.dynamics import State
 from envs.episodes import Draws, chosen, drawn
 from envs.errors import ManifoldError
@@ -33,8 +34,9 @@ def world_spaces(world: World) -> tuple[spaces.Box, spaces.Box]:
     d, k = world.latent_dim, world.classes
     # Codes are shares of the typical radius; the corner of a box lies sqrt(d) further out at most.
     edge = np.full(2 * d, 1.0 + 1e-5, dtype=np.float32)
-    low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k)]).astype(np.float32)
-    high = np.concatenate([edge, np.zeros(k), np.ones(k)]).astype(np.float32)
+    compass = np.full(world.obs_dim - 2 * d - 2 * k, LIMIT)
+    low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k), -compass]).astype(np.float32)
+    high = np.concatenate([edge, np.zeros(k), np.ones(k), compass]).astype(np.float32)
     return spaces.Box(low, high, dtype=np.float32), spaces.Box(-1.0, 1.0, (d,), dtype=np.float32)
 
 
@@ -53,12 +55,12 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Observation space
     ``Box`` of 2 d + 2 K numbers: the code and the first code as shares of the typical radius, the classifier's answer as log
     max(p, 1e-4) scaled to [-1, 0], the target's one-hot. Where only labels are shown, the answer part is the label's one-hot
-    less one. There is no clock in it.
+    less one. There is no clock in it. With ``compass=True`` 2 d more: which way the costs that are known without asking fall.
 
     ## Reward
-    A bonus for arriving, less the distance to the input and the atypicality of the end point; less the length of the path as
-    a share of the class distance; plus gamma Phi' - Phi with the scaled log probability asked for as potential (Phi = 0 at the
-    end). See `envs.tasks.Weights`. The label-only task pays 1 on arriving and nothing else.
+    A bonus for arriving; less what the step adds to the cost of the state (its distance to the input and, if weighted, to the
+    target class's own data); less a small cost a step; plus gamma Phi' - Phi with the scaled log probability asked for as
+    potential (Phi = 0 at the end). See `envs.tasks.Weights`. The label-only task pays 1 on arriving and nothing else.
 
     ## Episode end
     ``terminated`` on arriving. The step limit truncates, by Gymnasium's TimeLimit wrapper.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -12,7 +13,6 @@ import torch
 
 from envs.assets import ASSETS
 from envs.classifiers import adapt, load_object
-from envs.classifiers.base import Classifier
 from envs.datasets import DATASETS, Data, Units, load_npz
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import PCA, VAE, Manifold
@@ -21,7 +21,8 @@ from envs.world import Examples, World, make_starts
 
 FITS: dict[str, Any] = {"vae": VAE, "pca": PCA}
 FIT_STEPS = 6000  # gradient steps of a VAE fitted on the fly: what the digits take, a few seconds
-DEFAULT_MAX_STEP = 1 / 6  # of the class distance: a path, not a jump
+# What a training run may set of a world that stands already; the rest are its parts.
+SETTINGS = ("task", "tau", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps")
 
 
 def make_world(
@@ -41,8 +42,9 @@ def make_world(
     tau: float | None = None,
     reward: Mapping[str, float] | None = None,
     move: str = "euclidean",
-    step_length: float | None = None,
-    max_step: float | None = DEFAULT_MAX_STEP,
+    step: float = 1 / 8,
+    max_step: float | None = None,
+    compass: bool = False,
     gamma: float = 0.98,
     max_episode_steps: int = 20,
     seed: int = 0,
@@ -65,8 +67,10 @@ def make_world(
         label_only: the classifier shows labels alone.
         latent_dim: d of a fitted manifold.
         task, tau, reward: see `envs.tasks`; `reward` overrides single weights.
-        move, step_length, max_step: see `World`; `max_step` here as a share of the class distance, None for no bound.
-        gamma, max_episode_steps, seed: see `World`; the seed of the split and the fits.
+        move: a key of `envs.moves.MOVES`.
+        step, max_step: median and largest length of a full action's step, as shares of the class distance; None: no bound.
+        compass, gamma, max_episode_steps: see `World`.
+        seed: of the split and the fits.
         progress: show fits.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
 
@@ -77,7 +81,7 @@ def make_world(
         raise ManifoldError(
             "this spec is of a world that was built from live objects, which JSON cannot hold: pass those objects again, without live="
         )
-    given = {k: v for k, v in locals().items() if k not in ("progress", "live")}
+    given = {k: v for k, v in locals().items() if k not in ("progress", "live") and _differs(v, _DEFAULTS[k])}
     parts, key = _data(data, held_out, truth, class_names, columns, data_shape, seed)
     units = Units.of(np.asarray(parts.x), parts.data_shape, parts.columns)
     x = units.inward(parts.x)
@@ -103,24 +107,38 @@ def make_world(
         x if parts.held_out is None else units.inward(parts.held_out),
         _classes(parts.truth if parts.held_out is None else parts.held_out_truth),
     )
-    world = World(
-        manifold=model,
-        classifier=adapted,
-        units=units,
-        starts=starts,
-        task=_task(task, tau, reward),
-        held_out=examples,
-        move_name=move,
-        step_length=step_length,  # type: ignore[arg-type]
-        gamma=gamma,
-        max_episode_steps=max_episode_steps,
-        spec=_spec(given),
-    )
-    if max_step is not None:
-        if not max_step > 0:
-            raise ManifoldError(f"max_step is a positive share of the class distance or None, not {max_step}")
-        world.max_step = max_step * world.class_distance
-    return world
+    world = World(model, adapted, units, starts, _task(task, None, None), examples, spec=_spec(given))
+    return configure(world, **{name: value for name, value in given.items() if name in SETTINGS and name != "task"})
+
+
+def configure(world: World, **settings: Any) -> World:
+    """The world with other `SETTINGS`; what is not named, or None where that means no choice, stays as it is.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such setting, or a value that it cannot have.
+    """
+    for name in settings:
+        if name not in SETTINGS:
+            raise UnknownNameError("setting", name, SETTINGS)
+    named = settings.get("task")
+    same = named is None or (isinstance(named, str) and named == world.task.name)
+    task = _task(world.task if same else named, settings.get("tau"), settings.get("reward"))
+    changes = {name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings}
+    if "move" in settings:
+        changes["move_name"] = settings["move"]
+    if "step" in settings and not settings["step"] > 0:
+        raise ManifoldError(f"step is a positive share of the class distance, not {settings['step']}")
+    if "max_step" in settings:
+        share = settings["max_step"]
+        if share is not None and not share > 0:
+            raise ManifoldError(f"max_step is a positive share of the class distance or None, not {share}")
+        changes["max_step"] = None if share is None else share * world.class_distance
+    # Another task begins with its own tau and weights; the same one keeps what it was told before.
+    spec = {name: value for name, value in world.spec.items() if same or name not in ("tau", "reward")}
+    told = _spec(settings)
+    if told.get("reward"):
+        told["reward"] = {**(spec.get("reward") or {}), **told["reward"]}
+    return world.replace(task=task, **changes, spec={**spec, **{k: v for k, v in told.items() if v is not None or k == "max_step"}})
 
 
 def _data(data: Any, held_out: Any, truth: Any, names: Any, columns: Any, shape: Any, seed: int) -> tuple[Data, str | None]:
@@ -209,6 +227,12 @@ def _task(task: str | Task, tau: float | None, reward: Mapping[str, float] | Non
     return replace(task, weights=replace(task.weights, **reward)) if reward else task
 
 
+def _differs(value: Any, default: Any) -> bool:
+    """Whether a value is no default: by value, so that a spec that went through JSON is the same spec."""
+    plain = str | int | float | bool | None.__class__
+    return not (value is default or (isinstance(value, plain) and isinstance(default, plain) and value == default))
+
+
 def _spec(given: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON-able arguments; objects that JSON cannot hold are left out and said to be live."""
     spec: dict[str, Any] = {}
@@ -224,4 +248,4 @@ def _spec(given: Mapping[str, Any]) -> dict[str, Any]:
     return spec
 
 
-__all__ = ["Classifier", "make_world"]
+_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(make_world).parameters.items()}

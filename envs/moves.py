@@ -70,4 +70,23 @@ def pullback(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Te
     return z + length * (vectors @ scaled)[:, :, 0]
 
 
-MOVES: dict[str, Move] = {"euclidean": euclidean, "spherical": spherical, "matched": matched, "pullback": pullback}
+def arc(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
+    """The euclidean direction at a length measured in *data space*: to first order, the frame moves `length` * |a|.
+
+    One Jacobian-vector product a step, an eighth of the work of `pullback` at eight dimensions. A direction that the decoder
+    ignores moves no further than `euclidean` would with ten times the length.
+    """
+    speed = torch.linalg.vector_norm(manifold.jvp(z, action), dim=1, keepdim=True)
+    size = torch.linalg.vector_norm(action, dim=1, keepdim=True)
+    return z + action * (length * size / torch.maximum(speed, 0.1 * size).clamp_min(1e-9))
+
+
+MOVES: dict[str, Move] = {
+    "euclidean": euclidean,
+    "spherical": spherical,
+    "matched": matched,
+    "pullback": pullback,
+    "arc": arc,
+}
+# Moves whose length is one in data space already: nothing to calibrate.
+IN_DATA_SPACE = ("pullback", "arc")

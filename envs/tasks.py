@@ -33,19 +33,25 @@ def scaled_log(p: Tensor) -> Tensor:
 class Weights:
     """Weights of the reward. Lengths enter as a share of the world's class distance, so defaults need no tuning a data set.
 
+    The *cost* of a state is `distance` x its distance to the input + `atypical` x its distance to the five nearest starts of
+    the target class; a step pays what it adds to the cost and is paid back what it takes off. At the walk's end that sums to
+    the cost of the end point, whatever way led there.
+
     Attributes:
         success: reward of arriving.
+        step: cost of a step.
         path: cost of walking one class distance.
-        distance: cost, at arrival, of one class distance between the last frame and the input.
-        atypical: cost, at arrival, of lying beyond the target class's own codes (`World.class_atypicality`).
+        distance: cost of lying one class distance from the input.
+        atypical: cost of lying one class distance from the target class's own data.
         progress: height of the potential of the scaled log probability asked for.
     """
 
-    success: float = 2.0
-    path: float = 0.6
-    distance: float = 0.4
+    success: float = 4.0
+    step: float = 0.05
+    path: float = 0.0
+    distance: float = 2.0
     atypical: float = 0.0
-    progress: float = 2.0
+    progress: float = 2.3
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Task:
     weights: Weights = field(default_factory=Weights)
     name: ClassVar[str] = "reach"
     needs_label_only: ClassVar[bool] = False
+    towards_target: ClassVar[bool] = True  # False: the target is what the walk goes away from
 
     def __post_init__(self) -> None:
         if not 0 < self.tau <= 1:
@@ -95,6 +102,7 @@ class Leave(Task):
     """Leave the own class (untargeted): any other class at p >= tau. The target is the class to leave."""
 
     name: ClassVar[str] = "leave"
+    towards_target: ClassVar[bool] = False
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""
@@ -129,7 +137,7 @@ class Prototype(Task):
 class ReachLabel(Task):
     """Reach a label where nothing but labels is seen; sparse: no potential."""
 
-    weights: Weights = field(default_factory=lambda: Weights(success=1.0, path=0.0, distance=0.0, progress=0.0))
+    weights: Weights = field(default_factory=lambda: Weights(success=1.0, step=0.0, distance=0.0, progress=0.0))
     name: ClassVar[str] = "reach_label"
     needs_label_only: ClassVar[bool] = True
 

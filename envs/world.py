@@ -15,8 +15,9 @@ from envs.classifiers.base import Classifier
 from envs.datasets.units import Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold
-from envs.moves import MOVES, Move
+from envs.moves import IN_DATA_SPACE, MOVES, Move
 from envs.tasks import Task
+from envs.typicality import ClassNeighbours
 
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
 
@@ -47,9 +48,11 @@ class World:
         manifold, classifier, units, starts, task: the parts.
         held_out: inputs to be explained.
         move_name: key into `MOVES`.
-        step_length: what a full action moves, in the latent space (data space for ``pullback``); None: calibrated, so that
-            the median decoded move is an eighth of the class distance.
+        step: the median decoded move of a full action, as a share of the class distance.
+        step_length: what a full action moves: a latent length, for ``pullback`` and ``arc`` one in data space; None:
+            calibrated to `step`.
         max_step: largest data-space distance between two frames; None: no bound.
+        compass: whether observations hold which way the known costs fall (see `envs.compass`).
         gamma: discount of the shaping potential; the training run sets its own.
         max_episode_steps: the step limit.
         spec: JSON-able arguments that build this world again; ``{"live": True}`` if live objects went in.
@@ -62,8 +65,10 @@ class World:
     task: Task
     held_out: Examples
     move_name: str = "euclidean"
+    step: float = 1 / 8
     step_length: float = None  # type: ignore[assignment]  # set in __post_init__
     max_step: float | None = None
+    compass: bool = False
     gamma: float = 0.98
     max_episode_steps: int = 20
     spec: dict[str, Any] = field(default_factory=dict)
@@ -107,8 +112,8 @@ class World:
 
     @property
     def obs_dim(self) -> int:
-        """Length of an observation: 2 d + 2 K."""
-        return 2 * self.latent_dim + 2 * self.classes
+        """Length of an observation: 2 d + 2 K, and 2 d more with the compass."""
+        return (4 if self.compass else 2) * self.latent_dim + 2 * self.classes
 
     @property
     def label_only(self) -> bool:
@@ -163,30 +168,27 @@ class World:
         return self.starts.frame[self.prototypes]
 
     @cached_property
-    def _class_codes(self) -> tuple[Tensor, Tensor]:
-        """Mean (K, d) and whitening (K, d, d) of each class's codes, shrunk towards the scale of all codes."""
+    def class_neighbours(self) -> ClassNeighbours:
+        """The starts of each class, for `Weights.atypical` and the compass."""
+        return ClassNeighbours(self.starts.x.flatten(1), self.starts.label, self.classes)
+
+    @cached_property
+    def class_codes(self) -> tuple[Tensor, Tensor]:
+        """Mean (K, d) and precision (K, d, d) of each class's codes; the covariance is shrunk by 0.05 I."""
         d = self.latent_dim
-        means, whitening = torch.zeros(self.classes, d), torch.eye(d).repeat(self.classes, 1, 1)
+        means, precision = torch.zeros(self.classes, d), torch.eye(d).repeat(self.classes, 1, 1)
         for k in range(self.classes):
             codes = self.starts.z[self.starts.label == k]
             if len(codes) > d:
                 means[k] = codes.mean(0)
-                covariance = torch.cov(codes.T) + 0.05 * torch.diag(self.manifold.code_scale.square())
-                whitening[k] = torch.linalg.inv(torch.linalg.cholesky(covariance))
-        return means, whitening
-
-    def class_atypicality(self, z: Tensor, target: Tensor) -> Tensor:
-        """How far codes lie beyond those of their target class, (B,): 0 as near as its own codes are on average.
-
-        Mean squared Mahalanobis distance under the class's Gaussian, less its expected value 1, floored at 0.
-        """
-        means, whitening = self._class_codes
-        centred = (z - means[target])[:, :, None]
-        return ((whitening[target] @ centred)[:, :, 0].square().mean(1) - 1).clamp_min_(0)
+                precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
+        return means, precision
 
     def _calibrated_step(self) -> float:
-        """Length of a full action whose median decoded move is an eighth of the class distance."""
-        wanted = self.class_distance / 8
+        """Length of a full action whose median decoded move is the share `step` of the class distance."""
+        wanted = self.class_distance * self.step
+        if self.move_name in IN_DATA_SPACE:
+            return wanted
         generator = torch.Generator().manual_seed(0)
         rows = torch.randint(len(self.starts.z), (512,), generator=generator)
         z, frame = self.starts.z[rows], self.starts.frame[rows].flatten(1)
@@ -214,7 +216,7 @@ class World:
 
     def replace(self, **changes: Any) -> World:
         """A world that differs in some parts; the step is calibrated again if the move changes."""
-        if "move_name" in changes and changes["move_name"] != self.move_name:
+        if any(changes.get(name, getattr(self, name)) != getattr(self, name) for name in ("move_name", "step")):
             changes.setdefault("step_length", None)
         return replace(self, **changes)
 

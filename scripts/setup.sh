@@ -115,7 +115,7 @@ fi
 # --- the packages ------------------------------------------------------------------------------------------------------
 say "Installing into $VENV (Python $version): ${extras:-base}, at the versions of constraints.txt."
 if [ -z "$PIP_ARGS" ] && ! "$VENV/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)'; then
-    say "With a CPU build of PyTorch: some 320 MB to download, 1.3 GB on disk. By default pip takes what the package index has:" \
+    say "With a CPU build of PyTorch: some 320 MB to download, 1.4 GB on disk. By default pip takes what the package index has:" \
         "on Linux a CUDA build, which is several GB more. To choose the CPU build, interrupt this (Ctrl-C) and run" \
         "    make demo PIP_ARGS=\"--extra-index-url ADDRESS\"" \
         "with the CPU address that https://pytorch.org/get-started/locally shows."
@@ -129,6 +129,7 @@ pip_install() {
 install() {
     # setuptools first, so that the project is built with the pinned one; `compat`, so that type checkers see the packages too
     eval "pip_install $PIP_ARGS setuptools" &&
+        : >"$log" &&
         eval "pip_install $PIP_ARGS --no-build-isolation --config-settings editable_mode=compat -e \".\${extras:+[\$extras]}\""
 }
 export PIP_USER=0

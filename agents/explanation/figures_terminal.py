@@ -55,6 +55,7 @@ class PathScreen:
 
     def frame(self, t: int) -> Any:
         """Frame t as something rich can print."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
@@ -62,8 +63,10 @@ class PathScreen:
         what = " (the reconstruction of the input)" if t == 0 else ""
         title = f"frame {t} of {self.path.steps}{what}: {row['class']}"
         grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=Text(title, "bold"), title_justify="left")
-        body = self._row(t) if self.path.modality == "table" else self._picture(t)
-        grid.add_row(body, self._bars(t), self._numbers(t))
+        if self.path.modality == "table":  # names need room: the numbers go beneath the bars
+            grid.add_row(self._row(t), Group(self._bars(t), self._numbers(t)))
+        else:
+            grid.add_row(self._picture(t), self._bars(t), self._numbers(t))
         return grid
 
     def _picture(self, t: int) -> Any:

@@ -10,16 +10,10 @@ from agents.trajectory import Trajectory
 
 
 def asks(path: Trajectory) -> str:
-    """What the path was asked: ``reach`` another class, ``leave`` its own, or become ``typical`` of its own.
-
-    A path whose target is its own class was asked either of the two; the class of its last frame tells which.
-    """
+    """What the path was asked: ``reach`` another class, ``leave`` its own, or become ``typical`` of its own."""
     if path.target != path.source:
         return "reach"
-    task = str(path.environment.get("kwargs", {}).get("task", ""))
-    if task in ("untargeted", "leave") or (not task and path.predicted[-1] != path.source):
-        return "leave"
-    return "typical"
+    return "leave" if path.environment.get("kwargs", {}).get("task") == "leave" else "typical"
 
 
 def heading(path: Trajectory) -> str:
@@ -122,7 +116,8 @@ def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
 
     names, texts = row_texts(world, [frames[0], frames[-1]])
     moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in np.flatnonzero(changed_cells(world, frames)[:, -1])]
-    more = f" and {len(moved) - most} more columns" if len(moved) > most else ""
+    left = len(moved) - most
+    more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
     return ", ".join(moved[:most]) + more if moved else "no column changed noticeably"
 
 

@@ -4,6 +4,8 @@ Everything a path says is put into the page as it is in the :class:`~agents.traj
 are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
 content security policy in the page forbids loading anything and running any script but the page's own.
 
+``python -m agents.explanation.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path.
+
 To add what changes along a path (an overlay per frame), pass :class:`View` objects; a route or chart that stands still
 is a :class:`Panel`. The difference to the start is such a view itself.
 """
@@ -14,6 +16,7 @@ import base64
 import hashlib
 import os
 import statistics
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.explanation.figures_map import Map, path_map, starts_map
 from agents.explanation.figures_style import difference, difference_scale, picture, png
 from agents.explanation.figures_table import changed_cells, row_texts
@@ -31,6 +35,15 @@ from agents.trajectory import Trajectory
 MOST_PATHS = 40  # paths in one page; the others stay in the run folder
 MOST_STARTS = 300  # dots on the overview map
 CURVE_WIDTH, CURVE_HEIGHT = 320, 110  # the curves' drawing area, in SVG units
+
+
+@dataclass(kw_only=True)
+class ReportConfig(ScriptConfig):
+    """Write one self-contained report.html for the paths of a run, or for one path."""
+
+    source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
+    out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
+    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
 @dataclass(frozen=True)
@@ -140,19 +153,21 @@ def figures_found(paths: Sequence[Trajectory]) -> list[tuple[str, str]]:
     return found
 
 
-def metric_rows(metrics: Mapping[str, Any], group: str = "") -> list[tuple[str, str]]:
-    """Measured figures as (name, text); nan is shown as not measured."""
-    rows: list[tuple[str, str]] = []
+def metric_rows(metrics: Mapping[str, Any], group: str = "") -> list[tuple[str, str, str]]:
+    """Measured figures as (name, text, meaning where it is known); nan is shown as not measured."""
+    from agents.explanation.metrics import MEASURES
+
+    rows: list[tuple[str, str, str]] = []
     for key, value in metrics.items():
-        name = f"{group}{key}".replace("_", " ")
+        name, meaning = f"{group}{key}".replace("_", " "), MEASURES.get(key, ("", ""))[0]
         if hasattr(value, "low") and hasattr(value, "high"):
             alone = value.low == value.high or np.isnan(value.value)
             interval = "" if alone else f" [{_digits(value.low)}, {_digits(value.high)}]"
-            rows.append((name, _digits(value.value) + interval))
+            rows.append((name, _digits(value.value) + interval, meaning))
         elif isinstance(value, Mapping):
             rows += metric_rows(value, f"{name}: ")
         else:
-            rows.append((name, _digits(value)))
+            rows.append((name, _digits(value), meaning))
     return rows
 
 
@@ -257,3 +272,34 @@ def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
 def data_uri(image: bytes) -> str:
     """A PNG as a text that a page can hold."""
     return "data:image/png;base64," + base64.b64encode(image).decode()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; see :class:`ReportConfig`. Files that cannot be read or belong to another world are left out."""
+    config = parse_config(ReportConfig, argv, prog="python -m agents.explanation.report")
+    prepare_process(config.num_threads)
+    from agents.explanation.metrics import evaluate_paths
+    from agents.replay import ReplayConfig, build_world, find_paths
+
+    files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
+    world, paths, extras = None, [], []
+    for file in files:
+        try:
+            path = Trajectory.load(file)
+            world = build_world(path.environment, run) if world is None else world
+            path.check_world(world)
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        paths.append(path)
+        extras.append(Extras(file=file.name))
+    if world is None or not paths:
+        raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
+    out = config.out or (run / "report.html" if run is not None else "report.html")
+    made = {"command": "python -m agents.explanation.report RUN", "measured over": f"these {len(paths)} paths"}
+    print(f"wrote {write_report(out, paths, world, metrics=evaluate_paths(world, paths), made=made, extras=extras)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

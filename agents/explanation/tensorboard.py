@@ -1,6 +1,6 @@
 """What TensorBoard shows of explanations: figures, film strips, maps, animations, and each path as a run of its own.
 
-``docs/tensorboard.md`` explains every tag. Nothing here asks the classifier, except for the maps
+``docs/tensorboard.md`` explains every tag. Nothing here asks the classifier, except for the maps of single paths
 (``figures_map.path_map``) and :func:`log_training_end`, which explains a few inputs. Where only labels are seen no
 probability is logged.
 """
@@ -30,25 +30,25 @@ PROJECTED = 1500  # starts in the projector
 
 
 def log_metrics(writer: Any, metrics: Mapping[str, Any], step: int) -> dict[str, float]:
-    """Scalars ``explain/<name>``, and ``explain/<name>_low`` and ``_high`` for figures with an interval.
+    """Scalars ``explain/<name>``: numbers, or the ``value`` of an estimate (its interval stands in the report).
 
     Figures that are texts or not measured (nan) are left out. Returns what was logged, by tag.
     """
     logged: dict[str, float] = {}
-    for name, value in metrics.items():
-        parts = {"": value}
-        if hasattr(value, "low") and hasattr(value, "high"):
-            parts = {"": value.value, "_low": value.low, "_high": value.high}
-        for ending, number in parts.items():
-            if isinstance(number, int | float | np.number) and np.isfinite(number):
-                logged[f"explain/{name}{ending}"] = float(number)
+    for name, figure in metrics.items():
+        number = getattr(figure, "value", figure)
+        if isinstance(number, int | float | np.number) and np.isfinite(number):
+            logged[f"explain/{name}"] = float(number)
     for tag, number in logged.items():
         writer.add_scalar(tag, number, step)
     return logged
 
 
-def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0, most: int = STRIPS) -> None:
+def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0, most: int = STRIPS,
+              maps: bool = True) -> None:
     """All paths on one map, and film strip, animation, curves, map and steps (as a table) of the first ``most``.
+
+    ``maps``: the maps of single paths, for which the classifier is asked thousands of rows each; without them none.
 
     Tags: ``explain/map`` and, with the path's name behind, ``film_strip/``, ``animation/``, ``curves/``, ``map/``,
     ``steps/``.
@@ -61,7 +61,8 @@ def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 
         log_png(writer, f"film_strip/{name}", film_strip(path, world), step)
         log_png(writer, f"animation/{name}", gif_bytes(path, world), step)
         log_png(writer, f"curves/{name}", probability_curves(path), step)
-        log_png(writer, f"map/{name}", map_figure([path], world), step)
+        if maps:
+            log_png(writer, f"map/{name}", map_figure([path], world), step)
         writer.add_text(f"steps/{name}", markdown_table(path), step)
 
 
@@ -148,7 +149,7 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
 def log_training_end(run: Run, writer: Any) -> None:
     """What a training leaves in its logs besides numbers: a few held-out inputs, explained by the trained agent.
 
-    The rows this asks of the classifier are added to the run's ``evaluation_queries``.
+    Asks the classifier for those paths alone, a few rows each.
     """
     from agents.explain import explain
 
@@ -156,11 +157,7 @@ def log_training_end(run: Run, writer: Any) -> None:
     if world is None or world.held_out is None or len(world.held_out.x) == 0:
         return
     paths = explain(run, list(range(min(AT_THE_END, len(world.held_out.x)))))
-    before = world.classifier.queries
-    log_paths(writer, world, paths, run.steps)
-    asked = sum(path.queries for path in paths) + int(world.classifier.queries - before)
-    spent = int(run.progress.get("evaluation_queries", 0))
-    run.progress = {**run.progress, "evaluation_queries": spent + asked}
+    log_paths(writer, world, paths, run.steps, maps=False)
 
 
 def markdown_table(path: Trajectory) -> str:

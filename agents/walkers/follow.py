@@ -12,7 +12,9 @@ from envs.world import World
 REACHED = 0.02
 #: Where a step covers less than this share of the way it was aimed at, the way is blocked (the typical set's wall).
 BLOCKED = 0.02
-#: Size of the action with which a move's Jacobian is probed.
+#: Moves that go in the action's own direction, whatever their length.
+STRAIGHT = ("euclidean", "arc")
+#: Size of the action with which a move is probed.
 PROBE = 0.05
 
 
@@ -52,15 +54,19 @@ def follow(recorder: Recorder, way_points: Tensor, counts: Tensor, rows: Tensor 
 def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
     """The action from z towards goal, both (B, d), and how many full actions the whole way is, (B,).
 
-    Moves are (nearly) affine in the action: z'(a) = z'(0) + J a with J from one probe a latent dimension. The action
-    is J^-1 (z + s (goal - z) - z'(0)) with the largest share s <= 1 of the way that the unit ball allows; for
-    euclidean moves that is (goal - z) / step_length, cut to length 1. Asks the classifier for nothing.
+    A straight move is probed once, in the goal's direction. Any other is taken to be affine in the action (nearly, for
+    `spherical`): z'(a) = z'(0) + J a with J from one probe a latent dimension. The action is then
+    J^-1 (z + s (goal - z) - z'(0)) with the largest share s <= 1 of the way that the unit ball allows. Asks the
+    classifier for nothing.
     """
     with torch.inference_mode():
         batch, d = z.shape
         away = goal - z
-        if world.move_name == "euclidean":
-            drift, whole = torch.zeros_like(z), away / world.step_length
+        if world.move_name in STRAIGHT:
+            toward = PROBE * away / away.norm(dim=1, keepdim=True).clamp_min(1e-12)
+            end = world.move(world.manifold, z, toward, world.step_length)
+            rate = (end - z).norm(dim=1, keepdim=True).clamp_min(1e-12) / PROBE  # latent length of a full action
+            drift, whole = torch.zeros_like(z), away / rate
         else:
             probes = torch.cat([torch.zeros(1, d), PROBE * torch.eye(d)])  # (d + 1, d): none, then each coordinate
             ends = world.move(

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.merge import merge
+from agents.walkers.plan import plan_last
 from agents.walkers.refine import refine_last
+from agents.walkers.stand_in import StandIn
 from envs import dynamics
 from envs.dynamics import State
 from envs.world import World
@@ -21,15 +23,17 @@ class PolicyWalker:
 
     Args:
         model: the trained model.
-        refine: k, the most further questions an item for a finer last step; 0 leaves the last step whole.
+        stand_in: if given, the last step is planned on it (see `agents.walkers.plan`).
+        refine: k, the most further questions an item for a finer last step where it is not planned; 0 leaves it whole.
         retries: how often an item that failed is walked again from frame 0 with sampled actions.
     """
 
     name: ClassVar[str] = "policy"
     white_box: ClassVar[bool] = False
 
-    def __init__(self, model: Any, refine: int = 2, retries: int = 0) -> None:
+    def __init__(self, model: Any, stand_in: StandIn | None = None, refine: int = 2, retries: int = 0) -> None:
         self.model = model
+        self.stand_in = stand_in
         self.refine = refine
         self.retries = retries
 
@@ -56,5 +60,8 @@ class PolicyWalker:
             observations = dynamics.observe(world, select(recorder.state, rows))
             action, _ = self.model.predict(observations.numpy(), deterministic=deterministic)
             recorder.step(rows, torch.as_tensor(np.asarray(action), dtype=torch.float32))
-        refine_last(recorder, self.refine)
+        if self.stand_in is not None:
+            plan_last(recorder, self.stand_in)
+        else:
+            refine_last(recorder, self.refine)
         return recorder.walk()

@@ -1,7 +1,7 @@
 """A finer last step: the smallest part of the last step that still arrives.
 
 A walk stops at the first frame that satisfies the task, so it overshoots by up to one step. Nothing of the path
-changes if its last action is shortened as long as the shortened step still arrives: the end comes nearer to the
+changes if its last step is shortened as long as the shortened step still arrives: the end comes nearer to the
 input, and the explanation asks for no more than it has to. How far to shorten is found by a few further questions to
 the classifier (all counted), first by the secant of the logit of p(asked) against the part of the step, which for a
 calibrated softmax is nearly a line, and by halving where no probability is shown or arriving is no matter of a
@@ -14,9 +14,12 @@ import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, select
+from agents.walkers.follow import aim
 
 #: Aim this far (in logits) beyond the threshold, so that the secant's small error does not cost the arrival.
 MARGIN = 0.04
+#: An end no further beyond the threshold (in logits; 0.01 of a probability of 0.9) is near enough.
+NEAR = 0.12
 #: Parts of a step closer than this are the same part.
 FINEST = 0.02
 
@@ -29,7 +32,7 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
         queries: k, the most questions an item.
 
     Returns:
-        (B,) the part of the last action that was kept, 1 where nothing changed.
+        (B,) the part of the last step that was kept, 1 where nothing changed.
     """
     kept = torch.ones(len(recorder.length))
     items = torch.nonzero(recorder.success & (recorder.length > 0)).flatten()
@@ -37,21 +40,21 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
         return kept
     world = recorder.world
     start, end = select(recorder.before, items), select(recorder.state, items)
-    action = recorder.actions[recorder.length[items] - 1, items]
+    whole = end.z - start.z  # as it was walked: the action may have been longer than the bounds allow
     low, high = torch.zeros(len(items)), torch.ones(len(items))
     low_logit, high_logit = _logit(world.task.goal(start)), _logit(world.task.goal(end))
     threshold = float(_logit(torch.tensor(world.task.tau)))
     by_logit = (low_logit < threshold) & (not world.label_only)
-    for asked in range(queries):
-        open_ = (high - low > FINEST) & ~(by_logit & (high_logit - threshold <= MARGIN))
+    for _ in range(queries):
+        open_ = (high - low > FINEST) & ~(by_logit & (high_logit - threshold <= NEAR))
         index = torch.nonzero(open_).flatten()
         if len(index) == 0:
             break
-        margin = MARGIN if asked == queries - 1 else MARGIN / 2
-        secant = _secant(low[index], high[index], low_logit[index], high_logit[index], threshold + margin)
+        secant = _secant(low[index], high[index], low_logit[index], high_logit[index], threshold + MARGIN)
         part = torch.where(by_logit[index], secant, (low[index] + high[index]) / 2)
-        part_action = action[index] * part[:, None]
-        state, info = recorder.trial(items[index], part_action, select(start, index))
+        here = select(start, index)
+        action, _ = aim(world, here.z, here.z + part[:, None] * whole[index])
+        state, info = recorder.trial(items[index], action, here)
         logit = _logit(info.goal)
         good = info.is_success
         low[index[~good]], low_logit[index[~good]] = part[~good], logit[~good]
@@ -59,7 +62,7 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
         if bool(good.any()):
             done = items[index[good]]
             part_info = type(info)(*(value[good] for value in info))
-            recorder.replace_last(done, part_action[good], select(state, good), part_info)
+            recorder.replace_last(done, action[good], select(state, good), part_info)
             kept[done] = part[good]
     return kept
 
@@ -73,7 +76,7 @@ def _logit(p: Tensor) -> Tensor:
 def _secant(low: Tensor, high: Tensor, low_logit: Tensor, high_logit: Tensor, aim: float) -> Tensor:
     """Where the line through both ends meets `aim`, strictly inside (low, high).
 
-    The aim lies a margin beyond the threshold, further on the last question: a miss there leaves the step as it was.
+    The aim lies a margin beyond the threshold, because a miss leaves the step as it was.
     """
     share = ((aim - low_logit) / (high_logit - low_logit).clamp_min(1e-6)).clamp(0.05, 0.97)
     return low + share * (high - low)

@@ -33,7 +33,8 @@ def _manifold(name: str) -> Callable[[], tuple[Manifold, Tensor]]:
 
 
 def _digits_classifier(data: Data, seed: int) -> torch.nn.Module:
-    module = mlp_classifier(DIGITS_CLASSIFIER)
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+        module = mlp_classifier(DIGITS_CLASSIFIER)
     module.load_state_dict(load_file(HERE / "digits" / "classifier.safetensors"))
     return module.eval().requires_grad_(False)
 

@@ -21,8 +21,8 @@ def digits_bed(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = mlp_classifier(DIGITS_CLASSIFIER)
-    fit_classifier(module, x, y, seed=seed, progress=progress)
-    vae = VAE.fit(x, latent_dim=8, hidden=(128,), beta=0.3, epochs=150, seed=seed, progress=progress)
+    fit_classifier(module, x, y, epochs=60, learning_rate=2e-3, seed=seed, progress=progress)
+    vae = VAE.fit(x, latent_dim=8, hidden=(128,), beta=0.3, epochs=150, batch_size=32, learning_rate=2e-3, seed=seed, progress=progress)
     return module, vae
 
 

@@ -64,8 +64,10 @@ class TorchClassifier(Classifier):
             super()._check(answer, rows)
 
     @property
-    def torch_module(self) -> torch.nn.Module:
+    def torch_module(self) -> torch.nn.Module | None:
         """See `Classifier.torch_module`."""
+        if self.label_only:
+            return None
         outer = self
 
         class InDataSpace(torch.nn.Module):

@@ -22,7 +22,6 @@ class Classifier(ABC):
 
     Attributes:
         queries: rows asked so far.
-        weights_visible: whether `torch_module` gives a differentiable network to white-box walkers.
     """
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
@@ -85,5 +84,5 @@ class Classifier(ABC):
 
     @property
     def torch_module(self) -> torch.nn.Module | None:
-        """The network that gives logits for data-space rows, or None: for white-box walkers alone."""
+        """The network that gives logits for data-space rows, for white-box walkers alone; None if there is none to be seen."""
         return None

@@ -39,12 +39,15 @@ def load_npz(path: str | Path) -> Data:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
                 raise ManifoldError(f"{path} holds a single array; save it with numpy.savez(path, x=array)")
             arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise ManifoldError(f"no data file {path}") from error
+    except ManifoldError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ManifoldError(f"cannot read {path} as an .npz file without pickled objects: {error}") from error
     if "X" in arrays:

@@ -80,6 +80,14 @@ class Manifold(torch.nn.Module, ABC):
         jacobian = self.jacobian(z)
         return jacobian.transpose(1, 2) @ jacobian
 
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """Change (B, D) of the flattened decoded data along code tangents (B, d), to first order."""
+        return torch.bmm(self.jacobian(z), tangent[:, :, None])[:, :, 0]
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """Gradient (B, d) by the code of <cotangent, decoded data>, cotangents (B, D)."""
+        return torch.bmm(cotangent[:, None], self.jacobian(z))[:, 0]
+
     def remember_codes(self, z: Tensor) -> None:
         """Note the mean and scale of the codes of real data, for `typicality`."""
         self.code_mean.copy_(z.mean(0))
@@ -116,7 +124,8 @@ class Manifold(torch.nn.Module, ABC):
                 raise ManifoldError(f"{folder}: manifold format {card['format']}, this version reads {FORMAT}")
             if card["kind"] not in Manifold.kinds:
                 raise UnknownNameError("manifold kind", card["kind"], Manifold.kinds)
-            manifold = Manifold.kinds[card["kind"]](**card["settings"])
+            with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+                manifold = Manifold.kinds[card["kind"]](**card["settings"])
             manifold.load_state_dict(load_file(folder / "manifold.safetensors"))
         except FileNotFoundError as error:
             missing = [name for name in ("manifold.json", "manifold.safetensors") if not (folder / name).is_file()]

@@ -42,14 +42,44 @@ class MLP(nn.Module):
         """d output / d input, (B, out, in), in closed form: one forward pass that carries its tangents along."""
         tangent: Tensor | None = None  # (B, in, width)
         for layer in self.hidden:
-            a = layer(h)
+            h, slope = _silu(layer(h))
             tangent = layer.weight.T.expand(len(h), -1, -1) if tangent is None else tangent @ layer.weight.T
-            gate = torch.sigmoid(a)
-            tangent = tangent * (gate * (1 + a * (1 - gate)))[:, None]
-            h = a * gate
+            tangent = tangent * slope[:, None]
         weight = self.last.weight
         tangent = weight.T.expand(len(h), -1, -1) if tangent is None else tangent @ weight.T
         if self.squash:
-            gate = torch.sigmoid(self.last(h))
-            tangent = tangent * (gate * (1 - gate))[:, None]
+            tangent = tangent * _sigmoid_slope(self.last(h))[:, None]
         return tangent.transpose(1, 2)
+
+    def jvp(self, h: Tensor, tangent: Tensor) -> Tensor:
+        """Directional derivative (B, out) along input tangents (B, in)."""
+        for layer in self.hidden:
+            h, slope = _silu(layer(h))
+            tangent = (tangent @ layer.weight.T).mul_(slope)
+        tangent = tangent @ self.last.weight.T
+        return tangent.mul_(_sigmoid_slope(self.last(h))) if self.squash else tangent
+
+    def vjp(self, h: Tensor, cotangent: Tensor) -> Tensor:
+        """Gradient (B, in) by the input of <cotangent, output>, cotangents (B, out)."""
+        slopes = []
+        for layer in self.hidden:
+            h, slope = _silu(layer(h))
+            slopes.append(slope)
+        if self.squash:
+            cotangent = cotangent * _sigmoid_slope(self.last(h))
+        cotangent = cotangent @ self.last.weight
+        for layer, slope in zip(reversed(self.hidden), reversed(slopes), strict=True):
+            cotangent = (cotangent * slope) @ layer.weight
+        return cotangent
+
+
+def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
+    """SiLU of a and its derivative."""
+    gate = torch.sigmoid(a)
+    return a * gate, gate * (1 + a * (1 - gate))
+
+
+def _sigmoid_slope(a: Tensor) -> Tensor:
+    """Derivative of the sigmoid at a."""
+    gate = torch.sigmoid(a)
+    return gate * (1 - gate)

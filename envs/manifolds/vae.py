@@ -81,6 +81,14 @@ class VAE(Manifold):
         """See `Manifold.jacobian`; closed form, the clamp of table columns left out."""
         return self.decoder.jacobian(z)
 
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """See `Manifold.jvp`."""
+        return self.decoder.jvp(z, tangent)
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """See `Manifold.vjp`."""
+        return self.decoder.vjp(z, cotangent)
+
     def loss(self, x: Tensor, beta: float, generator: torch.Generator) -> Tensor:
         """Negative evidence lower bound per item (scalar, nats) with the KL term weighted by `beta` (Higgins 2017)."""
         mean, log_variance = self.posterior(x)

@@ -30,6 +30,7 @@ def begin(folder: Path, algo: str, **settings: Any) -> Any:
         "save_freq": 1,
         "keep_checkpoints": 0,
         "eval_episodes": 0,
+        "pictures": False,
     }
     return train(**{**common, "algo": algo, "hyperparams": PARAMS[algo], "log_folder": str(folder), **settings})
 
@@ -52,7 +53,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, algo: str) -> None:
     whole = begin(tmp_path, algo)
     middle = next(steps for steps in whole.folder.checkpoints() if steps >= 192)
     place = cut(whole, tmp_path / "cut", middle)
-    resumed = train(trained_agent=str(place), save_freq=1, keep_checkpoints=0, eval_episodes=0)
+    resumed = train(trained_agent=str(place), save_freq=1, keep_checkpoints=0, eval_episodes=0, pictures=False)
     assert resumed.folder.checkpoints() == whole.folder.checkpoints()
     for steps in whole.folder.checkpoints():
         assert policy(place, steps) == policy(whole.folder.root, steps), steps
@@ -67,7 +68,7 @@ def test_resumed_equals_uninterrupted_with_curiosity(tmp_path: Path, algo: str) 
     curious = {"curiosity": "vime", "eta": 0.1, "curiosity_kwargs": {"min_pool": 128, "fit_every": 128, "updates": 5}}
     whole = begin(tmp_path, algo, n_timesteps=896, save_freq=128, **curious)
     place = cut(whole, tmp_path / "cut", 640)
-    resumed = train(trained_agent=str(place), save_freq=128, keep_checkpoints=0, eval_episodes=0)
+    resumed = train(trained_agent=str(place), save_freq=128, keep_checkpoints=0, eval_episodes=0, pictures=False)
     assert policy(place, resumed.steps) == policy(whole.folder.root, whole.steps)
     plain = begin(tmp_path, algo, n_timesteps=896, save_freq=128)
     assert policy(plain.folder.root, plain.steps) != policy(whole.folder.root, whole.steps)
@@ -80,7 +81,7 @@ def test_asking_for_more_steps_goes_on(tmp_path: Path) -> None:
     queries = half.queries
     with pytest.raises(UserError, match=r"128 steps.*ask for more with -n"):
         train(trained_agent=str(half.folder.root))
-    more = train(trained_agent=str(half.folder.root), n_timesteps=256, eval_episodes=0)
+    more = train(trained_agent=str(half.folder.root), n_timesteps=256, eval_episodes=0, pictures=False)
     assert policy(more.folder.root, 256) == policy(whole.folder.root, 256)
     assert more.folder.config["n_timesteps"] == 256
     assert more.queries > queries + 128

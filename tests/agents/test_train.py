@@ -326,7 +326,28 @@ def test_a_foreign_distribution_with_our_names_is_told(monkeypatch: pytest.Monke
     check_distributions()
 
 
-def test_a_world_without_targets_in_reach_still_trains(tmp_path: Path) -> None:
+def test_other_gymnasium_ids_train_and_resume(tmp_path: Path) -> None:
+    run = small(tmp_path, env="Pendulum-v1", n_envs=2, n_timesteps=32)
+    assert run.world is None
+    assert set(run.evaluation) == {"mean_reward", "mean_ep_length"}
+    resumed = train(trained_agent=str(run.folder.root), n_timesteps=64, eval_episodes=0)
+    assert resumed.steps == 64
+    assert load_run(run.folder.root).world is None
+
+
+def test_where_labels_alone_are_shown_the_bonus_sees_labels_alone() -> None:
+    from agents.training_env import SeenOf
+    from envs.registration import spec_kwargs
+
+    world = envs.make_world(**spec_kwargs("Manifold/DigitsLabelOnly-v0"))
+    env = envs.LatentVectorEnv(6, world=world)
+    obs = torch.from_numpy(env.reset(seed=0)[0])
+    seen = SeenOf(world)(obs)
+    assert torch.allclose(seen[:, :64].reshape(-1, 8, 8), env.state.frame, atol=1e-5)
+    assert set(seen[:, 64:].unique().tolist()) <= {-1.0, 0.0}
+
+
+def test_a_label_only_run_tells_no_probability(tmp_path: Path) -> None:
     run = small(tmp_path, env="Manifold/DigitsLabelOnly-v0", n_timesteps=64)
     assert isinstance(run.world, World)
     assert run.world.label_only

@@ -14,8 +14,10 @@ from agents.walkers import WALKERS, make_walker
 from agents.walkers.base import Recorder, Walk, rows_asked_before, select
 from agents.walkers.follow import aim, follow
 from agents.walkers.merge import merge
+from agents.walkers.plan import PlanSettings
 from agents.walkers.policy import PolicyWalker
 from agents.walkers.refine import refine_last
+from agents.walkers.stand_in import AskedRows, StandIn
 from envs import dynamics
 from envs.moves import MOVES
 from envs.tasks import TASKS
@@ -28,7 +30,7 @@ FAST = {"spheres": {"samples": 20}, "greedy": {"candidates": 6}}
 
 @pytest.fixture(scope="module")
 def digits() -> Any:
-    return envs.make_world(data="digits")
+    return envs.make_world(data="digits", max_step=1 / 6)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def iris() -> Any:
 
 @pytest.fixture(scope="module")
 def labels() -> Any:
-    return envs.make_world(data="digits", task="reach_label", label_only=True)
+    return envs.make_world(data="digits", task="reach_label", label_only=True, max_step=1 / 6)
 
 
 def begin(world: Any, n: int = N) -> tuple[Any, torch.Tensor]:
@@ -267,6 +269,57 @@ def test_nothing_is_refined_without_steps_or_success(digits: Any) -> None:
     assert recorder.queries.equal(queries)
 
 
+# --- the planned last step ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stand_in(digits: Any) -> StandIn:
+    return StandIn.fit(digits, AskedRows())
+
+
+def test_a_planned_last_step_is_cheaper_bounded_and_counted(digits: Any, stand_in: StandIn) -> None:
+    state, queries = begin(digits)
+    whole = policy(digits, refine=0).walk(digits, state, queries, torch.Generator())
+    before = digits.classifier.queries
+    planned = policy(digits, stand_in=stand_in).walk(digits, state, queries, torch.Generator())
+    assert int(planned.queries.sum()) == digits.classifier.queries - before + 2 * N
+    extra = planned.queries - whole.queries
+    assert ((extra >= 0) & (extra <= 2)).all()
+    assert planned.success.equal(whole.success)
+    assert planned.length.equal(whole.length)
+    changed = (planned.z[-1] != whole.z[-1]).any(dim=1)
+    assert changed.float().mean() > 0.5
+    with torch.inference_mode():
+        ends = [digits.manifold.decode(walk.z[-1]) for walk in (planned, whole)]
+        cost = [
+            (end - state.origin).flatten(1).norm(dim=1)
+            + PlanSettings().atypical * digits.class_neighbours(end.flatten(1), state.target).distance
+            for end in ends
+        ]
+    assert (cost[0][changed] < cost[1][changed]).all()
+    assert (cost[0][~changed] == cost[1][~changed]).all()
+
+
+def test_a_planned_walk_is_reproduced_by_its_actions(digits: Any, stand_in: StandIn) -> None:
+    state, queries = begin(digits, 6)
+    walk = policy(digits, stand_in=stand_in).walk(digits, state, queries, torch.Generator())
+    for i in range(6):
+        now = select(state, torch.tensor([i]))
+        for t in range(int(walk.length[i])):
+            now, info = dynamics.step(digits, now, walk.actions[t, i : i + 1])
+            assert float(info.step_length) <= digits.max_step * (1 + 1e-5)
+        torch.testing.assert_close(now.z[0], walk.z[-1, i], atol=1e-5, rtol=0)
+        assert bool(info.is_success[0]) == bool(walk.success[i])
+
+
+def test_nothing_is_planned_where_only_labels_are_seen(labels: Any, stand_in: StandIn) -> None:
+    state, queries = begin(labels, 6)
+    plain = policy(labels, refine=0).walk(labels, state, queries, torch.Generator())
+    planned = policy(labels, stand_in=stand_in).walk(labels, state, queries, torch.Generator())
+    assert planned.z.equal(plain.z)
+    assert planned.queries.equal(plain.queries)
+
+
 # --- retries, tasks, refusals -----------------------------------------------------------------------------------------
 
 
@@ -325,7 +378,7 @@ def test_white_box_walkers_need_a_white_box(iris: Any, labels: Any) -> None:
 
 
 def test_unknown_walkers_and_a_policy_without_a_run() -> None:
-    with pytest.raises(envs.UnknownNameError, match="'sphere'.*did you mean 'spheres'"):
+    with pytest.raises(envs.UnknownNameError, match=r"'sphere'.*did you mean 'spheres'"):
         make_walker("sphere")
     with pytest.raises(envs.ManifoldError, match="name a run"):
         make_walker("policy")

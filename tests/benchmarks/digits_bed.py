@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from agents.explanation.metrics import Reference
-from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
+from envs.assets.make import digits_bed
+from envs.classifiers.networks import accuracy
 from envs.datasets import DATASETS
 from envs.making import make_world
 from envs.manifolds import VAE
@@ -46,23 +47,19 @@ class Bed:
 
 @lru_cache(maxsize=4)
 def fitted(seed: int) -> tuple[torch.nn.Module, VAE]:
-    """The bed's classifier and VAE: about 4 CPU-seconds, the same bytes every time on one machine."""
-    data = DATASETS["digits"](seed=seed)
-    x, y = torch.from_numpy(data.x), torch.as_tensor(data.truth)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = mlp_classifier((64, 64, 10))
-    recipe: dict[str, Any] = {"batch_size": 64, "learning_rate": 2e-3, "seed": seed}
-    classifier = fit_classifier(module, x, y, epochs=60, weight_decay=1e-4, **recipe)
-    manifold = VAE.fit(x, latent_dim=8, hidden=(128,), beta=0.3, epochs=150, **recipe)
-    return classifier, manifold
+    """The bed's classifier and VAE, by the recipe of the shipped assets: the same bytes every time on one machine."""
+    return digits_bed(seed)
 
 
 def make_bed(seed: int = 0, **world_kwargs: Any) -> Bed:
-    """The bed of a seed; `world_kwargs` (move, reward ...) go to `envs.make_world`: they are the agent's affair."""
+    """The bed of a seed; `world_kwargs` (move, reward ...) go to `envs.make_world`: they are the agent's affair.
+
+    No step may be longer than 1/6 of the class distance, whatever they are.
+    """
     data = DATASETS["digits"](seed=seed)
     classifier, manifold = fitted(seed)
-    world = make_world(data=data, classifier=classifier, manifold=manifold, tau=TAU, **world_kwargs)
+    settings = {**world_kwargs, "tau": TAU, "max_step": 1 / 6}
+    world = make_world(data=data, classifier=classifier, manifold=manifold, **settings)
     x = world.held_out.x
     with torch.inference_mode():
         seen = classifier(x).argmax(1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 ALGO, ENV = "ppo", "Manifold/Digits-v0"
-WALKING = {"refine": 2, "retries": 2}
+WALKING = {"plan": True, "refine": 2, "retries": 2}
 MOST_STEPS = 100  # of the rivals: none is cut off by the agent's own limit
 
 #: name in the table -> (walker, its settings). All stop at p >= 0.9 and have the same finer last step as the agent.
@@ -34,7 +34,9 @@ RIVALS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def recipe_of(variant: dict[str, Any]) -> dict[str, Any]:
     """The whole recipe of a variant: settings of the algorithm, of the world, the steps, and how to walk."""
-    from agents.algorithms import load_hyperparameters
+    import yaml
+
+    from agents.algorithms import HYPERPARAMETER_FOLDER, load_hyperparameters
 
     unknown = set(variant) - {"hyperparams", "env_kwargs", "walker", "share_of_steps"}
     if unknown:
@@ -46,6 +48,7 @@ def recipe_of(variant: dict[str, Any]) -> dict[str, Any]:
     return {
         "hyperparams": settings,
         "env_kwargs": env_kwargs,
+        "walks": yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())["probabilities"],
         "n_timesteps": steps,
         "walker": {**WALKING, **variant.get("walker", {})},
     }
@@ -68,7 +71,6 @@ def rival_cell(name: str, bed_seed: int, cache: Path, fresh: bool = False) -> di
 
 def agent_cell(recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path, fresh: bool = False) -> dict[str, Any]:
     """The figures of an agent of a recipe, trained from a seed on a bed."""
-    from agents.walkers.policy import PolicyWalker
     from tests.benchmarks.digits_bed import make_bed
 
     key = {"recipe": recipe, "bed": bed_seed, "seed": seed}
@@ -76,7 +78,7 @@ def agent_cell(recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path, fr
     def measure() -> dict[str, Any]:
         bed = make_bed(bed_seed, **recipe["env_kwargs"])
         run = _trained(bed, recipe, bed_seed, seed, cache)
-        found = _measured(bed, run, PolicyWalker(run.model, **recipe["walker"]), None, seed)
+        found = _measured(bed, run, _agent(run, **recipe["walker"]), None, seed)
         found["training_queries"] = run.queries + 2 * len(bed.world.starts.x)  # the starts were asked for by make_world
         found["training_cpu_seconds"] = run.progress["cpu_seconds"]
         return found
@@ -84,12 +86,19 @@ def agent_cell(recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path, fr
     return _kept(cache, key, measure, fresh)
 
 
+def _agent(run: Any, plan: bool, refine: int, retries: int) -> Any:
+    """The run's policy as a walker, its last step planned on the run's stand-in or refined by the secant."""
+    from agents.walkers.policy import PolicyWalker
+
+    return PolicyWalker(run.model, run.stand_in if plan else None, refine=refine, retries=retries)
+
+
 def _trained(bed: Bed, recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path) -> Any:
     """The trained run, from the cache if this recipe was trained on this bed before."""
     from agents.run import load_run
     from agents.train import train
 
-    parts = {name: recipe[name] for name in ("hyperparams", "env_kwargs", "n_timesteps")}
+    parts = {name: recipe[name] for name in ("hyperparams", "env_kwargs", "walks", "n_timesteps")}
     place = cache / f"run-{_digest({**parts, 'bed': bed_seed, 'seed': seed, 'source': source_digest()})}"
     note = place / "run.json"
     if note.is_file():

@@ -86,7 +86,8 @@ def markdown(beds: dict[str, Any], command: str) -> str:
     lines = ["# Paths on digits: agent and rivals", ""]
     lines += [f"Made by `{command}`. Per agent: mean over its training seeds and, in brackets, the worst."]
     lines += ["Distances in the 64 pixels, over valid items; kNN ratio 1.0 is as typical as real"]
-    lines += ["held-out digits. Rivals have the same finer last step and up to 100 steps; white-box ones are marked.", ""]
+    lines += ["held-out digits. Rivals have the same finer last step and up to 100 steps; white-box ones are"]
+    lines += ["marked.", ""]
     for seed, bed in beds.items():
         facts = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in bed["facts"].items())
         lines += [f"## Bed {seed}", "", facts, ""]

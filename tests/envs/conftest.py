@@ -54,7 +54,15 @@ class Softmax:
 
 
 def toy(
-    *, seed: int = 0, d: int = 3, classes: int = 3, shape: tuple[int, ...] = (3, 4), rows: int = 60, sharpness: float = 30.0, **kwargs: Any
+    *,
+    seed: int = 0,
+    d: int = 3,
+    classes: int = 3,
+    shape: tuple[int, ...] = (3, 4),
+    rows: int = 60,
+    sharpness: float = 30.0,
+    step_length: float | None = None,
+    **kwargs: Any,
 ) -> World:
     """A random linear world: `world.asked` is the counting function behind its classifier."""
     generator = torch.Generator().manual_seed(seed)
@@ -67,6 +75,8 @@ def toy(
     function = Softmax((directions @ torch.linalg.pinv(weight)).numpy(), sharpness)
     kwargs = {"manifold": LinearManifold(weight, shape), "class_names": [f"class {k}" for k in range(classes)], **kwargs}
     world = make_world(data=x.numpy(), classifier=kwargs.pop("classifier", function), **kwargs)
+    if step_length is not None:
+        world = world.replace(step_length=step_length)
     world.asked = function  # type: ignore[attr-defined]
     return world
 

@@ -94,7 +94,7 @@ def test_longer_actions_are_shortened_to_the_unit_ball(toy_world, seed, length):
 
 @pytest.mark.parametrize("move", MOVES)
 def test_random_walks_on_digits_stay_typical_and_take_no_jumps(digits, move):
-    world = digits.replace(move_name=move, step_length=4 * digits.step_length)
+    world = digits.replace(move_name=move, step=0.5, max_step=digits.class_distance / 6)
     state = dynamics.start(world, torch.arange(64), (world.starts.label[:64] + 1) % 10)
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(64, 8, generator=generator)
@@ -112,20 +112,26 @@ def test_random_walks_on_digits_stay_typical_and_take_no_jumps(digits, move):
         assert float(state.z.norm(dim=1).max()) > 0.99 * world.manifold.prior.radius, "the wall was to be felt"
 
 
-def test_a_tiny_bound_does_not_hang(toy_world):
-    """Rounding alone may exceed it: the shortening must end nevertheless."""
-    import subprocess
-    import sys
+@pytest.mark.xfail(reason="reported to the author of envs/dynamics.py with a patch", strict=False)
+def test_a_bound_below_the_decoders_rounding_does_not_hang(toy_world, linear_manifold):
+    """A row decoded alone and in a batch differs in the last bits; shortening a step to nothing must end nevertheless."""
 
-    code = (
-        "import envs, numpy as np; from envs import make_world, LatentVectorEnv;"
-        "w = make_world(data='digits', max_step=1e-8); v = LatentVectorEnv(7, world=w); v.reset(seed=0);"
-        "[v.step(np.ones((7, 8), np.float32)) for _ in range(5)]"
-    )
-    try:
-        subprocess.run([sys.executable, "-c", code], check=True, timeout=25)
-    except subprocess.TimeoutExpired:
-        pytest.xfail("reported to the author of envs/dynamics.py with a patch")
+    class Rounding(linear_manifold):
+        calls = 0
+
+        def decode(self, z: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            if self.calls > 10_000:
+                raise RuntimeError("the step does not end")
+            return super().decode(z) + 1e-6 * (self.calls % 2)
+
+    weight = toy_world().manifold.weight
+    world = toy_world(manifold=Rounding(weight, (3, 4)), max_step=None)
+    world.max_step = 1e-9
+    state = dynamics.start(world, torch.arange(3), (world.starts.label[:3] + 1) % 3)
+    for _ in range(2):
+        state, info = dynamics.step(world, state, torch.ones(3, 3))
+        assert float(info.step_length.max()) <= 1e-5
 
 
 def test_enter_counts_two_rows_and_marks_frame_zero(toy_world):

@@ -27,7 +27,7 @@ def unmatched(z: torch.Tensor, u: torch.Tensor, epsilon: float) -> torch.Tensor:
     return z + epsilon * u
 
 
-@pytest.mark.parametrize("epsilon", [0.1, 0.5, 1.5])
+@pytest.mark.parametrize("epsilon", [0.25, 0.5, 1.5])
 def test_matched_steps_keep_the_prior_where_unmatched_ones_do_not(epsilon):
     generator = torch.Generator().manual_seed(0)
     prior = Prior("normal", D)
@@ -56,7 +56,8 @@ def test_the_ks_test_sees_a_matching_that_is_a_little_wrong():
     generator = torch.Generator().manual_seed(2)
     prior = Prior("normal", D)
     z, u = prior.sample(ROWS, generator), prior.sample(ROWS, generator)
-    wrong = (z + 0.5 * u) / (1 + 0.5 * 0.5 / 2)  # the first terms of the root alone: 0.6 % off
+    assert ks_against_normal(vicinity(z, u, 0.7)) < 1
+    wrong = (z + 0.7 * u) / (1 + 0.7 * 0.7 / 2)  # the first terms of the root alone: 2 % off
     assert ks_against_normal(wrong) > 1
 
 
@@ -178,3 +179,16 @@ def test_a_broken_move_fails_the_tests_above():
     tangent = action - (action * z).sum(1, keepdim=True) * z / 2.5**2
     assert not np.allclose((z + 0.6 * tangent).norm(dim=1), z.norm(dim=1), rtol=1e-3)
     assert not np.allclose((euclidean(None, z, 0.99 * action, 0.7) - z).norm(dim=1), 0.7, rtol=1e-3)
+
+
+def test_arc_steps_of_a_linear_decoder_have_exactly_the_stated_length_and_the_actions_direction(linear_manifold):
+    generator = torch.Generator().manual_seed(0)
+    manifold = linear_manifold(torch.randn(12, 4, generator=generator), (12,))
+    z, action = torch.randn(40, 4, generator=generator), unit_rows(40, 4, 3)
+    for share in (1.0, 0.3):
+        moved = MOVES["arc"](manifold, z, share * action, 0.3)
+        length = (manifold.decode(moved) - manifold.decode(z)).norm(dim=1)
+        torch.testing.assert_close(length, torch.full((40,), 0.3 * share), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close((moved - z) / (moved - z).norm(dim=1, keepdim=True), action, rtol=1e-3, atol=1e-3)
+    ignored = MOVES["arc"](linear_manifold(torch.zeros(6, 3), (6,)), torch.zeros(1, 3), torch.ones(1, 3), 0.1)
+    assert ignored.isfinite().all()

@@ -30,9 +30,17 @@ def test_gain_falls_as_a_transition_is_seen_again(toy):
 def test_gain_is_larger_away_from_the_data(fitted, toy, scale):
     known, far = fitted.score(*toy.draw(500, seed=20)), fitted.score(*toy.draw(500, seed=21, scale=scale))
     assert far.median() > 1.5 * known.median()
-    fitted.estimator = "expected"
-    known, far = fitted.score(*toy.draw(500, seed=20)), fitted.score(*toy.draw(500, seed=21, scale=scale))
-    assert far.median() > 1.1 * known.median()  # less: the learned noise grows there as well
+
+
+@pytest.mark.parametrize(("noise", "factor"), [(0.3, 1.5), ("heteroscedastic", 1.05)])
+def test_expected_gain_is_larger_away_from_the_data(toy, make_fitted, noise, factor):
+    """Less so with a learned noise, which grows there as well."""
+    bonus = make_fitted(toy, noise=noise)
+    known, far, farther = (
+        bonus.expected_information_gain(*toy.draw(500, seed=20, scale=scale)[:2]).mean() for scale in (1, 2, 4)
+    )
+    assert far > factor * known
+    assert farther > factor * far
 
 
 def test_the_fitted_network_predicts_held_out_transitions(fitted, toy):

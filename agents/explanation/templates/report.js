@@ -26,6 +26,10 @@ for (const section of document.querySelectorAll("[data-path]")) {
       if (t === frame) thumb.setAttribute("aria-current", "true");
       else thumb.removeAttribute("aria-current");
     });
+    const strip = one(".strip"), thumb = thumbs[frame].parentElement;  // moves the strip, never the page
+    const beyond = thumb.offsetLeft + thumb.offsetWidth - strip.offsetLeft - strip.clientWidth;
+    if (beyond > strip.scrollLeft) strip.scrollLeft = beyond + 4;
+    if (thumb.offsetLeft - strip.offsetLeft < strip.scrollLeft) strip.scrollLeft = thumb.offsetLeft - strip.offsetLeft - 4;
     answers.forEach((item, k) => {
       const bar = data.bars[k], seen = bar.seen[frame], output = item.querySelector("output");
       item.classList.toggle("seen", seen);

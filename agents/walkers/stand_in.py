@@ -1,0 +1,121 @@
+"""A stand-in for the black box: a small network fitted to answers that were given already.
+
+It is a surrogate of our own, distilled from rows that the training asked anyway, so it costs no query; what it says about the
+classifier is only ever a guess, and every frame of a path is still asked of the classifier itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from envs.manifolds.networks import MLP
+from envs.world import World
+
+HIDDEN = 64
+STEPS, BATCH, RATE = 1500, 256, 5e-3
+
+
+class AskedRows:
+    """A sample of what was asked: every `every`-th batch of codes and answers, the newest `capacity` rows.
+
+    Codes are kept instead of frames: a few numbers a row whatever the data are, decoded again when they are needed.
+    """
+
+    def __init__(self, every: int = 8, capacity: int = 32_768) -> None:
+        self.every, self.capacity = every, capacity
+        self.codes: list[Tensor] = []
+        self.answers: list[Tensor] = []
+        self.seen = 0
+
+    def see(self, z: Tensor, answer: Tensor) -> None:
+        """Note a batch of codes (B, d) and answers (B, K), if it is this one's turn."""
+        self.seen += 1
+        if self.seen % self.every:
+            return
+        self.codes.append(z.clone())
+        self.answers.append(answer.clone())
+        while (len(self.codes) - 1) * len(z) >= self.capacity:
+            del self.codes[0], self.answers[0]
+
+    def rows(self) -> tuple[Tensor, Tensor] | None:
+        """All codes (N, d) and answers (N, K), or None before the first."""
+        return (torch.cat(self.codes), torch.cat(self.answers)) if self.codes else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain arrays."""
+        if not self.codes:
+            return {"seen": self.seen}
+        return {"seen": self.seen, "codes": torch.stack(self.codes).numpy(), "answers": torch.stack(self.answers).numpy()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.seen = state["seen"]
+        self.codes = [torch.from_numpy(part.copy()) for part in state.get("codes", ())]
+        self.answers = [torch.from_numpy(part.copy()) for part in state.get("answers", ())]
+
+
+class StandIn(torch.nn.Module):
+    """One hidden layer of SiLU units on flat data; gives logits.
+
+    Args:
+        size: D, values of one datum.
+        classes: K.
+    """
+
+    def __init__(self, size: int, classes: int) -> None:
+        super().__init__()
+        self.network = MLP((size, HIDDEN, classes))
+        self.classes = classes
+
+    def margin(self, x: Tensor, target: Tensor) -> Tensor:
+        """Log odds (B,) of the target class at data x (B, D)."""
+        logits = self.network(x)
+        own = torch.nn.functional.one_hot(target, self.classes).bool()
+        return logits[own] - logits.masked_fill(own, -torch.inf).logsumexp(1)
+
+    def margin_gradient(self, x: Tensor, target: Tensor) -> Tensor:
+        """Gradient (B, D) of `margin` by x."""
+        own = torch.nn.functional.one_hot(target, self.classes).bool()
+        others = self.network(x).masked_fill(own, -torch.inf).softmax(1)
+        return self.network.vjp(x, own.float() - others)
+
+    @classmethod
+    def of(cls, world: World, weights: dict[str, Any]) -> StandIn:
+        """The stand-in of these weights (arrays by name)."""
+        stand_in = cls(math.prod(world.manifold.data_shape), world.classes)
+        stand_in.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
+        return stand_in.eval().requires_grad_(False)
+
+    def weights(self) -> dict[str, Any]:
+        """Arrays by name, for `of`."""
+        return {name: value.numpy() for name, value in self.state_dict().items()}
+
+    @classmethod
+    def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> StandIn:
+        """Distil the answers of `asked` and of the world's starts: cross-entropy to soft labels, Adam with a linear decay."""
+        z, answers = world.starts.z, world.starts.answer
+        if (rows := asked.rows()) is not None:
+            z, answers = torch.cat((z, rows[0])), torch.cat((answers, rows[1]))
+        generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            stand_in = cls(math.prod(world.manifold.data_shape), world.classes)
+        optimizer = torch.optim.Adam(stand_in.parameters(), lr=RATE)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
+        # Answers and codes may come out of inference mode, which autograd refuses: work on copies.
+        z, answers = z.clone(), answers.clone()
+        for _ in range(STEPS):
+            index = torch.randint(len(z), (BATCH,), generator=generator)
+            with torch.no_grad():
+                x = world.manifold.decode(z[index]).flatten(1)
+            with torch.enable_grad():
+                loss = torch.nn.functional.cross_entropy(stand_in.network(x), answers[index])
+                optimizer.zero_grad()
+                loss.backward()
+            optimizer.step()
+            schedule.step()
+        return stand_in.eval().requires_grad_(False)

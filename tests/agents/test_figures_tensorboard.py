@@ -1,0 +1,98 @@
+"""TensorBoard's entries, read back from the files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard.writer import SummaryWriter
+
+import envs
+from agents.explain import explain
+from agents.explanation import tensorboard
+from agents.explanation.metrics import evaluate_paths
+from agents.trajectory import Trajectory
+from envs.world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return envs.make_world(data="digits")
+
+
+@pytest.fixture(scope="module")
+def paths(world: World) -> list[Trajectory]:
+    return explain(world, [0, 4], walker="line")
+
+
+def read(folder: Path) -> Any:
+    found = EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0})
+    found.Reload()
+    return found
+
+
+def test_figures_pictures_and_tables_come_back(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
+    metrics = evaluate_paths(world, paths)
+    with SummaryWriter(str(tmp_path)) as writer:
+        logged = tensorboard.log_metrics(writer, metrics, 7)
+        tensorboard.log_paths(writer, world, paths, 7, most=1)
+        tensorboard.log_hparams(writer, {"algo": "ppo", "net": [64, 64]}, logged)
+    found, name = read(tmp_path), paths[0].name
+    assert found.Scalars("explain/validity")[0].value == pytest.approx(metrics["validity"].value)
+    assert found.Scalars("explain/validity")[0].step == 7
+    tags = {f"{kind}/{name}" for kind in ("film_strip", "animation", "curves", "map")}
+    assert set(found.Tags()["images"]) == tags | {"explain/map"}
+    assert found.Images(f"animation/{name}")[0].encoded_image_string[:6] == b"GIF89a"
+    table = found.Tensors(f"steps/{name}/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert len([line for line in table.splitlines() if line.startswith("|")]) == paths[0].steps + 3
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []  # hparams stay in the run's own folder
+
+
+def test_each_path_is_a_run_whose_axis_is_the_frame(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
+    folder = tensorboard.log_each_path(tmp_path, world, paths, most=1)[0]
+    found = read(folder)
+    points = found.Scalars("path/p_target")
+    assert paths[0].answers is not None
+    assert [p.step for p in points] == list(range(paths[0].steps + 1))
+    assert [p.value for p in points] == pytest.approx(paths[0].answers[:, paths[0].target].tolist())
+    assert len(found.Images("path/frame")) == paths[0].steps + 1
+
+
+def test_label_only_paths_log_no_probability(tmp_path: Path) -> None:
+    world = envs.make_world(data="digits", task="reach_label", label_only=True)
+    path = explain(world, 0, walker="line")
+    folder = tensorboard.log_each_path(tmp_path, world, [path])[0]
+    scalars = read(folder).Tags()["scalars"]
+    assert "path/is_target" in scalars
+    assert not {"path/p_target", "path/p_source"} & set(scalars)
+    assert "p target" not in tensorboard.markdown_table(path)
+
+
+def test_the_projector_draws_a_path_as_a_line(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
+    tensorboard.log_projector(tmp_path, world, paths)
+    rows = [line.split("\t") for line in next(tmp_path.rglob("metadata.tsv")).read_text().splitlines()]
+    assert rows[0][-1] == "__seq_next__"
+    own = [(i, row) for i, row in enumerate(rows[1:]) if row[0] == paths[0].name]
+    assert [row[3] for _, row in own] == [str(i) for i, _ in own[1:]] + [""]
+    assert next(tmp_path.rglob("sprite.png")).stat().st_size > 1000
+
+
+def test_every_explain_tag_stands_on_the_page(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tensorboard.md").read_text()
+    with SummaryWriter(str(tmp_path)) as writer:
+        logged = tensorboard.log_metrics(writer, evaluate_paths(world, paths), 0)
+    assert [tag for tag in logged if f"`{tag}`" not in page] == []
+
+
+def test_names_with_markup_are_plain_text_in_tables_and_tags(paths: list[Trajectory]) -> None:
+    odd = json.loads(paths[0].to_json())["class_names"]
+    odd[paths[0].target] = "<b>|9*"
+    from dataclasses import replace
+
+    path = replace(paths[0], class_names=odd)
+    assert "<b>" not in tensorboard.markdown_table(path)
+    assert "/" not in tensorboard.tag_name(path)
+    assert "<" not in tensorboard.tag_name(path)

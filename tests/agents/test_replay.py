@@ -1,0 +1,145 @@
+"""Replaying: a saved path reproduces, and whatever was changed since is noticed and told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import envs
+from agents import replay
+from agents.explain import explain
+from agents.trajectory import Trajectory
+from envs.world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return envs.make_world(data="digits")
+
+
+@pytest.fixture(scope="module")
+def path(world: World) -> Trajectory:
+    return max(explain(world, [0, 4, 10], walker="line"), key=lambda p: p.steps)
+
+
+def test_a_saved_path_reproduces_in_an_environment_made_from_its_description(path: Trajectory) -> None:
+    found = replay.compare(path, replay.build_world(path.environment))
+    assert found.reproduced
+    assert "reproduced" in replay.verdict(path, found)
+    assert "NOT" not in replay.verdict(path, found)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"move": "spherical"}, {"move": "pullback"}, {"tau": 0.7, "max_episode_steps": 30}, {"task": "leave"},
+     {"reward": {"path": 0.1}, "gamma": 0.9}, {"task": "reach_label", "label_only": True},
+     {"max_step": 0.2, "step": 0.1}],
+)  # fmt: skip
+def test_worlds_of_every_kind_are_described_and_built_again(changes: dict[str, object]) -> None:
+    world = envs.make_world(data="digits", **changes)  # type: ignore[arg-type]
+    told = json.loads(json.dumps(replay.describe_environment(world)))
+    again = replay.build_world(told)
+    for name in ("move_name", "step_length", "max_step", "gamma", "task", "label_only", "max_episode_steps"):
+        assert getattr(again, name) == getattr(world, name), name
+
+
+def test_a_world_changed_after_it_was_made_is_described_as_it_is_now(world: World) -> None:
+    told = replay.describe_environment(world.replace(move_name="spherical", gamma=0.5))
+    assert told["kwargs"]["move"] == "spherical"
+    assert told["kwargs"]["gamma"] == 0.5
+
+
+def test_a_changed_action_is_noticed(path: Trajectory, world: World) -> None:
+    actions = path.actions.copy()
+    actions[0, 0] += 0.01
+    changed = replace(path, actions=actions)
+    found = replay.compare(changed, world)
+    assert not found.reproduced
+    assert "walk itself differs" in replay.verdict(changed, found)
+
+
+def test_a_changed_classifier_is_noticed_and_its_difference_told(path: Trajectory, world: World) -> None:
+    class Softer:
+        """Answers a little nearer to even odds than the classifier it stands before."""
+
+        class_names, label_only = world.class_names, False
+
+        @staticmethod
+        def predict_proba(x: torch.Tensor) -> torch.Tensor:
+            return 0.9 * world.classifier.predict_proba(x) + 0.1 / 10
+
+    found = replay.compare(path, world.replace(classifier=Softer()))
+    assert found.moved_alike
+    assert not found.reproduced
+    assert found.answers == pytest.approx(0.09, abs=0.01)
+    assert f"{found.answers:.3g}" in replay.verdict(path, found)
+
+
+def test_live_worlds_are_refused_in_plain_words() -> None:
+    with pytest.raises(ValueError, match="live objects"):
+        replay.build_world({"id": "Manifold/Custom-v0", "kwargs": {}, "live": True})
+
+
+def test_the_script_shows_every_step_and_ends_with_0_when_reproduced(
+    path: Trajectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = path.save(tmp_path / "path.npz")
+    assert replay.main([str(file), "--gif", str(tmp_path / "path.gif")]) == 0
+    shown = capsys.readouterr().out
+    for t in range(path.steps + 1):
+        assert f"frame {t} of {path.steps}" in shown
+    assert path.summary() in shown
+    assert "reproduced: largest difference" in shown
+    with Image.open(tmp_path / "path.gif") as gif:
+        assert gif.n_frames == path.steps + 2  # the input, then every frame
+
+
+def test_the_script_ends_with_1_when_an_action_was_changed(path: Trajectory, tmp_path: Path) -> None:
+    file = replace(path, actions=-path.actions).save(tmp_path / "path.npz")
+    assert replay.main([str(file), "--no-show"]) == 1
+
+
+def test_a_run_s_paths_are_listed_and_one_damaged_file_does_not_stop_the_others(
+    path: Trajectory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SimpleNamespace(root=tmp_path, trajectories=lambda: sorted((tmp_path / "paths").glob("*.npz")))
+    monkeypatch.setattr("agents.run_folder.RunFolder.open", lambda *_: folder)
+    for name in ("a", "b"):
+        path.save(tmp_path / "paths" / name)
+    assert replay.main([str(tmp_path), "--no-show"]) == 0
+    assert "a.npz" in capsys.readouterr().out
+    (tmp_path / "paths" / "a.npz").write_bytes(b"nothing")
+    assert replay.main([str(tmp_path), "--no-show", "--all"]) == 1
+    told = capsys.readouterr()
+    assert "1 of 2 paths reproduced" in told.out
+    assert "damaged" in told.err
+
+
+def test_live_mode_plays_without_a_terminal(path: Trajectory, tmp_path: Path) -> None:
+    file = path.save(tmp_path / "path.npz")
+    assert replay.main([str(file), "--live", "--delay", "0"]) == 0
+
+
+def test_help_needs_no_torch() -> None:
+    code = "import sys, agents.replay as r\ntry: r.main(['--help'])\nexcept SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
+
+
+def test_a_label_only_path_replays_without_any_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = envs.make_world(data="digits", task="reach_label", label_only=True)
+    path = explain(world, 0, walker="line")
+    assert path.answers is None
+    assert replay.main([str(path.save(tmp_path / "path"))]) == 0
+    shown = capsys.readouterr().out
+    assert "p(" not in shown
+    assert np.array_equal(path.predicted, path.labels)

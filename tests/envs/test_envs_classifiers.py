@@ -1,0 +1,318 @@
+"""Whatever the user brings as a classifier: adapted, asked in the user's units, counted, and refused with a reason."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.svm import SVC
+
+from envs import ManifoldError, UnknownNameError, make_world
+from envs.classifiers import Classifier, adapt, load_object
+from envs.datasets import Units
+
+SHAPE = (2, 3)
+PICTURES = np.random.default_rng(0).random((40, *SHAPE)).astype(np.float32)
+UNITS = Units("image", SHAPE)
+X = torch.from_numpy(PICTURES)
+
+
+def two(x: np.ndarray) -> np.ndarray:
+    p = x.reshape(len(x), -1).mean(1)
+    return np.stack([p, 1 - p], 1)
+
+
+def wrap(classifier, **kwargs) -> Classifier:
+    kwargs.setdefault("data_shape", SHAPE)
+    kwargs.setdefault("units", UNITS)
+    return adapt(classifier, **kwargs)
+
+
+class Net(torch.nn.Module):
+    def __init__(self, shape=SHAPE, classes=3, dropout=0.0) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.drop = torch.nn.Dropout(dropout)
+        self.out = torch.nn.Linear(6, classes)
+
+    def forward(self, x):
+        if tuple(x.shape[1:]) != self.shape:
+            raise RuntimeError(f"expected {self.shape}, got {tuple(x.shape[1:])}")
+        return self.out(self.drop(x.flatten(1)))
+
+
+def test_a_torch_module_gives_logits_that_become_probabilities():
+    net = Net()
+    classifier = wrap(net, class_names=["a", "b", "c"])
+    torch.testing.assert_close(classifier.predict_proba(X), net(X).softmax(1))
+    assert classifier.queries == 40
+    torch.testing.assert_close(classifier.torch_module(X), net(X))
+
+
+def test_dropout_is_switched_off_and_stays_off():
+    net = Net(dropout=0.9)
+    net.train()
+    classifier = wrap(net)
+    assert classifier.predict_proba(X).equal(classifier.predict_proba(X))
+    net.train()
+    assert classifier.predict_proba(X).equal(classifier.predict_proba(X))
+    assert not net.training
+
+
+def test_classes_of_a_torch_module_are_counted_where_they_have_no_names():
+    assert wrap(Net(classes=5)).class_names == ["0", "1", "2", "3", "4"]
+
+
+def test_the_declared_input_shape_is_what_the_module_sees():
+    classifier = wrap(Net(shape=(1, 2, 3)), input_shape=(1, 2, 3))
+    assert classifier.predict_proba(X).shape == (40, 3)
+    net = Net(shape=(1, 2, 3))
+    torch.testing.assert_close(wrap(net, input_shape=(1, 2, 3)).predict_proba(X), net(X[:, None]).softmax(1))
+
+
+@pytest.mark.parametrize("names", [None, ["a", "b", "c"]])
+def test_a_wrong_or_missing_input_shape_is_said(names):
+    with pytest.raises(ManifoldError, match=r"\(1, 2, 3\); declare input_shape="):
+        wrap(Net(shape=(1, 2, 3)), class_names=names)
+    with pytest.raises(ManifoldError, match=r"input_shape \(1, 8, 8\) holds 64 values, the data 6"):
+        wrap(Net(), input_shape=(1, 8, 8), class_names=names)
+
+
+def test_a_torch_module_of_another_class_count_is_refused():
+    with pytest.raises(ManifoldError, match="3 logits a row for 2 classes"):
+        wrap(Net(), class_names=["a", "b"])
+
+
+@pytest.mark.parametrize("output", [lambda x: x.flatten(1)[:, 0], lambda x: (x, x), lambda x: x])
+def test_a_torch_module_that_gives_no_logit_rows_is_refused(output):
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return output(x)
+
+    with pytest.raises(ManifoldError, match=r"must give logits \(rows, classes\)"):
+        wrap(Odd(), class_names=["a", "b"])
+
+
+def test_a_module_or_function_that_writes_to_its_input_changes_nothing():
+    class Writes(Net):
+        def forward(self, x):
+            x -= 0.5
+            return super().forward(x)
+
+    def writes(x: np.ndarray) -> np.ndarray:
+        p = two(x)
+        x *= 0
+        return p
+
+    for classifier in (wrap(Writes()), wrap(writes, class_names=["a", "b"])):
+        x = X.clone()
+        first = classifier.predict_proba(x)
+        assert x.equal(X)
+        assert classifier.predict_proba(x).equal(first)
+
+
+def test_answers_are_kept_though_the_function_uses_one_buffer_again():
+    buffer = np.zeros((40, 2), dtype=np.float32)
+
+    def reuses(x: np.ndarray) -> np.ndarray:
+        buffer[: len(x)] = two(x)
+        return buffer[: len(x)]
+
+    classifier = wrap(reuses, class_names=["a", "b"])
+    first = classifier.predict_proba(X)
+    copy = first.clone()
+    classifier.predict_proba(X.flip(0))
+    assert first.equal(copy)
+    before = buffer.copy()
+    classifier._check(classifier._answer(X), 40)
+    np.testing.assert_array_equal(before, two(PICTURES[::-1]).astype(np.float32))
+
+
+FLOWERS = np.random.default_rng(1).normal(size=(120, 4)) * [1, 20, 0.01, 1e5] + [5, 0, 3, 1e6]
+WORDS = np.where(FLOWERS[:, 0] > 5, "rose", np.where(FLOWERS[:, 1] > 0, "tulip", "daisy"))
+TABLE = Units.of(FLOWERS)
+
+
+def test_a_scikit_learn_estimator_with_string_labels():
+    forest = RandomForestClassifier(20, random_state=0).fit(FLOWERS, WORDS)
+    classifier = adapt(forest, data_shape=(4,), units=TABLE)
+    assert classifier.class_names == ["daisy", "rose", "tulip"]
+    inside = TABLE.inward(FLOWERS)
+    got = classifier.predict_proba(inside)
+    agreement = (got.numpy() - forest.predict_proba(FLOWERS) < 1e-6).all(1).mean()
+    assert agreement > 0.98  # a tree's threshold may fall between a value and its round trip
+    assert not classifier.label_only
+
+
+@pytest.mark.parametrize("labels", [WORDS, (WORDS == "rose").astype(int) + 5, WORDS == "rose", (WORDS == "rose") * 2.0])
+def test_predict_alone_takes_labels_of_any_kind(labels):
+    machine = SVC().fit(FLOWERS, labels)  # without probability=True
+    assert not hasattr(machine, "predict_proba")
+    classifier = adapt(machine, data_shape=(4,), units=TABLE)
+    assert classifier.label_only
+    assert classifier.class_names == [str(label) for label in np.unique(labels)]
+    got = np.array(classifier.class_names)[classifier.predict_proba(TABLE.inward(FLOWERS)).argmax(1)]
+    assert (got == machine.predict(FLOWERS).astype(str)).mean() > 0.98
+
+
+def test_class_names_rename_the_labels_of_predict_alone():
+    machine = SVC().fit(FLOWERS, (WORDS == "rose").astype(int))
+    classifier = adapt(machine, data_shape=(4,), units=TABLE, class_names=["other", "rose"])
+    assert classifier.class_names == ["other", "rose"]
+    assert classifier.predict_proba(TABLE.inward(FLOWERS)).sum(1).tolist() == [1.0] * 120
+
+
+def test_pictures_come_flat_to_scikit_learn_and_whole_to_functions():
+    seen = []
+
+    class Flat:
+        classes_ = (0, 1)
+
+        def predict_proba(self, x):
+            seen.append(x.shape)
+            return two(x)
+
+    def function(x: np.ndarray) -> np.ndarray:
+        seen.append(x.shape)
+        return two(x)
+
+    wrap(Flat()).predict_proba(X)
+    wrap(Flat(), input_shape=(3, 2)).predict_proba(X)
+    wrap(function, class_names="ab").predict_proba(X)
+    wrap(function, class_names="ab", input_shape=(6,)).predict_proba(X)
+    assert seen == [(40, 6), (40, 3, 2), (40, 2, 3), (40, 6)]
+
+
+def test_an_object_by_name_is_found_from_the_present_folder(tmp_path, monkeypatch):
+    (tmp_path / "my_own_models.py").write_text(
+        textwrap.dedent("""
+        import numpy as np
+
+        class box:
+            @staticmethod
+            def classify(x):
+                p = x.reshape(len(x), -1).mean(1)
+                return np.stack([p, 1 - p], 1)
+
+        broken = 3
+        """)
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    classifier = wrap("my_own_models:box.classify", class_names=["a", "b"])
+    np.testing.assert_allclose(classifier.predict_proba(X), two(PICTURES), rtol=1e-5)
+    with pytest.raises(ManifoldError, match="a int is no classifier"):
+        wrap("my_own_models:broken", class_names=["a", "b"])
+    with pytest.raises(ManifoldError, match="cannot load 'my_own_models:boks'"):
+        wrap("my_own_models:boks")
+
+
+@pytest.mark.parametrize("name", ["no_such_module:thing", "os:no_such_thing"])
+def test_objects_that_are_not_there_are_named(name):
+    with pytest.raises(ManifoldError, match=f"cannot load '{name}'.*run from the folder"):
+        load_object(name)
+
+
+@pytest.mark.parametrize("name", ["os", "os:", ":path", ""])
+def test_a_name_of_another_form_is_refused(name):
+    with pytest.raises(ManifoldError, match="write package.module:object"):
+        load_object(name)
+
+
+@pytest.mark.parametrize(
+    ("function", "match"),
+    [
+        (lambda x: 1.1 * two(x), "sum to 1 .*row .* sums to 1.1"),
+        (lambda x: two(x) * [[2, 0]] - [[0, -1]], "must be >= 0 and sum to 1"),
+        (lambda x: np.log(two(x)), "if these are logits, apply a softmax"),
+        (lambda x: two(x) + [[0.5, -0.5]], "smallest value -"),
+        (lambda x: two(x) * np.nan, "NaN or infinity"),
+        (lambda x: two(x) * np.inf, "NaN or infinity"),
+        (lambda x: two(x)[:, :1], r"shape \(40, 1\) for 40 rows of 2 classes"),
+        (lambda x: np.hstack([two(x), 0 * two(x)]), r"shape \(40, 4\) for 40 rows of 2 classes"),
+        (lambda x: two(x)[:, 0], r"shape \(40,\)"),
+        (lambda x: two(x)[:5], r"shape \(5, 2\) for 40 rows"),
+        (lambda x: None, "failed on 40 rows|shape"),
+        (lambda x: [["a", "b"]] * len(x), "failed on 40 rows"),
+        (lambda x: x @ np.ones((5, 2)), "failed on 40 rows"),
+    ],
+)
+def test_answers_that_are_no_probabilities_are_refused(function, match):
+    classifier = wrap(function, class_names=["a", "b"])
+    with pytest.raises(ManifoldError, match=match):
+        classifier.predict_proba(X)
+
+
+def test_nan_in_a_torch_modules_answer_is_refused():
+    net = Net()
+    net.out.bias.data[1] = torch.nan
+    with pytest.raises(ManifoldError, match="NaN or infinity"):
+        wrap(net).predict_proba(X)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "kwargs", "match"),
+    [
+        (two, {}, "pass class_names="),
+        (two, {"class_names": ["only"]}, "at least two classes"),
+        (two, {"class_names": ["same", "same"]}, "must differ"),
+        (LinearRegression(), {}, "pass class_names=: LinearRegression does not tell its classes"),
+        (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
+        (3.5, {"class_names": ["a", "b"]}, "a float is no classifier"),
+        (RandomForestClassifier(2, random_state=0).fit(FLOWERS, WORDS), {"class_names": ["a", "b"]}, "2 class names .* for a classifier of 3"),
+    ],
+)
+def test_what_is_no_classifier_is_refused(classifier, kwargs, match):
+    with pytest.raises(ManifoldError, match=match):
+        wrap(classifier, **kwargs)
+
+
+def test_a_regressor_dressed_as_a_classifier_is_found_out():
+    line = LinearRegression().fit(FLOWERS, FLOWERS[:, 0])
+    classifier = adapt(line, data_shape=(4,), units=TABLE, class_names=["a", "b"])
+    with pytest.raises(ManifoldError, match="not one of its classes"):
+        classifier.predict_proba(TABLE.inward(FLOWERS))
+
+
+def test_an_estimator_that_was_not_fitted_is_said():
+    classifier = adapt(LogisticRegression(), data_shape=(4,), units=TABLE, class_names=["a", "b"])
+    with pytest.raises(ManifoldError, match="not fitted"):
+        classifier.predict_proba(TABLE.inward(FLOWERS))
+
+
+def test_one_class_only_is_said():
+    with pytest.raises(ManifoldError, match="calls every start 'b': with one class there is nowhere to walk"):
+        make_world(data=PICTURES, classifier=lambda x: two(0 * x), class_names=["a", "b"], manifold="pca", latent_dim=2)
+
+
+def test_a_class_that_is_never_predicted_still_can_be_asked_for(toy_world):
+    def two_of_three(x: np.ndarray) -> np.ndarray:
+        return np.hstack([two(10 * (x - 0.5) + 0.5).clip(0, 1), 0 * two(x)[:, :1]])
+
+    world = toy_world(classifier=lambda x: two_of_three(x) / two_of_three(x).sum(1, keepdims=True), class_names=["a", "b", "never"])
+    assert set(world.starts.label.tolist()) == {0, 1}
+    assert np.isfinite([world.class_distance, world.step_length]).all()
+
+
+def test_no_rows_ask_nothing():
+    for classifier in (wrap(Net()), wrap(two, class_names="ab")):
+        assert classifier.predict_proba(X[:0]).shape == (0, len(classifier.class_names))
+        assert classifier.queries == 0
+
+
+def test_a_classifier_is_taken_as_it_is():
+    classifier = wrap(two, class_names="ab")
+    assert wrap(classifier) is classifier
+
+
+def test_class_index_takes_names_and_whole_numbers():
+    classifier = wrap(two, class_names=["low", "high"])
+    assert [classifier.class_index(k) for k in ("high", 0, np.int64(1), np.str_("low"))] == [1, 0, 1, 0]
+    for wrong in ("hihg", 2, -1, 0.0, None):
+        with pytest.raises(UnknownNameError, match="unknown class"):
+            classifier.class_index(wrong)
