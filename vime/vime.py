@@ -46,8 +46,7 @@ class VIME(Bonus):
         so that a score depends on nothing but the transition. More: less bias (the mean gradient is squared), linear to
         quadratic cost; the paper's code uses 10 free ones.
     estimator: "closed_form" (second order, a few microseconds a transition), "gradient_step" (take the step and
-    measure it:
-        some twenty times slower), "expected" (BALD, before the next observation is known).
+        measure it: some twenty times slower), "expected" (BALD, before the next observation is known).
     direction: of "gradient_step": "gain" KL[new || old], "compression" KL[old || new], or "both".
     step_length: lambda. 1 reads in nats; smaller ones only rescale the closed form.
     steps: natural-gradient steps of "gradient_step".

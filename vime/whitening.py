@@ -24,8 +24,8 @@ class Whitener:
 
     Parameters
     ----------
-    size: columns. clip: whitened values are cut to +-clip, so that one outlier in a hardly moving column cannot take
-    over.
+    size: columns.
+    clip: whitened values are cut to +-clip, so that one outlier in a hardly moving column cannot take over.
     """
 
     def __init__(self, size: int, clip: float = 10.0):

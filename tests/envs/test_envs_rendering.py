@@ -16,6 +16,18 @@ from envs.rendering import PALETTE, SIDE, Renderer, class_colour
 gym.register_envs(envs)
 
 
+class Map:
+    """Where codes lie on the drawn map, from its extent alone: (x, y) from the upper left corner."""
+
+    def __init__(self, world):
+        self.map = LatentMap(world)
+
+    def __call__(self, z):
+        left, right, bottom, top = self.map.extent
+        x, y = self.map.project(z).T
+        return np.stack([(x - left) / (right - left), (top - y) / (top - bottom)], 1) * (SIDE - 1)
+
+
 @pytest.mark.parametrize("name", ["digits", "iris"])
 def test_pictures_have_their_shape_and_type_and_change_with_the_walk(request, name):
     env = LatentEnv(world=request.getfixturevalue(name), render_mode="rgb_array")
@@ -141,6 +153,20 @@ def test_the_map_colours_a_place_by_the_starts_there(toy_world):
     column = ((drawn.starts[:, 0] - left) / (right - left) * 39).round().astype(int)
     row = ((drawn.starts[:, 1] - bottom) / (top - bottom) * 39).round().astype(int)
     assert (winner[row, column] == world.starts.label.numpy()).mean() > 0.85
+
+
+def test_starts_are_drawn_on_ground_of_their_classes_colour(toy_world):
+    world = toy_world(d=2, rows=400)
+    env = LatentEnv(world=world, render_mode="rgb_array")
+    colours = np.array([class_colour(k) for k in range(3)], dtype=float)
+    right = 0
+    for index in range(0, 400, 8):
+        env.reset(options={"index": index, "target": int(world.starts.label[index] + 1) % 3})
+        ground, (x, y) = env.render()[:, SIDE:], Map(world)(env.state.z)[0]
+        place = ground[int(np.clip(y - 11, 0, SIDE - 1)), int(np.clip(x, 0, SIDE - 1))].astype(float)  # above the marker
+        tint = place - place.max()  # the ground is a colour mixed with white
+        right += int(np.abs(tint / np.abs(tint).max() - [(c - c.max()) / np.abs(c - c.max()).max() for c in colours]).sum(1).argmin() == world.starts.label[index])
+    assert right > 35
 
 
 @pytest.mark.parametrize("d", [1, 2])

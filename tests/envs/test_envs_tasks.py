@@ -39,6 +39,9 @@ def test_leave_is_over_where_any_other_class_has_tau(toy_world):
     answer = [[0.25, 0.75, 0.0], [0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.1, 0.0, 0.9]]
     state = state_with(world, answer, [0, 0, 0, 0], [0, 0, 0, 0])
     assert dynamics.arrived(world, state).tolist() == [True, False, False, True]
+    state = state_with(world, answer, [1, 1, 1, 2], [1, 1, 1, 2])
+    assert dynamics.arrived(world, state).tolist() == [False, False, True, False]
+    state = state_with(world, answer, [0, 0, 0, 0], [0, 0, 0, 0])
     np.testing.assert_allclose(world.task.goal(state), [0.75, 0.4, 0.1, 0.9], rtol=1e-6)
 
 

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import TimeLimit
 
 from envs import LatentEnv, LatentVectorEnv, ManifoldError
+from envs.episodes import Draws
 
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED]
 N = 5
@@ -165,11 +166,12 @@ def test_the_first_reset_starts_every_walk(toy_world):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_saved_state_continues_exactly_and_without_pickle(toy_world, mode):
+@pytest.mark.parametrize(("limit", "steps"), [(4, 40), (1, 150)])  # the second goes beyond a block of draws
+def test_a_saved_state_continues_exactly_and_without_pickle(toy_world, mode, limit, steps):
     world = toy_world(tau=0.6, step_length=0.9, max_step=None)
-    first = LatentVectorEnv(N, world=world, autoreset_mode=mode, max_episode_steps=4)
+    first = LatentVectorEnv(N, world=world, autoreset_mode=mode, max_episode_steps=limit)
     first.reset(seed=3)
-    plan = actions(world, 90)
+    plan = actions(world, steps)
 
     def advance(env, action):
         out = env.step(action)
@@ -183,13 +185,13 @@ def test_a_saved_state_continues_exactly_and_without_pickle(toy_world, mode):
     file = io.BytesIO()
     np.savez(file, **first.state_dict())
     kept = first.state_dict()
-    wanted = [advance(first, action) for action in plan[5:]]  # over the draws' block of 64 episodes
+    wanted = [advance(first, action) for action in plan[5:]]
     file.seek(0)
     with np.load(file, allow_pickle=False) as archive:
         saved = dict(archive)
     for name, value in kept.items():
         np.testing.assert_array_equal(saved[name], value, err_msg=f"{name} was changed by walking on")
-    second = LatentVectorEnv(N, world=world, autoreset_mode=mode, max_episode_steps=4)
+    second = LatentVectorEnv(N, world=world, autoreset_mode=mode, max_episode_steps=limit)
     second.load_state_dict(saved)
     for action, want in zip(plan[5:], wanted, strict=True):
         got = advance(second, action)
@@ -257,6 +259,17 @@ def test_unseeded_draws_do_not_touch_the_global_generators(toy_world):
     for _ in range(30):
         vector.step(np.ones((3, 3), np.float32))
     assert before == (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # noqa: NPY002
+
+
+def test_draws_never_repeat_and_do_not_depend_on_the_other_walks():
+    draws = Draws([np.random.default_rng(k) for k in range(3)])
+    alone = Draws([np.random.default_rng(1)])
+    mixed = []
+    for t in range(200):
+        rows = np.array([1]) if t % 3 else np.array([0, 1, 2])
+        mixed.append(draws(rows)[0 if t % 3 else 1])
+    np.testing.assert_array_equal(mixed, [alone(np.array([0]))[0] for _ in range(200)])
+    assert len(np.unique(mixed)) == 400
 
 
 def test_step_before_reset(toy_world):
