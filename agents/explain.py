@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from envs.world import World
 
 BATCH = 256  # inputs that walk at once
+REACHING = ("reach", "reach_label")  # tasks of agents that were trained to reach other classes
 RETRIES = 2  # sampled walks for what the deterministic policy left
 
 
@@ -81,7 +82,8 @@ def explain(
             input of the data's shape or a batch.
         target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
             whichever other class is nearest.
-        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy.
+        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy, and for the own class's typical
+            form, which it was not trained for, the line.
         split: `held_out` or `starts`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
         seed: of what walkers draw.
@@ -106,7 +108,6 @@ def explain(
     given = gather(world, inputs, split)
     targets = read_targets(world, target, len(given.x))
     generator = torch.Generator().manual_seed(seed)
-    before = run.queries if run is not None and chosen.name == "policy" else rows_asked_before(chosen, world)
     versions = installed_versions()
     paths: list[Trajectory] = []
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
@@ -115,18 +116,24 @@ def explain(
             part = None if targets is None else [targets[row] for row in rows]
             state, queries, present = _enter(world, given.x[low : rows.stop], part)
             bar.update(len(rows))
-            if bool(present.any()) and not skip_present:
+            if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
-            kept = torch.nonzero(~present).flatten()
-            if len(kept) == 0:
-                continue
-            state = select(state, kept)
-            walk = chosen.walk(world, state, queries[kept], generator, max_steps)
-            found = Trajectory.from_walks(
-                world, state, walk, walker=chosen.name, seed=seed, training_queries=before, versions=versions,
-                index=None if given.rows is None else [given.rows[low + int(i)] for i in kept],
-            )  # fmt: skip
-            paths += found if run is None else [_without_place(path, run) for path in found]
+            found: dict[int, Trajectory] = {}
+            for walks, group in _groups(world, state, chosen, walker is None):
+                items = torch.nonzero(group & ~present).flatten()
+                if len(items) == 0:
+                    continue
+                start = select(state, items)
+                walk = walks.walk(world, start, queries[items], generator, max_steps)
+                policy = run if walks.name == "policy" else None
+                asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
+                made = Trajectory.from_walks(
+                    world, start, walk, walker=walks.name, seed=seed, versions=versions, training_queries=asked_before,
+                    index=None if given.rows is None else [given.rows[low + int(i)] for i in items],
+                )  # fmt: skip
+                found |= dict(zip(items.tolist(), made, strict=True))
+            ordered = [found[i] for i in sorted(found)]
+            paths += ordered if run is None else [_without_place(path, run) for path in ordered]
     return paths[0] if given.single else paths
 
 
@@ -154,7 +161,7 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
     if hasattr(source, "manifold"):
         return source, None
     if getattr(source, "world", None) is None:
-        raise UserError(f"{source!r} has no latent space to walk in: give a run of a Manifold/ environment, or a world")
+        raise UserError(f"{source!r} has no latent space to walk in: give a run of a Manifold/ environment or a world")
     return source.world, source
 
 
@@ -176,6 +183,20 @@ def _enter(world: World, x: Tensor, targets: list[int | None] | None) -> tuple[S
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
     return state, queries, asked == state.source
+
+
+def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> list[tuple[Walker, Tensor]]:
+    """Who walks which items: pairs of a walker and a mask (B,).
+
+    An agent that was trained to reach other classes does not know the way to the own class's typical form: unless it
+    was named, such items are walked along the latent line.
+    """
+    own = state.target == state.source
+    if by_default and chosen.name == "policy" and world.task.name in REACHING and bool(own.any()):
+        from agents.walkers import make_walker
+
+        return [(chosen, ~own), (make_walker("line"), own)]
+    return [(chosen, own | ~own)]
 
 
 def _without_place(path: Trajectory, run: Run) -> Trajectory:

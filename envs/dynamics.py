@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from envs.world import World
 
 
+MAX_SHORTENINGS = 30
+
+
 class State(NamedTuple):
     """What a walk carries on.
 
@@ -148,13 +151,17 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
     """Pull codes back along their segments until no frame is further than `max_step` from the last: a path has no jumps."""
     assert world.max_step is not None
     rows = (length > world.max_step).nonzero()[:, 0]
-    while len(rows):
+    for _ in range(MAX_SHORTENINGS):
+        if not len(rows):
+            return z, frame, length
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
         share = (0.98 * world.max_step / length[rows])[:, None]
         z[rows] = torch.lerp(state.z[rows], z[rows], share)
         frame[rows] = shorter = world.manifold.decode(z[rows])
         length[rows] = distance(shorter, state.frame[rows])
         rows = rows[length[rows] > world.max_step]
+    # A decoder that jumps, or rounds more coarsely than the bound: these walks stay where they are.
+    z[rows], frame[rows], length[rows] = state.z[rows], state.frame[rows], 0.0
     return z, frame, length
 
 

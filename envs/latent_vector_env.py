@@ -14,11 +14,13 @@ from gymnasium.vector.utils import batch_space
 
 from envs import dynamics
 from envs.dynamics import State
-from envs.episodes import Draws, chosen, drawn
+from envs.episodes import BLOCK, Draws, chosen, drawn
 from envs.errors import ManifoldError
 from envs.latent_env import world_from, world_spaces
 from envs.rendering import Renderer
 from envs.world import World
+
+SHARED = ("z0", "origin", "source", "target")  # what a step hands on as it is
 
 
 class LatentVectorEnv(gym.vector.VectorEnv):
@@ -55,6 +57,8 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         self.world = world_from(world, kwargs)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ManifoldError(f"render_mode must be one of {self.metadata['render_modes']} or None, not {render_mode!r}")
         self.max_episode_steps = max_episode_steps or self.world.max_episode_steps
         self.render_mode = render_mode
         self.single_observation_space, self.single_action_space = world_spaces(self.world)
@@ -82,17 +86,17 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             seed: one number (walk i takes seed + i) or one a walk; None goes on with the present draws.
             options: ``index``, ``target``, ``split`` (see `envs.episodes.chosen`) and ``reset_mask`` (n,) bool.
         """
-        if seed is not None or self._draws is None:
-            seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
-            if len(seeds) != self.num_envs:
-                raise ManifoldError(f"{len(seeds)} seeds for {self.num_envs} environments")
-            self._draws = Draws([seeding.np_random(item)[0] for item in seeds])
         asked = dict(options or {})
         mask = np.asarray(asked.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise ManifoldError(f"reset_mask must be ({self.num_envs},) bool with at least one True, got {mask!r}")
         if self._state is None and not mask.all():
             raise gym.error.ResetNeeded("the first reset must start every walk: leave reset_mask out")
+        if seed is not None or self._draws is None:
+            seeds = [None if seed is None else seed + i for i in range(self.num_envs)] if not isinstance(seed, list) else seed
+            if len(seeds) != self.num_envs:
+                raise ManifoldError(f"{len(seeds)} seeds for {self.num_envs} environments")
+            self._seed(seeds, np.flatnonzero(mask))
         rows = np.flatnonzero(mask)
         numbers = self._draws(rows)
         state, queries = chosen(self.world, asked, numbers) if asked else (drawn(self.world, numbers), torch.zeros(len(rows)))
@@ -102,6 +106,15 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         counted = np.zeros(self.num_envs, dtype=np.int64)
         counted[rows] = queries.numpy()
         return self._observation(), {"queries": counted, "_queries": mask.copy()}
+
+    def _seed(self, seeds: list[int | None], rows: np.ndarray) -> None:
+        """New generators for the walks `rows`; where no seed is given, the present draws go on if there are any."""
+        first = self._draws is None
+        if self._draws is None:
+            self._draws = Draws([seeding.np_random(seed)[0] for seed in seeds])
+        for i in rows:
+            if seeds[i] is not None and not first:
+                self._draws.generators[i], self._draws.position[i] = seeding.np_random(seeds[i])[0], BLOCK
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move every walk that is not over; see the autoreset mode for those that are.
@@ -142,7 +155,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             infos |= {"final_obs": observation, "_final_obs": over, "final_info": {**infos}, "_final_info": over}
             self._over = np.zeros(self.num_envs, dtype=bool)
             done = np.flatnonzero(over)
-            begun = self._restart(done)
+            begun = self._restart(done, stepped=resetting is None)
             observation = observation.copy()
             observation[done] = dynamics.observe(self.world, begun).numpy()
         return observation, reward, terminated, truncated, infos
@@ -162,22 +175,26 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         full[rows] = value
         return full
 
-    def _restart(self, rows: np.ndarray) -> State:
+    def _restart(self, rows: np.ndarray, stepped: bool = False) -> State:
         """Begin new random episodes for the walks `rows`; their states."""
         assert self._draws is not None
         begun = drawn(self.world, self._draws(rows))
-        self._put(rows, begun)
+        self._put(rows, begun, stepped=stepped)
         if self.render_mode is not None:
             self._trace(rows, restart=True)
         return begun
 
-    def _put(self, rows: np.ndarray, state: State, fresh: bool = True) -> None:
-        """Write the states of the walks `rows`; `fresh` ones begin at step 0."""
+    def _put(self, rows: np.ndarray, state: State, fresh: bool = True, stepped: bool = False) -> None:
+        """Write the states of the walks `rows`; `fresh` ones begin at step 0. `stepped`: all walks have just made a step."""
         if self._state is None or len(rows) == self.num_envs:
             self._state = state
         else:
-            for old, new in zip(self._state, state, strict=True):
-                old.numpy()[rows] = new.numpy()
+            # Whoever kept an earlier state keeps it as it was: only what a step has just made is written to in place.
+            names = State._fields if not stepped else SHARED
+            parts = {name: part.numpy().copy() if name in names else part.numpy() for name, part in self._state._asdict().items()}
+            for part, new in zip(parts.values(), state, strict=True):
+                part[rows] = new.numpy()
+            self._state = State(**{name: torch.from_numpy(part) for name, part in parts.items()})
         if fresh:
             self._steps[rows] = 0
             self._over[rows] = False
@@ -227,3 +244,5 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
         self._state = State(**{name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")})
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
+        if self.render_mode is not None:
+            self._trace(np.arange(self.num_envs), restart=True)

@@ -120,10 +120,10 @@ def configure(world: World, **settings: Any) -> World:
     for name in settings:
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
-    named = settings.get("task")
-    same = named is None or (isinstance(named, str) and named == world.task.name)
+    named = settings.get("task") or world.task.name
+    same = isinstance(named, str) and named == world.task.name
     task = _task(world.task if same else named, settings.get("tau"), settings.get("reward"))
-    changes = {name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings}
+    changes: dict[str, Any] = {name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings}
     if "move" in settings:
         changes["move_name"] = settings["move"]
     if "step" in settings and not settings["step"] > 0:

@@ -130,7 +130,7 @@ class Prototype(Task):
     def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
         """Minus the data-space distance to the prototype as a share of the class distance."""
         gap = (state.frame - world.prototype_frames[state.source]).flatten(1).norm(dim=1)
-        return -self.weights.progress * gap / world.class_distance
+        return -self.weights.progress * gap.nan_to_num(0.0) / world.class_distance  # NaN: a class without starts
 
 
 @dataclass(frozen=True)

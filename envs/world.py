@@ -19,6 +19,8 @@ from envs.moves import IN_DATA_SPACE, MOVES, Move
 from envs.tasks import Task
 from envs.typicality import ClassNeighbours
 
+BATCH = 4096  # starts that a network sees at once: a convolution over 60,000 pictures would take gigabytes
+MAX_GAPS = 10_000_000  # distances held at once: 40 MB
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
 
 
@@ -74,7 +76,6 @@ class World:
     spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._ones = torch.ones(1, dtype=torch.int64)
         if self.move_name not in MOVES:
             raise UnknownNameError("move", self.move_name, MOVES)
         if self.task.needs_label_only and not self.label_only:
@@ -132,15 +133,14 @@ class World:
 
     def one_each(self, n: int) -> Tensor:
         """(n,) int64 ones: the queries of a step of n walks."""
-        if len(self._ones) != n:
-            self._ones = torch.ones(n, dtype=torch.int64)
-        return self._ones
+        return torch.ones(n, dtype=torch.int64)
 
     @cached_property
     def unlike(self) -> tuple[Tensor, Tensor, Tensor]:
         """(distance (n,), index (n,), rows (n,)): each chosen start's nearest start with another label, in data space."""
         n = len(self.starts.x)
-        rows = torch.arange(n) if n <= MAX_PAIRS else torch.linspace(0, n - 1, MAX_PAIRS).long()
+        # Evenly through the labels, so that at least two classes are among them.
+        rows = self.starts.label.argsort(stable=True)[torch.linspace(0, n - 1, min(n, MAX_PAIRS)).long()]
         flat, label = self.starts.x[rows].flatten(1), self.starts.label[rows]
         gaps = torch.cdist(flat, flat).masked_fill_(label[:, None] == label[None, :], torch.inf)
         distance, index = gaps.min(1)
@@ -164,8 +164,11 @@ class World:
 
     @cached_property
     def prototype_frames(self) -> Tensor:
-        """(K, \\*data_shape) decoded prototypes."""
-        return self.starts.frame[self.prototypes]
+        """(K, \\*data_shape) decoded prototypes; NaN, near to nothing, for a class that no start is called by."""
+        frames = self.starts.frame[self.prototypes].clone()
+        missing = torch.bincount(self.starts.label, minlength=self.classes) == 0
+        frames[missing] = torch.nan
+        return frames
 
     @cached_property
     def class_neighbours(self) -> ClassNeighbours:
@@ -206,16 +209,22 @@ class World:
         """Targets (B,) where none is asked: the class of the nearest start that is not called like the input."""
         if self.task.name in ("leave", "prototype"):
             return source.clone()
-        gaps = torch.cdist(x.flatten(1), self.starts.x.flatten(1))
-        gaps = gaps.masked_fill(source[:, None] == self.starts.label[None, :], torch.inf)
-        return self.starts.label[gaps.argmin(1)]
+        flat, label, chosen = self.starts.x.flatten(1), self.starts.label, []
+        rows = max(1, MAX_GAPS // len(flat))
+        for part, own in zip(x.flatten(1).split(rows), source.split(rows), strict=True):
+            gaps = torch.cdist(part, flat).masked_fill_(own[:, None] == label[None, :], torch.inf)
+            chosen.append(label[gaps.argmin(1)])
+        return torch.cat(chosen)
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""
         return self.classifier.class_index(name)
 
     def replace(self, **changes: Any) -> World:
-        """A world that differs in some parts; the step is calibrated again if the move changes."""
+        """A world that differs in some parts; the step is calibrated again if the move changes.
+
+        `spec` stays as it is: use `envs.making.configure` for settings that a saved run must find again.
+        """
         if any(changes.get(name, getattr(self, name)) != getattr(self, name) for name in ("move_name", "step")):
             changes.setdefault("step_length", None)
         return replace(self, **changes)
@@ -225,7 +234,9 @@ class World:
         if self.modality == "table":
             return dict(zip(self.units.columns, self.units.outward(x).tolist(), strict=True))
         picture = x.detach().cpu().numpy()
-        grey = picture if picture.ndim == 2 else picture[0] if picture.shape[0] == 1 else np.moveaxis(picture, 0, -1)
+        if picture.ndim == 3 and picture.shape[-1] not in (1, 3):  # channels first
+            picture = np.moveaxis(picture, 0, -1)
+        grey = picture if picture.ndim == 2 or picture.shape[-1] == 3 else picture[:, :, 0]
         levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels
 
@@ -245,8 +256,9 @@ def _solve_increasing(function: Callable[[float], float], wanted: float) -> floa
 def make_starts(manifold: Manifold, classifier: Classifier, x: Tensor, z: Tensor | None = None) -> Starts:
     """Encode (unless codes z are known), decode and ask: two classifier rows a start."""
     with torch.inference_mode():
-        label = classifier.predict_proba(x).argmax(1)
+        label = torch.cat([classifier.predict_proba(part).argmax(1) for part in x.split(BATCH)])
         if z is None:
-            z = manifold.encode(x)
-        frame = manifold.decode(z)
-        return Starts(x, z, frame, classifier.predict_proba(frame), label)
+            z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
+        frame = torch.cat([manifold.decode(part) for part in z.split(BATCH)])
+        answer = torch.cat([classifier.predict_proba(part) for part in frame.split(BATCH)])
+        return Starts(x, z, frame, answer, label)

@@ -191,8 +191,8 @@ def adapt(
     if input_shape is not None and int(np.prod(tuple(input_shape))) != size:
         raise ManifoldError(f"input_shape {tuple(input_shape)} holds {int(np.prod(tuple(input_shape)))} values, the data {size}")
     if isinstance(classifier, torch.nn.Module):
-        names = class_names if class_names is not None else range(_probe(classifier, input_shape or data_shape)[0])
-        return TorchClassifier(classifier, names, input_shape or data_shape, units, label_only)
+        known = class_names if class_names is not None else range(_probe(classifier, input_shape or data_shape)[0])
+        return TorchClassifier(classifier, known, input_shape or data_shape, units, label_only)
     classes = getattr(classifier, "classes_", None)
     names = class_names if class_names is not None else classes
     if classes is not None and class_names is not None and len(class_names) != len(classes):

@@ -67,7 +67,7 @@ class Units:
         if not np.isfinite(array).all():
             raise ManifoldError(_where_not_finite(array, self.columns))
         x = torch.from_numpy(array).reshape(len(array), *self.data_shape)
-        if self.modality == "image":
+        if self.mean is None or self.scale is None:
             low, high = float(x.min()), float(x.max())
             if low < 0 or high > 1:
                 raise ManifoldError(

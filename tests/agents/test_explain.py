@@ -82,6 +82,14 @@ def test_own_walks_to_the_classs_most_typical_form(digits: Any) -> None:
     assert np.linalg.norm(end - prototype) <= np.linalg.norm(start - prototype)
 
 
+def test_an_agent_leaves_the_way_to_the_own_class_to_the_line(run: Any) -> None:
+    own, other = explain(run, [0, 1], target=["own", (explain(run, 1).source + 1) % 3])
+    assert (own.walker, other.walker) == ("line", "policy")
+    assert (own.index, other.index) == (0, 1)
+    assert own.training_queries == 2 * len(run.world.starts.x)
+    assert explain(run, 0, target="own", walker="policy").walker == "policy"
+
+
 def test_the_users_own_input_in_the_users_own_units(iris: Any, digits: Any) -> None:
     flower = iris.units.outward(iris.held_out.x[3]).numpy()
     mine = explain(iris, flower, walker="line")

@@ -168,7 +168,7 @@ def measure(repeats: int, steps: int, n_timesteps: int, bar: Any) -> dict[str, A
     share, recipe = training_share(n_timesteps)
     bar.update(1)
     euclidean, pullback = make_world(data="digits", move="euclidean"), make_world(data="digits", move="pullback")
-    trained = _plain_run(n_timesteps)
+    trained = _plain_run(euclidean, n_timesteps)
     actions = recorded(euclidean, trained.model, BATCH, steps)
     few = recorded(euclidean, trained.model, SINGLES, steps)
     theirs = recorded(recipe.world, recipe.model, BATCH, steps)
@@ -205,18 +205,18 @@ def measure(repeats: int, steps: int, n_timesteps: int, bar: Any) -> dict[str, A
     return {"rows_per_second": middle, "all": rates, "ratios": ratios}
 
 
-def _plain_run(n_timesteps: int) -> Any:
+def _plain_run(world: Any, n_timesteps: int) -> Any:
     """A policy trained with euclidean moves and plain observations, whatever the recipe has."""
     import tempfile
 
     from agents.train import train
 
-    plain = {"move": "euclidean", "step": 1 / 8, "max_step": None, "compass": False}
+    chosen = {"move": "euclidean", "step": world.step, "max_step": None, "compass": False}
+    plain = world.replace(spec={**world.spec, **chosen})  # told as chosen, the training leaves them as they are
     with tempfile.TemporaryDirectory() as folder:
         return train(
-            env=ENV, algo=ALGO, n_timesteps=n_timesteps, env_kwargs=plain,
-            log_folder=folder, save_freq=0, eval_episodes=0,
-        )  # fmt: skip
+            world=plain, algo=ALGO, n_timesteps=n_timesteps, log_folder=folder, save_freq=0, eval_episodes=0
+        )
 
 
 def _ratio(rates: dict[str, list[float]], above: str, below: str) -> float:

@@ -73,7 +73,11 @@ def toy(
     # The classes are told apart along the manifold, whatever the dice.
     directions = torch.linalg.qr(torch.randn(max(d, classes), max(d, classes), generator=generator))[0][:classes, :d]
     function = Softmax((directions @ torch.linalg.pinv(weight)).numpy(), sharpness)
-    kwargs = {"manifold": LinearManifold(weight, shape), "class_names": [f"class {k}" for k in range(classes)], **kwargs}
+    kwargs = {
+        "manifold": LinearManifold(weight, shape),
+        "class_names": [f"class {k}" for k in range(classes)],
+        **kwargs,
+    }
     world = make_world(data=x.numpy(), classifier=kwargs.pop("classifier", function), **kwargs)
     if step_length is not None:
         world = world.replace(step_length=step_length)

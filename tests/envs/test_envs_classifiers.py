@@ -220,7 +220,7 @@ def test_objects_that_are_not_there_are_named(name):
 
 @pytest.mark.parametrize("name", ["os", "os:", ":path", ""])
 def test_a_name_of_another_form_is_refused(name):
-    with pytest.raises(ManifoldError, match="write package.module:object"):
+    with pytest.raises(ManifoldError, match=r"write package\.module:object"):
         load_object(name)
 
 
@@ -230,7 +230,7 @@ def test_a_name_of_another_form_is_refused(name):
         (lambda x: 1.1 * two(x), "sum to 1 .*row .* sums to 1.1"),
         (lambda x: two(x) * [[2, 0]] - [[0, -1]], "must be >= 0 and sum to 1"),
         (lambda x: np.log(two(x)), "if these are logits, apply a softmax"),
-        (lambda x: two(x) + [[0.5, -0.5]], "smallest value -"),
+        (lambda x: two(x) + np.array([[0.5, -0.5]]), "smallest value -"),
         (lambda x: two(x) * np.nan, "NaN or infinity"),
         (lambda x: two(x) * np.inf, "NaN or infinity"),
         (lambda x: two(x)[:, :1], r"shape \(40, 1\) for 40 rows of 2 classes"),
@@ -264,7 +264,11 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (LinearRegression(), {}, "pass class_names=: LinearRegression does not tell its classes"),
         (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
         (3.5, {"class_names": ["a", "b"]}, "a float is no classifier"),
-        (RandomForestClassifier(2, random_state=0).fit(FLOWERS, WORDS), {"class_names": ["a", "b"]}, "2 class names .* for a classifier of 3"),
+        (
+            RandomForestClassifier(2, random_state=0).fit(FLOWERS, WORDS),
+            {"class_names": ["a", "b"]},
+            "2 class names .* for a classifier of 3",
+        ),
     ],
 )
 def test_what_is_no_classifier_is_refused(classifier, kwargs, match):
@@ -294,7 +298,9 @@ def test_a_class_that_is_never_predicted_still_can_be_asked_for(toy_world):
     def two_of_three(x: np.ndarray) -> np.ndarray:
         return np.hstack([two(10 * (x - 0.5) + 0.5).clip(0, 1), 0 * two(x)[:, :1]])
 
-    world = toy_world(classifier=lambda x: two_of_three(x) / two_of_three(x).sum(1, keepdims=True), class_names=["a", "b", "never"])
+    world = toy_world(
+        classifier=lambda x: two_of_three(x) / two_of_three(x).sum(1, keepdims=True), class_names=["a", "b", "never"]
+    )
     assert set(world.starts.label.tolist()) == {0, 1}
     assert np.isfinite([world.class_distance, world.step_length]).all()
 

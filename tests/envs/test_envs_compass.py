@@ -58,7 +58,10 @@ def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, atypical)
     far = (frame - state.origin).flatten(1).norm(dim=1)
     cost = 2.0 * far.sum()
     if atypical:
-        bank, label = world.class_neighbours.bank, torch.cat([torch.full((int((world.starts.label == c).sum()),), c) for c in range(10)])
+        bank, label = (
+            world.class_neighbours.bank,
+            torch.cat([torch.full((int((world.starts.label == c).sum()),), c) for c in range(10)]),
+        )
         for row, c in zip(frame.flatten(1), target, strict=True):
             cost = cost + atypical * (bank[label == c] - row).norm(dim=1).sort().values[:NEIGHBOURS].mean()
     cost.backward()
@@ -113,7 +116,15 @@ def test_paying_and_getting_back_the_cost_sums_to_that_of_the_end_point(toy_worl
 
 
 def test_configuring_equals_making(iris):
-    kwargs = {"task": "leave", "tau": 0.6, "reward": {"path": 0.3}, "move": "pullback", "step": 0.1, "max_step": 0.2, "gamma": 0.9}
+    kwargs = {
+        "task": "leave",
+        "tau": 0.6,
+        "reward": {"path": 0.3},
+        "move": "pullback",
+        "step": 0.1,
+        "max_step": 0.2,
+        "gamma": 0.9,
+    }
     made, configured = make_world(**kwargs), configure(iris, **kwargs)
     for name in ("task", "move_name", "step", "step_length", "max_step", "gamma", "compass", "max_episode_steps"):
         assert getattr(made, name) == getattr(configured, name), name
@@ -133,7 +144,11 @@ def test_configuring_leaves_the_world_and_what_is_not_named_alone(iris):
 
 @pytest.mark.parametrize(
     ("settings", "match"),
-    [({"gama": 0.9}, "did you mean 'gamma'"), ({"data": "digits"}, "unknown setting 'data'"), ({"move": "euclid"}, "euclidean")],
+    [
+        ({"gama": 0.9}, "did you mean 'gamma'"),
+        ({"data": "digits"}, "unknown setting 'data'"),
+        ({"move": "euclid"}, "euclidean"),
+    ],
 )
 def test_unknown_settings_are_refused(iris, settings, match):
     with pytest.raises(UnknownNameError, match=match):

@@ -11,7 +11,16 @@ import pytest
 
 from envs import SPECS, LatentEnv, make_world
 
-SECTIONS = ["Description", "Action space", "Observation space", "Reward", "Episode end", "Info", "Arguments", "Version history"]
+SECTIONS = [
+    "Description",
+    "Action space",
+    "Observation space",
+    "Reward",
+    "Episode end",
+    "Info",
+    "Arguments",
+    "Version history",
+]
 
 
 def test_the_page_is_what_its_generator_writes(environments_page):
@@ -38,13 +47,19 @@ def test_every_argument_is_explained(environments_page):
 def test_the_examples_run(environments_page, env_id):
     code = environments_page.EXAMPLES[env_id]
     assert f"```python{code}```" in environments_page.PAGE.read_text(encoding="utf-8")
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=100, cwd=environments_page.ROOT, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        check=True,
+        timeout=100,
+        cwd=environments_page.ROOT,
+        capture_output=True,
+    )
 
 
 def test_the_info_is_what_the_docstring_says(toy_world):
     told = re.search(r"## Info\n(.*?)\n\n", inspect.getdoc(LatentEnv), re.S)
     assert told is not None
-    names = {name for name in re.findall(r"``(\w+)``", told[1])}
+    names = set(re.findall(r"``(\w+)``", told[1]))
     env = LatentEnv(world=toy_world())
     env.reset(seed=0)
     assert set(env.step(env.action_space.sample())[4]) == names

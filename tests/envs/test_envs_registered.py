@@ -111,7 +111,10 @@ def test_order_is_enforced():
         env.step(np.zeros(8, np.float32))
 
 
-@pytest.mark.parametrize(("wrong", "close"), [("Manifold/Digit-v0", "Digits"), ("Manifold/Custm-v0", "Custom"), ("Manifol/Digits-v0", "Manifold")])
+@pytest.mark.parametrize(
+    ("wrong", "close"),
+    [("Manifold/Digit-v0", "Digits"), ("Manifold/Custm-v0", "Custom"), ("Manifol/Digits-v0", "Manifold")],
+)
 def test_unknown_ids_offer_close_names(wrong, close):
     with pytest.raises(gym.error.Error, match=close):
         gym.make(wrong)
@@ -138,7 +141,9 @@ def test_unknown_arguments_are_refused():
 
 
 def run(code: str) -> str:
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_importing_envs_loads_nothing_heavy_and_changes_nothing():

@@ -90,7 +90,6 @@ def test_render_modes_are_those_of_the_metadata(digits):
         Renderer(digits).draw("ansii")
 
 
-@pytest.mark.xfail(reason="reported to the author of envs/latent_vector_env.py with a patch", strict=False)
 def test_the_vector_environment_refuses_unknown_render_modes_at_once(digits):
     with pytest.raises(ManifoldError, match="render_mode"):
         LatentVectorEnv(2, world=digits, render_mode="human")
@@ -163,9 +162,16 @@ def test_starts_are_drawn_on_ground_of_their_classes_colour(toy_world):
     for index in range(0, 400, 8):
         env.reset(options={"index": index, "target": int(world.starts.label[index] + 1) % 3})
         ground, (x, y) = env.render()[:, SIDE:], Map(world)(env.state.z)[0]
-        place = ground[int(np.clip(y - 11, 0, SIDE - 1)), int(np.clip(x, 0, SIDE - 1))].astype(float)  # above the marker
+        place = ground[int(np.clip(y - 11, 0, SIDE - 1)), int(np.clip(x, 0, SIDE - 1))].astype(
+            float
+        )  # above the marker
         tint = place - place.max()  # the ground is a colour mixed with white
-        right += int(np.abs(tint / np.abs(tint).max() - [(c - c.max()) / np.abs(c - c.max()).max() for c in colours]).sum(1).argmin() == world.starts.label[index])
+        right += int(
+            np.abs(tint / np.abs(tint).max() - [(c - c.max()) / np.abs(c - c.max()).max() for c in colours])
+            .sum(1)
+            .argmin()
+            == world.starts.label[index]
+        )
     assert right > 35
 
 
@@ -203,7 +209,6 @@ def test_drawing_needs_no_display_and_leaves_pillow_as_it_was(digits, monkeypatc
     assert ImageDraw.ImageDraw.font is font
 
 
-@pytest.mark.xfail(reason="reported to the author of envs/latent_vector_env.py with a patch", strict=False)
 def test_an_environment_that_was_loaded_can_be_shown(digits):
     first = LatentVectorEnv(2, world=digits)
     first.reset(seed=0)

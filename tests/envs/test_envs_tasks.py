@@ -279,7 +279,6 @@ def test_prototypes_are_typical_starts_of_their_class(digits):
         assert int(digits.starts.label[row]) == k == int(digits.starts.answer[row].argmax())
 
 
-@pytest.mark.xfail(reason="reported to the author of envs/world.py with a patch", strict=False)
 def test_a_class_without_starts_has_no_prototype_of_another_class(toy_world):
     """Only two of three classes are ever predicted on the starts; start 0 is no prototype of the third."""
 

@@ -228,7 +228,6 @@ def test_seeds_as_gymnasium_documents(toy_world):
         vector.reset(seed=-1)
 
 
-@pytest.mark.xfail(reason=REPORTED, strict=False)
 def test_no_seed_for_one_walk_lets_its_draws_go_on(toy_world):
     vector = LatentVectorEnv(2, world=toy_world(rows=500))
     vector.reset(seed=5)
@@ -238,7 +237,6 @@ def test_no_seed_for_one_walk_lets_its_draws_go_on(toy_world):
     np.testing.assert_array_equal(mixed[1], second[1])
 
 
-@pytest.mark.xfail(reason=REPORTED, strict=False)
 def test_a_seed_with_a_mask_leaves_the_other_walks_draws_alone(toy_world):
     vector = LatentVectorEnv(2, world=toy_world(rows=500))
     vector.reset(seed=5)
@@ -325,7 +323,6 @@ def test_stepping_on_after_the_end_of_a_single_walk_still_works(toy_world):
     assert env.step(np.zeros(3))[2]  # Gymnasium leaves this undefined; nothing breaks
 
 
-@pytest.mark.xfail(reason=REPORTED, strict=False)
 def test_what_the_user_does_to_the_returned_arrays_stays_with_the_user(toy_world):
     runs = []
     for vandal in (False, True):
@@ -334,15 +331,22 @@ def test_what_the_user_does_to_the_returned_arrays_stays_with_the_user(toy_world
         seen = []
         for action in actions(vector.world, 12, 3):
             observed, reward, terminated, truncated, infos = vector.step(action)
-            seen.append(np.concatenate([observed.ravel(), reward, terminated, truncated, infos["queries"], infos["is_success"]]))
+            seen.append(
+                np.concatenate([observed.ravel(), reward, terminated, truncated, infos["queries"], infos["is_success"]])
+            )
             if vandal:
-                for array in (observed, reward, terminated, truncated, *(v for v in infos.values() if isinstance(v, np.ndarray))):
+                for array in (
+                    observed,
+                    reward,
+                    terminated,
+                    truncated,
+                    *(v for v in infos.values() if isinstance(v, np.ndarray)),
+                ):
                     array[:] = 7
         runs.append(seen)
     np.testing.assert_array_equal(*runs)
 
 
-@pytest.mark.xfail(reason=REPORTED, strict=False)
 def test_a_state_that_was_kept_is_not_written_to_by_later_steps(toy_world):
     vector = LatentVectorEnv(3, world=toy_world(), max_episode_steps=4, autoreset_mode=AutoresetMode.SAME_STEP)
     vector.reset(seed=0)
