@@ -155,7 +155,6 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
         UserError: the run was trained on live objects.
     """
     from agents.training_env import make_world_of
-
     from envs.making import SETTINGS, configure
 
     told = folder.config["env"]

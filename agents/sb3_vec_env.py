@@ -59,7 +59,6 @@ class LatentVecEnv(VecEnv):
         self.done_mask = np.zeros(self.num_envs, dtype=bool)
         self.step_infos: dict[str, Any] = {}
         self.asked = AskedRows()
-        self._walks = isinstance(venv.unwrapped, LatentVectorEnv)
         self._actions = np.zeros((self.num_envs, *(venv.single_action_space.shape or ())), dtype=np.float32)
 
     def reset(self) -> np.ndarray:
@@ -102,8 +101,8 @@ class LatentVecEnv(VecEnv):
                     info["is_success"] = bool(info["is_success"])
                 info_dicts[i] = info
         self.final_observations, self.done_mask, self.step_infos = final_observations, dones, infos
-        if self._walks:
-            state = self.venv.unwrapped.state
+        if isinstance(walks := self.venv.unwrapped, LatentVectorEnv):
+            state = walks.state
             self.asked.see(state.z, state.answer)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
 

@@ -59,7 +59,8 @@ class Draws:
         for words, half in zip(state["generators"].tolist(), state["has_uint32"].tolist(), strict=True):
             bits = np.random.PCG64()
             pair = {"state": (words[0] << 64) | words[1], "inc": (words[2] << 64) | words[3]}
-            bits.state = {"bit_generator": "PCG64", "state": pair, "has_uint32": half[0], "uinteger": half[1]}
+            whole: Any = {"bit_generator": "PCG64", "state": pair, "has_uint32": half[0], "uinteger": half[1]}
+            bits.state = whole
             self.generators.append(np.random.Generator(bits))
         self.block, self.position = state["block"].copy(), state["position"].copy()
 
@@ -95,7 +96,9 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
     if options.get("index") is not None:
         wanted = np.asarray(options["index"])
         if wanted.dtype.kind not in "iu" or wanted.shape not in ((), (1,), (m,)):
-            raise ManifoldError(f"index must be a whole number, or one for each of the {m} walks that are reset, not {options['index']!r}")
+            raise ManifoldError(
+                f"index must be a whole number, or one for each of the {m} walks that are reset, not {options['index']!r}"
+            )
         index = torch.as_tensor(np.broadcast_to(wanted, (m,)).astype(np.int64))
         if int(index.min()) < 0 or int(index.max()) >= rows:
             raise ManifoldError(f"index {options['index']} is outside the split {split!r} of {rows} rows (0 to {rows - 1})")

@@ -98,6 +98,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
                 raise ManifoldError(f"{len(seeds)} seeds for {self.num_envs} environments")
             self._seed(seeds, np.flatnonzero(mask))
         rows = np.flatnonzero(mask)
+        assert self._draws is not None
         numbers = self._draws(rows)
         state, queries = chosen(self.world, asked, numbers) if asked else (drawn(self.world, numbers), torch.zeros(len(rows)))
         self._put(rows, state)
@@ -191,7 +192,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         else:
             # Whoever kept an earlier state keeps it as it was: only what a step has just made is written to in place.
             names = State._fields if not stepped else SHARED
-            parts = {name: part.numpy().copy() if name in names else part.numpy() for name, part in self._state._asdict().items()}
+            parts = {
+                name: part.numpy().copy() if name in names else part.numpy() for name, part in self._state._asdict().items()
+            }
             for part, new in zip(parts.values(), state, strict=True):
                 part[rows] = new.numpy()
             self._state = State(**{name: torch.from_numpy(part) for name, part in parts.items()})
@@ -205,7 +208,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if array.shape != self.action_space.shape:
             raise ManifoldError(f"actions must have shape {self.action_space.shape}, got {array.shape}")
         if not np.isfinite(array.sum()) and not np.isfinite(array).all():
-            raise ManifoldError(f"actions must be finite; walk {int(np.argwhere(~np.isfinite(array))[0, 0])} was given NaN or infinity")
+            raise ManifoldError(
+                f"actions must be finite; walk {int(np.argwhere(~np.isfinite(array))[0, 0])} was given NaN or infinity"
+            )
         return torch.from_numpy(array)
 
     def _observation(self) -> np.ndarray:
@@ -242,7 +247,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if self._draws is None:
             self._draws = Draws([])
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
-        self._state = State(**{name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")})
+        self._state = State(
+            **{name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
+        )
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
         if self.render_mode is not None:
             self._trace(np.arange(self.num_envs), restart=True)

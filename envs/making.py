@@ -41,12 +41,12 @@ def make_world(
     task: str | Task = "reach",
     tau: float | None = None,
     reward: Mapping[str, float] | None = None,
-    move: str = "euclidean",
-    step: float = 1 / 8,
+    move: str | None = None,
+    step: float | None = None,
     max_step: float | None = None,
-    compass: bool = False,
-    gamma: float = 0.98,
-    max_episode_steps: int = 20,
+    compass: bool | None = None,
+    gamma: float | None = None,
+    max_episode_steps: int | None = None,
     seed: int = 0,
     progress: bool = False,
     live: bool = False,
@@ -67,9 +67,10 @@ def make_world(
         label_only: the classifier shows labels alone.
         latent_dim: d of a fitted manifold.
         task, tau, reward: see `envs.tasks`; `reward` overrides single weights.
-        move: a key of `envs.moves.MOVES`.
-        step, max_step: median and largest length of a full action's step, as shares of the class distance; None: no bound.
-        compass, gamma, max_episode_steps: see `World`.
+        move: a key of `envs.moves.MOVES`; ``euclidean`` if nothing is said.
+        step, max_step: median and largest length of a full action's step, as shares of the class distance: an eighth, and 0
+            (no bound), if nothing is said.
+        compass, gamma, max_episode_steps: see `World`; off, 0.98 and 20 if nothing is said.
         seed: of the split and the fits.
         progress: show fits.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
@@ -79,7 +80,8 @@ def make_world(
     """
     if live:
         raise ManifoldError(
-            "this spec is of a world that was built from live objects, which JSON cannot hold: pass those objects again, without live="
+            "this spec is of a world that was built from live objects, which JSON cannot hold: "
+            "pass those objects again, without live="
         )
     given = {k: v for k, v in locals().items() if k not in ("progress", "live") and _differs(v, _DEFAULTS[k])}
     parts, key = _data(data, held_out, truth, class_names, columns, data_shape, seed)
@@ -88,7 +90,11 @@ def make_world(
     asset = ASSETS.get(key) if key else None
     if classifier is None:
         if asset is None:
-            why = f" (the shipped one belongs to the split of seed 0, not {seed})" if isinstance(data, str) and data in ASSETS else ""
+            why = (
+                f" (the shipped one belongs to the split of seed 0, not {seed})"
+                if isinstance(data, str) and data in ASSETS
+                else ""
+            )
             raise ManifoldError(f"pass classifier=: a module:object name, or anything with predict_proba{why}")
         classifier = asset.classifier(parts, seed)
     elif isinstance(classifier, str) and classifier in ASSETS:
@@ -112,7 +118,7 @@ def make_world(
 
 
 def configure(world: World, **settings: Any) -> World:
-    """The world with other `SETTINGS`; what is not named, or None where that means no choice, stays as it is.
+    """The world with other `SETTINGS`; what is not named, or None, stays as it is.
 
     Raises:
         UnknownNameError, ManifoldError: no such setting, or a value that it cannot have.
@@ -120,25 +126,28 @@ def configure(world: World, **settings: Any) -> World:
     for name in settings:
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
-    named = settings.get("task") or world.task.name
+    settings = {name: value for name, value in settings.items() if value is not None}
+    named = settings.get("task", world.task.name)
     same = isinstance(named, str) and named == world.task.name
     task = _task(world.task if same else named, settings.get("tau"), settings.get("reward"))
-    changes: dict[str, Any] = {name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings}
+    changes: dict[str, Any] = {
+        name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings
+    }
     if "move" in settings:
         changes["move_name"] = settings["move"]
     if "step" in settings and not settings["step"] > 0:
         raise ManifoldError(f"step is a positive share of the class distance, not {settings['step']}")
     if "max_step" in settings:
         share = settings["max_step"]
-        if share is not None and not share > 0:
-            raise ManifoldError(f"max_step is a positive share of the class distance or None, not {share}")
-        changes["max_step"] = None if share is None else share * world.class_distance
+        if not share >= 0:
+            raise ManifoldError(f"max_step is a share of the class distance, 0 for no bound, not {share}")
+        changes["max_step"] = share * world.class_distance if share else None
     # Another task begins with its own tau and weights; the same one keeps what it was told before.
     spec = {name: value for name, value in world.spec.items() if same or name not in ("tau", "reward")}
     told = _spec(settings)
     if told.get("reward"):
         told["reward"] = {**(spec.get("reward") or {}), **told["reward"]}
-    return world.replace(task=task, **changes, spec={**spec, **{k: v for k, v in told.items() if v is not None or k == "max_step"}})
+    return world.replace(task=task, **changes, spec={**spec, **told})
 
 
 def _data(data: Any, held_out: Any, truth: Any, names: Any, columns: Any, shape: Any, seed: int) -> tuple[Data, str | None]:
@@ -239,7 +248,9 @@ def _spec(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in given.items():
         if isinstance(value, str | int | float | bool | None.__class__):
             spec[name] = value
-        elif isinstance(value, Mapping) or (isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value)):
+        elif isinstance(value, Mapping) or (
+            isinstance(value, list | tuple) and all(isinstance(v, str | int | float) for v in value)
+        ):
             spec[name] = dict(value) if isinstance(value, Mapping) else list(value)
         elif isinstance(value, Path):
             spec[name] = str(value)

@@ -22,7 +22,9 @@ def digits_bed(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
         torch.manual_seed(seed)
         module = mlp_classifier(DIGITS_CLASSIFIER)
     fit_classifier(module, x, y, epochs=60, learning_rate=2e-3, seed=seed, progress=progress)
-    vae = VAE.fit(x, latent_dim=8, hidden=(128,), beta=0.3, epochs=150, batch_size=32, learning_rate=2e-3, seed=seed, progress=progress)
+    vae = VAE.fit(
+        x, latent_dim=8, hidden=(128,), beta=0.3, epochs=150, batch_size=32, learning_rate=2e-3, seed=seed, progress=progress
+    )
     return module, vae
 
 
@@ -42,7 +44,8 @@ def main() -> None:
     save_file(module.state_dict(), HERE / "digits" / "classifier.safetensors")
     truth = torch.from_numpy(data.held_out_truth)
     error = float((vae.decode(vae.encode(held_out)) - held_out).square().mean())
-    print(f"digits: classifier accuracy {accuracy(module, held_out, truth):.3f}, reconstruction error {error:.4f} on held-out digits")
+    share = accuracy(module, held_out, truth)
+    print(f"held-out digits: classifier accuracy {share:.3f}, reconstruction error {error:.4f}")
     iris = DATASETS["iris"]()
     flowers = Units.of(iris.x, columns=iris.columns).inward(iris.x)
     _save(VAE.fit(flowers, latent_dim=2, modality="table", epochs=600, progress=True), flowers, HERE / "iris")

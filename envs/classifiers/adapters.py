@@ -43,7 +43,9 @@ class TorchClassifier(Classifier):
         self.units = units
         count, self.writes_input = _probe(module, self.input_shape)
         if count != len(self.class_names):
-            raise ManifoldError(f"the torch module gives {count} logits a row for {len(self.class_names)} classes {self.class_names}")
+            raise ManifoldError(
+                f"the torch module gives {count} logits a row for {len(self.class_names)} classes {self.class_names}"
+            )
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (B, K) of data-space rows."""
@@ -123,11 +125,15 @@ class LabelClassifier(FunctionClassifier):
     def _answer(self, x: Tensor) -> Tensor:
         labels = self._asked(x)
         if labels.shape != (len(x),):
-            raise ManifoldError(f"the classifier gave labels of shape {labels.shape} for {len(x)} rows; one label a row is needed")
+            raise ManifoldError(
+                f"the classifier gave labels of shape {labels.shape} for {len(x)} rows; one label a row is needed"
+            )
         try:
             index = [self._index[str(label)] for label in labels]
         except KeyError as error:
-            raise ManifoldError(f"the classifier answered with label {error}, not one of its classes {self.class_names}") from None
+            raise ManifoldError(
+                f"the classifier answered with label {error}, not one of its classes {self.class_names}"
+            ) from None
         return torch.nn.functional.one_hot(torch.tensor(index), len(self.class_names)).float()
 
 
@@ -189,7 +195,9 @@ def adapt(
         return classifier
     size = int(np.prod(tuple(data_shape)))
     if input_shape is not None and int(np.prod(tuple(input_shape))) != size:
-        raise ManifoldError(f"input_shape {tuple(input_shape)} holds {int(np.prod(tuple(input_shape)))} values, the data {size}")
+        raise ManifoldError(
+            f"input_shape {tuple(input_shape)} holds {int(np.prod(tuple(input_shape)))} values, the data {size}"
+        )
     if isinstance(classifier, torch.nn.Module):
         known = class_names if class_names is not None else range(_probe(classifier, input_shape or data_shape)[0])
         return TorchClassifier(classifier, known, input_shape or data_shape, units, label_only)
@@ -221,7 +229,8 @@ def _probe(module: torch.nn.Module, input_shape: Sequence[int]) -> tuple[int, bo
             logits = module(zeros)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         raise ManifoldError(
-            f"the torch module does not take float32 inputs of shape (1, {', '.join(map(str, input_shape))}); declare input_shape= ({error})"
+            f"the torch module does not take float32 inputs of shape (1, {', '.join(map(str, input_shape))}); "
+            f"declare input_shape= ({error})"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != 1:
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

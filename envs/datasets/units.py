@@ -49,7 +49,9 @@ class Units:
         with np.errstate(over="ignore"):
             scale = values.std(0)
         if not np.isfinite(scale).all():
-            raise ManifoldError(f"the column {names[int(np.argmin(np.isfinite(scale)))]!r} is too large to be scaled; use other units")
+            raise ManifoldError(
+                f"the column {names[int(np.argmin(np.isfinite(scale)))]!r} is too large to be scaled; use other units"
+            )
         scale = np.where(scale > 1e-9 * np.abs(values).max(0), scale, 1.0)  # a constant column stays at zero inside
         dtype = torch.float32 if np.asarray(raw).dtype == np.float32 else torch.float64
         return cls("table", shape, names, torch.from_numpy(values.mean(0)), torch.from_numpy(scale), dtype)
@@ -63,7 +65,9 @@ class Units:
         array = _numbers(raw)
         size = int(np.prod(self.data_shape))
         if array.ndim == 0 or array.size == 0 or array.size != len(array) * size:
-            raise ManifoldError(f"data of shape {array.shape} do not fit: a batch of shape (n, {', '.join(map(str, self.data_shape))}) is needed")
+            raise ManifoldError(
+                f"data of shape {array.shape} do not fit: a batch (n, {', '.join(map(str, self.data_shape))}) is needed"
+            )
         if not np.isfinite(array).all():
             raise ManifoldError(_where_not_finite(array, self.columns))
         x = torch.from_numpy(array).reshape(len(array), *self.data_shape)
@@ -71,7 +75,8 @@ class Units:
             low, high = float(x.min()), float(x.max())
             if low < 0 or high > 1:
                 raise ManifoldError(
-                    f"pictures must have values in [0, 1], these reach from {low:.4g} to {high:.4g}; divide by their largest value (often 255)"
+                    f"pictures must have values in [0, 1], these reach from {low:.4g} to {high:.4g}; "
+                    "divide by their largest value (often 255)"
                 )
             return x.float()
         return ((x - self.mean) / self.scale).float()

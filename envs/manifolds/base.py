@@ -36,6 +36,8 @@ class Manifold(torch.nn.Module, ABC):
     kind: ClassVar[str]
     prior: Prior
     data_shape: tuple[int, ...]
+    code_mean: Tensor
+    code_scale: Tensor
     modality: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

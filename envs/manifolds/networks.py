@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import torch
@@ -21,7 +21,7 @@ class MLP(nn.Module):
     def __init__(self, sizes: Sequence[int], squash: bool = False) -> None:
         super().__init__()
         pairs = list(pairwise(sizes))
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairs[:-1])
+        self.hidden: Iterable[nn.Linear] = nn.ModuleList(nn.Linear(a, b) for a, b in pairs[:-1])  # type: ignore[assignment]
         self.last = nn.Linear(*pairs[-1])
         self.squash = squash
 
@@ -68,7 +68,7 @@ class MLP(nn.Module):
         if self.squash:
             cotangent = cotangent * _sigmoid_slope(self.last(h))
         cotangent = cotangent @ self.last.weight
-        for layer, slope in zip(reversed(self.hidden), reversed(slopes), strict=True):
+        for layer, slope in zip(reversed(list(self.hidden)), reversed(slopes), strict=True):
             cotangent = (cotangent * slope) @ layer.weight
         return cotangent
 

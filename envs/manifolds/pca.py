@@ -18,6 +18,10 @@ class PCA(Manifold):
     """Whitened principal components; decoded data are clamped to the range seen (so pictures stay in [0, 1])."""
 
     kind = "pca"
+    mean: Tensor
+    basis: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, data_shape: Sequence[int], latent_dim: int = 8, modality: str = "image") -> None:
         super().__init__(latent_dim)
@@ -60,7 +64,9 @@ class PCA(Manifold):
         if len(x) < 2:
             raise ManifoldError(f"principal components need at least 2 rows, got {len(x)}")
         if not 1 <= latent_dim <= min(flat.shape):
-            raise ManifoldError(f"latent_dim must be between 1 and {min(flat.shape)} for data {tuple(x.shape)}, not {latent_dim}")
+            raise ManifoldError(
+                f"latent_dim must be between 1 and {min(flat.shape)} for data {tuple(x.shape)}, not {latent_dim}"
+            )
         pca = cls(x.shape[1:], latent_dim, modality)
         pca.mean.copy_(flat.mean(0))
         _, singular, components = torch.linalg.svd(flat - pca.mean, full_matrices=False)

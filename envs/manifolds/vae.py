@@ -31,6 +31,8 @@ class VAE(Manifold):
     """
 
     kind = "vae"
+    low: Tensor
+    high: Tensor
 
     def __init__(
         self,

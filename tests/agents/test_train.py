@@ -113,7 +113,9 @@ def test_a_live_world_trains_and_is_needed_again(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="world="):
         load_run(run.folder.root)
     again = load_run(run.folder.root, world=world)
-    assert again.world is world
+    assert again.world is not None
+    assert again.world.manifold is world.manifold
+    assert again.world.spec == run.world.spec
     with pytest.raises(UserError, match="already says"):
         small(tmp_path, world=world, env="Manifold/Digits-v0")
 

@@ -111,8 +111,10 @@ def section(env_id: str) -> str:
         ("action space", f"`Box(-1, 1, ({world.latent_dim},), float32)`"),
         (
             "observation space",
-            (f"`Box` of {world.obs_dim} numbers: code {world.latent_dim}, first code {world.latent_dim}, "
-            f"answer {world.classes}, target {world.classes}{compass}"),
+            (
+                f"`Box` of {world.obs_dim} numbers: code {world.latent_dim}, first code {world.latent_dim}, "
+                f"answer {world.classes}, target {world.classes}{compass}"
+            ),
         ),
         ("classes", ", ".join(world.class_names)),
         ("shows", "the label alone" if world.label_only else "probabilities"),
@@ -142,8 +144,10 @@ def page() -> str:
     parts = [
         "# Environments",
         "<!-- Written by tests/envs/environments_page.py from the registry and the docstring of envs/latent_env.py. -->",
-        ("Every id works at once, offline: `gym.make(id)` for one walk, `gym.make_vec(id, num_envs=n)` for a batch that shares one "
-        "decode and one question to the classifier a step."),
+        (
+            "Every id works at once, offline: `gym.make(id)` for one walk, `gym.make_vec(id, num_envs=n)` for a batch that shares one "
+            "decode and one question to the classifier a step."
+        ),
         *(section(env_id) for env_id in SPECS),
         "## What all have in common",
         shared,

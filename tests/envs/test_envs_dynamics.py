@@ -214,9 +214,7 @@ def test_the_smallest_tables_work(columns):
         p = 1 / (1 + np.exp(-3 * rows[:, 0]))
         return np.stack([p, 1 - p], 1)
 
-    world = make_world(
-        data=x, classifier=classifier, class_names=["high", "low"], manifold="pca", input_shape=(columns,)
-    )
+    world = make_world(data=x, classifier=classifier, class_names=["high", "low"], manifold="pca", input_shape=(columns,))
     assert world.latent_dim == min(columns, 2)
     env = LatentVectorEnv(1, world=world, max_episode_steps=3, render_mode="rgb_array")
     env.reset(seed=0)

@@ -57,9 +57,7 @@ def test_sphere_samples_lie_evenly_on_the_sphere():
     torch.testing.assert_close(z.norm(dim=1), torch.full((4000,), 2.0))
     assert z.mean(0).abs().max() < 0.1
     # A coordinate on the sphere of radius sqrt(d) in d = 4: (z / 2)^2 ~ Beta(1/2, 3/2).
-    assert stats.kstest((z[:, 0].double().numpy() / 2) ** 2, stats.beta(0.5, 1.5).cdf).statistic < 1.63 / math.sqrt(
-        4000
-    )
+    assert stats.kstest((z[:, 0].double().numpy() / 2) ** 2, stats.beta(0.5, 1.5).cdf).statistic < 1.63 / math.sqrt(4000)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -296,13 +294,9 @@ def test_fits_repeat_with_the_seed_and_leave_the_global_generator_alone(modality
 
 def test_fitting_lowers_the_reconstruction_error(digits):
     x = digits.starts.x[:300]
-    errors = [
-        float((m.decode(m.encode(x)) - x).square().mean()) for m in (VAE.fit(x, epochs=e, seed=0) for e in (1, 15))
-    ]
+    errors = [float((m.decode(m.encode(x)) - x).square().mean()) for m in (VAE.fit(x, epochs=e, seed=0) for e in (1, 15))]
     assert errors[1] < 0.8 * errors[0]
-    errors = [
-        float((m.decode(m.encode(x)) - x).square().mean()) for m in (PCA.fit(x, latent_dim=d) for d in (1, 8, 64))
-    ]
+    errors = [float((m.decode(m.encode(x)) - x).square().mean()) for m in (PCA.fit(x, latent_dim=d) for d in (1, 8, 64))]
     assert errors[0] > errors[1] > errors[2]
 
 

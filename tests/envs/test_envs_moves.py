@@ -84,9 +84,7 @@ def test_spherical_keeps_the_norm_and_turns_by_the_right_angle(d):
     # It goes to the tangent's side, in the plane of z and the tangent.
     assert ((moved - z) * tangent).sum(1).min() >= 0
     plane = torch.linalg.qr(torch.stack([z, tangent], 2))[0]
-    torch.testing.assert_close(
-        plane @ (plane.transpose(1, 2) @ moved[:, :, None]), moved[:, :, None], atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(plane @ (plane.transpose(1, 2) @ moved[:, :, None]), moved[:, :, None], atol=1e-5, rtol=1e-5)
 
 
 def test_spherical_goes_out_and_in_by_the_radial_part():
@@ -113,9 +111,7 @@ def test_pullback_steps_of_a_linear_decoder_have_exactly_the_stated_length(linea
         torch.testing.assert_close(moved.norm(dim=1), torch.full((40,), 0.3 * share))
     straight = manifold.decode(euclidean(manifold, z, action, 0.3)) - manifold.decode(z)
     if d > 1:
-        assert (straight.norm(dim=1) - 0.3).abs().max() > 0.01, (
-            "the control, a euclidean step, depends on the direction"
-        )
+        assert (straight.norm(dim=1) - 0.3).abs().max() > 0.01, "the control, a euclidean step, depends on the direction"
 
 
 def test_pullback_of_principal_components_has_the_stated_length_without_clamping():

@@ -141,9 +141,7 @@ def test_unknown_arguments_are_refused():
 
 
 def run(code: str) -> str:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True, text=True).stdout
 
 
 def test_importing_envs_loads_nothing_heavy_and_changes_nothing():

@@ -162,14 +162,10 @@ def test_starts_are_drawn_on_ground_of_their_classes_colour(toy_world):
     for index in range(0, 400, 8):
         env.reset(options={"index": index, "target": int(world.starts.label[index] + 1) % 3})
         ground, (x, y) = env.render()[:, SIDE:], Map(world)(env.state.z)[0]
-        place = ground[int(np.clip(y - 11, 0, SIDE - 1)), int(np.clip(x, 0, SIDE - 1))].astype(
-            float
-        )  # above the marker
+        place = ground[int(np.clip(y - 11, 0, SIDE - 1)), int(np.clip(x, 0, SIDE - 1))].astype(float)  # above the marker
         tint = place - place.max()  # the ground is a colour mixed with white
         right += int(
-            np.abs(tint / np.abs(tint).max() - [(c - c.max()) / np.abs(c - c.max()).max() for c in colours])
-            .sum(1)
-            .argmin()
+            np.abs(tint / np.abs(tint).max() - [(c - c.max()) / np.abs(c - c.max()).max() for c in colours]).sum(1).argmin()
             == world.starts.label[index]
         )
     assert right > 35
