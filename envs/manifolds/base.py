@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,9 +101,15 @@ class Manifold(torch.nn.Module, ABC):
 
         The mean squared standard score of real codes is 1 by construction; the value is 1 / max(1, score of z).
         """
-        scaled = (z.numpy() - self.code_mean.numpy()) / self.code_scale.numpy()
+        mean, scale = self._codes
+        scaled = (z.numpy() - mean) / scale
         score = np.einsum("ij,ij->i", scaled, scaled)
         return torch.from_numpy(self.latent_dim / np.maximum(score, self.latent_dim, dtype=np.float32))
+
+    @cached_property
+    def _codes(self) -> tuple[np.ndarray, np.ndarray]:
+        """`code_mean` and `code_scale` as views, so that `remember_codes` and loading show through."""
+        return self.code_mean.numpy(), self.code_scale.numpy()
 
     def save(self, folder: str | Path) -> None:
         """Write `manifold.json` and `manifold.safetensors` into `folder`."""
