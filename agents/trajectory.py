@@ -10,11 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
-import io
 import json
 import os
-import tempfile
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.cli import UserError
+from agents.trajectory_file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 
-FORMAT_VERSION = 1
 STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
 ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input")
-LARGEST_FILE = 1 << 30  # bytes once unpacked: a path is far smaller
 SUBDIVISION = 16  # points a segment for measuring arc length between frames
-
-
-class TrajectoryError(UserError):
-    """A path that cannot be read or used, or whose parts contradict each other; the message says what to do."""
 
 
 class Resampled(NamedTuple):
@@ -300,7 +291,7 @@ class Trajectory:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trajectory):
             return NotImplemented
-        return _checksum(*self._parts()) == _checksum(*other._parts())
+        return checksum(*self._parts()) == checksum(*other._parts())
 
     # ---- to disk and back --------------------------------------------------------------------------------------
 
@@ -324,24 +315,7 @@ class Trajectory:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write an ``.npz`` (the ending is added if missing) beside its place and rename it whole; returns its path."""
-        target = Path(path)
-        target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
-        arrays, text = self._parts()
-        content: dict[str, Any] = {"metadata": np.array([text]), "checksum": np.array([_checksum(arrays, text)])}
-        content |= arrays
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **content)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(packed.getvalue())
-            os.chmod(beside, 0o644)
-            os.replace(beside, target)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
-        return target
+        return write_parts(path, *self._parts())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
@@ -350,20 +324,7 @@ class Trajectory:
         Raises:
             TrajectoryError: missing, truncated, changed since it was written, of another format, or with pickles.
         """
-        arrays = _unpack(path)
-        try:
-            text, checksum = str(arrays.pop("metadata")[0]), str(arrays.pop("checksum")[0])
-            fields = json.loads(text)
-            version = fields.pop("format")
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
-            raise TrajectoryError(f"{path}: is an .npz, but no path of this project ({error!r})") from None
-        if version != FORMAT_VERSION:
-            raise TrajectoryError(
-                f"{path}: was written in format {version}, this version reads {FORMAT_VERSION}; read it "
-                "with the version of manifold-traversal that wrote it, or walk again"
-            )
-        if checksum != _checksum(arrays, text):
-            raise TrajectoryError(f"{path}: does not match its checksum: changed or damaged after it was written")
+        arrays, fields = read_parts(path)
         try:
             return cls(**{**fields, **arrays})
         except TypeError as error:
@@ -408,33 +369,3 @@ def _numpy(value: Any) -> np.ndarray:
 def _number(values: np.ndarray | None, t: int) -> float | None:
     """values[t]; None before the first, where nothing was measured, or for nan."""
     return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])
-
-
-def _checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    """sha256 over the metadata and every array's name, type, shape and bytes."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        digest.update(f"\n{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
-
-
-def _unpack(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, read without pickle; TrajectoryError for whatever is wrong with the file."""
-    try:
-        content = Path(path).read_bytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > LARGEST_FILE:
-                raise TrajectoryError(f"{path}: unpacks to more than {LARGEST_FILE >> 20} MB; that is no path")
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except TrajectoryError:
-        raise
-    except FileNotFoundError:
-        raise TrajectoryError(f"{path}: there is no such file; a run keeps its paths in paths/") from None
-    except OSError as error:
-        raise TrajectoryError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file
-        if isinstance(error, ValueError) and "allow_pickle" in str(error):
-            raise TrajectoryError(f"{path}: holds pickled objects, which could run code: refused") from None
-        raise TrajectoryError(f"{path}: no path file, or truncated or damaged ({type(error).__name__})") from None
