@@ -1,6 +1,6 @@
 """Makes runs/example, the run that comes with the repository: `python scripts/make_example.py` (about a minute).
 
-A demo run, less what only a resumption needs (optimizers, replay, generators) and TensorBoard's files, whose names hold the host's.
+A demo run, less what only a resumption needs (optimizers, generators) and TensorBoard's files, whose names hold the host's.
 """
 
 from __future__ import annotations

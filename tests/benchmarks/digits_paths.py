@@ -14,6 +14,8 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
+import sys
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -169,7 +171,7 @@ def main() -> None:
             row |= {"recipe": recipes[name], "judged": judged(row["summary"], facts["step_bound"])}
         beds.setdefault(str(bed), {"facts": facts, "rows": {}})["rows"][name] = row
     show(beds)
-    command = "python -m tests.benchmarks.digits_paths"
+    command = shlex.join(["python", "-m", "tests.benchmarks.digits_paths", *sys.argv[1:]])
     page = {"command": command, "seeds": options.seeds, "python": platform.python_version(), "beds": beds}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
