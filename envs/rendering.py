@@ -44,12 +44,17 @@ class Renderer:
             return self._text()
         raise UnknownNameError("render mode", mode, ("rgb_array", "ansi"))
 
-    def _text(self) -> str:
+    def _said(self) -> tuple[str, str]:
+        """What the classifier says of the present frame, and the class that is asked for."""
         assert self.state is not None
         names, answer = self.world.class_names, self.state.answer[0]
         best = int(answer.argmax())
         shown = names[best] if self.world.label_only else f"{names[best]} (p {float(answer[best]):.3f})"
-        asked = names[int(self.state.target[0])]
+        return shown, names[int(self.state.target[0])]
+
+    def _text(self) -> str:
+        assert self.state is not None
+        shown, asked = self._said()
         line = f"step {len(self.codes) - 1}: the classifier says {shown}; asked for {asked}"
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, dict):
@@ -81,7 +86,8 @@ class Renderer:
         colour = class_colour(int(self.state.answer[0].argmax()))
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour, outline="black", width=2)
         pen.rectangle((4, SIDE - 18, SIDE - 4, SIDE - 4), fill="white")
-        pen.text((8, SIDE - 17), self._text().splitlines()[0][:48], fill="black")
+        shown, asked = self._said()
+        pen.text((8, SIDE - 17), f"{len(self.codes) - 1}: {shown}, to {asked}"[:40], fill="black")
         return np.asarray(sheet)
 
 

@@ -229,10 +229,12 @@ class World:
             changes.setdefault("step_length", None)
         return replace(self, **changes)
 
-    def render(self, x: Tensor) -> np.ndarray | dict[str, float]:
-        """One datum for people: a picture (H, W, 3) uint8, or a row in the user's units."""
+    def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, float]:
+        """One datum for people: a picture (H, W, 3) uint8, or a row in the user's units, to six digits."""
+        x = torch.as_tensor(x)
         if self.modality == "table":
-            return dict(zip(self.units.columns, self.units.outward(x).tolist(), strict=True))
+            values = [float(f"{value:.6g}") for value in self.units.outward(x).tolist()]
+            return dict(zip(self.units.columns, values, strict=True))
         picture = x.detach().cpu().numpy()
         if picture.ndim == 3 and picture.shape[-1] not in (1, 3):  # channels first
             picture = np.moveaxis(picture, 0, -1)
