@@ -3,7 +3,8 @@
 The original (openai/vime) judges one transition at a time: it takes the gradient g of the expected negative
 log-likelihood in all means and rhos, and multiplies 1/2 g^T H^-1 g out. Here all draws of a transition share one forward
 pass and H^-1 is computed once for the whole batch, which the original does for every transition anew: the loop is
-faster than its model. Nothing is imported from vime but the layout of its weights and its head.
+faster than its model. The gains share no code with vime but the head; the fit step is vime's own network, its loss
+written out (it spares, beside Pyro, the two R2 and the new draws that a whole ``VIME.fit`` ends with).
 """
 
 from __future__ import annotations
