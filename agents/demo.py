@@ -128,6 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse_config(DemoConfig, argv, prog="python -m agents.demo")
     if config.paths < 1:
         raise UserError(f"--paths {config.paths}: at least one input has to be shown")
+    from envs.registration import spec_kwargs
+
+    spec_kwargs(config.env)  # before anything is trained: only latent spaces can be explained
     prepare_process(config.num_threads)
     run, paths = demo(config)
     print(tell(run, paths, config.paths))

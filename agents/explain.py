@@ -99,6 +99,8 @@ def explain(
     """
     import torch
 
+    if max_steps is not None and max_steps < 1:
+        raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     from agents.explain_input import gather, read_targets
     from agents.trajectory import Trajectory, installed_versions
     from agents.walkers.base import rows_asked_before, select
@@ -161,7 +163,8 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
     if hasattr(source, "manifold"):
         return source, None
     if getattr(source, "world", None) is None:
-        raise UserError(f"{source!r} has no latent space to walk in: give a run of a Manifold/ environment or a world")
+        name = getattr(getattr(source, "folder", None), "root", type(source).__name__)
+        raise UserError(f"{str(name)!r} has no latent space to walk in: give a run of a Manifold/ environment, or a world")
     return source.world, source
 
 
@@ -253,10 +256,9 @@ def open_source(config: Any) -> Run | World:
         from agents.run import load_run
 
         return load_run(config.run, config.checkpoint, root=config.log_folder)
-    import envs
-    from envs.registration import spec_kwargs
+    from envs.making import make_world_named
 
-    return envs.make_world(**{**spec_kwargs(config.env), **config.env_kwargs})
+    return make_world_named(config.env, config.env_kwargs)
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def report(run: Run) -> str:
     quoted = f"'{folder}'" if " " in str(folder) else str(folder)
     if run.world is not None:
         lines.append(f"explain           python -m agents.explain {quoted} --index 0")
-        lines.append(f"replay            python -m agents.replay {quoted}")
+        lines.append(f"then replay it    python -m agents.replay {quoted}")
     lines.append(f"TensorBoard       tensorboard --logdir {quoted} --load_fast=false")
     return "\n".join(lines)
 

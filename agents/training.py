@@ -47,7 +47,10 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
     """See ``agents.train.train``."""
     check_settings(config)
     for package in config.gym_packages:
-        importlib.import_module(package)
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise UserError(f"--gym-packages {package}: {error}; install it, or run from the folder that holds it") from None
     resuming = config.trained_agent is not None and not config.trained_agent.endswith(".zip")
     session = resume(config, world) if resuming else begin(config, world)
     fresh = session.folder is None

@@ -18,7 +18,7 @@ import envs
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
 from agents.sb3_vec_env import LatentVecEnv
-from envs.making import configure
+from envs.making import configure, make_world_named
 from envs.registration import SPECS, spec_kwargs
 
 if TYPE_CHECKING:
@@ -36,9 +36,8 @@ def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = False) -
     if env_id not in SPECS:
         if env_id in gymnasium.registry:
             return None
-        return envs.make_world(**spec_kwargs(env_id))  # raises, with close names
-    accepted = {"progress": progress} if env_id == "Manifold/Custom-v0" else {}
-    return envs.make_world(**{**spec_kwargs(env_id), **accepted, **kwargs})
+        spec_kwargs(env_id)  # raises, with close names
+    return make_world_named(env_id, kwargs, progress)
 
 
 def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:

@@ -16,12 +16,15 @@ from envs.classifiers import adapt, load_object
 from envs.datasets import DATASETS, Data, Units, load_npz
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import PCA, VAE, Manifold
+from envs.registration import spec_kwargs
 from envs.tasks import TASKS, Task, Weights
 from envs.world import Examples, World, make_starts
 
 FITS: dict[str, Any] = {"vae": VAE, "pca": PCA}
 FIT_STEPS = 6000  # gradient steps of a VAE fitted on the fly: what the digits take, a few seconds
 # What a training run may set of a world that stands already; the rest are its parts.
+NUMBERS = ("tau", "step", "max_step", "gamma", "max_episode_steps")
+PARTS = ("data", "classifier", "manifold", "held_out")
 SETTINGS = ("task", "tau", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps")
 
 
@@ -117,6 +120,22 @@ def make_world(
     return configure(world, **{name: value for name, value in given.items() if name in SETTINGS and name != "task"})
 
 
+def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool = False) -> World:
+    """The world of a registered id with further arguments, as a command line gives them.
+
+    Raises:
+        UnknownNameError: no such id or argument; close names are offered.
+        ManifoldError: the id has data, classifier and manifold of its own.
+    """
+    own = spec_kwargs(env_id)
+    for name in arguments:
+        if name not in _DEFAULTS:
+            raise UnknownNameError("argument of the environment", name, _DEFAULTS)
+        if name in PARTS and env_id != "Manifold/Custom-v0":
+            raise ManifoldError(f"{name} belongs to Manifold/Custom-v0; {env_id} has its own: leave the id or {name} out")
+    return make_world(**{**own, **arguments, "progress": progress})
+
+
 def configure(world: World, **settings: Any) -> World:
     """The world with other `SETTINGS`; what is not named, or None, stays as it is.
 
@@ -127,6 +146,11 @@ def configure(world: World, **settings: Any) -> World:
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
     settings = {name: value for name, value in settings.items() if value is not None}
+    for name in NUMBERS:
+        if isinstance(settings.get(name, 1), bool) or not isinstance(settings.get(name, 1), int | float):
+            raise ManifoldError(f"{name} is a number, not {settings[name]!r}")
+    if not isinstance(settings.get("compass", False), bool):
+        raise ManifoldError(f"compass is true or false, not {settings['compass']!r}")
     named = settings.get("task", world.task.name)
     same = isinstance(named, str) and named == world.task.name
     task = _task(world.task if same else named, settings.get("tau"), settings.get("reward"))

@@ -106,7 +106,7 @@ def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
 
 
 def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
-    """What changed from frame 0 to the last frame, in words: where in a picture, which columns of a table."""
+    """What changed from frame 0 to the last frame, in words: where in a picture; which columns of a table."""
     frames = path.frames(world)
     if path.steps == 0:
         return "nothing had to change"
@@ -114,8 +114,11 @@ def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
         return _where(frames)
     from agents.explanation.figures_table import changed_cells, row_texts
 
-    names, texts = row_texts(world, [frames[0], frames[-1]])
-    moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in np.flatnonzero(changed_cells(world, frames)[:, -1])]
+    names, texts = row_texts(world, [path.source_input, frames[0], frames[-1]])
+    moved = [
+        f"{names[i]} {texts[i, 0]}{'' if texts[i, 0] == texts[i, 1] else f' (reconstructed {texts[i, 1]})'} → {texts[i, 2]}"
+        for i in np.flatnonzero(changed_cells(world, frames)[:, -1])
+    ]
     left = len(moved) - most
     more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
     return ", ".join(moved[:most]) + more if moved else "no column changed noticeably"
