@@ -23,6 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.atomic import write_whole
 from agents.cli import UserError
 
 if TYPE_CHECKING:
@@ -243,17 +244,6 @@ class RunFolder:
     def trajectories(self) -> list[Path]:
         """The saved paths, by name; read one with ``agents.trajectory.Trajectory.load``."""
         return sorted((self.root / "paths").glob("*.npz"))
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a text file beside and rename it: readers see the old content or the new one, never a part."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        beside.write_text(text)
-        os.replace(beside, file)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

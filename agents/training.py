@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
+from agents.atomic import write_whole
 from agents.cli import UserError
 from agents.run import Run
-from agents.run_folder import RunFolder, write_whole
+from agents.run_folder import RunFolder
 from agents.training_callbacks import (
     Bookkeeper,
     CheckpointCallback,

@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.atomic import write_whole
 from agents.cli import UserError
 
 FORMAT_VERSION = 1
@@ -32,15 +32,7 @@ def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
     packed = io.BytesIO()
     np.savez_compressed(packed, **content)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(packed.getvalue())
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    write_whole(target, packed.getvalue())
     return target
 
 

@@ -132,7 +132,8 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
         success = task.arrived(world, moved, goal)
         moved = moved._replace(potential=task.potential(world, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), world.one_each(len(z)), goal)
+        queries = torch.ones(len(z), dtype=torch.int64)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
 
 
 def _reward(world: World, before: State, after: State, success: Tensor, length: Tensor) -> Tensor:

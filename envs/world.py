@@ -131,10 +131,6 @@ class World:
         """Identity (K, K)."""
         return torch.eye(self.classes)
 
-    def one_each(self, n: int) -> Tensor:
-        """(n,) int64 ones: the queries of a step of n walks."""
-        return torch.ones(n, dtype=torch.int64)
-
     @cached_property
     def unlike(self) -> tuple[Tensor, Tensor, Tensor]:
         """(distance (n,), index (n,), rows (n,)): each chosen start's nearest start with another label, in data space."""

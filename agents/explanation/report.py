@@ -17,7 +17,6 @@ import hashlib
 import os
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.atomic import write_whole
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.explanation.figures_map import Map, path_map, starts_map
 from agents.explanation.figures_style import difference, difference_scale, picture, png
@@ -98,15 +98,7 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
     target = Path(file)
     page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(page)
-        os.chmod(beside, 0o644)
-        os.replace(beside, target)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    write_whole(target, page)
     return target
 
 
