@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from envs.geometry.interpolation import sphere_step
+from envs.geometry.transport import root_mean_square, vicinity
 from envs.manifolds.base import Manifold
 
 Move = Callable[[Manifold, Tensor, Tensor, float], Tensor]
@@ -30,31 +32,20 @@ def spherical(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> T
     A purely tangential action keeps |z|, as slerp does (White, "Sampling Generative Networks", 2016, section 2); it turns z
     by the angle length * |a| / |z|. Near the origin, where no sphere is left, the move is euclidean.
     """
-    radius = z.norm(dim=1, keepdim=True)
-    unit = z / radius.clamp_min(1e-6)
-    outward = (action * unit).sum(1, keepdim=True)
-    tangent = action - outward * unit
-    turn = tangent.norm(dim=1, keepdim=True)
-    angle = length * turn / radius.clamp_min(1e-6)
-    # Beyond a quarter turn the circle is smaller than the step: go straight instead.
-    on_sphere = (radius + length * outward) * (torch.cos(angle) * unit + torch.sin(angle) * tangent / turn.clamp_min(1e-9))
-    return torch.where(angle < math.pi / 2, on_sphere, z + length * action)
+    return sphere_step(z, action, length)
 
 
 def matched(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
-    """Vicinity step (z + eps u) / sqrt(1 + eps^2) with u = sqrt(d) a and eps = length / sqrt(d).
+    """Matched vicinity step: z + eps u carried back to the prior's law, with u = r a and eps = length / r.
 
-    If u were drawn from N(0, I) the step would keep N(0, I) exactly (Agustsson and others, "Optimal Transport Maps for
-    Distribution Preserving Operations on Latent Spaces of Generative Models", ICLR 2019, table 1). A learned policy's
-    actions depend on z, so the guarantee is that of a random walker; the typical set is enforced as for every move.
+    r = sqrt(d E[z_i^2]) is the root mean square norm of the prior's codes. If u were drawn from the prior the step would
+    keep the prior exactly: for N(0, I) it is (z + eps u) / sqrt(1 + eps^2). See `envs.geometry.transport.vicinity`. A
+    learned policy's actions depend on z, so the guarantee is that of a random walker; the typical set is enforced as for
+    every move.
     """
-    epsilon = length / math.sqrt(z.shape[1])
-    return vicinity(z, action * math.sqrt(z.shape[1]), epsilon)
-
-
-def vicinity(z: Tensor, u: Tensor, epsilon: float) -> Tensor:
-    """The distribution-preserving vicinity operation for a standard normal prior; see `matched`."""
-    return (z + epsilon * u) / math.sqrt(1 + epsilon * epsilon)
+    prior = manifold.prior
+    scale = math.sqrt(z.shape[1]) * root_mean_square(prior)
+    return vicinity(prior, z, action * scale, length / scale)
 
 
 def pullback(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
