@@ -23,9 +23,9 @@ FORMAT = 1
 class Manifold(torch.nn.Module, ABC):
     """A generative model whose latent space can be walked.
 
-    Data space is what the decoder speaks: pictures in [0, 1] of `data_shape`, or standardised table rows. Codes and data
-    are float32; the first axis is the batch. Subclasses are built from JSON-able `settings` plus tensors, so that
-    `save` and `load` need no pickle.
+    Data space is what the decoder speaks: pictures in [0, 1] of `data_shape`, standardised table rows, or word ids (int64).
+    Codes and other data are float32; the first axis is the batch. Subclasses are built from JSON-able `settings` plus
+    tensors, so that `save` and `load` need no pickle.
 
     Attributes:
         prior: law and typical set of the codes.
@@ -35,6 +35,7 @@ class Manifold(torch.nn.Module, ABC):
 
     kinds: ClassVar[dict[str, type[Manifold]]] = {}
     kind: ClassVar[str]
+    portable: bool = True  # False: `save` cannot hold it, a saved run finds it by its name
     prior: Prior
     data_shape: tuple[int, ...]
     code_mean: Tensor
@@ -70,6 +71,13 @@ class Manifold(torch.nn.Module, ABC):
     def settings(self) -> dict[str, Any]:
         """JSON-able arguments that build an untrained twin."""
 
+    def coordinates(self, z: Tensor, x: Tensor) -> Tensor:
+        """Where data x (B, \\*data_shape) with codes z (B, d) lie, (B, D): what distances and their gradients are measured in.
+
+        The flattened data themselves; data without a metric of their own (text) lie where their codes do.
+        """
+        return x.flatten(1)
+
     def jacobian(self, z: Tensor) -> Tensor:
         """Derivative of the flattened decoded data by the code, (B, D, d)."""
         single = torch.func.jacfwd(lambda code: self.decode(code[None])[0].flatten())
@@ -84,12 +92,15 @@ class Manifold(torch.nn.Module, ABC):
         return jacobian.transpose(1, 2) @ jacobian
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """Change (B, D) of the flattened decoded data along code tangents (B, d), to first order."""
+        """Change (B, D) of the decoded data's `coordinates` along code tangents (B, d), to first order."""
         return torch.bmm(self.jacobian(z), tangent[:, :, None])[:, :, 0]
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """Gradient (B, d) by the code of <cotangent, decoded data>, cotangents (B, D)."""
+        """Gradient (B, d) by the code of <cotangent, coordinates of the decoded data>, cotangents (B, D)."""
         return torch.bmm(cotangent[:, None], self.jacobian(z))[:, 0]
+
+    def attach(self, classifier: Any) -> None:
+        """Meet the classifier that is explained; nothing, but for manifolds that are made of it (`Embedding`)."""
 
     def remember_codes(self, z: Tensor) -> None:
         """Note the mean and scale of the codes of real data, for `typicality`."""
@@ -114,9 +125,10 @@ class Manifold(torch.nn.Module, ABC):
     def save(self, folder: str | Path) -> None:
         """Write `manifold.json` and `manifold.safetensors` into `folder`."""
         folder = Path(folder)
+        settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
         save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, folder / "manifold.safetensors")
-        card = {"format": FORMAT, "kind": self.kind, "settings": self.settings}
+        card = {"format": FORMAT, "kind": self.kind, "settings": settings}
         (folder / "manifold.json").write_text(json.dumps(card, indent=1))
 
     @staticmethod
@@ -142,3 +154,24 @@ class Manifold(torch.nn.Module, ABC):
         except (KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ManifoldError(f"the manifold saved in {folder} is damaged: {error}") from error
         return manifold.eval().requires_grad_(False)
+
+
+class NetworkManifold(Manifold):
+    """A manifold whose data are what a network gives, `decoder`, that knows its own derivatives (such as `MLP`).
+
+    What is clamped after the network is left out of them.
+    """
+
+    decoder: Any
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """See `Manifold.jacobian`; closed form."""
+        return self.decoder.jacobian(z)
+
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """See `Manifold.jvp`."""
+        return self.decoder.jvp(z, tangent)
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """See `Manifold.vjp`."""
+        return self.decoder.vjp(z, cotangent)

@@ -1,8 +1,8 @@
 """Priors of latent spaces and their typical sets.
 
 A prior with independent, identically distributed coordinates concentrates on a *typical set*: for N(0, I_d) a shell near
-radius sqrt(d). Moves never leave a ball (normal), box (uniform), sphere, or bounding box (empirical) that holds it, because
-a curious agent in an unbounded latent space walks off to where the decoder has learned nothing.
+radius sqrt(d). Moves never leave a ball (normal), box (uniform), sphere, bounding box (empirical) or convex hull that holds
+it, because a curious agent in an unbounded latent space walks off to where the decoder has learned nothing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds.hull import Hull
 
-KINDS = ("normal", "uniform", "sphere", "empirical", "none")
+KINDS = ("normal", "uniform", "sphere", "empirical", "none", "hull")
+OF_SAMPLES = ("empirical", "none", "hull")
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,11 @@ class Prior:
 
     Args:
         kind: ``normal`` N(0, I), ``uniform`` on [-1, 1]^d, ``sphere`` (uniform on the sphere of radius sqrt(d)),
-            ``empirical`` (independent coordinates, each with the law of the scalar `samples`) or ``none`` (no law; a box
-            around `samples` (n, d) is the typical set).
+            ``empirical`` (independent coordinates, each with the law of the scalar `samples`), ``none`` (no law; a box
+            around `samples` (n, d) is the typical set) or ``hull`` (no law; their convex hull is, d <= 3).
         dim: d, the number of latent coordinates.
         mass: probability mass inside the typical ball of the normal prior.
-        samples: scalars (n,) for ``empirical``; codes (n, d) for ``none``.
+        samples: scalars (n,) for ``empirical``; codes (n, d) for ``none`` and ``hull``.
     """
 
     kind: str
@@ -46,7 +48,7 @@ class Prior:
             raise ManifoldError(f"a prior needs at least one dimension, not {self.dim}")
         if not 0 < self.mass < 1:
             raise ManifoldError(f"mass is the share of the prior inside its typical set, in (0, 1), not {self.mass}")
-        if self.kind in ("empirical", "none") and self.samples is None:
+        if self.kind in OF_SAMPLES and self.samples is None:
             raise ManifoldError(f"the {self.kind!r} prior is given by samples; pass samples=")
 
     @cached_property
@@ -62,13 +64,28 @@ class Prior:
 
     @cached_property
     def _bounds(self) -> tuple[Tensor, Tensor]:
+        with torch.inference_mode(False):  # they are kept, and gradients may run through them later
+            return self._box()
+
+    def _box(self) -> tuple[Tensor, Tensor]:
+        """Lower and upper corner (d,) of the box around the typical set."""
         if self.kind == "uniform":
             return -torch.ones(self.dim), torch.ones(self.dim)
-        values = torch.as_tensor(np.asarray(self.samples), dtype=torch.float32)
+        values = torch.tensor(np.asarray(self.samples), dtype=torch.float32)
         if self.kind == "empirical":
             return values.min().expand(self.dim), values.max().expand(self.dim)
-        margin = 0.05 * (values.amax(0) - values.amin(0))
+        margin = 0.05 * (values.amax(0) - values.amin(0)) * (self.kind == "none")
         return values.amin(0) - margin, values.amax(0) + margin
+
+    @cached_property
+    def hull(self) -> Hull:
+        """Convex hull of the samples.
+
+        Raises:
+            ManifoldError: more than 3 dimensions, or samples that do not span them.
+        """
+        with torch.inference_mode(False):  # it is kept, and gradients may run through it later
+            return Hull(torch.tensor(np.asarray(self.samples), dtype=torch.float32))
 
     @cached_property
     def _sorted(self) -> np.ndarray:
@@ -80,7 +97,7 @@ class Prior:
             return 2 * torch.rand(n, self.dim, generator=generator) - 1
         if self.kind == "empirical":
             return self.ppf(torch.rand(n, self.dim, generator=generator))
-        if self.kind == "none":
+        if self.kind in ("none", "hull"):
             codes = torch.as_tensor(np.asarray(self.samples), dtype=torch.float32)
             return codes[torch.randint(len(codes), (n,), generator=generator)]
         z = torch.randn(n, self.dim, generator=generator)
@@ -118,11 +135,13 @@ class Prior:
         raise ManifoldError(f"the coordinates of the {self.kind!r} prior are not independent: it has no scalar law")
 
     def project(self, z: Tensor) -> Tensor:
-        """`z` (B, d) moved to the nearest point of the typical set (ball, box or sphere)."""
+        """`z` (B, d) moved to the nearest point of the typical set (ball, box, sphere or hull)."""
         if self.kind == "normal":
-            return z * (self.radius / torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_min_(self.radius))
+            return z * (self.radius / torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_min(self.radius))
         if self.kind == "sphere":
             return z * (self.radius / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
+        if self.kind == "hull":
+            return self.hull.project(z)
         low, high = self._bounds
         return z.clamp(low, high)
 

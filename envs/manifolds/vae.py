@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.errors import ManifoldError
-from envs.manifolds.base import Manifold
+from envs.manifolds.base import NetworkManifold
+from envs.manifolds.conv_networks import ConvDecoder
+from envs.manifolds.fitting import descend
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
-from envs.progress import progress_bar
 
 
-class VAE(Manifold):
+class VAE(NetworkManifold):
     """Gaussian encoder, MLP decoder, normal prior.
 
     Pictures have a Bernoulli likelihood on grey values, table rows a Gaussian one whose noise is the optimal, calibrated
@@ -47,8 +48,8 @@ class VAE(Manifold):
         self.modality = modality
         self.prior = Prior("normal", latent_dim)
         size = math.prod(self.data_shape)
-        self.encoder = MLP((size, *self.hidden, 2 * latent_dim))
-        self.decoder = MLP((latent_dim, *reversed(self.hidden), size), squash=modality == "image")
+        self.encoder: nn.Module = MLP((size, *self.hidden, 2 * latent_dim))
+        self.decoder: MLP | ConvDecoder = MLP((latent_dim, *reversed(self.hidden), size), squash=modality == "image")
         # Table columns stay inside the range that was seen.
         self.register_buffer("low", torch.full((size,), -math.inf))
         self.register_buffer("high", torch.full((size,), math.inf))
@@ -79,23 +80,15 @@ class VAE(Manifold):
             x = x.clamp(self.low, self.high)
         return x.view(len(z), *self.data_shape)
 
-    def jacobian(self, z: Tensor) -> Tensor:
-        """See `Manifold.jacobian`; closed form, the clamp of table columns left out."""
-        return self.decoder.jacobian(z)
-
-    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """See `Manifold.jvp`."""
-        return self.decoder.jvp(z, tangent)
-
-    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`."""
-        return self.decoder.vjp(z, cotangent)
-
     def loss(self, x: Tensor, beta: float, generator: torch.Generator) -> Tensor:
         """Negative evidence lower bound per item (scalar, nats) with the KL term weighted by `beta` (Higgins 2017)."""
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator)
         logits = self.decoder.logits(mean + (0.5 * log_variance).exp() * noise)
+        return self.bound(logits, x, mean, log_variance, beta)
+
+    def bound(self, logits: Tensor, x: Tensor, mean: Tensor, log_variance: Tensor, beta: float) -> Tensor:
+        """The loss of decoded `logits` (B, D) of a draw from the posterior N(mean, exp(log_variance)) of data x; scalar."""
         flat = x.reshape(len(x), -1)
         if self.modality == "image":
             reconstruction = F.binary_cross_entropy_with_logits(logits, flat, reduction="sum") / len(x)
@@ -103,6 +96,13 @@ class VAE(Manifold):
             reconstruction = 0.5 * flat.shape[1] * (logits - flat).square().mean().clamp_min(1e-4).log()
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / len(x)
         return reconstruction + beta * divergence
+
+    def keep_range(self, x: Tensor) -> None:
+        """Note the range of a table's columns, which decoded rows never leave."""
+        if self.modality == "table":
+            flat = x.reshape(len(x), -1)
+            self.low.copy_(flat.amin(0))
+            self.high.copy_(flat.amax(0))
 
     @classmethod
     def fit(
@@ -118,10 +118,12 @@ class VAE(Manifold):
         learning_rate: float = 2e-3,
         seed: int = 0,
         progress: bool = False,
-    ) -> VAE:
+        **architecture: Any,
+    ) -> Self:
         """Train a VAE on data (N, \\*data_shape); Adam with cosine decay.
 
-        `beta` < 1 trades the bound for reconstructions that keep the class, which an explanation needs.
+        `beta` < 1 trades the bound for reconstructions that keep the class, which an explanation needs. `architecture` holds
+        further arguments of the class.
 
         Raises:
             ManifoldError: fewer than two rows, or a latent dimension beyond the data's.
@@ -134,22 +136,12 @@ class VAE(Manifold):
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            vae = cls(x.shape[1:], latent_dim, hidden, modality)
-        if modality == "table":
-            flat = x.reshape(len(x), -1)
-            vae.low.copy_(flat.amin(0))
-            vae.high.copy_(flat.amax(0))
-        optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate)
-        steps = epochs * math.ceil(len(x) / batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in progress_bar(range(epochs), "fitting the manifold", progress):
-            for index in torch.randperm(len(x), generator=generator).split(batch_size):
-                loss = vae.loss(x[index], beta, generator)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-        vae.eval().requires_grad_(False)
+            vae = cls(x.shape[1:], latent_dim, hidden, modality, **architecture)
+        vae.keep_range(x)
+        descend(
+            vae, lambda index: vae.loss(x[index], beta, generator), len(x), epochs=epochs, batch_size=batch_size,
+            learning_rate=learning_rate, generator=generator, label="fitting the manifold", progress=progress,
+        )  # fmt: skip
         with torch.no_grad():
             vae.remember_codes(vae.encode(x))
         return vae

@@ -1,0 +1,104 @@
+"""Convolutional encoder, decoder and critic of small pictures, with the interface of `networks.MLP`: flat rows in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+from envs.errors import ManifoldError
+
+
+def picture_axes(data_shape: Sequence[int]) -> tuple[int, int, int]:
+    """(channels, height, width) of pictures (H, W) or (C, H, W).
+
+    Raises:
+        ManifoldError: another shape, or sides that two halvings do not divide.
+    """
+    shape = tuple(data_shape)
+    axes = (1, *shape) if len(shape) == 2 else shape
+    if len(axes) != 3 or axes[0] not in (1, 3) or axes[1] % 4 or axes[2] % 4:
+        raise ManifoldError(
+            f"convolutions here take pictures (H, W) or (C, H, W) with 1 or 3 channels and sides divisible by 4, not {shape}; "
+            "use the MLP ('vae'), or pad the pictures"
+        )
+    return axes
+
+
+class ConvEncoder(nn.Module):
+    """Two stride-2 convolutions and two linear layers: flat pictures (B, D) to (B, out). SiLU between the layers.
+
+    Args:
+        data_shape: (H, W) or (C, H, W).
+        channels: of the two convolutions.
+        width: of the hidden linear layer.
+        out: values of the output.
+        spectral: spectral normalisation of all weights, for the critic of a hinge GAN.
+    """
+
+    def __init__(
+        self, data_shape: Sequence[int], channels: Sequence[int], width: int, out: int, spectral: bool = False
+    ) -> None:
+        super().__init__()
+        self.axes = picture_axes(data_shape)
+        first, second = channels
+        layers = [
+            nn.Conv2d(self.axes[0], first, 4, 2, 1),
+            nn.Conv2d(first, second, 4, 2, 1),
+            nn.Linear(second * self.axes[1] * self.axes[2] // 16, width),
+            nn.Linear(width, out),
+        ]
+        self.layers = nn.ModuleList(spectral_norm(layer) if spectral else layer for layer in layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Output (B, out) of flat pictures (B, D)."""
+        first, second, hidden, last = self.layers
+        h = F.silu(second(F.silu(first(x.reshape(len(x), *self.axes)))))
+        return last(F.silu(hidden(h.flatten(1))))
+
+
+class ConvDecoder(nn.Module):
+    """Two linear layers and two transposed convolutions: codes (B, d) to flat pictures (B, D). SiLU between the layers.
+
+    Args:
+        latent_dim: d.
+        width, channels: as in `ConvEncoder`, which it mirrors.
+        data_shape: (H, W) or (C, H, W).
+    """
+
+    def __init__(self, latent_dim: int, width: int, channels: Sequence[int], data_shape: Sequence[int]) -> None:
+        super().__init__()
+        pixels, height, breadth = picture_axes(data_shape)
+        first, second = channels
+        self.small = (second, height // 4, breadth // 4)
+        self.hidden = nn.Linear(latent_dim, width)
+        self.spread = nn.Linear(width, second * height * breadth // 16)
+        self.grow = nn.ConvTranspose2d(second, first, 4, 2, 1)
+        self.last = nn.ConvTranspose2d(first, pixels, 4, 2, 1)
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Pixels before the sigmoid, (B, D)."""
+        h = F.silu(self.spread(F.silu(self.hidden(z))))
+        h = F.silu(self.grow(h.view(len(z), *self.small)))
+        return self.last(h).flatten(1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Pixels (B, D) in [0, 1]."""
+        return torch.sigmoid(self.logits(z))
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """d pixels / d code, (B, D, d): one Jacobian-vector product a coordinate, all rows at once."""
+        unit = torch.eye(z.shape[1])
+        columns = [self.jvp(z, direction.expand_as(z)) for direction in unit]
+        return torch.stack(columns, dim=2)
+
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """Directional derivative (B, D) along tangents (B, d); rows do not touch each other, so one pass does for all."""
+        return torch.func.jvp(self.forward, (z,), (tangent,))[1]
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """Gradient (B, d) of <cotangent, pixels>, cotangents (B, D)."""
+        return torch.func.vjp(self.forward, z)[1](cotangent)[0]

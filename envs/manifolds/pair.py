@@ -1,0 +1,220 @@
+"""The user's own encoder and decoder: two torch modules as a manifold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from envs.errors import ManifoldError
+from envs.manifolds.base import Manifold
+from envs.manifolds.prior import Prior
+
+PRIORS = ("normal", "uniform", "sphere", "none")
+BATCH = 4096
+REMEMBERED = 1000
+
+
+class Pair(Manifold):
+    """An encoder and a decoder that were trained elsewhere.
+
+    The encoder takes data (B, \\*data_shape), float32, and gives codes (B, d); the decoder takes codes and gives data, in that
+    shape or flat. Both are kept in eval mode and never trained. Table rows are standardised, pictures lie in [0, 1].
+
+    Args:
+        data_shape, latent_dim, modality: as for every manifold.
+        prior: law of the codes that the decoder was trained with: ``normal`` (a VAE), ``uniform``, ``sphere``, or ``none``:
+            the box around the codes of the data is their typical set.
+        rows: how many of those codes are remembered.
+        source: ``module:object`` that gives the two modules, by which a saved manifold finds them again; else they live in
+            this process alone.
+        modules: encoder and decoder, if they are at hand already.
+    """
+
+    kind = "pair"
+    codes: Tensor
+
+    def __init__(
+        self,
+        data_shape: Sequence[int],
+        latent_dim: int,
+        modality: str = "image",
+        prior: str = "none",
+        rows: int = 2,
+        source: str | None = None,
+        modules: tuple[nn.Module, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(latent_dim)
+        self.data_shape = tuple(data_shape)
+        self.modality = modality
+        self.source = source
+        self.portable = source is not None
+        self.prior_kind = prior
+        if prior not in PRIORS:
+            raise ManifoldError(f"the prior of an encoder and decoder is one of {', '.join(PRIORS)}, not {prior!r}")
+        if modules is None:
+            if source is None:
+                raise ManifoldError("an encoder and a decoder are needed: pass modules=, or source='module:object'")
+            modules = modules_of(resolved(source))
+        self.encoder, self.decoder = (module.eval().requires_grad_(False) for module in modules)
+        self.register_buffer("codes", torch.zeros(rows, latent_dim))
+
+    @cached_property
+    def prior(self) -> Prior:  # type: ignore[override]  # the box is known only when data were seen
+        """See `Manifold`."""
+        return Prior(self.prior_kind, self.codes.shape[1], samples=self.codes)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Manifold.settings`."""
+        return {
+            "data_shape": list(self.data_shape),
+            "latent_dim": self.latent_dim,
+            "modality": self.modality,
+            "prior": self.prior_kind,
+            "rows": len(self.codes),
+            "source": self.source,
+        }
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (B, d), kept inside the typical set."""
+        return self.prior.project(self._asleep(self.encoder)(x))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Data (B, \\*data_shape)."""
+        return self._asleep(self.decoder)(z).reshape(len(z), *self.data_shape)
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """See `Manifold.vjp`; by one backward pass, whatever d is."""
+        with torch.inference_mode(False), torch.enable_grad():
+            code = z.clone().requires_grad_()
+            return torch.autograd.grad(self.decode(code).flatten(1), code, cotangent.clone())[0]
+
+    def save(self, folder: Any) -> None:
+        """See `Manifold.save`; the modules' weights are kept, what they do is found again by `source`.
+
+        Raises:
+            ManifoldError: the modules live in this process alone.
+        """
+        if not self.portable:
+            raise ManifoldError(
+                "an encoder and decoder that were passed as live objects cannot be saved: give them by name, "
+                "manifold='module:object', which gives the pair (encoder, decoder)"
+            )
+        super().save(folder)
+
+    @staticmethod
+    def _asleep(module: nn.Module) -> nn.Module:
+        """In eval mode, whatever its owner did meanwhile: dropout or batch statistics would make frames random."""
+        return module.eval() if module.training else module
+
+    @classmethod
+    def of(
+        cls,
+        pair: Any,
+        x: Tensor,
+        *,
+        modality: str = "image",
+        prior: str | None = None,
+    ) -> Pair:
+        """The manifold of a pair, checked on data (N, \\*data_shape).
+
+        Args:
+            pair: (encoder, decoder); an object with attributes of these names, and perhaps `prior`; a function that gives
+                either; or the ``module:object`` name of one of these.
+            x: data in data space.
+            modality: ``image`` or ``table``.
+            prior: see above; default: the object's own, else ``none``.
+
+        Raises:
+            ManifoldError: no two modules, one fails on the data, or gives the wrong shape, NaN, or pictures outside [0, 1].
+        """
+        source = pair if isinstance(pair, str) else None
+        found = resolved(pair)
+        encoder, decoder = modules_of(found)
+        shape = tuple(x.shape[1:])
+        with torch.inference_mode():
+            codes = torch.cat([_run(encoder.eval(), part, "encoder") for part in x.split(BATCH)])
+            if codes.ndim != 2 or len(codes) != len(x):
+                raise ManifoldError(
+                    f"the encoder must give codes (rows, d): for {tuple(x.shape)} it gave {tuple(codes.shape)}. One that "
+                    "gives mean and variance has to be wrapped, so that it gives the mean alone"
+                )
+            _check_finite(codes, "encoder")
+            frames = _run(decoder.eval(), codes[:BATCH], "decoder")
+            if len(frames) != len(codes[:BATCH]) or math.prod(frames.shape[1:]) != math.prod(shape):
+                raise ManifoldError(
+                    f"the decoder must give data of shape {shape} (or flat) for codes {tuple(codes[:BATCH].shape)}; it gave "
+                    f"{tuple(frames.shape)}"
+                )
+            _check_finite(frames, "decoder")
+            if modality == "image" and (float(frames.min()) < 0 or float(frames.max()) > 1):
+                raise ManifoldError(
+                    f"the decoder's pictures reach from {float(frames.min()):.4g} to {float(frames.max()):.4g}; they must lie "
+                    "in [0, 1]: end it with a sigmoid"
+                )
+        kind = prior if prior is not None else getattr(found, "prior", "none")
+        if not isinstance(kind, str):
+            raise ManifoldError(f"the pair's prior is one of {', '.join(PRIORS)}, not {kind!r}")
+        # The outermost codes of each axis, so that the box is that of all, and others evenly through the data.
+        even = torch.linspace(0, len(codes) - 1, min(len(codes), REMEMBERED)).long()
+        rows = torch.cat([codes.argmin(0), codes.argmax(0), even]).unique()
+        manifold = cls(shape, codes.shape[1], modality, kind, len(rows), source, (encoder, decoder))
+        manifold.codes.copy_(codes[rows])
+        manifold.remember_codes(manifold.prior.project(codes.clone()))
+        return manifold.eval().requires_grad_(False)
+
+
+def resolved(pair: Any) -> Any:
+    """What a ``module:object`` name, a class or a function without arguments stands for; anything else as it is.
+
+    Raises:
+        ManifoldError: no such name, or a function that wants arguments.
+    """
+    if isinstance(pair, str):
+        from envs.classifiers import load_object
+
+        pair = load_object(pair)
+    if callable(pair) and not isinstance(pair, nn.Module):
+        try:
+            return pair()
+        except TypeError as error:
+            name = getattr(pair, "__name__", pair)
+            raise ManifoldError(f"{name!r} must give encoder and decoder when called without arguments: {error}") from error
+    return pair
+
+
+def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder of a pair, or of an object that has them.
+
+    Raises:
+        ManifoldError: there are no two modules.
+    """
+    pair = found if isinstance(found, tuple | list) else (getattr(found, "encoder", None), getattr(found, "decoder", None))
+    if len(pair) != 2 or not all(isinstance(part, nn.Module) for part in pair):
+        raise ManifoldError(
+            f"a {type(found).__name__} is no encoder and decoder: a pair of torch modules (encoder, decoder), or an object "
+            "with attributes of these names, is needed"
+        )
+    return pair[0], pair[1]
+
+
+def _run(module: nn.Module, rows: Tensor, name: str) -> Tensor:
+    """The module's answer, its failure told in the user's words."""
+    try:
+        found = module(rows)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ManifoldError(f"the {name} does not take float32 rows of shape {tuple(rows.shape)}: {error}") from error
+    if not isinstance(found, Tensor):
+        raise ManifoldError(f"the {name} must give a tensor, not a {type(found).__name__}; wrap it so that it gives one")
+    return found.float()
+
+
+def _check_finite(values: Tensor, name: str) -> None:
+    if not bool(values.isfinite().all()):
+        row = int((~values.isfinite()).flatten(1).any(1).nonzero()[0])
+        raise ManifoldError(f"the {name} gives NaN or infinity for row {row}")

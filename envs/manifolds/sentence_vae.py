@@ -1,0 +1,195 @@
+"""Sentences as a latent space: a recurrent variational auto-encoder.
+
+Bowman, Vilnis, Vinyals, Dai, Jozefowicz and Bengio, "Generating Sentences from a Continuous Space", CoNLL 2016.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from envs.datasets.vocabulary import PAD, Vocabulary
+from envs.errors import ManifoldError
+from envs.manifolds.base import Manifold
+from envs.manifolds.prior import Prior
+from envs.manifolds.sentence_decoding import greedy
+from envs.manifolds.sentence_networks import Decoder, Encoder, decoder_inputs, sentence_nll
+from envs.manifolds.sentence_training import SentenceTraining, train, trimmed
+
+
+class SentenceVAE(Manifold):
+    """LSTM encoder and decoder, normal prior. Data space are ids (B, L) int64, see `envs.datasets.vocabulary`.
+
+    Ids have no metric of their own: distances, moves and the compass are measured between codes (`coordinates`).
+
+    Args:
+        words: the vocabulary without its specials, see `Vocabulary`.
+        length: L.
+        latent_dim: d.
+        embedding, hidden: widths of both networks.
+        tokeniser: of the vocabulary.
+        feed_code: give the decoder z at every step; without, it is its first state alone, which invites collapse.
+        account: what `fit` told of the training, kept with the weights.
+    """
+
+    kind = "sentences"
+    modality = "text"
+
+    def __init__(
+        self,
+        words: Sequence[str],
+        length: int,
+        latent_dim: int = 16,
+        embedding: int = 32,
+        hidden: int = 96,
+        tokeniser: str = "words",
+        feed_code: bool = True,
+        account: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(latent_dim)
+        self.vocabulary = Vocabulary(words, length, tokeniser)
+        self.data_shape = (self.vocabulary.length,)
+        self.prior = Prior("normal", latent_dim)
+        self.widths = (embedding, hidden)
+        self.account = dict(account or {})
+        self.encoder = Encoder(self.vocabulary.size, embedding, hidden, latent_dim)
+        self.decoder = Decoder(self.vocabulary.size, embedding, hidden, latent_dim, feed_code)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """See `Manifold.settings`."""
+        return {
+            "words": list(self.vocabulary.words),
+            "length": self.vocabulary.length,
+            "latent_dim": self.latent_dim,
+            "embedding": self.widths[0],
+            "hidden": self.widths[1],
+            "tokeniser": self.vocabulary.tokeniser,
+            "feed_code": self.decoder.feed_code,
+            "account": self.account,
+        }
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the code says nothing: KL below 0.05 nats when it was fitted."""
+        return bool(self.account.get("collapsed", False))
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x), each (B, d), of ids (B, L)."""
+        return self.encoder(self.vocabulary.known(x))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Posterior means (B, d) of ids (B, L), kept inside the typical set."""
+        return self.prior.project(self.posterior(x)[0])
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The likeliest word after word, ids (B, L) of codes (B, d)."""
+        return greedy(self.decoder, z, self.vocabulary.length)
+
+    def coordinates(self, z: Tensor, x: Tensor) -> Tensor:
+        """The codes themselves; see `Manifold.coordinates`."""
+        return z
+
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """See `Manifold.jvp`: the coordinates are the codes."""
+        return tangent
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """See `Manifold.vjp`: the coordinates are the codes."""
+        return cotangent
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """Derivative (B, L V, d) by the code of the logits of all words, along the decoded sentence (teacher forced).
+
+        Rows of padding are zero: what stands after the end mark is nowhere seen.
+        """
+        words = self.decode(z)
+        inputs = decoder_inputs(words)
+        mask, cell = (words != PAD).float(), self.decoder.cell()
+
+        def logits(code: Tensor, fed: Tensor, seen: Tensor) -> Tensor:
+            memory, rows = cell.begin(code[None]), []
+            for place in range(fed.shape[0]):
+                row, memory = cell.step(memory, code[None], fed[place : place + 1])
+                rows.append(row[0] * seen[place])
+            return torch.stack(rows).flatten()
+
+        return torch.func.vmap(torch.func.jacfwd(logits), chunk_size=16)(z, inputs, mask)
+
+    def log_likelihood(self, z: Tensor, x: Tensor) -> Tensor:
+        """log p(x | z) in nats, (B,), of codes (B, d) and ids (B, L)."""
+        ids = trimmed(self.vocabulary.known(x))
+        return -sentence_nll(self.decoder(z, decoder_inputs(ids)), ids)
+
+    def importance_weighted_nll(self, x: Tensor, samples: int = 100, seed: int = 0, rows: int = 4096) -> Tensor:
+        """-log p(x) in nats, (B,), by importance sampling from q(z | x): an upper bound on average, tighter with `samples`.
+
+        Source: Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016, equation 8.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        found = []
+        with torch.inference_mode():
+            for part in x.split(max(1, rows // samples)):
+                mean, log_variance = self.posterior(part)
+                noise = torch.randn(samples, *mean.shape, generator=generator)
+                z = mean + (0.5 * log_variance).exp() * noise
+                log_q = -0.5 * (noise.square() + log_variance + math.log(2 * math.pi)).sum(2)
+                flat = z.flatten(0, 1)
+                log_joint = self.log_likelihood(flat, part.repeat(samples, 1)) + self.prior.log_prob(flat)
+                weight = log_joint.view(samples, len(part)) - log_q
+                found.append(math.log(samples) - weight.logsumexp(0))
+        return torch.cat(found)
+
+    @classmethod
+    def fit(
+        cls,
+        texts: Sequence[str],
+        *,
+        latent_dim: int = 16,
+        embedding: int = 32,
+        hidden: int = 96,
+        feed_code: bool = True,
+        vocabulary: Vocabulary | None = None,
+        progress: bool = False,
+        **training: Any,
+    ) -> SentenceVAE:
+        """Train on a corpus.
+
+        Args:
+            texts: the sentences.
+            latent_dim, embedding, hidden, feed_code: see the class.
+            vocabulary: of the corpus, if it was made already.
+            progress: show a bar.
+            training: fields of `SentenceTraining`.
+
+        Raises:
+            ManifoldError: an empty corpus, one word alone, fewer than two sentences, or sizes below 1.
+        """
+        if min(latent_dim, embedding, hidden) < 1:
+            told = {"latent_dim": latent_dim, "embedding": embedding, "hidden": hidden}
+            raise ManifoldError(f"sizes must be at least 1, got {told}")
+        vocabulary = Vocabulary.of(texts) if vocabulary is None else vocabulary
+        ids = vocabulary.known(vocabulary.ids(list(texts)))
+        if len(ids) < 2:
+            raise ManifoldError(f"a sentence VAE needs at least 2 sentences, got {len(ids)}")
+        how = SentenceTraining(**training)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(how.seed)
+            sizes = (latent_dim, embedding, hidden)
+            vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code)
+        vae.account = train(vae, ids, how, progress)
+        if vae.collapsed:
+            warnings.warn(
+                f"the posterior collapsed (KL {vae.account['kl']:.3f} nats): codes say nothing about sentences. "
+                "Anneal the KL term (annealing='sigmoid'), drop words (word_keep=0.5) or give free_bits",
+                stacklevel=2,
+            )
+        vae.requires_grad_(False)
+        with torch.no_grad():
+            vae.remember_codes(torch.cat([vae.encode(part) for part in ids.split(1024)]))
+        return vae
