@@ -2,10 +2,34 @@
 
 from collections.abc import Callable
 
-from envs.datasets import digits, iris
+from envs.datasets import digits, iris, mnist, omniglot, sentences
 from envs.datasets.arrays import Data, load_npz
+from envs.datasets.corpora import read_corpus
+from envs.datasets.table_units import TableUnits
+from envs.datasets.tables import Table, load_csv
+from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
 
-DATASETS: dict[str, Callable[..., Data]] = {"digits": digits.load, "iris": iris.load}
+DATASETS: dict[str, Callable[..., Data]] = {
+    "digits": digits.load,
+    "iris": iris.load,
+    "mnist": mnist.load,
+    "mnist_decoded": mnist.decoded,
+    "omniglot": omniglot.load,
+    "sentences": sentences.load,
+}
+#: Sets that are read from files of the user's own: they take `data_dir`.
+FROM_FILES = ("mnist", "omniglot")
 
-__all__ = ["DATASETS", "Data", "Units", "load_npz"]
+__all__ = [
+    "DATASETS",
+    "FROM_FILES",
+    "Data",
+    "Table",
+    "TableUnits",
+    "TextUnits",
+    "Units",
+    "load_csv",
+    "load_npz",
+    "read_corpus",
+]

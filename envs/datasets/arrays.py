@@ -20,6 +20,7 @@ class Data(NamedTuple):
         truth, held_out_truth: true class index of each row, or None.
         class_names, columns: names, or None.
         data_shape: shape of one datum where the rows are flattened pictures, else None.
+        table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
     """
 
     x: np.ndarray
@@ -29,6 +30,7 @@ class Data(NamedTuple):
     class_names: list[str] | None = None
     columns: list[str] | None = None
     data_shape: tuple[int, ...] | None = None
+    table: Any = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -54,7 +56,7 @@ def load_npz(path: str | Path) -> Data:
         arrays.setdefault("x", arrays.pop("X"))
     if "x" not in arrays:
         raise ManifoldError(f"{path} has no array named 'x' (it has {sorted(arrays)}); save it with numpy.savez(path, x=rows)")
-    known = {name: arrays[name] for name in Data._fields if name in arrays}
+    known = {name: arrays[name] for name in Data._fields if name in arrays and name != "table"}
     for name in ("class_names", "columns"):
         if name in known:
             known[name] = [str(item) for item in known[name]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ class Units:
     copied: nobody's array is written to.
 
     Attributes:
-        modality: ``image`` or ``table``.
+        modality: ``image``, ``table`` or ``text`` (see `envs.datasets.text_units`).
         data_shape: shape of one datum.
         columns: column names of a table.
         mean, scale: (D,) of the table's columns, float64: a column far from zero keeps its digits.
@@ -84,6 +85,39 @@ class Units:
     def outward(self, x: Tensor) -> Tensor:
         """Raw values of data-space rows, the same shape; table rows in the user's float type."""
         return x if self.mean is None or self.scale is None else (x * self.scale + self.mean).to(self.dtype)
+
+    def shown(self, x: Tensor) -> dict[str, Any]:
+        """One table row (D,) for people: column -> value, to six digits."""
+        return dict(zip(self.columns, [float(f"{value:.6g}") for value in self.outward(x).tolist()], strict=True))
+
+    @property
+    def holds(self) -> bool:
+        """Whether `hold` does anything."""
+        return False
+
+    def hold(self, frame: Tensor, origin: Tensor) -> Tensor:
+        """Frames (B, \\*data_shape) with whatever a walk may not change taken from the input; here nothing is held."""
+        return frame
+
+    def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
+        """Shape of one input of `classifier`: as asked for, else that of the data, flat for scikit-learn estimators.
+
+        Raises:
+            ManifoldError: a shape that holds another number of values.
+        """
+        size = int(np.prod(self.data_shape))
+        if asked is not None and int(np.prod(tuple(asked))) != size:
+            raise ManifoldError(f"input_shape {tuple(asked)} holds {int(np.prod(tuple(asked)))} values, the data {size}")
+        if asked is not None:
+            return tuple(asked)
+        flat = not isinstance(classifier, torch.nn.Module) and (
+            hasattr(classifier, "predict_proba") or hasattr(classifier, "predict")
+        )
+        return (size,) if flat else tuple(self.data_shape)
+
+    def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
+        """The function that makes what `classifier` is shown (numpy, its own to write to) of data-space rows."""
+        return lambda x: self.outward(x).numpy().reshape(len(x), *input_shape)
 
 
 def _numbers(raw: object) -> np.ndarray:

@@ -1,0 +1,55 @@
+"""What changed between two sentences: token edit distance, and the words that are new or gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Word(NamedTuple):
+    """A word and what became of it: ``""`` kept, ``new`` (put in, or in another's place), ``gone`` (left out for none)."""
+
+    text: str
+    change: str
+
+
+def _table(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
+    """Edit distances (len(a) + 1, len(b) + 1) between all beginnings."""
+    table = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int64)
+    table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
+    for i, word in enumerate(a, start=1):
+        for j, other in enumerate(b, start=1):
+            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (word != other))
+    return table
+
+
+def edit_distance(before: str, after: str) -> int:
+    """Fewest words put in, left out or replaced that make one sentence of the other (Levenshtein 1966, over words)."""
+    a, b = before.split(), after.split()
+    return int(_table(a, b)[-1, -1])
+
+
+def compare(before: str, after: str) -> list[Word]:
+    """The words of `after`, marked, with those of `before` that went without another in their place."""
+    a, b = before.split(), after.split()
+    table, i, j = _table(a, b), len(a), len(b)
+    words: list[Word] = []
+    while i or j:
+        if i and j and table[i, j] == table[i - 1, j - 1] + (a[i - 1] != b[j - 1]):
+            i, j = i - 1, j - 1
+            words.append(Word(b[j], "" if a[i] == b[j] else "new"))
+        elif j and table[i, j] == table[i, j - 1] + 1:
+            j -= 1
+            words.append(Word(b[j], "new"))
+        else:
+            i -= 1
+            words.append(Word(a[i], "gone"))
+    return words[::-1]
+
+
+def marked(before: str, after: str) -> str:
+    """`after` as plain text: new words between stars, words that went between brackets."""
+    signs = {"": "{}", "new": "*{}*", "gone": "[-{}-]"}
+    return " ".join(signs[word.change].format(word.text) for word in compare(before, after))

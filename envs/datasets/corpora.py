@@ -1,0 +1,132 @@
+"""The user's own corpus from a file: one sentence a line, or a column of a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.datasets.arrays import Data
+from envs.datasets.vocabulary import check_text
+from envs.errors import ManifoldError, UnknownNameError
+
+FILES = (".txt", ".tsv", ".csv", ".jsonl")
+TEXT_COLUMNS = ("text", "sentence")
+LABEL_COLUMN = "label"
+Row = tuple[int, Any, str | None]  # line, text, label or None
+
+
+def is_corpus(data: Any, text_column: str | None) -> bool:
+    """Whether data name a file of sentences; a .csv is one where the column of sentences is named."""
+    if not isinstance(data, str | Path):
+        return False
+    kind = Path(data).suffix.lower()
+    return kind in FILES and (kind != ".csv" or text_column is not None)
+
+
+def read_corpus(
+    path: str | Path, text_column: str | None = None, label_column: str | None = None, encoding: str = "utf-8"
+) -> Data:
+    """Sentences, and their classes where the file has them.
+
+    Args:
+        path: ``.txt``, one sentence a line; ``.tsv`` or ``.csv`` with names in the first line; ``.jsonl``, an object a line.
+            Lines without a word are passed over.
+        text_column: where the sentences stand; ``text`` or ``sentence`` if nothing is said.
+        label_column: where the classes stand; ``label``, if there is such a column.
+        encoding: of the file.
+
+    Raises:
+        ManifoldError: no such file, another kind or encoding (with the line), a column that is not there, no sentence.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FILES:
+        raise ManifoldError(f"{path}: a corpus is read from {', '.join(FILES)}")
+    rows = _rows(path, _decoded(path, encoding), text_column, label_column)
+    texts = [check_text(text, f"{path}, line {line}") for line, text, _ in rows]
+    if not any(text.split() for text in texts):
+        raise ManifoldError(f"{path}: the corpus is empty: it has no sentence with a word in it")
+    kept = [(text, label) for text, (_, _, label) in zip(texts, rows, strict=True) if text.split()]
+    x = np.array([text for text, _ in kept], dtype=object)
+    labels = [label for _, label in kept]
+    if any(label is None for label in labels):
+        return Data(x)
+    names = sorted({str(label) for label in labels})
+    if len(names) < 2:
+        raise ManifoldError(f"{path}: every sentence has the label {names[0]!r}; at least two classes are needed")
+    return Data(x, truth=np.array([names.index(str(label)) for label in labels]), class_names=names)
+
+
+def _decoded(path: Path, encoding: str) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ManifoldError(f"no data file {path}") from None
+    except OSError as error:
+        raise ManifoldError(f"{path}: cannot be read ({error})") from None
+    try:
+        return content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+    except LookupError:
+        raise UnknownNameError("encoding", encoding, ("utf-8", "cp1252", "latin-1", "utf-16")) from None
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ManifoldError(
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is no {encoding}; "
+            "name the file's encoding, for example encoding=cp1252"
+        ) from None
+
+
+def _rows(path: Path, content: str, text_column: str | None, label_column: str | None) -> list[Row]:
+    """Every row of the file."""
+    kind = path.suffix.lower()
+    if kind == ".txt":
+        # Not splitlines(): it would cut sentences at characters that are no ends of lines.
+        return [(line, text.rstrip("\r"), None) for line, text in enumerate(content.split("\n"), start=1)]
+    if kind == ".jsonl":
+        return _json_rows(path, content, text_column, label_column)
+    stream = io.StringIO(content, newline="")
+    if kind == ".tsv":
+        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.DictReader(stream)
+    try:
+        names = list(reader.fieldnames or [])
+        text, label = _columns(path, names, text_column, label_column)
+        return [(reader.line_num, row[text] or "", None if label is None else row[label] or "") for row in reader]
+    except csv.Error as error:
+        raise ManifoldError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def _json_rows(path: Path, content: str, text_column: str | None, label_column: str | None) -> list[Row]:
+    rows: list[Row] = []
+    text = label = None
+    for line, part in enumerate(content.split("\n"), start=1):
+        if not part.strip():
+            continue
+        try:
+            entry = json.loads(part)
+        except json.JSONDecodeError as error:
+            raise ManifoldError(f"{path}, line {line}: no JSON ({error})") from None
+        if not isinstance(entry, dict):
+            raise ManifoldError(f'{path}, line {line}: an object is needed, {{"text": ...}}, not {part.strip()[:40]}')
+        if text is None:
+            text, label = _columns(path, list(entry), text_column, label_column)
+        if text not in entry or (label is not None and label not in entry):
+            raise ManifoldError(f"{path}, line {line}: lacks {text!r}{'' if label is None else f' or {label!r}'}")
+        rows.append((line, entry[text], None if label is None else str(entry[label])))
+    return rows
+
+
+def _columns(path: Path, names: list[str], text: str | None, label: str | None) -> tuple[str, str | None]:
+    """Names of the columns of texts and of labels (None: there are none)."""
+    for wanted in (text, label):
+        if wanted is not None and wanted not in names:
+            raise UnknownNameError(f"column of {path}", wanted, names)
+    found = text or next((name for name in TEXT_COLUMNS if name in names), None)
+    if found is None:
+        raise ManifoldError(f"{path}: has no column {' or '.join(TEXT_COLUMNS)}, but {names}; say text_column=")
+    return found, label or (LABEL_COLUMN if LABEL_COLUMN in names else None)

@@ -1,0 +1,63 @@
+"""Omniglot (Lake, Salakhutdinov and Tenenbaum, Science 2015): characters of 50 alphabets, 20 drawers each, at 28x28.
+
+30 background alphabets to learn from and 20 evaluation alphabets that stay unseen, each set an .npz file with arrays
+``images`` (N, 28, 28) uint8 with bright ink, ``alphabet`` (N,) and ``alphabet_names``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from envs.datasets.arrays import Data
+from envs.datasets.mnist import data_folder
+from envs.errors import ManifoldError
+
+FILES = ("omniglot_background_28.npz", "omniglot_evaluation_28.npz")
+SOURCES = (
+    "https://github.com/brendenlake/omniglot (images_background.zip, images_evaluation.zip), "
+    "scaled to 28x28 and saved with numpy.savez(file, images=..., alphabet=..., alphabet_names=...)"
+)
+
+
+def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
+    """Characters in [0, 1]: 19,280 of the background alphabets to start from, 13,180 of the unseen ones held out.
+
+    The classes are the background alphabets; those of the held-out characters are none of them, so `held_out_truth` is None.
+
+    Args:
+        seed: has no effect; every data set takes one.
+        data_dir: folder of the two files, or one that holds them in ``omniglot/``; default: $MANIFOLD_DATA.
+
+    Raises:
+        ManifoldError: no folder given, files missing (they are named, and where to get them) or damaged.
+    """
+    given = data_folder(data_dir, "Omniglot", " and ".join(FILES), SOURCES)
+    missing = [name for name in FILES if not any((folder / name).is_file() for folder in (given / "omniglot", given))]
+    if missing:
+        raise ManifoldError(
+            f"Omniglot is not whole in {given}: {' and '.join(missing)} missing there and in its omniglot/; "
+            f"get them from {SOURCES}"
+        )
+    places = [next(f / name for f in (given / "omniglot", given) if (f / name).is_file()) for name in FILES]
+    background, evaluation = (_read(place) for place in places)
+    names = [str(name) for name in background["alphabet_names"]]
+    pictures, more = (np.float32(1 / 255) * part["images"] for part in (background, evaluation))
+    return Data(pictures, more, background["alphabet"].astype(np.int64), None, names)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The three arrays of one file, checked."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("images", "alphabet", "alphabet_names")}
+    except KeyError as error:
+        raise ManifoldError(f"{path} lacks an array: {error.args[0]}; see {SOURCES}") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ManifoldError(f"cannot read {path}: {error}; it is damaged or truncated, fetch it again") from error
+    images, alphabet = arrays["images"], arrays["alphabet"]
+    if images.ndim != 3 or images.dtype != np.uint8 or alphabet.shape != (len(images),) or not len(images):
+        raise ManifoldError(f"{path} holds images {images.shape} {images.dtype} and alphabets {alphabet.shape}")
+    return arrays

@@ -1,0 +1,174 @@
+"""The user's own table from a CSV file, with or without a description of its columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs.datasets.arrays import Data
+from envs.datasets.table_columns import Column, as_yaml, by_size, describe, read_description, text_of
+from envs.errors import ManifoldError, UnknownNameError
+
+SEPARATORS = ",;\t|"
+HELD_OUT = 0.3  # share of the rows that walks do not start from
+
+
+class Table(NamedTuple):
+    """What is known of a table's columns.
+
+    Attributes:
+        columns: those that are explained, in order.
+        missing: texts that mean "not known".
+        target: the column that holds the classes, or None.
+    """
+
+    columns: tuple[Column, ...]
+    missing: tuple[str, ...]
+    target: str | None = None
+
+    def as_yaml(self) -> str:
+        """The description, to be saved as columns.yml and edited."""
+        return as_yaml(self.columns, self.target)
+
+
+class Rows(NamedTuple):
+    """A CSV file as it stands: column names, cells (N, columns) of texts, and each row's line in the file."""
+
+    names: list[str]
+    cells: np.ndarray
+    lines: list[int]
+
+
+def read_csv(path: str | Path, at_least: int = 2) -> Rows:
+    """The cells of a CSV file with a first line of names, separated by whichever of ``, ; tab |`` that line has most.
+
+    Raises:
+        ManifoldError: no such file, not UTF-8 text, no names or two alike, no rows, a row of another length.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            head = stream.readline()
+            stream.seek(0)
+            separator = max(SEPARATORS, key=head.count)
+            reader = csv.reader(stream, delimiter=separator, skipinitialspace=True, strict=True)
+            names = [name.strip() for name in next(reader, [])]
+            cells, lines = [], []
+            for row in reader:
+                if not row:
+                    continue  # an empty line
+                if len(row) != len(names):
+                    raise ManifoldError(
+                        f"{path}, line {reader.line_num}: {len(row)} values, the first line names {len(names)} columns"
+                    )
+                cells.append([cell.strip() for cell in row])
+                lines.append(reader.line_num)
+    except FileNotFoundError as error:
+        raise ManifoldError(f"no data file {path}") from error
+    except UnicodeDecodeError as error:
+        raise ManifoldError(f"{path} is not a UTF-8 text: {error}; save it as UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise ManifoldError(f"cannot read {path} as CSV: {error}") from error
+    _check_names(path, names)
+    if len(cells) < at_least:
+        raise ManifoldError(f"{path} holds {len(cells)} rows beneath its first line; at least {at_least} are needed")
+    return Rows(names, np.array(cells, dtype=object), lines)
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    if not names or all(not name for name in names):
+        raise ManifoldError(f"{path} is empty: its first line must name the columns")
+    for place, name in enumerate(names):
+        if not name:
+            raise ManifoldError(f"{path}, line 1: column {place + 1} has no name")
+        if name in names[:place]:
+            raise ManifoldError(f"{path}, line 1: two columns are called {name!r}")
+
+
+def load_csv(
+    path: str | Path, description: Any = None, target: str | None = None, seed: int = 0, test_size: float = HELD_OUT
+) -> Data:
+    """A CSV file as `Data`: rows in the user's own values, their columns described, a share of them held out.
+
+    Args:
+        path: the file.
+        description: see `envs.datasets.table_columns`: a file or a mapping; what it leaves out is guessed.
+        target: the column of the classes; else the description's. Without one there are no true classes.
+        seed, test_size: of the split, stratified by class where each has two rows.
+
+    Raises:
+        ManifoldError: whatever in the file contradicts itself or the description, with line and column.
+    """
+    rows = read_csv(path)
+    told = read_description({} if description is None else description)
+    target = target or told["target"]
+
+    def where(row: int) -> str:
+        return f"{path}, line {rows.lines[row]}"
+
+    if target is not None and target not in rows.names:
+        raise UnknownNameError("target column", target, rows.names)
+    truth, names = (None, None) if target is None else _classes(rows, target, told["missing"], where)
+    columns = describe(rows.names, rows.cells, told, where, target)
+    table = Table(tuple(columns), tuple(told["missing"]), target)
+    cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
+    from envs.datasets.table_units import TableUnits
+
+    TableUnits.of_table(cells, table, where)  # refuses values outside the description, with their line
+    train, test = _split(len(cells), truth, seed, test_size)
+    return Data(
+        cells[train],
+        cells[test],
+        None if truth is None else truth[train],
+        None if truth is None else truth[test],
+        names,
+        [column.name for column in columns],
+        table=table,
+    )
+
+
+def describe_rows(rows: np.ndarray, names: Sequence[str] | None, description: Any) -> Table:
+    """The columns of rows (N, C) that are in memory already; without `names` the description names every column.
+
+    Raises:
+        ManifoldError: as many names as columns are needed; values that contradict the description.
+    """
+    told = read_description(description)
+    names = list(told["columns"]) if names is None else list(names)
+    if len(names) != rows.shape[1]:
+        raise ManifoldError(f"{len(names)} column names for {rows.shape[1]} columns: {names}")
+    columns = describe(names, rows, told, lambda row: f"row {row}")
+    if len(columns) != rows.shape[1]:
+        raise ManifoldError("rows in memory cannot have ignored columns; leave them out of the array")
+    return Table(tuple(columns), tuple(told["missing"]))
+
+
+def _classes(rows: Rows, target: str, missing: Sequence[str], where: Any) -> tuple[np.ndarray, list[str]]:
+    """Class index of each row, and the class names in order."""
+    texts = [text_of(cell) for cell in rows.cells[:, rows.names.index(target)]]
+    for row, text in enumerate(texts):
+        if text in missing:
+            raise ManifoldError(f"{where(row)}, column {target!r}: the class is missing ({text!r}); leave such rows out")
+    names = sorted(set(texts), key=by_size)
+    if len(names) < 2:
+        raise ManifoldError(f"the target column {target!r} holds one class alone, {names[0]!r}: nothing could change")
+    if len(names) > len(texts) / 2:
+        raise ManifoldError(
+            f"the target column {target!r} holds {len(names)} different values in {len(texts)} rows: it is no class; "
+            "cut it into ranges first"
+        )
+    index = {name: k for k, name in enumerate(names)}
+    return np.array([index[text] for text in texts], dtype=np.int64), names
+
+
+def _split(count: int, truth: np.ndarray | None, seed: int, test_size: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to start from and held-out rows."""
+    from sklearn.model_selection import train_test_split
+
+    even = None if truth is None or np.bincount(truth).min() < 2 or count * test_size < truth.max() + 1 else truth
+    train, test = train_test_split(np.arange(count), test_size=test_size, stratify=even, random_state=seed)
+    return train, test
