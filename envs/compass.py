@@ -19,27 +19,29 @@ PULL_SCALE = 0.1  # brings the pull of a class's Gaussian to the size of the oth
 
 
 def distance(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distance (B,) between data of any shape."""
+    """Euclidean distance (B,) between coordinates, or data, of any shape."""
     return torch.linalg.vector_norm((a - b).flatten(1), dim=1)
 
 
-def appraise(world: World, z: Tensor, frame: Tensor, origin: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def appraise(world: World, z: Tensor, place: Tensor, home: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Cost (B,) of states (see `envs.tasks.Weights`) and their compass (B, 2 d), or (B, 0) in a world without one.
+
+    `place` and `home` (B, D) are the coordinates of the frames and of the inputs, see `Manifold.coordinates`.
 
     The compass is the downhill direction of half the cost's gradient by the code, J^T (-dc/dx) / 2 in class distances, and the
     pull P (mu - z) of the target class's Gaussian of codes: two matrix products through the decoder and one d x d.
     """
     weights = world.task.weights
     atypical = weights.atypical if world.task.towards_target else 0.0
-    gap = (origin - frame).flatten(1)
+    gap = home - place
     far = torch.linalg.vector_norm(gap, dim=1)
     cost = far * (weights.distance / world.class_distance)
     if not (atypical or world.compass):
-        return cost, frame.new_zeros(len(frame), 0)
-    near = world.class_neighbours(frame.flatten(1), target)
+        return cost, place.new_zeros(len(place), 0)
+    near = world.class_neighbours(place, target)
     cost = cost.add_(near.distance, alpha=atypical / world.class_distance)
     if not world.compass:
-        return cost, frame.new_zeros(len(frame), 0)
+        return cost, place.new_zeros(len(place), 0)
     downhill = gap * (0.5 * weights.distance / far.clamp_min(0.1))[:, None] - near.gradient * (0.5 * atypical)
     means, precision = world.class_codes
     pull = torch.bmm(precision[target], (means[target] - z)[:, :, None])[:, :, 0]

@@ -3,7 +3,7 @@
     z' = project(move(z, a));  x' = decode(z');  answer' = classifier(x')
 
 Environments, walkers, explaining and replaying all call `step`. B walks, latent dimension d, K classes; tensors are float32
-and live on the CPU unless said.
+(frames of text: int64) and live on the CPU unless said. Lengths are measured in `Manifold.coordinates`.
 """
 
 from __future__ import annotations
@@ -98,10 +98,10 @@ def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State,
     with torch.inference_mode():
         source = world.classifier.predict_proba(x).argmax(1)
         z = world.manifold.encode(x)
-        frame = world.manifold.decode(z)
+        frame = world.decode(z, x)
         answer = world.classifier.predict_proba(frame)
         if target is None:
-            target = world.default_target(x, source)
+            target = world.default_target(world.manifold.coordinates(z, x), source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
             raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
         state = refresh(world, State(z, z.clone(), frame, x, answer, source, target, target, target, target))
@@ -110,7 +110,8 @@ def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State,
 
 def refresh(world: World, state: State) -> State:
     """The state with what follows from it computed anew, after a change of target."""
-    cost, compass = appraise(world, state.z, state.frame, state.origin, state.target)
+    place, home = (world.manifold.coordinates(*pair) for pair in ((state.z, state.frame), (state.z0, state.origin)))
+    cost, compass = appraise(world, state.z, place, home, state.target)
     potential = world.task.potential(world, state, world.task.goal(state))
     return state._replace(potential=potential, cost=cost, compass=compass)
 
@@ -121,12 +122,13 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
     with torch.inference_mode():
         action = action / torch.linalg.vector_norm(action, dim=1, keepdim=True).clamp_min_(1.0)
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
-        frame = manifold.decode(z)
-        length = distance(frame, state.frame)
+        frame = world.decode(z, state.origin)
+        before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.origin)
+        length = distance(manifold.coordinates(z, frame), before)
         if world.max_step is not None:
             z, frame, length = _shortened(world, state, z, frame, length)
         answer = world.classifier.predict_proba(frame)
-        cost, compass = appraise(world, z, frame, state.origin, state.target)
+        cost, compass = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
         moved = state._replace(z=z, frame=frame, answer=answer, cost=cost, compass=compass)
         goal = task.goal(moved)
         success = task.arrived(world, moved, goal)
@@ -151,15 +153,16 @@ def _reward(world: World, before: State, after: State, success: Tensor, length: 
 def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Pull codes back along their segments until no frame is further than `max_step` from the last: a path has no jumps."""
     assert world.max_step is not None
-    rows = (length > world.max_step).nonzero()[:, 0]
+    rows, manifold = (length > world.max_step).nonzero()[:, 0], world.manifold
     for _ in range(MAX_SHORTENINGS):
         if not len(rows):
             return z, frame, length
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
         share = (0.98 * world.max_step / length[rows])[:, None]
         z[rows] = torch.lerp(state.z[rows], z[rows], share)
-        frame[rows] = shorter = world.manifold.decode(z[rows])
-        length[rows] = distance(shorter, state.frame[rows])
+        frame[rows] = shorter = world.decode(z[rows], state.origin[rows])
+        before = manifold.coordinates(state.z[rows], state.frame[rows])
+        length[rows] = distance(manifold.coordinates(z[rows], shorter), before)
         rows = rows[length[rows] > world.max_step]
     # A decoder that jumps, or rounds more coarsely than the bound: these walks stay where they are.
     z[rows], frame[rows], length[rows] = state.z[rows], state.frame[rows], 0.0

@@ -19,23 +19,23 @@ OPTIONS = ("index", "target", "split", "reset_mask")
 
 
 class Draws:
-    """Two uniform numbers an episode (start, target) for each of n environments, each from a generator of its own.
+    """Uniform numbers an episode (two: start, target) for each of n environments, each from a generator of its own.
 
     The i-th of n environments draws what a single environment with the same seed draws.
     """
 
-    def __init__(self, generators: Sequence[np.random.Generator]) -> None:
+    def __init__(self, generators: Sequence[np.random.Generator], width: int = 2) -> None:
         self.generators = list(generators)
         n = len(self.generators)
-        self.block = np.zeros((n, BLOCK, 2))
+        self.block = np.zeros((n, BLOCK, width))
         self.position = np.full(n, BLOCK)
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
-        """The next two numbers of the environments `rows` (m,): (m, 2) in [0, 1)."""
+        """The next numbers of the environments `rows` (m,): (m, width) in [0, 1)."""
         position = self.position[rows]
         if position.max(initial=0) >= BLOCK:
             for i in rows[position >= BLOCK]:
-                self.block[i] = self.generators[i].random((BLOCK, 2))
+                self.block[i] = self.generators[i].random(self.block.shape[1:])
                 self.position[i] = 0
             position = self.position[rows]
         self.position[rows] = position + 1
@@ -67,9 +67,7 @@ class Draws:
 
 def drawn(world: World, draws: np.ndarray) -> State:
     """States of random starts with random targets, from two uniform numbers each (m, 2); no queries."""
-    index = torch.from_numpy((draws[:, 0] * len(world.starts.z)).astype(np.int64))
-    target = world.task.targets(world.starts.label.index_select(0, index), torch.from_numpy(draws[:, 1]), world.classes)
-    return dynamics.start(world, index, target)
+    return dynamics.start(world, *world.task.begin(world, draws))
 
 
 def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:
@@ -127,7 +125,7 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
 
 def _check_target(world: World, source: Tensor, target: Tensor) -> None:
     """Refuse targets that the task would not look at."""
-    if world.task.name in ("leave", "prototype") and (target != source).any():
+    if world.task.name in ("leave", "prototype", "explore") and (target != source).any():
         wrong = int((target != source).nonzero()[0, 0])
         raise ManifoldError(
             f"the task {world.task.name!r} starts from the input's own class, {world.class_names[int(source[wrong])]!r}; "

@@ -12,6 +12,7 @@ from gymnasium import spaces
 
 from envs import dynamics
 from envs.compass import LIMIT
+from envs.coverage import Coverage
 from envs.dynamics import State
 from envs.episodes import Draws, chosen, drawn
 from envs.errors import ManifoldError
@@ -88,6 +89,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
         self._draws: Draws | None = None
         self._state: State | None = None
         self._renderer = Renderer(self.world)
+        self._coverage = Coverage(self.world) if self.world.task.scores_coverage else None
 
     @property
     def state(self) -> State:
@@ -130,6 +132,9 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
         }
         if not self.world.label_only:
             info["target_probability"] = float(step.goal[0])
+        if self._coverage is not None:
+            self._coverage.see(self._state.z, self._state.answer)
+            info |= self._coverage.figures
         return self._observation(), float(step.reward[0]), bool(step.terminated[0]), False, info
 
     def _observation(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from envs import dynamics
+from envs.coverage import Coverage
 from envs.dynamics import State
 from envs.episodes import BLOCK, Draws, chosen, drawn
 from envs.errors import ManifoldError
@@ -69,6 +70,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         self._steps = np.zeros(num_envs, dtype=np.int64)
         self._over = np.zeros(num_envs, dtype=bool)
         self._renderers: list[Renderer] = []
+        self._coverage = Coverage(self.world) if self.world.task.scores_coverage else None
 
     @property
     def state(self) -> State:
@@ -143,6 +145,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         values = {"is_success": success, "step_length": length, "typicality": typicality, "queries": queries}
         if not self.world.label_only:
             values["target_probability"] = goal
+        if self._coverage is not None:
+            self._coverage.see(self.state.z, self.state.answer)
+            values |= {name: np.full(self.num_envs, value) for name, value in self._coverage.figures.items()}
         infos: dict[str, Any] = {**values, **{"_" + name: moved for name in values}}
         if resetting is not None:
             self._restart(np.flatnonzero(resetting))
@@ -234,6 +239,8 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         assert self._draws is not None
         walks = {f"state/{name}": value.numpy().copy() for name, value in self.state._asdict().items()}
         draws = {f"draws/{name}": value for name, value in self._draws.state_dict().items()}
+        seen = self._coverage.state_dict() if self._coverage is not None else {}
+        draws |= {f"coverage/{name}": value for name, value in seen.items()}
         return {**walks, **draws, "steps": self._steps.copy(), "over": self._over.copy()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -251,5 +258,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             **{name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
         )
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
+        if self._coverage is not None:
+            self._coverage.load_state_dict(
+                {name[9:]: value for name, value in state.items() if name.startswith("coverage/")}
+            )
         if self.render_mode is not None:
             self._trace(np.arange(self.num_envs), restart=True)

@@ -9,40 +9,48 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from envs.assets import ASSETS
-from envs.classifiers import adapt, load_object
-from envs.datasets import DATASETS, Data, Units, load_npz
+from envs.classifiers import adapt
+from envs.datasets import TextUnits, Units, read_corpus
+from envs.datasets.corpora import is_corpus
+from envs.datasets.text_units import is_text
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import PCA, VAE, Manifold
+from envs.making_classifier import fitted_classifier, names_for, standing_classifier
+from envs.making_data import classes_of, gathered, units_of
+from envs.making_manifold import fitted_manifold, standing_manifold
+from envs.making_text import text_manifold, word_classifier
+from envs.manifolds import Joint
 from envs.registration import spec_kwargs
-from envs.tasks import TASKS, Task, Weights
+from envs.tasks import TASKS, OnePair, Task, Weights
 from envs.world import Examples, World, make_starts
 
-FITS: dict[str, Any] = {"vae": VAE, "pca": PCA}
-FIT_STEPS = 6000  # gradient steps of a VAE fitted on the fly: what the digits take, a few seconds
 # What a training run may set of a world that stands already; the rest are its parts.
-NUMBERS = ("tau", "step", "max_step", "gamma", "max_episode_steps")
-PARTS = ("data", "classifier", "manifold", "held_out")
-SETTINGS = ("task", "tau", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps")
+NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")
+PARTS = ("data", "classifier", "manifold", "fit", "held_out")
+SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps")
 
 
 def make_world(
     *,
     data: Any = "iris",
+    data_dir: str | Path | None = None,
     classifier: Any = None,
     manifold: Any = None,
     held_out: Any = None,
     truth: Any = None,
     class_names: Sequence[Any] | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Any = None,
+    target_column: str | None = None,
+    text_column: str | None = None,
+    encoding: str = "utf-8",
     data_shape: Sequence[int] | None = None,
     input_shape: Sequence[int] | None = None,
     label_only: bool = False,
     latent_dim: int | None = None,
+    fit: Mapping[str, Any] | None = None,
     task: str | Task = "reach",
     tau: float | None = None,
+    pair: int | None = None,
     reward: Mapping[str, float] | None = None,
     move: str | None = None,
     step: float | None = None,
@@ -57,20 +65,34 @@ def make_world(
     """Build a world. Everything may be given by name, so that a saved run finds it again; live objects work too.
 
     Args:
-        data: ``digits``, ``iris``, an .npz file (see `envs.datasets.arrays.load_npz`), ``module:object``, a `Data`, or raw
-            rows (N, ...) in the user's units; rows with more than one axis are pictures in [0, 1].
+        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv file (a
+            mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
+            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, or raw rows (N, ...) in the user's
+            units; rows with more than one axis are pictures in [0, 1], strings are sentences.
+        data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
-            belongs to the data.
-        manifold: an asset's name, ``vae`` or ``pca`` (fitted to the data), a folder that `Manifold.save` wrote, or a live
-            one. Default: the asset that belongs to the data, else ``vae``.
+            belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
+            classes, logistic regression on their words.
+        manifold: ``vae``, ``conv_vae``, ``gan``, ``pca``, ``umap``, ``joint`` or ``embedding`` (fitted to the data, and kept
+            in the user's cache folder), an asset's name, a folder that `Manifold.save` wrote, ``module:object`` or live
+            objects: a `Manifold`, a pair of torch modules (encoder, decoder), or one module from codes (B, latent_dim) to
+            data, entered by inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else
+            ``vae``. A joint manifold brings its own classifier where none is given.
         held_out, truth: more raw rows to be explained; the true classes of `data`.
-        class_names, columns: names for people.
+        class_names: names for people.
+        columns: names of a table's columns; or their description, a file or mapping (see `envs.datasets.table_columns`), which
+            makes a mixed table of rows in memory, too.
+        target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
+        text_column: the column of sentences; makes a corpus of a .csv, too.
+        encoding: of a corpus.
         data_shape: shape of a picture where rows are flat.
         input_shape: shape of one input of the classifier where it is not that of the data.
         label_only: the classifier shows labels alone.
-        latent_dim: d of a fitted manifold.
+        latent_dim: d of a fitted manifold, or of the user's own generator.
+        fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
         task, tau, reward: see `envs.tasks`; `reward` overrides single weights.
         move: a key of `envs.moves.MOVES`; ``euclidean`` if nothing is said.
+        pair: of the task ``one_pair``: the rank of the start and its target in `World.far_pairs`, 0 is the hardest.
         step, max_step: median and largest length of a full action's step, as shares of the class distance: an eighth, and 0
             (no bound), if nothing is said.
         compass, gamma, max_episode_steps: see `World`; off, 0.98 and 20 if nothing is said.
@@ -87,36 +109,48 @@ def make_world(
             "pass those objects again, without live="
         )
     given = {k: v for k, v in locals().items() if k not in ("progress", "live") and _differs(v, _DEFAULTS[k])}
-    parts, key = _data(data, held_out, truth, class_names, columns, data_shape, seed)
-    units = Units.of(np.asarray(parts.x), parts.data_shape, parts.columns)
-    x = units.inward(parts.x)
-    asset = ASSETS.get(key) if key else None
-    if classifier is None:
-        if asset is None:
-            why = (
-                f" (the shipped one belongs to the split of seed 0, not {seed})"
-                if isinstance(data, str) and data in ASSETS
-                else ""
-            )
-            raise ManifoldError(f"pass classifier=: a module:object name, or anything with predict_proba{why}")
-        classifier = asset.classifier(parts, seed)
-    elif isinstance(classifier, str) and classifier in ASSETS:
-        classifier = ASSETS[classifier].classifier(parts if key == classifier else DATASETS[classifier](), 0)
+    if is_corpus(data, text_column):
+        data, target_column = read_corpus(data, text_column, target_column, encoding), None
+    parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed)
+    if is_text(parts.x):  # data space is made of the words that the manifold knows: it comes first
+        sentences, codes = text_manifold(manifold, key, parts, latent_dim, fit, seed, progress)
+        model: Any = sentences
+        units: Units = TextUnits(sentences.vocabulary)
+        x = units.inward(parts.x)
+        if classifier is None and key is None and parts.truth is not None:
+            classifier = word_classifier(parts)
+    else:
+        units = units_of(parts)
+        x = units.inward(parts.x)
+        model, codes = standing_manifold(manifold, key, latent_dim, x, units)
+    fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
+    asked_in = units
+    if classifier is None and (model == "joint" or isinstance(model, Joint)):
+        if isinstance(model, str):
+            count = len(parts.class_names) if parts.class_names is not None else None
+            model = fitted_manifold(model, x, units, truth=classes_of(parts.truth), classes=count, **fitting)
+        classifier = model.classifier()
+        asked_in = Units(units.modality, units.data_shape, units.columns)  # it reads data space, as its encoder does
+    elif classifier is None and parts.table is not None and parts.truth is not None:
+        classifier = fitted_classifier(x, np.asarray(parts.truth), seed, progress)
+    else:
+        classifier = standing_classifier(classifier, data, parts, key, seed)
     adapted = adapt(
         classifier,
-        data_shape=units.data_shape,
-        units=units,
-        class_names=class_names if class_names is not None else _names(parts, classifier),
+        units=asked_in,
+        class_names=class_names if class_names is not None else names_for(parts, classifier),
         input_shape=input_shape,
-        label_only=label_only or task == "reach_label",
+        label_only=label_only or (isinstance(task, str) and task in TASKS and TASKS[task].needs_label_only),
     )
-    model, codes = _manifold(manifold, asset, x, units, latent_dim, seed, progress)
-    starts = make_starts(model, adapted, x, codes)
+    if isinstance(model, str):
+        model = fitted_manifold(model, x, units, classifier=adapted, **fitting)
+    model.attach(adapted)
+    starts = make_starts(model, adapted, x, codes, units)
     examples = Examples(
         x if parts.held_out is None else units.inward(parts.held_out),
-        _classes(parts.truth if parts.held_out is None else parts.held_out_truth),
+        classes_of(parts.truth if parts.held_out is None else parts.held_out_truth),
     )
-    world = World(model, adapted, units, starts, _task(task, None, None), examples, spec=_spec(given))
+    world = World(model, adapted, units, starts, _task(task, None, None, None), examples, spec=_spec(given))
     return configure(world, **{name: value for name, value in given.items() if name in SETTINGS and name != "task"})
 
 
@@ -153,7 +187,7 @@ def configure(world: World, **settings: Any) -> World:
         raise ManifoldError(f"compass is true or false, not {settings['compass']!r}")
     named = settings.get("task", world.task.name)
     same = isinstance(named, str) and named == world.task.name
-    task = _task(world.task if same else named, settings.get("tau"), settings.get("reward"))
+    task = _task(world.task if same else named, settings.get("tau"), settings.get("pair"), settings.get("reward"))
     changes: dict[str, Any] = {
         name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings
     }
@@ -167,93 +201,25 @@ def configure(world: World, **settings: Any) -> World:
             raise ManifoldError(f"max_step is a share of the class distance, 0 for no bound, not {share}")
         changes["max_step"] = share * world.class_distance if share else None
     # Another task begins with its own tau and weights; the same one keeps what it was told before.
-    spec = {name: value for name, value in world.spec.items() if same or name not in ("tau", "reward")}
+    spec = {name: value for name, value in world.spec.items() if same or name not in ("tau", "pair", "reward")}
     told = _spec(settings)
     if told.get("reward"):
         told["reward"] = {**(spec.get("reward") or {}), **told["reward"]}
     return world.replace(task=task, **changes, spec={**spec, **told})
 
 
-def _data(data: Any, held_out: Any, truth: Any, names: Any, columns: Any, shape: Any, seed: int) -> tuple[Data, str | None]:
-    """The raw data, and the asset key where they belong to one."""
-    key = None
-    if isinstance(data, str):
-        if data in DATASETS:
-            key = data if seed == 0 else None
-            data = DATASETS[data](seed=seed)
-        elif data.endswith(".npz"):
-            data = load_npz(data)
-        elif ":" in data:
-            data = load_object(data)
-            data = data() if callable(data) else data
-        else:
-            raise UnknownNameError("data set", data, [*DATASETS, "FILE.npz", "module:object"])
-    try:
-        parts = data._replace(x=np.asarray(data.x)) if isinstance(data, Data) else Data(np.asarray(data))
-    except ValueError as error:
-        raise ManifoldError(f"the data must be an array, each row as long as the others: {error}") from error
-    if parts.x.ndim < 2 or len(parts.x) < 2:
-        raise ManifoldError(f"data need at least two rows and two axes (rows, values); got shape {parts.x.shape}")
-    more = {"held_out": held_out, "truth": truth, "class_names": names, "columns": columns, "data_shape": shape}
-    parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
-    if parts.truth is not None and len(parts.truth) != len(parts.x):
-        raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")
-    return parts, key
-
-
-def _names(parts: Data, classifier: Any) -> Sequence[Any] | None:
-    """The data's class names, unless the classifier knows its own."""
-    known = getattr(load_object(classifier) if isinstance(classifier, str) else classifier, "classes_", None)
-    if known is None or (parts.class_names is not None and list(known) == list(range(len(parts.class_names)))):
-        return parts.class_names
-    return None
-
-
-def _classes(truth: Any) -> torch.Tensor | None:
-    """True classes as int64 (N,), where they are numbers."""
-    if truth is None or not np.issubdtype(np.asarray(truth).dtype, np.integer):
-        return None
-    return torch.as_tensor(np.asarray(truth), dtype=torch.long)
-
-
-def _manifold(
-    manifold: Any, asset: Any, x: torch.Tensor, units: Units, latent_dim: int | None, seed: int, progress: bool
-) -> tuple[Manifold, torch.Tensor | None]:
-    """The manifold, and the codes of x where they are shipped with it."""
-    if manifold is None and asset is not None and latent_dim is None:
-        return asset.manifold()
-    if manifold is None:
-        manifold = "vae"
-    if isinstance(manifold, str) and manifold in ASSETS:
-        name = manifold
-        manifold, codes = ASSETS[name].manifold()
-        if asset is not None and asset.manifold is ASSETS[name].manifold:
-            return manifold, codes
-    if isinstance(manifold, str | Path):
-        if str(manifold) in FITS:
-            size = int(np.prod(units.data_shape))
-            d = latent_dim if latent_dim is not None else min(8, size if size < 4 else max(2, size // 2))
-            epochs = int(np.clip(FIT_STEPS * 32 / len(x), 10, 600))
-            fit = FITS[str(manifold)].fit
-            return fit(x, latent_dim=d, modality=units.modality, epochs=epochs, seed=seed, progress=progress), None
-        if not Path(manifold).is_dir():
-            raise UnknownNameError("manifold", manifold, [*FITS, *ASSETS, "a folder that Manifold.save wrote"])
-        manifold = Manifold.load(manifold)
-    if not isinstance(manifold, Manifold):
-        raise ManifoldError(f"manifold= takes a name or a Manifold, not a {type(manifold).__name__}")
-    if tuple(manifold.data_shape) != tuple(units.data_shape):
-        raise ManifoldError(f"the manifold makes data of shape {manifold.data_shape}, the data have {units.data_shape}")
-    return manifold, None
-
-
-def _task(task: str | Task, tau: float | None, reward: Mapping[str, float] | None) -> Task:
-    """The task, by name or as it is, with tau and single weights replaced."""
+def _task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping[str, float] | None) -> Task:
+    """The task, by name or as it is, with tau, pair and single weights replaced."""
     if isinstance(task, str):
         if task not in TASKS:
             raise UnknownNameError("task", task, TASKS)
         task = TASKS[task]()
     if tau is not None:
         task = replace(task, tau=tau)
+    if pair is not None:
+        if not isinstance(task, OnePair):
+            raise ManifoldError(f"pair= belongs to task='one_pair'; the task {task.name!r} draws its starts: leave it out")
+        task = replace(task, pair=int(pair))
     unknown = set(reward or {}) - set(asdict(Weights()))
     if unknown:
         raise UnknownNameError("reward weight", sorted(unknown)[0], asdict(Weights()))

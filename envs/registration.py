@@ -14,19 +14,61 @@ MAX_EPISODE_STEPS = 20
 SPECS: dict[str, dict[str, Any]] = {
     "Manifold/Digits-v0": {"data": "digits"},
     "Manifold/DigitsLabelOnly-v0": {"data": "digits", "task": "reach_label", "label_only": True},
+    "Manifold/DigitsGAN-v0": {"data": "digits", "manifold": "digits_gan"},
+    "Manifold/MNIST-v0": {"data": "mnist_decoded"},
+    "Manifold/DigitsPCA-v0": {"data": "digits", "manifold": "pca"},
+    "Manifold/DigitsUMAP-v0": {"data": "digits", "manifold": "digits_umap"},
+    "Manifold/DigitsJoint-v0": {"data": "digits", "manifold": "digits_joint"},
+    "Manifold/DigitsEmbedding-v0": {"data": "digits", "manifold": "digits_embedding"},
+    "Manifold/Sentences-v0": {"data": "sentences"},
+    "Manifold/DigitsLabelOnlyLong-v0": {
+        "data": "digits",
+        "task": "reach_label",
+        "label_only": True,
+        "step": 0.05,
+        "max_episode_steps": 80,
+    },
+    "Manifold/DigitsOnePair-v0": {
+        "data": "digits",
+        "task": "one_pair",
+        "label_only": True,
+        "step": 0.05,
+        "max_episode_steps": 80,
+    },
+    "Manifold/DigitsExplore-v0": {"data": "digits", "task": "explore", "step": 0.05, "max_episode_steps": 80},
     "Manifold/Custom-v0": {"data": "iris"},
 }
 
 
+# Control tasks, which are no latent spaces: the task's key in envs.control.TASKS and the step limit.
+CONTROL: dict[str, tuple[str, int]] = {
+    "VIME/SparseMountainCar-v0": ("mountain_car", 200),
+    "VIME/SparseCartPoleSwingUp-v0": ("cart_pole_swing_up", 500),
+    "VIME/SparsePendulum-v0": ("pendulum", 200),
+}
+HALF_CHEETAH = "VIME/SparseHalfCheetah-v0"  # behind the extra [mujoco]
+
+
 def register_all() -> None:
     """Register every id with Gymnasium; a second call changes nothing."""
+    for env_id, (task, limit) in CONTROL.items():
+        if env_id not in gym.registry:
+            gym.register(
+                env_id,
+                entry_point="envs.control.env:ControlEnv",
+                vector_entry_point="envs.control.vector_env:ControlVectorEnv",
+                max_episode_steps=limit,
+                kwargs={"task": task},
+            )
+    if HALF_CHEETAH not in gym.registry:
+        gym.register(HALF_CHEETAH, entry_point="envs.control.half_cheetah:SparseHalfCheetah", max_episode_steps=500)
     for env_id, kwargs in SPECS.items():
         if env_id not in gym.registry:
             gym.register(
                 env_id,
                 entry_point="envs.latent_env:LatentEnv",
                 vector_entry_point="envs.latent_vector_env:LatentVectorEnv",
-                max_episode_steps=MAX_EPISODE_STEPS,
+                max_episode_steps=kwargs.get("max_episode_steps", MAX_EPISODE_STEPS),
                 kwargs=kwargs,
             )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
 import torch
 
+from envs.alignment import edit_distance, marked
 from envs.dynamics import State
 from envs.errors import UnknownNameError
 from envs.latent_map import LatentMap
@@ -30,10 +32,12 @@ class Renderer:
         self.world = world
         self.codes: list[torch.Tensor] = []
         self.state: State | None = None
+        self.before: State | None = None  # a step ago
 
     def see(self, state: State, row: int, restart: bool = False) -> None:
         """Note the walk in `row` of the batch."""
-        self.state = State(*(value[row : row + 1].clone() for value in state))
+        before, self.state = self.state, State(*(value[row : row + 1].clone() for value in state))
+        self.before = self.state if restart or before is None else before
         self.codes = [self.state.z] if restart else [*self.codes, self.state.z]
 
     def draw(self, mode: str) -> Any:
@@ -57,11 +61,20 @@ class Renderer:
         shown, asked = self._said()
         line = f"step {len(self.codes) - 1}: the classifier says {shown}; asked for {asked}"
         datum = self.world.render(self.state.frame[0])
+        if isinstance(datum, str):
+            changed = edit_distance(str(self.world.render(self.state.origin[0])), datum)
+            typicality = float(self.world.manifold.typicality(self.state.z)[0])
+            return f"{line}\n  {self._marked(datum)}\n  {changed} words from the input, typicality {typicality:.2f}"
         if isinstance(datum, dict):
-            return line + "\n" + "\n".join(f"  {name}: {value:.3g}" for name, value in datum.items())
+            return line + "\n" + "\n".join(f"  {name}: {_cell(value)}" for name, value in datum.items())
         shades = np.array(list(" .:-=+*#%@"))
         rows = shades[np.clip(datum[:, :, 0].astype(int) * 10 // 256, 0, 9)]
         return line + "\n" + "\n".join("".join(c * 2 for c in row) for row in rows)
+
+    def _marked(self, sentence: str) -> str:
+        """The present sentence with the words that the step changed marked."""
+        assert self.before is not None
+        return marked(str(self.world.render(self.before.frame[0])), sentence)
 
     def _picture(self) -> np.ndarray:
         from PIL import Image, ImageDraw
@@ -69,8 +82,11 @@ class Renderer:
         assert self.state is not None
         sheet = Image.new("RGB", (2 * SIDE, SIDE), "white")
         datum = self.world.render(self.state.frame[0])
-        if isinstance(datum, dict):
-            text = "\n".join(f"{name}: {value:.3g}" for name, value in datum.items())
+        if isinstance(datum, str):
+            lines = textwrap.fill(self._marked(datum), 38)
+            ImageDraw.Draw(sheet).multiline_text((8, 8), lines, fill="black", spacing=6)
+        elif isinstance(datum, dict):
+            text = "\n".join(f"{name}: {_cell(value)}" for name, value in datum.items())
             ImageDraw.Draw(sheet).multiline_text((8, 8), text, fill="black")
         else:
             sheet.paste(Image.fromarray(datum).resize((SIDE, SIDE), Image.Resampling.NEAREST), (0, 0))
@@ -89,6 +105,11 @@ class Renderer:
         shown, asked = self._said()
         pen.text((8, SIDE - 17), f"{len(self.codes) - 1}: {shown}, to {asked}"[:40], fill="black")
         return np.asarray(sheet)
+
+
+def _cell(value: Any) -> str:
+    """A cell of a table row: numbers to three digits, whole ones whole."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _map_of(world: World) -> Any:

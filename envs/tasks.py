@@ -66,10 +66,16 @@ class Task:
     name: ClassVar[str] = "reach"
     needs_label_only: ClassVar[bool] = False
     towards_target: ClassVar[bool] = True  # False: the target is what the walk goes away from
+    scores_coverage: ClassVar[bool] = False  # True: environments tell how much of the latent space was seen
 
     def __post_init__(self) -> None:
         if not 0 < self.tau <= 1:
             raise ManifoldError(f"tau is a probability in (0, 1], not {self.tau}")
+
+    def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Starts and targets (B,) of random walks, from two uniform numbers each (B, 2)."""
+        index = torch.from_numpy((draws[:, 0] * len(world.starts.z)).astype(np.int64))
+        return index, self.targets(world.starts.label.index_select(0, index), torch.from_numpy(draws[:, 1]), world.classes)
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1)."""
@@ -93,8 +99,12 @@ class Task:
 
 def near_prototype(world: World, state: State) -> Tensor:
     """Whether the frame lies within a quarter of the class distance of its class's prototype, (B,) bool."""
-    gap = (state.frame - world.prototype_frames[state.source]).flatten(1).norm(dim=1)
-    return gap <= world.class_distance / 4
+    return _prototype_gap(world, state) <= world.class_distance / 4
+
+
+def _prototype_gap(world: World, state: State) -> Tensor:
+    """Distance (B,) from the frame to its class's prototype; NaN for a class without starts."""
+    return (world.manifold.coordinates(state.z, state.frame) - world.prototype_places[state.source]).norm(dim=1)
 
 
 @dataclass(frozen=True)
@@ -129,7 +139,7 @@ class Prototype(Task):
 
     def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
         """Minus the data-space distance to the prototype as a share of the class distance."""
-        gap = (state.frame - world.prototype_frames[state.source]).flatten(1).norm(dim=1)
+        gap = _prototype_gap(world, state)
         return -self.weights.progress * gap.nan_to_num(0.0) / world.class_distance  # NaN: a class without starts
 
 
@@ -146,4 +156,50 @@ class ReachLabel(Task):
         return torch.zeros_like(goal)
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Leave, Prototype, ReachLabel)}
+@dataclass(frozen=True)
+class OnePair(ReachLabel):
+    """Reach one far label from one start, always the same; which, says the rank `pair` in `World.far_pairs`, hardest first."""
+
+    pair: int = 0
+    name: ClassVar[str] = "one_pair"
+
+    def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The pair's start and target, whatever is drawn."""
+        index, target, _ = world.far_pairs
+        if not 0 <= self.pair < len(index):
+            raise ManifoldError(f"pair={self.pair}: this world has pairs from 0, the hardest, to {len(index) - 1}")
+        chosen = torch.full((len(draws),), self.pair)
+        return index[chosen], target[chosen]
+
+
+@dataclass(frozen=True)
+class Explore(Task):
+    """No reward, no target and no end: what counts is how much of the latent space is seen (`envs.coverage`).
+
+    Walks begin at the most typical start of the first class that has one.
+    """
+
+    weights: Weights = field(default_factory=lambda: Weights(success=0.0, step=0.0, distance=0.0, progress=0.0))
+    name: ClassVar[str] = "explore"
+    towards_target: ClassVar[bool] = False
+    scores_coverage: ClassVar[bool] = True
+
+    def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The same start for all."""
+        index = world.prototypes[world.starts.label.min()].expand(len(draws)).clone()
+        return index, world.starts.label[index]
+
+    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
+        """The source itself."""
+        return source.clone()
+
+    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """Never."""
+        return torch.zeros(len(goal), dtype=torch.bool)
+
+    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """Zero."""
+        return torch.zeros_like(goal)
+
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Leave, Prototype, ReachLabel, OnePair, Explore)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,26 +32,40 @@ class ClassNeighbours:
     def __init__(self, x: Tensor, label: Tensor, classes: int, k: int = NEIGHBOURS) -> None:
         rows = [(label == c).nonzero()[:, 0] for c in range(classes)]
         rows = [r[torch.linspace(0, len(r) - 1, PER_CLASS).long()] if len(r) > PER_CLASS else r for r in rows]
-        self.bank = x[torch.cat(rows)]
-        self.square = self.bank.square().sum(1)
         widest = max(len(r) for r in rows)
-        self.columns = torch.zeros(classes, widest, dtype=torch.long)
-        self.padding = torch.full((classes, widest), torch.inf)
-        place = 0
-        for c, r in enumerate(rows):
-            self.columns[c, : len(r)] = torch.arange(place, place + len(r))
-            self.padding[c, : len(r)] = 0.0
-            place += len(r)
         self.k = min(k, widest)
+        self.points = x.new_zeros(classes, widest, x.shape[1])
+        self.square = x.new_full((classes, 1, widest), torch.inf)  # where a class has fewer starts, none is ever near
+        for c, r in enumerate(rows):
+            self.points[c, : len(r)] = x[r]
+            self.square[c, 0, : len(r)] = x[r].square().sum(1)
 
     def __call__(self, x: Tensor, target: Tensor) -> Near:
         """Neighbours of data x (B, D) in the classes `target` (B,); a class without starts lies at distance 0."""
-        square = torch.addmm(self.square, x, self.bank.T, alpha=-2).gather(1, self.columns[target]) + self.padding[target]
-        nearest, place = square.topk(self.k, dim=1, largest=False)
+        nearest, place = self._square_gaps(x, target).topk(self.k, dim=1, largest=False)
         known = torch.isfinite(nearest)
         distance = (nearest + x.square().sum(1, keepdim=True)).clamp_min_(1e-4).sqrt_()
         count = known.sum(1, keepdim=True).clamp_min(1)
         weight = torch.where(known, 1 / (distance * count), 0.0)
-        points = self.bank[self.columns[target].gather(1, place)]
+        points = self.points[target[:, None], place]
         gradient = x * weight.sum(1, keepdim=True) - torch.bmm(weight[:, None], points)[:, 0]
         return Near(torch.where(known, distance / count, 0.0).sum(1), gradient)
+
+    def _square_gaps(self, x: Tensor, target: Tensor) -> Tensor:
+        """|y|^2 - 2 <x, y> for every y of the target's class, (B, widest).
+
+        Data are sorted by target and multiplied class by class in one batched product: against all classes at once the work
+        would be K times as much.
+        """
+        present, group, count = np.unique(target.numpy(), return_inverse=True, return_counts=True)
+        order = np.argsort(group, kind="stable")
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+        slot = torch.from_numpy(group), torch.from_numpy(rank)
+        grouped = x.new_zeros(len(present), int(count.max(initial=1)), x.shape[1])
+        grouped[slot] = x
+        square, points = self.square, self.points
+        if len(present) < len(points):
+            chosen = torch.from_numpy(present)
+            square, points = square[chosen], points[chosen]
+        return torch.baddbmm(square, grouped, points.transpose(1, 2), alpha=-2)[slot]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold
@@ -123,7 +124,7 @@ class World:
 
     @property
     def modality(self) -> str:
-        """``image`` or ``table``."""
+        """``image``, ``table`` or ``text``."""
         return self.manifold.modality
 
     @cached_property
@@ -132,15 +133,36 @@ class World:
         return torch.eye(self.classes)
 
     @cached_property
+    def start_places(self) -> Tensor:
+        """(N, D) coordinates of the starts, see `Manifold.coordinates`."""
+        return self.manifold.coordinates(self.starts.z, self.starts.x)
+
+    @cached_property
     def unlike(self) -> tuple[Tensor, Tensor, Tensor]:
         """(distance (n,), index (n,), rows (n,)): each chosen start's nearest start with another label, in data space."""
         n = len(self.starts.x)
         # Evenly through the labels, so that at least two classes are among them.
         rows = self.starts.label.argsort(stable=True)[torch.linspace(0, n - 1, min(n, MAX_PAIRS)).long()]
-        flat, label = self.starts.x[rows].flatten(1), self.starts.label[rows]
+        flat, label = self.start_places[rows], self.starts.label[rows]
         gaps = torch.cdist(flat, flat).masked_fill_(label[:, None] == label[None, :], torch.inf)
         distance, index = gaps.min(1)
         return distance, rows[index], rows
+
+    @cached_property
+    def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(start (n,), target (n,), distance (n,)): each chosen start with the class whose nearest code is furthest away.
+
+        In latent distance, the hardest first. Only starts whose frame 0 is called like the input, and codes of such starts.
+        """
+        rows = self.unlike[2]
+        rows = rows[self.starts.answer[rows].argmax(1) == self.starts.label[rows]]
+        z, label = self.starts.z[rows], self.starts.label[rows]
+        gaps = torch.cdist(z, z)
+        present = label.unique()
+        nearest = torch.stack([gaps[:, label == k].amin(1) for k in present], dim=1)  # 0 for the own class
+        distance, far = nearest.max(1)
+        order = distance.argsort(descending=True, stable=True)
+        return rows[order], present[far[order]], distance[order]
 
     @cached_property
     def class_distance(self) -> float:
@@ -160,16 +182,20 @@ class World:
 
     @cached_property
     def prototype_frames(self) -> Tensor:
-        """(K, \\*data_shape) decoded prototypes; NaN, near to nothing, for a class that no start is called by."""
-        frames = self.starts.frame[self.prototypes].clone()
-        missing = torch.bincount(self.starts.label, minlength=self.classes) == 0
-        frames[missing] = torch.nan
-        return frames
+        """(K, \\*data_shape) decoded prototypes; any start's for a class that no start is called by."""
+        return self.starts.frame[self.prototypes]
+
+    @cached_property
+    def prototype_places(self) -> Tensor:
+        """(K, D) coordinates of the decoded prototypes; NaN, near to nothing, for a class that no start is called by."""
+        places = self.manifold.coordinates(self.starts.z[self.prototypes], self.prototype_frames).clone()
+        places[torch.bincount(self.starts.label, minlength=self.classes) == 0] = torch.nan
+        return places
 
     @cached_property
     def class_neighbours(self) -> ClassNeighbours:
         """The starts of each class, for `Weights.atypical` and the compass."""
-        return ClassNeighbours(self.starts.x.flatten(1), self.starts.label, self.classes)
+        return ClassNeighbours(self.start_places, self.starts.label, self.classes)
 
     @cached_property
     def class_codes(self) -> tuple[Tensor, Tensor]:
@@ -186,31 +212,43 @@ class World:
     def _calibrated_step(self) -> float:
         """Length of a full action whose median decoded move is the share `step` of the class distance."""
         wanted = self.class_distance * self.step
-        if self.move_name in IN_DATA_SPACE:
-            return wanted
+        if self.move_name == "arc" or (self.move_name in IN_DATA_SPACE and self.modality != "text"):
+            return wanted  # the metric of text is one of words, not of the codes that lengths are measured in
         generator = torch.Generator().manual_seed(0)
         rows = torch.randint(len(self.starts.z), (512,), generator=generator)
-        z, frame = self.starts.z[rows], self.starts.frame[rows].flatten(1)
+        z = self.starts.z[rows]
+        place = self.manifold.coordinates(z, self.starts.frame[rows])
         action = torch.randn(z.shape, generator=generator)
         action /= action.norm(dim=1, keepdim=True)
 
         def median_move(length: float) -> float:
             moved = self.manifold.prior.project(self.move(self.manifold, z, action, length))
-            return float((self.manifold.decode(moved).flatten(1) - frame).norm(dim=1).median())
+            return float((self.place_of(moved) - place).norm(dim=1).median())
 
         with torch.inference_mode():
             return _solve_increasing(median_move, wanted)
 
-    def default_target(self, x: Tensor, source: Tensor) -> Tensor:
-        """Targets (B,) where none is asked: the class of the nearest start that is not called like the input."""
-        if self.task.name in ("leave", "prototype"):
+    def default_target(self, place: Tensor, source: Tensor) -> Tensor:
+        """Targets (B,) of inputs at coordinates `place` (B, D) where none is asked: the class of the nearest start that is not
+        called like the input."""
+        if self.task.name in ("leave", "prototype", "explore"):
             return source.clone()
-        flat, label, chosen = self.starts.x.flatten(1), self.starts.label, []
+        flat, label, chosen = self.start_places, self.starts.label, []
         rows = max(1, MAX_GAPS // len(flat))
-        for part, own in zip(x.flatten(1).split(rows), source.split(rows), strict=True):
+        for part, own in zip(place.split(rows), source.split(rows), strict=True):
             gaps = torch.cdist(part, flat).masked_fill_(own[:, None] == label[None, :], torch.inf)
             chosen.append(label[gaps.argmin(1)])
         return torch.cat(chosen)
+
+    def decode(self, z: Tensor, origin: Tensor) -> Tensor:
+        """Frames (B, \\*data_shape) of codes z (B, d), with what a walk may not change taken from the inputs `origin`."""
+        return self.units.hold(self.manifold.decode(z), origin)
+
+    def place_of(self, z: Tensor, origin: Tensor | None = None) -> Tensor:
+        """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `origin`; see `Manifold.coordinates`."""
+        if self.modality == "text":
+            return z  # nothing has to be decoded
+        return self.manifold.coordinates(z, self.manifold.decode(z) if origin is None else self.decode(z, origin))
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""
@@ -225,12 +263,14 @@ class World:
             changes.setdefault("step_length", None)
         return replace(self, **changes)
 
-    def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, float]:
-        """One datum for people: a picture (H, W, 3) uint8, or a row in the user's units, to six digits."""
+    def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, Any] | str:
+        """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid), or a
+        sentence."""
         x = torch.as_tensor(x)
+        if isinstance(self.units, TextUnits):
+            return self.units.texts(x[None])[0]
         if self.modality == "table":
-            values = [float(f"{value:.6g}") for value in self.units.outward(x).tolist()]
-            return dict(zip(self.units.columns, values, strict=True))
+            return self.units.shown(x)
         picture = x.detach().cpu().numpy()
         if picture.ndim == 3 and picture.shape[-1] not in (1, 3):  # channels first
             picture = np.moveaxis(picture, 0, -1)
@@ -251,12 +291,15 @@ def _solve_increasing(function: Callable[[float], float], wanted: float) -> floa
     return float(np.exp((low + high) / 2))
 
 
-def make_starts(manifold: Manifold, classifier: Classifier, x: Tensor, z: Tensor | None = None) -> Starts:
+def make_starts(
+    manifold: Manifold, classifier: Classifier, x: Tensor, z: Tensor | None = None, units: Units | None = None
+) -> Starts:
     """Encode (unless codes z are known), decode and ask: two classifier rows a start."""
     with torch.inference_mode():
         label = torch.cat([classifier.predict_proba(part).argmax(1) for part in x.split(BATCH)])
         if z is None:
             z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
         frame = torch.cat([manifold.decode(part) for part in z.split(BATCH)])
+        frame = frame if units is None else units.hold(frame, x)
         answer = torch.cat([classifier.predict_proba(part) for part in frame.split(BATCH)])
         return Starts(x, z, frame, answer, label)

@@ -10,26 +10,37 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from envs.classifiers.networks import mlp_classifier
+from envs.classifiers.bag_of_words import BagOfWords
+from envs.classifiers.networks import cnn_classifier, mlp_classifier
 from envs.datasets.arrays import Data
 from envs.manifolds.base import Manifold
 
 HERE = Path(__file__).parent
 DIGITS_CLASSIFIER = (64, 64, 10)
+MNIST_CLASSIFIER = ((28, 28), 10, (12, 24), 64)
 
 
 class Asset(NamedTuple):
-    """Loaders of what belongs to a data set: `manifold()` gives (manifold, start codes); `classifier(data, seed)`."""
+    """What ships of a data set.
 
-    manifold: Callable[[], tuple[Manifold, Tensor]]
+    Attributes:
+        manifold: gives (manifold, codes of the data's starts, or None).
+        classifier: gives the classifier, of the data and a seed.
+        data: name of the data set.
+        fixed_split: the data are split in one way, whatever the seed.
+    """
+
+    manifold: Callable[[], tuple[Manifold, Tensor | None]]
     classifier: Callable[[Data, int], Any]
+    data: str
+    fixed_split: bool = False
 
 
 def _manifold(name: str) -> Callable[[], tuple[Manifold, Tensor]]:
-    return lambda: (Manifold.load(HERE / name), load_file(HERE / name / "starts.safetensors")["z"])
+    return lambda: (Manifold.load(HERE / name), load_file(HERE / name / "starts.safetensors")["z"].float())
 
 
 def _digits_classifier(data: Data, seed: int) -> torch.nn.Module:
@@ -46,7 +57,44 @@ def _iris_classifier(data: Data, seed: int) -> Any:
     return LogisticRegression(max_iter=1000).fit(data.x, data.truth)
 
 
+def _sentences_classifier(data: Data, seed: int) -> Any:
+    return BagOfWords.load(HERE / "sentences")
+
+
+def _mnist_manifold() -> tuple[Manifold, Tensor | None]:
+    """The MNIST manifold without codes: 60,000 of them are quicker made than shipped."""
+    return Manifold.load(HERE / "mnist"), None
+
+
+def _mnist_classifier(data: Data, seed: int) -> torch.nn.Module:
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+        module = cnn_classifier(*MNIST_CLASSIFIER)
+    module.load_state_dict(load_file(HERE / "mnist" / "classifier.safetensors"))
+    return module.eval().requires_grad_(False)
+
+
+def decoded_data(name: str, class_names: list[str]) -> Data:
+    """The pictures that the shipped codes of an asset decode to, and the true classes of the inputs behind them."""
+    manifold, codes = Manifold.load(HERE / name), load_file(HERE / name / "starts.safetensors")
+    with torch.inference_mode():
+        x, held_out = (manifold.decode(codes[key].float()).numpy() for key in ("z", "z_held_out"))
+    truth, held_out_truth = (codes[key].long().numpy() for key in ("truth", "truth_held_out"))
+    return Data(x, held_out, truth, held_out_truth, class_names)
+
+
+def halved(file: Path) -> None:
+    """Write the numbers of a safetensors file again in half precision: half the size; loading makes them whole again."""
+    save_file({name: value.half() if value.is_floating_point() else value for name, value in load_file(file).items()}, file)
+
+
 ASSETS: dict[str, Asset] = {
-    "digits": Asset(_manifold("digits"), _digits_classifier),
-    "iris": Asset(_manifold("iris"), _iris_classifier),
+    "digits": Asset(_manifold("digits"), _digits_classifier, "digits"),
+    "digits_gan": Asset(_manifold("digits_gan"), _digits_classifier, "digits"),
+    "digits_umap": Asset(_manifold("digits_umap"), _digits_classifier, "digits"),
+    "digits_joint": Asset(_manifold("digits_joint"), _digits_classifier, "digits"),
+    "digits_embedding": Asset(_manifold("digits_embedding"), _digits_classifier, "digits"),
+    "iris": Asset(_manifold("iris"), _iris_classifier, "iris"),
+    "mnist": Asset(_mnist_manifold, _mnist_classifier, "mnist", fixed_split=True),
+    "mnist_decoded": Asset(_manifold("mnist"), _mnist_classifier, "mnist_decoded", fixed_split=True),
+    "sentences": Asset(_manifold("sentences"), _sentences_classifier, "sentences"),
 }

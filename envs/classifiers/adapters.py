@@ -51,8 +51,27 @@ class TorchClassifier(Classifier):
         """Logits (B, K) of data-space rows."""
         if self.module.training:
             self.module.eval()
+        return self.module(self._rows(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the module's own method `features` gives, else what goes into its last linear layer, (B, m)."""
+        if self.label_only:
+            raise ManifoldError("the classifier shows labels alone, so its hidden layer is not to be seen")
+        self.module.eval()
+        rows = self._rows(x)
+        with torch.inference_mode():
+            if callable(own := getattr(self.module, "features", None)) and not isinstance(own, torch.nn.Module):
+                found = own(rows)
+            else:
+                found = _into_last_linear(self.module, rows, len(self.class_names))
+        if not isinstance(found, Tensor) or len(found) != len(x):
+            return super().features(x)
+        return found.flatten(1).float()
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Data-space rows as the module expects them."""
         rows = self.units.outward(x).to(x.dtype).reshape(len(x), *self.input_shape)
-        return self.module(rows.clone() if self.writes_input else rows)
+        return rows.clone() if self.writes_input else rows
 
     def _answer(self, x: Tensor) -> Tensor:
         logits = self.logits(x)
@@ -84,7 +103,8 @@ class TorchClassifier(Classifier):
 
 
 class FunctionClassifier(Classifier):
-    """A function from rows in the user's units (numpy) to probabilities (B, K). It may write to its rows: they are a copy."""
+    """A function from rows in the user's units (numpy; text: a list of strings) to probabilities (B, K). It may write to its
+    rows: they are a copy."""
 
     def __init__(
         self,
@@ -93,19 +113,22 @@ class FunctionClassifier(Classifier):
         input_shape: Sequence[int],
         units: Units,
         label_only: bool = False,
+        owner: Any = None,
     ) -> None:
         super().__init__(class_names, label_only)
         self.function = function
         self.input_shape = tuple(input_shape)
-        self.units = units
+        self.of_text = units.modality == "text"
+        self.shown = units.asker(function if owner is None else owner, self.input_shape)
 
     def _asked(self, x: Tensor, dtype: type | None = None) -> np.ndarray:
         """What the function gives for data-space rows; a copy, for functions may give the same buffer again and again."""
-        rows = self.units.outward(x).numpy().reshape(len(x), *self.input_shape)
+        rows = self.shown(x)
         try:
             return np.array(self.function(rows.copy()), dtype=dtype)
         except (TypeError, ValueError) as error:
-            raise ManifoldError(f"the classifier failed on {len(x)} rows of shape {self.input_shape}: {error}") from error
+            what = "texts" if self.of_text else f"rows of shape {self.input_shape}"
+            raise ManifoldError(f"the classifier failed on {len(x)} {what}: {error}") from error
 
     def _answer(self, x: Tensor) -> Tensor:
         return torch.from_numpy(self._asked(x, np.float32))
@@ -161,7 +184,6 @@ def load_object(name: str) -> Any:
 def adapt(
     classifier: Any,
     *,
-    data_shape: Sequence[int],
     units: Units,
     class_names: Sequence[Any] | None = None,
     input_shape: Sequence[int] | None = None,
@@ -173,11 +195,10 @@ def adapt(
         classifier: a `Classifier` (returned as it is; a label-only copy if that is asked of one that shows more), a torch
             module (logits), an object with `predict_proba` (and `classes_`), one with `predict` and `classes_` (label only),
             a function of rows, or the ``module:object`` name of one of these.
-        data_shape: shape of one datum of the manifold.
         units: the user's units; the classifier is asked in them.
         class_names: names of the classes; needed unless the classifier has `classes_`.
-        input_shape: shape of one input of the classifier; by default `data_shape` for torch modules and functions, and flat
-            for scikit-learn estimators.
+        input_shape: shape of one input of the classifier; by default that of the data for torch modules and functions, flat
+            for scikit-learn estimators; for mixed tables see `TableUnits.input_shape`.
         label_only: show labels alone even if probabilities could be had.
 
     Raises:
@@ -193,31 +214,47 @@ def adapt(
             classifier = copy.copy(classifier)
             classifier.label_only = True
         return classifier
-    size = int(np.prod(tuple(data_shape)))
-    if input_shape is not None and int(np.prod(tuple(input_shape))) != size:
-        raise ManifoldError(
-            f"input_shape {tuple(input_shape)} holds {int(np.prod(tuple(input_shape)))} values, the data {size}"
-        )
+    shape = units.input_shape(classifier, input_shape)
     if isinstance(classifier, torch.nn.Module):
-        known = class_names if class_names is not None else range(_probe(classifier, input_shape or data_shape)[0])
-        return TorchClassifier(classifier, known, input_shape or data_shape, units, label_only)
+        if units.modality == "text":
+            raise ManifoldError(
+                f"a classifier of texts is asked with a list of strings, which the torch module {type(classifier).__name__} "
+                "does not take: pass a function of strings that calls it"
+            )
+        known = class_names if class_names is not None else range(_probe(classifier, shape)[0])
+        return TorchClassifier(classifier, known, shape, units, label_only)
     classes = getattr(classifier, "classes_", None)
     names = class_names if class_names is not None else classes
     if classes is not None and class_names is not None and len(class_names) != len(classes):
         raise ManifoldError(f"{len(class_names)} class names {list(class_names)} for a classifier of {len(classes)} classes")
     if names is None:
-        raise ManifoldError(f"pass class_names=: {type(classifier).__name__} does not tell its classes (no classes_)")
-    flat = tuple(input_shape) if input_shape is not None else (size,)
+        raise ManifoldError(
+            f"pass class_names=: {type(classifier).__name__} does not tell its classes (no classes_); on a command line "
+            "--env-kwargs \"class_names:['no', 'yes']\", or an array class_names in the .npz file"
+        )
     if hasattr(classifier, "predict_proba"):
-        return FunctionClassifier(classifier.predict_proba, names, flat, units, label_only)
+        return FunctionClassifier(classifier.predict_proba, names, shape, units, label_only, owner=classifier)
     if hasattr(classifier, "predict"):
         known = classes if classes is not None else names
-        labels = LabelClassifier(classifier.predict, list(known), flat, units)
+        labels = LabelClassifier(classifier.predict, list(known), shape, units, owner=classifier)
         labels.class_names = [str(name) for name in names]
         return labels
     if callable(classifier):
-        return FunctionClassifier(classifier, names, input_shape or data_shape, units, label_only)
+        return FunctionClassifier(classifier, names, shape, units, label_only)
     raise ManifoldError(f"a {type(classifier).__name__} is no classifier: it needs predict_proba, predict, or to be callable")
+
+
+def _into_last_linear(module: torch.nn.Module, rows: Tensor, classes: int) -> Tensor | None:
+    """Input (B, m) of the linear layer that gave the logits: the last one that ran; None if it does not give `classes`."""
+    seen: list[tuple[torch.nn.Linear, Tensor]] = []
+    linear = [part for part in module.modules() if isinstance(part, torch.nn.Linear)]
+    hooks = [part.register_forward_pre_hook(lambda layer, given: seen.append((layer, given[0]))) for part in linear]
+    try:
+        module(rows)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen[-1][1].clone() if seen and seen[-1][0].out_features == classes else None
 
 
 def _probe(module: torch.nn.Module, input_shape: Sequence[int]) -> tuple[int, bool]:

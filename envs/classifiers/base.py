@@ -82,6 +82,19 @@ class Classifier(ABC):
             return int(name)
         raise UnknownNameError("class", name, self.class_names)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Last hidden layer (B, m) of data-space rows, for manifolds and measures that say so in their name.
+
+        No answer leaves, so no query is counted.
+
+        Raises:
+            ManifoldError: a classifier that has none to show.
+        """
+        raise ManifoldError(
+            f"this {type(self).__name__} has no hidden layer to show: an embedding needs a torch module whose last layer is "
+            "linear, or one with a method features(x)"
+        )
+
     @property
     def torch_module(self) -> torch.nn.Module | None:
         """The network that gives logits for data-space rows, for white-box walkers alone; None if there is none to be seen."""

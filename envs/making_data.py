@@ -1,0 +1,73 @@
+"""From what the user said of the data to `Data`, their units and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from envs.assets import ASSETS
+from envs.classifiers import load_object
+from envs.datasets import DATASETS, FROM_FILES, Data, TableUnits, Units, load_csv, load_npz
+from envs.datasets.tables import describe_rows
+from envs.datasets.text_units import is_text
+from envs.errors import ManifoldError, UnknownNameError
+
+
+def gathered(
+    data: Any, folder: Any, held_out: Any, truth: Any, names: Any, columns: Any, target: str | None, shape: Any, seed: int
+) -> tuple[Data, str | None]:
+    """The raw data, and the asset key where they belong to one."""
+    key = None
+    described = isinstance(columns, str | Path | Mapping)
+    if folder is not None and not (isinstance(data, str) and data in FROM_FILES):
+        raise ManifoldError(f"data_dir= is for data={' or '.join(map(repr, FROM_FILES))}, not for data={data!r:.60}")
+    if isinstance(data, str | Path) and str(data).lower().endswith(".csv"):
+        if columns is not None and not described:
+            raise ManifoldError("a .csv names its columns itself; columns= takes their description, a file or a mapping")
+        data, described, columns = load_csv(data, columns, target, seed), False, None
+    elif target is not None:
+        raise ManifoldError(f"target_column {target!r} belongs to a .csv file; give the classes of other data as truth=")
+    if isinstance(data, str):
+        if data in DATASETS:
+            split = data in ASSETS and not ASSETS[data].fixed_split  # the assets belong to the split of seed 0
+            key = data if seed == 0 or not split else None
+            data = DATASETS[data](seed=seed, **({"data_dir": folder} if data in FROM_FILES else {}))
+        elif data.endswith(".npz"):
+            data = load_npz(data)
+        elif ":" in data:
+            data = load_object(data)
+            data = data() if callable(data) else data
+        else:
+            raise UnknownNameError("data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "module:object"])
+    try:
+        parts = data._replace(x=np.asarray(data.x)) if isinstance(data, Data) else Data(np.asarray(data))
+    except ValueError as error:
+        raise ManifoldError(f"the data must be an array, each row as long as the others: {error}") from error
+    if (parts.x.ndim < 2 and not is_text(parts.x)) or len(parts.x) < 2:
+        raise ManifoldError(f"data need at least two rows and two axes (rows, values); got shape {parts.x.shape}")
+    if described:
+        parts = parts._replace(table=describe_rows(parts.x, parts.columns, columns))
+        columns = [column.name for column in parts.table.columns]
+    more = {"held_out": held_out, "truth": truth, "class_names": names, "columns": columns, "data_shape": shape}
+    parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
+    if parts.truth is not None and len(parts.truth) != len(parts.x):
+        raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")
+    return parts, key
+
+
+def units_of(parts: Data) -> Units:
+    """The units of the data: of a mixed table where its columns are described."""
+    if parts.table is not None:
+        return TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table)
+    return Units.of(np.asarray(parts.x), parts.data_shape, parts.columns)
+
+
+def classes_of(truth: Any) -> torch.Tensor | None:
+    """True classes as int64 (N,), where they are numbers."""
+    if truth is None or not np.issubdtype(np.asarray(truth).dtype, np.integer):
+        return None
+    return torch.as_tensor(np.asarray(truth), dtype=torch.long)

@@ -1,0 +1,77 @@
+"""What a world of sentences is made of where nothing else is given: a manifold fitted to them, a classifier of their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from envs.assets import ASSETS
+from envs.classifiers import load_object
+from envs.classifiers.bag_of_words import BagOfWords
+from envs.datasets import Data
+from envs.datasets.vocabulary import Vocabulary
+from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds import Manifold, SentenceVAE
+from envs.manifolds.cache import fit_key, kept_fit
+from envs.manifolds.sentence_training import SentenceTraining
+
+LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning
+STEPS = 3000  # gradient steps of a fit: what the grammar takes, half a minute
+LATENT_DIM = 16
+
+
+def text_manifold(
+    manifold: Any,
+    key: str | None,
+    parts: Data,
+    latent_dim: int | None,
+    fit: Mapping[str, Any] | None,
+    seed: int,
+    progress: bool,
+) -> tuple[SentenceVAE, Tensor | None]:
+    """The manifold of sentences - shipped, saved, live, or fitted to them - and their codes where they are shipped.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such manifold, or none of sentences.
+    """
+    if manifold in (None, key) and key in ASSETS and latent_dim is None and not fit:
+        return ASSETS[key].manifold()  # type: ignore[return-value]
+    if manifold in (None, "vae"):
+        return _fitted([str(text) for text in parts.x], latent_dim or LATENT_DIM, dict(fit or {}), seed, progress), None
+    if isinstance(manifold, str) and manifold in ASSETS:
+        manifold = ASSETS[manifold].manifold()[0]
+    elif isinstance(manifold, str) and ":" in manifold:
+        manifold = load_object(manifold)
+    elif isinstance(manifold, str | Path):
+        if not Path(manifold).is_dir():
+            raise UnknownNameError("manifold of sentences", manifold, ("vae", "sentences", "a folder of Manifold.save"))
+        manifold = Manifold.load(manifold)
+    if not isinstance(manifold, SentenceVAE):
+        raise ManifoldError(f"sentences need a SentenceVAE, not a {type(manifold).__name__}")
+    return manifold, None
+
+
+def _fitted(texts: list[str], latent_dim: int, fit: dict[str, Any], seed: int, progress: bool) -> SentenceVAE:
+    """A sentence VAE, from the cache if it was fitted before."""
+    known = ("embedding", "hidden", "feed_code", *(field.name for field in fields(SentenceTraining) if field.name != "seed"))
+    for name in fit:
+        if name not in known:
+            raise UnknownNameError("setting of the fit of sentences", name, known)
+    vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
+    epochs = int(np.clip(STEPS * 64 / len(texts), 5, 100))
+    settings = {"latent_dim": latent_dim, "epochs": epochs, "seed": seed, **fit}
+    key = fit_key("sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(vocabulary.ids(texts))})
+    kept = kept_fit(key, lambda: SentenceVAE.fit(texts, vocabulary=vocabulary, progress=progress, **settings))
+    assert isinstance(kept, SentenceVAE)
+    return kept
+
+
+def word_classifier(parts: Data) -> BagOfWords:
+    """Logistic regression on the words of sentences whose classes are known."""
+    names = parts.class_names or [str(name) for name in np.unique(np.asarray(parts.truth))]
+    return BagOfWords.fit([str(text) for text in parts.x], parts.truth, names)
