@@ -65,6 +65,7 @@ class BayesianLinear(PyroModule):
 
     mean: Tensor
     scale: Any  # a tensor when it is read: Pyro's descriptor constrains it
+    scale_unconstrained: Tensor
 
     def __init__(self, inputs: int, outputs: int, initial_scale: float, bias: bool):
         super().__init__()
@@ -78,7 +79,8 @@ class BayesianLinear(PyroModule):
 
     def weights(self) -> LayerWeights:
         """The layer's posterior, differentiable in its parameters."""
-        return LayerWeights(self.mean, self.scale, self.bias)
+        # `self.scale` says the same by way of Pyro's constraint registry, which takes a tenth of a whole training step.
+        return LayerWeights(self.mean, torch.nn.functional.softplus(self.scale_unconstrained), self.bias)
 
 
 class DynamicsBNN(PyroModule):

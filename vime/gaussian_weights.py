@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -50,12 +51,11 @@ def diagonal_kl(mean_new: Tensor, scale_new: Tensor, mean_old: Tensor, scale_old
 
 def kl_to_prior(layers: Sequence[LayerWeights], prior_scale: float) -> Tensor:
     """KL[posterior || N(0, prior_scale^2)] in nats, summed over all weights of all layers: a scalar tensor."""
-    total = torch.zeros((), dtype=layers[0].mean.dtype)
-    for layer in layers:
-        ratio = layer.scale / prior_scale
-        total = total + 0.5 * ((ratio.square() + (layer.mean / prior_scale).square()).sum() - ratio.numel())
-        total = total - ratio.log().sum()
-    return total
+    # All weights in one row: the sums of every layer by themselves take three times as long, forward and backward.
+    mean = torch.cat([layer.mean.flatten() for layer in layers])
+    scale = torch.cat([layer.scale.flatten() for layer in layers])
+    squares = (mean.dot(mean) + scale.dot(scale)) / prior_scale**2
+    return 0.5 * (squares - len(mean)) - scale.log().sum() + len(mean) * math.log(prior_scale)
 
 
 def fisher_diagonal(scale: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
@@ -83,5 +83,8 @@ def pre_activation_moments(layer: LayerWeights, inputs: Tensor) -> tuple[Tensor,
 
 def sample_layer(layer: LayerWeights, inputs: Tensor, noise: Tensor) -> Tensor:
     """Pre-activations mean + sqrt(variance) * noise; ``noise`` (..., O) must be independent for every row. [2] eq. 6"""
-    mean, variance = pre_activation_moments(layer, inputs)
-    return mean + variance.sqrt() * noise
+    if layer.bias:
+        # A column of ones instead of a row of weights cut off: the backward pass of a cut copies the whole matrix.
+        inputs = torch.cat([inputs, inputs.new_ones(*inputs.shape[:-1], 1)], dim=-1)
+    variance = inputs.square() @ layer.scale.square() + VARIANCE_FLOOR
+    return inputs @ layer.mean + variance.sqrt() * noise

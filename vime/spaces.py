@@ -143,3 +143,20 @@ def _one_hot(indices: np.ndarray, counts: np.ndarray, start: np.ndarray, role: s
     rows = np.zeros((len(whole), int(counts.sum())), dtype=np.float32)
     np.put_along_axis(rows, whole.astype(np.int64) + offsets, 1.0, axis=1)
     return rows
+
+
+def places_of(chosen: slice | Sequence[int] | None, size: int) -> Tensor:
+    """Places (O',) int64 in a flat observation of ``size`` numbers; None: all of them.
+
+    ValueError for one that is not there, or for none at all.
+    """
+    whole = torch.arange(size)
+    if chosen is None or isinstance(chosen, slice):
+        places = whole if chosen is None else whole[chosen]
+    else:
+        places = torch.tensor([int(place) for place in chosen], dtype=torch.int64)
+        if ((places < 0) | (places >= size)).any():
+            raise ValueError(f"{list(chosen)[:8]} names places that an observation of {size} numbers does not have")
+    if len(places) == 0:
+        raise ValueError(f"{chosen} selects nothing of the {size} numbers of an observation")
+    return places

@@ -29,10 +29,6 @@ class Transitions(NamedTuple):
     next_obs: Tensor
     target: Tensor
 
-    def inputs(self) -> Tensor:
-        """(B, O + A): observation and action side by side."""
-        return torch.cat([self.obs, self.action], dim=1)
-
 
 class TransitionPool:
     """Ring buffer of transitions; every row is one whole transition, so no pair across an episode's end can form.

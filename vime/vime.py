@@ -15,7 +15,6 @@ from vime.dynamics_bnn import DynamicsBNN, empty_guide
 from vime.gaussian_weights import LayerWeights
 from vime.imagined_step import Direction, gradient_step_gain
 from vime.information_gain import closed_form_gain, draw_noise, expected_gain
-from vime.metrics import r_squared
 from vime.serialization import State, expect_like, load_optimizer_state, nest, optimizer_state, part_of
 from vime.transition_pool import Transitions
 
@@ -175,15 +174,13 @@ class VIME(Bonus):
         return self.target_whitener.varies.to(torch.float32)
 
     def _fit(self, updates: int) -> dict[str, float]:
-        held_out = self.whitened(self.fresh())
-        before = self._r_squared(*held_out)
+        held_out = self.fresh()
+        before = self.seen.judge(held_out, self._foretold(held_out), self.target_whitener)
         elbo = Trace_ELBO()
         mask, population = self.target_whitener.varies, len(self.pool)
-        count = min(self.batch_size, population)
         loss = torch.zeros(())
         with pyro.settings.context(**UNCHECKED):
-            for update in range(updates):
-                inputs, targets = self.whitened(self.pool.sample(count, self.random.generator))
+            for update, (inputs, targets) in enumerate(self.batches(updates)):
                 # Per transition of the pool, so that the step does not grow with it.
                 loss = elbo.differentiable_loss(self.bnn, empty_guide, inputs, targets, mask, population) / population
                 self.check_loss(loss, update)
@@ -196,18 +193,16 @@ class VIME(Bonus):
             return {
                 "elbo": -float(loss.detach()),
                 "kl_posterior_prior": float(self.bnn.kl_to_prior()),
-                "r2": before,
-                "r2_fitted": self._r_squared(*held_out),
+                **before,
+                "r2_fitted": self.seen.explained(held_out, self._foretold(held_out), self.target_whitener),
                 "sigma_ratio": float(scales.median()) / self.bnn.prior_sd,
             }
 
-    def _r_squared(self, inputs: Tensor, targets: Tensor) -> float:
-        """Share of the targets' variance that the mean weights explain."""
+    def _foretold(self, batch: Transitions) -> Tensor:
+        """Whitened targets (B, D) by the mean weights."""
         with torch.no_grad():
             means = [LayerWeights(k.mean, torch.zeros_like(k.scale), k.bias) for k in self.bnn.frozen_posterior()]
-            predicted, _ = self.bnn.predict_with(means, inputs)
-        varies = self.target_whitener.varies
-        return r_squared(predicted[:, varies], targets[:, varies])
+            return self.bnn.predict_with(means, self.whitened(batch)[0])[0]
 
     def _model_state(self) -> State:
         noise = self._noise_state()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vime.serialization import State, expect_like, number
+from vime.serialization import State, StateMismatchError, expect_like, number
 
 CONSTANT = 1e-6
 """A column whose deviation is below this share of its largest value (or of 1) is taken as constant."""
@@ -25,11 +25,14 @@ class Whitener:
     Parameters
     ----------
     size: columns.
+    common_scale: divide all columns by one number, the root of their mean variance, so that they keep their sizes against
+        each other; without it each has deviation 1.
     clip: whitened values are cut to +-clip, so that one outlier in a hardly moving column cannot take over.
     """
 
-    def __init__(self, size: int, clip: float = 10.0):
+    def __init__(self, size: int, clip: float = 10.0, *, common_scale: bool = False):
         self.size = size
+        self.common_scale = common_scale
         self.clip = clip
         self.count = 0
         self._mean = torch.zeros(size, dtype=torch.float64)
@@ -59,6 +62,8 @@ class Whitener:
         deviation = (self._squares / max(self.count, 1)).sqrt()
         self.varies = deviation > CONSTANT * self._largest.clamp(min=1.0)
         self.shift = self._mean.float()
+        if self.common_scale and bool(self.varies.any()):
+            deviation = deviation[self.varies].square().mean().sqrt().expand_as(deviation)
         self.scale = torch.where(self.varies, deviation, torch.ones_like(deviation)).float()
 
     def __call__(self, rows: Tensor) -> Tensor:
@@ -68,6 +73,7 @@ class Whitener:
     def state_dict(self) -> State:
         """Running and frozen moments."""
         return {
+            "common": number(self.common_scale),
             "count": number(self.count),
             "mean": self._mean.clone(),
             "squares": self._squares.clone(),
@@ -80,6 +86,11 @@ class Whitener:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`state_dict`; StateMismatchError for another size."""
         expect_like(state, self.state_dict(), f"the whitening of {self.size} numbers")
+        if bool(state["common"]) != self.common_scale:
+            raise StateMismatchError(
+                f"the saved whitening has common_scale={bool(state['common'])}, this one {self.common_scale}: make it "
+                "with the same"
+            )
         self.count = int(state["count"])
         self._mean, self._squares, self._largest = (state[k].clone() for k in ("mean", "squares", "largest"))
         self.shift, self.scale = state["shift"].clone(), state["scale"].clone()

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from gymnasium import spaces
 from torch import Tensor
 
 from vime.random_state import FencedRandom
+from vime.seen import Predict, Seen
 from vime.serialization import State, StateMismatchError, nest, number, part_of
-from vime.spaces import SpaceEncoder
+from vime.spaces import SpaceEncoder, places_of
 from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
 from vime.whitening import Whitener
 
-Predict = slice | Callable[[Tensor], Any] | None
-FORMAT = 1
+FORMAT = 2
+GATHERED = 32
+"""Minibatches drawn from the pool at once."""
 
 
 class NotFittedError(RuntimeError):
@@ -34,14 +35,18 @@ class Bonus(ABC):
     Parameters
     ----------
     observation_space, action_space: of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
-    predict: what of an observation counts as *seen*. None: all of it; a slice of the flat observation; or a function of
-        flat float32 observations (B, O) that gives (B, m) features, tensor or array, always the same for the same row.
-        Where an action moves part of the observation in a known way (z' = z + a), that part is learned at once and
-        nothing stays to be curious about: then predict the rest.
+    predict, as_change: what of an observation counts as *seen*, and what of that is foretold as a change; see
+        :class:`vime.seen.Seen`. Where an action moves part of the observation in a known way (z' = z + a), that part is
+        learned at once and nothing stays to be curious about: then predict the rest.
+    given: numbers of the flat observation that a dynamics model is given beside the action: a slice or their places;
+        None: all. What does not bear on the next observation (a goal, a start) only makes the model learn slower.
+    common_scale: whiten what is seen by one scale for all features [False]. For features that are of one kind, such as
+        principal components: a scale of its own would make a hardly moving one as important as the first.
     seed: of the generator that this bonus alone uses; torch's and numpy's global ones are never touched.
     pool_size: transitions kept to learn from [100 000]. min_pool: how many must be there before the first fit [500].
     updates, batch_size, learning_rate: Adam steps at every fit, rows in each, step size. More updates: sharper
-        predictions, more time; few updates with a large pool: the bonus lags behind.
+        predictions, more time; few updates with a large pool: the bonus lags behind. first_updates: steps of the very
+        first fit, which starts from nothing [None: ``updates``].
     """
 
     name: ClassVar[str]
@@ -57,14 +62,20 @@ class Bonus(ABC):
         action_space: spaces.Space[Any],
         *,
         predict: Predict = None,
+        as_change: slice | None = None,
+        given: slice | Sequence[int] | None = None,
+        common_scale: bool = False,
         seed: int = 0,
         pool_size: int = 100_000,
         min_pool: int = 500,
         updates: int = 100,
+        first_updates: int | None = None,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
     ):
-        for label, value in (("min_pool", min_pool), ("updates", updates), ("batch_size", batch_size)):
+        first_updates = updates if first_updates is None else first_updates
+        counts = {"min_pool": min_pool, "updates": updates, "first_updates": first_updates, "batch_size": batch_size}
+        for label, value in counts.items():
             if value < 1:
                 raise ValueError(f"{label} must be at least 1, got {value}")
         if not learning_rate > 0:
@@ -73,19 +84,21 @@ class Bonus(ABC):
             raise ValueError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
         self.encode_obs = SpaceEncoder(observation_space, "observation")
         self.encode_action = SpaceEncoder(action_space, "action")
-        self.predict = predict
+        self.seen = Seen(predict, self.encode_obs.size, as_change, self.predicts_change)
+        self.given = places_of(given, self.encode_obs.size)
         self.random = FencedRandom(seed)
         self.min_pool = min_pool
         self.updates = updates
+        self.first_updates = first_updates
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.fits = 0
         self.unfitted = 0
-        self.target_size = int(self._seen(torch.zeros(2, self.encode_obs.size, dtype=torch.float32)).shape[1])
-        self.input_size = self.encode_obs.size + self.encode_action.size
+        self.target_size = self.seen.count
+        self.input_size = len(self.given) + self.encode_action.size
         self.pool = TransitionPool(pool_size, (self.encode_obs.size, self.encode_action.size, self.target_size))
         self.input_whitener = Whitener(self.input_size)
-        self.target_whitener = Whitener(self.target_size)
+        self.target_whitener = Whitener(self.target_size, common_scale=common_scale)
 
     # ---- encoding -----------------------------------------------------------------------------------------------
 
@@ -100,37 +113,7 @@ class Bonus(ABC):
     @torch.inference_mode(False)
     def with_target(self, obs: Tensor, action: Tensor, next_obs: Tensor) -> Transitions:
         """Already flat rows (B, O), (B, A), (B, O) -> :class:`Transitions`."""
-        target = self._seen(next_obs)
-        return Transitions(obs, action, next_obs, target - self._seen(obs) if self.predicts_change else target)
-
-    def _seen(self, rows: Tensor) -> Tensor:
-        """What counts of the flat observations (B, O): (B, D)."""
-        if self.predict is None:
-            return rows
-        if isinstance(self.predict, slice):
-            part = rows[:, self.predict]
-            if part.shape[1] == 0:
-                raise ValueError(
-                    f"predict={self.predict} selects nothing of the {rows.shape[1]} numbers of an observation"
-                )
-            return part
-        if not callable(self.predict):
-            raise TypeError(
-                f"predict must be None, a slice or a function of observations, got {type(self.predict).__name__}"
-            )
-        with torch.no_grad():
-            features = self.predict(rows.clone())
-        if isinstance(features, Tensor):
-            features = features.detach().cpu().numpy()
-        found = torch.from_numpy(np.array(features, dtype=np.float32))
-        if found.ndim != 2 or len(found) != len(rows) or found.shape[1] == 0:
-            raise ValueError(
-                f"predict returned shape {tuple(found.shape)} for {len(rows)} observations; expected (B, m), m >= 1"
-            )
-        if not torch.isfinite(found).all():
-            row = int((~torch.isfinite(found)).any(1).nonzero()[0])
-            raise ValueError(f"predict returned NaN or infinity for row {row}: {found[row].tolist()[:8]}")
-        return found
+        return Transitions(obs, action, next_obs, self.seen.target(obs, next_obs))
 
     # ---- the protocol -------------------------------------------------------------------------------------------
 
@@ -179,13 +162,15 @@ class Bonus(ABC):
     def add_transitions(self, batch: Transitions) -> None:
         """:meth:`add` of an encoded batch."""
         self.pool.add(batch)
-        self.input_whitener.update(batch.inputs())
+        self.input_whitener.update(self.inputs(batch))
         self.target_whitener.update(batch.target)
         self.unfitted += len(batch.obs)
 
     @torch.inference_mode(False)
     def fit(self, updates: int | None = None) -> dict[str, float]:
-        """Learn from the pool by ``updates`` steps (default: the constructor's); returns figures to log.
+        """Learn from the pool by ``updates`` steps (default: the constructor's, ``first_updates`` the first time).
+
+        Returns figures to log: the model's own, ``fit_seconds`` (wall time) and ``pool`` (transitions in it).
 
         Raises PoolTooSmallError below ``min_pool`` transitions and FloatingPointError where the loss is not finite,
         before the step that would spoil the model.
@@ -199,8 +184,10 @@ class Bonus(ABC):
         started = time.perf_counter()
         self.input_whitener.freeze()
         self.target_whitener.freeze()
+        if updates is None:
+            updates = self.updates if self.fits else self.first_updates
         with torch.enable_grad(), self.random.as_global():
-            figures = self._fit(self.updates if updates is None else updates)
+            figures = self._fit(updates)
         self.fits += 1
         self.unfitted = 0
         return figures | {"fit_seconds": time.perf_counter() - started, "pool": float(len(self.pool))}
@@ -223,9 +210,24 @@ class Bonus(ABC):
 
     # ---- helpers for models of the dynamics ---------------------------------------------------------------------
 
+    def inputs(self, batch: Transitions) -> Tensor:
+        """What a dynamics model is given, raw, (B, I): the ``given`` numbers of the observations, then the actions."""
+        return torch.cat([batch.obs[:, self.given], batch.action], dim=1)
+
     def whitened(self, batch: Transitions) -> tuple[Tensor, Tensor]:
-        """Model inputs (B, O + A) and targets (B, D), whitened."""
-        return self.input_whitener(batch.inputs()), self.target_whitener(batch.target)
+        """Model inputs (B, I) and targets (B, D), whitened."""
+        return self.input_whitener(self.inputs(batch)), self.target_whitener(batch.target)
+
+    def batches(self, updates: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Whitened inputs and targets of ``updates`` minibatches; within :meth:`_fit`, whose random state they draw on.
+
+        They are gathered and whitened many at once: for networks this small that is a sixth of a step's time.
+        """
+        count = min(self.batch_size, len(self.pool))
+        for done in range(0, updates, GATHERED):
+            drawn = self.pool.sample(count * min(GATHERED, updates - done), torch.default_generator)
+            inputs, targets = self.whitened(drawn)
+            yield from zip(inputs.split(count), targets.split(count), strict=True)
 
     def fresh(self, limit: int = 2048) -> Transitions:
         """The newest transitions that no fit has used yet (at most ``limit``): held-out data for the model."""
@@ -248,6 +250,8 @@ class Bonus(ABC):
             "fits": number(self.fits),
             "unfitted": number(self.unfitted),
             "sizes": torch.tensor([self.encode_obs.size, self.encode_action.size, self.target_size]),
+            "given": self.given,
+            "changes": self.seen.changes.to(torch.int64),
             "kind": torch.tensor(list(self.name.encode()), dtype=torch.uint8),
         }
         return nest(
@@ -286,6 +290,9 @@ class Bonus(ABC):
                 f"{sizes}: "
                 "build it with the saved one's spaces and predict="
             )
+        for key, present, option in (("given", self.given, "given"), ("changes", self.seen.changes, "as_change")):
+            if own[key].tolist() != present.to(torch.int64).tolist():
+                raise StateMismatchError(f"the state was saved by a bonus with another {option}=: build it with that")
         self.pool.load_state_dict(part_of(state, "pool"))
         self.input_whitener.load_state_dict(part_of(state, "input_whitener"))
         self.target_whitener.load_state_dict(part_of(state, "target_whitener"))

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer
-from vime.metrics import r_squared
 from vime.serialization import State
 from vime.transition_pool import Transitions
 
@@ -79,10 +78,10 @@ class Disagreement(Bonus):
         return variance[:, varies].sum(1) / max(int(varies.sum()), 1)
 
     def _fit(self, updates: int) -> dict[str, float]:
-        inputs, targets = self.whitened(self.fresh())
-        varies = self.target_whitener.varies
-        mean = self.ensemble(inputs.unsqueeze(0)).detach().mean(0)
-        before = r_squared(mean[:, varies], targets[:, varies])
+        held_out, varies = self.fresh(), self.target_whitener.varies
+        with torch.no_grad():
+            mean = self.ensemble(self.whitened(held_out)[0].unsqueeze(0)).mean(0)
+            before = self.seen.judge(held_out, mean, self.target_whitener)
 
         def loss() -> Tensor:
             count = min(self.batch_size, len(self.pool))
@@ -90,7 +89,7 @@ class Disagreement(Bonus):
             errors = self.ensemble(inputs.view(self.members, count, -1)) - targets.view(self.members, count, -1)
             return errors[..., varies].square().sum((0, 2)).mean()
 
-        return {"loss": self.trainer.run(updates, loss, self.check_loss), "r2": before}
+        return {"loss": self.trainer.run(updates, loss, self.check_loss), **before}
 
     def _model_state(self) -> State:
         return self.trainer.state()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from gymnasium import spaces
 from torch import Tensor
 
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer, network
-from vime.metrics import r_squared
 from vime.serialization import State
 from vime.transition_pool import Transitions
 
@@ -52,15 +52,15 @@ class L2Error(Bonus):
 
     def _fit(self, updates: int) -> dict[str, float]:
         held_out = self.fresh()
-        inputs, targets = self.whitened(held_out)
-        varies = self.target_whitener.varies
-        before = r_squared(self.network(inputs).detach()[:, varies], targets[:, varies])
+        with torch.no_grad():
+            predicted = self.network(self.whitened(held_out)[0])
+            before = self.seen.judge(held_out, predicted, self.target_whitener)
 
         def loss() -> Tensor:
             batch = self.pool.sample(min(self.batch_size, len(self.pool)), self.random.generator)
             return self._errors(batch).sum(1).mean()
 
-        return {"loss": self.trainer.run(updates, loss, self.check_loss), "r2": before}
+        return {"loss": self.trainer.run(updates, loss, self.check_loss), **before}
 
     def _model_state(self) -> State:
         return self.trainer.state()
