@@ -118,7 +118,7 @@ def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, 
     try:
         return algorithm_class(algo)("MlpPolicy", env, seed=seed, device=device, verbose=0, **arguments)
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{algo} refuses its settings ({error}); settings: {arguments}") from error
+        raise UserError(f"{algo} refuses its settings ({error}); settings: {settings}") from error
 
 
 def linear_schedule(text: str) -> Any:

@@ -85,6 +85,7 @@ def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], me
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
     command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"
     made = {"command": command, "training": f"{run.steps:,} steps, {run.queries:,} classifier rows",
+            "targets": "whichever other class has the nearest known input",
             "measured over": f"all {len(paths)} held-out inputs, with 95 % bootstrap intervals"}
     extras = [Extras(file=f"paths/{file.name}") for file in files]
     write_report(root / "report.html", shown, world, metrics=metrics, made=made, extras=extras)

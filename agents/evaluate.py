@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ class EvaluateConfig(ScriptConfig):
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N")
+    judges: bool = option(True, "fit independent judges of end points (once for a data set, a few seconds)")
+    closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N")
+    alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N")
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
     json: str | None = option(None, "write the figures to this file, too", metavar="FILE")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
@@ -54,6 +58,10 @@ def evaluate(
     max_steps: int | None = None,
     seed: int = 0,
     reference: Reference | None = None,
+    judges: bool = True,
+    closely: int = 100,
+    alone: int = 20,
+    cache: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """The measures of every walker on the same held-out inputs and targets.
@@ -66,34 +74,61 @@ def evaluate(
         inputs: rows of the held-out split; None: all of them.
         max_steps: most steps of a path; None: the world's limit.
         seed: of targets, walkers and bootstrap.
-        reference: real data for the typicality ratio; None: the world's own.
+        reference: real data and their classes, for the typicality ratio and the judges; None: the world's own.
+        judges: fit independent judges of end points, for `im1` and `oracle`: once for a data set.
+        closely: how many paths are looked at closely, with a geodesic and latent LIME (see `evaluate_paths`).
+        alone: how many inputs are explained one at a time, for the latency.
+        cache: folder where fitted judges are kept; None: in memory alone.
         progress: show bars.
 
     Returns:
         walker -> measure -> `Estimate`; beside the measures of `metrics.MEASURES` each walker has `training_queries`
-        (rows asked before), `cpu_ms` (process time of one explanation in the batch) and `failed` (rows not explained).
+        (rows asked before), `break_even` (rival -> explanations after which fewer rows have been asked in all, None:
+        never), `cpu_ms` (process time of one explanation in the batch), `alone_p50_ms` and `alone_p95_ms` (CPU time
+        of one explained alone), `analysis_queries` (rows asked to measure, no part of any explanation) and `failed`
+        (rows not explained).
     """
     from agents.explain import choose_walker, explain, world_and_run
-    from agents.explanation.metrics import evaluate_paths
+    from agents.explanation.judge import judges_of
+    from agents.explanation.metrics import evaluate_paths, reference_of
+    from agents.explanation.metrics_cost import break_even, time_alone
 
     world, run = world_and_run(source)
     chosen = [choose_walker(walker, run) for walker in walkers]  # all names are read before anything walks
     rows = list(range(len(world.held_out.x))) if inputs is None else [int(row) for row in inputs]
     wanted = draw_targets(world, rows, seed) if targets == "random" else None
+    known = reference_of(world) if reference is None else reference
+    fitted = judges_of(known.bank, known.bank_classes, world.classes, cache, progress) if judges else None
     found: dict[str, dict[str, Any]] = {}
     for walker in chosen:
         started = time.process_time()
         paths = explain(run or world, rows, wanted, walker, max_steps=max_steps, seed=seed, progress=progress)
         seconds = time.process_time() - started
-        measures: dict[str, Any] = dict(evaluate_paths(world, paths, reference, seed=seed))
+        asked = world.classifier.queries
+        measures: dict[str, Any] = dict(
+            evaluate_paths(world, paths, known, seed=seed, judges=fitted, closely=closely)
+        )
+        measures["analysis_queries"] = world.classifier.queries - asked
         measures["training_queries"] = paths[0].training_queries if paths else 0
         measures["cpu_ms"] = 1000 * seconds / max(len(paths), 1)
+        one = partial(_explain_alone, run or world, walker, max_steps, seed)
+        goals = [None] * len(rows) if wanted is None else wanted
+        measures |= time_alone(one, list(zip(rows, goals, strict=True))[: max(alone, 0)], seed)
         measures["failed"] = [path.index for path in paths if not path.success]
         name, k = walker.name, 2
         while name in found:
             name, k = f"{walker.name} {k}", k + 1
         found[name] = measures
+    for name, counts in break_even(found).items():
+        found[name]["break_even"] = counts
     return found
+
+
+def _explain_alone(source: Run | World, walker: Walker, max_steps: int | None, seed: int, item: tuple[int, Any]) -> None:
+    from agents.explain import explain
+
+    row, target = item
+    explain(source, row, target, walker, max_steps=max_steps, seed=seed)
 
 
 def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | None:
@@ -131,11 +166,26 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     for walker in found:
         out.add_column(Text(walker.replace("_", " ")), justify="right")
     for name in MEASURES:
+        if any(name not in measures for measures in found.values()):
+            continue  # of another kind of data: words of a text
         cells = [_cell(measures[name], interval=len(found) <= 3) for measures in found.values()]
         out.add_row(name.replace("_", " "), *cells)
     out.add_row("training queries", *(f"{measures['training_queries']:,}" for measures in found.values()))
-    out.add_row("CPU-ms each", *(f"{measures['cpu_ms']:.2f}" for measures in found.values()))
+    out.add_row("CPU-ms each, in a batch", *(f"{measures['cpu_ms']:.2f}" for measures in found.values()))
+    for name, title in (("alone_p50_ms", "CPU-ms alone, median"), ("alone_p95_ms", "CPU-ms alone, 95 %")):
+        out.add_row(title, *(_cell(measures[name], interval=len(found) <= 3) for measures in found.values()))
     return out
+
+
+def told_break_even(found: dict[str, dict[str, Any]]) -> list[str]:
+    """One line a walker that asked rows before: when that pays off against each rival that asked fewer."""
+    lines = []
+    for walker, measures in found.items():
+        counts = measures["break_even"].items()
+        told = [f"{rival}: " + ("never" if n is None else f"after {n:,}") for rival, n in counts]
+        if told:
+            lines.append(f"{walker} has asked fewer rows in all than " + "; ".join(told) + " explanations")
+    return lines
 
 
 def _cell(estimate: Any, interval: bool) -> str:
@@ -159,6 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     from agents.explain import open_source, world_and_run
+    from envs.geometry.transport import LAWLESS
 
     source = open_source(config)
     world, run = world_and_run(source)
@@ -166,14 +217,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "all" in names:
         black = world.label_only or world.classifier.torch_module is None
         names = [n for n in WALKERS if not (n == "policy" and run is None) and not (black and "gradient" in n)]
+        # A prior without a law has no matched way, and a map with a hull no geodesic.
+        kind = world.manifold.prior.kind
+        names = [n for n in names if not (n == "matched" and kind in LAWLESS) and not (n == "geodesic" and kind == "hull")]
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
+        judges=config.judges, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
     Console(highlight=False).print(table(found))
     rule = "the label" if world.label_only else f"p >= {world.task.tau:g}"
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
+    for line in told_break_even(found):
+        print(line)
     for walker, measures in found.items():
         if failed := measures["failed"]:
             more = " ..." if len(failed) > 20 else ""

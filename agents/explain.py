@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from envs.dynamics import State
     from envs.world import World
 
-BATCH = 256  # inputs that walk at once
+BATCH = 2048  # inputs that walk at once: the more, the less each costs
 REACHING = ("reach", "reach_label")  # tasks of agents that were trained to reach other classes
 RETRIES = 2  # sampled walks for what the deterministic policy left
 
@@ -45,7 +45,7 @@ class ExplainConfig(ScriptConfig):
         None, "class to reach; 'own': the own class's most typical form (default: whichever other class is nearest)"
     )
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
-    input: str | None = option(None, "your own input(s): .npz, .npy, .csv or a picture", metavar="FILE")
+    input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
         None, f"who walks: {', '.join(WALKERS)} (default: the run's policy)"
     )
@@ -58,6 +58,10 @@ class ExplainConfig(ScriptConfig):
     format: list[str] = option(  # noqa: RUF009
         ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
     )
+    lime: str = option(
+        "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
+        choices=("none", "latent", "plain"),
+    )  # fmt: skip
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar with --all", "-P")
 
@@ -91,7 +95,8 @@ def explain(
         progress: show a bar.
 
     Returns:
-        A `Trajectory` for one row or input, else a list of them in the order of the inputs.
+        A `Trajectory` for one row or input, else a list of them in the order of the inputs. Where the run was trained
+        with a curiosity that measures information (vime, bald), they hold the gain of each step.
 
     Raises:
         ManifoldError: inputs or targets that do not fit; the message says what would.
@@ -101,12 +106,14 @@ def explain(
 
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
+    from agents.curiosity import bonus_in_nats, information_gain
     from agents.explain_input import gather, read_targets
-    from agents.trajectory import Trajectory, installed_versions
+    from agents.trajectory_recording import trajectories_of
+    from agents.trajectory_world import installed_versions
     from agents.walkers.base import rows_asked_before, select
 
     world, run = world_and_run(source)
-    chosen = choose_walker(walker, run)
+    chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     given = gather(world, inputs, split)
     targets = read_targets(world, target, len(given.x))
     generator = torch.Generator().manual_seed(seed)
@@ -127,9 +134,11 @@ def explain(
                     continue
                 start = select(state, items)
                 walk = walks.walk(world, start, queries[items], generator, max_steps)
+                if curious is not None:
+                    walk = walk._replace(gain=information_gain(curious, world, start, walk))
                 policy = run if walks.name == "policy" else None
                 asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
-                made = Trajectory.from_walks(
+                made = trajectories_of(
                     world, start, walk, walker=walks.name, seed=seed, versions=versions, training_queries=asked_before,
                     index=None if given.rows is None else [given.rows[low + int(i)] for i in items],
                 )  # fmt: skip
@@ -231,6 +240,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--env walks without a run: choose who walks with --walker, for example --walker line")
     if sum((bool(config.index), config.all, config.input is not None)) != 1:
         raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
+    if config.lime != "none" and config.env is not None and config.out is None:
+        raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
     prepare_process(config.num_threads)
     from agents.explain_input import read_file
     from agents.explain_output import report, save
@@ -239,12 +250,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     world, run = world_and_run(source)
     inputs = read_file(world, config.input) if config.input else None if config.all else config.index
     bar = config.progress and config.all
+    # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
+    many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
     paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
-                    seed=config.seed, skip_present=config.all, progress=bar)  # fmt: skip
+                    seed=config.seed, skip_present=many, progress=bar)  # fmt: skip
     paths = paths if isinstance(paths, list) else [paths]
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
     files = [] if folder is None else save(paths, world, folder, config.format, bar)
-    report(paths, files, brief=config.all)
+    report(paths, files, brief=config.all, world=world)
+    if config.lime != "none":
+        from agents.explanation.lime_figure import save_lime
+
+        made = save_lime(paths, files, world, config.lime, config.seed)
+        print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}")
+    if config.input is not None and inputs is not None and (skipped := len(inputs) - len(paths)) and many:
+        print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already")
     return 0
 
 

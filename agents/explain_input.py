@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from envs.datasets import TableUnits
+from envs.datasets.corpora import read_corpus
+from envs.datasets.tables import read_csv
 from envs.errors import ManifoldError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -33,7 +36,7 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
 
     Args:
         inputs: a whole number, or a list or range of them: rows of `split`; None: all rows. Anything else is data in
-            the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists).
+            the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
         split: `held_out` or `starts`.
 
     Raises:
@@ -52,6 +55,10 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
             if not 0 <= row < len(data):
                 raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
         return Inputs(data[torch.as_tensor(rows, dtype=torch.int64)], rows, single)
+    if isinstance(world.units, TableUnits):
+        return _table_rows(world.units, inputs)
+    if world.modality == "text":
+        return Inputs(world.units.inward(inputs), None, isinstance(inputs, str))
     array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
     try:
         array = np.asarray(array, dtype=np.float32)
@@ -65,6 +72,12 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
             f"or a batch of shape ({', '.join(['n', *map(str, shape)])})"
         )
     return Inputs(world.units.inward(array[None] if single else array), None, single)
+
+
+def _table_rows(units: TableUnits, inputs: Any) -> Inputs:
+    """Rows of a mixed table in the user's own values: one (a list or a dictionary by column), or several."""
+    row = isinstance(inputs, dict) or (np.ndim(inputs) == 1 and not isinstance(inputs[0], dict))
+    return Inputs(units.inward([inputs] if row else inputs), None, row)
 
 
 def _as_rows(inputs: Any) -> list[int] | None:
@@ -109,12 +122,15 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     """The user's own input or inputs from a file, in the user's units.
 
     An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
-    read as grey levels or colours in [0, 1] as the data have it.
+    read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in the column
+    `text` of a .tsv, .csv or .jsonl.
 
     Raises:
         ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
     """
     path = Path(path)
+    if world.modality == "text":
+        return read_corpus(path).x
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: inputs are read from {', '.join(FILES)}")
     try:
@@ -138,6 +154,15 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
 def _csv(world: World, path: Path) -> np.ndarray:
     """Rows of the world's own columns, in their order; other columns are passed over."""
     import csv
+
+    if isinstance(world.units, TableUnits):
+        given = read_csv(path, at_least=1)
+        lacking = [name for name in world.units.columns if name not in given.names]
+        if lacking:
+            raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {world.units.columns}")
+        cells = given.cells[:, [given.names.index(name) for name in world.units.columns]]
+        world.units.inward(cells, lambda row: f"{path}, line {given.lines[row]}")
+        return cells
 
     with path.open(newline="") as stream:
         reader = csv.DictReader(stream)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from agents.cli import progress_bar
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from envs.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
+MARK = "•"  # before a cell that changed
+MOST_LETTERS = 16  # of a cell in a table of rows; the rest is cut off
 SHOWN = 5  # more paths than this are told in one line each
 
 
@@ -52,21 +56,29 @@ def _write(path: Trajectory, world: World, file: Path) -> Path:
     return file
 
 
-def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = False) -> None:
+def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = False, world: World | None = None) -> None:
     """Print what was found: sentence and step table of a few paths, one line for each of many, and where they are.
 
     Args:
         files: the first file of each path; empty if nothing was saved.
         brief: for a whole split: how many arrived, and which did not, instead of a line each.
+        world: where they were walked: tells what changed in the terms of its data's attributes, where they have any, and in
+            the rows of a few paths through a table.
     """
     from rich.console import Console
+
+    from agents.explanation.attribute_words import attribute_sentence
 
     console = Console(highlight=False)
     for path in () if brief else paths:
         place = "" if path.index is None else f"[{path.index}] "
         console.print(place + path.summary(), markup=False, soft_wrap=True)
+        if world is not None and (told := attribute_sentence(path, world)):
+            console.print(told, markup=False, soft_wrap=True)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
+            if world is not None and path.modality == "table":
+                console.print(row_table(path, world, console.width))
     if brief:
         arrived = sum(path.success for path in paths)
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
@@ -89,10 +101,13 @@ def step_table(path: Trajectory) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from agents.explanation.figures_words import is_planned
+
     titles = {
         "frame": "frame", "class": "class seen", "p_target": f"p({path.class_names[path.target]})",
         "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "so far",
-        "distance": "to input", "typicality": "typicality", "information_gain": "gain (nats)",
+        "distance": "to input", "edit_distance": "words changed", "typicality": "typicality",
+        "information_gain": "gain (nats)",
     }  # fmt: skip
     if path.target == path.source:
         titles.pop("p_source")
@@ -103,5 +118,41 @@ def step_table(path: Trajectory) -> Any:
         table.add_column(Text(titles[name]), justify="left" if name == "class" else "right")
     for row in rows:
         cells = [row.get(name) for name in shown]
+        if is_planned(path, row["frame"]):
+            cells[0] = f"{cells[0]} (planned)"
         table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
+    return table
+
+
+def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
+    """A path through a table as a rich table: a line a column of the data, a column for the input and as many frames as fit.
+
+    Cells that differ noticeably from frame 0 stand behind a mark; columns that stay as they were in the input are named once,
+    beneath.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from agents.explanation.figures_table import changed_cells, row_texts, shown_frames
+
+    frames = path.frames(world)
+    names, texts = row_texts(world, [path.source_input, *frames])
+    changed = changed_cells(world, frames)
+    moving = np.flatnonzero(changed.any(1) | (texts[:, 0] != texts[:, 1]))  # what was reconstructed otherwise, too
+    cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
+    named = max((len(names[i]) for i in moving), default=0)
+    places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
+    table = Table(box=None, pad_edge=False, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for title in ["input", *(f"frame {t}" for t in places)]:
+        table.add_column(title, justify="right", no_wrap=True, max_width=cell)
+    for i in moving:
+        row = [Text(names[i]), Text(str(texts[i, 0]))]
+        for t in places:
+            text, mark = str(texts[i, t + 1]), bool(changed[i, t])
+            row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
+        table.add_row(*row)
+    still = [name for i, name in enumerate(names) if i not in moving]
+    told = f"{MARK}: changed since frame 0. " + (f"As in the input: {', '.join(still)}." if still else "")
+    table.caption = Text(told, "dim")
     return table

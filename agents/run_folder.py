@@ -111,9 +111,10 @@ class RunFolder:
         if path == "latest":
             found = sorted(root.glob("*/*_*/config.json"), key=lambda file: (file.stat().st_mtime, str(file)))
             if not found:
+                example = root / "example"
+                instead = f"{str(example)!r}, which came with this checkout" if example.is_dir() else "a folder's path"
                 raise UserError(
-                    f"there is no run in {str(root)!r} yet: train one with python -m agents.train, "
-                    "or give a folder's path"
+                    f"there is no run in {str(root)!r} yet: train one with python -m agents.train, or give {instead}"
                 )
             return found[-1].parent
         folder = Path(path)
@@ -124,7 +125,8 @@ class RunFolder:
         for candidate in (root / path, *sorted(root.glob(f"*/{path}"))) if not folder.is_absolute() else ():
             if candidate.is_dir():
                 return candidate
-        known = [str(file.parent) for file in sorted(root.glob("*/*_*/config.json"))]
+        found = [*root.glob("example/config.json"), *sorted(root.glob("*/*_*/config.json"))]
+        known = [str(file.parent) for file in found]
         hint = f"known: {', '.join(known[-5:])}" if known else f"there are no runs in {str(root)!r}"
         raise UserError(f"no run folder {path!r}; {hint}")
 

@@ -41,8 +41,22 @@ class TrainConfig(ScriptConfig):
     n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
     hyperparams: dict[str, Any] = option({}, "settings over agents/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
-    data: str | None = option(None, "your own inputs: an .npz file, or module:object", metavar="FILE")
+    data: str | None = option(
+        None, "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
+    )
+    data_dir: str | None = option(
+        None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
+    )
+    columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
+    target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
+    text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
+    encoding: str | None = option(None, "of a file of sentences (default: utf-8)", metavar="NAME")
     classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
+    manifold: str | None = option(
+        None,
+        "latent space of your data: vae, pca, umap, joint, embedding (fitted), a saved folder, or module:object",
+        metavar="NAME",
+    )
     trained_agent: str | None = option(
         None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
     )
@@ -111,9 +125,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(run: Run) -> str:
     """What the script says at its end."""
     folder, progress, rate = run.folder.root, run.progress, run.evaluation.get("success_rate")
+    asked = run.folder.config["n_timesteps"]
+    rounded = f" ({asked:,} were asked for; rollouts are not cut)" if run.steps > asked else ""
     lines = [
         f"run folder        {folder}",
-        f"steps             {run.steps:,} in {progress['seconds']:.0f} s ({progress['cpu_seconds']:.0f} CPU-s)",
+        f"steps             {run.steps:,}{rounded} in {progress['seconds']:.0f} s ({progress['cpu_seconds']:.0f} CPU-s)",
     ]
     if run.world is not None:
         asked, looked = progress["training_queries"], progress["evaluation_queries"]

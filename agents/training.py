@@ -77,7 +77,8 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
     folder = RunFolder.create(config.log_folder, session.told["algo"], session.told["env"]["id"])
     try:
         folder.write_config(json.loads(text))
-        if session.world is not None and session.told["env"]["id"] == "Manifold/Custom-v0":
+        own = session.told["env"]["id"] == "Manifold/Custom-v0"
+        if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)

@@ -217,6 +217,8 @@ class HParamCallback(BaseCallback):
         }
         self.metrics = ["rollout/success_rate", "rollout/ep_rew_mean", "rollout/ep_len_mean"]
         self.metrics += ["eval/success_rate"] if evaluates else []
+        # Written by the demo once all held-out inputs are explained; a metric that never comes leaves its column empty.
+        self.metrics += [f"explain/{name}" for name in ("validity", "l2_input", "knn_ratio", "queries")]
 
     def _on_training_start(self) -> None:
         values = HParam(self.settings, dict.fromkeys(self.metrics, 0.0))

@@ -6,10 +6,10 @@ environment's own reward), the curiosity.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import torch
 import yaml
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
@@ -18,12 +18,15 @@ import envs
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
 from agents.sb3_vec_env import LatentVecEnv
+from agents.training_seen import SeenOf
+from envs.errors import UnknownNameError
 from envs.making import configure, make_world_named
 from envs.registration import SPECS, spec_kwargs
 
 if TYPE_CHECKING:
     from envs.world import World
 
+OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_change", "given", "args", "kwargs"}
 CURIOSITIES = ("none", "vime", "bald", "l2", "rnd", "disagreement", "knn")
 
 
@@ -40,8 +43,21 @@ def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = False) -
     return make_world_named(env_id, kwargs, progress)
 
 
+def tell_guess(world: World) -> None:
+    """Say on stderr what was guessed of a table's columns, as a description that can be saved and edited."""
+    table = getattr(world.units, "table", None)
+    if table is not None:
+        print(
+            "the columns were guessed; to say it otherwise, save this as columns.yml, edit it and add "
+            f"--columns columns.yml\n{table.as_yaml()}",
+            file=sys.stderr,
+        )
+
+
 def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
     """The world set up for training (walks.yml), and the settings that this took; those that were `given` stay."""
+    if world.task.scores_coverage:
+        return world, {}  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
     settings = groups["labels" if world.label_only else "probabilities"]
     chosen = {name: value for name, value in settings.items() if name not in given}
@@ -77,27 +93,44 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
         told: ``name``, one of :data:`CURIOSITIES` but ``none``; ``eta``, the weight of the bonus (None: the wrapper's
             own); ``options``, further arguments of the wrapper or the bonus.
         seed: of the bonus's own generator.
-        world: if given, the bonus predicts what is *seen*: the decoded frame and the classifier's answer. Both are
-            computed from the observation, so that where only labels are shown nothing but the label goes in.
+        world: if given, the bonus predicts what is *seen*, see :mod:`agents.training_seen`.
 
     Raises:
-        UserError: an option that neither takes, or a value that they refuse.
+        UnknownNameError, UserError: an option that neither takes (close ones are offered), or a value that they refuse.
     """
     import inspect
 
     from vime import BonusMixer, CuriosityVecEnvWrapper, make_bonus
+    from vime.bonuses import BONUSES
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
     options = dict(told["options"])
     mixing = {key: options.pop(key) for key in list(options) if key in wrapping}
     if told["eta"] is not None:
         mixing["eta"] = told["eta"]
-    predict = None if world is None else SeenOf(world)
+    if world is not None:
+        seen = SeenOf(world)
+        options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
+    if told["name"] in BONUSES:
+        makers = [inspect.signature(kind).parameters for kind in BONUSES[told["name"]].__mro__[:-1]]
+        known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
+        for name in told["options"]:
+            if name not in known - OURS:
+                raise UnknownNameError(f"setting of --curiosity {told['name']}", name, sorted(known - OURS))
     try:
-        bonus = make_bonus(told["name"], env.observation_space, env.action_space, seed=seed, predict=predict, **options)
+        bonus = make_bonus(told["name"], env.observation_space, env.action_space, seed=seed, **options)
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
         raise UserError(f"--curiosity {told['name']} refuses its settings {told['options']}: {error}") from error
+
+
+def curiosity_settings(name: str, eta: float | None, options: dict[str, Any], world: World | None) -> dict[str, Any]:
+    """What config.json says of a run's curiosity: name, eta and options; in a world over those of curiosity.yml."""
+    own: dict[str, Any] = {}
+    if world is not None:
+        own = dict(yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text()).get(name, {}))
+    usual = own.pop("eta", None)
+    return {"name": name, "eta": usual if eta is None else eta, "options": {**own, **options}}
 
 
 def curiosity_of(env: Any) -> Any:
@@ -105,23 +138,3 @@ def curiosity_of(env: Any) -> Any:
     while env is not None and type(env).__name__ != "CuriosityVecEnvWrapper":
         env = getattr(env, "venv", None) if isinstance(env, VecEnvWrapper) else None
     return env
-
-
-class SeenOf:
-    """What an observation shows: the decoded frame, flat, and the classifier's answer as the observation holds it.
-
-    Where the next code lies is known beforehand (z' = z + a): a bonus that predicted it would be curious about nothing.
-    """
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def __call__(self, observations: torch.Tensor) -> torch.Tensor:
-        """(B, obs_dim) -> (B, features + K)."""
-        d, classes = self.world.latent_dim, self.world.classes
-        with torch.inference_mode():
-            z = observations[:, :d] * self.world.manifold.prior.radius
-            seen = torch.cat(
-                [self.world.manifold.decode(z).flatten(1), observations[:, 2 * d : 2 * d + classes]], dim=1
-            )
-        return seen.clone()

@@ -15,8 +15,20 @@ from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
 from agents.run_folder import RunFolder
-from agents.training_env import CURIOSITIES, add_curiosity, make_vec_env, make_world_of, trained_walk
+from agents.training_env import (
+    CURIOSITIES,
+    add_curiosity,
+    curiosity_settings,
+    make_vec_env,
+    make_world_of,
+    tell_guess,
+    trained_walk,
+)
+from envs.errors import UnknownNameError
 from envs.making import configure
+
+#: Endings of files that --data and --columns may name.
+FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -45,7 +57,7 @@ def check_settings(config: TrainConfig) -> None:
     if config.n_timesteps is not None and config.n_timesteps < 1:
         raise UserError(f"-n {config.n_timesteps}: at least one step is needed")
     if config.curiosity is not None and config.curiosity not in CURIOSITIES:
-        raise UserError(f"unknown curiosity {config.curiosity!r}; --curiosity takes {', '.join(CURIOSITIES)}")
+        raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
     if config.eta is not None and config.eta < 0:
         raise UserError(f"--eta {config.eta}: the weight of a bonus cannot be negative")
     if config.seed is not None and not 0 <= config.seed < 2**32:
@@ -77,6 +89,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
         world = make_world_of(env_id, kwargs, config.progress)
+        if world is not None and "columns" not in kwargs:
+            tell_guess(world)
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
@@ -92,7 +106,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         "versions": _versions(),
     }
     if config.curiosity not in (None, "none"):
-        told["curiosity"] = {"name": config.curiosity, "eta": config.eta, "options": dict(config.curiosity_kwargs)}
+        told["curiosity"] = curiosity_settings(config.curiosity, config.eta, config.curiosity_kwargs, world)
     if world is not None:
         told["class_names"], told["label_only"] = list(world.class_names), world.label_only
         if world.spec.get("live"):
@@ -107,18 +121,25 @@ def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[st
     """The id and the keyword arguments that the user asked for."""
     kwargs = dict(config.env_kwargs)
     if world is not None:
-        clash = [name for name in ("env", "data", "classifier", "env_kwargs") if getattr(config, name)]
+        own = ("env", "data", "data_dir", "classifier", "manifold", "columns", "target_column", "text_column", "encoding",
+               "env_kwargs")  # fmt: skip
+        clash = [name for name in own if getattr(config, name)]
         if clash:
             raise UserError(
                 f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in"
             )
         return "Manifold/Custom-v0", kwargs
-    for name in ("data", "classifier"):
+    for name in ("data", "data_dir", "classifier", "manifold", "columns", "target_column", "text_column", "encoding"):
         if (value := getattr(config, name)) is not None:
             kwargs[name] = value
-    if isinstance(kwargs.get("data"), str) and kwargs["data"].endswith(".npz"):
-        kwargs["data"] = _portable(kwargs["data"])
-    default = "Manifold/Custom-v0" if config.data or config.classifier else "Manifold/Digits-v0"
+    for name in ("data", "columns"):
+        if isinstance(kwargs.get(name), str) and kwargs[name].endswith(FILES):
+            kwargs[name] = _portable(kwargs[name])
+    if config.data_dir is not None:
+        kwargs["data_dir"] = _portable(config.data_dir)
+    if isinstance(kwargs.get("manifold"), str) and Path(kwargs["manifold"]).is_dir():
+        kwargs["manifold"] = _portable(kwargs["manifold"])
+    default = "Manifold/Custom-v0" if config.data or config.classifier or config.manifold else "Manifold/Digits-v0"
     return config.env or default, kwargs
 
 
@@ -146,7 +167,8 @@ def resume(config: TrainConfig, world: World | None) -> Session:
             raise UserError(
                 f"{flag} {given}: the run {str(folder.root)!r} has {own}, and a resumed run keeps it; leave {flag} out"
             )
-    for name in ("hyperparams", "env_kwargs", "eta", "curiosity_kwargs", "data", "classifier"):
+    parts = ("data", "data_dir", "classifier", "manifold", "columns", "target_column", "text_column", "encoding")
+    for name in ("hyperparams", "env_kwargs", "eta", "curiosity_kwargs", *parts):
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
@@ -190,6 +212,6 @@ def _take_parameters(model: Any, algo: str, file: str) -> None:
 
 def _versions() -> dict[str, str]:
     """Versions of what decides the result."""
-    from agents.trajectory import installed_versions
+    from agents.trajectory_world import installed_versions
 
     return {"python": ".".join(map(str, sys.version_info[:3])), **installed_versions()}

@@ -8,11 +8,8 @@ d latent, K classes; *data space* is what the decoder speaks: an image in [0, 1]
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib.metadata
 import json
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.trajectory_file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
+from agents.trajectory_world import coordinates, decode, manifold_key
+from envs.alignment import edit_distance
 
 STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
@@ -44,10 +43,10 @@ class Trajectory:
         answers: (T+1, K) probabilities on the frames; None where only labels are seen.
         labels: (T+1,) classes on the frames where only labels are seen, else None (see :attr:`predicted`).
         rewards: (T,) of the environment, without curiosity.
-        step_lengths: (T,) data-space L2 length of each step.
+        step_lengths: (T,) data-space L2 length of each step (text: between codes).
         information_gain: (T,) nats; nan where not measured.
         typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
-        distances: (T+1,) data-space L2 from each frame to the true input; None if not measured.
+        distances: (T+1,) data-space L2 (text: between codes) from each frame to the true input; None if not measured.
         source_input: (*data) the true input in data space; frame 0 is its reconstruction.
         source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
             become its typical form).
@@ -56,7 +55,10 @@ class Trajectory:
         walker, seed, index: who walked, with which seed, on which input of the data.
         queries: rows asked of the classifier for this path, input, frame 0 and search included.
         training_queries: all rows asked before.
+        planned: the last step was planned on the agent's stand-in of the classifier, not chosen by its policy; it may be
+            longer than the one before.
         versions: distribution -> version.
+        texts: (T+2) the input and every frame as sentences; None where the data are no text.
 
     Raises:
         TrajectoryError: arrays of contradicting shapes or not finite, classes outside ``class_names``.
@@ -85,11 +87,13 @@ class Trajectory:
     training_queries: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     label_only: bool = False
+    texts: list[str] | None = None
+    planned: bool = False
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}
         plain |= {"seed": int(self.seed), "index": None if self.index is None else int(self.index)}
-        plain |= {"success": bool(self.success), "label_only": bool(self.label_only)}
+        plain |= {"success": bool(self.success), "label_only": bool(self.label_only), "planned": bool(self.planned)}
         plain["class_names"] = [str(name) for name in self.class_names]
         if self.information_gain is None:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
@@ -116,6 +120,8 @@ class Trajectory:
                 raise TrajectoryError(f"{name} has shape {value.shape}; with z {self.z.shape} it must have {shape}")
             if name != "information_gain" and not np.isfinite(value).all():
                 raise TrajectoryError(f"{name} holds values that are not finite; a path is made of numbers")
+        if self.texts is not None and len(self.texts) != frames + 1:
+            raise TrajectoryError(f"{len(self.texts)} texts for the input and {frames} frames; one each is needed")
         if self.label_only != (self.answers is None) or self.label_only != (self.labels is not None):
             raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
         if self.answers is not None and (self.answers.min() < -1e-5 or np.abs(self.answers.sum(1) - 1).max() > 1e-3):
@@ -123,85 +129,6 @@ class Trajectory:
         for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in self.predicted)):
             if not 0 <= value < k:
                 raise TrajectoryError(f"{name} {value} is not one of the {k} classes {self.class_names[:12]}")
-
-    # ---- made from a walk --------------------------------------------------------------------------------------
-
-    @classmethod
-    def from_walk(cls, world: Any, state: Any, walk: Any, item: int, **about: Any) -> Trajectory:
-        """Item ``item`` of a batched walk; keywords as in :meth:`from_walks`, but ``index`` is one number."""
-        index = about.pop("index", None)
-        about["index"] = None if index is None else {item: index}
-        return cls.from_walks(world, state, walk, items=[item], **about)[0]
-
-    @classmethod
-    def from_walks(
-        cls,
-        world: Any,
-        state: Any,
-        walk: Any,
-        *,
-        walker: str,
-        seed: int = 0,
-        items: Sequence[int] | None = None,
-        index: Mapping[int, int] | Sequence[int] | None = None,
-        training_queries: int = 0,
-        versions: Mapping[str, str] | None = None,
-    ) -> list[Trajectory]:
-        """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
-
-        Args:
-            world: the ``envs.world.World`` walked in.
-            state: the State at the start: origin (B, *data), source (B,), target (B,).
-            walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
-            walker, seed, training_queries, versions: see the attributes; versions default to the installed ones.
-            items: which of the B walks; all by default.
-            index: for each item its place in the data, if it has one.
-        """
-        from agents.replay import describe_environment
-
-        chosen = list(range(walk.z.shape[1])) if items is None else list(items)
-        ends = [int(walk.length[i]) + 1 for i in chosen]
-        z, answers, actions, rewards = (_numpy(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
-        gains = None if walk.gain is None else _numpy(walk.gain)
-        latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
-        together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
-        frames, typical = decode(world, together), _on_latents(world.manifold.typicality, together)
-        shared: dict[str, Any] = {
-            "walker": walker,
-            "seed": seed,
-            "training_queries": training_queries,
-            "label_only": world.label_only,
-            "versions": dict(versions or installed_versions()),
-            "class_names": list(world.class_names),
-            "environment": describe_environment(world),
-            "manifold_key": manifold_key(world),
-        }
-        paths, first = [], 0
-        for i, n, own_z in zip(chosen, ends, latents, strict=True):
-            own, origin = frames[first : first + n].reshape(n, -1), _numpy(state.origin[i])
-            asked = answers[:n, i]
-            paths.append(
-                cls(
-                    z=own_z,
-                    actions=actions[: n - 1, i],
-                    rewards=rewards[: n - 1, i],
-                    source_input=origin,
-                    source=int(state.source[i]),
-                    target=int(state.target[i]),
-                    answers=None if world.label_only else asked,
-                    labels=asked.argmax(1) if world.label_only else None,
-                    information_gain=None if gains is None else gains[: n - 1, i],
-                    step_lengths=np.linalg.norm(np.diff(own, axis=0), axis=1),
-                    typicality=typical[first : first + n],
-                    distances=np.linalg.norm(own - origin.reshape(1, -1), axis=1),
-                    success=bool(walk.success[i]),
-                    queries=int(walk.queries[i]),
-                    index=None if index is None else int(index[i]),
-                    **shared,
-                )
-            )
-            first += n
-        return paths
 
     # ---- what it says ------------------------------------------------------------------------------------------
 
@@ -237,7 +164,8 @@ class Trajectory:
         """One row a frame; a step's numbers stand with the frame it leads to; None where not measured.
 
         Keys: frame, class, p_target, p_source (both absent where only labels are seen), step_length, path_length,
-        distance (to the true input), typicality, reward, information_gain.
+        distance (to the true input), typicality, reward, information_gain; for text also edit_distance (words put in,
+        left out or replaced since the true input).
         """
         along = np.concatenate([[0.0], np.cumsum(self.step_lengths, dtype=np.float64)])
         rows = []
@@ -256,13 +184,15 @@ class Trajectory:
                 "reward": _number(self.rewards, t - 1),
                 "information_gain": _number(self.information_gain, t - 1),
             }
+            if self.texts is not None:
+                row["edit_distance"] = edit_distance(self.texts[0], self.texts[t + 1])
             rows.append(row)
         return rows
 
     def frames(self, world: Any) -> np.ndarray:
-        """(T+1, *data) decoded frames, float32; TrajectoryError if ``world`` has another manifold."""
+        """(T+1, *data) decoded frames, float32 (text: word ids); TrajectoryError if ``world`` has another manifold."""
         self.check_world(world)
-        return decode(world, self.z)
+        return decode(world, self.z, self.source_input)
 
     def resample(self, n: int, world: Any) -> Resampled:
         """``n`` >= 1 points at equal arc length in data space along the straight latent segments, ends included."""
@@ -272,11 +202,11 @@ class Trajectory:
         share = np.arange(1, SUBDIVISION + 1)[None, :, None] / SUBDIVISION
         between = self.z[:-1, None] + share * np.diff(self.z, axis=0)[:, None]
         fine = np.concatenate([self.z[:1], between.reshape(-1, self.z.shape[1])])
-        shown = decode(world, fine).reshape(len(fine), -1)
+        shown = coordinates(world, fine, decode(world, fine, self.source_input))
         arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shown, axis=0), axis=1), dtype=np.float64)])
         wanted = np.linspace(0.0, arc[-1], n)
         z = np.stack([np.interp(wanted, arc, column) for column in fine.T], axis=1).astype(np.float32)
-        return Resampled(z, decode(world, z))
+        return Resampled(z, decode(world, z, self.source_input))
 
     def check_world(self, world: Any) -> None:
         """Raise TrajectoryError unless ``world`` has the manifold and the classes of this path."""
@@ -329,41 +259,6 @@ class Trajectory:
             return cls(**{**fields, **arrays})
         except TypeError as error:
             raise TrajectoryError(f"{path}: lacks a field or has one too many ({error})") from None
-
-
-def decode(world: Any, z: np.ndarray) -> np.ndarray:
-    """(N, d) latents -> (N, *data) frames as a numpy array."""
-    return _on_latents(world.manifold.decode, z)
-
-
-def manifold_key(world: Any) -> str:
-    """What tells a world's manifold from any other: its kind, dimension and the sha256 of its weights."""
-    digest = hashlib.sha256(json.dumps(world.manifold.settings, sort_keys=True).encode())
-    for name, value in sorted(world.manifold.state_dict().items()):
-        digest.update(name.encode() + _numpy(value).tobytes())
-    return f"{world.manifold.kind}-{world.manifold.latent_dim}d-{digest.hexdigest()[:16]}"
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the distributions that can change a path; those not installed are left out."""
-    found = {}
-    for name in ("manifold-traversal", "gymnasium", "numpy", "scikit-learn", "stable-baselines3", "torch"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _on_latents(function: Any, z: np.ndarray) -> np.ndarray:
-    import torch
-
-    with torch.inference_mode():
-        return _numpy(function(torch.from_numpy(np.array(z, dtype=np.float32))))
-
-
-def _numpy(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _number(values: np.ndarray | None, t: int) -> float | None:

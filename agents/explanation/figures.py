@@ -34,13 +34,19 @@ def film_strip(path: Trajectory, world: Any) -> bytes:
     """The whole path at one look, as PNG.
 
     Above: the input and every decoded frame, with number, class and (unless only labels are seen) the probability of
-    the target as a bar. Below: each frame's difference to frame 0, orange where it became more, blue where less. A
-    table's path is drawn by :func:`agents.explanation.figures_table.table_strip`.
+    the target as a bar. Below: each frame's difference to frame 0, orange where it became more, blue where less; and
+    the information gain of the step in nats, where it was measured. A table's path is drawn by
+    :func:`agents.explanation.figures_table.table_strip`, one of sentences by
+    :func:`agents.explanation.figures_text.sentence_strip`.
     """
     if path.modality == "table":
         from agents.explanation.figures_table import table_strip
 
         return table_strip(path, world)
+    if path.modality == "text":
+        from agents.explanation.figures_text import sentence_strip
+
+        return sentence_strip(path)
     frames = path.frames(world)
     shown = [picture(world, path.source_input), *(picture(world, frame) for frame in frames)]
     changes = [None, *(difference(frame, frames[0], difference_scale(frames)) for frame in frames)]
@@ -58,9 +64,11 @@ def film_strip(path: Trajectory, world: Any) -> bytes:
         axes = figure.add_subplot(grid[4 * band + 2, column])
         if below is None:
             bar = "" if path.answers is None else f"bar: p({_short(path.class_names[path.target], 8)})\n\n"
-            _blank(axes, bar + "below: change\nsince frame 0,\norange more,\nblue less")
+            gain = "\ngreen: nats gained" if np.isfinite(path.information_gain).any() else ""  # type: ignore[arg-type]
+            _blank(axes, bar + "below: change\nsince frame 0,\norange more,\nblue less" + gain)
         else:
             _image(axes, below)
+            _gain(axes, path, place - 1)
     return figure_png(figure)
 
 
@@ -71,6 +79,12 @@ def _image(axes: Any, pixels: np.ndarray) -> None:
     for spine in axes.spines.values():
         spine.set_color("#b9bec6")
         spine.set_linewidth(0.6)
+
+
+def _gain(axes: Any, path: Trajectory, t: int) -> None:
+    """Beneath frame t: what the step to it taught, where that was measured."""
+    if t > 0 and np.isfinite(gained := float(path.information_gain[t - 1])):  # type: ignore[index]
+        axes.set_xlabel(f"{gained:.2f}", fontsize=6.6, color=GAIN, labelpad=2)
 
 
 def _blank(axes: Any, text: str) -> None:

@@ -11,12 +11,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from agents.explanation.figures_style import CHANGED, FAINT, INK, OTHER, SOURCE, TARGET, enlarge, picture, rgb
 from agents.explanation.figures_table import changed_cells, row_texts
+from agents.explanation.figures_text import sentence_words, wrapped
 from agents.explanation.figures_words import heading
 from agents.trajectory import Trajectory
+from envs.alignment import Word
 
 WIDTH, PICTURE, MARGIN, LINE = 288, 256, 16, 22
 STEP_MS, END_MS = 350, 1400  # how long a frame, and the first and last, stay on the screen
 MOST_ROWS = 14  # columns of a table that are drawn
+TEXT_WIDTH = 32  # letters of a sentence in one line
 
 
 def gif_frames(path: Trajectory, world: Any) -> list[Image.Image]:
@@ -27,6 +30,10 @@ def gif_frames(path: Trajectory, world: Any) -> list[Image.Image]:
         changed = changed_cells(world, frames)
         bodies = [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else np.zeros(len(names), bool))
                   for t in range(-1, len(frames))]
+    elif path.modality == "text":
+        words = [wrapped(part, TEXT_WIDTH) for part in sentence_words(path)]
+        most = max(len(lines) for lines in words)
+        bodies = [_sentence(lines, most) for lines in words]
     else:
         bodies = [enlarge(picture(world, x), PICTURE) for x in (path.source_input, *frames)]
     return [_page(path, body, t) for t, body in enumerate(bodies, start=-1)]
@@ -98,6 +105,23 @@ def _row(names: list[str], values: np.ndarray, changed: np.ndarray) -> Image.Ima
         draw.text((PICTURE - 8 - draw.textlength(text, _font(13)), top + 2), text, rgb(INK), _font(13))
     if len(names) > count:
         draw.text((6, 3 + count * LINE), f"and {len(names) - count} more columns", rgb(OTHER), _font(12))
+    return body
+
+
+def _sentence(lines: list[list[Word]], most: int) -> Image.Image:
+    """A sentence in room for `most` lines; new words stand on a yellow ground, words that went are struck through."""
+    body = Image.new("RGB", (PICTURE, LINE * most + 8), "white")
+    draw = ImageDraw.Draw(body)
+    for row, line in enumerate(lines):
+        x, top = 6.0, 4 + row * LINE
+        for word in line:
+            width = draw.textlength(word.text, _font(13))
+            if word.change == "new":
+                draw.rectangle((x - 2, top, x + width + 1, top + LINE - 4), fill=rgb(CHANGED))
+            draw.text((x, top + 2), word.text, rgb(OTHER if word.change == "gone" else INK), _font(13))
+            if word.change == "gone":
+                draw.line((x, top + 10, x + width, top + 10), fill=rgb(OTHER))
+            x += width + draw.textlength(" ", _font(13))
     return body
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from agents.explanation.figures_style import INK, figure_png, mathless, pyplot_figure, region_colour, rgb
 from agents.explanation.figures_words import heading
-from agents.trajectory import Trajectory, decode
+from agents.trajectory import Trajectory
+from agents.trajectory_world import decode
 
 RESOLUTION = 64  # cells along each side of a map
 MARGIN = 0.35  # room around a path, as a share of its longer side
@@ -100,7 +101,7 @@ def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
     import torch
 
     with torch.inference_mode():
-        answer = world.classifier.predict_proba(torch.from_numpy(decode(world, centre + grid @ axes)))
+        answer = world.classifier.predict_proba(torch.from_numpy(decode(world, centre + grid @ axes, path.source_input)))
     classes = np.asarray(answer).argmax(axis=1).reshape(resolution, resolution)
     return Map(centre, axes, classes, low, high, len(grid))
 

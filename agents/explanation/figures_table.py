@@ -36,7 +36,7 @@ def row_texts(world: Any, rows: Sequence[np.ndarray]) -> tuple[list[str], np.nda
 
 def _text(value: Any) -> str:
     """A number with as many digits as a reader wants; anything else as it is."""
-    if isinstance(value, bool | np.bool_ | str) or not np.isscalar(value):
+    if isinstance(value, bool | np.bool_ | str | int | np.integer) or not np.isscalar(value):
         return str(value)
     number = float(value)  # type: ignore[arg-type]
     if abs(number) >= 100:
@@ -62,13 +62,17 @@ def changed_cells(world: Any, frames: np.ndarray) -> np.ndarray:
     return np.array(marks, dtype=bool)
 
 
+def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:
+    """At most so many of `count` frames, evenly spaced, both ends included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
+
+
 def table_strip(path: Trajectory, world: Any) -> bytes:
     """The film strip of a table's path as PNG: a line for each column of the data, a column for each frame."""
     frames = path.frames(world)
     names, texts = row_texts(world, [path.source_input, *frames])
     changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames)], axis=1)
-    places = np.unique(np.linspace(1, len(frames), min(len(frames), MOST_COLUMNS)).round().astype(int))
-    shown = [0, *places.tolist()]
+    shown = [0, *(t + 1 for t in shown_frames(len(frames)))]
     left = 0.085 * max(len(_cut(name, 40)) for name in [*names, f"p({path.class_names[path.target]})"]) + 0.1
     longest = max(len(str(text)) for text in texts[:, shown].ravel())
     cell = max(0.62, 0.08 * max(longest, *(len(_cut(name)) for name in path.class_names)) + 0.12)

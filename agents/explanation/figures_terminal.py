@@ -10,8 +10,10 @@ import numpy as np
 
 from agents.explanation.figures_style import SOURCE, TARGET, picture
 from agents.explanation.figures_table import changed_cells, row_texts
+from agents.explanation.figures_text import sentence_words
 from agents.explanation.figures_words import role, shown_classes
 from agents.trajectory import Trajectory
+from envs.alignment import marked
 
 SHADES = " ░▒▓█"
 BAR = 14  # characters of a full probability bar
@@ -38,6 +40,8 @@ class PathScreen:
         if path.modality == "table":
             self.names, self.texts = row_texts(world, list(self.frames))
             self.changed = changed_cells(world, self.frames)
+        if path.modality == "text":
+            self.words = sentence_words(path)
 
     def show(self) -> None:
         """Print the input and every frame, one beneath the other."""
@@ -63,6 +67,8 @@ class PathScreen:
         what = " (the reconstruction of the input)" if t == 0 else ""
         title = f"frame {t} of {self.path.steps}{what}: {row['class']}"
         grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=Text(title, "bold"), title_justify="left")
+        if self.path.modality == "text":
+            return Group(Text(title, "bold"), self._sentence(t), self._bars(t), self._numbers(t))
         if self.path.modality == "table":  # names need room: the numbers go beneath the bars
             grid.add_row(self._row(t), Group(self._bars(t), self._numbers(t)))
         else:
@@ -87,6 +93,19 @@ class PathScreen:
             for a, b in zip(upper, lower, strict=True):
                 text.append("▀", f"rgb({a[0]},{a[1]},{a[2]}) on rgb({b[0]},{b[1]},{b[2]})")
             text.append("\n")
+        return text
+
+    def _sentence(self, t: int) -> Any:
+        """The sentence; new words are marked, words that went are struck through. Without colours: stars and brackets."""
+        from rich.text import Text
+
+        if self.console.color_system is None:
+            texts = self.path.texts or []
+            return Text("  " + marked(texts[t], texts[t + 1]))
+        text, styles = Text("  "), {"new": "bold yellow", "gone": "strike dim", "": ""}
+        for word in self.words[t + 1]:
+            text.append(word.text, styles[word.change])
+            text.append(" ")
         return text
 
     def _row(self, t: int) -> Any:
@@ -130,8 +149,10 @@ class PathScreen:
 
         row, lines = self.rows[t], Table(box=None, show_header=False, padding=(0, 1))
         names = {"step_length": "step length", "path_length": "way so far", "distance": "from the input",
-                 "typicality": "typicality", "reward": "reward", "information_gain": "gain (nats)"}
+                 "edit_distance": "words changed", "typicality": "typicality", "reward": "reward",
+                 "information_gain": "gain (nats)"}
         for key, name in names.items():
-            if row[key] is not None:
-                lines.add_row(name, f"{row[key]:.3f}")
+            value = row.get(key)
+            if value is not None:
+                lines.add_row(name, str(value) if isinstance(value, int) else f"{value:.3f}")
         return lines

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from agents.trajectory import Trajectory
+from envs.alignment import edit_distance, marked
 
 
 def asks(path: Trajectory) -> str:
@@ -40,6 +41,9 @@ def summarise(path: Trajectory) -> str:
     parts = [_rise(path)]
     if path.distances is not None:
         parts.append(f"the end lies {path.distances[-1]:.2f} from the input ({distance_unit(path)})")
+    if path.texts is not None:
+        changed = edit_distance(path.texts[0], path.texts[-1])
+        parts.append(f"{changed} word{'' if changed == 1 else 's'} changed")
     parts.append(f"{path.queries} {'query' if path.queries == 1 else 'queries'}")
     text += ": " + ", ".join(part for part in parts if part) + "."
     if path.predicted[0] != path.source:
@@ -70,7 +74,9 @@ def distance_unit(path: Trajectory) -> str:
     count = path.source_input.size
     if path.modality == "image":
         return f"L2 over {count} pixels"
-    return f"L2 over {count} scaled columns" if path.modality == "table" else "data-space distance"
+    if path.modality == "text":
+        return "L2 between codes"
+    return f"L2 over {count} scaled values" if path.modality == "table" else "data-space distance"
 
 
 def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
@@ -81,8 +87,15 @@ def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
     if "p_target" in row:
         text += f", probability of {path.class_names[path.target]} {row['p_target']:.3f}"
     if row["step_length"] is not None:
-        text += f", step of {row['step_length']:.2f}"
+        text += f", {'planned ' if is_planned(path, t) else ''}step of {row['step_length']:.2f}"
+    if path.texts is not None:
+        text += f": {path.texts[t + 1]}"
     return text + "."
+
+
+def is_planned(path: Trajectory, t: int) -> bool:
+    """Whether the step to frame t was planned on the agent's stand-in: the last one alone can be."""
+    return path.planned and t == path.steps > 0
 
 
 def role(path: Trajectory, index: int) -> str:
@@ -106,12 +119,14 @@ def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
 
 
 def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
-    """What changed from frame 0 to the last frame, in words: where in a picture; which columns of a table."""
+    """What changed from frame 0 to the last frame, in words: where in a picture; which columns of a table; which words."""
     frames = path.frames(world)
     if path.steps == 0:
         return "nothing had to change"
     if path.modality == "image":
         return _where(frames)
+    if path.texts is not None:
+        return f"“{marked(path.texts[1], path.texts[-1])}”"
     from agents.explanation.figures_table import changed_cells, row_texts
 
     names, texts = row_texts(world, [path.source_input, frames[0], frames[-1]])

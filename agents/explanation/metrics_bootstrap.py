@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -62,16 +63,22 @@ def mean(values: ArrayLike, resamples: int = 1000, seed: int = 0, level: float =
 
 def median(values: ArrayLike, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Estimate:
     """Median over items (N,), `nan` left out, with a percentile interval."""
+    return quantile(values, 0.5, resamples, seed, level)
+
+
+def quantile(values: ArrayLike, q: float, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Estimate:
+    """The q-quantile over items (N,), `nan` left out, with a percentile interval; linear between order statistics."""
     array = np.asarray(values, dtype=np.float64)
     array = array[np.isfinite(array)]
     if array.size == 0:
         return EMPTY
     generator = np.random.default_rng(seed)
-    draws = np.median(array[generator.integers(0, array.size, (resamples, array.size))], axis=1)
+    draws = np.quantile(array[generator.integers(0, array.size, (resamples, array.size))], q, axis=1)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Estimate(float(np.median(array)), float(low), float(high), int(array.size))
+    return Estimate(float(np.quantile(array, q)), float(low), float(high), int(array.size))
 
 
+@lru_cache(maxsize=4)  # every measure of a set of paths is resampled alike
 def _resampling_counts(n: int, resamples: int, seed: int) -> np.ndarray:
     """(resamples, n) how often each item is drawn in each resample: multinomial counts, each row sums to n."""
     generator = np.random.default_rng(seed)

@@ -12,6 +12,9 @@ References
 ----------
 .. [1] Pawelczyk, Bielawski, van den Heuvel, Richter, Kasneci, "CARLA: A Python Library to Benchmark Algorithmic
    Recourse and Counterfactual Explanation Algorithms", NeurIPS Datasets and Benchmarks 2021, section 3.
+.. [2] Hogan and Sternad, "Sensitivity of Smoothness Measures to Movement Duration, Amplitude, and Arrests", Journal
+   of Motor Behavior 41 (2009).
+.. [3] Khorram and Fuxin, "Cycle-Consistent Counterfactuals by Latent Transformations", CVPR 2022, the COUT score.
 """
 
 from __future__ import annotations
@@ -88,6 +91,49 @@ def share_within(lengths: ArrayLike, bound: float, tolerance: float = 1e-5) -> f
     """Share of steps no longer than `bound` (relative tolerance for float32 decoders); `nan` without steps."""
     values = np.asarray(lengths, dtype=np.float64)
     return float((values <= bound * (1 + tolerance)).mean()) if values.size else float("nan")
+
+
+def largest_step_ratio(points: ArrayLike) -> float:
+    """Longest step over mean step, at least 1; 1 where all steps are alike. `nan` where the path does not move."""
+    lengths = step_lengths(points)
+    return float(lengths.max() / lengths.mean()) if lengths.sum() > 0 else float("nan")
+
+
+def roughness(points: ArrayLike) -> float:
+    """log(1 + J) with the dimensionless jerk J = T^5 / L^2 sum |third difference|^2 of T+1 points, L their length [2]_.
+
+    0 for a straight line walked evenly, more for bends and jerks. J grows with the number of points: compare paths
+    resampled to the same number alone (`resample_by_arc_length`). `nan` for fewer than four points or no movement.
+    """
+    flat = _flat(points)
+    steps, length = len(flat) - 1, path_length(flat)
+    if steps < 3 or length == 0:
+        return float("nan")
+    return float(np.log1p(steps**5 / length**2 * np.square(np.diff(flat, n=3, axis=0)).sum()))
+
+
+def cout(p_target: ArrayLike, p_source: ArrayLike, along: ArrayLike) -> float:
+    """Area under p(target) less area under p(source) over the way from 0 to 1, in [-1, 1].
+
+    C3LT's transition score [3]_ with the path's own frames in place of a blend of pixels: high where the answer
+    changes early on the way. `along` (T+1,) is how far each frame lies along the path; `nan` where it does not move.
+    """
+    way = np.asarray(along, dtype=np.float64)
+    if len(way) < 2 or way[-1] <= way[0]:
+        return float("nan")
+    lead = np.asarray(p_target, dtype=np.float64) - np.asarray(p_source, dtype=np.float64)
+    return float(np.trapezoid(lead, (way - way[0]) / (way[-1] - way[0])))
+
+
+def completeness_gap(slopes: ArrayLike, points: ArrayLike, p: ArrayLike) -> float:
+    """|sum_t s_t . (z_{t+1} - z_t) - (p_T - p_0)|: what local slopes (T+1, d) of p fail to tell of its rise.
+
+    s_t is the mean of the slopes at both ends of a step (trapezoid rule), so a p quadratic in z leaves no gap.
+    0.0 for a path of one point; `nan` where a slope is unknown.
+    """
+    local, moved, known = _flat(slopes), np.diff(_flat(points), axis=0), np.asarray(p, dtype=np.float64)
+    told = ((local[1:] + local[:-1]) / 2 * moved).sum()
+    return float(abs(told - (known[-1] - known[0])))
 
 
 def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: bool = False) -> Array:

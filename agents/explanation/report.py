@@ -4,10 +4,11 @@ Everything a path says is put into the page as it is in the :class:`~agents.traj
 are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
 content security policy in the page forbids loading anything and running any script but the page's own.
 
-``python -m agents.explanation.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path.
+``python -m agents.explanation.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path;
+``--lime`` and ``--treeview`` add those layers.
 
-To add what changes along a path (an overlay per frame), pass :class:`View` objects; a route or chart that stands still
-is a :class:`Panel`. The difference to the start is such a view itself.
+What is shown of a path stands in ``report_sections``, one function and one template a section; what may be added to it
+(a picture per frame, a figure that stands still, measures) in ``report_extras``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,18 @@ import numpy as np
 
 from agents.atomic import write_whole
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
-from agents.explanation.figures_map import Map, path_map, starts_map
-from agents.explanation.figures_style import difference, difference_scale, picture, png
-from agents.explanation.figures_table import changed_cells, row_texts
-from agents.explanation.figures_words import distance_unit, frame_sentence, heading, role, shown_classes
+from agents.explanation.figures_map import starts_map
+from agents.explanation.figures_style import png
+from agents.explanation.figures_words import heading
+from agents.explanation.report_extras import Extras, Panel, View, layers
+from agents.explanation.report_sections import PathPage, data_uri, panel_contexts, sections_of
+from agents.explanation.report_words import figures_found, gathered, metric_rows
 from agents.trajectory import Trajectory
+
+__all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
 MOST_PATHS = 40  # paths in one page; the others stay in the run folder
 MOST_STARTS = 300  # dots on the overview map
-CURVE_WIDTH, CURVE_HEIGHT = 320, 110  # the curves' drawing area, in SVG units
 
 
 @dataclass(kw_only=True)
@@ -43,40 +46,14 @@ class ReportConfig(ScriptConfig):
 
     source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
     out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
+    lime: bool = option(False, "show at every frame what moves the answer there (latent LIME; asks the classifier)")
+    treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
-
-
-@dataclass(frozen=True)
-class View:
-    """A picture that goes with every frame. name: its caption; note: how to read it; images: T+1 PNGs."""
-
-    name: str
-    note: str
-    images: Sequence[bytes]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Something that stands still beside a path: its title, a line on how to read it, and one PNG."""
-
-    title: str
-    note: str
-    image: bytes
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What belongs to one path besides the path: further views and panels, measured figures, the file it lies in."""
-
-    views: Sequence[View] = ()
-    panels: Sequence[Panel] = ()
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    file: str | None = None
 
 
 def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
                  metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
-                 extras: Sequence[Extras] | None = None) -> Path:
+                 extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> Path:
     """Write the page beside its place and rename it whole.
 
     Args:
@@ -85,8 +62,10 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
         world: the world they were walked in; its classifier is asked for the maps (the page says how often).
         title: default: who explained how many inputs.
         metrics: name -> number, text, or an ``Estimate`` with its interval; nested mappings become groups.
-        made: name -> text for "how it was made", such as the command.
+        made: name -> text for "how it was made", such as the command. ``measured over`` stands with the metrics, too, and
+            ``targets``, how the classes asked for were chosen, with the overview.
         extras: one for each path.
+        panels: what belongs to all paths.
 
     Returns:
         The page's path.
@@ -96,7 +75,7 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
         ValueError: no paths, or not as many extras as paths.
     """
     target = Path(file)
-    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras)
+    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page)
     return target
@@ -104,7 +83,7 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
 
 def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
                   metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
-                  extras: Sequence[Extras] | None = None) -> str:
+                  extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> str:
     """The page as text; arguments as in :func:`write_report`."""
     from jinja2 import Environment, PackageLoader
 
@@ -117,135 +96,21 @@ def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None 
     templates = Environment(loader=PackageLoader("agents.explanation", "templates"), autoescape=True, trim_blocks=True,
                             lstrip_blocks=True)
     script = templates.get_template("report.js").render()
-    items = [path_context(number, path, world, more)
+    pages = [PathPage(number, path, world, more)
              for number, (path, more) in enumerate(zip(shown, told, strict=True), start=1)]
+    sections = [sections_of(page) for page in pages]
+    bounded = getattr(world, "max_step", None) is not None
     return templates.get_template("report.html").render(
-        title=title or _title(paths), paths=items, first=paths[0], figures=figures_found(paths), total=len(paths),
-        overview=overview_map(shown, world), metrics=metric_rows(metrics or {}), made=dict(made or {}),
-        script=script, script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=templates.get_template("report.css").render(), asked=sum(item["map"]["queries"] for item in items))
+        title=title or _title(paths), pages=list(zip(pages, sections, strict=True)), first=paths[0],
+        figures=figures_found(shown), total=len(paths), overview=overview_map(shown, world), panels=panel_contexts(panels),
+        metrics=gathered(metric_rows(metrics or {}, bounded=bounded)), made=dict(made or {}), script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=templates.get_template("report.css").render(), asked=sum(page.asked for page in pages))
 
 
 def _title(paths: Sequence[Trajectory]) -> str:
     walkers = sorted({"a trained agent" if path.walker == "policy" else f"the walker {path.walker}" for path in paths})
     return f"{len(paths)} {'input' if len(paths) == 1 else 'inputs'} explained by {' and '.join(walkers)}"
-
-
-def figures_found(paths: Sequence[Trajectory]) -> list[tuple[str, str]]:
-    """The figures of the overview, computed from the paths alone: (name, value)."""
-    reached = [path for path in paths if path.success]
-    found = [("reached what was asked", f"{len(reached)} of {len(paths)}")]
-    if reached:
-        found.append(("steps (median)", f"{statistics.median(path.steps for path in reached):g}"))
-        if all(path.distances is not None for path in reached):
-            value = statistics.mean(float(path.distances[-1]) for path in reached)  # type: ignore[index]
-            found.append((f"distance to the input (mean, {distance_unit(reached[0])})", f"{value:.2f}"))
-    found.append(("classifier queries an explanation (mean)", f"{statistics.mean(path.queries for path in paths):.1f}"))
-    found.append(("classifier queries before, in training", f"{max(path.training_queries for path in paths):,}"))
-    return found
-
-
-def metric_rows(metrics: Mapping[str, Any], group: str = "") -> list[tuple[str, str, str]]:
-    """Measured figures as (name, text, meaning where it is known); nan is shown as not measured."""
-    from agents.explanation.metrics import MEASURES
-
-    rows: list[tuple[str, str, str]] = []
-    for key, value in metrics.items():
-        name, meaning = f"{group}{key}".replace("_", " "), MEASURES.get(key, ("", ""))[0]
-        if hasattr(value, "low") and hasattr(value, "high"):
-            alone = value.low == value.high or np.isnan(value.value)
-            interval = "" if alone else f" [{_digits(value.low)}, {_digits(value.high)}]"
-            rows.append((name, _digits(value.value) + interval, meaning))
-        elif isinstance(value, Mapping):
-            rows += metric_rows(value, f"{name}: ")
-        else:
-            rows.append((name, _digits(value), meaning))
-    return rows
-
-
-def _digits(value: Any) -> str:
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
-        return "not measured"
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, int | np.integer):
-        return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def path_context(number: int, path: Trajectory, world: Any, extras: Extras) -> dict[str, Any]:
-    """Everything the template shows of one path."""
-    frames, rows = path.frames(world), path.table()
-    classes = shown_classes(path)
-    views = [_difference_view(frames)] if path.modality == "image" else []
-    views += list(extras.views)
-    area = path_map(path, world)
-    return {
-        "number": number, "path": path, "heading": heading(path), "summary": path.summary(), "rows": rows,
-        "texts": [frame_sentence(path, row) for row in rows], "extras": extras, "metrics": metric_rows(extras.metrics),
-        "input": data_uri(png(picture(world, path.source_input))) if path.modality == "image" else None,
-        "images": [data_uri(png(picture(world, x))) for x in frames] if path.modality == "image" else None,
-        "small": path.source_input.size <= 64 * 64,
-        "views": [{"name": v.name, "note": v.note, "images": [data_uri(i) for i in v.images]} for v in views],
-        "panels": [{"title": p.title, "note": p.note, "image": data_uri(p.image)} for p in extras.panels],
-        "cells": _cells(path, world, frames) if path.modality == "table" else None,
-        "bars": [{"name": path.class_names[c], "role": role(path, c),
-                  "values": None if path.answers is None else path.answers[:, c].tolist(),
-                  "seen": (path.predicted == c).tolist()} for c in classes],
-        "curves": [] if path.answers is None else curves(path, classes), "gain": gain_bars(path),
-        "marks": [round(_across(t, path.steps), 2) for t in range(len(frames))],
-        "map": map_context(area, path.z, world.class_names), "unit": distance_unit(path),
-    }
-
-
-def _difference_view(frames: np.ndarray) -> View:
-    scale = difference_scale(frames)
-    images = [png(difference(x, frames[0], scale)) for x in frames]
-    return View("change since frame 0", "orange: more, blue: less", images)
-
-
-def _cells(path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]]:
-    """One entry a column of the table: its name, the input's text, every frame's text and whether it changed."""
-    names, texts = row_texts(world, [path.source_input, *frames])
-    changed = changed_cells(world, frames)
-    return [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
-            for i, name in enumerate(names)]
-
-
-def _across(t: int, steps: int) -> float:
-    """Horizontal place of frame t in the curves' drawing area."""
-    return CURVE_WIDTH * (t / steps if steps else 0.5)
-
-
-def curves(path: Trajectory, classes: Sequence[int]) -> list[dict[str, str]]:
-    """Probability curves as SVG point lists: source and target, and whatever else rises above 0.1 on the way."""
-    assert path.answers is not None
-    lines = []
-    for c in classes:
-        kind = role(path, c)
-        if kind or path.answers[:, c].max() > 0.1:
-            points = " ".join(f"{_across(t, path.steps):.1f},{CURVE_HEIGHT * (1 - p):.1f}"
-                              for t, p in enumerate(path.answers[:, c].tolist()))
-            lines.append({"name": path.class_names[c], "role": kind or "other", "points": points})
-    return sorted(lines, key=lambda line: ("other", "source", "target").index(line["role"]))
-
-
-def gain_bars(path: Trajectory) -> dict[str, Any] | None:
-    """Information gain of each step as bars (SVG units), or None where it was not measured."""
-    gain = np.asarray(path.information_gain)
-    if not np.isfinite(gain).any():
-        return None
-    top = max(float(np.nanmax(gain)), 1e-12)
-    bars = [{"x": round(_across(t + 1, path.steps), 2), "height": round(36 * max(0.0, float(g)) / top, 2)}
-            for t, g in enumerate(gain) if np.isfinite(g)]
-    return {"bars": bars, "top": top, "width": round(0.5 * CURVE_WIDTH / max(2, path.steps), 2)}
-
-
-def map_context(area: Map, z: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """A map for inline SVG of 100 by 100 units: background, points, class names."""
-    places = area.places(z)
-    return {"image": data_uri(png(area.pixels())), "points": (places * 100).round(2).tolist(), "queries": area.queries,
-            "labels": [(names[c], round(100 * x, 1), round(100 * y, 1)) for c, x, y in area.labels(places)]}
 
 
 def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
@@ -261,20 +126,16 @@ def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
                        for c, x, y in area.labels(np.concatenate(places))]}
 
 
-def data_uri(image: bytes) -> str:
-    """A PNG as a text that a page can hold."""
-    return "data:image/png;base64," + base64.b64encode(image).decode()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; see :class:`ReportConfig`. Files that cannot be read or belong to another world are left out."""
     config = parse_config(ReportConfig, argv, prog="python -m agents.explanation.report")
     prepare_process(config.num_threads)
+    from agents.explanation.figures_gain import gain_panels
     from agents.explanation.metrics import evaluate_paths
     from agents.replay import ReplayConfig, build_world, find_paths
 
     files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
-    world, paths, extras = None, [], []
+    world, paths, names = None, [], []
     for file in files:
         try:
             path = Trajectory.load(file)
@@ -284,12 +145,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"left out: {error}", file=sys.stderr)
             continue
         paths.append(path)
-        extras.append(Extras(file=file.name))
+        names.append(file.name)
     if world is None or not paths:
         raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
+    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
+    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
     out = config.out or (run / "report.html" if run is not None else "report.html")
     made = {"command": "python -m agents.explanation.report RUN", "measured over": f"these {len(paths)} paths"}
-    print(f"wrote {write_report(out, paths, world, metrics=evaluate_paths(world, paths), made=made, extras=extras)}")
+    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS])
+    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
     return 0
 
 

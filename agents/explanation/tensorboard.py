@@ -18,7 +18,7 @@ from agents.explanation.figures import film_strip, probability_curves
 from agents.explanation.figures_gif import gif_bytes
 from agents.explanation.figures_map import map_figure
 from agents.explanation.figures_style import enlarge, picture
-from agents.explanation.figures_words import heading
+from agents.explanation.figures_words import heading, shown_classes
 from agents.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
 
     Tags: ``path/p_target``, ``path/p_source`` (labels only: ``path/is_target``), ``path/step_length``,
     ``path/distance``, ``path/typicality``, ``path/information_gain``, and for pictures ``path/frame``, whose slider
-    walks along the path.
+    walks along the path. ``probability/<class>`` are put together in one chart in the CUSTOM SCALARS tab.
     """
     from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -80,9 +80,15 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
         place = Path(folder) / tag_name(path)
         frames = path.frames(world)
         with SummaryWriter(str(place)) as writer:
+            if path.answers is not None:
+                chart = {"class probabilities along the path": ["Multiline", ["^probability/.*"]]}
+                writer.add_custom_scalars({"path": chart})
             for t, row in enumerate(path.table()):
                 if path.answers is None:
                     writer.add_scalar("path/is_target", float(path.predicted[t] == path.target), t)
+                for index in () if path.answers is None else shown_classes(path, 6):
+                    tag = f"probability/{plain_tag(path.class_names[index])}"
+                    writer.add_scalar(tag, float(path.answers[t, index]), t)  # type: ignore[index]
                 for key in ("p_target", "p_source", "step_length", "distance", "typicality", "information_gain"):
                     if row.get(key) is not None:
                         writer.add_scalar(f"path/{key}", row[key], t)
@@ -149,15 +155,18 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
 def log_training_end(run: Run, writer: Any) -> None:
     """What a training leaves in its logs besides numbers: a few held-out inputs, explained by the trained agent.
 
-    Asks the classifier for those paths alone, a few rows each.
+    Asks the classifier for those paths alone, a few rows each. Where the run was curious, ``explain/expected_gain``.
     """
     from agents.explain import explain
+    from agents.explanation.figures_gain import run_gain_map
 
     world = run.world
     if world is None or world.held_out is None or len(world.held_out.x) == 0:
         return
     paths = explain(run, list(range(min(AT_THE_END, len(world.held_out.x)))))
     log_paths(writer, world, paths, run.steps, maps=False)
+    if (image := run_gain_map(run, paths)) is not None:
+        log_png(writer, "explain/expected_gain", image, run.steps)
 
 
 def markdown_table(path: Trajectory) -> str:
@@ -177,7 +186,12 @@ def _cell(value: Any) -> str:
 
 def tag_name(path: Trajectory) -> str:
     """The path's name with only what tags and folders may hold."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", path.name)
+    return plain_tag(path.name)
+
+
+def plain_tag(text: str) -> str:
+    """A text as part of a tag."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "_", text) or "_"
 
 
 def hide_host(folder: Path) -> None:

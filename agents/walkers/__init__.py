@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 #: name -> module:class. `policy` is the trained agent: it needs a model (a run).
 WALKERS: dict[str, str] = {
     "line": "agents.walkers.line:LineWalker",
+    "slerp": "agents.walkers.interpolation:SlerpWalker",
+    "matched": "agents.walkers.interpolation:MatchedWalker",
+    "geodesic": "agents.walkers.geodesic:GeodesicWalker",
+    "graph": "agents.walkers.geodesic:GraphWalker",
     "spheres": "agents.walkers.spheres:SpheresWalker",
+    "face": "agents.walkers.face:FaceWalker",
     "random": "agents.walkers.random:RandomWalker",
     "greedy": "agents.walkers.greedy:GreedyWalker",
     "gradient": "agents.walkers.gradient:GradientWalker",

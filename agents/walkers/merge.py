@@ -30,6 +30,7 @@ def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
 
     queries = walk.queries.clone()
     queries.index_add_(0, rows, again.queries)
+    both = old.planned is not None and new.planned is not None
     gain = mixed(old.gain, new.gain, 1) if old.gain is not None and new.gain is not None else None
     return Walk(
         z=mixed(old.z, new.z, 1),
@@ -40,6 +41,7 @@ def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
         success=mixed(old.success, new.success, 0),
         queries=queries,
         gain=gain,
+        planned=mixed(old.planned, new.planned, 0) if both else None,  # type: ignore[arg-type]
     )
 
 

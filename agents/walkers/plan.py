@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from agents.walkers.follow import aim
 from agents.walkers.stand_in import StandIn
 from envs.compass import distance
 from envs.dynamics import State
+from envs.typicality import Near
 from envs.world import World
 
 
@@ -37,8 +39,8 @@ class PlanSettings:
         gain: smallest planned improvement, as a share of the class distance, that is worth a question.
     """
 
-    iterations: int = 80
-    rate: float = 0.15
+    iterations: int = 15
+    rate: float = 0.4
     margin: float = 0.1
     atypical: float = 0.85
     shares: tuple[float, ...] = (1.0, 0.6)
@@ -61,7 +63,7 @@ def plan_last(recorder: Recorder, stand_in: StandIn, settings: PlanSettings | No
     before, end = select(recorder.before, items), select(recorder.state, items)
     with torch.no_grad():
         goal, cost = _planned(world, stand_in, before, end, settings)
-        worth = (cost < _cost(world, end.frame, end, settings) - settings.gain * world.class_distance).clone()
+        worth = (cost < _cost(world, _place(world, end), end, settings) - settings.gain * world.class_distance).clone()
     for share in settings.shares:
         rows = torch.nonzero(worth).flatten()
         if len(rows) == 0:
@@ -69,58 +71,88 @@ def plan_last(recorder: Recorder, stand_in: StandIn, settings: PlanSettings | No
         start = select(before, rows)
         action, _ = aim(world, start.z, torch.lerp(end.z[rows], goal[rows], share))
         state, info = recorder.trial(items[rows], action, start)
-        better = _cost(world, state.frame, state, settings) < _cost(world, end.frame[rows], state, settings)
+        better = _cost(world, _place(world, state), state, settings) < _cost(world, _place(world, end)[rows], state, settings)
         good = info.is_success & better
         if bool(good.any()):
             part = type(info)(*(value[good] for value in info))
+            recorder.planned[items[rows[good]]] = True
             recorder.replace_last(items[rows[good]], action[good], select(state, good), part)
         worth[rows[good]] = False
 
 
-def _cost(world: World, frame: Tensor, item: State, settings: PlanSettings) -> Tensor:
-    """What an end frame costs, (B,): its distance to the input and, weighted, to the target class's own data."""
-    near = world.class_neighbours(frame.flatten(1), item.target)
-    return distance(frame, item.origin) + settings.atypical * near.distance
+class _Look(NamedTuple):
+    """What is known of frames without asking the classifier.
+
+    Attributes:
+        place: (B, D) their coordinates.
+        away: (B,) distance to the input.
+        near: distance to the target class's own data, and its gradient.
+        margin: (B,) the stand-in's log odds of the target.
+        cost: (B,) see `_cost`.
+    """
+
+    place: Tensor
+    away: Tensor
+    near: Near
+    margin: Tensor
+    cost: Tensor
+
+
+def _look(world: World, stand_in: StandIn, place: Tensor, item: State, settings: PlanSettings) -> _Look:
+    away, near = distance(place, _home(world, item)), world.class_neighbours(place, item.target)
+    return _Look(place, away, near, stand_in.margin(place, item.target), away + settings.atypical * near.distance)
+
+
+def _place(world: World, item: State) -> Tensor:
+    """Coordinates (B, D) of the frames."""
+    return world.manifold.coordinates(item.z, item.frame)
+
+
+def _home(world: World, item: State) -> Tensor:
+    """Coordinates (B, D) of the inputs."""
+    return world.manifold.coordinates(item.z0, item.origin)
+
+
+def _cost(world: World, place: Tensor, item: State, settings: PlanSettings) -> Tensor:
+    """What an end at coordinates `place` costs, (B,): its distance to the input and, weighted, to the target class's data."""
+    near = world.class_neighbours(place, item.target)
+    return distance(place, _home(world, item)) + settings.atypical * near.distance
 
 
 def _planned(world: World, stand_in: StandIn, before: State, end: State, settings: PlanSettings) -> tuple[Tensor, Tensor]:
     """The best end codes (B, d) that the stand-in lets through, and their cost (B,); `end` itself where none is better."""
     manifold, target = world.manifold, end.target
     seen = end.answer.gather(1, target[:, None])[:, 0].clamp(1e-6, 1 - 1e-6)
-    shift = torch.logit(seen) - stand_in.margin(end.frame.flatten(1), target)
+    look = _look(world, stand_in, _place(world, end), end, settings)
+    shift = torch.logit(seen) - look.margin
     wanted = math.log(world.task.tau / (1 - world.task.tau)) + settings.margin if world.task.tau < 1 else math.inf
-    z, best = end.z.clone(), end.z.clone()
-    frame, cost = end.frame, _cost(world, end.frame, end, settings)
+    z, best, cost, home = end.z.clone(), end.z.clone(), look.cost, _home(world, end)
     for k in range(settings.iterations):
-        flat = frame.flatten(1)
-        away = (flat - end.origin.flatten(1)) / distance(frame, end.origin)[:, None].clamp_min(0.1)
-        near = world.class_neighbours(flat, target)
-        uphill = manifold.vjp(z, away + settings.atypical * near.gradient)
-        normal = manifold.vjp(z, stand_in.margin_gradient(flat, target))
+        away = (look.place - home) / look.away[:, None].clamp_min(0.1)
+        uphill = manifold.vjp(z, away + settings.atypical * look.near.gradient)
+        normal = manifold.vjp(z, stand_in.margin_gradient(look.place, target))
         steep = normal.norm(dim=1, keepdim=True).clamp_min(1e-3)
         normal = normal / steep
         # Along the boundary go downhill; across it, a Newton step to where the stand-in says "just enough".
         uphill = uphill - (uphill * normal).sum(1, keepdim=True).clamp_min(0) * normal
-        lacking = (wanted - stand_in.margin(flat, target) - shift)[:, None]
+        lacking = (wanted - look.margin - shift)[:, None]
         z = z - settings.rate * (1 - k / settings.iterations) * uphill + normal * (lacking / steep).clamp(-0.15, 0.15)
-        z = manifold.prior.project(z)
-        z, frame = _within_reach(world, before, z)
-        now = _cost(world, frame, end, settings)
-        through = stand_in.margin(frame.flatten(1), target) + shift >= wanted - 0.03
-        better = through & (now < cost)
-        best, cost = torch.where(better[:, None], z, best), torch.where(better, now, cost)
+        z, place = _within_reach(world, before, manifold.prior.project(z))
+        look = _look(world, stand_in, place, end, settings)
+        better = (look.margin + shift >= wanted - 0.03) & (look.cost < cost)
+        best, cost = torch.where(better[:, None], z, best), torch.where(better, look.cost, cost)
     return best, cost
 
 
 def _within_reach(world: World, before: State, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes pulled back towards the frame before until one bounded step leads there, and their frames."""
-    frame = world.manifold.decode(z)
+    """Codes pulled back towards the frame before until one bounded step leads there, and their frames' coordinates."""
+    place, start = world.place_of(z, before.origin), _place(world, before)
     bound = world.max_step
     for _ in range(3 if bound is not None else 0):
         assert bound is not None
-        share = (0.999 * bound / distance(frame, before.frame).clamp_min(1e-9)).clamp_max(1.0)
+        share = (0.999 * bound / distance(place, start).clamp_min(1e-9)).clamp_max(1.0)
         if bool((share >= 1).all()):
             break
         z = torch.lerp(before.z, z, share[:, None])
-        frame = world.manifold.decode(z)
-    return z, frame
+        place = world.place_of(z, before.origin)
+    return z, place

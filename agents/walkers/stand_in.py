@@ -6,7 +6,6 @@ classifier is only ever a guess, and every frame of a path is still asked of the
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -22,40 +21,48 @@ STEPS, BATCH, RATE = 1500, 256, 5e-3
 class AskedRows:
     """A sample of what was asked: every `every`-th batch of codes and answers, the newest `capacity` rows.
 
-    Codes are kept instead of frames: a few numbers a row whatever the data are, decoded again when they are needed.
+    Codes are kept instead of frames: a few numbers a row whatever the data are, decoded again when they are needed. Where
+    frames hold something of their input, the inputs are kept, too.
     """
 
     def __init__(self, every: int = 8, capacity: int = 32_768) -> None:
         self.every, self.capacity = every, capacity
         self.codes: list[Tensor] = []
         self.answers: list[Tensor] = []
+        self.origins: list[Tensor] = []
         self.seen = 0
 
-    def see(self, z: Tensor, answer: Tensor) -> None:
-        """Note a batch of codes (B, d) and answers (B, K), if it is this one's turn."""
+    def see(self, z: Tensor, answer: Tensor, origin: Tensor | None = None) -> None:
+        """Note a batch of codes (B, d), answers (B, K) and, where frames hold something of them, inputs (B, \\*data_shape), if
+        it is this one's turn."""
         self.seen += 1
         if self.seen % self.every:
             return
         self.codes.append(z.clone())
         self.answers.append(answer.clone())
+        self.origins += [] if origin is None else [origin.clone()]
         while (len(self.codes) - 1) * len(z) >= self.capacity:
-            del self.codes[0], self.answers[0]
+            del self.codes[0], self.answers[0], self.origins[:1]
 
-    def rows(self) -> tuple[Tensor, Tensor] | None:
-        """All codes (N, d) and answers (N, K), or None before the first."""
-        return (torch.cat(self.codes), torch.cat(self.answers)) if self.codes else None
+    def rows(self) -> tuple[Tensor, Tensor, Tensor | None] | None:
+        """All codes (N, d), answers (N, K) and inputs (N, \\*data_shape) or None; or None before the first."""
+        if not self.codes:
+            return None
+        return torch.cat(self.codes), torch.cat(self.answers), torch.cat(self.origins) if self.origins else None
 
     def state_dict(self) -> dict[str, Any]:
         """Plain arrays."""
         if not self.codes:
             return {"seen": self.seen}
-        return {"seen": self.seen, "codes": torch.stack(self.codes).numpy(), "answers": torch.stack(self.answers).numpy()}
+        arrays = {"codes": self.codes, "answers": self.answers, "origins": self.origins}
+        return {"seen": self.seen, **{name: torch.stack(parts).numpy() for name, parts in arrays.items() if parts}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.seen = state["seen"]
         self.codes = [torch.from_numpy(part.copy()) for part in state.get("codes", ())]
         self.answers = [torch.from_numpy(part.copy()) for part in state.get("answers", ())]
+        self.origins = [torch.from_numpy(part.copy()) for part in state.get("origins", ())]
 
 
 class StandIn(torch.nn.Module):
@@ -86,7 +93,7 @@ class StandIn(torch.nn.Module):
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> StandIn:
         """The stand-in of these weights (arrays by name)."""
-        stand_in = cls(math.prod(world.manifold.data_shape), world.classes)
+        stand_in = cls(world.start_places.shape[1], world.classes)
         stand_in.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         return stand_in.eval().requires_grad_(False)
 
@@ -97,13 +104,14 @@ class StandIn(torch.nn.Module):
     @classmethod
     def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> StandIn:
         """Distil the answers of `asked` and of the world's starts: cross-entropy to soft labels, Adam with a linear decay."""
-        z, answers = world.starts.z, world.starts.answer
+        z, answers, origin = world.starts.z, world.starts.answer, world.starts.x
         if (rows := asked.rows()) is not None:
             z, answers = torch.cat((z, rows[0])), torch.cat((answers, rows[1]))
+            origin = origin if rows[2] is None else torch.cat((origin, rows[2]))
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            stand_in = cls(math.prod(world.manifold.data_shape), world.classes)
+            stand_in = cls(world.start_places.shape[1], world.classes)
         optimizer = torch.optim.Adam(stand_in.parameters(), lr=RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
         # Answers and codes may come out of inference mode, which autograd refuses: work on copies.
@@ -111,7 +119,8 @@ class StandIn(torch.nn.Module):
         for _ in range(STEPS):
             index = torch.randint(len(z), (BATCH,), generator=generator)
             with torch.no_grad():
-                x = world.manifold.decode(z[index]).flatten(1)
+                # Where no inputs were kept nothing of them is held: any will do.
+                x = world.place_of(z[index], origin[index] if len(origin) == len(z) else origin[:1])
             with torch.enable_grad():
                 loss = torch.nn.functional.cross_entropy(stand_in.network(x), answers[index])
                 optimizer.zero_grad()

@@ -40,7 +40,7 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """
     with torch.enable_grad():
         z = state.z.detach().clone().requires_grad_(True)
-        frame = world.manifold.decode(z)
+        frame = world.decode(z, state.origin.clone())
         log_p = torch.log_softmax(module(frame), dim=1)
         rows = torch.arange(len(z))
         loss = -log_p[rows, state.target.clone()]
@@ -49,8 +49,8 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
             own_class = torch.nn.functional.one_hot(state.source.clone(), log_p.shape[1]).bool()
             loss = -torch.logsumexp(log_p.masked_fill(own_class, -torch.inf), dim=1)
         elif bool(own.any()):
-            prototype = world.prototype_frames[state.source].clone()
-            away = (frame - prototype).flatten(1).square().sum(1) / world.class_distance**2
+            prototype = world.prototype_places[state.source].clone()
+            away = (world.manifold.coordinates(z, frame) - prototype).square().sum(1) / world.class_distance**2
             loss = torch.where(own, away, loss)
         gap = (frame - state.origin.clone()).flatten(1).square().sum(1) / world.class_distance**2
         (gradient,) = torch.autograd.grad((loss + closeness * gap).sum(), z)

@@ -6,6 +6,7 @@ for (const section of document.querySelectorAll("[data-path]")) {
   const all = (selector) => [...section.querySelectorAll(selector)];
   const last = data.texts.length - 1;
   const range = one("input[type=range]"), now = one("[data-now]"), play = one("[data-play]");
+  const rowTable = one("table.row"), slopes = data.slopes;
   const thumbs = all("[data-go]"), answers = all("[data-answer]"), cells = all("[data-cell]");
   let frame = 0, timer = 0;
 
@@ -43,6 +44,19 @@ for (const section of document.querySelectorAll("[data-path]")) {
       cell.textContent = data.cells[k].texts[frame];
       cell.classList.toggle("changed", data.cells[k].changed[frame]);
     });
+    if (rowTable) rowTable.classList.toggle("at-start", frame === 0);  // frame 0 has a column of its own
+    if (slopes) {
+      for (const cell of all("[data-slope]")) {
+        const value = slopes.values[frame][cell.dataset.slope];
+        cell.textContent = (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+      }
+      for (const bar of all("[data-slope-bar]")) {
+        const share = slopes.values[frame][bar.dataset.slopeBar] / slopes.largest;
+        bar.style.width = `${(50 * Math.abs(share)).toFixed(1)}%`;
+        bar.style.left = `${share < 0 ? (50 + 50 * share).toFixed(1) : 50}%`;
+        bar.className = share < 0 ? "less" : "more";
+      }
+    }
     for (const number of all("[data-number]")) {
       const value = row[number.dataset.number];
       number.textContent = value === null ? "–" : value.toFixed(3);

@@ -1,0 +1,156 @@
+"""Pictures of a latent space: ``python -m agents.atlas RUN_OR_ID --figure mine``, or :func:`atlas` from Python.
+
+::
+
+    from agents.atlas import atlas
+    drawn = atlas(world, "strip", index=[3, 40])             # drawn.image is a PNG, drawn.note says how it was made
+
+A new figure is one file with a function and one line in `FIGURES`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+
+if TYPE_CHECKING:
+    from agents.run import Run
+    from envs.world import World
+
+#: name -> module:function; the function takes a world and an `AtlasConfig` and gives a `Drawing`.
+FIGURES: dict[str, str] = {
+    "j-diagram": "agents.explanation.atlas_j_diagram:draw",
+    "mine": "agents.explanation.atlas_mine:draw",
+    "strip": "agents.explanation.atlas_strip:draw",
+    "map": "agents.explanation.atlas_map:draw",
+    "homotopy": "agents.explanation.atlas_homotopy:draw",
+}
+WAYS = ("lerp", "slerp", "matched")
+
+
+class Drawing(NamedTuple):
+    """A picture as PNG, and one or two sentences about how it was made."""
+
+    image: bytes
+    note: str
+
+
+@dataclass(kw_only=True)
+class AtlasConfig(ScriptConfig):
+    """Draw a picture of a latent space as PNG; for a run it goes into the run's folder and its TensorBoard logs, too."""
+
+    run: str = option(
+        "latest", "run folder, 'latest', or an environment id such as Manifold/Digits-v0", positional=True,
+        metavar="RUN_OR_ID",
+    )  # fmt: skip
+    figure: str = option("map", "what is drawn", choices=tuple(FIGURES))
+    index: list[int] = option(  # noqa: RUF009
+        [], "inputs: two for a strip or homotopy, three for a J-diagram (A B C of A:B::C:D); chosen if not given", metavar="N"
+    )
+    between: list[str] = option([], "two sentences of your own for a homotopy", metavar="TEXT")  # noqa: RUF009
+    split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
+    way: str = option("slerp", "how the cells of j-diagram and mine are interpolated", choices=WAYS)
+    rows: int | None = option(None, "rows of a grid (default: 7 for j-diagram, 21 for mine)", metavar="N")
+    columns: int | None = option(None, "columns of a grid (default: 9; 29 for mine; frames of a strip: 11)", metavar="N")
+    spacing: int = option(4, "cells from one anchor of a MINE grid to the next", metavar="N")
+    arrange: str = option("umap", "what lays out the anchors of a MINE grid", choices=("umap", "pca"))
+    seed: int = option(0, "seed of whatever is drawn at random", metavar="N")
+    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, with an id, e.g. tau:0.8")  # noqa: RUF009
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    out: str | None = option(
+        None, "the PNG file (default: atlas/FIGURE.png in the run's folder, FIGURE.png here with an id)", metavar="FILE"
+    )
+    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
+
+
+def atlas(source: Run | World | str | Path, figure: str = "map", **options: Any) -> Drawing:
+    """Draw a figure of `FIGURES`.
+
+    Args:
+        source: a run (or its folder), or a world.
+        figure: its name.
+        options: fields of `AtlasConfig`: index, split, way, rows, columns, spacing, arrange, seed.
+
+    Raises:
+        UnknownNameError: no such figure or option; close names are offered.
+        ManifoldError: a world that has no such picture, or options that do not fit.
+    """
+    from agents.explain import world_and_run
+    from envs.errors import UnknownNameError
+
+    if figure not in FIGURES:
+        raise UnknownNameError("figure", figure, FIGURES)
+    known = [field.name for field in fields(AtlasConfig)]
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option of the atlas", name, known)
+    world, _ = world_and_run(source)
+    return _draw(world, AtlasConfig(figure=figure, **options))
+
+
+def _draw(world: World, config: AtlasConfig) -> Drawing:
+    module, _, function = FIGURES[config.figure].partition(":")
+    drawn: Drawing = getattr(import_module(module), function)(world, config)
+    return drawn
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; see :class:`AtlasConfig`."""
+    config = parse_config(AtlasConfig, argv, prog="python -m agents.atlas")
+    by_id = "/" in config.run and not Path(config.run).is_dir() and config.run.split("/")[0] == "Manifold"
+    if config.env_kwargs and not by_id:
+        raise UserError("--env-kwargs belongs to an environment id; a run has its own arguments in its config.json")
+    if config.out is not None and not Path(config.out).resolve().parent.is_dir():
+        raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
+    prepare_process(config.num_threads)
+    from agents.atomic import write_whole
+
+    world, run = _open(config, by_id)
+    drawn = _draw(world, config)
+    if config.out is not None:
+        file = Path(config.out)
+    elif run is None:
+        file = Path(f"{config.figure}.png")
+    else:
+        file = run.folder.root / "atlas" / f"{config.figure}.png"
+        file.parent.mkdir(exist_ok=True)
+    write_whole(file, drawn.image)
+    print(drawn.note)
+    print(f"wrote {file}")
+    if run is not None:
+        _log(run, config.figure, drawn.image)
+        print(f"logged as atlas/{config.figure}: tensorboard --logdir {run.folder.root}")
+    return 0
+
+
+def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
+    """The world of an id, or a run and its world."""
+    if by_id:
+        from envs.making import make_world_named
+
+        return make_world_named(config.run, config.env_kwargs), None
+    from agents.explain import world_and_run
+    from agents.run import load_run
+
+    return world_and_run(load_run(config.run, config.checkpoint, root=config.log_folder))
+
+
+def _log(run: Run, figure: str, image: bytes) -> None:
+    """The picture in the run's TensorBoard logs, at the step of its checkpoint."""
+    from torch.utils.tensorboard.writer import SummaryWriter
+
+    from agents.explanation.tensorboard import hide_host, log_png
+
+    with SummaryWriter(str(run.folder.root)) as writer:
+        log_png(writer, f"atlas/{figure}", image, run.steps)
+    hide_host(run.folder.root)
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,88 @@
+"""From a batch of walks to paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.trajectory import Trajectory
+from agents.trajectory_world import as_array, coordinates, decode, installed_versions, manifold_key, on_latents
+
+
+def trajectories_of(
+    world: Any,
+    state: Any,
+    walk: Any,
+    *,
+    walker: str,
+    seed: int = 0,
+    items: Sequence[int] | None = None,
+    index: Mapping[int, int] | Sequence[int] | None = None,
+    training_queries: int = 0,
+    versions: Mapping[str, str] | None = None,
+) -> list[Trajectory]:
+    """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
+
+    Args:
+        world: the ``envs.world.World`` walked in.
+        state: the State at the start: origin (B, *data), source (B,), target (B,).
+        walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
+        walker, seed, training_queries, versions: see the attributes; versions default to the installed ones.
+        items: which of the B walks; all by default.
+        index: for each item its place in the data, if it has one.
+    """
+    import torch
+
+    from agents.replay import describe_environment
+
+    chosen = list(range(walk.z.shape[1])) if items is None else list(items)
+    ends = [int(walk.length[i]) + 1 for i in chosen]
+    z, answers, actions, rewards = (as_array(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
+    gains = None if walk.gain is None else as_array(walk.gain)
+    latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
+    together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
+    inputs = np.repeat(as_array(state.origin)[chosen], ends, axis=0)
+    frames, typical = decode(world, together, inputs), on_latents(world.manifold.typicality, together)
+    places = coordinates(world, together, frames)
+    texts = world.units.texts(torch.from_numpy(frames)) if world.modality == "text" else None
+    shared: dict[str, Any] = {
+        "walker": walker,
+        "seed": seed,
+        "training_queries": training_queries,
+        "label_only": world.label_only,
+        "versions": dict(versions or installed_versions()),
+        "class_names": list(world.class_names),
+        "environment": describe_environment(world),
+        "manifold_key": manifold_key(world),
+    }
+    paths, first = [], 0
+    for i, n, own_z in zip(chosen, ends, latents, strict=True):
+        own, origin = places[first : first + n], as_array(state.origin[i])
+        home = coordinates(world, as_array(state.z0[i])[None], origin[None])
+        asked = answers[:n, i]
+        paths.append(
+            Trajectory(
+                z=own_z,
+                actions=actions[: n - 1, i],
+                rewards=rewards[: n - 1, i],
+                source_input=origin,
+                source=int(state.source[i]),
+                target=int(state.target[i]),
+                answers=None if world.label_only else asked,
+                labels=asked.argmax(1) if world.label_only else None,
+                information_gain=None if gains is None else gains[: n - 1, i],
+                step_lengths=np.linalg.norm(np.diff(own, axis=0), axis=1),
+                typicality=typical[first : first + n],
+                distances=np.linalg.norm(own - home, axis=1),
+                texts=None if texts is None else [world.render(state.origin[i]), *texts[first : first + n]],
+                success=bool(walk.success[i]),
+                queries=int(walk.queries[i]),
+                planned=walk.planned is not None and bool(walk.planned[i]),
+                index=None if index is None else int(index[i]),
+                **shared,
+            )
+        )
+        first += n
+    return paths
