@@ -28,6 +28,12 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Fits are kept for this session alone, never in the user's cache folder."""
+    os.environ["MANIFOLD_CACHE"] = str(tmp_path_factory.mktemp("fits"))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of the larger data sets (mnist/, omniglot/, ...): $MANIFOLD_DATA, else shared/data beside the checkout."""

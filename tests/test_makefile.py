@@ -140,7 +140,7 @@ def test_the_first_run_installs_and_the_second_does_not(checkout: Checkout) -> N
 def test_the_test_tools_are_a_second_step_in_the_same_environment(checkout: Checkout) -> None:
     checkout.python()
     checkout.make("demo")
-    assert "pytest ran with: -m pytest -k path" in checkout.make("test", "PYTEST_ARGS=-k path")
+    assert "pytest ran with: -m pytest -n auto --maxprocesses 4 -k path" in checkout.make("test", "PYTEST_ARGS=-k path")
     assert checkout.installs[-1].endswith("-e .[dev]")
     checkout.make("test", "EXTRAS=umap,lime")
     assert checkout.installs[-1].endswith("-e .[dev,umap,lime]")

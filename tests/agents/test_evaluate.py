@@ -12,8 +12,18 @@ import envs
 from agents import evaluate as script
 from agents.cli import run_main
 from agents.evaluate import draw_targets, evaluate, plain, table
+from agents.explanation import judge
 from agents.explanation.metrics import MEASURES
 from agents.walkers import make_walker
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hasty_judges() -> Any:
+    """What judges say is tested elsewhere: here they are fitted in a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "AE_STEPS", 5)
+        patch.setattr(judge, "ORACLE_STEPS", 5)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +35,7 @@ def test_walkers_meet_the_same_tasks(digits: Any) -> None:
     found = evaluate(digits, ["line", "random", make_walker("line", refine=0)], inputs=range(30))
     assert list(found) == ["line", "random", "line 2"]
     for measures in found.values():
-        assert set(MEASURES) < set(measures)
+        assert set(MEASURES) - {"edit_input"} < set(measures)  # which is of texts
         assert measures["validity"].n == 30
         assert measures["step_bound_share"].value == 1.0
     assert found["line"]["validity"].value == 1.0
@@ -33,10 +43,39 @@ def test_walkers_meet_the_same_tasks(digits: Any) -> None:
     assert found["line"]["l2_input"].value < found["line 2"]["l2_input"].value
     assert found["line"]["training_queries"] == 2 * len(digits.starts.x)
     assert found["random"]["failed"]
-    again = evaluate(digits, ["line"], inputs=range(30))["line"]
-    assert {k: v for k, v in again.items() if k != "cpu_ms"} == {
-        k: v for k, v in found["line"].items() if k != "cpu_ms"
+    again = evaluate(digits, ["line", "random"], inputs=range(30))["line"]
+    changing = {"cpu_ms", "alone_p50_ms", "alone_p95_ms", "break_even"}
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in found["line"].items() if k not in changing
     }
+    assert again["break_even"] == {"random": found["line"]["break_even"]["random"]}
+
+
+def test_what_measuring_asks_is_told_apart(digits: Any) -> None:
+    few = evaluate(digits, ["line"], inputs=range(6), closely=2, alone=3)["line"]
+    none = evaluate(digits, ["line"], inputs=range(6), closely=0, alone=0, judges=False)["line"]
+    assert few["queries"] == none["queries"]
+    assert few["analysis_queries"] > 0
+    assert none["analysis_queries"] == 0
+    assert few["completeness_gap"].n == few["lime_r2"].n == 2
+    assert few["alone_p50_ms"].n == 3
+    assert few["oracle"].n == few["im1"].n == 6
+    assert none["oracle"].n == none["alone_p95_ms"].n == none["completeness_gap"].n == 0
+
+
+def test_judges_are_kept_for_the_next_time(digits: Any, tmp_path: Path) -> None:
+    judge._kept.clear()
+    first = evaluate(digits, ["line"], inputs=range(4), closely=0, alone=0, cache=tmp_path)["line"]
+    [file] = tmp_path.glob("judges-*.safetensors")
+    written = file.stat().st_mtime_ns
+    judge._kept.clear()
+    again = evaluate(digits, ["line"], inputs=range(4), closely=0, alone=0, cache=tmp_path)["line"]
+    assert again["im1"] == first["im1"]
+    assert file.stat().st_mtime_ns == written
+    judge._kept.clear()
+    file.write_bytes(b"half a file")  # damaged: fitted again and mended
+    assert evaluate(digits, ["line"], inputs=range(4), closely=0, alone=0, cache=tmp_path)["line"]["im1"] == first["im1"]
+    assert file.stat().st_size > 1000
 
 
 def test_a_rows_target_hangs_on_no_other_row(digits: Any) -> None:
@@ -69,16 +108,17 @@ def test_figures_go_through_json(digits: Any) -> None:
     assert found["random"]["validity"].value == 0.0
     text = json.dumps(plain(found), allow_nan=False)
     assert json.loads(text)["random"]["l2_input"] == {"value": None, "low": None, "high": None, "n": 0}
-    assert table(found).row_count == len(MEASURES) + 2
+    assert table(found).row_count == len(MEASURES) - 1 + 4
 
 
 def test_the_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "figures.json"
     asked = ["--env", "Manifold/Digits-v0", "--walker", "line", "random", "--inputs", "20", "--no-progress"]
-    assert run_main(script.main, [*asked, "--json", str(file)]) == 0
+    assert run_main(script.main, [*asked, "--json", str(file), "--log-folder", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "20 held-out inputs, random targets, stop at p >= 0.9" in said
     assert "random: not explained" in said
+    assert "line has asked fewer rows in all than random" in said
     figures = json.loads(file.read_text())
     assert set(figures["walkers"]) == {"line", "random"}
     assert figures["walkers"]["line"]["queries"]["n"] == 20

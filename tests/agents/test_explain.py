@@ -253,6 +253,22 @@ def test_the_script_without_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "not saved: name a folder with --out" in capsys.readouterr().out
 
 
+def test_a_batch_leaves_out_what_is_of_the_target_class_already(
+    iris: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = iris.units.outward(iris.held_out.x)
+    seen = iris.classifier.predict_proba(iris.held_out.x).argmax(1)
+    present = int((seen == 0).sum())
+    np.savez(tmp_path / "many.npz", x=rows.numpy())
+    np.savez(tmp_path / "one.npz", x=rows[seen == 0][:1].numpy())
+    asked = ["--env", "Manifold/Custom-v0", "--walker", "line", "--target", "setosa", "--input"]
+    assert run_main(script.main, [*asked, str(tmp_path / "many.npz")]) == 0
+    said = capsys.readouterr().out
+    assert f"left out {present} of 45 inputs: the classifier calls them 'setosa' already" in said
+    assert run_main(script.main, [*asked, str(tmp_path / "one.npz")]) == 2
+    assert "is what the classifier already says of input 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [

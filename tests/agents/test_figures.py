@@ -14,7 +14,8 @@ from PIL import Image
 import envs
 from agents.explain import explain
 from agents.explanation import figures, figures_gif, figures_map, figures_style, figures_table, figures_words
-from agents.trajectory import Trajectory, decode
+from agents.trajectory import Trajectory
+from agents.trajectory_world import decode
 from envs.world import World
 
 KINDS = {
@@ -118,7 +119,7 @@ def test_table_cells_are_in_the_user_s_units_and_marked_by_what_changed(
     raw = world.units.outward(world.held_out.x[path.index or 0])
     assert [float(t) for t in texts[:, 0]] == pytest.approx(np.asarray(raw).ravel().tolist(), abs=0.006)
     assert names == list(world.units.columns)
-    frames = decode(world, path.z)
+    frames = decode(world, path.z, path.source_input)
     changed = figures_table.changed_cells(world, np.stack([frames[0], frames[0], frames[-1]]))
     assert not changed[:, :2].any()
     assert changed[:, 2].any()

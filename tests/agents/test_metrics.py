@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agents.explanation import metrics
 from agents.explanation import metrics_bootstrap as bootstrap
 from agents.explanation import metrics_path as of_path
+from agents.explanation.metrics_cost import break_even, time_alone
 
 # A path in the plane: right 3, up 4, and 5 more along (3, 4) / 5: length 12, end (6, 8), distance 10 from the start.
 BENT = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
@@ -56,6 +57,61 @@ def test_one_frame_has_no_steps_to_judge() -> None:
 
 def test_class_switches() -> None:
     assert of_path.class_switches([4, 4, 1, 1, 4, 9]) == 3
+
+
+def test_largest_step_ratio() -> None:
+    assert of_path.largest_step_ratio(BENT) == pytest.approx(5 / 4)
+    assert np.isnan(of_path.largest_step_ratio(BENT[:1]))
+
+
+def test_roughness_is_none_on_an_even_straight_line_and_known_for_a_cubic() -> None:
+    assert of_path.roughness(np.linspace([0.0, 0.0], [3.0, 4.0], 9)) == pytest.approx(0.0, abs=1e-12)
+    t = np.arange(5.0)
+    # Third differences of t^3 are 6, twice on five points; its length on the line is 64.
+    assert of_path.roughness((t**3)[:, None]) == pytest.approx(np.log1p(4**5 / 64**2 * 2 * 36))
+    assert np.isnan(of_path.roughness(BENT[:3]))
+    assert np.isnan(of_path.roughness(np.zeros((6, 2))))
+
+
+@given(st.floats(0.01, 100.0))
+def test_roughness_has_no_unit(scale: float) -> None:
+    assert of_path.roughness(BENT * scale) == pytest.approx(of_path.roughness(BENT))
+
+
+def test_cout_is_the_lead_of_the_target_over_the_way() -> None:
+    assert of_path.cout([0.0, 1.0], [1.0, 0.0], [0.0, 2.0]) == 0.0
+    # p(target) jumps to 1 at a quarter of the way: -1 for a quarter by trapezoids (mean 0), then 1 for the rest.
+    assert of_path.cout([0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 4.0]) == pytest.approx(0.75)
+    assert of_path.cout([1.0, 1.0], [0.0, 0.0], [3.0, 9.0]) == 1.0
+    assert np.isnan(of_path.cout([1.0], [0.0], [0.0]))
+
+
+@given(st.integers(0, 1000))
+def test_slopes_of_a_quadratic_leave_no_completeness_gap(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    z, b, a = draws.normal(size=(5, 3)), draws.normal(size=3), draws.normal(size=(3, 3))
+    p = z @ b + np.einsum("ti,ij,tj->t", z, a, z) + 0.3
+    slopes = b + z @ (a + a.T)
+    assert of_path.completeness_gap(slopes, z, p) == pytest.approx(0.0, abs=1e-9)
+    assert of_path.completeness_gap(0 * slopes, z, p) == pytest.approx(abs(p[-1] - p[0]))
+
+
+def test_when_training_pays_off() -> None:
+    def measures(before: int, each: float) -> dict[str, Any]:
+        return {"training_queries": before, "queries": bootstrap.Estimate(each, each, each, 9)}
+
+    found = {"agent": measures(1000, 10.0), "line": measures(100, 40.5), "free": measures(0, 8.0)}
+    # (1000 - 100) / 30.5 is 29.5; a rival that asks less for each is never overtaken.
+    assert break_even(found) == {"agent": {"line": 30, "free": None}, "line": {"free": None}, "free": {}}
+
+
+def test_latency_is_taken_item_by_item() -> None:
+    seen: list[int] = []
+    found = time_alone(seen.append, [3, 4, 5])
+    assert seen == [3, 3, 4, 5]  # the first once more, untimed
+    assert found["alone_p50_ms"].n == 3
+    assert found["alone_p50_ms"].value <= found["alone_p95_ms"].value
+    assert time_alone(seen.append, [])["alone_p50_ms"].n == 0
 
 
 def test_share_within_a_bound() -> None:
@@ -109,6 +165,7 @@ def test_bootstrap_of_nothing_and_of_unknown_values() -> None:
     assert bootstrap.ratio([0.0], [0.0]).n == 0
     assert bootstrap.median([]).n == 0
     assert bootstrap.median([1.0, 2.0, 40.0]).value == 2.0
+    assert bootstrap.quantile(np.arange(101.0), 0.95).value == 95.0
 
 
 def test_bootstrap_of_a_ratio_weighs_items_by_their_steps() -> None:
@@ -125,9 +182,16 @@ class Line:
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         return z
 
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def coordinates(self, z: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1)
+
 
 def world(**changes: Any) -> Any:
-    parts = {"manifold": Line(), "max_step": 1.0, "task": SimpleNamespace(name="reach", tau=0.9)}
+    parts = {"manifold": Line(), "max_step": 1.0, "task": SimpleNamespace(name="reach", tau=0.9),
+             "decode": lambda z, origin: z, "modality": "table"}  # fmt: skip
     return SimpleNamespace(**{**parts, **changes})
 
 
@@ -135,7 +199,7 @@ def path(z: list[list[float]], answers: list[list[float]], **changes: Any) -> An
     shown = np.array(answers)
     known = {
         "z": np.array(z, dtype=np.float32), "answers": shown, "predicted": shown.argmax(1), "source": 0, "target": 1,
-        "source_input": np.array([-1.0, 0.0]), "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
+        "source_input": np.array([-1.0, 0.0]), "texts": None, "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **changes})
 
@@ -155,7 +219,7 @@ def two_paths() -> list[Any]:
 def test_a_set_of_two_paths_by_hand() -> None:
     found = metrics.evaluate_paths(world(), two_paths(), REFERENCE)
     value = {name: estimate.value for name, estimate in found.items()}
-    assert list(found) == list(metrics.MEASURES)
+    assert list(found) == [name for name in metrics.MEASURES if name != "edit_input"]  # of text alone
     assert value["validity"] == 0.5
     assert value["validity_argmax"] == 1.0
     # Over the one that arrived: end (2, 0.5), input (-1, 0), frame 0 (0, 0).
@@ -164,6 +228,14 @@ def test_a_set_of_two_paths_by_hand() -> None:
     assert value["l2_reconstruction"] == pytest.approx(np.sqrt(4.25))
     assert value["l1_reconstruction"] == pytest.approx(2.5)
     assert value["latent_length"] == value["path_length"] == pytest.approx(1 + np.sqrt(1.25))
+    # Data are codes here: the curve is the polyline, and the straight line is as long as the ends are apart.
+    assert value["pullback_length"] == pytest.approx(1 + np.sqrt(1.25))
+    assert value["line_ratio"] == pytest.approx((1 + np.sqrt(1.25)) / np.sqrt(4.25))
+    assert value["largest_step_ratio"] == pytest.approx(2 * np.sqrt(1.25) / (1 + np.sqrt(1.25)))
+    # By arc length 1 and 1.118: the lead goes -0.8, -0.9, 0.9.
+    assert value["cout"] == pytest.approx((-0.85 * 1 + 0.0 * np.sqrt(1.25)) / (1 + np.sqrt(1.25)))
+    assert value["validity_90"] == 0.5
+    assert all(found[name].n == 0 for name in ("im1", "oracle", "completeness_gap", "detour_ratio"))  # not asked for
     assert value["straightness"] == pytest.approx(np.sqrt(4.25) / (1 + np.sqrt(1.25)))
     assert value["rising_share"] == 0.5
     assert value["tv_ratio"] == pytest.approx(0.85 / 0.95)
@@ -219,8 +291,11 @@ def test_leaving_a_class_is_judged_by_the_best_other_class() -> None:
 def test_the_worlds_own_reference_leaves_items_out_of_their_own_neighbours() -> None:
     x = torch.tensor([[0.0], [1.0], [3.0], [4.0]])
     starts = SimpleNamespace(x=x, label=torch.tensor([0, 0, 1, 1]))
-    alone = metrics.reference_of(SimpleNamespace(starts=starts, held_out=SimpleNamespace(x=x, truth=None)))
+    alone = metrics.reference_of(
+        SimpleNamespace(starts=starts, start_places=x, held_out=SimpleNamespace(x=x, truth=None))
+    )
     assert alone.same
     assert alone.typical_distance(k=1) == 1.0
     held_out = SimpleNamespace(x=torch.tensor([[0.5]]), truth=torch.tensor([0]))
-    assert metrics.reference_of(SimpleNamespace(starts=starts, held_out=held_out)).typical_distance(k=1) == 0.5
+    apart = SimpleNamespace(starts=starts, start_places=x, held_out=held_out, manifold=Line())
+    assert metrics.reference_of(apart).typical_distance(k=1) == 0.5

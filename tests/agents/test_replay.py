@@ -143,3 +143,38 @@ def test_a_label_only_path_replays_without_any_probability(tmp_path: Path, capsy
     shown = capsys.readouterr().out
     assert "p(" not in shown
     assert np.array_equal(path.predicted, path.labels)
+
+
+def test_a_path_of_one_frame_is_shown_played_and_reproduced(
+    path: Trajectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert path.answers is not None
+    one = replace(
+        path, z=path.z[:1], answers=path.answers[:1], actions=path.actions[:0], rewards=path.rewards[:0],
+        step_lengths=path.step_lengths[:0], information_gain=np.zeros(0), typicality=None, distances=None, success=False,
+    )  # fmt: skip
+    file = one.save(tmp_path / "one")
+    assert replay.main([str(file), "--live", "--delay", "0", "--gif", str(tmp_path / "one.gif")]) == 0
+    shown = capsys.readouterr().out
+    assert "frame 0 of 0" in shown
+    assert "no step was made" in shown
+    assert "reproduced" in shown
+
+
+def test_a_table_whose_classifier_was_fitted_to_other_rows_since_says_by_how_much(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, lines = tmp_path / "t.csv", [f"{i % 17},{'abc'[i % 3]},{int(i % 17 > 8)}" for i in range(120)]
+    file.write_text("n,c,y\n" + "\n".join(lines) + "\n")
+    world = envs.make_world(data=str(file), target_column="y", manifold="vae", latent_dim=2)
+    path = explain(world, 0, walker="line")
+    run = tmp_path / "run"
+    world.manifold.save(run / "manifold")
+    (run / "config.json").write_text("{}")
+    saved = path.save(run / "paths" / "p")
+    assert replay.main([str(saved), "--no-show"]) == 0
+    capsys.readouterr()
+    file.write_text("n,c,y\n" + "\n".join(f"{line[:-1]}{int(i % 17 > 12)}" for i, line in enumerate(lines)) + "\n")
+    assert replay.main([str(saved), "--no-show"]) == 1
+    told = capsys.readouterr().out
+    assert "the classifier has changed since: its answers differ by up to 0." in told

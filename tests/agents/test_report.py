@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import envs
@@ -20,6 +21,7 @@ from agents.cli import UserError
 from agents.explain import explain
 from agents.explanation.figures_style import png
 from agents.explanation.report import Extras, Panel, View, main, render_report, write_report
+from agents.explanation.report_extras import columns_slopes, slopes_view
 from agents.trajectory import Trajectory, TrajectoryError
 from envs.world import World
 
@@ -162,6 +164,71 @@ def test_further_views_panels_and_figures_find_their_place(world: World, paths: 
     assert len(Page(text).data[0]["views"]) == 2
 
 
+def test_what_is_told_of_shown_paths_and_of_measured_ones_is_kept_apart(world: World, paths: list[Trajectory]) -> None:
+    metrics = {"step_bound_share": 1.0, "class_switches": 1.0}
+    text = render_report(paths, world, metrics=metrics, made={"measured over": "all 540", "targets": "the nearest"})
+    assert f"{sum(path.success for path in paths)} of {len(paths)}" in text
+    for part in ("of the paths shown here", "Over all 540.", "Asked for: the nearest.", "no bound", "changes of the"):
+        assert part in text
+    bounded = render_report(paths, world.replace(max_step=0.3), metrics=metrics)
+    assert "no bound" not in bounded
+
+
+def test_measures_that_were_not_taken_are_named_together(world: World, paths: list[Trajectory]) -> None:
+    text = render_report(paths[:1], world, metrics={"validity": 1.0, "im1": float("nan"), "oracle": float("nan")})
+    assert text.count("not measured") == 1
+    assert "im1, oracle" in text
+
+
+def test_a_planned_last_step_says_so(world: World, paths: list[Trajectory]) -> None:
+    path = max(paths, key=lambda p: p.steps)
+    plain, planned = render_report([path], world), render_report([replace(path, planned=True)], world)
+    assert "planned" not in plain
+    assert f'{path.steps} planned</span>' in planned
+    assert f"{path.steps} (planned)" in planned
+    told = Page(planned).data[0]["texts"]
+    assert ["planned step" in text for text in told] == [False] * path.steps + [True]
+
+
+def test_slopes_of_pictures_are_a_view_and_of_tables_bars(world: World, paths: list[Trajectory]) -> None:
+    path = paths[0]
+    slopes = np.zeros((path.steps + 1, 8, 8), np.float32)
+    slopes[:, 2, 3], slopes[:, 5, 5] = 1.0, -1.0
+    view = slopes_view(path, slopes, np.full(path.steps + 1, 0.8))
+    assert "0.80 to 0.80" in view.note
+    pixels = np.asarray(Image.open(io.BytesIO(view.images[0])).convert("RGB")).astype(int)
+    assert pixels[2, 3, 0] > pixels[2, 3, 2]  # orange: more
+    assert pixels[5, 5, 2] > pixels[5, 5, 0]  # blue: less
+    assert pixels[0, 0].min() > 240
+    iris = envs.make_world(data="iris")
+    flower = explain(iris, 0, walker="line")
+    found = np.arange(4.0)[None] * np.ones((flower.steps + 1, 1))
+    told = columns_slopes(flower, found, np.full(flower.steps + 1, np.nan), iris, most=2)
+    assert told.names == iris.units.columns[2:]
+    data = Page(render_report([flower], iris, extras=[Extras(slopes=told)])).data[0]
+    assert data["slopes"]["values"] == [[2.0, 3.0]] * (flower.steps + 1)
+    assert data["slopes"]["largest"] == 3.0
+
+
+def test_a_category_s_slope_is_that_of_its_present_value(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("n,c,y\n" + "".join(f"{i % 9},{'ab'[i % 2]},{i % 2}\n" for i in range(60)))
+    table = envs.make_world(data=str(tmp_path / "t.csv"), target_column="y", manifold="pca", latent_dim=2)
+    path = explain(table, 0, walker="line")
+    slopes = np.tile([5.0, 10.0, 20.0], (path.steps + 1, 1))  # of n, of c = a, of c = b
+    found = columns_slopes(path, slopes, np.full(path.steps + 1, np.nan), table)
+    rows = table.units.rows(torch.from_numpy(path.frames(table)))  # type: ignore[attr-defined]
+    assert found.values == [[5.0, 10.0 if row[1] == "a" else 20.0] for row in rows]
+
+
+def test_mixed_rows_are_shown_in_the_user_s_own_values(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("n,c,y\n" + "".join(f"{i % 9},{'ab'[i % 2]},{i % 2}\n" for i in range(60)))
+    table = envs.make_world(data=str(tmp_path / "t.csv"), target_column="y", manifold="pca", latent_dim=2)
+    path = explain(table, 0, walker="line")
+    cells = Page(render_report([path], table)).data[0]["cells"]
+    rows = table.units.rows(torch.from_numpy(path.frames(table)))  # type: ignore[attr-defined]
+    assert [cell["texts"] for cell in cells] == [[str(row[j]) for row in rows] for j in range(2)]
+
+
 def test_controls_and_pictures_have_names_for_screen_readers(world: World, paths: list[Trajectory]) -> None:
     tags = Page(render_report(paths, world)).tags
     assert all(attrs.get("aria-label") for tag, attrs in tags if tag in ("button", "input"))
@@ -181,6 +248,24 @@ def test_a_foreign_world_and_no_paths_leave_no_file(world: World, paths: list[Tr
     with pytest.raises(ValueError, match="at least one path"):
         write_report(tmp_path / "report.html", [], world)
     assert not list(tmp_path.iterdir())
+
+
+def test_lime_at_every_frame_is_a_layer_on_request(paths: list[Trajectory], tmp_path: Path) -> None:
+    file = paths[0].save(tmp_path / "path")
+    assert main([str(file), "--lime", "--out", str(tmp_path / "page.html")]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "latent LIME" in text
+    views = Page(text).data[0]["views"]
+    assert [len(view) for view in views] == [paths[0].steps + 1] * 2
+    assert len(set(views[1])) > 1  # the explanation changes along the way
+
+
+@pytest.mark.slow
+def test_the_route_through_a_treeview_is_a_layer_on_request(paths: list[Trajectory], tmp_path: Path) -> None:
+    file = paths[0].save(tmp_path / "path")
+    assert main([str(file), "--treeview", "--out", str(tmp_path / "page.html")]) == 0
+    tags = Page((tmp_path / "page.html").read_text()).tags
+    assert any(tag == "img" and attrs.get("alt") == "Route through the TreeView" for tag, attrs in tags)
 
 
 def test_the_script_reports_a_path_and_leaves_out_what_it_cannot_read(

@@ -10,6 +10,7 @@ import pytest
 
 import envs
 from agents.explain import explain
+from agents.explanation.figures_table import changed_cells, row_texts
 from agents.explanation.report import write_report
 from agents.trajectory import Trajectory
 
@@ -79,6 +80,25 @@ def test_mouse_and_keyboard_walk_the_frames_and_the_numbers_are_the_path_s(page:
     assert "Frame 1 of" in section.locator("[aria-live]").inner_text()
     assert section.locator("[aria-current]").get_attribute("data-go") == "1"
     assert shown(page.locator("#path-1")) == 0  # the other path has not moved
+
+
+def test_a_table_fits_a_phone_and_marks_what_changed(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    world = envs.make_world(data="iris")
+    path = max(explain(world, [0, 20, 40], walker="line"), key=lambda p: p.steps)
+    file = write_report(tmp_path_factory.mktemp("table") / "report.html", [path], world)
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(file.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not page.locator("[data-cell]").first.is_visible()  # frame 0 has a column already
+    page.locator("[data-step=last]").click()
+    _, texts = row_texts(world, [path.frames(world)[-1]])
+    assert page.locator("[data-cell]").all_inner_texts() == texts[:, 0].tolist()
+    assert page.locator("td.changed").count() == sum(marks(world, path))
+    page.close()
+
+
+def marks(world: Any, path: Trajectory) -> list[bool]:
+    return changed_cells(world, path.frames(world))[:, -1].tolist()
 
 
 def test_playing_ends_at_the_last_frame(page: Any, paths: list[Trajectory]) -> None:

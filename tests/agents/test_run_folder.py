@@ -81,6 +81,15 @@ def test_open_finds_latest_and_shorthands(tmp_path: Path) -> None:
         RunFolder.open("A-B-v0_9", tmp_path)
 
 
+def test_the_example_is_offered_where_there_is_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "example").mkdir()
+    (tmp_path / "example" / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="example"):
+        RunFolder.open("latest", root=tmp_path)
+    with pytest.raises(UserError, match=r"known: .*example"):
+        RunFolder.open("exmple", root=tmp_path)
+
+
 @pytest.mark.parametrize("name", ["policy.safetensors", "progress.npz", "progress.json"])
 def test_damage_is_named(tmp_path: Path, name: str) -> None:
     run = a_run(tmp_path)

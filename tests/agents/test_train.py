@@ -337,20 +337,56 @@ def test_other_gymnasium_ids_train_and_resume(tmp_path: Path) -> None:
     assert load_run(run.folder.root).world is None
 
 
-def test_where_labels_alone_are_shown_the_bonus_sees_labels_alone() -> None:
-    from agents.training_env import SeenOf
-    from envs.registration import spec_kwargs
-
-    world = envs.make_world(**spec_kwargs("Manifold/DigitsLabelOnly-v0"))
-    env = envs.LatentVectorEnv(6, world=world)
-    obs = torch.from_numpy(env.reset(seed=0)[0])
-    seen = SeenOf(world)(obs)
-    assert torch.allclose(seen[:, :64].reshape(-1, 8, 8), env.state.frame, atol=1e-5)
-    assert set(seen[:, 64:].unique().tolist()) <= {-1.0, 0.0}
-
-
 def test_a_label_only_run_tells_no_probability(tmp_path: Path) -> None:
     run = small(tmp_path, env="Manifold/DigitsLabelOnly-v0", n_timesteps=64)
     assert isinstance(run.world, World)
     assert run.world.label_only
     assert "probab" not in (run.folder.root / "config.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("vime", {"min_pol": 3}, "unknown setting of --curiosity vime 'min_pol': did you mean 'min_pool'"),
+        ("rnd", {"zzz": 3}, "unknown setting of --curiosity rnd 'zzz': known: .*features"),
+        ("knn", {"seed": 3}, "unknown setting of --curiosity knn 'seed'"),
+    ],
+)
+def test_unknown_settings_of_the_curiosity_are_named_with_the_close_ones(
+    name: str, options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(envs.ManifoldError, match=words):
+        small(tmp_path, curiosity=name, curiosity_kwargs=options)
+    assert not list(tmp_path.rglob("config.json"))
+
+
+@pytest.mark.parametrize("kind", ["pca", "joint", "embedding"])
+def test_own_data_on_a_manifold_of_choice(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By --manifold; the run folder holds the manifold, and comes back without being fitted again."""
+    data = envs.make_world(data="iris")
+    np.savez(tmp_path / "flowers.npz", x=data.units.outward(data.starts.x).numpy(), truth=data.starts.label.numpy())
+    (tmp_path / "flower_net.py").write_text(
+        "import torch\nwith torch.random.fork_rng():\n    torch.manual_seed(3)\n"
+        "    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))\n"
+        # Odd about the middle of the flowers, so that not all are called alike.
+        "net[0].bias.data = -net[0].weight.data @ torch.tensor([5.8, 3.0, 3.8, 1.2])\nnet[2].bias.data.zero_()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    asked = ["--data", str(tmp_path / "flowers.npz"), "--manifold", kind, "-f", str(tmp_path), "-n", "64", "--n-envs", "4"]
+    asked += ["-params", "n_steps:8", "n_epochs:1", "--eval-episodes", "0"]
+    asked += ["--env-kwargs", "latent_dim:2", "fit:{'epochs': 9}"]
+    if kind == "pca":
+        asked = asked[:-1]
+    if kind != "joint":  # which brings its own
+        asked[0:0] = ["--classifier", "sklearn_flowers:model" if kind == "pca" else "flower_net:net"]
+    (tmp_path / "sklearn_flowers.py").write_text(
+        "from sklearn.datasets import load_iris\nfrom sklearn.linear_model import LogisticRegression\n"
+        "model = LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True))\n"
+    )
+    assert main(asked) == 0
+    folder = tmp_path / "ppo" / "Manifold-Custom-v0_1"
+    monkeypatch.setattr("envs.making.fitted_manifold", None)  # not to be called
+    run = load_run(folder)
+    assert run.world is not None
+    assert run.world.manifold.kind == kind
+    assert json.loads((folder / "manifold" / "manifold.json").read_text())["kind"] == kind

@@ -27,6 +27,48 @@ ABOUT = {
         "The same digits and the same network, of which only the label is seen: no probability is observed, kept or paid for. "
         "The reward is 1 on arriving and 0 before."
     ),
+    "Manifold/DigitsGAN-v0": (
+        "The same digits and network on the 32-dimensional latent space of a GAN (WGAN-GP). It has no encoder of its own: inputs "
+        "enter by gradient inversion of the generator, from a small encoder's start. See docs/gan.md."
+    ),
+    "Manifold/Sentences-v0": (
+        "Sentences of a small grammar that carries sentiment, topic, tense and length, a 16-dimensional sentence VAE and logistic "
+        "regression on words as black box. Walk from a sentence to one of the other sentiment; lengths are measured between codes. "
+        "See docs/sentences.md."
+    ),
+    "Manifold/MNIST-v0": (
+        "MNIST's 28x28 digits, a 16-dimensional VAE with a convolutional encoder, and a small CNN as black box. It works offline: "
+        "the pictures are what the shipped codes of 4,000 training and 1,000 test images decode to. For all 70,000 real ones "
+        "pass `data=\"mnist\"` to `Manifold/Custom-v0`, with the folder of the files as `data_dir=` or in MANIFOLD_DATA."
+    ),
+    "Manifold/DigitsPCA-v0": (
+        "The digits and their network on eight principal components: the linear baseline of a latent space."
+    ),
+    "Manifold/DigitsUMAP-v0": (
+        "The digits and their network on a two-dimensional UMAP map, with a decoder of our own and the convex hull of the map as "
+        "its wall. It walks without umap-learn. See docs/manifolds.md."
+    ),
+    "Manifold/DigitsJoint-v0": (
+        "A VAE and a classifier trained together on one latent space; the black box is that classifier, not the network of "
+        "Manifold/Digits-v0."
+    ),
+    "Manifold/DigitsEmbedding-v0": (
+        "The digits network's own last hidden layer, whitened, as the latent space, with a decoder fitted to it."
+    ),
+    "Manifold/DigitsLabelOnlyLong-v0": (
+        "Labels alone, small steps and a long way: an isotropic random walk arrives in 1 of 100 episodes. For those who study "
+        "exploration."
+    ),
+    "Manifold/DigitsOnePair-v0": (
+        "Labels alone, always the same start and the same far target: `pair=k` is the rank of the pair by the latent distance "
+        "from the start to the nearest code of the target's class, 0 is the hardest (`world.far_pairs`). A random walk finds "
+        "nothing in 256 episodes of nearly any pair."
+    ),
+    "Manifold/DigitsExplore-v0": (
+        "No reward, no target and no end: all walks begin at one typical digit, and what counts is how much is seen. `info` "
+        "holds `cells_covered` (latent cells: terciles of the starts' codes in each dimension, 6,561 in all) and "
+        "`regions_covered` (labels seen), both over all walks since the environment was made."
+    ),
     "Manifold/Custom-v0": (
         "Your own data, classifier and manifold, by keyword arguments. Without arguments: Fisher's iris, a logistic regression "
         "and a 2-dimensional VAE of the table."
@@ -61,6 +103,124 @@ for _ in range(30):
     observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
 print(observation.shape, infos["is_success"].mean())
 """,
+    "Manifold/DigitsGAN-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsGAN-v0")
+env.reset(seed=0, options={"index": 3, "target": "9", "split": "held_out"})
+world = env.unwrapped.world
+found = world.manifold.invert(world.held_out.x[:5])  # codes, and errors that tell how far off the manifold an input lies
+print(found.z.shape, found.error)
+""",
+    "Manifold/Sentences-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/Sentences-v0", render_mode="ansi")
+env.reset(seed=0, options={"index": 3, "target": "positive", "split": "held_out"})
+for _ in range(5):
+    env.step(env.action_space.sample())
+    print(env.render())
+""",
+    "Manifold/MNIST-v0": """
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode
+
+import envs
+
+gym.register_envs(envs)
+many = gym.make_vec("Manifold/MNIST-v0", num_envs=16, autoreset_mode=AutoresetMode.SAME_STEP)
+observation, infos = many.reset(seed=0, options={"split": "held_out"})
+observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
+print(observation.shape, infos["target_probability"])
+""",
+    "Manifold/DigitsPCA-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsPCA-v0", render_mode="ansi")
+observation, info = env.reset(seed=0, options={"index": 3, "target": "9", "split": "held_out"})
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+print(env.render(), info)
+""",
+    "Manifold/DigitsUMAP-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsUMAP-v0", render_mode="ansi")
+observation, info = env.reset(seed=0, options={"index": 3, "target": "9", "split": "held_out"})
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+world = env.unwrapped.world
+print(world.manifold.decode(world.manifold.prior.project(env.unwrapped.state.z + 100)).shape)  # the edge of the map
+""",
+    "Manifold/DigitsJoint-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsJoint-v0", render_mode="ansi")
+observation, info = env.reset(seed=0, options={"index": 3, "target": "9", "split": "held_out"})
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+print(env.unwrapped.world.manifold.classifier()(env.unwrapped.state.frame).argmax(1), info)
+""",
+    "Manifold/DigitsEmbedding-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsEmbedding-v0", render_mode="ansi")
+observation, info = env.reset(seed=0, options={"index": 3, "target": "9", "split": "held_out"})
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+print(env.render(), info)
+""",
+    "Manifold/DigitsLabelOnlyLong-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+many = gym.make_vec("Manifold/DigitsLabelOnlyLong-v0", num_envs=64)
+observation, infos = many.reset(seed=0)
+arrived = 0
+for _ in range(80):
+    observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
+    arrived += int(terminated.sum())
+print(arrived, "of 64 arrived")
+""",
+    "Manifold/DigitsOnePair-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsOnePair-v0", pair=400)
+observation, info = env.reset(seed=0)
+world, state = env.unwrapped.world, env.unwrapped.state
+print("from", world.class_names[state.source[0]], "to", world.class_names[state.target[0]])
+""",
+    "Manifold/DigitsExplore-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+many = gym.make_vec("Manifold/DigitsExplore-v0", num_envs=64)
+observation, infos = many.reset(seed=0)
+for _ in range(80):
+    observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
+print(infos["cells_covered"][0], "cells and", infos["regions_covered"][0], "regions in", 80 * 64, "steps")
+""",
     "Manifold/Custom-v0": """
 import gymnasium as gym
 from sklearn.datasets import load_wine
@@ -77,6 +237,29 @@ observation, reward, terminated, truncated, info = env.step(env.action_space.sam
 print(env.unwrapped.world.render(env.unwrapped.state.frame[0]), info)
 """,
 }
+
+
+CONTROL_INTRODUCTION = """## Sparse control tasks
+
+No latent spaces: the tasks on which VIME was shown, for comparisons of curiosity. `gym.make_vec` gives a native batch.
+`python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one; there is nothing
+to explain there. What curiosity brings: [results/vime_control.md](results/vime_control.md)."""
+
+CONTROL_EXAMPLE = """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+many = gym.make_vec("VIME/SparseMountainCar-v0", num_envs=16)
+observation, infos = many.reset(seed=0)
+reached = 0
+for _ in range(200):
+    push = 2.0 * (observation[:, 1:] >= 0) - 1  # with the velocity: energy grows until the car is out
+    observation, reward, terminated, truncated, infos = many.step(push)
+    reached += int(terminated.sum())
+print(reached)
+"""
 
 
 def arguments_table(make_world) -> str:
@@ -131,6 +314,18 @@ def section(env_id: str) -> str:
     return f"## {env_id}\n\n{ABOUT[env_id]}\n\n{table}\n\n```python{EXAMPLES[env_id]}```"
 
 
+def control_section() -> str:
+    """The control tasks: what the tasks' own docstrings say."""
+    from envs.control import TASKS
+    from envs.control.half_cheetah import SparseHalfCheetah
+    from envs.registration import CONTROL, HALF_CHEETAH
+
+    told = {env_id: inspect.getdoc(TASKS[task]) for env_id, (task, _) in CONTROL.items()}
+    told[HALF_CHEETAH] = inspect.getdoc(SparseHalfCheetah) + "\n\nNeeds the extra: `pip install 'manifold-traversal[mujoco]'`."
+    parts = [f"### {env_id}\n\n{text.replace('``', '`')}" for env_id, text in told.items()]
+    return "\n\n".join([CONTROL_INTRODUCTION, *parts, f"```python{CONTROL_EXAMPLE}```"])
+
+
 def page() -> str:
     """The whole page."""
     import gymnasium as gym
@@ -155,6 +350,7 @@ def page() -> str:
         arguments_table(make_world),
         "### The vector environment",
         inspect.getdoc(envs.LatentVectorEnv).replace("``", "`"),
+        control_section(),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -28,7 +28,6 @@ def two(x: np.ndarray) -> np.ndarray:
 
 
 def wrap(classifier, **kwargs) -> Classifier:
-    kwargs.setdefault("data_shape", SHAPE)
     kwargs.setdefault("units", UNITS)
     return adapt(classifier, **kwargs)
 
@@ -140,7 +139,7 @@ TABLE = Units.of(FLOWERS)
 
 def test_a_scikit_learn_estimator_with_string_labels():
     forest = RandomForestClassifier(20, random_state=0).fit(FLOWERS, WORDS)
-    classifier = adapt(forest, data_shape=(4,), units=TABLE)
+    classifier = adapt(forest, units=TABLE)
     assert classifier.class_names == ["daisy", "rose", "tulip"]
     inside = TABLE.inward(FLOWERS)
     got = classifier.predict_proba(inside)
@@ -153,7 +152,7 @@ def test_a_scikit_learn_estimator_with_string_labels():
 def test_predict_alone_takes_labels_of_any_kind(labels):
     machine = SVC().fit(FLOWERS, labels)  # without probability=True
     assert not hasattr(machine, "predict_proba")
-    classifier = adapt(machine, data_shape=(4,), units=TABLE)
+    classifier = adapt(machine, units=TABLE)
     assert classifier.label_only
     assert classifier.class_names == [str(label) for label in np.unique(labels)]
     got = np.array(classifier.class_names)[classifier.predict_proba(TABLE.inward(FLOWERS)).argmax(1)]
@@ -162,7 +161,7 @@ def test_predict_alone_takes_labels_of_any_kind(labels):
 
 def test_class_names_rename_the_labels_of_predict_alone():
     machine = SVC().fit(FLOWERS, (WORDS == "rose").astype(int))
-    classifier = adapt(machine, data_shape=(4,), units=TABLE, class_names=["other", "rose"])
+    classifier = adapt(machine, units=TABLE, class_names=["other", "rose"])
     assert classifier.class_names == ["other", "rose"]
     assert classifier.predict_proba(TABLE.inward(FLOWERS)).sum(1).tolist() == [1.0] * 120
 
@@ -278,13 +277,13 @@ def test_what_is_no_classifier_is_refused(classifier, kwargs, match):
 
 def test_a_regressor_dressed_as_a_classifier_is_found_out():
     line = LinearRegression().fit(FLOWERS, FLOWERS[:, 0])
-    classifier = adapt(line, data_shape=(4,), units=TABLE, class_names=["a", "b"])
+    classifier = adapt(line, units=TABLE, class_names=["a", "b"])
     with pytest.raises(ManifoldError, match="not one of its classes"):
         classifier.predict_proba(TABLE.inward(FLOWERS))
 
 
 def test_an_estimator_that_was_not_fitted_is_said():
-    classifier = adapt(LogisticRegression(), data_shape=(4,), units=TABLE, class_names=["a", "b"])
+    classifier = adapt(LogisticRegression(), units=TABLE, class_names=["a", "b"])
     with pytest.raises(ManifoldError, match="not fitted"):
         classifier.predict_proba(TABLE.inward(FLOWERS))
 

@@ -41,7 +41,7 @@ def test_small_and_empty_classes_have_neighbours_as_far_as_there_are_any():
 def test_large_classes_are_thinned():
     bank = torch.randn(5000, 2, generator=torch.Generator().manual_seed(0))
     neighbours = ClassNeighbours(bank, torch.arange(5000) % 2, 2)
-    assert len(neighbours.bank) == 2 * PER_CLASS
+    assert neighbours.points.shape == (2, PER_CLASS, 2)
 
 
 @pytest.mark.parametrize("atypical", [0.0, 1.0])
@@ -51,17 +51,14 @@ def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, atypical)
     target = (world.starts.label[index] + 3) % 10
     state = dynamics.start(world, index, target)
     state, _ = dynamics.step(world, state, torch.randn(40, 8, generator=torch.Generator().manual_seed(0)))
-    _, compass = appraise(world, state.z, state.frame, state.origin, target)
+    _, compass = appraise(world, state.z, state.frame.flatten(1), state.origin.flatten(1), target)
     assert compass.equal(state.compass)
     z = state.z.clone().requires_grad_(True)
     frame = world.manifold.decode(z)
     far = (frame - state.origin).flatten(1).norm(dim=1)
     cost = 2.0 * far.sum()
     if atypical:
-        bank, label = (
-            world.class_neighbours.bank,
-            torch.cat([torch.full((int((world.starts.label == c).sum()),), c) for c in range(10)]),
-        )
+        bank, label = world.starts.x.flatten(1), world.starts.label
         for row, c in zip(frame.flatten(1), target, strict=True):
             cost = cost + atypical * (bank[label == c] - row).norm(dim=1).sort().values[:NEIGHBOURS].mean()
     cost.backward()

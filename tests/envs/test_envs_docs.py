@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from envs import SPECS, LatentEnv, make_world
+from envs.registration import CONTROL, HALF_CHEETAH
 
 SECTIONS = [
     "Description",
@@ -63,3 +64,17 @@ def test_the_info_is_what_the_docstring_says(toy_world):
     env = LatentEnv(world=toy_world())
     env.reset(seed=0)
     assert set(env.step(env.action_space.sample())[4]) == names
+
+
+def test_the_example_of_the_control_tasks_runs(environments_page):
+    code = environments_page.CONTROL_EXAMPLE
+    assert f"```python{code}```" in environments_page.PAGE.read_text(encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], check=True, timeout=100, cwd=environments_page.ROOT, capture_output=True
+    )
+    assert float(done.stdout) > 0
+
+
+def test_every_control_task_is_described(environments_page):
+    page = environments_page.control_section()
+    assert all(f"### {env_id}\n" in page for env_id in (*CONTROL, HALF_CHEETAH))

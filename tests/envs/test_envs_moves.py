@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from envs.geometry.transport import vicinity
 from envs.manifolds import PCA, Prior
-from envs.moves import METRIC_FLOOR, MOVES, euclidean, matched, pullback, spherical, vicinity
+from envs.moves import METRIC_FLOOR, MOVES, euclidean, matched, pullback, spherical
 
 D = 16
 ROWS = 20_000
@@ -32,8 +34,8 @@ def test_matched_steps_keep_the_prior_where_unmatched_ones_do_not(epsilon):
     generator = torch.Generator().manual_seed(0)
     prior = Prior("normal", D)
     z, u = prior.sample(ROWS, generator), prior.sample(ROWS, generator)
-    assert ks_against_normal(vicinity(z, u, epsilon)) < 1
-    assert ks_against_normal(matched(None, z, u / math.sqrt(D), epsilon * math.sqrt(D))) < 1
+    assert ks_against_normal(vicinity(prior, z, u, epsilon)) < 1
+    assert ks_against_normal(matched(SimpleNamespace(prior=prior), z, u / math.sqrt(D), epsilon * math.sqrt(D))) < 1
     assert ks_against_normal(unmatched(z, u, epsilon)) > 1
 
 
@@ -44,7 +46,7 @@ def test_a_matched_walk_of_many_steps_keeps_the_prior_and_forgets_its_start():
     z, free = first, first
     for k in range(1, 11):
         u = prior.sample(ROWS, generator)
-        z, free = vicinity(z, u, epsilon), unmatched(free, u, epsilon)
+        z, free = vicinity(prior, z, u, epsilon), unmatched(free, u, epsilon)
         correlation = float((z * first).mean())
         assert correlation == pytest.approx((1 + epsilon**2) ** (-k / 2), abs=0.01)  # an AR(1) process
     assert ks_against_normal(z) < 1
@@ -56,7 +58,7 @@ def test_the_ks_test_sees_a_matching_that_is_a_little_wrong():
     generator = torch.Generator().manual_seed(2)
     prior = Prior("normal", D)
     z, u = prior.sample(ROWS, generator), prior.sample(ROWS, generator)
-    assert ks_against_normal(vicinity(z, u, 0.7)) < 1
+    assert ks_against_normal(vicinity(prior, z, u, 0.7)) < 1
     wrong = (z + 0.7 * u) / (1 + 0.7 * 0.7 / 2)  # the first terms of the root alone: 2 % off
     assert ks_against_normal(wrong) > 1
 

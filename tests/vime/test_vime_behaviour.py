@@ -11,19 +11,22 @@ from vime import VIME, make_bonus
 def test_gain_falls_as_a_transition_is_seen_again(toy):
     rare = toy.draw(1, seed=8, scale=4.0)
     copies = [0, 1, 2, 4, 8, 16, 32]
-    gains = []
-    bonus = VIME(toy.observation_space, toy.action_space, learning_rate=1e-2, pool_size=600, min_pool=100)
-    bonus.add(*toy.draw(400, seed=10))
-    bonus.fit(300)
-    start = bonus.state_dict()
-    for count in copies:
-        bonus.load_state_dict(start)
-        if count:
-            bonus.add(*(np.repeat(part, count, 0) for part in rare))
-        bonus.fit(200)
-        gains.append(float(bonus.score(*rare)))
+    logs = []
+    for seed in range(3):  # one bonus alone judges a single transition under four draws: its figure is noisy
+        bonus = VIME(toy.observation_space, toy.action_space, learning_rate=1e-2, pool_size=600, min_pool=100, seed=seed)
+        bonus.add(*toy.draw(400, seed=10))
+        bonus.fit(300)
+        start = bonus.state_dict()
+        logs.append([])
+        for count in copies:
+            bonus.load_state_dict(start)
+            if count:
+                bonus.add(*(np.repeat(part, count, 0) for part in rare))
+            bonus.fit(200)
+            logs[-1].append(np.log(float(bonus.score(*rare))))
+    gains = np.exp(np.mean(logs, axis=0))
     assert spearmanr(copies, gains).statistic < -0.9, gains
-    assert gains[-1] < 0.2 * gains[0], gains
+    assert gains[-1] < 0.05 * gains[0], gains
 
 
 @pytest.mark.parametrize("scale", [2.0, 4.0])

@@ -25,6 +25,13 @@ def problem(count=12):
 ALL = torch.ones(2, dtype=torch.bool)
 
 
+def test_weights_are_those_that_pyros_constraint_gives(seeded):
+    bnn = DynamicsBNN(3, 2, hidden=(5,), init_sd=0.3)
+    for layer in bnn.layers:
+        assert torch.equal(layer.weights().scale, layer.scale)
+        torch.testing.assert_close(layer.scale, torch.full_like(layer.scale, 0.3))
+
+
 def test_kl_is_that_of_the_weight_space_program(seeded):
     bnn = DynamicsBNN(3, 2, hidden=(5,), init_sd=0.3)
     model, guide = weight_space_program(bnn)

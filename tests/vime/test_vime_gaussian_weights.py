@@ -1,6 +1,7 @@
 """The mathematics of Gaussian weights against torch.distributions, autograd and sampling (vime.md 5.4: 1, 2, 10)."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -80,6 +81,15 @@ def test_local_reparametrisation_has_the_moments_of_sampled_weights():
     by_noise = sample_layer(layer, x, torch.randn(10_000, 5, 3, generator=g))
     assert torch.all((by_noise.mean(0) - mean).abs() < 5 * error)
     torch.testing.assert_close(by_noise.var(0), variance, rtol=0.08, atol=0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_sample_is_made_of_the_moments_in_any_shape(bias):
+    g = torch.Generator().manual_seed(0)
+    layer = LayerWeights(torch.randn(4, 3, generator=g), torch.rand(4, 3, generator=g) + 0.1, bias)
+    x, noise = torch.randn(2, 5, 4 - bias, generator=g), torch.randn(2, 5, 3, generator=g)
+    mean, variance = pre_activation_moments(layer, x)
+    torch.testing.assert_close(sample_layer(layer, x, noise), mean + variance.sqrt() * noise)
 
 
 def test_zero_inputs_without_a_bias_give_finite_gradients():

@@ -1,0 +1,257 @@
+"""The atlas: every figure is drawn, says what it cost, goes into a run's logs; and the words of attributes."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import envs
+from agents import atlas as script
+from agents.atlas import FIGURES, atlas
+from agents.cli import UserError
+from agents.explain import explain
+from agents.explanation import atlas_j_diagram, atlas_map, atlas_mine, atlas_strip, atlas_style
+from agents.explanation.attribute_words import attribute_sentence, attribute_table
+from envs.geometry.strokes import Attribute
+
+ROOT = Path(__file__).resolve().parents[2]
+OF_PICTURES = [figure for figure in FIGURES if figure != "homotopy"]  # which is of sentences
+SMALL = {"rows": 3, "columns": 5, "spacing": 2, "arrange": "pca"}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Any:
+    return envs.make_world(data="digits")
+
+
+@pytest.fixture(scope="module")
+def iris() -> Any:
+    return envs.make_world()
+
+
+@pytest.fixture(scope="module")
+def labels() -> Any:
+    return envs.make_world(data="digits", task="reach_label", label_only=True)
+
+
+@pytest.mark.parametrize("kind", ["digits", "labels"])
+@pytest.mark.parametrize("figure", OF_PICTURES)
+def test_every_figure_is_drawn_and_tells_what_it_asked(figure: str, kind: str, request: pytest.FixtureRequest,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setattr(atlas_map, "CELLS", 24)
+    monkeypatch.setattr(atlas_map, "CONTOUR_CELLS", 12)
+    world = request.getfixturevalue(kind)
+    before = world.classifier.queries
+    index = {"strip": [0, 3], "j-diagram": [0, 3, 5]}.get(figure, [])
+    drawn = atlas(world, figure, index=index, **SMALL)
+    picture = Image.open(io.BytesIO(drawn.image))
+    assert picture.format == "PNG"
+    assert min(picture.size) > 150
+    assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 20, "there is something on it"
+    assert f"{world.classifier.queries - before} rows asked" in drawn.note
+    if figure == "mine":
+        assert atlas(world, figure, **SMALL).image == drawn.image, "the same picture every time"
+
+
+def test_maps_are_drawn_of_tables_and_pictures_are_refused(iris: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atlas_map, "CELLS", 16)
+    assert "the whole latent space" in atlas(iris, "map").note
+    for figure in ("j-diagram", "mine", "strip"):
+        with pytest.raises(envs.ManifoldError, match=f"{figure}.*kind 'table'.*--figure map"):
+            atlas(iris, figure)
+
+
+def test_a_map_with_a_hull_is_white_outside_and_its_strip_leaves_out_what_it_cannot_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from envs.making import make_world_named
+
+    monkeypatch.setattr(atlas_map, "CELLS", 16)
+    world = make_world_named("Manifold/DigitsUMAP-v0", {})
+    assert "256 rows asked" in atlas(world, "map").note
+    corner = world.starts.z.amax(0, keepdim=True) + 5
+    assert not atlas_map._answers(world, torch.cat([corner, world.starts.z[:1]]))[1][0]
+    note = atlas(world, "strip", columns=3).note
+    assert "lerp" in note
+    assert "matched" not in note
+
+
+def test_what_does_not_fit_is_named(digits: Any) -> None:
+    with pytest.raises(envs.UnknownNameError, match="did you mean 'strip'"):
+        atlas(digits, "strips")
+    with pytest.raises(envs.UnknownNameError, match="did you mean 'spacing'"):
+        atlas(digits, "mine", spacings=3)
+    with pytest.raises(envs.ManifoldError, match="strip takes 2 inputs, --index gives 3"):
+        atlas(digits, "strip", index=[1, 2, 3])
+    with pytest.raises(envs.ManifoldError, match="index 5000 is outside"):
+        atlas(digits, "strip", index=[1, 5000])
+    with pytest.raises(envs.ManifoldError, match=r"4 cells apart do not end on a side of 20 cells; choose \[17, 21\]"):
+        atlas(digits, "mine", rows=20)
+    with pytest.raises(envs.ManifoldError, match="needs 2500 anchors and there are 1257"):
+        atlas(digits, "mine", rows=50, columns=50, spacing=1, arrange="pca")
+
+
+def test_inputs_are_chosen_where_none_are_given(digits: Any, iris: Any) -> None:
+    for count, choose in ((2, atlas_strip.two_inputs), (3, atlas_j_diagram.an_analogy)):
+        for world in (digits, iris):
+            x = choose(world)
+            assert x.shape == (count, *world.manifold.data_shape)
+            seen = world.classifier.predict_proba(x).argmax(1)
+            assert len(seen.unique()) == 2
+
+
+def test_strips_hold_every_way_and_the_geodesic_is_the_shortest(digits: Any) -> None:
+    from envs.geometry.curves import along, length, pixels
+
+    a, b = digits.starts.z[:1], digits.starts.z[5:6]
+    found = atlas_strip.curves(digits, pixels(digits.manifold), a, b)
+    assert list(found) == list(atlas_strip.NAMES)
+    lengths = {name: float(length(pixels(digits.manifold), along(curve, by_length=True))) for name, curve in found.items()}
+    assert min(lengths, key=lengths.get) == "geodesic"  # type: ignore[arg-type]
+    for curve in found.values():
+        torch.testing.assert_close(curve[0], a)
+        torch.testing.assert_close(curve[-1], b)
+
+
+def test_anchors_are_spread_over_the_embedding() -> None:
+    places = np.concatenate([np.random.default_rng(0).normal(size=(300, 2)), [[30.0, 30.0]]])
+    chosen = atlas_mine.spread(places, 12, 0)
+    assert len(set(chosen.tolist())) == 12
+    assert 300 in chosen, "a lonely item is an anchor"
+
+
+def test_umap_is_asked_for_and_its_absence_is_told(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = digits.starts.z[:60].numpy()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    places, told = atlas_mine.embedded(codes, "umap", 0)
+    assert places.shape == (60, 2)
+    assert "pip install 'manifold-traversal[umap]'" in told
+    assert atlas_mine.embedded(codes, "pca", 0)[1] == "principal components"
+    assert atlas_mine.embedded(codes[:, :2], "umap", 0)[0].shape == (60, 2)
+
+
+@pytest.mark.slow
+def test_umap_lays_out_digits_by_class(digits: Any) -> None:
+    places, told = atlas_mine.embedded(digits.starts.z.numpy(), "umap", 0)
+    assert told == "UMAP"
+    from sklearn.neighbors import KNeighborsClassifier
+
+    labels = digits.starts.label.numpy()
+    assert KNeighborsClassifier(5).fit(places[::2], labels[::2]).score(places[1::2], labels[1::2]) > 0.9
+
+
+def test_the_plane_of_the_map_holds_the_class_means(digits: Any, iris: Any) -> None:
+    centre, axes = atlas_map.plane(digits)
+    torch.testing.assert_close(axes @ axes.T, torch.eye(2), rtol=1e-4, atol=1e-4)
+    means = torch.stack([digits.starts.z[digits.starts.label == k].mean(0) for k in range(10)])
+
+    def spread(plane: torch.Tensor) -> float:
+        return float(((means - means.mean(0)) @ plane.T).square().sum())
+
+    other = torch.linalg.svd(digits.starts.z - centre, full_matrices=False)[2][:2]
+    assert spread(axes) >= spread(other)
+    assert atlas_map.plane(iris)[1].equal(torch.eye(2))
+    two = SimpleNamespace(starts=SimpleNamespace(z=digits.starts.z, label=digits.starts.label % 2), latent_dim=8)
+    assert torch.linalg.matrix_rank(atlas_map.plane(two)[1]) == 2  # type: ignore[arg-type]
+
+
+def test_colour_pictures_keep_their_colours_in_a_band() -> None:
+    pictures = np.zeros((1, 1, 8, 8, 3), np.uint8)
+    pictures[..., 0] = 200
+    sheet = atlas_style.mosaic(pictures, np.array([[4]]), 30)
+    assert sheet.shape == (30, 30, 3)
+    assert tuple(sheet[15, 15]) == (200, 0, 0)
+    assert tuple(sheet[0, 0]) == atlas_style.class_colour(4)
+    grey = atlas_style.mosaic(np.full((1, 1, 8, 8, 3), 255, np.uint8), np.array([[4]]), 30)
+    assert tuple(grey[0, 0]) == (255, 255, 255)
+
+
+# --- the script -------------------------------------------------------------------------------------------------------
+
+
+def test_an_id_writes_a_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "j.png"
+    arguments = ["Manifold/Digits-v0", "--figure", "j-diagram", "--rows", "3", "--columns", "4", "--out", str(file)]
+    assert script.main([*arguments, "--way", "matched", "--env-kwargs", "tau:0.8"]) == 0
+    assert file.read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    assert "12 rows asked" in said
+    assert f"wrote {file}" in said
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"
+
+
+def test_a_run_keeps_the_picture_and_logs_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    shutil.copytree(ROOT / "runs" / "example", tmp_path / "example")
+    arguments = [str(tmp_path / "example"), "--figure", "strip", "--index", "0", "1", "--columns", "4"]
+    assert script.main(arguments) == 0
+    root = tmp_path / "example"
+    drawn = (root / "atlas" / "strip.png").read_bytes()
+    events = EventAccumulator(str(root))
+    events.Reload()
+    (logged,) = events.Images("atlas/strip")
+    assert logged.encoded_image_string == drawn
+    import socket
+
+    assert not list(root.glob(f"*{socket.gethostname()}*"))
+    assert "atlas/strip" in capsys.readouterr().out
+
+
+def test_the_scripts_own_refusals(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--env-kwargs belongs to an environment id"):
+        script.main([str(tmp_path), "--env-kwargs", "tau:0.8"])
+    with pytest.raises(UserError, match="there is no folder"):
+        script.main(["Manifold/Digits-v0", "--out", str(tmp_path / "none" / "a.png")])
+    with pytest.raises(envs.UnknownNameError, match="Manifold/Digits-v0"):
+        script.main(["Manifold/Digit-v0"])
+
+
+def test_help_loads_no_torch() -> None:
+    code = """
+import sys
+from agents.atlas import main
+try:
+    main(["--help"])
+except SystemExit:
+    assert not {"torch", "matplotlib", "umap"} & set(sys.modules), "loaded"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+# --- attributes in words ----------------------------------------------------------------------------------------------
+
+
+def test_a_path_is_told_in_attributes(digits: Any, iris: Any) -> None:
+    path = explain(digits, 11, walker="line")
+    values = attribute_table(path, digits)
+    assert list(values) == ["loops", "thickness", "slant"]
+    assert all(len(column) == path.steps + 1 for column in values.values())
+    told = attribute_sentence(path, digits)
+    assert ("oop closed" in told) == (values["loops"][-1] > values["loops"][0])
+    own = Attribute("ink", lambda x: x.flatten(1).sum(1), "units", "{} more ink", "{} less ink", 0.0)
+    assert "more ink" in attribute_sentence(path, digits, [own]) or "less ink" in attribute_sentence(path, digits, [own])
+    never = own._replace(least=1e9)
+    assert attribute_sentence(path, digits, [never]) == "No change in its attributes (ink)."
+    flower = explain(iris, 0, walker="line")
+    assert attribute_table(flower, iris) == {}
+    assert attribute_sentence(flower, iris) == ""
+
+
+def test_explain_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from agents.explain import main
+
+    main(["--env", "Manifold/Digits-v0", "--walker", "line", "--index", "11"])
+    assert "oop closed, strokes" in capsys.readouterr().out
+    main(["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "11"])
+    assert "attributes" not in capsys.readouterr().out

@@ -1,0 +1,52 @@
+"""Training on a generator of the user's own, which no run folder can hold; and the folder of data files."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.cli import parse_config
+from agents.run import load_run
+from agents.train import TrainConfig, train
+from agents.training_session import _environment
+from envs.manifolds import Generator
+
+MODULE = """
+import numpy as np
+import torch
+
+torch.manual_seed(0)
+net = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Sigmoid())
+with torch.no_grad():
+    net[0].weight.mul_(2)
+    x = net(torch.randn(60, 2)).view(-1, 4, 4).numpy()
+
+
+def classify(rows):
+    p = 1 / (1 + np.exp(-20 * (rows.reshape(len(rows), -1).mean(1) - x.mean())))
+    return np.stack((1 - p, p), 1)
+"""
+
+
+def test_a_run_finds_the_users_generator_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "own_generator.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kwargs = {"manifold": "own_generator:net", "latent_dim": 2, "class_names": ["dark", "bright"]}
+    run = train(
+        data="own_generator:x", classifier="own_generator:classify", env_kwargs=kwargs, n_timesteps=256, n_envs=8,
+        hyperparams={"n_steps": 16}, log_folder=str(tmp_path / "runs"), eval_episodes=0, pictures=False,
+    )  # fmt: skip
+    assert not (run.folder.root / "manifold").exists()
+    again = load_run(run.folder.root)
+    assert isinstance(again.world.manifold, Generator)
+    assert again.world.starts.z.equal(run.world.starts.z)
+
+
+def test_the_data_folder_reaches_the_world(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse_config(TrainConfig, ["--data", "mnist", "--data-dir", str(tmp_path / "files")])
+    env_id, kwargs = _environment(config, None)
+    assert env_id == "Manifold/Custom-v0"
+    assert kwargs == {"data": "mnist", "data_dir": "files"}  # below the present folder: no absolute path in config.json
+    with pytest.raises(ValueError, match="data_dir='files' is not a folder"):
+        train(config, n_timesteps=128, log_folder=str(tmp_path / "runs"))
+    assert not list((tmp_path / "runs").glob("*/*"))

@@ -1,0 +1,190 @@
+"""Paths through sentences: explained, saved, replayed, shown."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from agents.atlas import atlas
+from agents.explain import explain
+from agents.explain_input import read_file
+from agents.explanation.atlas_homotopy import homotopy_figure
+from agents.explanation.figures import film_strip
+from agents.explanation.figures_gif import gif_frames
+from agents.explanation.figures_terminal import PathScreen
+from agents.explanation.figures_text import sentence_words, wrapped
+from agents.explanation.figures_words import change_sentence, distance_unit
+from agents.explanation.metrics import evaluate_paths
+from agents.explanation.report import render_report
+from agents.replay import build_world, compare
+from agents.train import load_run, train
+from agents.trajectory import Trajectory, TrajectoryError
+from envs import ManifoldError, make_world
+from envs.alignment import Word, edit_distance
+from envs.datasets import grammar
+from envs.making import configure
+
+OWN = "The FILM was absolutely dreadful, alas!"
+
+
+@pytest.fixture(scope="module")
+def world():
+    return configure(make_world(data="sentences"), max_step=1 / 6)
+
+
+@pytest.fixture(scope="module")
+def paths(world):
+    return explain(world, range(40), walker="line")
+
+
+@pytest.fixture(scope="module")
+def own(world):
+    return explain(world, OWN, walker="line")
+
+
+def test_lines_to_neighbours_reach_the_other_sentiment(world, paths):
+    assert np.mean([path.success for path in paths]) > 0.9
+    assert all(path.modality == "text" for path in paths)
+    for path in paths[:5]:
+        assert path.texts[1:] == world.units.texts(world.manifold.decode(_tensor(path.z)))
+        assert path.texts[0] == world.render(path.source_input)
+
+
+def _tensor(array):
+    import torch
+
+    return torch.from_numpy(np.array(array))
+
+
+def test_edit_distances_are_to_the_input(paths):
+    for path in paths[:10]:
+        told = [row["edit_distance"] for row in path.table()]
+        assert told == [edit_distance(path.texts[0], text) for text in path.texts[1:]]
+
+
+def test_lengths_are_between_codes(world, paths):
+    path = paths[0]
+    np.testing.assert_allclose(path.step_lengths, np.linalg.norm(np.diff(path.z, axis=0), axis=1), atol=1e-6)
+    assert (path.step_lengths <= world.max_step * (1 + 1e-5)).all()
+    assert distance_unit(path) == "L2 between codes"
+    found = evaluate_paths(world, paths)
+    reached = [edit_distance(p.texts[0], p.texts[-1]) for p in paths if p.success]
+    assert found["edit_input"].value == pytest.approx(np.mean(reached))
+    assert found["step_bound_share"].value == 1.0
+
+
+def test_pictures_are_not_measured_in_words(digits_paths):
+    world, paths = digits_paths
+    assert "edit_input" not in evaluate_paths(world, paths)
+    assert all(path.texts is None for path in paths)
+
+
+@pytest.fixture(scope="module")
+def digits_paths():
+    world = make_world(data="digits")
+    return world, explain(world, range(3), walker="line")
+
+
+def test_words_outside_the_vocabulary_are_kept_through_saving_and_replaying(world, own, tmp_path):
+    assert own.texts[0] == "the film was absolutely dreadful , alas !"
+    assert own.class_names[own.source] == "negative"
+    again = Trajectory.load(own.save(tmp_path / "own.npz"))
+    assert again == own
+    fresh = build_world(again.environment)
+    fresh.units.inward("zounds")  # ids of unknown words are given as they are met: here another word comes first
+    assert compare(again, fresh).reproduced
+
+
+def test_texts_that_do_not_fit_are_refused(own):
+    import dataclasses
+
+    with pytest.raises(TrajectoryError, match="texts for the input"):
+        dataclasses.replace(own, texts=own.texts[:-1])
+
+
+def test_sentences_are_read_from_files(world, tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text("we hated the soup\nthe train is great\n")
+    found = explain(world, read_file(world, file), walker="line")
+    assert [path.texts[0] for path in found] == ["we hated the soup", "the train is great"]
+    with pytest.raises(ManifoldError, match="at least one word"):
+        explain(world, ["fine", ""], walker="line")
+
+
+def test_the_film_strip_is_a_picture(paths, world):
+    picture = Image.open(io.BytesIO(film_strip(paths[0], world)))
+    assert picture.format == "PNG"
+    assert picture.width > 400
+    long = paths[0]
+    assert len(gif_frames(long, world)) == len(long.texts)
+    assert len({page.size for page in gif_frames(long, world)}) == 1
+
+
+def test_every_sentence_is_marked_against_the_one_before(world, paths):
+    path = next(p for p in paths if p.texts[-1] != p.texts[-2])
+    words = sentence_words(path)
+    assert len(words) == path.steps + 2
+    assert all(word.change == "" for word in words[0])
+    for text, line in zip(path.texts, words, strict=True):
+        assert " ".join(word.text for word in line if word.change != "gone") == text
+    assert any(word.change == "new" for word in words[-1])
+    told = change_sentence(path, world)
+    assert ("*" in told or "[-" in told) == (path.texts[1] != path.texts[-1])
+
+
+def test_long_sentences_go_on_in_another_line():
+    words = [Word(w, "") for w in ["a", "bb", "ccc", "dddd"]]
+    assert [[w.text for w in line] for line in wrapped(words, 5)] == [["a", "bb"], ["ccc"], ["dddd"]]
+
+
+@pytest.mark.parametrize("colours", [True, False])
+def test_the_terminal_shows_sentences(world, paths, colours):
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=colours, color_system="truecolor" if colours else None, width=100)
+    PathScreen(paths[0], world, console).show()
+    shown = stream.getvalue()
+    assert "words changed" in shown
+    if not colours:
+        assert paths[0].texts[1] in shown
+
+
+def test_the_report_marks_words_and_escapes_them(world, own):
+    page = render_report([own], world)
+    assert "<mark>" in page
+    assert "absolutely" in page
+    assert "words changed" in page
+    nasty = explain(world, "<script>alert(1)</script> was dreadful", walker="line")
+    assert "<script>alert" not in render_report([nasty], world)
+
+
+def test_a_homotopy_is_drawn(world):
+    import torch
+
+    png, note = homotopy_figure(world, world.held_out.x[:2], 5)
+    assert Image.open(io.BytesIO(png)).format == "PNG"
+    assert "5 points" in note
+    drawn = atlas(world, "homotopy", between=["we hated the dull film", "the film was great"], columns=4)
+    assert "4 points" in drawn.note
+    assert drawn.image != png
+    with pytest.raises(ManifoldError, match="between two sentences, not 1"):
+        atlas(world, "homotopy", between=["we hated the dull film"])
+    with pytest.raises(ManifoldError, match="joins sentences"):
+        homotopy_figure(make_world(data="iris"), torch.zeros(2, 4))
+
+
+def test_an_agent_is_trained_on_a_corpus_of_ones_own_and_found_again(tmp_path):
+    file = tmp_path / "reviews.tsv"
+    rows = [f"{s.text}\t{grammar.SENTIMENTS[s.sentiment]}" for s in grammar.sample(80, 3)]
+    file.write_text("review\tstars\n" + "\n".join(rows) + "\n")
+    run = train(data=str(file), text_column="review", target_column="stars", n_timesteps=128,
+                env_kwargs={"latent_dim": 3, "fit": {"hidden": 8, "embedding": 8, "epochs": 1}}, eval_episodes=5,
+                log_folder=str(tmp_path / "runs"), pictures=False,
+                hyperparams={"n_envs": 8, "n_steps": 8, "batch_size": 64})  # fmt: skip
+    again = load_run(run.folder.root)
+    path = explain(again, "we disliked the dull plot", max_steps=2)
+    assert path.texts[0] == "we disliked the dull plot"
+    assert path == explain(run, "we disliked the dull plot", max_steps=2)
