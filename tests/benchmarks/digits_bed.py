@@ -8,6 +8,7 @@ tasks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,13 +18,25 @@ from torch import Tensor
 
 from agents.explanation.metrics import Reference
 from envs.assets.make import digits_bed
+from envs.classifiers import Classifier, adapt
 from envs.classifiers.networks import accuracy
-from envs.datasets import DATASETS
+from envs.datasets import DATASETS, Units
 from envs.making import make_world
-from envs.manifolds import VAE
+from envs.manifolds import GAN, PCA, VAE, Embedding, Joint, Manifold, UMAPMap
+from envs.manifolds.gan_training import Recipe
 from envs.world import World
 
 TAU = 0.9
+
+#: name -> how it is fitted to digits x, given the bed's classifier, the labels it gives them, and the bed's seed
+MANIFOLDS: dict[str, Callable[[Tensor, Classifier, Tensor, int], Manifold]] = {
+    "joint": lambda x, classifier, labels, seed: Joint.fit(x, labels, classes=10, seed=seed),
+    "embedding": lambda x, classifier, labels, seed: Embedding.fit(x, classifier, seed=seed),
+    "pca": lambda x, classifier, labels, seed: PCA.fit(x),
+    "gan": lambda x, classifier, labels, seed: GAN.fit(x, recipe=Recipe(steps=3000, learning_rate=5e-4), seed=seed),
+    "umap": lambda x, classifier, labels, seed: UMAPMap.fit(x, seed=seed),
+    "umap_knn": lambda x, classifier, labels, seed: UMAPMap.fit(x, decoder="knn", seed=seed),
+}
 
 
 @dataclass(frozen=True)
@@ -51,23 +64,41 @@ def fitted(seed: int) -> tuple[torch.nn.Module, VAE]:
     return digits_bed(seed)
 
 
-def make_bed(seed: int = 0, **world_kwargs: Any) -> Bed:
+@lru_cache(maxsize=32)
+def fitted_otherwise(seed: int, name: str) -> tuple[torch.nn.Module, Manifold]:
+    """Another manifold of the bed, one of `MANIFOLDS`, and what is explained on it: the bed's classifier.
+
+    ``joint_own`` alone brings its own: the head that was trained with it on the true classes.
+    """
+    data = DATASETS["digits"](seed=seed)
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.truth)
+    module = fitted(seed)[0]
+    if name == "joint_own":
+        joint = Joint.fit(x, y, seed=seed)
+        return joint.classifier(), joint
+    classifier = adapt(module, units=Units.of(data.x), class_names=data.class_names)
+    return module, MANIFOLDS[name](x, classifier, classifier.predict_proba(x).argmax(1), seed)
+
+
+def make_bed(seed: int = 0, manifold_name: str = "vae", **world_kwargs: Any) -> Bed:
     """The bed of a seed; `world_kwargs` (move, reward ...) go to `envs.make_world`: they are the agent's affair.
 
     No step may be longer than 1/6 of the class distance, whatever they are.
     """
     data = DATASETS["digits"](seed=seed)
-    classifier, manifold = fitted(seed)
+    classifier, manifold = fitted(seed) if manifold_name == "vae" else fitted_otherwise(seed, manifold_name)
     settings = {**world_kwargs, "tau": TAU, "max_step": 1 / 6}
     world = make_world(data=data, classifier=classifier, manifold=manifold, **settings)
     world = world.replace(spec={**world.spec, **settings})  # defaults that were chosen are told as chosen, too
     x = world.held_out.x
     with torch.inference_mode():
         seen = classifier(x).argmax(1)
-        error = float((manifold.decode(manifold.encode(x)) - x).square().mean())
+        frames = manifold.decode(manifold.encode(x))
+        error, kept = float((frames - x).square().mean()), float((classifier(frames).argmax(1) == seen).float().mean())
     facts = {
         "accuracy": accuracy(classifier, x, torch.as_tensor(data.held_out_truth)),
         "reconstruction_mse": error,
+        "class_kept": kept,
         "class_distance": world.class_distance,
         "step_bound": world.class_distance / 6,
     }

@@ -54,36 +54,40 @@ def recipe_of(variant: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def rival_cell(name: str, bed_seed: int, cache: Path, fresh: bool = False) -> dict[str, Any]:
-    """The figures of a rival on a bed."""
+def rival_cell(
+    name: str, bed_seed: int, cache: Path, fresh: bool = False, manifold: str = "vae"
+) -> dict[str, Any]:
+    """The figures of a rival on a bed, or on another manifold of it."""
     from agents.walkers import make_walker
     from tests.benchmarks.digits_bed import make_bed
 
-    kind, settings = RIVALS[name]
-    key = {"rival": name, "walker": kind, "settings": settings, "bed": bed_seed, "steps": MOST_STEPS}
+    kind, settings = RIVALS.get(name, (name, {}))
+    key = {"rival": name, "walker": kind, "settings": settings, "bed": bed_seed, "steps": MOST_STEPS, "manifold": manifold}
 
     def measure() -> dict[str, Any]:
-        bed = make_bed(bed_seed)
+        bed = make_bed(bed_seed, manifold)
         return _measured(bed, bed.world, make_walker(kind, **settings), MOST_STEPS)
 
-    return _kept(cache, key, measure, fresh)
+    return kept(cache, key, measure, fresh)
 
 
-def agent_cell(recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path, fresh: bool = False) -> dict[str, Any]:
-    """The figures of an agent of a recipe, trained from a seed on a bed."""
+def agent_cell(
+    recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path, fresh: bool = False, manifold: str = "vae"
+) -> dict[str, Any]:
+    """The figures of an agent of a recipe, trained from a seed on a bed, or on another manifold of it."""
     from tests.benchmarks.digits_bed import make_bed
 
-    key = {"recipe": recipe, "bed": bed_seed, "seed": seed}
+    key = {"recipe": recipe, "bed": bed_seed, "seed": seed, "manifold": manifold}
 
     def measure() -> dict[str, Any]:
-        bed = make_bed(bed_seed, **recipe["env_kwargs"])
-        run = _trained(bed, recipe, bed_seed, seed, cache)
+        bed = make_bed(bed_seed, manifold, **recipe["env_kwargs"])
+        run = _trained(bed, recipe, key, cache)
         found = _measured(bed, run, _agent(run, **recipe["walker"]), None, seed)
         found["training_queries"] = run.queries + 2 * len(bed.world.starts.x)  # the starts were asked for by make_world
         found["training_cpu_seconds"] = run.progress["cpu_seconds"]
         return found
 
-    return _kept(cache, key, measure, fresh)
+    return kept(cache, key, measure, fresh)
 
 
 def _agent(run: Any, plan: bool, refine: int, retries: int) -> Any:
@@ -93,18 +97,19 @@ def _agent(run: Any, plan: bool, refine: int, retries: int) -> Any:
     return PolicyWalker(run.model, run.stand_in if plan else None, refine=refine, retries=retries)
 
 
-def _trained(bed: Bed, recipe: dict[str, Any], bed_seed: int, seed: int, cache: Path) -> Any:
-    """The trained run, from the cache if this recipe was trained on this bed before."""
+def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path) -> Any:
+    """The trained run, from the cache if this recipe was trained from this seed on this bed and manifold before."""
     from agents.run import load_run
     from agents.train import train
 
     parts = {name: recipe[name] for name in ("hyperparams", "env_kwargs", "walks", "n_timesteps")}
-    place = cache / f"run-{_digest({**parts, 'bed': bed_seed, 'seed': seed, 'source': source_digest()})}"
+    which = {name: key[name] for name in ("bed", "seed", "manifold")}
+    place = cache / f"run-{_digest({**parts, **which, 'source': source_digest()})}"
     note = place / "run.json"
     if note.is_file():
         return load_run(place / json.loads(note.read_text()), world=bed.world)
     run = train(
-        world=bed.world, algo=ALGO, seed=seed, n_timesteps=recipe["n_timesteps"], hyperparams=recipe["hyperparams"],
+        world=bed.world, algo=ALGO, seed=key["seed"], n_timesteps=recipe["n_timesteps"], hyperparams=recipe["hyperparams"],
         log_folder=str(place), save_freq=0, eval_episodes=0,
     )  # fmt: skip
     note.write_text(json.dumps(str(run.folder.root.relative_to(place))))
@@ -133,7 +138,7 @@ def _measured(bed: Bed, source: Any, walker: Any, max_steps: int | None, seed: i
     }
 
 
-def _kept(cache: Path, key: dict[str, Any], measure: Any, fresh: bool) -> dict[str, Any]:
+def kept(cache: Path, key: dict[str, Any], measure: Any, fresh: bool) -> dict[str, Any]:
     """The cell's figures from its file, or measured now and written whole."""
     whole = {**key, "source": source_digest()}
     file = cache / f"cell-{_digest(whole)}.json"
@@ -157,6 +162,7 @@ def source_digest() -> str:
     files = [*ROOT.glob("envs/**/*.py"), *ROOT.glob("agents/walkers/*.py"), *ROOT.glob("agents/train*.py")]
     files += [*ROOT.glob("agents/explanation/metrics*.py"), ROOT / "agents" / "sb3_vec_env.py"]
     files += [ROOT / "agents" / "explain.py", *ROOT.glob("tests/benchmarks/digits_[bc]e*.py")]
+    files += [*ROOT.glob("tests/benchmarks/adult_*.py")]
     for file in sorted(files):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

@@ -7,6 +7,8 @@ In one run, repeats interleaved, medians over them:
 * the raw forward: decode and classify 256 latents, nothing else;
 * the native vector environment of 256, euclidean moves, a trained policy's actions (recorded beforehand, so that no
   policy's time is measured and walks end as often as they do in training);
+* a step written by hand for this world alone, without checks or infos: the ceiling of such a step in Python
+  (tests/benchmarks/throughput_fused.py);
 * stable-baselines3's DummyVecEnv of 16 single environments, with actions recorded in the same way;
 * pullback moves, against the Jacobian they need;
 * the recipe's own world (agents/hyperparameters/ppo.yml), whatever its moves and observations;
@@ -76,6 +78,22 @@ def walk_vector(world: Any, actions: Any) -> Callable[[], None]:
         env.reset(seed=0)
         for action in actions:
             env.step(action)
+
+    return work
+
+
+def walk_fused(world: Any, actions: Any) -> Callable[[], None]:
+    """All recorded steps by hand; walks begin with the random numbers of a generator of its own."""
+    import numpy as np
+
+    from tests.benchmarks.throughput_fused import FusedWalks
+
+    draws = np.random.default_rng(0).random((actions.shape[1], len(actions) + 1, 2))
+
+    def work() -> None:
+        walks = FusedWalks(world, draws)
+        for action in actions:
+            walks.step(action)
 
     return work
 
@@ -177,6 +195,7 @@ def measure(repeats: int, steps: int, n_timesteps: int, bar: Any) -> dict[str, A
     work = {
         "raw forward of 256": (euclidean, forward(euclidean, BATCH, steps)),
         "vector env of 256": (euclidean, walk_vector(euclidean, actions)),
+        "step fused by hand, 256": (euclidean, walk_fused(euclidean, actions)),
         "DummyVecEnv of 16": (euclidean, walk_singles(euclidean, few)),
         "raw forward of 1,024": (euclidean, forward(euclidean, MANY, steps // 4)),
         "vector env of 1,024": (euclidean, walk_vector(euclidean, recorded(euclidean, trained.model, MANY, steps // 4))),
@@ -196,6 +215,7 @@ def measure(repeats: int, steps: int, n_timesteps: int, bar: Any) -> dict[str, A
     middle = {name: median(values) for name, values in rates.items()}
     ratios = {
         "vector env / raw forward": _ratio(rates, "vector env of 256", "raw forward of 256"),
+        "step fused by hand / raw forward": _ratio(rates, "step fused by hand, 256", "raw forward of 256"),
         "vector env of 1,024 / raw forward of 1,024": _ratio(rates, "vector env of 1,024", "raw forward of 1,024"),
         "vector env / DummyVecEnv of 16": _ratio(rates, "vector env of 256", "DummyVecEnv of 16"),
         "pullback vector env / its Jacobian": _ratio(

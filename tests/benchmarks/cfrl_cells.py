@@ -1,0 +1,155 @@
+"""alibi's CounterfactualRL as a cell of the benchmark: its virtual environment, its run, and the same figures as a walker's.
+
+alibi needs another numpy, and its licence forbids much: it is never imported here. `cfrl_worker.py` runs in an environment of
+its own; data and answers go through .npz files. It is asked for a row once, so its answer has no path. The decoded latent line
+from the input to that answer is the nearest thing to one, and is judged as a second row: cut, as every walk here, at the first
+frame that satisfies the task.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.explanation.metrics_path import knn_distance, knn_distance_to_class, rising_steps, step_lengths
+from envs.datasets import TableUnits
+from envs.world import World
+from tests.benchmarks.digits_cells import kept
+
+REQUIREMENTS = ("torch==2.13.0", "numpy<2", "alibi==0.9.6", "click")  # click: without it alibi's import fails
+WORKER = Path(__file__).with_name("cfrl_worker.py")
+#: bed -> (weights of the sparsity term: as in alibi's own examples, and retuned), latent dimensions
+SETTINGS: dict[str, tuple[tuple[float, float], int]] = {"digits": ((7.5, 1.0), 8), "adult": ((0.5, 0.1), 15)}
+FRAMES = 9  # of the latent line
+
+
+def environment(folder: Path) -> Path:
+    """The interpreter of the virtual environment in `folder`, which is made if there is none (about 2 GB, some minutes).
+
+    Raises:
+        SystemExit: alibi cannot be installed or imported; pip's last words are shown.
+    """
+    python = folder / "bin" / "python"
+    if not python.is_file():
+        print(f"making an environment for alibi in {folder}", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    probe = [str(python), "-c", "from alibi.explainers import CounterfactualRL"]
+    if subprocess.run(probe, capture_output=True).returncode:
+        done = subprocess.run([str(python), "-m", "pip", "install", *REQUIREMENTS], capture_output=True, text=True)
+        again = subprocess.run(probe, capture_output=True, text=True)
+        if done.returncode or again.returncode:
+            raise SystemExit(f"error: alibi cannot be installed in {folder}: {(done.stderr or again.stderr)[-600:]}")
+    return python
+
+
+def cfrl_cells(
+    name: str, bed: Any, seed: int, sparsity: float, steps: int, python: Path, cache: Path, fresh: bool = False
+) -> dict[str, dict[str, Any]]:
+    """The figures of CounterfactualRL on a bed (`digits_bed.Bed` or `adult_bed.AdultBed`): its answer, and the line to it."""
+
+    def measure() -> dict[str, Any]:
+        found = _answers(name, bed, seed, sparsity, steps, python, cache)
+        items, targets = bed.x.flatten(1).numpy(), bed.targets
+        jump = np.stack([items, found["counterfactuals"]], axis=1)
+        line = found["line"]
+        asked = {"training_queries": float(found["queries"]), "training_cpu_seconds": float(found["training_cpu_seconds"])}
+        each = 1000 * float(found["cpu_seconds"]) / len(items)
+        answer, _ = frames_figures(bed.world, jump, targets, bed.reference, bed.x, cut=False)
+        path, frames = frames_figures(bed.world, line, targets, bed.reference, bed.x, cut=True)
+        rows = {"answer": {**answer, **asked, "queries": 2.0, "cpu_ms": each}, "line": {**path, **asked, "cpu_ms": each}}
+        if isinstance(bed.world.units, TableUnits):
+            from tests.benchmarks.adult_bed import judge
+
+            rows["answer"] |= judge(bed, list(jump), np.array(answer["arrived"]))
+            rows["line"] |= judge(bed, frames, np.array(path["arrived"]))
+        for row in rows.values():
+            del row["arrived"]
+        return rows
+
+    key = {"cfrl": name, "bed": seed, "sparsity": sparsity, "steps": steps, "worker": WORKER.read_text()}
+    return kept(cache, key, measure, fresh)
+
+
+def _answers(
+    name: str, bed: Any, seed: int, sparsity: float, steps: int, python: Path, cache: Path
+) -> dict[str, np.ndarray]:
+    """What the worker found."""
+    world: World = bed.world
+    units = world.units
+    module = world.classifier.module  # type: ignore[attr-defined]  # a torch network: its weights go along
+    linear = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
+    table = isinstance(units, TableUnits)
+    size = int(np.prod(world.manifold.data_shape))
+    told = {
+        "x": world.starts.x.flatten(1).numpy(), "items": bed.x.flatten(1).numpy(), "targets": bed.targets.numpy(),
+        "table": table, "blocks": np.array(units.blocks if table else [], dtype=np.int64).reshape(-1, 2),
+        "held": units.held.numpy() if table else np.zeros(size, bool),
+        "low": units.low.numpy() if table else np.zeros(size, np.float32),
+        "high": units.high.numpy() if table else np.ones(size, np.float32),
+        "sparsity": sparsity, "steps": steps, "seed": seed, "latent": SETTINGS[name][1], "frames": FRAMES,
+        **{f"w{k}": layer.weight.numpy() for k, layer in enumerate(linear)},
+        **{f"b{k}": layer.bias.numpy() for k, layer in enumerate(linear)},
+    }  # fmt: skip
+    cache.mkdir(parents=True, exist_ok=True)
+    given, answer = cache / f"cfrl-{name}-{seed}.npz", cache / f"cfrl-{name}-{seed}-answer.npz"
+    np.savez(given, **told)
+    done = subprocess.run([str(python), str(WORKER), str(given), str(answer)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"error: CounterfactualRL failed: {done.stderr[-1500:]}")
+    with np.load(answer) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def frames_figures(
+    world: World, frames: np.ndarray, targets: torch.Tensor, reference: Any, items: torch.Tensor, cut: bool
+) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """The figures of paths given as frames (M, F, D), by the conventions of `agents.explanation.metrics`.
+
+    Args:
+        cut: end each path at the first frame that satisfies the task, and count a query for each frame that is left.
+
+    Returns:
+        The figures, with `arrived`, whether each item's last frame satisfies the task; and the frames that are left.
+    """
+    many, length, _ = frames.shape
+    rows = torch.from_numpy(np.ascontiguousarray(frames)).reshape(many * length, *world.manifold.data_shape)
+    before = world.classifier.queries
+    answers = torch.cat([world.classifier.predict_proba(part) for part in rows.split(4096)]).reshape(many, length, -1)
+    world.classifier.queries = before  # for the figures alone
+    p = answers.gather(2, targets[:, None, None].expand(-1, length, 1))[:, :, 0].numpy()
+    good = p >= world.task.tau
+    last = np.where(good[:, 1:].any(1), 1 + good[:, 1:].argmax(1), length - 1) if cut else np.full(many, length - 1)
+    left = [shown[: end + 1] for shown, end in zip(frames, last, strict=True)]
+    arrived = good[np.arange(many), last]
+    ends = np.stack([shown[-1] for shown in left])
+    flat = items.flatten(1).numpy()
+    bank = reference.bank.reshape(len(reference.bank), -1)
+    near = knn_distance_to_class(ends, targets.numpy(), bank, reference.bank_classes)
+    worst = np.array([knn_distance(shown, bank).max() for shown in left])
+    lengths = [step_lengths(shown) for shown in left]
+    rising = np.array([rising_steps(p[i, : last[i] + 1]) for i in range(many)], dtype=float)
+
+    def mean(values: np.ndarray) -> float:
+        return float(values[arrived].mean()) if arrived.any() else float("nan")
+
+    return {
+        "validity": float(arrived.mean()),
+        "validity_argmax": float((answers.argmax(2).numpy()[np.arange(many), last] == targets.numpy()).mean()),
+        "l2_input": mean(np.linalg.norm(ends - flat, axis=1)),
+        "knn_ratio": mean(near) / reference.typical_distance(),
+        "worst_knn_ratio": mean(worst) / reference.typical_distance_any_class(),
+        "rising_share": float(rising[arrived, 0].sum() / max(rising[arrived, 1].sum(), 1)),
+        "straightness": mean(
+            np.array([np.linalg.norm(s[-1] - s[0]) / max(a.sum(), 1e-12) for s, a in zip(left, lengths, strict=True)])
+        ),
+        "longest_step": float(max(a.max() for a in lengths)),
+        "frames": float(np.median([len(s) for s in left])),
+        "p_end": mean(p[np.arange(many), last]),
+        "queries": float(2 + last.mean()),
+        "arrived": arrived.tolist(),
+    }, left

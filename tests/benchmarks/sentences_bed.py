@@ -1,0 +1,152 @@
+"""The bed on which review sentences are explained: corpus, classifier, manifold, oracle and language model.
+
+Everything is fitted to rt-polarity less what stands in SST's test set. The classifier that is explained (logistic regression
+on words and word pairs) sees one half of the sentences, the oracle (naive Bayes on words, pairs and triples) the other. The
+sentence VAE sees short sentences, and clauses of the longer ones: few review sentences are short enough for a small network.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.classifiers.bag_of_words import BagOfWords, features
+from envs.datasets import Data
+from envs.datasets.vocabulary import Vocabulary, tokens
+from envs.making import make_world
+from envs.manifolds import Manifold, SentenceVAE
+from envs.world import World
+from tests.benchmarks.sentences_data import reviews
+
+LONGEST = 10  # words of a sentence that is explained or fitted whole
+LEAST = 5  # how often a word stands in the corpus
+CLASSES = ["negative", "positive"]
+MODEL = {"latent_dim": 24, "embedding": 64, "hidden": 96}
+TRAINING: dict[str, Any] = {
+    "epochs": 13, "batch_size": 64, "learning_rate": 5e-3, "word_keep": 0.8, "encoder_keep": 0.95, "free_bits": 0.8,
+}  # fmt: skip
+
+
+class Oracle:
+    """Multinomial naive Bayes on words, pairs and triples: another family than the classifier's, other sentences, too."""
+
+    def __init__(self, texts: Sequence[str], truth: np.ndarray) -> None:
+        pairs = list(zip(texts, truth, strict=True))
+        counts = [Counter(f for text, y in pairs if y == k for f in features(text, 3)) for k in (0, 1)]
+        known = set(counts[0]) | set(counts[1])
+        total = [sum(c.values()) + len(known) for c in counts]
+        logs = [{f: math.log((c[f] + 1) / n) for f in known} for c, n in zip(counts, total, strict=True)]
+        self.odds = {f: logs[1][f] - logs[0][f] for f in known}
+        self.prior = math.log((truth == 1).sum() / (truth == 0).sum())
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Classes (B,)."""
+        return np.array([int(self.prior + sum(self.odds.get(f, 0.0) for f in features(text, 3)) > 0) for text in texts])
+
+
+class KneserNey:
+    """Interpolated Kneser-Ney trigrams (Chen and Goodman 1999, section 3.4), discount 0.75; rare words are one unknown one."""
+
+    def __init__(self, texts: Sequence[str], words: set[str], discount: float = 0.75) -> None:
+        self.words, self.discount = words, discount
+        self.seen: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(3)]
+        for text in texts:
+            row = self._row(text)
+            self.seen[2].update(zip(row, row[1:], row[2:], strict=False))
+        for n in (1, 0):  # lower orders count how many different words stand before
+            self.seen[n].update(gram[1:] for gram in self.seen[n + 1])
+        self.total: list[dict[tuple[str, ...], int]] = [defaultdict(int) for _ in range(3)]
+        self.kinds: list[dict[tuple[str, ...], int]] = [defaultdict(int) for _ in range(3)]
+        for n in range(3):
+            for gram, count in self.seen[n].items():
+                self.total[n][gram[:-1]] += count
+                self.kinds[n][gram[:-1]] += 1
+
+    def _row(self, text: str) -> list[str]:
+        return ["<s>", "<s>", *(w if w in self.words else "<unk>" for w in tokens(text)), "</s>"]
+
+    def _p(self, gram: tuple[str, ...]) -> float:
+        n = len(gram) - 1
+        lower = 1 / (len(self.words) + 2) if n == 0 else self._p(gram[1:])
+        total = self.total[n][gram[:-1]]
+        if not total:
+            return lower
+        held = self.discount * self.kinds[n][gram[:-1]] / total
+        return max(self.seen[n][gram] - self.discount, 0) / total + held * lower
+
+    def perplexity(self, texts: Sequence[str]) -> float:
+        """Of all words and end marks of texts together."""
+        logs = [math.log(self._p(tuple(row[i - 2 : i + 1]))) for row in map(self._row, texts) for i in range(2, len(row))]
+        return math.exp(-sum(logs) / len(logs))
+
+    def each(self, texts: Sequence[str]) -> np.ndarray:
+        """Perplexity of every text, (B,)."""
+        return np.array([self.perplexity([text]) for text in texts])
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A fitted bed: world with SST's test sentences held out, judges, and facts for the record."""
+
+    world: World
+    oracle: Oracle
+    language: KneserNey
+    real: list[str]
+    facts: dict[str, Any]
+
+
+def clauses(texts: Sequence[str]) -> list[str]:
+    """Short texts as they are; of longer ones the parts between commas, dashes and the like, of four words or more."""
+    found = []
+    for text in texts:
+        parts = [text] if len(tokens(text)) <= LONGEST else re.split(r"(?<= )[,;:.()]+(?= |$)|--+|\.\.\.| - ", text)
+        found += [" ".join(p.split()) for p in parts if 4 <= len(tokens(p)) <= LONGEST]
+    return found
+
+
+def make_bed(seed: int, cache: Path | None = None, **changes: Any) -> Bed:
+    """The bed of a seed; the fitted manifold is kept in `cache`."""
+    data = reviews(10_000)
+    half = np.random.default_rng(seed).permutation(len(data.texts)) % 2 == 0
+    halves = [([t for t, h in zip(data.texts, half, strict=True) if h == k], data.truth[half == k]) for k in (True, False)]
+    classifier = BagOfWords.fit(*halves[0], CLASSES, ngrams=2, strength=1.0)
+    oracle = Oracle(*halves[1])
+    pieces = clauses(data.texts)
+    vocabulary = Vocabulary.of(pieces, least=LEAST, length=LONGEST + 1)
+    place = None if cache is None else cache / f"reviews_{seed}"
+    if place is not None and (place / "manifold.json").is_file():
+        vae = Manifold.load(place)
+    else:
+        vae = SentenceVAE.fit(pieces, vocabulary=vocabulary, seed=seed, **{**MODEL, **TRAINING, **changes})
+        if place is not None:
+            vae.save(place)
+    assert isinstance(vae, SentenceVAE)
+    short = np.array([len(tokens(text)) <= LONGEST for text in data.texts])
+    starts = np.array(data.texts, dtype=object)[short]
+    held = np.array([len(tokens(text)) <= LONGEST for text in data.test])
+    test, test_truth = np.array(data.test, dtype=object)[held], data.test_truth[held]
+    world = make_world(
+        data=Data(starts, test, data.truth[short], test_truth, CLASSES), classifier=classifier, manifold=vae
+    )  # fmt: skip
+    language = KneserNey(pieces, set(vocabulary.words))
+    account = vae.account
+    facts = {
+        "sentences": len(data.texts), "removed": data.removed, "pieces": len(pieces), "words": len(vocabulary.words),
+        "starts": len(starts), "held_out": len(test),
+        "classifier_accuracy": _accuracy(classifier.predict_proba(data.test).argmax(1), data.test_truth),
+        "oracle_accuracy": _accuracy(oracle.predict(data.test), data.test_truth),
+        "vae_nll": account["nll"], "vae_kl": account["kl"], "vae_active_units": account["active_units"],
+        "perplexity_real": language.perplexity(list(test)),
+    }  # fmt: skip
+    return Bed(world, oracle, language, list(test), facts)
+
+
+def _accuracy(found: np.ndarray, truth: np.ndarray) -> float:
+    return float((found == truth).mean())

@@ -1,0 +1,83 @@
+"""Where the sentence benchmarks find their data, and how: $MANIFOLD_DATA, else shared/data beside the checkout."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "results"
+
+
+def folder() -> Path:
+    """The folder of the data sets.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    found = Path(os.environ.get("MANIFOLD_DATA") or ROOT.parent / "shared" / "data")
+    if not (found / "rt-polarity").is_dir():
+        raise SystemExit("error: no rt-polarity/: set MANIFOLD_DATA to the folder that holds rt-polarity/, sst2/ and ptb/")
+    return found
+
+
+class Reviews(NamedTuple):
+    """Sentences of film reviews and their class, 0 negative, 1 positive; `removed`: how many stood in the test set, too."""
+
+    texts: list[str]
+    truth: np.ndarray
+    test: list[str]
+    test_truth: np.ndarray
+    removed: int
+
+
+def _letters(text: str) -> str:
+    return re.sub(r"[^a-z]", "", text.lower())
+
+
+def reviews(longest: int) -> Reviews:
+    """rt-polarity to fit to, less every sentence of SST's test set; SST's test set to explain; of up to `longest` words.
+
+    Compared by their letters alone, because the two sets part words and punctuation differently; a fragment of a test sentence
+    that stands alone in the other set counts as the same, and so does the other way round.
+    """
+    data = folder()
+    texts: list[str] = []
+    truth: list[int] = []
+    for label, name in enumerate(("neg", "pos")):
+        content = (data / "rt-polarity" / f"rt-polarity.{name}").read_bytes().decode("cp1252", errors="replace")
+        rows = [row.strip() for row in re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", content).split("\n")]
+        texts += [row for row in rows if row]
+        truth += [label] * sum(bool(row) for row in rows)
+    lines = (data / "sst2" / "stsa.binary.test").read_text(encoding="utf-8").split("\n")
+    test = [line.split(" ", 1) for line in lines if line.strip()]
+    held = [_letters(text) for _, text in test]
+    exact = set(held)
+    joined = "\n".join(held)
+
+    def in_test(text: str) -> bool:
+        letters = _letters(text)
+        return letters in exact or (len(letters) > 20 and letters in joined)
+
+    inside = [in_test(text) or any(h in _letters(text) for h in _parts(text, exact)) for text in texts]
+    kept = [(t, y) for t, y, out in zip(texts, truth, inside, strict=True) if not out and len(t.split()) <= longest]
+    short = [(text, int(label)) for label, text in test if len(text.split()) <= longest]
+    fitted, held_out = (([t for t, _ in rows], np.array([y for _, y in rows])) for rows in (kept, short))
+    return Reviews(*fitted, *held_out, sum(inside))
+
+
+def _parts(text: str, exact: set[str]) -> list[str]:
+    """Test sentences that stand whole inside `text`, at word boundaries."""
+    words = [_letters(word) for word in text.split()]
+    found = []
+    for i in range(len(words)):
+        run = ""
+        for word in words[i:]:
+            run += word
+            if len(run) > 20 and run in exact:
+                found.append(run)
+    return found

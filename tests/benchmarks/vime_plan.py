@@ -1,0 +1,89 @@
+"""The fixed protocol of the benchmarks of curiosity (vime_protocol.yml), and what both share: cells in order, choosing eta."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.benchmarks.vime_cells import CACHE, ROOT, Cell, kept
+
+PROTOCOL = Path(__file__).with_name("vime_protocol.yml")
+RESULTS = ROOT / "docs" / "results"
+Measure = Callable[[Cell], dict[str, Any]]
+Score = Callable[[dict[str, Any]], tuple[float, ...]]
+
+
+def protocol() -> dict[str, Any]:
+    """The YAML file."""
+    return dict(yaml.safe_load(PROTOCOL.read_text()))
+
+
+def arguments(doc: str | None, tasks: Iterable[str], algorithms: Sequence[str] = ("ppo",)) -> argparse.Namespace:
+    """The flags that both scripts have."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tasks", nargs="+", default=list(tasks), choices=list(tasks), metavar="NAME")
+    parser.add_argument("--arms", nargs="+", default=protocol()["arms"], choices=protocol()["arms"], metavar="NAME")
+    parser.add_argument("--algorithms", nargs="+", default=list(algorithms), choices=list(algorithms), metavar="NAME")
+    parser.add_argument("--merge", action="store_true", help="run nothing: write the tables from the cells that are there")
+    parser.add_argument("--untuned", action="store_true", help="choose no eta: take the shipped one, and say so in the table")
+    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N final seeds or pairs of each arm")
+    parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="where finished cells are kept")
+    return parser.parse_args()
+
+
+class Runner:
+    """Measures cells or finds them; `missing` counts those that were asked for and are not there (with ``--merge``)."""
+
+    def __init__(self, options: argparse.Namespace, measure: Measure) -> None:
+        self.options, self.measure, self.missing = options, measure, 0
+
+    def __call__(self, cells: Sequence[Cell], label: str) -> list[dict[str, Any]]:
+        """Figures of the cells; with ``--merge`` of those that are finished."""
+        from tqdm import tqdm
+
+        cells = cells[: self.options.seeds]
+        if self.options.merge:
+            found = [kept(cell, None, self.options.cache) for cell in cells]
+            self.missing += sum(figures is None for figures in found)
+            return [figures for figures in found if figures is not None]
+        found = []
+        for cell in tqdm(cells, desc=label, dynamic_ncols=True):
+            found.append(kept(cell, self.measure, self.options.cache))
+        return [figures for figures in found if figures is not None]
+
+    def best_eta(
+        self, plan: dict[str, Any], make: Callable[[float, int], Cell], score: Score, label: str
+    ) -> tuple[float | None, dict[str, Any]]:
+        """The eta of the grid with the best mean score over the tuning seeds, and what each reached (empty: not tuned)."""
+        if self.options.untuned:
+            return plan["default_eta"], {}
+        reached: dict[float, tuple[float, ...]] = {}
+        for eta in plan["eta_grid"]:
+            found = self([make(eta, seed) for seed in protocol()["tuning_seeds"]], f"{label}, eta {eta:g}")
+            if found:
+                scores = [score(figures) for figures in found]
+                reached[eta] = tuple(sum(column) / len(scores) for column in zip(*scores, strict=True))
+        if not reached:
+            return None, {}
+        return max(reached, key=lambda eta: reached[eta]), {f"{eta:g}": list(value) for eta, value in reached.items()}
+
+
+def eta_told(row: dict[str, Any]) -> str:
+    """An arm's eta; a star where it was not tuned."""
+    return "-" if row["eta"] is None else f"{row['eta']:g}{'' if row['tuning'] else '*'}"
+
+
+def write(name: str, found: dict[str, Any], page: str) -> None:
+    """docs/results/NAME.json and .md."""
+    from agents.atomic import write_whole
+
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    write_whole(RESULTS / f"{name}.json", json.dumps(found, indent=1) + "\n")
+    write_whole(RESULTS / f"{name}.md", page)
+    print(page)
+    print(f"wrote docs/results/{name}.json and .md")
