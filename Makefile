@@ -27,7 +27,7 @@ help: ## list the targets and their variables
 	@echo '  PIP_ARGS="..."      further arguments for pip install, for instance the index of another PyTorch build'
 	@echo '  VENV=folder         where the environment is (default .venv)'
 	@echo '  DEMO_ARGS="..."     arguments of the demo (make demo DEMO_ARGS=--help lists them)'
-	@echo '  PYTEST_ARGS="..."   arguments of pytest, for instance "-m slow" or "-k trajectory"'
+	@echo '  PYTEST_ARGS="..."   arguments of pytest, for instance "-m slow" or "-k trajectory -n 0"'
 	@echo '  EXTRAS=umap,lime    extras to install beside the test tools (umap, lime, mujoco, ray)'
 
 demo: ## install, train an agent on handwritten digits, explain some, write a run folder with a report
@@ -36,7 +36,7 @@ demo: ## install, train an agent on handwritten digits, explain some, write a ru
 
 test: ## install the test tools and run the tests
 	@sh scripts/setup.sh $(DEV)
-	@"$$VENV/bin/python" -m pytest $(PYTEST_ARGS)
+	@"$$VENV/bin/python" -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
 
 lint: ## ruff and mypy
 	@sh scripts/setup.sh $(DEV)
