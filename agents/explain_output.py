@@ -79,6 +79,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
             console.print(step_table(path))
             if world is not None and path.modality == "table":
                 console.print(row_table(path, world, console.width))
+            if path.texts is not None:
+                console.print(sentence_table(path))
     if brief:
         arrived = sum(path.success for path in paths)
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
@@ -155,4 +157,21 @@ def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
     still = [name for i, name in enumerate(names) if i not in moving]
     told = f"{MARK}: changed since frame 0. " + (f"As in the input: {', '.join(still)}." if still else "")
     table.caption = Text(told, "dim")
+    return table
+
+
+def sentence_table(path: Trajectory) -> Any:
+    """A path through text as a rich table: the input, and every frame whose sentence differs from the one before, marked."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from envs.alignment import marked
+
+    texts = path.texts or []
+    table = Table(box=None, pad_edge=False)
+    table.add_column("frame", justify="right")
+    table.add_column(Text("sentence (*new* since the line above, [-gone-])"))
+    for t, (before, text) in enumerate(zip(["", *texts], texts, strict=False)):
+        if t == 0 or text != before:
+            table.add_row("input" if t == 0 else str(t - 1), Text(text if t == 0 else marked(before, text)))
     return table

@@ -115,6 +115,18 @@ def test_sentences_are_read_from_files(world, tmp_path):
         explain(world, ["fine", ""], walker="line")
 
 
+def test_the_script_shows_every_sentence_that_is_another_one(paths):
+    from agents.explain_output import sentence_table
+
+    for path in paths:
+        table = sentence_table(path)
+        frames, sentences = ([str(cell) for cell in column.cells] for column in table.columns)
+        changed = [t for t in range(len(path.texts) - 1) if path.texts[t] != path.texts[t + 1]]
+        assert frames == ["input", *map(str, changed)]
+        assert sentences[0] == path.texts[0]
+        assert all("*" in text or "[-" in text for text in sentences[1:])
+
+
 def test_the_film_strip_is_a_picture(paths, world):
     picture = Image.open(io.BytesIO(film_strip(paths[0], world)))
     assert picture.format == "PNG"
