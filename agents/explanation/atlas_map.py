@@ -112,7 +112,7 @@ def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.nd
             metrics = torch.cat([world.manifold.metric(part) for part in codes.split(1024)])
             found = torch.where(_known(world, codes), magnification(axes @ metrics @ axes.T), torch.nan)
             factor = found.numpy().reshape(CONTOUR_CELLS, CONTOUR_CELLS)
-    except (RuntimeError, NotImplementedError, ValueError):
+    except (RuntimeError, NotImplementedError, ValueError):  # a decoder without derivatives: no contours
         return False
     if not np.nanmax(factor, initial=0) > 0:
         return False
