@@ -2,14 +2,16 @@
 
     python -m tests.benchmarks.attributes                       # beds 0, 1 and 2
 
-Per bed (split, classifier and VAE of tests/benchmarks/digits_bed.py) and attribute: accuracy of always saying the majority,
-accuracy and AUC of AtDot, and the same of logistic regression on the codes, the ceiling of a linear direction. Vectors,
-thresholds and regressions are fitted on the starts and judged on the held-out digits. Attributes but the last are measured
-from the pixels (envs/geometry/strokes.py); medians are those of the starts.
+Per bed (split, classifier and manifold of tests/benchmarks/digits_bed.py) and attribute: accuracy of always saying the
+majority, accuracy and AUC of AtDot, and the same of logistic regression on the codes, the ceiling of a linear direction.
+Vectors, thresholds and regressions are fitted on the starts and judged on the held-out digits. Attributes but the last are
+measured from the pixels (envs/geometry/strokes.py); medians are those of the starts. Manifolds: the VAE, and those trained with
+the network: a joint VAE and classifier, which learns the labels of the bed's classifier, and that classifier's own embedding.
 
 The biased sample: starts are drawn so that four fifths of those with the attribute have the nuisance, and one fifth of those
 without. Told is how far a step along the vector changes the nuisance in decoded held-out digits for each unit that it changes
-the attribute (both in standard deviations), over 20 draws a bed. Writes docs/results/attributes.md and .json.
+the attribute (both in standard deviations), over 20 draws a bed. Finished cells are kept in --cache. Writes
+docs/results/attributes.md and .json.
 """
 
 from __future__ import annotations
@@ -19,15 +21,19 @@ import json
 import platform
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
+from tests.benchmarks.gan_cells import kept_cell
 
 DRAWS, SHARE = 20, 0.8
 BIASED = (("slant", "thickness"), ("thickness", "slant"), ("loops", "thickness"), ("loops", "slant"))
+FILES = ("envs/geometry/*.py", "tests/benchmarks/attributes.py", "tests/benchmarks/digits_bed.py")
+MANIFOLDS = {"vae": "VAE", "joint": "joint VAE and classifier", "embedding": "classifier's embedding"}
 STEP = 1.0  # length of the step along a vector, in its own length
 
 
@@ -119,6 +125,22 @@ def biased(world: Any, values: dict[str, Any], attribute: str, nuisance: str, se
     return found
 
 
+def cell(kind: str, seed: int) -> dict[str, Any]:
+    """The figures of a manifold of a bed."""
+    import torch
+
+    from envs.datasets import DATASETS
+    from tests.benchmarks.digits_bed import make_bed
+
+    world = make_bed(seed, kind).world
+    with torch.inference_mode():
+        values = measured(world, DATASETS["digits"](seed=seed).truth)
+        pairs = {
+            f"{attribute}, {nuisance}": biased(world, values, attribute, nuisance, seed) for attribute, nuisance in BIASED
+        }
+        return {"table": table(world, values), "biased": pairs}
+
+
 def estimate(values: list[float]) -> dict[str, float]:
     """Mean and the 2.5 % and 97.5 % quantiles over draws and beds."""
     import numpy as np
@@ -129,28 +151,31 @@ def estimate(values: list[float]) -> dict[str, float]:
 
 def markdown(page: dict[str, Any]) -> str:
     """The tables as a page."""
-    names = list(next(iter(page["attributes"].values())))
+    names = list(next(iter(next(iter(page["attributes"].values())).values())))
     beds = ", ".join(map(str, page["beds"]))
     lines = ["# Attribute vectors on digits", ""]
     lines += [f"Made by `{page['command']}`: fitted on 1,257 starts, judged on 540 held-out digits"]
     lines += [f"of the beds {beds}. Mean over the beds, and least to largest.", ""]
-    lines += ["| attribute | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    for name, row in page["attributes"].items():
-        cells = [f"{fmean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in row.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["| attribute | manifold | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names)]
+    for name in next(iter(page["attributes"].values())):
+        for kind, rows in page["attributes"].items():
+            cells = [f"{fmean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in rows[name].values()]
+            lines.append(f"| {name} | {MANIFOLDS[kind]} | " + " | ".join(cells) + " |")
     lines += ["", "## A biased sample", ""]
     lines += ["Four fifths of those with the attribute have the nuisance, one fifth of those without. Change of the"]
     lines += ["nuisance for each unit by which a step along the vector changes the attribute, both in standard deviations"]
     lines += ["of decoded held-out digits; cosine of the vector with the nuisance's own. Mean over 20 draws in each bed,"]
-    lines += ["and the interval that holds 95 % of them.", ""]
-    lines += ["| attribute, nuisance | vector | nuisance a unit of attribute | cosine | change of attribute |"]
-    lines += ["|---|---|---:|---:|---:|"]
-    for pair, row in page["biased"].items():
-        for kind in ("plain", "balanced"):
-            columns = ("nuisance a unit of attribute", "cosine", "change of attribute")
-            cells = [_text(row[f"{kind}: {what}"]) for what in columns]
-            lines.append(f"| {pair} | {kind} | " + " | ".join(cells) + " |")
-        lines.append(f"| {pair} | balanced, all starts | | {_text(row['unbiased: cosine'])} | |")
+    lines += ["and the interval that holds 95 % of them."]
+    for kind, pairs in page["biased"].items():
+        lines += ["", f"### {MANIFOLDS[kind]}", ""]
+        lines += ["| attribute, nuisance | vector | nuisance a unit of attribute | cosine | change of attribute |"]
+        lines += ["|---|---|---:|---:|---:|"]
+        for pair, row in pairs.items():
+            for vector in ("plain", "balanced"):
+                columns = ("nuisance a unit of attribute", "cosine", "change of attribute")
+                cells = [_text(row[f"{vector}: {what}"]) for what in columns]
+                lines.append(f"| {pair} | {vector} | " + " | ".join(cells) + " |")
+            lines.append(f"| {pair} | balanced, all starts | | {_text(row['unbiased: cosine'])} | |")
     return "\n".join(lines) + "\n"
 
 
@@ -162,31 +187,27 @@ def main() -> None:
     """The script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--beds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "attributes", metavar="STEM")
     options = parser.parse_args()
     prepare_process()
-    import torch
     from tqdm import tqdm
 
-    from envs.datasets import DATASETS
-    from tests.benchmarks.digits_bed import make_bed
-
-    rows: dict[str, dict[str, list[float]]] = {}
-    draws: dict[str, list[dict[str, float]]] = {}
-    with torch.inference_mode():
-        for seed in tqdm(options.beds, desc="beds", dynamic_ncols=True):
-            with torch.inference_mode(False):
-                world = make_bed(seed).world
-            values = measured(world, DATASETS["digits"](seed=seed).truth)
-            for name, row in table(world, values).items():
-                for column, value in row.items():
-                    rows.setdefault(name, {}).setdefault(column, []).append(value)
-            for attribute, nuisance in BIASED:
-                found = biased(world, values, attribute, nuisance, seed)
-                draws.setdefault(f"{attribute}, {nuisance}", []).extend(found)
-    folded = {pair: {name: estimate([row[name] for row in found]) for name in found[0]} for pair, found in draws.items()}
+    tables: dict[str, dict[str, dict[str, list[float]]]] = {kind: {} for kind in MANIFOLDS}
+    draws: dict[str, dict[str, list[dict[str, float]]]] = {kind: {} for kind in MANIFOLDS}
+    for kind, seed in tqdm([(kind, seed) for kind in MANIFOLDS for seed in options.beds], desc="beds", dynamic_ncols=True):
+        found = kept_cell(options.cache, {"attributes": kind, "bed": seed}, FILES, partial(cell, kind, seed))
+        for name, row in found["table"].items():
+            for column, value in row.items():
+                tables[kind].setdefault(name, {}).setdefault(column, []).append(value)
+        for pair, rows in found["biased"].items():
+            draws[kind].setdefault(pair, []).extend(rows)
+    folded = {
+        kind: {pair: {name: estimate([row[name] for row in found]) for name in found[0]} for pair, found in pairs.items()}
+        for kind, pairs in draws.items()
+    }
     page = {"command": shlex.join(["python", "-m", "tests.benchmarks.attributes", *sys.argv[1:]]), "beds": options.beds,
-            "python": platform.python_version(), "attributes": rows, "biased": folded}  # fmt: skip
+            "python": platform.python_version(), "attributes": tables, "biased": folded}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
     options.out.with_suffix(".md").write_text(markdown(page))

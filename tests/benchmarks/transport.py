@@ -1,25 +1,29 @@
 """Operations on latent codes, with and without keeping the prior's law: what a generator makes of them.
 
-    python -m tests.benchmarks.transport                                  # GANs on digits: 2 priors, 3 seeds
-    python -m tests.benchmarks.transport --data mnist --seeds 0
-    python -m tests.benchmarks.transport --manifold FOLDER --seeds        # a generator that `Manifold.save` wrote, no GANs
+    python -m tests.benchmarks.transport                                  # digits: GANs of 2 priors, joint, embedding; 3 seeds
+    python -m tests.benchmarks.transport --data mnist
+    python -m tests.benchmarks.transport --manifold FOLDER --seeds        # a generator that `Manifold.save` wrote, no others
 
 The pattern of table 2 of Agustsson and others, "Optimal Transport Maps for Distribution Preserving Operations on Latent
 Spaces of Generative Models", ICLR 2019. Codes are drawn from the prior, combined, and decoded; the samples are judged by
 their Frechet distance to the training data in the features of a classifier (its last hidden layer) and by the classifier's
 inception score. Everything is done REPEATS times with new codes; the generator and the sample size stay, so the distance's
 bias is the same in every row. Equivalence with random codes: the 95 % interval of the mean difference lies within 5 % of
-the gap between the linear 4-point mean and random codes. Writes docs/results/transport_DATA.md and .json. Fitted GANs are
+the gap between the linear 4-point mean and random codes. Besides the GANs stand manifolds trained with the network: a joint
+VAE and classifier, and a classifier's embedding (both with the prior N(0, I); the embedding's codes are whitened, but their
+law is not normal). Writes docs/results/transport_DATA.md and .json. What is fitted, and finished generators' figures, are
 kept in --cache.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import platform
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,12 +31,12 @@ import numpy as np
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
+from tests.benchmarks.gan_cells import kept_cell
+from tests.benchmarks.transport_page import compared, markdown
 
-REPEATS, SAMPLES, EPSILON, WALK = 30, 5000, 0.5, 10
-MARGIN = 0.05
-#: rows that should be as good as random codes, and the linear ones that should be worse
-MATCHED = ("2-point matched", "4-point matched", "walk, matched")
-LINEAR = ("2-point linear", "4-point linear", "walk, plain")
+REPEATS, SAMPLES, EPSILON, WALK, NETWORK_DIM = 30, 5000, 0.5, 10, 32
+FILES = ("envs/geometry/transport.py", "tests/benchmarks/transport.py", "tests/benchmarks/mnist_models.py")
+NETWORKS = {"joint": "joint VAE and classifier", "embedding": "classifier's embedding (white box)"}
 
 
 class Judge(NamedTuple):
@@ -89,13 +93,13 @@ def operations(prior: Any, n: int, generator: Any) -> dict[str, Any]:
     }
 
 
-def measure(manifold: Any, judge: Judge, samples: int, seed: int) -> dict[str, dict[str, list[float]]]:
+def measure(manifold: Any, judge: Judge, samples: int, repeats: int) -> dict[str, dict[str, list[float]]]:
     """Operation -> measure -> one value a repeat."""
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     found: dict[str, dict[str, list[float]]] = {}
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for name, z in operations(manifold.prior, samples, generator).items():
             with torch.inference_mode():
                 x = manifold.decode(z)
@@ -106,24 +110,17 @@ def measure(manifold: Any, judge: Judge, samples: int, seed: int) -> dict[str, d
     return found
 
 
-def compared(values: dict[str, dict[str, list[float]]], what: str) -> dict[str, dict[str, Any]]:
-    """Operation -> its mean, and its difference from random codes as a share of the gap, with a 95 % interval.
+def cell(make: Any, judge: Judge, options: Any) -> dict[str, Any]:
+    """What the page says of one generator; `make` gives it."""
+    import torch
 
-    The gap is 4-point linear less random. Differences are taken repeat by repeat; the gap's own uncertainty is in the
-    interval too, by resampling repeats.
-    """
-    table = {name: np.array(row[what]) for name, row in values.items()}
-    generator = np.random.default_rng(0)
-    index = generator.integers(0, REPEATS, (2000, REPEATS))
-    random, worst = table["random"], table["4-point linear"]
-    gap = worst[index].mean(1) - random[index].mean(1)
-    found = {}
-    for name, column in table.items():
-        share = (column[index].mean(1) - random[index].mean(1)) / gap
-        low, high = np.quantile(share, [0.025, 0.975])
-        spread = float(column.std(ddof=1))
-        value = float((column.mean() - random.mean()) / (worst.mean() - random.mean()))
-        found[name] = {"mean": float(column.mean()), "spread": spread, "share": value, "low": float(low), "high": float(high)}
+    made = make()
+    values = measure(made, judge, options.samples, options.repeats)
+    with torch.inference_mode():
+        z = made.prior.sample(options.samples, torch.Generator().manual_seed(99))
+        drawn = judge.network(made.decode(z)).argmax(1)
+    found: dict[str, Any] = {what: compared(values, what) for what in ("distance", "score")}
+    found["class shares"] = [round(float(share), 4) for share in torch.bincount(drawn, minlength=10) / len(drawn)]
     return found
 
 
@@ -147,17 +144,14 @@ def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Judge, float]:
     return Judge(network, mean, covariance), accuracy(network, x, truth)
 
 
-def fitted(data: str, x: Any, prior: str, options: Any, seed: int) -> Any:
+def fitted_gan(data: str, x: Any, prior: str, options: Any, seed: int) -> Any:
     """The GAN of a prior and a seed, from --cache if it was fitted before."""
+    from envs.manifolds import gan as module
     from envs.manifolds.base import Manifold
 
-    if "gan" not in Manifold.kinds:
-        raise SystemExit("error: this version has no GAN to fit; name a saved generator with --manifold FOLDER")
     place = options.cache / f"transport-{data}-{prior}-{options.latent_dim}d-{options.steps}-{seed}"
     if (place / "manifold.json").is_file():
         return Manifold.load(place)
-    from envs.manifolds import gan as module
-
     recipe = module.Recipe(steps=options.steps, encoder_steps=200)
     module.REMEMBERED = 64  # the codes of real data are not used here
     try:
@@ -169,40 +163,42 @@ def fitted(data: str, x: Any, prior: str, options: Any, seed: int) -> Any:
     return made
 
 
-def markdown(page: dict[str, Any]) -> str:
-    """The tables as a page."""
-    floor = page["floor"]
-    lines = [f"# Operations on latent codes: {page['data']}", "", f"Made by `{page['command']}`."]
-    lines += [f"{page['samples']} samples, {REPEATS} repeats. Frechet distance in classifier features (lower is better),"]
-    lines += ["inception score of the classifier (higher is better), each with its standard deviation over repeats."]
-    lines += ["*Share of the gap*: the difference from random codes as a share of the gap between 4-point linear and"]
-    lines += ["random [95 % interval over repeats]; a row is as random codes where the interval lies within"]
-    lines += [f"±{MARGIN:.0%}. Real data: distance {floor['distance']:.2f} (one half of the training data against the other),"]
-    lines += [f"score {floor['score']:.2f}."]
-    for name, found in page["generators"].items():
-        lines += ["", f"## {name}", "", "| codes | distance | share of the gap | score | share of the gap | as random? |"]
-        lines += ["|---|---:|---:|---:|---:|---|"]
-        for row in found["distance"]:
-            d, s = found["distance"][row], found["score"][row]
-            cells = [f"{d['mean']:.2f} ± {d['spread']:.2f}", _share(d), f"{s['mean']:.3f} ± {s['spread']:.3f}", _share(s)]
-            lines.append(f"| {row} | " + " | ".join(cells) + f" | {_verdict(row, d, s)} |")
-    return "\n".join(lines) + "\n"
+def fitted_with_network(kind: str, data: str, x: Any, options: Any, seed: int) -> Any:
+    """A joint VAE and classifier, or a classifier's embedding, of NETWORK_DIM dimensions."""
+    from tests.benchmarks.mnist_models import fitted_model
+
+    if data == "mnist":
+        return fitted_model(kind, seed, options.cache, latent_dim=NETWORK_DIM)
+    from envs.classifiers import adapt
+    from envs.datasets import Units
+    from envs.manifolds import Embedding, Joint
+    from tests.benchmarks.digits_bed import fitted
+
+    module = fitted(0)[0]
+    if kind == "joint":
+        return Joint.fit(x, module(x).argmax(1), classes=10, latent_dim=NETWORK_DIM, seed=seed)
+    return Embedding.fit(x, adapt(module, units=Units.of(x.numpy())), latent_dim=NETWORK_DIM, seed=seed)
 
 
-def _share(found: dict[str, Any]) -> str:
-    return f"{found['share']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+def jobs_of(options: Any, x: Any) -> list[tuple[str, dict[str, Any], Any]]:
+    """(title, what tells it apart, how to get it) of each generator."""
+    from envs.manifolds.base import Manifold
 
-
-def equivalent(found: dict[str, Any]) -> bool:
-    """Whether the interval of the difference lies within the margin."""
-    return bool(max(abs(found["low"]), abs(found["high"])) <= MARGIN)
-
-
-def _verdict(row: str, distance: dict[str, Any], score: dict[str, Any]) -> str:
-    if row == "random":
-        return ""
-    told = [name for name, found in (("distance", distance), ("score", score)) if equivalent(found)]
-    return "both" if len(told) == 2 else f"{told[0]} only" if told else "no"
+    jobs: list[tuple[str, dict[str, Any], Any]] = []
+    for folder in options.manifold:
+        content = (folder / "manifold.safetensors").read_bytes()
+        jobs.append((folder.name, {"folder": hashlib.sha256(content).hexdigest()}, partial(Manifold.load, folder)))
+    for prior in options.priors:
+        for seed in options.seeds:
+            key = {"prior": prior, "seed": seed, "dim": options.latent_dim, "steps": options.steps}
+            title = f"GAN, {prior} prior, d = {options.latent_dim}, seed {seed}"
+            jobs.append((title, key, partial(fitted_gan, options.data, x, prior, options, seed)))
+    for kind in options.networks:
+        for seed in options.seeds:
+            key = {"kind": kind, "seed": seed, "dim": NETWORK_DIM}
+            title = f"{NETWORKS[kind]}, d = {NETWORK_DIM}, seed {seed}"
+            jobs.append((title, key, partial(fitted_with_network, kind, options.data, x, options, seed)))
+    return jobs
 
 
 def told(arguments: list[str]) -> list[str]:
@@ -225,7 +221,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of the GANs that are fitted; none: no GANs")
     parser.add_argument("--latent-dim", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3000, help="of the generator")
+    parser.add_argument(
+        "--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS), help="trained with the network"
+    )
     parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--repeats", type=int, default=REPEATS)
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
     parser.add_argument("--out", type=Path, metavar="STEM", help="default: docs/results/transport_DATA")
     options = parser.parse_args()
@@ -234,31 +234,21 @@ def main() -> None:
     from tqdm import tqdm
 
     from envs.datasets import DATASETS
-    from envs.manifolds.base import Manifold
 
     data = DATASETS[options.data]()
     x, truth = torch.from_numpy(np.asarray(data.x)).float(), torch.as_tensor(np.asarray(data.truth)).long()
     judge, right = judge_of(options.data, x, truth, 0)
     half = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
-    first, second = (_moments(judge.network[:-1](x[part])) for part in half.chunk(2))
+    with torch.inference_mode():
+        first, second = (_moments(judge.network[:-1](x[part])) for part in half.chunk(2))
     floor = {"distance": frechet(*first, *second), "score": judge.scores(x[half[: options.samples]])[1], "accuracy": right}
     generators: dict[str, Any] = {}
-    jobs = [(str(folder.name), folder, 0) for folder in options.manifold]
-    jobs += [(prior, None, seed) for prior in options.priors for seed in options.seeds]
-    for prior, folder, seed in tqdm(jobs, desc="generators", dynamic_ncols=True):
-        made = Manifold.load(folder) if folder is not None else fitted(options.data, x, prior, options, seed)
-        values = measure(made, judge, options.samples, seed)
-        name = f"{made.kind}, {made.prior.kind} prior, d = {made.latent_dim}"
-        name += f", seed {seed}" if folder is None else f" ({prior})"
-        with torch.inference_mode():
-            z = made.prior.sample(options.samples, torch.Generator().manual_seed(99))
-            drawn = judge.network(made.decode(z)).argmax(1)
-        share = torch.bincount(drawn, minlength=10) / len(drawn)
-        generators[name] = {what: compared(values, what) for what in ("distance", "score")}
-        generators[name]["class shares"] = [round(float(value), 4) for value in share]
+    for title, key, made in tqdm(jobs_of(options, x), desc="generators", dynamic_ncols=True):
+        whole = {"transport": options.data, "samples": options.samples, "repeats": options.repeats, **key}
+        generators[title] = kept_cell(options.cache, whole, FILES, partial(cell, made, judge, options))
     command = shlex.join(["python", "-m", "tests.benchmarks.transport", *told(sys.argv[1:])])
-    page = {"command": command, "data": options.data, "samples": options.samples, "floor": floor,
-            "python": platform.python_version(), "generators": generators}  # fmt: skip
+    page = {"command": command, "data": options.data, "samples": options.samples, "repeats": options.repeats,
+            "floor": floor, "python": platform.python_version(), "generators": generators}  # fmt: skip
     out = options.out or ROOT / "docs" / "results" / f"transport_{options.data}"
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
