@@ -21,6 +21,7 @@ from envs.manifolds.base import Manifold
 HERE = Path(__file__).parent
 DIGITS_CLASSIFIER = (64, 64, 10)
 MNIST_CLASSIFIER = ((28, 28), 10, (12, 24), 64)
+OMNIGLOT_CLASSIFIER = ((28, 28), 5, (12, 24), 64)
 
 
 class Asset(NamedTuple):
@@ -66,11 +67,14 @@ def _mnist_manifold() -> tuple[Manifold, Tensor | None]:
     return Manifold.load(HERE / "mnist"), None
 
 
-def _mnist_classifier(data: Data, seed: int) -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
-        module = cnn_classifier(*MNIST_CLASSIFIER)
-    module.load_state_dict(load_file(HERE / "mnist" / "classifier.safetensors"))
-    return module.eval().requires_grad_(False)
+def _cnn(name: str, shape: tuple[Any, ...]) -> Callable[[Data, int], torch.nn.Module]:
+    def classifier(data: Data, seed: int) -> torch.nn.Module:
+        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+            module = cnn_classifier(*shape)
+        module.load_state_dict(load_file(HERE / name / "classifier.safetensors"))
+        return module.eval().requires_grad_(False)
+
+    return classifier
 
 
 def decoded_data(name: str, class_names: list[str]) -> Data:
@@ -94,7 +98,10 @@ ASSETS: dict[str, Asset] = {
     "digits_joint": Asset(_manifold("digits_joint"), _digits_classifier, "digits"),
     "digits_embedding": Asset(_manifold("digits_embedding"), _digits_classifier, "digits"),
     "iris": Asset(_manifold("iris"), _iris_classifier, "iris"),
-    "mnist": Asset(_mnist_manifold, _mnist_classifier, "mnist", fixed_split=True),
-    "mnist_decoded": Asset(_manifold("mnist"), _mnist_classifier, "mnist_decoded", fixed_split=True),
+    "mnist": Asset(_mnist_manifold, _cnn("mnist", MNIST_CLASSIFIER), "mnist", fixed_split=True),
+    "mnist_decoded": Asset(_manifold("mnist"), _cnn("mnist", MNIST_CLASSIFIER), "mnist_decoded", fixed_split=True),
+    "omniglot_decoded": Asset(
+        _manifold("omniglot"), _cnn("omniglot", OMNIGLOT_CLASSIFIER), "omniglot_decoded", fixed_split=True
+    ),
     "sentences": Asset(_manifold("sentences"), _sentences_classifier, "sentences"),
 }

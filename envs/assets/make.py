@@ -1,4 +1,4 @@
-"""The recipe of the shipped assets: `python -m envs.assets.make [NAME ...]`; minutes on one core, MNIST needs its files."""
+"""The recipe of the shipped assets: `python -m envs.assets.make [NAME ...]`; MNIST and Omniglot need their files."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from envs.assets import DIGITS_CLASSIFIER, HERE
 from envs.assets.make_digits_gan import make_digits_gan
 from envs.assets.make_mnist import make_mnist
+from envs.assets.make_omniglot import make_omniglot
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data, Units, grammar
@@ -114,6 +115,7 @@ RECIPES = {
     "digits_gan": make_digits_gan,
     "iris": make_iris,
     "mnist": make_mnist,
+    "omniglot": make_omniglot,
     "sentences": make_sentences,
 }
 

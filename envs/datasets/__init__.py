@@ -16,6 +16,7 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "mnist": mnist.load,
     "mnist_decoded": mnist.decoded,
     "omniglot": omniglot.load,
+    "omniglot_decoded": omniglot.decoded,
     "sentences": sentences.load,
 }
 #: Sets that are read from files of the user's own: they take `data_dir`.

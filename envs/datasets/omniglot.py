@@ -16,6 +16,9 @@ from envs.datasets.mnist import data_folder
 from envs.errors import ManifoldError
 
 FILES = ("omniglot_background_28.npz", "omniglot_evaluation_28.npz")
+#: Scripts of the registered world: what its classifier tells apart.
+SCRIPTS = ("Bengali", "Hebrew", "Japanese_(hiragana)", "Korean", "Latin")
+DRAWERS = 20  # of each character; rows are sorted by alphabet, character, drawer
 SOURCES = (
     "https://github.com/brendenlake/omniglot (images_background.zip, images_evaluation.zip), "
     "scaled to 28x28 and saved with numpy.savez(file, images=..., alphabet=..., alphabet_names=...)"
@@ -46,6 +49,17 @@ def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
     names = [str(name) for name in background["alphabet_names"]]
     pictures, more = (np.float32(1 / 255) * part["images"] for part in (background, evaluation))
     return Data(pictures, more, background["alphabet"].astype(np.int64), None, names)
+
+
+def decoded(seed: int = 0) -> Data:
+    """What the codes shipped with Manifold/OmniglotGAN-v0 decode to: characters of five scripts; no file is needed.
+
+    Raises:
+        ManifoldError: the assets are damaged.
+    """
+    from envs.assets import decoded_data
+
+    return decoded_data("omniglot", list(SCRIPTS))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

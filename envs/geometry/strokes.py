@@ -93,8 +93,9 @@ STROKES = (
     Attribute("slant", slant, "°", "leaning {} more to the right", "leaning {} more to the left", 4.0),
 )
 
+PICTURED = ("digits", "mnist", "mnist_decoded", "omniglot", "omniglot_decoded")
 #: data set -> what its pictures have. One line gives a data set attributes of its own.
-ATTRIBUTES: dict[str, tuple[Attribute, ...]] = dict.fromkeys(("digits", "mnist", "mnist_decoded", "omniglot"), STROKES)
+ATTRIBUTES: dict[str, tuple[Attribute, ...]] = dict.fromkeys(PICTURED, STROKES)
 
 
 def attributes_of(world: World) -> tuple[Attribute, ...]:

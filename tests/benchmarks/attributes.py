@@ -5,7 +5,7 @@
 Per bed (split, classifier and manifold of tests/benchmarks/digits_bed.py) and attribute: accuracy of always saying the
 majority, accuracy and AUC of AtDot, and the same of logistic regression on the codes, the ceiling of a linear direction.
 Vectors, thresholds and regressions are fitted on the starts and judged on the held-out digits. Attributes but the last are
-measured from the pixels (envs/geometry/strokes.py); medians are those of the starts. Manifolds: the VAE, and those trained with
+measured from the pixels (envs/geometry/strokes.py); medians are those of the starts. Manifolds: the VAE, and two trained with
 the network: a joint VAE and classifier, which learns the labels of the bed's classifier, and that classifier's own embedding.
 
 The biased sample: starts are drawn so that four fifths of those with the attribute have the nuisance, and one fifth of those

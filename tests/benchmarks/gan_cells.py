@@ -24,13 +24,6 @@ MNIST: dict[str, Any] = {
 }  # fmt: skip
 
 
-#: The same on Omniglot.
-OMNIGLOT: dict[str, Any] = {
-    "latent_dim": 64, "hidden": (128,), "network": "conv",
-    "recipe": {"critic_steps": 2, "learning_rate": 1e-3, "ema": 0.995, "encoder_steps": 600, "steps": 600},
-}  # fmt: skip
-
-
 def fitted_gan(name: str, settings: dict[str, Any], x: Tensor, seed: int, cache: Path) -> tuple[GAN, float]:
     """The GAN of a data set, settings and seed, and the CPU seconds that its training took."""
     from envs.manifolds import GAN, Manifold
