@@ -111,6 +111,7 @@ def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
                         "the world again and call agents.replay.compare(path, world)")
     kwargs = {**spec_kwargs(str(environment.get("id"))), **environment.get("kwargs", {})}
     if run is not None and (run / "manifold" / "manifold.json").is_file():
+        kwargs = {name: value for name, value in kwargs.items() if name not in ("latent_dim", "fit")}  # it is fitted already
         kwargs["manifold"] = str(run / "manifold")
     try:
         world = make_world(**kwargs)

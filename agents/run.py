@@ -167,6 +167,7 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
         )
     kwargs = dict(told["kwargs"])
     if (folder.root / "manifold").is_dir():
+        kwargs = {name: value for name, value in kwargs.items() if name not in ("latent_dim", "fit")}  # it is fitted already
         kwargs["manifold"] = str(folder.root / "manifold")
     return make_world_of(told["id"], kwargs)
 

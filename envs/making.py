@@ -88,7 +88,7 @@ def make_world(
         data_shape: shape of a picture where rows are flat.
         input_shape: shape of one input of the classifier where it is not that of the data.
         label_only: the classifier shows labels alone.
-        latent_dim: d of a fitted manifold, or of the user's own generator.
+        latent_dim: d of a fitted manifold, or of the user's own generator; refused for one that stands already.
         fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
         task, tau, reward: see `envs.tasks`; `reward` overrides single weights.
         move: a key of `envs.moves.MOVES`; ``euclidean`` if nothing is said.
@@ -122,7 +122,7 @@ def make_world(
     else:
         units = units_of(parts)
         x = units.inward(parts.x)
-        model, codes = standing_manifold(manifold, key, latent_dim, x, units)
+        model, codes = standing_manifold(manifold, key, latent_dim, fit, x, units)
     fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
     asked_in = units
     if classifier is None and (model == "joint" or isinstance(model, Joint)):

@@ -34,22 +34,24 @@ MAP_DIM = 2
 OURS = ("x", "y", "classifier", "classes", "blocks", "low", "high", "held", "modality", "progress", "latent_dim", "seed", "_")
 
 
-def standing_manifold(manifold: Any, key: str | None, latent_dim: int | None, x: Tensor, units: Units) -> Any:
+def standing_manifold(
+    manifold: Any, key: str | None, latent_dim: int | None, fit: Mapping[str, Any] | None, x: Tensor, units: Units
+) -> Any:
     """(manifold, start codes or None) of a manifold that stands already, or (kind, None) of one to be fitted.
 
     Args:
         manifold: see `envs.making.make_world`.
         key: the data set that the data are, in the split of the shipped assets; None for any others.
-        latent_dim: d, if something was said.
+        latent_dim, fit: d and further settings of a fit, if something was said; data with a shipped manifold are then fitted.
         x: data in data space.
         units: their modality and shape.
 
     Raises:
-        ManifoldError: no such manifold, or one of data of another shape.
+        ManifoldError: no such manifold, one of data of another shape, or settings of a fit for what is not fitted.
     """
     codes = None
     if manifold is None:
-        manifold = key if key in ASSETS and latent_dim is None else "vae"
+        manifold = key if key in ASSETS and latent_dim is None and not fit else "vae"
     if isinstance(manifold, str | Path) and str(manifold) in FITS:
         return str(manifold), None
     if isinstance(manifold, str) and manifold in ASSETS:
@@ -70,9 +72,24 @@ def standing_manifold(manifold: Any, key: str | None, latent_dim: int | None, x:
             "manifold= takes a name, a Manifold or a pair of torch modules (encoder, decoder), "
             f"not a {type(manifold).__name__}"
         )
+    refuse_fit(manifold, latent_dim, fit)
     if tuple(manifold.data_shape) != tuple(units.data_shape):
         raise ManifoldError(f"the manifold makes data of shape {manifold.data_shape}, the data have {units.data_shape}")
     return manifold, codes
+
+
+def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any] | None) -> None:
+    """Refuse settings of a fit for a manifold that stands already; its own dimension may be repeated.
+
+    Raises:
+        ManifoldError: there are some.
+    """
+    told = "this manifold stands already and is not fitted"
+    kinds = f"leave it out, or have one fitted: manifold={' or '.join(map(repr, FITS))}"
+    if latent_dim is not None and latent_dim != manifold.latent_dim:
+        raise ManifoldError(f"latent_dim={latent_dim}: {told}; its codes have {manifold.latent_dim} values; {kinds}")
+    if fit:
+        raise ManifoldError(f"fit={dict(fit)}: {told}; {kinds}")
 
 
 def fitted_manifold(

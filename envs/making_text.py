@@ -16,6 +16,7 @@ from envs.classifiers.bag_of_words import BagOfWords
 from envs.datasets import Data
 from envs.datasets.vocabulary import Vocabulary
 from envs.errors import ManifoldError, UnknownNameError
+from envs.making_manifold import refuse_fit
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.manifolds.sentence_training import SentenceTraining
@@ -53,6 +54,7 @@ def text_manifold(
         manifold = Manifold.load(manifold)
     if not isinstance(manifold, SentenceVAE):
         raise ManifoldError(f"sentences need a SentenceVAE, not a {type(manifold).__name__}")
+    refuse_fit(manifold, latent_dim, fit)
     return manifold, None
 
 

@@ -334,6 +334,27 @@ def test_a_fitted_manifold_a_saved_one_and_a_name(tmp_path):
     assert fitted.starts.z.equal(PCA.fit(x, latent_dim=3).encode(x))
 
 
+def test_settings_of_a_fit_are_refused_for_a_manifold_that_stands(tmp_path):
+    live = VAE.fit(torch.from_numpy(PICTURES).float(), latent_dim=3, hidden=(8,), epochs=2)
+    live.save(tmp_path / "mine")
+    for manifold in (live, str(tmp_path / "mine")):
+        assert pictures_world(manifold=manifold, latent_dim=3).manifold.latent_dim == 3  # its own dimension may be repeated
+        with pytest.raises(ManifoldError, match="latent_dim=2: this manifold stands already.*codes have 3 values.*'vae'"):
+            pictures_world(manifold=manifold, latent_dim=2)
+        with pytest.raises(ManifoldError, match="fit={'epochs': 2}: this manifold stands already"):
+            pictures_world(manifold=manifold, fit={"epochs": 2})
+    for given in ({"latent_dim": 2}, {"fit": {"hidden": [8]}}):
+        with pytest.raises(ManifoldError, match="stands already"):
+            make_world(data="digits", manifold="digits_gan", **given)
+        with pytest.raises(ManifoldError, match="stands already"):
+            make_world(data=["a b", "b a"], truth=np.array([0, 1]), manifold="sentences", **given)
+
+
+def test_settings_of_a_fit_have_one_made_where_a_shipped_one_would_serve():
+    world = make_world(data="iris", fit={"hidden": [4], "epochs": 1})
+    assert world.manifold.hidden == (4,)
+
+
 def test_without_a_manifold_one_is_fitted(monkeypatch):
     monkeypatch.setattr("envs.making_manifold.FIT_STEPS", 40)
     world = table_world(manifold=None)
