@@ -170,6 +170,12 @@ def _live(found: Any, named: Any, latent_dim: int | None, x: Tensor, units: Unit
     """(manifold, start codes or None) of an object of the user's, which may have been `named` as ``module:object``."""
     if isinstance(found, Manifold):
         return found, None
+    function = callable(found) and not isinstance(found, torch.nn.Module) and not hasattr(found, "decoder")
+    if function and latent_dim is not None:  # a function that makes a generator, or something else
+        made = found()
+        if isinstance(made, Manifold):
+            return made, None
+        found = made if isinstance(made, torch.nn.Module) and not hasattr(made, "decoder") else found
     pair = isinstance(found, tuple | list) or (hasattr(found, "encoder") and hasattr(found, "decoder"))
     if pair or (callable(found) and not isinstance(found, torch.nn.Module)):  # or a function that makes one
         return Pair.of(named, x, modality=units.modality), None

@@ -56,7 +56,8 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
         spine.set_color("#b9bec6")
     dots = "dots: real items, projected, in the colour of their class"
     legend(panel, world.class_names, world.starts.label.numpy(), title=dots)
-    title = "the classifier on a plane of the latent space; contours: magnification" if contours else "the classifier's map"
+    where = "on the latent space" if world.latent_dim <= 2 else "on a plane of the latent space"
+    title = f"the classifier {where}; contours: magnification" if contours else "the classifier's map"
     panel.set_title(mathless(title), loc="left", fontsize=10, color=INK)
     whole = "the whole latent space" if world.latent_dim <= 2 else "the plane through the class means' two main directions"
     more = "" if contours else " No contours: this decoder has no derivatives."

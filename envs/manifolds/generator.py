@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -36,6 +37,7 @@ class Generator(Manifold):
         ManifoldError: the module does not map codes to data of this shape, or its rows hang on each other.
     """
 
+    kind = "generator"
     portable = False
 
     def __init__(
@@ -65,7 +67,20 @@ class Generator(Manifold):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Raises ManifoldError: the module belongs to the user, and JSON cannot hold it."""
+        """What tells it apart from others, beside its weights; the module itself JSON cannot hold."""
+        return {
+            "generator": type(self.generator).__name__,
+            "encoder": type(self.encoder).__name__ if self.encoder is not None else None,
+            "data_shape": list(self.data_shape),
+            "latent_dim": self.latent_dim,
+            "prior": self.prior.kind,
+            "output": self.output,
+            "modality": self.modality,
+            "inversion": asdict(self.inversion),
+        }
+
+    def save(self, folder: Any) -> None:
+        """Raises ManifoldError: the module belongs to the user and is not saved."""
         raise ManifoldError(
             f"a user's own generator ({type(self.generator).__name__}) is not saved; pass it as manifold='module:object', "
             "so that a saved run finds it again"

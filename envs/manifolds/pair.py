@@ -198,7 +198,8 @@ def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
     if len(pair) != 2 or not all(isinstance(part, nn.Module) for part in pair):
         raise ManifoldError(
             f"a {type(found).__name__} is no encoder and decoder: a pair of torch modules (encoder, decoder), or an object "
-            "with attributes of these names, is needed"
+            "with attributes of these names, is needed; one module from codes to data (a generator without an encoder) takes "
+            "latent_dim=, the length of its codes"
         )
     return pair[0], pair[1]
 

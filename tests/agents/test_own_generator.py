@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 
 from agents.cli import parse_config
+from agents.explain import explain
+from agents.replay import compare
 from agents.run import load_run
 from agents.train import TrainConfig, train
 from agents.training_session import _environment
+from agents.trajectory import Trajectory
+from envs import ManifoldError, make_world
 from envs.manifolds import Generator
 
 MODULE = """
@@ -15,10 +19,20 @@ import numpy as np
 import torch
 
 torch.manual_seed(0)
-net = torch.nn.Sequential(torch.nn.Linear(2, 16), torch.nn.Sigmoid())
+
+
+class Net(torch.nn.Sequential):
+    pass
+
+
+net = Net(torch.nn.Linear(2, 16), torch.nn.Sigmoid())
 with torch.no_grad():
     net[0].weight.mul_(2)
     x = net(torch.randn(60, 2)).view(-1, 4, 4).numpy()
+
+
+def make_net():
+    return net
 
 
 def classify(rows):
@@ -39,6 +53,24 @@ def test_a_run_finds_the_users_generator_by_its_name(tmp_path, monkeypatch):
     again = load_run(run.folder.root)
     assert isinstance(again.world.manifold, Generator)
     assert again.world.starts.z.equal(run.world.starts.z)
+    # Its paths are explained, saved and replayed like any other's.
+    paths = explain(again, [0, 1, 2], walker="line")
+    paths[0].save(tmp_path / "path.npz")
+    assert compare(Trajectory.load(tmp_path / "path.npz"), again.world).reproduced
+    with pytest.raises(ManifoldError, match=r"Net.*not saved.*module:object"):
+        again.world.manifold.save(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_function_may_make_the_generator(tmp_path, monkeypatch):
+    (tmp_path / "own_function.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = {"data": "own_function:x", "classifier": "own_function:classify", "class_names": ["dark", "bright"]}
+    world = make_world(**given, manifold="own_function:make_net", latent_dim=2)
+    assert isinstance(world.manifold, Generator)
+    assert world.starts.z.equal(make_world(**given, manifold="own_function:net", latent_dim=2).starts.z)
+    with pytest.raises(ManifoldError, match="takes latent_dim="):
+        make_world(**given, manifold="own_function:make_net")
 
 
 def test_the_data_folder_reaches_the_world(tmp_path, monkeypatch):

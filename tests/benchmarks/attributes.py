@@ -28,11 +28,11 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import kept_cell
+from tests.benchmarks.gan_cells import FITTING, kept_cell
 
 DRAWS, SHARE = 20, 0.8
 BIASED = (("slant", "thickness"), ("thickness", "slant"), ("loops", "thickness"), ("loops", "slant"))
-FILES = ("envs/geometry/*.py", "tests/benchmarks/attributes.py", "tests/benchmarks/digits_bed.py")
+FILES = (*FITTING, "envs/geometry/*.py", "tests/benchmarks/attributes.py", "tests/benchmarks/digits_bed.py")
 MANIFOLDS = {"vae": "VAE", "joint": "joint VAE and classifier", "embedding": "classifier's embedding"}
 STEP = 1.0  # length of the step along a vector, in its own length
 

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 
     from envs.manifolds import GAN
 
+#: The source of what fits GANs and VAEs and inverts them.
+FITTING = tuple(
+    f"envs/manifolds/{name}.py"
+    for name in (
+        "gan",
+        "gan_training",
+        "conv_networks",
+        "inversion",
+        "prior",
+        "vae",
+        "joint",
+        "embedding",
+        "networks",
+        "fitting",
+    )
+)
 #: Convolutional WGAN-GP of 28x28 pictures.
 MNIST: dict[str, Any] = {
     "latent_dim": 64, "hidden": (128,), "network": "conv",
@@ -49,10 +65,10 @@ def fitted_gan(name: str, settings: dict[str, Any], x: Tensor, seed: int, cache:
 def kept_cell(cache: Path, key: dict[str, Any], files: Sequence[str], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The figures of a cell from its file, or measured now and written whole.
 
-    A cell is known by `key` and by the source of `files` (paths below the root, wildcards allowed) and of all manifolds.
+    A cell is known by `key` and by the source of `files` (paths below the root, wildcards allowed).
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode())
-    for pattern in ("envs/manifolds/*.py", *files):
+    for pattern in files:
         for file in sorted(ROOT.glob(pattern)):
             digest.update(file.read_bytes())
     file = cache / f"figures-{digest.hexdigest()[:16]}.json"

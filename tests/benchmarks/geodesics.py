@@ -25,11 +25,11 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import kept_cell
+from tests.benchmarks.gan_cells import FITTING, kept_cell
 
 PAIRS, MEMBERS, THOUSAND, AIM = 60, 4, 1000, 2.0
 WEIGHTS = (1.0, 10.0)
-FILES = ("envs/geometry/*.py", "tests/benchmarks/geodesics.py", "tests/benchmarks/digits_bed.py")
+FILES = (*FITTING, "envs/geometry/*.py", "tests/benchmarks/geodesics.py", "tests/benchmarks/digits_bed.py")
 MANIFOLDS = {"vae": "VAE", "joint": "Joint VAE and classifier", "embedding": "The classifier's embedding (white box)"}
 MEASURES = {
     "energy": "energy / line's",

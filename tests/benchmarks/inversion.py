@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import MNIST, fitted_gan, interval, kept_cell
+from tests.benchmarks.gan_cells import FITTING, MNIST, fitted_gan, interval, kept_cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,9 +138,11 @@ def settings_of(part: str) -> dict[str, Any]:
 
 TITLES = {"mnist": "MNIST", "omniglot": "Omniglot"}
 PARTS = {"mnist": mnist, "omniglot": omniglot}
-#: whose source the figures hang on, beside the manifolds'
-FILES = {"mnist": ("tests/benchmarks/mnist_models.py",),
-         "omniglot": ("tests/benchmarks/inversion_omniglot.py", "tests/benchmarks/redrawn.py")}  # fmt: skip
+#: whose source the figures hang on
+FILES = {
+    "mnist": (*FITTING, "tests/benchmarks/mnist_models.py"),
+    "omniglot": (*FITTING, "tests/benchmarks/inversion_omniglot.py", "tests/benchmarks/redrawn.py"),
+}
 
 
 def folded(seeds: dict[str, Any]) -> dict[str, dict[str, list[float]]]:

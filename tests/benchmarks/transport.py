@@ -31,11 +31,11 @@ import numpy as np
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import kept_cell
+from tests.benchmarks.gan_cells import FITTING, kept_cell
 from tests.benchmarks.transport_page import compared, markdown
 
 REPEATS, SAMPLES, EPSILON, WALK, NETWORK_DIM = 30, 5000, 0.5, 10, 32
-FILES = ("envs/geometry/transport.py", "tests/benchmarks/transport.py", "tests/benchmarks/mnist_models.py")
+FILES = (*FITTING, "envs/geometry/transport.py", "tests/benchmarks/transport.py", "tests/benchmarks/mnist_models.py")
 NETWORKS = {"joint": "joint VAE and classifier", "embedding": "classifier's embedding (white box)"}
 
 
