@@ -101,13 +101,24 @@ class Generator(Manifold):
             x = (x + 1) / 2
         return x.clamp(0, 1) if self.modality == "image" else x
 
+    # The module's parameters may want gradients, and codes may come from inference mode, whose tensors autograd refuses:
+    # hence the copies, and derivatives by the code alone.
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """See `Manifold.jacobian`."""
+        with torch.inference_mode(False), torch.no_grad():
+            return super().jacobian(z.clone())
+
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
         """See `Manifold.jvp`; rows do not touch each other, so one pass does for all."""
-        return torch.func.jvp(self._flat, (z,), (tangent,))[1]
+        with torch.inference_mode(False), torch.no_grad():
+            return torch.func.jvp(self._flat, (z.clone(),), (tangent.clone(),))[1]
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`."""
-        return torch.func.vjp(self._flat, z)[1](cotangent)[0]
+        """See `Manifold.vjp`; by one backward pass, whatever d is."""
+        with torch.inference_mode(False), torch.enable_grad():
+            code = z.clone().requires_grad_()
+            return torch.autograd.grad(self._flat(code), code, cotangent.clone())[0]
 
     def _flat(self, z: Tensor) -> Tensor:
         return self.decode(z).flatten(1)

@@ -201,6 +201,18 @@ def test_a_users_generator_has_the_derivatives_of_a_manifold():
         torch.testing.assert_close(manifold.vjp(z, c), (c[:, None] @ jacobian)[:, 0])
 
 
+def test_a_users_generator_may_want_gradients_and_its_codes_may_come_from_inference_mode():
+    manifold = Generator(nn.Sequential(linear(1, 2, 16), nn.Sigmoid()).requires_grad_(True), 2, (4, 4))
+    with torch.inference_mode():
+        z, a, c = (torch.randn(3, n, generator=torch.Generator().manual_seed(n)) for n in (2, 2, 16))
+    jacobian = manifold.jacobian(z)
+    torch.testing.assert_close(manifold.jvp(z, a), (jacobian @ a[:, :, None])[:, :, 0])
+    torch.testing.assert_close(manifold.vjp(z, c), (c[:, None] @ jacobian)[:, 0])
+    assert not jacobian.requires_grad
+    assert not manifold.vjp(z, c).requires_grad
+    assert all(weight.grad is None for weight in manifold.parameters())
+
+
 def rows(n: int = 80) -> tuple[np.ndarray, nn.Module]:
     module = nn.Sequential(linear(1, 2, 16), nn.Sigmoid())
     with torch.no_grad():
