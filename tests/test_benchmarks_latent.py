@@ -140,7 +140,4 @@ def test_cells_are_measured_once_and_known_by_key_and_source(tmp_path, monkeypat
 def test_seeds_are_folded_row_by_row():
     rows = [{"a": {"mse": [1.0, 0.5, 1.5], "AUC": 0.5}}, {"a": {"mse": [3.0, 2.0, 4.0], "AUC": 0.7}}]
     cells = {str(seed): {"rows": row} for seed, row in enumerate(rows)}
-        "0": {"rows": {"a": {"mse": [1.0, 0.5, 1.5], "AUC": 0.5}}},
-        "1": {"rows": {"a": {"mse": [3.0, 2, 4], "AUC": 0.7}}},
-    }
     assert folded(cells) == {"a": {"mse": [1.0, 3.0], "AUC": [0.5, 0.7]}}
