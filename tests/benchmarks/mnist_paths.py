@@ -2,10 +2,13 @@
 
     python -m tests.benchmarks.mnist_paths                 # 3 seeds; the files of MNIST by MANIFOLD_DATA or --data-dir
     python -m tests.benchmarks.mnist_paths --seeds 0 --n-timesteps 200000
+    python -m tests.benchmarks.mnist_paths --parts others  # manifolds trained with the network alone; the rest stays
 
 World: all 60,000 training images as starts, the shipped VAE and CNN, the classifier as a black box. Training queries count the
 starts (two rows each), the training and its evaluation. The environment's share of the raw forward (decode and classify 256
-codes, nothing else) is process time, medians over interleaved repeats. Writes docs/results/mnist_paths.json and .md.
+codes, nothing else) is process time, medians over interleaved repeats. Others: manifolds trained with the network, a joint VAE
+and classifier (which learns the shipped CNN's labels) and the CNN's own embedding, fitted with seed 0: their reconstructions
+beside the shipped VAE's, and an agent of one seed in each. Writes docs/results/mnist_paths.json and .md.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from tests.benchmarks.digits_cells import ALGO, ROOT
 
 ENV = "Manifold/MNIST-v0"
 ITEMS, BATCH, STEPS, REPEATS = 2000, 256, 60, 5
+OTHERS = ("joint", "embedding")
 MEASURES = {
     "validity": "valid at p >= 0.9",
     "validity_argmax": "valid by argmax",
@@ -129,7 +133,37 @@ def judged(aims: dict[str, tuple[str, float]], name: str, value: float) -> str:
 
 def markdown(page: dict[str, Any]) -> str:
     """The tables as a page."""
-    lines = ["# Paths on MNIST", "", f"Made by `{page['command']}`.", ""]
+    lines = ["# Paths on MNIST", ""]
+    if page["agents"]:
+        lines += _agents(page)
+    if page.get("others"):
+        lines += _others(page)
+    return "\n".join(lines) + "\n"
+
+
+def _others(page: dict[str, Any]) -> list[str]:
+    """The table of manifolds trained with the network."""
+    lines = ["", "## Manifolds trained with the network", "", f"Made by `{page['others_command']}`.", ""]
+    lines += ["Fitted with seed 0, an agent of seed 0 in each; the same CNN is explained. Beside them the shipped VAE and its"]
+    lines += ["agent of seed 0.", ""]
+    columns = {"the shipped VAE": (page["world"], page["agents"][0]["figures"])} if page["agents"] else {}
+    columns |= {other["title"]: (other["world"], other["figures"]) for other in page["others"].values()}
+    lines += ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
+    for name in ("class kept by reconstructions", "class distance"):
+        lines.append(f"| {name} | " + " | ".join(f"{world[name]:.4f}" for world, _ in columns.values()) + " |")
+    for name in next((figures for _, figures in columns.values() if figures), {}):
+        cells = ["" if not figures else _figure(figures[name]) for _, figures in columns.values()]
+        lines.append(f"| {MEASURES.get(name, name.replace('_', ' '))} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
+
+
+def _agents(page: dict[str, Any]) -> list[str]:
+    """The tables of the shipped world and its agents."""
+    lines = [f"Made by `{page['command']}`.", ""]
     lines += [f"The first {ITEMS:,} test images, each towards a random other class until p >= 0.9; black box."]
     lines += ["kNN ratios are against every 15th training image; 1.0 is as typical as real test images.", ""]
     lines += ["| world | value | aim |", "|---|---:|---|"]
@@ -139,37 +173,71 @@ def markdown(page: dict[str, Any]) -> str:
     lines += ["|---|" + "---:|" * (len(page["agents"]) + 1) + "---|"]
     for name in names:
         values = [a["figures"][name] for a in page["agents"]]
-        cells = " | ".join(f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}" for value in (*values, fmean(values)))
+        cells = " | ".join(map(_figure, (*values, fmean(values))))
         lines.append(f"| {MEASURES.get(name, name.replace('_', ' '))} | {cells} | {judged(AIMS, name, fmean(values))} |")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def main() -> None:
     """The script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", default=["agents", "others"], choices=["agents", "others"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n-timesteps", type=int, help="of each training (default: the recipe's)")
     parser.add_argument("--data-dir", help="folder of the MNIST files (default: $MANIFOLD_DATA)")
+    parser.add_argument("--others-without-agents", action="store_true", help="reconstructions alone")
+    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "mnist_paths", metavar="STEM")
     options = parser.parse_args()
     prepare_process()
+    command = shlex.join(["python", "-m", "tests.benchmarks.mnist_paths", *sys.argv[1:]])
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    before = options.out.with_suffix(".json")
+    page: dict[str, Any] = json.loads(before.read_text()) if before.is_file() else {"agents": []}
+    if "agents" in options.parts:
+        with_agents(page, command, options)
+    if "others" in options.parts:
+        with_others(page, command, options)
+    print(markdown(page))
+
+
+def write(page: dict[str, Any], options: argparse.Namespace) -> None:
+    """The page as it stands: an interrupted benchmark has told what it found."""
+    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".md").write_text(markdown(page))
+
+
+def with_others(page: dict[str, Any], command: str, options: argparse.Namespace) -> None:
+    """Put what manifolds trained with the network measure into the page."""
+    from envs import make_world
+    from tests.benchmarks.mnist_models import TITLES, fitted_model
+
+    page["others_command"], page["others"] = command, {}
+    for kind in OTHERS:
+        manifold = fitted_model(kind, 0, options.cache)
+        world = make_world(data="mnist", data_dir=options.data_dir, classifier="mnist", manifold=manifold)
+        other: dict[str, Any] = {"title": TITLES[kind], "world": world_facts(world), "figures": {}}
+        page["others"][kind] = other
+        write(page, options)
+        if not options.others_without_agents:
+            other["figures"] = agent(world, 0, options.n_timesteps)[1]["figures"]
+            write(page, options)
+
+
+def with_agents(page: dict[str, Any], command: str, options: argparse.Namespace) -> None:
+    """Put what the shipped world and its agents measure into the page."""
     from tqdm import tqdm
 
     world = mnist_world(options.data_dir)
     facts = world_facts(world)
     facts["environment / raw forward at 256"] = speed(world, TowardsMean(world))
-    command = shlex.join(["python", "-m", "tests.benchmarks.mnist_paths", *sys.argv[1:]])
-    page: dict[str, Any] = {"command": command, "python": platform.python_version(), "world": facts, "agents": []}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    page |= {"command": command, "python": platform.python_version(), "world": facts, "agents": []}
     for seed in tqdm(options.seeds, desc="agents", dynamic_ncols=True):
         run, cell = agent(world, seed, options.n_timesteps)
         page["agents"].append(cell)
         if len(page["agents"]) == 1:
             facts["trained recipe's environment / raw forward at 256"] = speed(run.world, run.model)
-        # After each agent, so that an interrupted benchmark has told what it found.
-        options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
-        options.out.with_suffix(".md").write_text(markdown(page))
-    print(markdown(page))
+        write(page, options)
 
 
 class TowardsMean:
