@@ -202,6 +202,7 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     before = options.out.with_suffix(".json")
     page: dict[str, Any] = json.loads(before.read_text()) if before.is_file() else {"parts": {}}
+    page["parts"] = {part: found for part, found in page["parts"].items() if "settings" in found}  # of this version
     page["python"] = platform.python_version()
     for part in options.parts:  # the parts that are not asked for now stay as they were measured
         seeds = {}

@@ -12,7 +12,8 @@ Errors, after inversion from the encoder's start with 300 steps:
 - unexplained: squared error as a share of that of the mean training image. Free of contrast and of the amount of ink.
 - by PCA's: the error as a share of that of as many principal components of the training images, an encoder and decoder
   that knows only means and covariances. What the generator knows of a picture beyond that shows as a value below 1.
-- AUC: how well the unexplained share tells a control from seen alphabets by other drawers (0.5: not at all).
+- AUC: how well the unexplained share, and the one by PCA's, tell a control from seen alphabets by other drawers (0.5: not at
+  all; below 0.5 the control is inverted better).
 """
 
 from __future__ import annotations
@@ -102,18 +103,17 @@ def judged(invert: Any, parts: Characters, tried: dict[str, Tensor], dim: int) -
     from sklearn.metrics import roc_auc_score
 
     mean, linear = parts.train.mean(0), pca_error(parts.train, dim)
-    shares, rows = {}, {}
+    found, rows = {}, {}
     for name, x in tried.items():
         error = invert(x)
-        shares[name] = (error / (x - mean).square().flatten(1).mean(1)).numpy()
-        rows[name] = {
-            "mse": interval(error.numpy()),
-            "unexplained": interval(shares[name]),
-            "by PCA's": interval((error.double() / linear(x)).numpy()),
-        }
-    for name, values in shares.items():
-        truth = np.r_[np.zeros(len(shares[BASE])), np.ones(len(values))]
-        rows[name]["AUC"] = float(roc_auc_score(truth, np.r_[shares[BASE], values]))
+        blank = (x - mean).square().flatten(1).mean(1)
+        found[name] = {"unexplained": (error / blank).numpy(), "by PCA's": (error.double() / linear(x)).numpy()}
+        rows[name] = {"mse": interval(error.numpy()), **{what: interval(values) for what, values in found[name].items()}}
+    for name, measures in found.items():
+        for what, values in measures.items():
+            base = found[BASE][what]
+            truth = np.r_[np.zeros(len(base)), np.ones(len(values))]
+            rows[name][f"AUC, {what}"] = float(roc_auc_score(truth, np.r_[base, values]))
     return rows
 
 
