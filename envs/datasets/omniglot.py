@@ -16,8 +16,10 @@ from envs.datasets.mnist import data_folder
 from envs.errors import ManifoldError
 
 FILES = ("omniglot_background_28.npz", "omniglot_evaluation_28.npz")
-#: Scripts of the registered world: what its classifier tells apart.
-SCRIPTS = ("Bengali", "Hebrew", "Japanese_(hiragana)", "Korean", "Latin")
+#: Alphabets of the registered world, which its classifier tells apart -> their names for people.
+SCRIPTS = {
+    "Bengali": "Bengali", "Hebrew": "Hebrew", "Japanese_(hiragana)": "Hiragana", "Korean": "Korean", "Latin": "Latin"
+}  # fmt: skip
 DRAWERS = 20  # of each character; rows are sorted by alphabet, character, drawer
 SOURCES = (
     "https://github.com/brendenlake/omniglot (images_background.zip, images_evaluation.zip), "
@@ -59,7 +61,7 @@ def decoded(seed: int = 0) -> Data:
     """
     from envs.assets import decoded_data
 
-    return decoded_data("omniglot", list(SCRIPTS))
+    return decoded_data("omniglot", list(SCRIPTS.values()))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

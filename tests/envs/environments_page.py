@@ -44,7 +44,7 @@ ABOUT = {
     "Manifold/OmniglotGAN-v0": (
         "Handwritten characters of 28x28 in five scripts, on the 64-dimensional latent space of a convolutional GAN that was "
         "trained on 30 alphabets of Omniglot; the black box is a small CNN that tells the script. It works offline: the "
-        "pictures are what the shipped codes of 3,534 characters by 19 drawers, and of the twentieth drawer, decode to. "
+        "pictures are what the shipped codes of 186 characters by 19 drawers, and by a twentieth to be explained, decode to. "
         "Codes were found by inversion, as any input's are. See docs/gan.md."
     ),
     "Manifold/DigitsPCA-v0": (

@@ -31,7 +31,7 @@ def test_it_works_without_any_file_of_omniglot(monkeypatch, omniglot):
     assert env.observation_space.contains(observation)
     assert isinstance(omniglot.manifold, GAN)
     assert omniglot.latent_dim == SETTINGS["latent_dim"]
-    assert list(omniglot.class_names) == list(SCRIPTS)
+    assert list(omniglot.class_names) == list(SCRIPTS.values())
     assert omniglot.starts.x.shape == (186 * (DRAWERS - 1), 28, 28)
     assert omniglot.held_out.x.shape == (186, 28, 28)
     # Every script is seen among the starts, mostly where it is.
@@ -55,8 +55,8 @@ def test_inputs_enter_by_inversion(omniglot):
 def test_real_characters_keep_their_script(data_dir, omniglot):
     data = DATASETS["omniglot"](data_dir=data_dir)
     names = np.array(data.class_names)[data.truth]
-    rows = np.flatnonzero((np.arange(len(data.x)) % DRAWERS == DRAWERS - 1) & np.isin(names, SCRIPTS))
-    truth = np.array([SCRIPTS.index(name) for name in names[rows]])
+    rows = np.flatnonzero((np.arange(len(data.x)) % DRAWERS == DRAWERS - 1) & np.isin(names, list(SCRIPTS)))
+    truth = np.array([list(SCRIPTS).index(name) for name in names[rows]])
     x = torch.from_numpy(data.x[rows])
     seen = omniglot.classifier.predict_proba(x).argmax(1)
     assert (seen.numpy() == truth).mean() > 0.8  # a drawer whom neither network has met
