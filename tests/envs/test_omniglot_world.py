@@ -79,3 +79,7 @@ def test_pictures_are_moved_by_whole_pixels_and_lose_what_leaves():
     x = torch.zeros(50, 6, 6)
     x[:, 0, 0] = 1
     assert 0 < shifted(x, torch.Generator().manual_seed(0), most=2).sum() < 50
+
+
+def test_the_step_limit_leaves_room_to_arrive():
+    assert gym.spec("Manifold/OmniglotGAN-v0").max_episode_steps == 60  # of 30 lines the longest took 42 steps, 18 over 20
