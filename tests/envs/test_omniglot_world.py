@@ -82,4 +82,4 @@ def test_pictures_are_moved_by_whole_pixels_and_lose_what_leaves():
 
 
 def test_the_step_limit_leaves_room_to_arrive():
-    assert gym.spec("Manifold/OmniglotGAN-v0").max_episode_steps == 60  # of 30 lines the longest took 42 steps, 18 over 20
+    assert gym.spec("Manifold/OmniglotGAN-v0").max_episode_steps == 60  # of 30 lines the longest took 41 steps, 18 took over 20
