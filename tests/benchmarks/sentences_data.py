@@ -91,5 +91,7 @@ def penn_treebank(part: str) -> list[str]:
     """
     file = folder() / "ptb" / f"ptb.{part}.txt"
     if not file.is_file():
-        raise SystemExit(f"error: no {file.name} in the folder ptb/ of MANIFOLD_DATA; the corpus does not come with this repository")
+        raise SystemExit(
+            f"error: no ptb/{file.name} in the folder of data sets; the corpus does not come with this repository"
+        )
     return [line.strip() for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]

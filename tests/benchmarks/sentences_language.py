@@ -1,4 +1,4 @@
-"""A recurrent language model: the sentence VAE's decoder without a code, trained in the same way; what the VAE is held against."""
+"""A recurrent language model, the baseline of sentence VAEs: their decoder without a code, trained in the same way."""
 
 from __future__ import annotations
 
