@@ -220,9 +220,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         for r in vaes
     ]
     about = (
-        f"Fitted to ptb.train (42,068 sentences, 10,000 words with the end mark), measured on ptb.test ({rows[0]['sentences']:,} "
-        "sentences); nothing was tuned. Nats a sentence with its end mark, one code a sentence for the bound. One seed; the "
-        "standard errors are over sentences."
+        "Fitted to ptb.train (42,068 sentences, 10,000 words with the end mark), measured on ptb.test "
+        f"({rows[0]['sentences']:,} sentences); nothing was tuned. Nats a sentence with its end mark, one code a sentence for "
+        "the bound. One seed; the standard errors are over sentences."
     )
     settings = (
         f"Settings: LSTMs of {SIZES['hidden']} units, word embeddings of {SIZES['embedding']}, batches of "

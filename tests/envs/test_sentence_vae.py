@@ -270,6 +270,22 @@ def test_a_beam_over_everything_finds_the_likeliest_sentence():
     assert vae.vocabulary.texts(found) == [every[i] for i in scores.argmax(1).tolist()]
 
 
+def test_a_beam_told_the_first_words_is_that_told_them_word_by_word(raw):
+    z = codes(raw, 6)
+    given = torch.full((6, 7), FREE)
+    given[:, :3] = torch.tensor([[4, 5, 6], [7, 8, 9], [4, 4, 4], [5, 6, 7], [8, END, PAD], [9, 10, 11]])
+    given[:, 5:] = torch.tensor([END, PAD])
+    given[4, 2:] = PAD
+    given[5, 0] = FREE  # keeps the others from being fed their first words at once
+    together, score = beam(raw.decoder, z, 7, 6, given)
+    alone, alike = beam(raw.decoder, z[:5], 7, 6, given[:5])
+    assert alone.equal(together[:5])
+    torch.testing.assert_close(alike, score[:5], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alike, raw.log_likelihood(z[:5], alone), atol=1e-4, rtol=1e-4)
+    whole, _ = beam(raw.decoder, z[:5], 7, 6, alone)
+    assert whole.equal(alone)
+
+
 def test_sampling_hangs_on_its_generator_and_sharpens_with_temperature(raw):
     z = codes(raw, 30)
     a, b = (sampled(raw.decoder, z, 7, torch.Generator().manual_seed(4)) for _ in range(2))
