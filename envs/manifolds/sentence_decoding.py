@@ -81,7 +81,7 @@ def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor
         lead = int((given != FREE).all(0).long().cumprod(0).sum())
     spread = z.repeat_interleave(width, 0)
     cell = decoder.cell(len(spread) * length)
-    memory, word, told = _fed(cell, z, None if given is None else given[:, :lead])
+    memory, word, told = _fed(cell, z, torch.empty(count, 0) if given is None else given[:, :lead])
     memory = Memory(*(part.repeat_interleave(width, 0) for part in memory))
     ids = torch.full((count, width, length), PAD, dtype=torch.int64)
     score = torch.full((count, width), -torch.inf)
@@ -115,11 +115,11 @@ def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor
     return ids[row, first], score[row, first]
 
 
-def _fed(cell: Cell, z: Tensor, words: Tensor | None) -> tuple[Memory, Tensor, Tensor]:
+def _fed(cell: Cell, z: Tensor, words: Tensor) -> tuple[Memory, Tensor, Tensor]:
     """Memory, last word (B,) and log likelihood (B,) after the first words (B, n), which every beam has in common."""
     memory, score = cell.begin(z), torch.zeros(len(z))
     word = torch.full((len(z),), BEGIN, dtype=torch.int64)
-    for place in range(0 if words is None else words.shape[1]):
+    for place in range(words.shape[1]):
         logits, memory = cell.step(memory, z, word)
         word = words[:, place]
         score = score + logits.log_softmax(1).gather(1, word[:, None])[:, 0].masked_fill(word == PAD, 0.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,11 +32,24 @@ def bag_of_words(train: Pairs, valid: Pairs, size: int, seed: int) -> Discrimina
     best, chosen = -1.0, None
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, max_iter=1000, random_state=seed).fit(x, y)
-        reached = float(correct(lambda ids, m=model: m.decision_function(_bags(ids, size)), valid).mean())
+        reached = float(correct(_Bag(model, size), valid).mean())
         if reached > best:
-            best, chosen = reached, model
+            best, chosen = reached, _Bag(model, size)
     assert chosen is not None
-    return lambda ids: chosen.decision_function(_bags(ids, size))
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Bag:
+    """Logistic regression on sentences as bags of words."""
+
+    model: LogisticRegression
+    size: int
+
+    def __call__(self, ids: Tensor) -> np.ndarray:
+        """Scores (N,) of ids (N, L)."""
+        scores: np.ndarray = self.model.decision_function(_bags(ids, self.size))
+        return scores
 
 
 class Reader(nn.Module):

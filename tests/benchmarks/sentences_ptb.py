@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from envs.manifolds import SentenceVAE
     from tests.benchmarks.sentences_language import LanguageModel
 
-SIZES = {"embedding": 256, "hidden": 256}
+SIZES: dict[str, Any] = {"embedding": 256, "hidden": 256}
 TRAINING: dict[str, Any] = {"batch_size": 32, "learning_rate": 2e-3}
 #: of the VAEs alone; the rest is the default: code at every step, sigmoid annealing, 5 % of the encoder's words unknown
 VAES: dict[str, dict[str, Any]] = {
