@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 SHARE, SHORTEST = 0.2, 5  # of the words; sentences of fewer words are left out
 ROUNDS, VAE_BEAM, MODEL_BEAM = 3, 5, 15
+HELD = {"valid": 1000, "test": 3000}  # fresh sentences of the grammar
 IMPUTERS = ("VAE", "language model")
 
 
@@ -119,7 +120,7 @@ def grammar_case(chosen: argparse.Namespace, seed: int) -> Case:
         sizes = {"embedding": vae.widths[0], "hidden": vae.widths[1]}
         LanguageModel.fit(vae.vocabulary.ids(texts), vae.vocabulary, seed=seed, **sizes, **how).save(folder / "model")
     model = LanguageModel.load(folder / "model", vae.vocabulary)
-    counts = {"train": chosen.train, "valid": 1000, "test": 3000}
+    counts = {"train": chosen.train, **HELD}
     fresh = {part: grammar.sample(n, 50_000 + 10 * seed + k) for k, (part, n) in enumerate(counts.items())}
     return Case(vae, model, {part: usable(vae.vocabulary.ids([s.text for s in rows])) for part, rows in fresh.items()})
 
