@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.sentences_speed
 
-The network is the one of the shipped assets with random weights and no end mark, so that every sentence has 20 tokens. CPU time
-of one thread, best of several repeats: the machine may be busy. Writes docs/results/sentences_speed.json and .md.
+The network is the one of the shipped assets with random weights and no end mark, so that every sentence has 20 tokens. CPU
+time of one thread, best of several repeats: the machine may be busy. Writes docs/results/sentences_speed.json and .md.
 """
 
 from __future__ import annotations
