@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from itertools import pairwise
 from pathlib import Path
@@ -133,6 +134,17 @@ def test_an_inputless_decoder_is_measured_without_its_words(book, vae):
     assert float(ptb.bound(blind, ids[:1], 0)[0]) == pytest.approx(own, rel=1e-4)
 
 
+def test_half_precision_sees_weights_that_have_moved():
+    layer, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
+    with ptb.half_precision():
+        before = layer(x)
+        with torch.no_grad():
+            layer.weight.add_(1.0)
+        moved = layer(x) - before
+    assert before.dtype == torch.bfloat16
+    assert moved.float().mean().item() == pytest.approx(3.0, abs=0.1)
+
+
 def test_the_corpus_is_read_as_it_stands(corpus):
     assert len(penn_treebank("test")) == 80
     vocabulary, ids = ptb.corpus()
@@ -145,9 +157,13 @@ def test_the_corpus_is_read_as_it_stands(corpus):
 
 def test_the_benchmark_runs_from_corpus_to_page_and_keeps_what_is_done(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(ptb, "SIZES", SMALL)
-    monkeypatch.setattr("sys.argv", ["x", "--epochs", "1", "--sentences", "5", "--samples", "10", "--cache",
+    monkeypatch.setattr("sys.argv", ["x", "--epochs", "8", "--sentences", "5", "--samples", "10", "--cache",
                                      str(tmp_path / "cache"), "--results", str(tmp_path)])  # fmt: skip
+    monkeypatch.setattr(ptb, "TRAINING", {"batch_size": 8, "learning_rate": 2e-2})
     ptb.main()
+    rows = json.loads((tmp_path / "sentences_ptb.json").read_text())["rows"]
+    assert rows[1]["ppl"] < 35, "an untrained model has about 60, the number of words"
+    assert all(row["reconstruction"] < 30 for row in rows[::2]), "34 in an untrained one"
     page = (tmp_path / "sentences_ptb.md").read_text()
     for told in ("VAE, standard", "VAE, inputless", "language model", "the paper's, inputless | 125 |"):
         assert told in page
