@@ -22,11 +22,12 @@ import numpy as np
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
-from tests.benchmarks.sentences_data import RESULTS, reviews
+from tests.benchmarks.sentences_data import RESULTS, ROOT, reviews
 
 if TYPE_CHECKING:
     from envs.manifolds import SentenceVAE
 
+CACHE = ROOT / "runs" / "benchmark-cache" / "sentences"
 FRESH, MOVED = 2000, 300
 STRETCHES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 LONG = 9  # words from which a review sentence counts as long: half of those of up to ten words
@@ -187,7 +188,7 @@ def main() -> None:
     """The script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpora", nargs="+", choices=list(CORPORA), default=list(CORPORA))
-    parser.add_argument("--cache", type=Path, default=Path("runs/sentences"), help="folder of the fitted bed of reviews")
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the fitted bed of reviews")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
     chosen = parser.parse_args()
     prepare_process()
