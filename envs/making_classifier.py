@@ -41,6 +41,8 @@ def standing_classifier(classifier: Any, data: Any, parts: Data, key: str | None
         return ASSETS[key].classifier(parts, seed)
     shipped = isinstance(data, str) and data in ASSETS
     why = f" (the shipped one belongs to the split of seed 0, not {seed})" if shipped else ""
+    if parts.truth is None:
+        why = " (the data have no classes that one could be fitted to)"
     raise ManifoldError(f"pass classifier=: a module:object name, or anything with predict_proba{why}")
 
 

@@ -72,7 +72,8 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     end = int(answers[-1].argmax())
     head = {"fontsize": 7.5, "color": "#555b64", "va": "center"}
     told = "" if world.label_only else f"p({world.class_names[end]})"
-    heads = ((0, "t"), (left, "decoded; marked: new words"), (left + wide + 0.15, told), (right, "nearest real one"))
+    marks = "decoded; marked: new words, struck: words that went"
+    heads = ((0, "t"), (left, marks), (left + wide + 0.15, told), (right, "nearest real one"))
     for x_at, text in heads:
         axes.text(x_at, 0.15, mathless(text), **head)
     for row, line in enumerate(words):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from envs.datasets.vocabulary import BEGIN, END, PAD, UNKNOWN
 from envs.errors import ManifoldError
-from envs.manifolds.sentence_networks import Decoder, Memory
+from envs.manifolds.sentence_networks import Cell, Decoder, Memory
 
 FREE = -1  # a place that `beam` may fill
 
@@ -74,19 +74,25 @@ def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor
     """
     if width < 1:
         raise ManifoldError(f"a beam search needs a width of at least 1, not {width}")
-    count = len(z)
+    count, lead = len(z), 0
     if given is not None and tuple(given.shape) != (count, length):
         raise ManifoldError(f"given ids have shape {tuple(given.shape)}, ({count}, {length}) is needed")
+    if given is not None:
+        lead = int((given != FREE).all(0).long().cumprod(0).sum())
     spread = z.repeat_interleave(width, 0)
     cell = decoder.cell(len(spread) * length)
-    memory = cell.begin(spread)
+    memory, word, told = _fed(cell, z, torch.empty(count, 0) if given is None else given[:, :lead])
+    memory = Memory(*(part.repeat_interleave(width, 0) for part in memory))
     ids = torch.full((count, width, length), PAD, dtype=torch.int64)
-    word = torch.full((count * width,), BEGIN, dtype=torch.int64)
     score = torch.full((count, width), -torch.inf)
-    score[:, 0] = 0.0  # all beams begin alike: one is enough
+    score[:, 0] = told  # all beams begin alike: one is enough
     done = torch.zeros(count, width, dtype=torch.bool)
+    if given is not None and lead:
+        ids[:, :, :lead] = given[:, None, :lead]
+        done |= (given[:, :lead] == END).any(1)[:, None]
+    word = word.repeat_interleave(width)
     rows = torch.arange(count)[:, None]
-    for place in range(length):
+    for place in range(lead, length):
         logits, memory = cell.step(memory, spread, word)
         log_p = logits.log_softmax(1).view(count, width, -1)
         size = log_p.shape[2]
@@ -107,6 +113,17 @@ def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor
     first = score.argmax(1)
     row = torch.arange(count)
     return ids[row, first], score[row, first]
+
+
+def _fed(cell: Cell, z: Tensor, words: Tensor) -> tuple[Memory, Tensor, Tensor]:
+    """Memory, last word (B,) and log likelihood (B,) after the first words (B, n), which every beam has in common."""
+    memory, score = cell.begin(z), torch.zeros(len(z))
+    word = torch.full((len(z),), BEGIN, dtype=torch.int64)
+    for place in range(words.shape[1]):
+        logits, memory = cell.step(memory, z, word)
+        word = words[:, place]
+        score = score + logits.log_softmax(1).gather(1, word[:, None])[:, 0].masked_fill(word == PAD, 0.0)
+    return memory, word, score
 
 
 def _mask(size: int, place: int, length: int, given: Tensor | None, count: int) -> Tensor:

@@ -7,12 +7,13 @@ miss.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from envs.datasets.vocabulary import END, PAD, UNKNOWN
+from envs.datasets.vocabulary import END, PAD, SPECIALS, UNKNOWN, check_text, tokens
 from envs.errors import ManifoldError
 from envs.manifolds.sentence_decoding import FREE, beam
 from envs.manifolds.sentence_vae import SentenceVAE
@@ -70,3 +71,31 @@ def impute(vae: SentenceVAE, ids: Tensor, missing: Tensor, rounds: int = 3, widt
             score = torch.where(better, now, score)
             scores.append(score)
         return Imputed(torch.where(missing, best, ids), z, torch.stack(scores))
+
+
+def fill_in(vae: SentenceVAE, texts: Sequence[str], blank: str = "___", rounds: int = 3, width: int = 5) -> list[str]:
+    """Sentences in which every word that is `blank` is filled in; words unknown to the model stay as they are.
+
+    ::
+
+        fill_in(vae, ["the ___ was really ___", "we ___ the film"])
+
+    Args:
+        vae: the model.
+        texts: the sentences, B.
+        blank: what stands for a missing word, a word of its own.
+        rounds, width: see `impute`.
+
+    Raises:
+        ManifoldError: a blank that the tokeniser does not take for one word, or see `impute` and `Vocabulary.ids`.
+    """
+    book = vae.vocabulary
+    if tokens(blank, book.tokeniser) != [blank]:
+        raise ManifoldError(f"the blank {blank!r} is not one word in lower case; take '___', say")
+    rows = [tokens(check_text(text, f"text {row}"), book.tokeniser) for row, text in enumerate(texts)]
+    ids = book.ids([" ".join(SPECIALS[UNKNOWN] if word == blank else word for word in row) for row in rows])
+    missing = torch.zeros(ids.shape, dtype=torch.bool)
+    for row, words in enumerate(rows):
+        kept = words[: book.length - 1]
+        missing[row, : len(kept)] = torch.tensor([word == blank for word in kept], dtype=torch.bool)
+    return book.texts(impute(vae, ids, missing, rounds, width).ids)

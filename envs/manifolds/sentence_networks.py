@@ -35,7 +35,7 @@ class Encoder(nn.Module):
         lengths = (ids != PAD).sum(1)
         states, _ = self.lstm(self.embedding(ids[:, : int(lengths.max())]))
         last = states[torch.arange(len(ids)), lengths - 1]
-        mean, log_variance = self.posterior(last).chunk(2, dim=1)
+        mean, log_variance = self.posterior(last).float().chunk(2, dim=1)  # float32 under autocast, too
         return mean, log_variance.clamp(-10.0, 4.0)
 
 

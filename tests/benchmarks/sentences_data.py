@@ -81,3 +81,17 @@ def _parts(text: str, exact: set[str]) -> list[str]:
             if len(run) > 20 and run in exact:
                 found.append(run)
     return found
+
+
+def penn_treebank(part: str) -> list[str]:
+    """The sentences of ptb.`part`.txt: train, valid or test. `<unk>` and `N` stand in them already.
+
+    Raises:
+        SystemExit: there is no such file.
+    """
+    file = folder() / "ptb" / f"ptb.{part}.txt"
+    if not file.is_file():
+        raise SystemExit(
+            f"error: no ptb/{file.name} in the folder of data sets; the corpus does not come with this repository"
+        )
+    return [line.strip() for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]

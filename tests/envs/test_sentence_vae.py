@@ -16,7 +16,7 @@ from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds import sentence_training as training
 from envs.manifolds.sentence_decoding import FREE, beam, greedy, sampled
 from envs.manifolds.sentence_homotopy import homotopy, nearest_sentences
-from envs.manifolds.sentence_imputation import impute
+from envs.manifolds.sentence_imputation import fill_in, impute
 from envs.manifolds.sentence_networks import Decoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence_training import SentenceTraining, gaussian_kl, kl_weight
 
@@ -270,6 +270,22 @@ def test_a_beam_over_everything_finds_the_likeliest_sentence():
     assert vae.vocabulary.texts(found) == [every[i] for i in scores.argmax(1).tolist()]
 
 
+def test_a_beam_told_the_first_words_is_that_told_them_word_by_word(raw):
+    z = codes(raw, 6)
+    given = torch.full((6, 7), FREE)
+    given[:, :3] = torch.tensor([[4, 5, 6], [7, 8, 9], [4, 4, 4], [5, 6, 7], [8, END, PAD], [9, 10, 11]])
+    given[:, 5:] = torch.tensor([END, PAD])
+    given[4, 2:] = PAD
+    given[5, 0] = FREE  # keeps the others from being fed their first words at once
+    together, score = beam(raw.decoder, z, 7, 6, given)
+    alone, alike = beam(raw.decoder, z[:5], 7, 6, given[:5])
+    assert alone.equal(together[:5])
+    torch.testing.assert_close(alike, score[:5], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(alike, raw.log_likelihood(z[:5], alone), atol=1e-4, rtol=1e-4)
+    whole, _ = beam(raw.decoder, z[:5], 7, 6, alone)
+    assert whole.equal(alone)
+
+
 def test_sampling_hangs_on_its_generator_and_sharpens_with_temperature(raw):
     z = codes(raw, 30)
     a, b = (sampled(raw.decoder, z, 7, torch.Generator().manual_seed(4)) for _ in range(2))
@@ -310,6 +326,23 @@ def test_an_unknown_word_stays_where_words_are_filled_in(shipped):
     missing = torch.zeros_like(x, dtype=torch.bool)
     missing[0, 4] = True
     assert shipped.vocabulary.texts(impute(shipped, x, missing).ids)[0].startswith("the goulash was really ")
+
+
+def test_blanks_are_filled_in_and_the_rest_stays(shipped):
+    size = len(shipped.vocabulary.shown)
+    a, b, c = fill_in(shipped, ["The soup ___ really ___", "we ___ the zither", "the soup was great"])
+    assert a.split()[:2] + a.split()[3:4] == ["the", "soup", "really"]
+    assert len(a.split()) == 5
+    assert b.split()[0::2] == ["we", "the"]
+    assert b.split()[3] == "zither", "an unknown word is no blank"
+    assert c == "the soup was great"
+    assert all(word in shipped.vocabulary.words for text in (a, b) for word in text.split() if word != "zither")
+    assert len(shipped.vocabulary.shown) == size + ("zither" not in shipped.vocabulary.shown[:size]), "no blank is learned"
+    assert fill_in(shipped, ["the GAP was great"], blank="gap")[0].split()[2:] == ["was", "great"]
+    with pytest.raises(ManifoldError, match="blank '_ _' is not one word"):
+        fill_in(shipped, ["a"], blank="_ _")
+    with pytest.raises(ManifoldError, match="at least one word"):
+        fill_in(shipped, [" "])
 
 
 def test_imputation_refuses_what_it_cannot_fill(shipped):
