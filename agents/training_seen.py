@@ -56,7 +56,6 @@ class SeenOf:
             raise UnknownNameError("sees", sees, PARTS)
         self.world, self.parts = world, PARTS[sees]
         stride = -(-len(world.starts.frame) // ROWS)
-        self.one_hot = False
         self.tokens = 0
         if not world.starts.frame.is_floating_point():
             self.tokens = int(world.starts.frame.max()) + 1
@@ -73,7 +72,6 @@ class SeenOf:
         self.answer = slice(2 * d, 2 * d + classes)
         self.before_answer = len(self.axes) * ("frame" in self.parts) + d * ("code" in self.parts)
         self.as_change = slice(0, self.before_answer)
-        self.labels = slice(self.before_answer, self.before_answer + classes)
         self.given = [*range(d), *range(2 * d, 2 * d + classes)]
 
     def _flat(self, frames: Tensor) -> Tensor:
@@ -96,7 +94,7 @@ class SeenOf:
             if "code" in self.parts:
                 seen.append(code)
             if "answer" in self.parts:
-                seen.append((1.0 if self.one_hot else RESPONSE_WEIGHT) * observations[:, self.answer] + (1.0 if self.one_hot else 0.0))
+                seen.append(RESPONSE_WEIGHT * observations[:, self.answer])
         return torch.cat(seen, dim=1).clone()
 
     def figures(self, predicted: Tensor, following: Tensor, present: Tensor) -> dict[str, float]:

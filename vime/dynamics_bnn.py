@@ -42,26 +42,11 @@ class Head(NamedTuple):
     """How the network's last outputs become a normal over the target.
 
     targets: D, how many numbers are predicted. fixed_sd: the noise's standard deviation where it is given; None: the
-    network has 2 D outputs, the means and then the raw values of the log standard deviations. labels: first and last (not
-    included) of the targets that are a one-hot label: its likelihood is categorical, and the "means" there are logits.
+    network has 2 D outputs, the means and then the raw values of the log standard deviations.
     """
 
     targets: int
     fixed_sd: float | None = None
-    labels: tuple[int, int] | None = None
-
-    @property
-    def label(self) -> slice:
-        """Places of the label among the targets; empty where there is none."""
-        return slice(*self.labels) if self.labels is not None else slice(0, 0)
-
-    def numbers(self, mask: Tensor) -> Tensor:
-        """``mask`` (D,) without the label."""
-        if self.labels is None:
-            return mask
-        kept = mask.clone()
-        kept[self.label] = 0
-        return kept
 
     def split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Outputs (..., D) or (..., 2 D) -> mean and log standard deviation, both (..., D)."""
@@ -128,7 +113,6 @@ class DynamicsBNN(PyroModule):
         init_sd: float = 0.05,
         noise: str | float = "heteroscedastic",
         bias: bool = True,
-        labels: tuple[int, int] | None = None,
     ):
         for name, value in (("prior_sd", prior_sd), ("init_sd", init_sd)):
             if not (math.isfinite(value) and value > 0):
@@ -147,7 +131,7 @@ class DynamicsBNN(PyroModule):
         with pyro.settings.context(module_local_params=True):
             super().__init__()
             self.prior_sd = float(prior_sd)
-            self.head = Head(targets, fixed_sd, labels)
+            self.head = Head(targets, fixed_sd)
             sizes = (inputs, *hidden, targets if fixed_sd is not None else 2 * targets)
             layers = [BayesianLinear(a, b, init_sd, bias) for a, b in itertools.pairwise(sizes)]
             module_list: Any = PyroModule[nn.ModuleList]
@@ -200,11 +184,7 @@ class DynamicsBNN(PyroModule):
         mean, log_sd = self.predict_with(layers, inputs)
         # The subsample is named explicitly: Pyro would draw it from the global generator, and only its length matters.
         with pyro.plate("transitions", population, subsample=torch.arange(len(inputs)), dim=-1):
-            numbers = self.head.numbers(mask)
-            pyro.sample("target", dist.Normal(mean, log_sd.exp()).mask(numbers).to_event(1), obs=targets)
-            if self.head.labels is not None:
-                label = self.head.label
-                pyro.sample("label", dist.Categorical(logits=mean[:, label]), obs=targets[:, label].argmax(1))
+            pyro.sample("target", dist.Normal(mean, log_sd.exp()).mask(mask).to_event(1), obs=targets)
         return mean
 
 

@@ -61,11 +61,9 @@ def transition_loss(
             hidden = torch.relu(hidden)
     mean, log_sd = head.split(hidden)
     loss = 0.5 * ((y - mean) * torch.exp(-log_sd)).square() + log_sd
-    loss = loss * head.numbers(torch.ones_like(y) if mask is None else mask)
-    total = loss.sum(-1)
-    if head.labels is not None:
-        total = total - (y[head.label] * torch.log_softmax(mean[..., head.label], -1)).sum(-1)
-    return total.mean(0)
+    if mask is not None:
+        loss = loss * mask
+    return loss.sum(-1).mean(0)
 
 
 def gradient_step_gain(

@@ -130,12 +130,8 @@ def _loss_gradient(head: Head, outputs: Tensor, targets: Tensor, mask: Tensor | 
     mean, log_sd = head.split(outputs)
     error = (targets - mean) * torch.exp(-log_sd)
     d_mean = -error * torch.exp(-log_sd)
-    if head.labels is not None:
-        mask = head.numbers(torch.ones(head.targets) if mask is None else mask)
     if mask is not None:
         d_mean = d_mean * mask
-    if head.labels is not None:
-        d_mean[..., head.label] = torch.softmax(mean[..., head.label], -1) - targets[..., head.label]
     if head.fixed_sd is not None:
         return d_mean
     low, high = LOG_SD_RANGE
@@ -235,15 +231,7 @@ def expected_gain(
                 epistemic = epistemic + centre[..., :targets].var(0, correction=1)
             _, log_sd = head.split(outputs)
             per_target = 0.5 * torch.log(epistemic + (2.0 * log_sd).exp().mean(0)) - log_sd.mean(0)
-            kept = head.numbers(torch.ones(targets) if mask is None else mask)
-            gain = (per_target * kept).sum(-1)
-            if head.labels is not None:
-                chances = torch.softmax(outputs[..., head.label], -1)
-                gain = gain + _entropy(chances.mean(0)) - _entropy(chances).mean(0)
-            gains.append(gain)
+            if mask is not None:
+                per_target = per_target * mask
+            gains.append(per_target.sum(-1))
     return torch.cat(gains) if gains else inputs.new_zeros(0)
-
-
-def _entropy(chances: Tensor) -> Tensor:
-    """Entropy in nats of categorical distributions (..., K): (...,)."""
-    return -torch.special.entr(chances).neg().sum(-1)

@@ -111,7 +111,6 @@ class VIME(Bonus):
                 prior_sd=prior_sd,
                 init_sd=init_sd,
                 noise=noise,
-                labels=None if self.labels is None else self.labels.indices(self.target_size)[:2],
             )
         self.optimizer = torch.optim.Adam(self.bnn.parameters(), lr=self.learning_rate, fused=True)
         self._posterior: list[LayerWeights] = self.bnn.frozen_posterior()

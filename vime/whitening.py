@@ -27,15 +27,12 @@ class Whitener:
     size: columns.
     common_scale: divide all columns by one number, the root of their mean variance, so that they keep their sizes against
         each other; without it each has deviation 1.
-    plain: slice of columns that are left as they are.
     clip: whitened values are cut to +-clip, so that one outlier in a hardly moving column cannot take over.
     """
 
-    def __init__(self, size: int, clip: float = 10.0, *, common_scale: bool = False, plain: slice | None = None):
+    def __init__(self, size: int, clip: float = 10.0, *, common_scale: bool = False):
         self.size = size
         self.common_scale = common_scale
-        self.plain = torch.zeros(size, dtype=torch.bool)
-        self.plain[plain if plain is not None else slice(0, 0)] = True
         self.clip = clip
         self.count = 0
         self._mean = torch.zeros(size, dtype=torch.float64)
@@ -64,11 +61,10 @@ class Whitener:
         """Apply the moments seen so far from now on."""
         deviation = (self._squares / max(self.count, 1)).sqrt()
         self.varies = deviation > CONSTANT * self._largest.clamp(min=1.0)
-        scaled = self.varies & ~self.plain
-        if self.common_scale and bool(scaled.any()):
-            deviation = deviation[scaled].square().mean().sqrt().expand_as(deviation)
-        self.shift = torch.where(self.plain, 0.0, self._mean).float()
-        self.scale = torch.where(scaled, deviation, torch.ones_like(deviation)).float()
+        self.shift = self._mean.float()
+        if self.common_scale and bool(self.varies.any()):
+            deviation = deviation[self.varies].square().mean().sqrt().expand_as(deviation)
+        self.scale = torch.where(self.varies, deviation, torch.ones_like(deviation)).float()
 
     def __call__(self, rows: Tensor) -> Tensor:
         """(rows - mean) / deviation, cut to +-clip; the shape of ``rows``."""

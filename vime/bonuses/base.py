@@ -65,7 +65,6 @@ class Bonus(ABC):
         as_change: slice | None = None,
         given: slice | Sequence[int] | None = None,
         common_scale: bool = False,
-        labels: slice | None = None,
         seed: int = 0,
         pool_size: int = 100_000,
         min_pool: int = 500,
@@ -96,11 +95,10 @@ class Bonus(ABC):
         self.fits = 0
         self.unfitted = 0
         self.target_size = self.seen.count
-        self.labels = labels
         self.input_size = len(self.given) + self.encode_action.size
         self.pool = TransitionPool(pool_size, (self.encode_obs.size, self.encode_action.size, self.target_size))
         self.input_whitener = Whitener(self.input_size)
-        self.target_whitener = Whitener(self.target_size, common_scale=common_scale, plain=labels)
+        self.target_whitener = Whitener(self.target_size, common_scale=common_scale)
 
     # ---- encoding -----------------------------------------------------------------------------------------------
 
