@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
+
+from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, manifold_cell
-from tests.benchmarks.vime_plan import Runner, arguments, eta_told, protocol, write
+from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, write
 from tests.benchmarks.vime_statistics import iqm, median, told
 
 PLAN = protocol()["manifold"]
@@ -53,7 +56,10 @@ def cells_of(env: str, arm: str, eta: float | None) -> list[Cell]:
     """The final trainings of an arm."""
     task = PLAN["tasks"][env]
     if env == PAIR:
-        return [cell_of(env, arm, eta, i, pair=i * task["every"]) for i in range(task["pairs"])]
+        return [
+            cell_of(env, arm, eta, task["first_seed"] + i, pair=task["first"] + i * task["every"])
+            for i in range(task["pairs"])
+        ]
     return [cell_of(env, arm, eta, seed) for seed in task["final_seeds"]]
 
 
@@ -97,13 +103,21 @@ def entries(env: str, row: dict[str, Any]) -> list[str]:
     return [f"{row['solved']} of {row['runs']}", str(row["found"]), *shared]
 
 
+def shipped(arm: str) -> dict[str, Any]:
+    """The settings of a bonus in latent spaces."""
+    return dict(yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text())[arm])
+
+
 INTRODUCTION = f"""Made by `python -m tests.benchmarks.vime_manifold`; protocol: `tests/benchmarks/vime_protocol.yml`. All
 figures are of the environment's own reward. IQM: interquartile mean over runs with a 95 % bootstrap interval. Validity:
 share of 300 held-out digits, each towards a random other label, that the deterministic policy brings there within 80 steps.
 A pair is solved where at least {PLAN["solved"]:.0%} of the episodes in the last fifth of its training arrive. Latent cells:
 terciles of the starts' codes in each of 8 dimensions, 6,561 in all; regions: labels seen, 10 in all. Eta was chosen on
 pairs and seeds that are not among these; with a star it is the shipped one, not tuned.
-Rows of fewer than 5 seeds or 31 pairs, and tables and rows that are not there, have not been run to their end."""
+The eta of every bonus {schedule_told(shipped("vime"))}.
+Rows of fewer than 5 seeds or 30 pairs, and tables and rows that are not there, have not been run to their end.
+
+{FRESH}"""
 
 
 def page(found: dict[str, Any]) -> str:
