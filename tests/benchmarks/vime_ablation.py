@@ -72,18 +72,18 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         "# What matters in VIME on the manifold",
         "",
         "Made by `python -m tests.benchmarks.vime_ablation`. Each row changes one thing of VIME as shipped for latent spaces",
-        f"(eta {plan['eta']:g}). Pairs: {count} of DigitsOnePair, ranks {first} + {every} i, {tasks[PAIR]['steps']:,} steps, a",
-        f"seed each from {plan['first_seed']} on; solved where half of the episodes in the last fifth arrive. Cells: latent cells",
-        f"covered on DigitsExplore in {tasks[EXPLORE]['steps']:,} steps, {plan['explore_seeds']} seeds from {plan['first_seed']} on.",
-        "None of these is a final pair or seed. With so few pairs a difference of two or three solved is noise.",
+        f"(eta {plan['eta']:g}). Pairs: {count} of DigitsOnePair, ranks {first} + {every} i, {tasks[PAIR]['steps']:,} steps,",
+        f"a seed each from {plan['first_seed']} on; solved where half of the episodes in the last fifth arrive. Cells: latent",
+        f"cells covered on DigitsExplore in {tasks[EXPLORE]['steps']:,} steps, {plan['explore_seeds']} seeds from",
+        f"{plan['first_seed']} on. None of these is a final pair or seed. With so few pairs a difference of two or three is noise.",
         "",
         "| form | pairs found | pairs solved | success in training, IQM | cells covered, mean (each) |",
         "|---|---:|---:|---:|---:|",
     ]
     for name, row in rows.items():
-        pairs = (
-            f"{row['found']} of {row['pairs']} | {row['solved']} | {told(row['success'])}" if "pairs" in row else "- | - | -"
-        )
+        pairs = "- | - | -"
+        if "pairs" in row:
+            pairs = f"{row['found']} of {row['pairs']} | {row['solved']} | {told(row['success'])}"
         each = row.get("cells")
         covered = f"{sum(each) / len(each):.0f} ({', '.join(map(str, each))})" if each else "-"
         lines.append(f"| {name} | {pairs} | {covered} |")

@@ -76,9 +76,9 @@ class Runner:
 def schedule_told(schedule: dict[str, float | None]) -> str:
     """How eta goes over the training, in words; the same for every bonus."""
     decay, sated = schedule.get("decay"), schedule.get("sated")
-    told = [f"in a line to zero over the first {decay:.0%} of the training"] if decay is not None else []
-    told += [f"with the success rate, to zero at {sated:.0%} of the recent episodes"] if sated is not None else []
-    return f"falls {' and '.join(told)}" if told else "is constant"
+    ways = [] if decay is None else [f"in a line to zero over the first {decay:.0%} of the training"]
+    ways += [] if sated is None else [f"with the success rate, to zero at {sated:.0%} of the recent episodes"]
+    return f"falls {' and '.join(ways)}" if ways else "is constant"
 
 
 FRESH = """This is the second edition. The first had a constant eta that was not tuned, and other final seeds and pairs; what was
