@@ -75,7 +75,7 @@ def page(rows: dict[str, dict[str, Any]]) -> str:
         f"(eta {plan['eta']:g}). Pairs: {count} of DigitsOnePair, ranks {first} + {every} i, {tasks[PAIR]['steps']:,} steps,",
         f"a seed each from {plan['first_seed']} on; solved where half of the episodes in the last fifth arrive. Cells: latent",
         f"cells covered on DigitsExplore in {tasks[EXPLORE]['steps']:,} steps, {plan['explore_seeds']} seeds from",
-        f"{plan['first_seed']} on. None of these is a final pair or seed. With so few pairs a difference of two or three is noise.",
+        f"{plan['first_seed']} on. None of these is a final pair or seed. With so few pairs two or three are noise.",
         "",
         "| form | pairs found | pairs solved | success in training, IQM | cells covered, mean (each) |",
         "|---|---:|---:|---:|---:|",

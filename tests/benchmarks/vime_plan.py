@@ -81,9 +81,9 @@ def schedule_told(schedule: dict[str, float | None]) -> str:
     return f"falls {' and '.join(ways)}" if ways else "is constant"
 
 
-FRESH = """This is the second edition. The first had a constant eta that was not tuned, and other final seeds and pairs; what was
-seen there led to the schedule of eta, which was chosen with VIME on tuning seeds and pairs. All final seeds and pairs of this
-edition are fresh: no bonus had run on them before."""
+FRESH = """This is the second edition. The first had a constant eta that was not tuned, and other final seeds and pairs; what
+was seen there led to the schedule of eta, which was chosen with VIME on tuning seeds and pairs. All final seeds and pairs of
+this edition are fresh: no bonus had run on them before."""
 
 
 def eta_told(row: dict[str, Any]) -> str:
