@@ -28,14 +28,17 @@ ROWS: dict[str, dict[str, Any]] = {
     "foretells the next code alone": {"sees": "code"},
     "noise learned per input": {"noise": "heteroscedastic"},
     "expected gain (BALD)": {"arm": "bald"},
-    "eta constant": {"decay": None, "sated": None},
-    "eta falls to zero, whatever succeeds": {"decay": 1.0, "sated": None},
-    "eta falls with success": {"decay": None, "sated": 0.5},
+    "eta falls to zero over the first half": {"decay": 0.5},
+    "eta falls with success, to zero at a tenth": {"sated": 0.1},
     "value head of its own": {"algo": "ppo2v"},
-    "value head of its own, eta constant": {"algo": "ppo2v", "decay": None, "sated": None},
+    "value head of its own, eta falls over the first half": {"algo": "ppo2v", "decay": 0.5},
     "not centred": {"centre": False},
 }
 """What each row changes: ``arm`` and ``algo``, or options of the curiosity."""
+
+
+SHIPPED = {"decay": None, "sated": None}
+"""In the shipped form eta stays as it is, whatever the protocol's schedule."""
 
 
 def cells(env: str, change: dict[str, Any]) -> list[Cell]:
@@ -48,7 +51,7 @@ def cells(env: str, change: dict[str, Any]) -> list[Cell]:
         made = [cell_of(env, arm, eta, plan["first_seed"] + i, pair=first + every * i) for i in range(count)]
     else:
         made = [cell_of(env, arm, eta, plan["first_seed"] + i) for i in range(plan["explore_seeds"])]
-    return [replace(cell, algo=algo, options={**cell.options, **change}) for cell in made]
+    return [replace(cell, algo=algo, options={**cell.options, **SHIPPED, **change}) for cell in made]
 
 
 def row_of(runner: Runner, name: str, change: dict[str, Any]) -> dict[str, Any]:

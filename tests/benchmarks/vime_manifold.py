@@ -12,11 +12,9 @@ benchmark goes on; ``--merge`` writes the tables from what is there. Writes docs
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-import yaml
-
-from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, manifold_cell
 from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, write
@@ -26,13 +24,19 @@ PLAN = protocol()["manifold"]
 LONG, PAIR, EXPLORE = PLAN["tasks"]
 
 
-def cell_of(env: str, arm: str, eta: float | None, seed: int, **env_kwargs: Any) -> Cell:
-    """One training of the protocol."""
+@cache
+def options_of(arm: str) -> dict[str, Any]:
+    """A bonus's settings: those that ship, and the protocol's schedule."""
     from agents.training_env import curiosity_settings, make_world_of
 
-    options: dict[str, Any] = {}
-    if arm != "none":
-        options = curiosity_settings(arm, None, {}, make_world_of(env, {}))["options"]
+    if arm == "none":
+        return {}
+    return dict(curiosity_settings(arm, None, dict(PLAN["schedule"]), make_world_of(EXPLORE, {}))["options"])
+
+
+def cell_of(env: str, arm: str, eta: float | None, seed: int, **env_kwargs: Any) -> Cell:
+    """One training of the protocol."""
+    options = dict(options_of(arm))
     steps = PLAN["tasks"][env]["steps"]
     return Cell(env, "ppo", arm, steps, seed, PLAN["ppo"], eta, options, env_kwargs)
 
@@ -43,10 +47,17 @@ def score(figures: dict[str, Any]) -> tuple[float, float]:
     return figures["training_success"]["success"], -1.0 if first is None else -first / 1e6
 
 
-def eta_of(runner: Runner, arm: str) -> tuple[float | None, dict[str, Any]]:
-    """The arm's eta, chosen on the tuning pairs; each has a tuning seed of its own."""
+def coverage(figures: dict[str, Any]) -> tuple[float, ...]:
+    """What eta is chosen by where there is no reward: latent cells covered."""
+    return (figures["covered"][-1][0],)
+
+
+def eta_of(runner: Runner, env: str, arm: str) -> tuple[float | None, dict[str, Any]]:
+    """The arm's eta: for DigitsExplore chosen on its own tuning seeds, else on the tuning pairs, a tuning seed each."""
     if arm == "none":
         return None, {}
+    if env == EXPLORE:
+        return runner.best_eta(PLAN, lambda eta, seed: cell_of(env, arm, eta, seed), coverage, f"tuning {arm}")
     pairs = dict(zip(protocol()["tuning_seeds"], PLAN["tuning_pairs"], strict=True))
     make = lambda eta, seed: cell_of(PAIR, arm, eta, seed, pair=pairs[seed])  # noqa: E731
     return runner.best_eta(PLAN, make, score, f"tuning {arm}")
@@ -103,18 +114,13 @@ def entries(env: str, row: dict[str, Any]) -> list[str]:
     return [f"{row['solved']} of {row['runs']}", str(row["found"]), *shared]
 
 
-def shipped(arm: str) -> dict[str, Any]:
-    """The settings of a bonus in latent spaces."""
-    return dict(yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text())[arm])
-
-
 INTRODUCTION = f"""Made by `python -m tests.benchmarks.vime_manifold`; protocol: `tests/benchmarks/vime_protocol.yml`. All
 figures are of the environment's own reward. IQM: interquartile mean over runs with a 95 % bootstrap interval. Validity:
 share of 300 held-out digits, each towards a random other label, that the deterministic policy brings there within 80 steps.
 A pair is solved where at least {PLAN["solved"]:.0%} of the episodes in the last fifth of its training arrive. Latent cells:
 terciles of the starts' codes in each of 8 dimensions, 6,561 in all; regions: labels seen, 10 in all. Eta was chosen on
 pairs and seeds that are not among these; with a star it is the shipped one, not tuned.
-The eta of every bonus {schedule_told(shipped("vime"))}.
+The eta of every bonus {schedule_told(PLAN["schedule"])}.
 Rows of fewer than 5 seeds or 30 pairs, and tables and rows that are not there, have not been run to their end.
 
 {FRESH}"""
@@ -140,7 +146,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     for env in options.tasks:
         for arm in options.arms:
-            eta, tuning = eta_of(runner, arm)
+            eta, tuning = eta_of(runner, env, arm)
             if arm != "none" and eta is None:
                 continue
             if figures := runner(cells_of(env, arm, eta), f"{env.split('/')[1]} {arm}"):
