@@ -34,7 +34,7 @@ PARTS = {
     "answer": ("answer",),
     "code": ("code",),
 }
-"""What ``sees`` may be. All but ``both`` are there to be compared with it: docs/results/vime_ablation.md."""
+"""What ``sees`` may be. All but ``both`` are there to be compared with it (tests/benchmarks/vime_ablation.py)."""
 
 
 class SeenOf:
