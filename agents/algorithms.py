@@ -27,15 +27,18 @@ from agents.cli import UserError
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
 ALGORITHMS = {
     "ppo": ("stable_baselines3", "PPO"),
+    "ppo2v": ("vime.sb3", "TwoValuePPO"),
     "a2c": ("stable_baselines3", "A2C"),
     "sac": ("stable_baselines3", "SAC"),
     "td3": ("stable_baselines3", "TD3"),
     "tqc": ("sb3_contrib", "TQC"),
     "trpo": ("sb3_contrib", "TRPO"),
 }
+SETTINGS_OF = {"ppo2v": "ppo"}
+"""Algorithms that are set as another one is: its file, and their own arguments over it by ``--hyperparams``."""
 OURS = ("n_envs", "n_timesteps", "n_eval_envs", "env_kwargs", "noise_type", "noise_std")
 SET_BY_US = ("env", "policy", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "monitor_wrapper")
-ON_POLICY = ("ppo", "a2c", "trpo")
+ON_POLICY = ("ppo", "ppo2v", "a2c", "trpo")
 
 
 def algorithm_class(name: str) -> type:
@@ -69,7 +72,7 @@ def load_hyperparameters(
         UserError: unknown algorithm or hyperparameter (close names are offered), or a number that cannot be.
     """
     accepted = accepted_hyperparameters(algo)
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{algo}.yml").read_text())
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{SETTINGS_OF.get(algo, algo)}.yml").read_text())
     settings = {**groups.get("default", {}), **groups.get(env_id, {})}
     overrides = dict(overrides or {})
     for key in overrides:
@@ -96,8 +99,10 @@ def load_hyperparameters(
 
 def accepted_hyperparameters(algo: str) -> set[str]:
     """What ``--hyperparams`` may name for this algorithm."""
-    names = set(inspect.signature(algorithm_class(algo).__init__).parameters) - {"self", "args", "kwargs", *SET_BY_US}  # type: ignore[misc]
-    return names | set(OURS)
+    kinds = (algorithm_class(algo), algorithm_class(SETTINGS_OF.get(algo, algo)))
+    parameters = [p for kind in kinds for p in inspect.signature(kind.__init__).parameters.values()]  # type: ignore[misc]
+    names = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    return (names - {"self", *SET_BY_US}) | set(OURS)
 
 
 def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, device: str) -> Any:

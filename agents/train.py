@@ -28,7 +28,9 @@ class TrainConfig(ScriptConfig):
     """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
 
     env: str | None = option(None, f"environment id (default: {DEFAULT_ENV}; with --data: Manifold/Custom-v0)")
-    algo: str | None = option(None, f"ppo, a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})")
+    algo: str | None = option(
+        None, f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})"
+    )
     n_timesteps: int | None = option(
         None, "steps in all, over all environments (default: the algorithm's file)", "-n", metavar="N"
     )

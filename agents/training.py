@@ -117,7 +117,8 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
             model.learn(
                 remaining,
                 callback=CallbackList(callbacks),
-                log_interval={"ppo": 1, "trpo": 1, "a2c": 10}.get(told["algo"], 100),  # rollouts; episodes off-policy
+                # rollouts; episodes off-policy
+                log_interval={"ppo": 1, "ppo2v": 1, "trpo": 1, "a2c": 10}.get(told["algo"], 100),
                 reset_num_timesteps=session.resumed is None,
             )
         if keeper.stopped:

@@ -109,11 +109,12 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
     if told["eta"] is not None:
         mixing["eta"] = told["eta"]
     if world is not None:
-        seen = SeenOf(world)
+        seen = SeenOf(world, options.pop("sees", "both"))
         options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
     if told["name"] in BONUSES:
         makers = [inspect.signature(kind).parameters for kind in BONUSES[told["name"]].__mro__[:-1]]
         known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
+        known |= set() if world is None else {"sees"}
         for name in told["options"]:
             if name not in known - OURS:
                 raise UnknownNameError(f"setting of --curiosity {told['name']}", name, sorted(known - OURS))

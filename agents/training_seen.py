@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from envs.errors import UnknownNameError
+
 if TYPE_CHECKING:
     from envs.world import World
 
@@ -26,8 +28,19 @@ RESPONSE_WEIGHT = 0.25
 more weight the network attends to labels that it cannot foretell anyway, and explains less of the frames."""
 
 
+PARTS = {
+    "both": ("frame", "answer"),
+    "frame": ("frame",),
+    "answer": ("answer",),
+    "code": ("code",),
+}
+"""What ``sees`` may be. All but ``both`` are there to be compared with it (tests/benchmarks/vime_ablation.py)."""
+
+
 class SeenOf:
     """Principal components of the decoded frame, then the classifier's answer as the observation holds it: (B, k + K).
+
+    With ``sees`` only the one or the other, or the next code itself (B, d), which is foretold as a change.
 
     Both are computed from the observation, so that where labels alone are shown nothing but the label goes in. The
     components' unit is the change of the frame that a full action makes. A text's frame is how often each token is in
@@ -38,8 +51,10 @@ class SeenOf:
         given: places in an observation of what bears on the next frame: the code and the present answer.
     """
 
-    def __init__(self, world: World, share: float = SHARE, most: int = MOST) -> None:
-        self.world = world
+    def __init__(self, world: World, sees: str = "both", share: float = SHARE, most: int = MOST) -> None:
+        if sees not in PARTS:
+            raise UnknownNameError("sees", sees, PARTS)
+        self.world, self.parts = world, PARTS[sees]
         stride = -(-len(world.starts.frame) // ROWS)
         self.tokens = 0
         if not world.starts.frame.is_floating_point():
@@ -55,7 +70,8 @@ class SeenOf:
         self.unit = float(world.step * world.class_distance)
         d, classes = world.latent_dim, world.classes
         self.answer = slice(2 * d, 2 * d + classes)
-        self.as_change = slice(0, len(self.axes))
+        self.before_answer = len(self.axes) * ("frame" in self.parts) + d * ("code" in self.parts)
+        self.as_change = slice(0, self.before_answer)
         self.given = [*range(d), *range(2 * d, 2 * d + classes)]
 
     def _flat(self, frames: Tensor) -> Tensor:
@@ -68,16 +84,24 @@ class SeenOf:
         return counts.scatter_add_(1, flat.clamp(0, self.tokens - 1), known.to(torch.float32))
 
     def __call__(self, observations: Tensor) -> Tensor:
-        """(B, obs_dim) -> (B, k + K)."""
+        """(B, obs_dim) -> (B, k + K), or what of it is seen."""
         with torch.inference_mode():
-            z = observations[:, : self.world.latent_dim] * self.world.manifold.prior.radius
-            parts = (self._flat(self.world.manifold.decode(z)) - self.centre) @ self.axes.T / self.unit
-            seen = torch.cat([parts, RESPONSE_WEIGHT * observations[:, self.answer]], dim=1)
-        return seen.clone()
+            code = observations[:, : self.world.latent_dim]
+            seen = []
+            if "frame" in self.parts:
+                frames = self.world.manifold.decode(code * self.world.manifold.prior.radius)
+                seen.append((self._flat(frames) - self.centre) @ self.axes.T / self.unit)
+            if "code" in self.parts:
+                seen.append(code)
+            if "answer" in self.parts:
+                seen.append(RESPONSE_WEIGHT * observations[:, self.answer])
+        return torch.cat(seen, dim=1).clone()
 
     def figures(self, predicted: Tensor, following: Tensor, present: Tensor) -> dict[str, float]:
         """How often the classifier's next label is foretold, and how often it is the present one; all (B, k + K)."""
-        told, came, was = (rows[:, len(self.axes) :].argmax(1) for rows in (predicted, following, present))
+        if "answer" not in self.parts:
+            return {}
+        told, came, was = (rows[:, self.before_answer :].argmax(1) for rows in (predicted, following, present))
         return {
             "answer_accuracy": float((told == came).float().mean()),
             "answer_persistence": float((was == came).float().mean()),

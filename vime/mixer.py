@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -13,6 +13,8 @@ from vime.normalizer import MedianNormalizer
 from vime.serialization import State, nest, number, part_of
 
 Eta = float | Callable[[float], float]
+SUCCESS_HORIZON = 50
+"""Episodes over which the success rate forgets."""
 CENTRE_HORIZON = 2_000
 """Transitions over which the running mean of the step-by-step bonus forgets."""
 
@@ -46,6 +48,10 @@ class BonusMixer:
     window: of the normalizer.
     squash: "log1p" (gains have a heavy tail, and the closed form overestimates its far end) or None.
     clip: largest bonus after squashing, before centring.
+    decay: share of the training after which the bonus is gone: eta falls in a line to zero at that point. None: never.
+    sated: success rate of the episodes at which the bonus is gone: eta falls in a line, to zero where so large a share of
+        the recent episodes succeeded, and rises again where success is lost. None: success does not matter. What curiosity
+        is for is finding the reward; once it is found, a bonus leads away from it. See :meth:`note_successes`.
     centre: subtract the mean (of the rollout; step by step the running mean of the past), so that a step as such earns
         nothing and the bonus never pays for merely staying alive. Without it an agent learns to avoid success.
     """
@@ -59,6 +65,8 @@ class BonusMixer:
         squash: Literal["log1p"] | None = "log1p",
         clip: float = 10.0,
         centre: bool = True,
+        decay: float | None = None,
+        sated: float | None = None,
     ):
         if normalize not in ("median", None):
             raise ValueError(f'normalize must be "median" or None, got {normalize!r}')
@@ -66,6 +74,11 @@ class BonusMixer:
             raise ValueError(f'squash must be "log1p" or None, got {squash!r}')
         if not clip > 0:
             raise ValueError(f"clip must be positive, got {clip!r}")
+        for name, share in (("decay", decay), ("sated", sated)):
+            if share is not None and not 0 < share <= 1:
+                raise ValueError(f"{name} is a share above 0 and up to 1, or None, got {share!r}")
+        self.decay, self.sated = decay, sated
+        self.success_rate = 0.0
         self._eta: Eta = eta if callable(eta) else check_eta(eta)
         self.normalizer = MedianNormalizer(window) if normalize else None
         self.squash = squash
@@ -80,7 +93,17 @@ class BonusMixer:
 
         ValueError where a schedule returns a negative or non-finite one.
         """
-        return check_eta(float(self._eta(progress_remaining))) if callable(self._eta) else self._eta
+        eta = check_eta(float(self._eta(progress_remaining))) if callable(self._eta) else self._eta
+        if self.decay is not None:
+            eta *= max(0.0, 1.0 - (1.0 - progress_remaining) / self.decay)
+        if self.sated is not None:
+            eta *= max(0.0, 1.0 - self.success_rate / self.sated)
+        return eta
+
+    def note_successes(self, successes: Sequence[bool]) -> None:
+        """Episodes that ended: an exponential mean with the weight of the last :data:`SUCCESS_HORIZON` episodes."""
+        for success in successes:
+            self.success_rate += (float(success) - self.success_rate) / SUCCESS_HORIZON
 
     def _shape(self, scores: Tensor) -> Tensor:
         if self.normalizer is not None:
@@ -135,6 +158,7 @@ class BonusMixer:
         """Everything but the options: normalizer, running mean, scores of the open window."""
         window = torch.cat(self._open_window) if self._open_window else torch.zeros(0, dtype=torch.float32)
         own = {"mean": number(float(self.running_mean)), "count": number(self.running_count), "window": window}
+        own["success_rate"] = number(float(self.success_rate))
         past = self.normalizer.state_dict() if self.normalizer is not None else {}
         return nest(running=own, normalizer=past)
 
@@ -144,4 +168,5 @@ class BonusMixer:
         if self.normalizer is not None:
             self.normalizer.load_state_dict(part_of(state, "normalizer"))
         self.running_mean, self.running_count = float(own["mean"]), int(own["count"])
+        self.success_rate = float(own.get("success_rate", 0.0))  # older states do not know it
         self._open_window = [own["window"].clone()] if own["window"].numel() else []

@@ -15,6 +15,7 @@ NET = {"policy_kwargs": {"net_arch": [16]}}
 OFF = {**NET, "learning_starts": 32, "batch_size": 16, "gradient_steps": 2}
 PARAMS: dict[str, dict[str, Any]] = {
     "ppo": {**NET, "n_steps": 8, "n_epochs": 2, "learning_rate": "lin_1e-3"},
+    "ppo2v": {**NET, "n_steps": 8, "n_epochs": 2},
     "a2c": NET,
     "trpo": {**NET, "n_steps": 8},
     "sac": OFF,
@@ -63,9 +64,10 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, algo: str) -> None:
     assert again["training"]["episode_successes"] == last["training"]["episode_successes"]
 
 
-@pytest.mark.parametrize("algo", ["ppo", "sac"])
+@pytest.mark.parametrize("algo", ["ppo", "ppo2v", "sac"])
 def test_resumed_equals_uninterrupted_with_curiosity(tmp_path: Path, algo: str) -> None:
-    curious = {"curiosity": "vime", "eta": 0.1, "curiosity_kwargs": {"min_pool": 128, "fit_every": 128, "updates": 5}}
+    options = {"min_pool": 128, "fit_every": 128, "updates": 5, "decay": 1.0, "sated": 1.0}
+    curious = {"curiosity": "vime", "eta": 0.1, "curiosity_kwargs": options}
     whole = begin(tmp_path, algo, n_timesteps=896, save_freq=128, **curious)
     place = cut(whole, tmp_path / "cut", 640)
     resumed = train(trained_agent=str(place), save_freq=128, keep_checkpoints=0, eval_episodes=0, pictures=False)

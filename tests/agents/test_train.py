@@ -32,7 +32,7 @@ SAC = {"learning_starts": 32, "batch_size": 16, "gradient_steps": 2, "policy_kwa
 
 def small(log_folder: Path, algo: str = "ppo", **settings: Any) -> Any:
     net = {"policy_kwargs": {"net_arch": [16]}}
-    params = {"ppo": PPO, "a2c": net, "trpo": {**net, "n_steps": 8}}.get(algo, SAC)
+    params = {"ppo": PPO, "ppo2v": PPO, "a2c": net, "trpo": {**net, "n_steps": 8}}.get(algo, SAC)
     return train(
         **{**SMALL, "algo": algo, "n_timesteps": 256, "hyperparams": params, "log_folder": str(log_folder), **settings}
     )
@@ -93,6 +93,25 @@ def test_the_same_seed_gives_the_same_policy_bytes(tmp_path: Path, algo: str) ->
     second = small(tmp_path, algo, seed=3, eval_episodes=0, save_freq=100)
     assert policy_bytes(first) == policy_bytes(second)
     assert first.folder.root != second.folder.root
+
+
+def test_the_two_headed_ppo_is_set_as_ppo_and_takes_its_own_discount(tmp_path: Path) -> None:
+    plain = load_hyperparameters("ppo", "Manifold/DigitsOnePair-v0", {}, 16)
+    own = load_hyperparameters("ppo2v", "Manifold/DigitsOnePair-v0", {"intrinsic_gamma": 0.9}, 16)
+    assert own == {**plain, "intrinsic_gamma": 0.9}
+    with pytest.raises(UserError, match="intrinsic_gamma"):
+        load_hyperparameters("ppo2v", "Manifold/DigitsOnePair-v0", {"intrinsic_gama": 0.9})
+    with pytest.raises(UserError, match="no such hyperparameter"):
+        load_hyperparameters("ppo", "Manifold/DigitsOnePair-v0", {"intrinsic_gamma": 0.9})
+    curious = {"curiosity": "vime", "curiosity_kwargs": {"min_pool": 64, "updates": 5}}
+    run = small(tmp_path, "ppo2v", **curious, hyperparams={**PPO, "intrinsic_gamma": 0.9})
+    assert run.model.intrinsic_gamma == 0.9
+    again = load_run(run.folder.root)
+    obs = torch.zeros(3, run.world.obs_dim)
+    with torch.no_grad():
+        told, first = (r.model.policy.predict_intrinsic_values(obs) for r in (again, run))
+    assert torch.equal(told, first)
+    assert float(told.abs().min()) > 0
 
 
 def test_another_seed_gives_another_policy(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import torch
 
 import envs
 from agents.training_seen import MOST, RESPONSE_WEIGHT, SHARE, SeenOf
+from envs.errors import UnknownNameError
 from envs.registration import spec_kwargs
 
 
@@ -76,7 +77,7 @@ def test_foretold_answers_are_counted():
     present = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     following = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     judge = SeenOf.__new__(SeenOf)
-    judge.axes = torch.zeros(1, 4)
+    judge.parts, judge.before_answer = ("answer",), 0
     assert judge.figures(following, following, present) == {"answer_accuracy": 1.0, "answer_persistence": 0.5}
 
 
@@ -85,3 +86,17 @@ def test_texts_are_seen_by_their_tokens(world):
     counter.tokens = 4
     counts = counter._flat(torch.tensor([[1, 1, 3], [0, 2, 9]]))
     assert counts.tolist() == [[0, 2, 0, 1], [1, 0, 1, 0]]
+
+
+def test_one_part_may_be_seen_alone(world, seen, env):
+    obs = observations(env)
+    frame, answer, code = (SeenOf(world, sees) for sees in ("frame", "answer", "code"))
+    k, d = len(seen.axes), world.latent_dim
+    assert torch.equal(torch.cat([frame(obs), answer(obs)], dim=1), seen(obs))
+    assert torch.equal(code(obs), obs[:, :d])
+    changes = [(slice(0, k), seen), (slice(0, k), frame), (slice(0, 0), answer), (slice(0, d), code)]
+    assert all(one.as_change == expected for expected, one in changes)
+    assert frame.figures(frame(obs), frame(obs), frame(obs)) == {}
+    assert answer.figures(answer(obs), answer(obs), answer(obs)) == {"answer_accuracy": 1.0, "answer_persistence": 1.0}
+    with pytest.raises(UnknownNameError, match="sees"):
+        SeenOf(world, "frames")

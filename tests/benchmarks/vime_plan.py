@@ -73,6 +73,19 @@ class Runner:
         return max(reached, key=lambda eta: reached[eta]), {f"{eta:g}": list(value) for eta, value in reached.items()}
 
 
+def schedule_told(schedule: dict[str, float | None]) -> str:
+    """How eta goes over the training, in words; the same for every bonus."""
+    decay, sated = schedule.get("decay"), schedule.get("sated")
+    ways = [] if decay is None else [f"in a line to zero over the first {decay:.0%} of the training"]
+    ways += [] if sated is None else [f"with the success rate, to zero at {sated:.0%} of the recent episodes"]
+    return f"falls {' and '.join(ways)}" if ways else "is constant"
+
+
+FRESH = """This is the second edition. The first had a constant eta that was not tuned, and other final seeds and pairs; what
+was seen there led to the schedule of eta, which was chosen with VIME on tuning seeds and pairs. All final seeds and pairs of
+this edition are fresh: no bonus had run on them before."""
+
+
 def eta_told(row: dict[str, Any]) -> str:
     """An arm's eta; a star where it was not tuned."""
     return "-" if row["eta"] is None else f"{row['eta']:g}{'' if row['tuning'] else '*'}"

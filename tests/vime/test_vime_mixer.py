@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vime import BonusMixer, MedianNormalizer, StateMismatchError, linear_eta
+from vime.mixer import SUCCESS_HORIZON
 
 scores = st.lists(st.floats(0.001, 1000), min_size=1, max_size=40).map(torch.tensor)
 
@@ -123,3 +124,43 @@ def test_a_loaded_mixer_goes_on_as_the_saved_one():
         assert torch.equal(one.rollout(x), two.rollout(x))
     with pytest.raises(StateMismatchError, match="window=10"):
         BonusMixer(window=3).load_state_dict(one.state_dict())
+
+
+def test_a_decaying_weight_is_gone_after_its_share_of_the_training():
+    mixer = BonusMixer(0.4, decay=0.5)
+    assert [mixer.eta(progress) for progress in (1.0, 0.75, 0.5, 0.2, 0.0)] == pytest.approx([0.4, 0.2, 0, 0, 0])
+    assert BonusMixer(linear_eta(0.4, 0.2), decay=1.0).eta(0.5) == pytest.approx(0.15), "a schedule decays on top"
+    assert float(mixer.rollout(torch.rand(9), 0.4).abs().max()) == 0.0
+
+
+def test_success_takes_the_bonus_away_and_its_loss_brings_it_back():
+    mixer = BonusMixer(1.0, sated=0.2)
+    mixer.note_successes([])
+    assert mixer.eta() == 1.0
+    mixer.note_successes([True])
+    assert mixer.eta() == pytest.approx(1 - (1 / SUCCESS_HORIZON) / 0.2)
+    mixer.note_successes([True] * 40)
+    assert mixer.eta() == 0.0
+    mixer.note_successes([False] * 300)
+    assert 0.9 < mixer.eta() < 1.0
+    careless = BonusMixer(1.0)
+    careless.note_successes([True] * 40)
+    assert careless.eta() == 1.0
+
+
+def test_the_order_of_episodes_that_end_together_is_all_that_the_rate_depends_on():
+    one, other = BonusMixer(1.0, sated=1.0), BonusMixer(1.0, sated=1.0)
+    one.note_successes([True, False, True])
+    for success in (True, False, True):
+        other.note_successes([success])
+    assert one.success_rate == other.success_rate
+    restored = BonusMixer(1.0, sated=1.0)
+    restored.load_state_dict(one.state_dict())
+    assert restored.eta() == one.eta() < 1.0
+
+
+@pytest.mark.parametrize("name", ["decay", "sated"])
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan, math.inf])
+def test_shares_that_are_none_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is a share above 0"):
+        BonusMixer(0.1, **{name: value})

@@ -26,8 +26,8 @@ class Corridor(gym.Env):
 
     observation_space = spaces.Box(-20, 20, (3,), np.float32)
 
-    def __init__(self, discrete=False, as_dict=False):
-        self.discrete, self.as_dict = discrete, as_dict
+    def __init__(self, discrete=False, as_dict=False, tells=False):
+        self.discrete, self.as_dict, self.tells = discrete, as_dict, tells
         self.action_space = spaces.Discrete(3) if discrete else spaces.Box(-1, 1, (1,), np.float32)
         if as_dict:
             self.observation_space = spaces.Dict({"x": spaces.Box(-20, 20, (2,)), "t": spaces.Box(-20, 20, (1,))})
@@ -47,7 +47,8 @@ class Corridor(gym.Env):
         self.x = self.x + 0.3 * np.array([push, np.sin(self.x[0])])
         self.t += 1
         done = bool(self.x[0] >= 1)
-        return self._obs(), float(done), done, self.t >= 7 and not done, {}
+        told = {"is_success": done} if self.tells else {}
+        return self._obs(), float(done), done, self.t >= 7 and not done, told
 
 
 def monitored(envs=4, **options):
@@ -324,6 +325,29 @@ def test_logged_figures():
     assert 0 < last["curiosity/bonus_fraction"] <= 1
     assert abs(last["curiosity/bonus_mean"]) < 1e-5
     assert last["curiosity/info_gain_nats_p95"] >= last["curiosity/info_gain_nats_mean"] * 0.5
+
+
+@pytest.mark.parametrize("mode", ["auto", "step"])
+def test_success_takes_the_bonus_away(mode):
+    wrapper = curious(sated=0.2, mode=mode, fit_every=32, env_options={"tells": True})
+    wrapper.reset()
+    ended, won, paid = 0, 0, []
+    if mode == "auto":
+        wrapper.start_rollout(80)
+    for push in [-1.0] * 40 + [1.0] * 40:
+        _, _, dones, infos = wrapper.step(np.full((4, 1), push, np.float32))
+        ended, won = ended + int(dones.sum()), won + sum(infos[i]["is_success"] for i in np.flatnonzero(dones))
+        paid.append(max(abs(info.get("curiosity_bonus", 0.0)) for info in infos))
+    assert 0 < won <= ended
+    assert wrapper.mixer.success_rate > 0.2 > 0.0 == wrapper.mixer.eta()
+    if mode == "step":
+        assert max(paid[:40]) > 0 == max(paid[-5:])
+    restored = curious(sated=0.2, env_options={"tells": True})
+    restored.load_state_dict(wrapper.state_dict())
+    assert restored.mixer.success_rate == wrapper.mixer.success_rate
+    silent = curious(sated=0.2, mode="step")
+    with pytest.raises(KeyError, match="is_success"):
+        ppo(silent).learn(64)
 
 
 @pytest.mark.parametrize("mode", ["auto", "step"])

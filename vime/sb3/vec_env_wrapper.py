@@ -48,7 +48,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
     mode: "auto": per rollout once the callback meets an on-policy algorithm, else per step. "step": always per step.
         "rollout": only with the callback; a step without it is an error.
     fit_every: transitions between two fits where the bonus is paid step by step [2048].
-    **mixing: ``normalize``, ``window``, ``squash``, ``clip``, ``centre`` of :class:`BonusMixer`.
+    **mixing: ``normalize``, ``window``, ``squash``, ``clip``, ``centre``, ``decay``, ``sated`` of :class:`BonusMixer`.
 
     Raises WrapperOrderError for any other order of wrappers, ValueError for spaces that are not the bonus's own.
     """
@@ -114,6 +114,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         obs, rewards, dones, infos = self.venv.step_wait()
         if self._last_obs is None or self._actions is None:
             raise RuntimeError("step_wait() was called without an action: call step_async() first")
+        self._note_successes(dones, infos)
         rows = self.bonus.encode_obs(obs)
         transition = (self._last_obs, self._actions, self._true_next(rows, dones, infos))
         self._last_obs, self._actions = rows, None
@@ -128,6 +129,18 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
             for info, r, b in zip(infos, rewards.tolist(), bonus.tolist(), strict=True)
         ]
         return obs, rewards + bonus, dones, infos
+
+    def _note_successes(self, dones: np.ndarray, infos: list[dict[str, Any]]) -> None:
+        """Tell the mixer which of the episodes that ended now succeeded, where it wants to know."""
+        if self.mixer.sated is None:
+            return
+        ended = [infos[i] for i in np.flatnonzero(dones)]
+        if any("is_success" not in info for info in ended):
+            raise KeyError(
+                "an episode ended without infos[i]['is_success'], by which sated= takes the bonus away: let the "
+                "environment say it, or use decay= instead"
+            )
+        self.mixer.note_successes([bool(info["is_success"]) for info in ended])
 
     def _true_next(self, rows: Tensor, dones: np.ndarray, infos: list[dict[str, Any]]) -> Tensor:
         """The observations that truly followed: those of finished episodes instead of those after the reset."""
