@@ -126,7 +126,8 @@ class Trajectory:
             raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
         if self.answers is not None and (self.answers.min() < -1e-5 or np.abs(self.answers.sum(1) - 1).max() > 1e-3):
             raise TrajectoryError("rows of answers are no probabilities: each must be at least 0 and sum to 1")
-        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in self.predicted)):
+        extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
+        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
             if not 0 <= value < k:
                 raise TrajectoryError(f"{name} {value} is not one of the {k} classes {self.class_names[:12]}")
 

@@ -63,6 +63,9 @@ class ClassNeighbours:
         Data are sorted by target and multiplied class by class in one batched product: against all classes at once the work
         would be K times as much.
         """
+        if len(x) == 1:  # without a copy of the class
+            only = int(target)
+            return torch.addmm(self.square[only], x, self.points[only].T, alpha=-2)
         if len(x) <= FEW:
             return torch.baddbmm(self.square[target], x[:, None], self.points[target].transpose(1, 2), alpha=-2)[:, 0]
         present, group, count = np.unique(target.numpy(), return_inverse=True, return_counts=True)

@@ -56,18 +56,19 @@ class Opinions(nn.Module):
         """Log odds (B,) of the target classes by the mean probability, and their gradient (B, D) by data x (B, D)."""
         a = nn.functional.linear(x, self.first.weight, self.first.bias)
         gate = torch.sigmoid(a)
-        p = torch.baddbmm(self.bias, self._split(a * gate), self.weight).softmax(2)
-        own = nn.functional.one_hot(target, self.classes)
-        each = (p * own).sum(2, keepdim=True)  # (M, B, 1)
-        mean = each.mean(0).clamp(EPS, 1 - EPS)  # (B, 1)
+        p = _softmax(torch.baddbmm(self.bias, self._split(a * gate), self.weight))
+        asked = target[None, :, None].expand(self.members, -1, 1)
+        each = p.gather(2, asked)  # (M, B, 1)
+        mean = each.mean(0).clamp_(EPS, 1 - EPS)  # (B, 1)
         # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
-        cotangent = (each / (self.members * mean * (1 - mean))) * (own - p)
+        share = each / (self.members * mean * (1 - mean))
+        cotangent = (p * -share).scatter_add_(2, asked, share)
         hidden = torch.bmm(cotangent, self.weight.transpose(1, 2)).transpose(0, 1).reshape(len(x), -1)
         return torch.logit(mean)[:, 0], (hidden * gate * (1 + a * (1 - gate))) @ self.first.weight
 
     def margin(self, x: Tensor, target: Tensor) -> Tensor:
         """Log odds (B,) alone."""
-        p = self.logits(x).softmax(2).mean(0)
+        p = _softmax(self.logits(x)).mean(0)
         return torch.logit(p.gather(1, target[:, None])[:, 0].clamp(EPS, 1 - EPS))
 
     def _split(self, hidden: Tensor) -> Tensor:
@@ -116,3 +117,9 @@ class Opinions(nn.Module):
             optimizer.step()
             schedule.step()
         return found.eval().requires_grad_(False)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """By hand: over a few columns torch.softmax takes twice as long."""
+    p = (logits - logits.amax(2, keepdim=True)).exp_()
+    return p.div_(p.sum(2, keepdim=True))

@@ -56,6 +56,11 @@ class PlanSettings:
     doubt: float = 0.5
     further: int = 1
 
+    def enough(self, world: World) -> float:
+        """`confidence` in log odds."""
+        share = min(self.confidence, world.task.tau, 1 - 1e-6)
+        return math.log(share / (1 - share))
+
 
 def plan_last(
     recorder: Recorder, stand_in: StandIn, opinions: Opinions | None = None, settings: PlanSettings | None = None
@@ -74,11 +79,11 @@ def plan_last(
     with torch.inference_mode():
         _replan(recorder, items, stand_in, opinions, settings, further=False)
         for _ in range(settings.further if opinions is not None else 0):
+            assert opinions is not None
             items = items[recorder.length[items] < recorder.max_steps]
-            if len(items) == 0:
-                return
-            ends = _Ends(world, select(recorder.state, items), stand_in, opinions, settings)
-            items = items[ends.doubted()]
+            end = select(recorder.state, items)
+            odds = opinions.margin(world.manifold.coordinates(end.z, end.frame), end.target)
+            items = items[odds < settings.enough(world)]
             _replan(recorder, items, stand_in, opinions, settings, further=True)
 
 
@@ -150,8 +155,7 @@ class _Ends:
         tau, target = min(world.task.tau, 1 - 1e-6), end.target
         self.shift = torch.zeros(len(target))
         self.doubt = settings.doubt * world.class_distance
-        share = min(settings.confidence, tau)
-        self.enough = math.log(share / (1 - share))
+        self.enough = settings.enough(world)
         seen = torch.logit(end.answer.gather(1, target[:, None])[:, 0].clamp(1e-6, 1 - 1e-6))
         least = math.log(tau / (1 - tau)) + settings.margin
         wanted = torch.maximum(seen + settings.margin / 2, torch.tensor(least)) if steady else torch.full_like(seen, least)
@@ -162,10 +166,6 @@ class _Ends:
 
     def _shifted(self, look: _Look) -> _Look:
         return look._replace(sure=look.sure + self.shift, slack=torch.minimum(look.sure + self.shift, look.convinced))
-
-    def doubted(self) -> Tensor:
-        """Which ends the opinions are not convinced of, (B,) bool."""
-        return self.first.convinced < 0
 
     def look(self, place: Tensor) -> _Look:
         """What is known of frames at coordinates `place` (B, D)."""
