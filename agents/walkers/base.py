@@ -34,7 +34,7 @@ class Walk(NamedTuple):
     success: Tensor  # (B,) bool
     queries: Tensor  # (B,) int64 rows asked of the classifier for the item
     gain: Tensor | None = None  # (S, B) information gain in nats, where a curious agent measured it
-    planned: Tensor | None = None  # (B,) bool: the last step was planned (see plan.py), not the policy's own
+    planned: Tensor | None = None  # (B,) int64: how many of the last steps were planned (see plan.py), not the policy's own
 
 
 @runtime_checkable
@@ -111,7 +111,7 @@ class Recorder:
         self.rewards = torch.zeros(self.max_steps, batch)
         self.length = torch.zeros(batch, dtype=torch.int64)
         self.success = dynamics.arrived(world, state).clone()
-        self.planned = torch.zeros(batch, dtype=torch.bool)
+        self.planned = torch.zeros(batch, dtype=torch.int64)
         self.queries = torch.as_tensor(entry_queries, dtype=torch.int64).expand(batch).clone()
 
     def active(self) -> Tensor:

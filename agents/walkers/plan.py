@@ -112,7 +112,7 @@ def _replan(
         if bool(good.any()):
             part = type(info)(*(value[good] for value in info))
             done = items[rows[good]]
-            recorder.planned[done] = True
+            recorder.planned[done] = recorder.planned[done] + 1 if further else 1
             (recorder.accept if further else recorder.replace_last)(done, action[good], select(state, good), part)
         worth[rows[good]] = False
 

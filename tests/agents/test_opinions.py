@@ -96,6 +96,7 @@ def test_an_end_planned_with_opinions_convinces_them_and_p_never_falls(
         if more[i]:
             assert p[-1] >= p[-2]
             assert p[-2] >= digits.task.tau
+            assert 1 <= int(with_them.planned[i]) <= 2
 
 
 def test_walks_with_a_further_step_are_reproduced_by_their_actions(

@@ -403,7 +403,7 @@ def test_an_estimator_fitted_to_a_data_frame_is_shown_one(file: Path) -> None:
     expected = model.predict_proba(rows[columns].astype({"hours": float, "age": float}))
     np.testing.assert_allclose(world.classifier.predict_proba(world.held_out.x[:9]).numpy(), expected, atol=1e-5)
     other = LogisticRegression().fit(frame[["age"]].assign(shoe=1.0), frame[target])
-    with pytest.raises(ManifoldError, match="this table lacks.*shoe"):
+    with pytest.raises(ManifoldError, match=r"this table lacks.*shoe"):
         make_world(data=str(file), target_column=target, classifier=other)
 
 
