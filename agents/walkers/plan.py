@@ -62,6 +62,11 @@ class PlanSettings:
         return math.log(share / (1 - share))
 
 
+#: What an end may cost, by name. `near`: little change. `typical`: ends further among the target class's own data, which
+#: second opinions are surer of, at the price of distance.
+PLANS: dict[str, PlanSettings] = {"near": PlanSettings(), "typical": PlanSettings(atypical=2.4, confidence=0.95)}
+
+
 def plan_last(
     recorder: Recorder, stand_in: StandIn, opinions: Opinions | None = None, settings: PlanSettings | None = None
 ) -> None:

@@ -91,13 +91,17 @@ def agent_cell(
     return kept(cache, key, measure, fresh)
 
 
-def agent_walker(run: Any, plan: bool = True, refine: int = 2, retries: int = 2, opinions: bool = True) -> Any:
+def agent_walker(
+    run: Any, plan: bool = True, refine: int = 2, retries: int = 2, opinions: bool = True, ends: str = "near"
+) -> Any:
     """The run's policy as a walker, its last step planned on the run's stand-in (and second opinions) or refined by the
-    secant."""
+    secant; `ends` is one of `agents.walkers.plan.PLANS`."""
+    from agents.walkers.plan import PLANS
     from agents.walkers.policy import PolicyWalker
 
     second = run.opinions if plan and opinions else None
-    return PolicyWalker(run.model, run.stand_in if plan else None, refine=refine, retries=retries, opinions=second)
+    surrogate = run.stand_in if plan else None
+    return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, opinions=second, plan=PLANS[ends])
 
 
 def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path) -> Any:

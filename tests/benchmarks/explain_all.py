@@ -25,7 +25,7 @@ from agents.cli import prepare_process
 from envs.errors import ManifoldError
 from tests.benchmarks.adult_paths import spread
 from tests.benchmarks.digits_cells import RIVALS, ROOT, kept
-from tests.benchmarks.explain_verdict import AGENT, break_even, means, sentences
+from tests.benchmarks.explain_verdict import AGENT, TYPICAL, break_even, means, sentences
 
 DATA = ("digits", "mnist", "adult")
 COLUMNS: dict[str, tuple[str, int]] = {
@@ -79,6 +79,7 @@ def digits_rows(seed: int, options: argparse.Namespace) -> Iterator[tuple[str, d
         if found is not None:
             yield name, _flat(found)
     yield AGENT, _flat(agent_cell(recipe_of({}), seed, seed, options.cache))
+    yield TYPICAL, _flat(agent_cell(recipe_of({"walker": {"ends": "typical"}}), seed, seed, options.cache))
     yield from _cfrl("digits", lambda: make_bed(seed), seed, options)
 
 
@@ -91,6 +92,7 @@ def mnist_rows(seed: int, options: argparse.Namespace) -> Iterator[tuple[str, di
         if found is not None:
             yield name, _flat(found)
     yield AGENT, _flat(agent_cell(seed, options.cache))
+    yield TYPICAL, _flat(agent_cell(seed, options.cache, ends="typical"))
     yield from _cfrl("mnist", lambda: make_bed(seed), seed, options)
 
 
@@ -182,7 +184,7 @@ def markdown(beds: dict[str, dict[str, Any]], command: str) -> str:
         lines += ["|---|" + "---:|" * (len(columns) + 1)]
         for way, cells in rows.items():
             told = [_told([cell.get(c) for cell in cells], COLUMNS[c][1]) for c in columns]
-            fewer = "–" if agent is None or way == AGENT else break_even(agent, means(cells))
+            fewer = "–" if agent is None or way in (AGENT, TYPICAL) else break_even(agent, means(cells))
             lines.append(f"| {way} | " + " | ".join([*told[:-1], fewer, told[-1]]) + " |")
         lines += ["", *(f"- {sentence}" for sentence in sentences(rows, found["fronts"])), ""]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ AXES = {
 }  # fmt: skip
 QUALITY = ("validity", "l2_input", "knn_ratio", "worst_knn_ratio", "im1", "oracle", "rising_share")  # without what it costs
 AHEAD_OF = ("CounterfactualRL", "spheres", "line", "face")  # on validity and L2 jointly
-AGENT = "agent"
+AGENT, TYPICAL = "agent", "agent, typical ends"  # the same agent, its ends planned otherwise: see agents.walkers.plan.PLANS
 Rows = dict[str, list[dict[str, Any]]]
 
 
@@ -47,10 +47,17 @@ def break_even(agent: dict[str, float], rival: dict[str, float]) -> str:
 def sentences(rows: Rows, fronts: list[list[dict[str, float]]]) -> list[str]:
     """The verdict on one data set."""
     found = {name: means(cells) for name, cells in rows.items()}
-    agent = found.pop(AGENT, None)
-    if agent is None:
+    black = {name: row for name, row in found.items() if "white box" not in name and name not in (AGENT, TYPICAL)}
+    if AGENT not in found:
         return []
-    black = {name: row for name, row in found.items() if "white box" not in name}
+    lines = _said(black, found[AGENT], fronts)
+    if TYPICAL in found:
+        lines += [f"With typical ends: {line[0].lower()}{line[1:]}" for line in _said(black, found[TYPICAL], fronts)]
+    return lines
+
+
+def _said(black: dict[str, dict[str, float]], agent: dict[str, float], fronts: list[list[dict[str, float]]]) -> list[str]:
+    """The sentences about one way of ending the agent's walks."""
     lines = [_dominated(black, agent, AXES, "in everything, what it costs included")]
     lines.append(_dominated(black, agent, {name: AXES[name] for name in QUALITY}, "in quality alone, whatever it costs"))
     for start in AHEAD_OF:

@@ -62,17 +62,18 @@ def rival_cell(name: str, seed: int, cache: Path, fresh: bool = False) -> dict[s
     return kept(cache, {"mnist": name, "settings": settings, "bed": seed, "items": items}, found, fresh)
 
 
-def agent_cell(seed: int, cache: Path, fresh: bool = False) -> dict[str, Any]:
-    """The figures of an agent of MNIST's recipe."""
+def agent_cell(seed: int, cache: Path, fresh: bool = False, ends: str = "near") -> dict[str, Any]:
+    """The figures of an agent of MNIST's recipe, its ends planned by one of `agents.walkers.plan.PLANS`."""
 
     def found() -> dict[str, Any]:
         run = _trained(seed, cache)
         bed = make_bed(seed)
-        cell = measured(bed, run, agent_walker(run), None, seed, cache)
+        cell = measured(bed, run, agent_walker(run, ends=ends), None, seed, cache)
         cell["training_queries"] = run.queries + 2 * len(run.world.starts.x)
         return {**cell, "training_cpu_seconds": run.progress["cpu_seconds"]}
 
-    return kept(cache, {"mnist": "agent", "bed": seed, "items": ITEMS}, found, fresh)
+    key = {"mnist": "agent", "bed": seed, "items": ITEMS, **({} if ends == "near" else {"ends": ends})}
+    return kept(cache, key, found, fresh)
 
 
 def _trained(seed: int, cache: Path) -> Any:
