@@ -200,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
     parser.add_argument("--beds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--mnist-beds", type=int, nargs="+", help="beds of MNIST, whose cells are dear (default: as --beds)")
     parser.add_argument("--adult-steps", type=int, default=290_000, help="training steps of an agent on Adult")
     parser.add_argument("--cfrl-environment", type=Path, metavar="DIR", help="folder of alibi's virtual environment")
     parser.add_argument("--cfrl-steps", type=int, default=5000, help="training steps of CounterfactualRL, 100 rows each")
@@ -208,11 +209,12 @@ def main() -> None:
     options = parser.parse_args()
     prepare_process()
     told = ["--data", *options.data, "--beds", *map(str, options.beds)]  # without the folders of this machine
+    told += ["--mnist-beds", *map(str, options.mnist_beds)] if options.mnist_beds else []
     told += ["--cfrl-environment", "DIR", "--cfrl-steps", str(options.cfrl_steps)] if options.cfrl_environment else []
     command = shlex.join(["python", "-m", "tests.benchmarks.explain_all", *told])
     beds: dict[str, dict[str, Any]] = {}
     for name in options.data:
-        for seed in options.beds:
+        for seed in (options.mnist_beds or options.beds) if name == "mnist" else options.beds:
             found = beds.setdefault(name, {"rows": {}, "fronts": []})
             for way, cell in ROWS[name](seed, options):
                 print(f"{name}, bed {seed}: {way}", file=sys.stderr, flush=True)
