@@ -79,6 +79,8 @@ def _dominated(rivals: dict[str, dict[str, float]], agent: dict[str, float], axe
 
 
 def _joint(name: str, rival: dict[str, float], agent: dict[str, float]) -> str:
+    if "l2_input" not in rival:
+        return f"Validity and L2 jointly, against {name}: ahead (it explains no item)."
     ahead = agent["validity"] >= rival["validity"] and agent["l2_input"] < rival["l2_input"]
     told = [f"{title} {agent[key]:.3f} against {rival[key]:.3f}" for key, title in (("validity", "valid"), ("l2_input", "L2"))]
     few = f"; its L2 is over the {100 * rival['validity']:.0f} % of items that it explains" if rival["validity"] < 0.9 else ""
