@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,8 +155,20 @@ def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
+SIDE_BY_SIDE = 3  # walkers a table holds, with their intervals, in a terminal of usual width
+
+
+def tables(found: dict[str, dict[str, Any]]) -> list[Any]:
+    """Rich tables of a few walkers each: one row a measure, one column a walker, values with their 95 % intervals."""
+    names = list(found)
+    # As even as can be: four walkers are two and two.
+    count = max(1, -(-len(names) // SIDE_BY_SIDE))
+    cuts = [round(i * len(names) / count) for i in range(count + 1)]
+    return [table({name: found[name] for name in names[a:b]}) for a, b in pairwise(cuts)]
+
+
 def table(found: dict[str, dict[str, Any]]) -> Any:
-    """A rich table: one row a measure, one column a walker; with up to three walkers their 95 % intervals."""
+    """A rich table: one row a measure, one column a walker, values with their 95 % intervals."""
     from rich.table import Table
     from rich.text import Text
 
@@ -164,16 +177,16 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     out = Table(box=None, pad_edge=False)
     out.add_column("measure", no_wrap=True)
     for walker in found:
-        out.add_column(Text(walker.replace("_", " ")), justify="right")
+        out.add_column(Text(walker.replace("_", " ")), justify="right", no_wrap=True)
     for name in MEASURES:
         if any(name not in measures for measures in found.values()):
             continue  # of another kind of data: words of a text
-        cells = [_cell(measures[name], interval=len(found) <= 3) for measures in found.values()]
+        cells = [_cell(measures[name]) for measures in found.values()]
         out.add_row(name.replace("_", " "), *cells)
     out.add_row("training queries", *(f"{measures['training_queries']:,}" for measures in found.values()))
     out.add_row("CPU-ms each, in a batch", *(f"{measures['cpu_ms']:.2f}" for measures in found.values()))
     for name, title in (("alone_p50_ms", "CPU-ms alone, median"), ("alone_p95_ms", "CPU-ms alone, 95 %")):
-        out.add_row(title, *(_cell(measures[name], interval=len(found) <= 3) for measures in found.values()))
+        out.add_row(title, *(_cell(measures[name]) for measures in found.values()))
     return out
 
 
@@ -182,18 +195,20 @@ def told_break_even(found: dict[str, dict[str, Any]]) -> list[str]:
     lines = []
     for walker, measures in found.items():
         counts = measures["break_even"].items()
-        told = [f"{rival}: " + ("never" if n is None else f"after {n:,}") for rival, n in counts]
+        told = [f"than {rival}: after {n:,} explanations" for rival, n in counts if n is not None]
+        never = [rival for rival, n in counts if n is None]
+        told += [f"than {', '.join(never)}: never"] if never else []
         if told:
-            lines.append(f"{walker} has asked fewer rows in all than " + "; ".join(told) + " explanations")
+            lines.append(f"{walker} has asked fewer rows in all {'; '.join(told)}")
     return lines
 
 
-def _cell(estimate: Any, interval: bool) -> str:
+def _cell(estimate: Any) -> str:
     if estimate.n == 0:
         return "-"
     width = 0 if abs(estimate.value) >= 100 else 1 if abs(estimate.value) >= 20 else 3
     text = f"{estimate.value:.{width}f}"
-    if not interval or estimate.low == estimate.high:
+    if estimate.low == estimate.high:
         return text
     return f"{text} [{estimate.low:.{width}f}, {estimate.high:.{width}f}]"
 
@@ -226,7 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         judges=config.judges, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
-    Console(highlight=False).print(table(found))
+    console = Console(highlight=False)
+    for part in tables(found):
+        console.print(part)
+        console.print()
     rule = "the label" if world.label_only else f"p >= {world.task.tau:g}"
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
     for line in told_break_even(found):

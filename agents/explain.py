@@ -159,7 +159,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
     if walker is not None and not isinstance(walker, str):
         return walker
     if walker in (None, "policy") and run is not None:
-        return make_walker("policy", run.model, run.stand_in, retries=RETRIES)
+        return make_walker("policy", run.model, run.stand_in, retries=RETRIES, opinions=run.opinions)
     return make_walker(walker or "policy")
 
 

@@ -12,6 +12,7 @@ from agents.cli import UserError
 from agents.run_folder import RunFolder, read_json
 
 if TYPE_CHECKING:
+    from agents.walkers.opinions import Opinions
     from agents.walkers.policy import PolicyWalker
     from agents.walkers.stand_in import StandIn
     from envs.world import World
@@ -42,17 +43,29 @@ class Run:
         """The trained policy as a walker, its last step planned where the run has a stand-in for that."""
         from agents.walkers.policy import PolicyWalker
 
-        return PolicyWalker(self.model, self.stand_in)
+        return PolicyWalker(self.model, self.stand_in, opinions=self.opinions)
 
     @cached_property
     def stand_in(self) -> StandIn | None:
         """The network distilled from the training's answers; None where labels alone are shown, or for other environments."""
         from agents.walkers.stand_in import StandIn
 
-        if self.world is None:
-            return None
-        weights = self.folder.load_checkpoint(self.steps, only=("stand_in",)).get("stand_in")
-        return None if weights is None else StandIn.of(self.world, weights)
+        weights = self._distilled.get("stand_in")
+        return None if self.world is None or weights is None else StandIn.of(self.world, weights)
+
+    @cached_property
+    def opinions(self) -> Opinions | None:
+        """Second opinions on the target class, fitted to the starts at the training's end; None as for `stand_in`, and for
+        runs of before there were any."""
+        from agents.walkers.opinions import Opinions
+
+        weights = self._distilled.get("opinions")
+        return None if self.world is None or weights is None else Opinions.of(self.world, weights)
+
+    @cached_property
+    def _distilled(self) -> dict[str, Any]:
+        """What the last checkpoint holds for planning."""
+        return {} if self.world is None else self.folder.load_checkpoint(self.steps, only=("stand_in", "opinions"))
 
     @property
     def queries(self) -> int:

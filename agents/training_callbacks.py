@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import HParam
 from agents.checkpoint import capture_state, restore_random_state
 from agents.cli import progress_bar
 from agents.run_folder import RunFolder
+from agents.walkers.opinions import Opinions
 from agents.walkers.stand_in import StandIn
 
 if TYPE_CHECKING:
@@ -151,16 +152,18 @@ class CheckpointCallback(BaseCallback):
         if steps == self.saved_at:
             return
         state = capture_state(self.model, whole_episodes=whole_episodes, **self.books.totals())
-        state["stand_in"] = self._stand_in() if last else None
+        state |= self._distilled() if last else {}
         self.folder.save_checkpoint(steps, state, self.keep)
         self.saved_at = self._last = steps
 
-    def _stand_in(self) -> dict[str, Any] | None:
-        """Weights of a network distilled from answers given so far, for the planned last step; None for labels alone."""
+    def _distilled(self) -> dict[str, Any]:
+        """For the planned last step: weights of a network distilled from answers given so far, and of second opinions on the
+        starts; nothing for labels alone."""
         world = self.books.world
         if world is None or world.label_only:
-            return None
-        return StandIn.fit(world, self.model.get_env().unwrapped.asked).weights()  # type: ignore[union-attr]
+            return {}
+        asked = self.model.get_env().unwrapped.asked  # type: ignore[union-attr]
+        return {"stand_in": StandIn.fit(world, asked).weights(), "opinions": Opinions.fit(world).weights()}
 
 
 class ProgressCallback(BaseCallback):

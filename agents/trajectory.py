@@ -55,8 +55,7 @@ class Trajectory:
         walker, seed, index: who walked, with which seed, on which input of the data.
         queries: rows asked of the classifier for this path, input, frame 0 and search included.
         training_queries: all rows asked before.
-        planned: the last step was planned on the agent's stand-in of the classifier, not chosen by its policy; it may be
-            longer than the one before.
+        planned: how many of the last steps were planned on the agent's stand-in of the classifier, not chosen by its policy.
         versions: distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
 
@@ -88,12 +87,12 @@ class Trajectory:
     versions: dict[str, str] = field(default_factory=dict)
     label_only: bool = False
     texts: list[str] | None = None
-    planned: bool = False
+    planned: int = 0
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}
         plain |= {"seed": int(self.seed), "index": None if self.index is None else int(self.index)}
-        plain |= {"success": bool(self.success), "label_only": bool(self.label_only), "planned": bool(self.planned)}
+        plain |= {"success": bool(self.success), "label_only": bool(self.label_only), "planned": int(self.planned)}
         plain["class_names"] = [str(name) for name in self.class_names]
         if self.information_gain is None:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
@@ -126,7 +125,8 @@ class Trajectory:
             raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
         if self.answers is not None and (self.answers.min() < -1e-5 or np.abs(self.answers.sum(1) - 1).max() > 1e-3):
             raise TrajectoryError("rows of answers are no probabilities: each must be at least 0 and sum to 1")
-        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in self.predicted)):
+        extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
+        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
             if not 0 <= value < k:
                 raise TrajectoryError(f"{name} {value} is not one of the {k} classes {self.class_names[:12]}")
 

@@ -10,6 +10,8 @@ import numpy as np
 from agents.trajectory import Trajectory
 from agents.trajectory_world import as_array, coordinates, decode, installed_versions, manifold_key, on_latents
 
+PLAIN = ("source", "target", "success", "queries")  # one plain value an item
+
 
 def trajectories_of(
     world: Any,
@@ -38,14 +40,20 @@ def trajectories_of(
     from agents.replay import describe_environment
 
     chosen = list(range(walk.z.shape[1])) if items is None else list(items)
-    ends = [int(walk.length[i]) + 1 for i in chosen]
+    ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
     z, answers, actions, rewards = (as_array(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
     gains = None if walk.gain is None else as_array(walk.gain)
     latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
-    inputs = np.repeat(as_array(state.origin)[chosen], ends, axis=0)
-    frames, typical = decode(world, together, inputs), on_latents(world.manifold.typicality, together)
+    origins = as_array(state.origin)[chosen]
+    frames = decode(world, together, np.repeat(origins, ends, axis=0))
+    typical = on_latents(world.manifold.typicality, together)
     places = coordinates(world, together, frames)
+    homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], origins), ends, axis=0)
+    away = np.linalg.norm(places - homes, axis=1)
+    lengths = np.linalg.norm(np.diff(places, axis=0), axis=1)  # between a path's last frame and the next one's first: unused
+    each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
+    planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
     texts = world.units.texts(torch.from_numpy(frames)) if world.modality == "text" else None
     shared: dict[str, Any] = {
         "walker": walker,
@@ -58,28 +66,23 @@ def trajectories_of(
         "manifold_key": manifold_key(world),
     }
     paths, first = [], 0
-    for i, n, own_z in zip(chosen, ends, latents, strict=True):
-        own, origin = places[first : first + n], as_array(state.origin[i])
-        home = coordinates(world, as_array(state.z0[i])[None], origin[None])
+    for k, (i, n, own_z) in enumerate(zip(chosen, ends, latents, strict=True)):
         asked = answers[:n, i]
         paths.append(
             Trajectory(
                 z=own_z,
                 actions=actions[: n - 1, i],
                 rewards=rewards[: n - 1, i],
-                source_input=origin,
-                source=int(state.source[i]),
-                target=int(state.target[i]),
+                source_input=origins[k],
+                **{name: values[i] for name, values in each.items()},
                 answers=None if world.label_only else asked,
                 labels=asked.argmax(1) if world.label_only else None,
                 information_gain=None if gains is None else gains[: n - 1, i],
-                step_lengths=np.linalg.norm(np.diff(own, axis=0), axis=1),
+                step_lengths=lengths[first : first + n - 1],
                 typicality=typical[first : first + n],
-                distances=np.linalg.norm(own - home, axis=1),
+                distances=away[first : first + n],
                 texts=None if texts is None else [world.render(state.origin[i]), *texts[first : first + n]],
-                success=bool(walk.success[i]),
-                queries=int(walk.queries[i]),
-                planned=walk.planned is not None and bool(walk.planned[i]),
+                planned=planned[i],
                 index=None if index is None else int(index[i]),
                 **shared,
             )

@@ -217,13 +217,14 @@ class World:
         generator = torch.Generator().manual_seed(0)
         rows = torch.randint(len(self.starts.z), (512,), generator=generator)
         z = self.starts.z[rows]
+        origin = self.starts.x[rows]  # what is held stays, or its reconstruction would count as a move
         place = self.manifold.coordinates(z, self.starts.frame[rows])
         action = torch.randn(z.shape, generator=generator)
         action /= action.norm(dim=1, keepdim=True)
 
         def median_move(length: float) -> float:
             moved = self.manifold.prior.project(self.move(self.manifold, z, action, length))
-            return float((self.place_of(moved) - place).norm(dim=1).median())
+            return float((self.place_of(moved, origin) - place).norm(dim=1).median())
 
         with torch.inference_mode():
             return _solve_increasing(median_move, wanted)

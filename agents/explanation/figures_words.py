@@ -94,8 +94,8 @@ def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
 
 
 def is_planned(path: Trajectory, t: int) -> bool:
-    """Whether the step to frame t was planned on the agent's stand-in: the last one alone can be."""
-    return path.planned and t == path.steps > 0
+    """Whether the step to frame t was planned on the agent's stand-in: only the last ones can be."""
+    return 0 < t <= path.steps < t + path.planned
 
 
 def role(path: Trajectory, index: int) -> str:

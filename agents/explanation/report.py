@@ -151,7 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
     extras += [Extras(file=name) for name in names[MOST_PATHS:]]
     out = config.out or (run / "report.html" if run is not None else "report.html")
-    made = {"command": "python -m agents.explanation.report RUN", "measured over": f"these {len(paths)} paths"}
+    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
+    made = {"command": "python -m agents.explanation.report RUN", "measured over": over}
     measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS])
     print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
     return 0

@@ -19,7 +19,7 @@ from agents.explanation.figures_map import Map, path_map
 from agents.explanation.figures_style import difference, difference_scale, picture, png
 from agents.explanation.figures_table import changed_cells, row_texts
 from agents.explanation.figures_text import sentence_words
-from agents.explanation.figures_words import distance_unit, frame_sentence, heading, is_planned, role, shown_classes
+from agents.explanation.figures_words import distance_unit, frame_sentence, heading, role, shown_classes
 from agents.explanation.report_extras import Extras, Panel, View
 from agents.explanation.report_words import metric_rows
 from agents.trajectory import Trajectory
@@ -79,9 +79,9 @@ class PathPage:
         return bool(self.path.source_input.size <= 64 * 64)
 
     @property
-    def planned(self) -> bool:
-        """Whether the last step was planned."""
-        return is_planned(self.path, self.path.steps)
+    def planned(self) -> int:
+        """How many of the last steps were planned."""
+        return min(self.path.planned, self.path.steps)
 
 
 class Section(NamedTuple):

@@ -34,7 +34,7 @@ class Walk(NamedTuple):
     success: Tensor  # (B,) bool
     queries: Tensor  # (B,) int64 rows asked of the classifier for the item
     gain: Tensor | None = None  # (S, B) information gain in nats, where a curious agent measured it
-    planned: Tensor | None = None  # (B,) bool: the last step was planned (see plan.py), not the policy's own
+    planned: Tensor | None = None  # (B,) int64: how many of the last steps were planned (see plan.py), not the policy's own
 
 
 @runtime_checkable
@@ -56,12 +56,16 @@ class Walker(Protocol):
 
 
 def select(state: State, rows: Tensor) -> State:
-    """The items `rows` (int64 indices or bool mask) of a batch of states."""
+    """The items `rows` (int64 indices or bool mask) of a batch of states; the state itself where that is all of them."""
+    if _all_of(rows, len(state.z)):
+        return state
     return State(*(part[rows] for part in state))
 
 
 def put(state: State, rows: Tensor, new: State) -> State:
     """`state` with the items `rows` replaced by those of `new`; both arguments stay as they are."""
+    if _all_of(rows, len(state.z)):
+        return new
 
     def replaced(old: Tensor, part: Tensor) -> Tensor:
         out = old.clone()
@@ -69,6 +73,13 @@ def put(state: State, rows: Tensor, new: State) -> State:
         return out
 
     return State(*(replaced(old, part) for old, part in zip(state, new, strict=True)))
+
+
+def _all_of(rows: Tensor, count: int) -> bool:
+    """Whether `rows` are all of `count` items, in order."""
+    if rows.dtype == torch.bool:
+        return bool(rows.all())
+    return len(rows) == count and (count == 1 or torch.equal(rows, torch.arange(count)))
 
 
 def rows_asked_before(walker: Walker, world: World) -> int:
@@ -100,7 +111,7 @@ class Recorder:
         self.rewards = torch.zeros(self.max_steps, batch)
         self.length = torch.zeros(batch, dtype=torch.int64)
         self.success = dynamics.arrived(world, state).clone()
-        self.planned = torch.zeros(batch, dtype=torch.bool)
+        self.planned = torch.zeros(batch, dtype=torch.int64)
         self.queries = torch.as_tensor(entry_queries, dtype=torch.int64).expand(batch).clone()
 
     def active(self) -> Tensor:

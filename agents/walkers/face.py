@@ -27,7 +27,7 @@ from torch import Tensor
 from agents.walkers.base import Recorder, Walk
 from agents.walkers.follow import follow
 from agents.walkers.geodesic import graph_nodes
-from agents.walkers.goals import arriving_starts
+from agents.walkers.goals import goals_of
 from agents.walkers.refine import refine_last
 from envs.dynamics import State
 from envs.geometry.curves import pixels
@@ -74,10 +74,8 @@ class FaceWalker:
         """See `Walker.walk`; draws nothing from `generator`."""
         recorder = Recorder(world, state, entry_queries, max_steps)
         graph, nodes = density_graph(world, self.neighbours)
-        wishes = torch.stack([state.source, state.target], dim=1)
-        for source, target in torch.unique(wishes, dim=0).tolist():
-            rows = torch.nonzero((wishes == torch.tensor([source, target])).all(1)).flatten()
-            goals = self._dense(graph, torch.nonzero(arriving_starts(world, source, target)[nodes]).flatten())
+        for rows, candidates in goals_of(world, state):
+            goals = self._dense(graph, torch.nonzero(candidates[nodes]).flatten())
             if len(goals):
                 found = graph.lead(state.z[rows], goals)
                 follow(recorder, found.points[1:], found.counts - 1, rows)

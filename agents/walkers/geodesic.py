@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk
-from agents.walkers.goals import arriving_starts, neighbour_goals
+from agents.walkers.goals import goals_of, neighbour_goals
 from agents.walkers.interpolation import follow_curve
 from agents.walkers.refine import refine_last
 from envs.dynamics import State
@@ -86,14 +86,11 @@ class GraphWalker:
         """See `Walker.walk`; draws nothing from `generator`."""
         recorder = Recorder(world, state, entry_queries, max_steps)
         graph, nodes = graph_of(world, self.neighbours)
-        wishes = torch.stack([state.source, state.target], dim=1)
-        for source, target in torch.unique(wishes, dim=0).tolist():
-            rows = torch.nonzero((wishes == torch.tensor([source, target])).all(1)).flatten()
-            goals = torch.nonzero(arriving_starts(world, source, target)[nodes]).flatten()
-            if len(goals) == 0:
-                continue
-            curve = along(graph.lead(state.z[rows], goals).points, by_length=True)
-            follow_curve(recorder, curve, torch.ones(len(rows), dtype=torch.bool), rows)
+        for rows, candidates in goals_of(world, state):
+            goals = torch.nonzero(candidates[nodes]).flatten()
+            if len(goals):
+                curve = along(graph.lead(state.z[rows], goals).points, by_length=True)
+                follow_curve(recorder, curve, torch.ones(len(rows), dtype=torch.bool), rows)
         refine_last(recorder, self.refine)
         return recorder.walk()
 

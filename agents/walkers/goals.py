@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
-from envs import dynamics
 from envs.dynamics import State
 from envs.world import World
+
+
+def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
+    """Items that may end at the same starts, and those starts: (rows (R,) int64, candidates (N,) bool), none of them empty.
+
+    What may be an end hangs on the target alone, so there is one group for each target; where the target is the source,
+    and where no start satisfies the task, it hangs on both.
+
+    Args:
+        arriving: starts whose own decoded frame satisfies the task, where there are any (see `arriving_starts`); off: all
+            starts that the classifier puts into the target class.
+    """
+    for target in state.target.unique().tolist():
+        rows = torch.nonzero(state.target == target).flatten()
+        sources = state.source[rows].unique().tolist()
+        alike = world.task.towards_target and target not in sources
+        for source in sources[:1] if alike else sources:
+            own = rows if alike else rows[state.source[rows] == source]
+            plain = not arriving and target != source
+            candidates = _unlike(world, source, target) if plain else arriving_starts(world, source, target)
+            if bool(candidates.any()):
+                yield own, candidates
 
 
 def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[Tensor, Tensor]:
     """Latents (B, d) of each item's nearest unlike neighbour among `world.starts`, and whether there is one, (B,)
     bool.
 
-    Nearest is measured from the input itself, in data space (between codes for text). A neighbour is a start whose own
-    decoded frame satisfies
-    the task for the item's source and target; where no start does, or with `arriving` off, a start that the
-    classifier puts into the target class (any other class where the target is the source).
+    Nearest is measured from the input itself, in data space (between codes for text), among the starts of `goals_of`.
     """
-    starts = world.starts
     goals = state.z.clone()
     found = torch.zeros(len(state.z), dtype=torch.bool)
     known, place = world.start_places, world.manifold.coordinates(state.z0, state.origin)
-    for source, target in torch.unique(torch.stack([state.source, state.target], dim=1), dim=0).tolist():
-        rows = torch.nonzero((state.source == source) & (state.target == target)).flatten()
-        plain = not arriving and target != source
-        candidates = _unlike(world, source, target) if plain else arriving_starts(world, source, target)
-        if not bool(candidates.any()):
-            continue
+    for rows, candidates in goals_of(world, state, arriving):
         distance = torch.cdist(place[rows], known[candidates])
-        goals[rows] = starts.z[candidates][distance.argmin(dim=1)]
+        goals[rows] = world.starts.z[candidates][distance.argmin(dim=1)]
         found[rows] = True
     return goals, found
 
@@ -52,7 +66,7 @@ def _unlike(world: World, source: int, target: int) -> Tensor:
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
-    every = torch.arange(len(world.starts.z))
-    ends = dynamics.start(world, every, torch.full_like(every, target))
-    ends = ends._replace(source=torch.full_like(every, source))
+    x, z, frame, answer, label = world.starts
+    wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
+    ends = State(z, z, frame, x, answer, torch.full_like(label, source), wanted, unused, unused, unused)
     return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))

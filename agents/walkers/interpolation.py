@@ -12,11 +12,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk
+from agents.walkers.base import Recorder
 from agents.walkers.follow import follow, latent_step
-from agents.walkers.goals import neighbour_goals
-from agents.walkers.refine import refine_last
-from envs.dynamics import State
+from agents.walkers.line import LineWalker
 from envs.geometry.curves import FINE, along
 from envs.geometry.interpolation import interpolate
 from envs.world import World
@@ -24,33 +22,16 @@ from envs.world import World
 MOST_POINTS = 24  # way points of a curve
 
 
-class SlerpWalker:
-    """The great circle to the nearest unlike neighbour, cut at success.
-
-    Args:
-        refine: most further questions an item for a finer last step.
-        arriving: see `LineWalker`.
-    """
+class SlerpWalker(LineWalker):
+    """The great circle to the nearest unlike neighbour, cut at success; arguments as `LineWalker`'s."""
 
     name: ClassVar[str] = "slerp"
-    white_box: ClassVar[bool] = False
-    uses_starts: ClassVar[bool] = True
 
-    def __init__(self, refine: int = 2, arriving: bool = True) -> None:
-        self.refine = refine
-        self.arriving = arriving
-
-    def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
-        goals, found = neighbour_goals(world, state, self.arriving)
+    def _lead(self, world: World, recorder: Recorder, goals: Tensor, found: Tensor) -> None:
+        """Along the curve through the codes of frame 0 and the goals."""
+        state = recorder.state
         curve = interpolate(self.name, world.manifold.prior, state.z, goals, torch.linspace(0, 1, FINE))
         follow_curve(recorder, world.manifold.prior.project(curve.flatten(0, 1)).reshape(curve.shape), found)
-        refine_last(recorder, self.refine)
-        return recorder.walk()
 
 
 class MatchedWalker(SlerpWalker):

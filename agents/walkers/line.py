@@ -44,6 +44,10 @@ class LineWalker:
         """See `Walker.walk`; draws nothing from `generator`."""
         recorder = Recorder(world, state, entry_queries, max_steps)
         goals, found = neighbour_goals(world, state, self.arriving)
-        follow(recorder, goals[None], found.to(torch.int64))
+        self._lead(world, recorder, goals, found)
         refine_last(recorder, self.refine)
         return recorder.walk()
+
+    def _lead(self, world: World, recorder: Recorder, goals: Tensor, found: Tensor) -> None:
+        """Walk towards the goals (B, d) where there is one, found (B,); other ways there override this."""
+        follow(recorder, goals[None], found.to(torch.int64))

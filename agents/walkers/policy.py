@@ -10,7 +10,9 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.merge import merge
-from agents.walkers.plan import plan_last
+from agents.walkers.opinions import Opinions
+from agents.walkers.plan import PlanSettings, plan_last
+from agents.walkers.policy_mean import actor_of
 from agents.walkers.refine import refine_last
 from agents.walkers.stand_in import StandIn
 from envs import dynamics
@@ -24,16 +26,24 @@ class PolicyWalker:
     Args:
         model: the trained model.
         stand_in: if given, the last step is planned on it (see `agents.walkers.plan`).
+        opinions: if given too, the end is planned so that they see the target as well, with one more step where need be.
         refine: k, the most further questions an item for a finer last step where it is not planned; 0 leaves it whole.
+        plan: how the end is planned, see `agents.walkers.plan.PLANS`; None: near the input.
         retries: how often an item that failed is walked again from frame 0 with sampled actions.
     """
 
     name: ClassVar[str] = "policy"
     white_box: ClassVar[bool] = False
 
-    def __init__(self, model: Any, stand_in: StandIn | None = None, refine: int = 2, retries: int = 0) -> None:
+    def __init__(
+        self, model: Any, stand_in: StandIn | None = None, refine: int = 2, retries: int = 0, opinions: Opinions | None = None,
+        plan: PlanSettings | None = None,
+    ) -> None:
         self.model = model
         self.stand_in = stand_in
+        self.opinions = opinions
+        self.plan = plan
+        self.mean = actor_of(model)
         self.refine = refine
         self.retries = retries
 
@@ -58,10 +68,14 @@ class PolicyWalker:
         recorder = Recorder(world, state, queries, max_steps)
         while len(rows := recorder.active()):
             observations = dynamics.observe(world, select(recorder.state, rows))
-            action, _ = self.model.predict(observations.numpy(), deterministic=deterministic)
-            recorder.step(rows, torch.as_tensor(np.asarray(action), dtype=torch.float32))
+            recorder.step(rows, self.mean(observations) if deterministic else self._drawn(observations))
         if self.stand_in is not None:
-            plan_last(recorder, self.stand_in)
+            plan_last(recorder, self.stand_in, self.opinions, self.plan)
         else:
             refine_last(recorder, self.refine)
         return recorder.walk()
+
+    def _drawn(self, observations: Tensor) -> Tensor:
+        """Sampled actions (B, d)."""
+        action, _ = self.model.predict(observations.numpy(), deterministic=False)
+        return torch.as_tensor(np.asarray(action), dtype=torch.float32)

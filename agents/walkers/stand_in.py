@@ -78,17 +78,19 @@ class StandIn(torch.nn.Module):
         self.network = MLP((size, HIDDEN, classes))
         self.classes = classes
 
-    def margin(self, x: Tensor, target: Tensor) -> Tensor:
-        """Log odds (B,) of the target class at data x (B, D)."""
-        logits = self.network(x)
-        own = torch.nn.functional.one_hot(target, self.classes).bool()
-        return logits[own] - logits.masked_fill(own, -torch.inf).logsumexp(1)
-
-    def margin_gradient(self, x: Tensor, target: Tensor) -> Tensor:
-        """Gradient (B, D) of `margin` by x."""
-        own = torch.nn.functional.one_hot(target, self.classes).bool()
-        others = self.network(x).masked_fill(own, -torch.inf).softmax(1)
-        return self.network.vjp(x, own.float() - others)
+    def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Log odds (B,) of the target class at data x (B, D), and their gradient (B, D) by x."""
+        first, last = self.network.hidden[0], self.network.last  # type: ignore[index]
+        a = torch.nn.functional.linear(x, first.weight, first.bias)
+        gate = torch.sigmoid(a)
+        logits = torch.nn.functional.linear(a * gate, last.weight, last.bias)
+        asked = target[:, None]
+        rest = logits.scatter(1, asked, -torch.inf)
+        # d margin / d logits: 1 for the target, minus the softmax over the others.
+        cotangent = rest.softmax(1).neg_().scatter_(1, asked, 1.0)
+        slope = gate * (1 + a * (1 - gate))
+        margin = logits.gather(1, asked)[:, 0] - rest.logsumexp(1)
+        return margin, (cotangent @ last.weight).mul_(slope) @ first.weight
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> StandIn:

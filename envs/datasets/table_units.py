@@ -272,7 +272,8 @@ class TableUnits(Units):
         lacking = [name for name in names if name not in self.columns]
         if lacking:
             raise ManifoldError(f"the classifier was fitted to the columns {list(names)}; this table lacks {lacking}")
-        return lambda x: _data_frame(self.rows(x), self.columns)
+        order = list(names)
+        return lambda x: _data_frame(self.rows(x), self.columns)[order]
 
 
 def _data_frame(rows: np.ndarray, names: Sequence[str]) -> Any:

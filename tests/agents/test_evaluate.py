@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import envs
 from agents import evaluate as script
 from agents.cli import run_main
-from agents.evaluate import draw_targets, evaluate, plain, table
+from agents.evaluate import draw_targets, evaluate, plain, table, tables
 from agents.explanation import judge
 from agents.explanation.metrics import MEASURES
 from agents.walkers import make_walker
@@ -109,6 +111,21 @@ def test_figures_go_through_json(digits: Any) -> None:
     text = json.dumps(plain(found), allow_nan=False)
     assert json.loads(text)["random"]["l2_input"] == {"value": None, "low": None, "high": None, "n": 0}
     assert table(found).row_count == len(MEASURES) - 1 + 4
+
+
+def test_many_walkers_make_several_tables_with_every_interval(digits: Any) -> None:
+    names = ["line", "random", "slerp", "matched"]
+    found = evaluate(digits, names, inputs=range(6), max_steps=6, closely=0, alone=0, judges=False)
+    parts = tables(found)
+    assert [len(part.columns) for part in parts] == [3, 3]  # the measure and two walkers each
+    assert [str(column.header) for part in parts for column in part.columns[1:]] == names
+    console = Console(width=80, file=io.StringIO(), highlight=False)
+    for part in parts:
+        console.print(part)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in said
+    queries = found["line"]["queries"]
+    assert f"{queries.value:.3f} [{queries.low:.3f}, {queries.high:.3f}]" in said
 
 
 def test_the_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

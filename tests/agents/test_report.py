@@ -182,12 +182,15 @@ def test_measures_that_were_not_taken_are_named_together(world: World, paths: li
 
 def test_a_planned_last_step_says_so(world: World, paths: list[Trajectory]) -> None:
     path = max(paths, key=lambda p: p.steps)
-    plain, planned = render_report([path], world), render_report([replace(path, planned=True)], world)
+    plain, planned = render_report([path], world), render_report([replace(path, planned=1)], world)
     assert "planned" not in plain
     assert f'{path.steps} planned</span>' in planned
     assert f"{path.steps} (planned)" in planned
     told = Page(planned).data[0]["texts"]
     assert ["planned step" in text for text in told] == [False] * path.steps + [True]
+    two = render_report([replace(path, planned=2)], world)
+    assert "The last 2 steps were planned" in two
+    assert ["planned step" in text for text in Page(two).data[0]["texts"]] == [False] * (path.steps - 1) + [True, True]
 
 
 def test_slopes_of_pictures_are_a_view_and_of_tables_bars(world: World, paths: list[Trajectory]) -> None:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from agents.explanation.figures_table import NOTICEABLE
 from agents.explanation.metrics import Reference, evaluate_paths
+from agents.explanation.metrics_cost import time_alone
 from agents.explanation.metrics_path import knn_distance_to_class
 from envs.datasets import TableUnits
 from envs.making import make_world
@@ -115,7 +116,9 @@ def make_bed(seed: int, cache: Path, **world_kwargs: Any) -> AdultBed:
     return AdultBed(world, x, 1 - seen[:ITEMS], reference, facts)
 
 
-def measure(bed: AdultBed, source: Any, walker: Any, max_steps: int | None = None, seed: int = 0) -> dict[str, Any]:
+def measure(
+    bed: AdultBed, source: Any, walker: Any, max_steps: int | None = None, seed: int = 0, judges: Any = None, alone: int = 20
+) -> dict[str, Any]:
     """Walk the bed's rows and measure: name -> figure (a mean over items unless said)."""
     from agents.explain import explain
 
@@ -123,18 +126,26 @@ def measure(bed: AdultBed, source: Any, walker: Any, max_steps: int | None = Non
     paths = explain(source, list(range(len(bed.x))), bed.targets.tolist(), walker, max_steps=max_steps, seed=seed)
     seconds = time.process_time() - started
     frames = [path.frames(bed.world) for path in paths]
-    found = judge(bed, frames, np.array([path.success for path in paths]))
+    found = judge(bed, frames, np.array([path.success for path in paths]), judges)
+
+    def one(row: int) -> None:
+        explain(source, row, int(bed.targets[row]), walker, max_steps=max_steps, seed=seed)
+
+    found |= {name: value.value for name, value in time_alone(one, range(alone), seed).items()}
     usual = evaluate_paths(bed.world, paths, bed.reference, resamples=10)
-    for name in ("queries", "rising_share", "straightness", "frames", "path_length", "p_end"):
+    usually = ("validity_90", "validity_argmax", "worst_knn_ratio", "queries", "rising_share", "straightness", "frames",
+               "path_length", "p_end")  # fmt: skip
+    for name in usually:
         found[name] = usual[name].value
     return {
         **found,
+        "items": len(paths),
         "cpu_ms": 1000 * seconds / len(paths),
         "training_queries": float(paths[0].training_queries),
     }
 
 
-def judge(bed: AdultBed, frames: list[np.ndarray], valid: np.ndarray) -> dict[str, float]:
+def judge(bed: AdultBed, frames: list[np.ndarray], valid: np.ndarray, judges: Any = None) -> dict[str, float]:
     """What the frames (T+1, D) of each item are worth as rows in the user's own values; distances over valid items.
 
     Frames are rounded to the nearest valid row first: those are what is shown and what the classifier was asked.
@@ -161,7 +172,13 @@ def judge(bed: AdultBed, frames: list[np.ndarray], valid: np.ndarray) -> dict[st
     def mean(values: np.ndarray) -> float:
         return float(values[valid].mean()) if valid.any() else float("nan")
 
+    said = {}
+    if judges is not None:
+        wanted = bed.targets.numpy()
+        said["im1"] = mean(judges.im1(ends.numpy(), 1 - wanted, wanted))
+        said["oracle"] = mean((judges.sees(ends.numpy()) == wanted).astype(float))
     return {
+        **said,
         "validity": float(valid.mean()),
         "changed_columns": mean(changed),
         "changed_since_frame_0": mean(moved),

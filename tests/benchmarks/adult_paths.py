@@ -18,7 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT, kept
+from tests.benchmarks.digits_cells import ROOT, bed_judges, kept
 
 RIVALS: dict[str, dict[str, Any]] = {"line": {}, "spheres": {}}
 MOST_STEPS = 100
@@ -45,7 +45,8 @@ def rival_cell(name: str, seed: int, cache: Path, fresh: bool = False) -> dict[s
 
     def found() -> dict[str, Any]:
         bed = make_bed(seed, cache)
-        return {**measure(bed, bed.world, make_walker(name, **RIVALS.get(name, {})), MOST_STEPS), "bed": bed.facts}
+        walker, judges = make_walker(name, **RIVALS.get(name, {})), bed_judges(bed, cache)
+        return {**measure(bed, bed.world, walker, MOST_STEPS, judges=judges), "bed": bed.facts}
 
     return kept(cache, {"adult": name, "bed": seed, "items": ITEMS}, found, fresh)
 
@@ -61,7 +62,7 @@ def agent_cell(seed: int, cache: Path, steps: int, fresh: bool = False) -> dict[
         folder = cache / "adult-runs"
         run = train(world=bed.world, algo="ppo", seed=seed, n_timesteps=steps, log_folder=str(folder), save_freq=0,
                     eval_episodes=0, pictures=False)  # fmt: skip
-        figures = measure(bed, run, choose_walker(None, run), None, seed)
+        figures = measure(bed, run, choose_walker(None, run), None, seed, bed_judges(bed, cache))
         figures["training_queries"] = run.queries + 2 * len(bed.world.starts.x)
         return {**figures, "training_cpu_seconds": run.progress["cpu_seconds"], "bed": bed.facts}
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ALGO, ENV = "ppo", "Manifold/Digits-v0"
 WALKING = {"plan": True, "refine": 2, "retries": 2}
 MOST_STEPS = 100  # of the rivals: none is cut off by the agent's own limit
+ALONE = 20  # items that are explained one at a time
 
 #: name in the table -> (walker, its settings). All stop at p >= 0.9 and have the same finer last step as the agent.
 RIVALS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -66,7 +67,7 @@ def rival_cell(
 
     def measure() -> dict[str, Any]:
         bed = make_bed(bed_seed, manifold)
-        return _measured(bed, bed.world, make_walker(kind, **settings), MOST_STEPS)
+        return measured(bed, bed.world, make_walker(kind, **settings), MOST_STEPS, cache=cache)
 
     return kept(cache, key, measure, fresh)
 
@@ -82,7 +83,7 @@ def agent_cell(
     def measure() -> dict[str, Any]:
         bed = make_bed(bed_seed, manifold, **recipe["env_kwargs"])
         run = _trained(bed, recipe, key, cache)
-        found = _measured(bed, run, _agent(run, **recipe["walker"]), None, seed)
+        found = measured(bed, run, agent_walker(run, **recipe["walker"]), None, seed, cache)
         found["training_queries"] = run.queries + 2 * len(bed.world.starts.x)  # the starts were asked for by make_world
         found["training_cpu_seconds"] = run.progress["cpu_seconds"]
         return found
@@ -90,11 +91,17 @@ def agent_cell(
     return kept(cache, key, measure, fresh)
 
 
-def _agent(run: Any, plan: bool, refine: int, retries: int) -> Any:
-    """The run's policy as a walker, its last step planned on the run's stand-in or refined by the secant."""
+def agent_walker(
+    run: Any, plan: bool = True, refine: int = 2, retries: int = 2, opinions: bool = True, ends: str = "near"
+) -> Any:
+    """The run's policy as a walker, its last step planned on the run's stand-in (and second opinions) or refined by the
+    secant; `ends` is one of `agents.walkers.plan.PLANS`."""
+    from agents.walkers.plan import PLANS
     from agents.walkers.policy import PolicyWalker
 
-    return PolicyWalker(run.model, run.stand_in if plan else None, refine=refine, retries=retries)
+    second = run.opinions if plan and opinions else None
+    surrogate = run.stand_in if plan else None
+    return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, opinions=second, plan=PLANS[ends])
 
 
 def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path) -> Any:
@@ -116,26 +123,42 @@ def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path)
     return run
 
 
-def _measured(bed: Bed, source: Any, walker: Any, max_steps: int | None, seed: int = 0) -> dict[str, Any]:
-    """Walk all held-out digits and measure."""
+def measured(
+    bed: Bed, source: Any, walker: Any, max_steps: int | None, seed: int = 0, cache: Path | None = None
+) -> dict[str, Any]:
+    """Walk all items of the bed and measure, by independent judges too; then some alone, for the latency."""
     from agents.explain import explain
     from agents.explanation.metrics import evaluate_paths
+    from agents.explanation.metrics_cost import time_alone
 
-    rows = list(range(len(bed.x)))
+    rows, targets = list(range(len(bed.x))), bed.targets.tolist()
     started = time.process_time()
-    paths = explain(source, rows, bed.targets.tolist(), walker, max_steps=max_steps, seed=seed)
+    paths = explain(source, rows, targets, walker, max_steps=max_steps, seed=seed)
     seconds = time.process_time() - started
-    found = {name: value.as_dict() for name, value in evaluate_paths(bed.world, paths, bed.reference).items()}
-    failed = [path.index for path in paths if not path.success]
+    found = evaluate_paths(bed.world, paths, bed.reference, judges=bed_judges(bed, cache))
+
+    def one(row: int) -> None:
+        explain(source, row, targets[row], walker, max_steps=max_steps, seed=seed)
+
+    found |= time_alone(one, rows[:ALONE])
     return {
-        "measures": found,
-        "failed": failed,
+        "measures": {name: value.as_dict() for name, value in found.items()},
+        "failed": [path.index for path in paths if not path.success],
+        "items": len(paths),
         "cpu_ms": 1000 * seconds / len(paths),
         "training_queries": paths[0].training_queries,
         "training_cpu_seconds": 0.0,
         "bed": bed.facts,
         "frame_0_of_another_class": sum(int(path.predicted[0] != path.source) for path in paths),
     }
+
+
+def bed_judges(bed: Any, cache: Path | None) -> Any:
+    """Judges fitted to the bed's real data (see `agents.explanation.judge`), kept beside the cells."""
+    from agents.explanation.judge import judges_of
+
+    known = bed.reference
+    return judges_of(known.bank, known.bank_classes, bed.world.classes, None if cache is None else cache / "judges")
 
 
 def kept(cache: Path, key: dict[str, Any], measure: Any, fresh: bool) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.explain_speed                     # the example run that is shipped
 
-540 held-out digits towards two random other classes each, by the trained agent with its last step planned and refined, and
-by the walkers without training. CPU time of this process, medians over repeats; what others do on a shared machine still
-shows in it, through caches and shared cores, so the time of a fixed piece of work (the yardstick: 200 products of 256 x 256
-matrices) stands beside it.
+540 held-out digits towards two random other classes each, by the trained agent with its last step planned (with second
+opinions and without) and refined, and by the walkers without training. CPU time of this process, medians over repeats; what
+others do on a shared machine still shows in it, through caches and shared cores, so the time of a fixed piece of work (the
+yardstick: 200 products of 256 x 256 matrices) stands beside it.
 
 Writes docs/results/explain_speed.json and .md.
 """
@@ -49,12 +49,18 @@ def measured(run_path: Path, repeats: int, singles: int) -> dict[str, Any]:
     from agents.evaluate import draw_targets
     from agents.explain import choose_walker, explain
     from agents.run import load_run
+    from agents.walkers.opinions import Opinions
     from agents.walkers.policy import PolicyWalker
 
     run = load_run(run_path)
     rows = list(range(len(run.world.held_out.x)))
     targets = [*(draw_targets(run.world, rows, 0) or []), *(draw_targets(run.world, rows, 1) or [])]
-    walkers = {"agent, last step planned": choose_walker("policy", run), "agent, last step refined": PolicyWalker(run.model)}
+    second = run.opinions or Opinions.fit(run.world)  # a run of before there were any: fitted as a training would
+    walkers = {
+        "agent, planned with second opinions": PolicyWalker(run.model, run.stand_in, retries=2, opinions=second),
+        "agent, last step planned": PolicyWalker(run.model, run.stand_in, retries=2),
+        "agent, last step refined": PolicyWalker(run.model),
+    }
     walkers |= {name: choose_walker(name, run) for name in WALKERS}
     found: dict[str, Any] = {"yardstick before": yardstick()}
     for name, walker in walkers.items():

@@ -9,9 +9,9 @@ hidden layers, or the last alone), on all training data and on few; accuracy on 
 step of L2 length 0.5 and 1 against the true class. Few data get as many gradient steps as many.
 
 Paths: for a plain classifier and an MRnet, a path agent is trained with the digits recipe on the same manifold, and all
-held-out digits are explained towards the same rule's random other classes, to p >= 0.9, by it and by two walkers without
-training. An end point is called adversarial if an independent classifier (agents.explanation.judge) does not see the
-target in it.
+held-out digits are explained towards the same rule's random other classes, to p >= 0.9, by it (with second opinions on the
+end and without) and by two walkers without training. An end point is called adversarial if an independent classifier
+(agents.explanation.judge) does not see the target in it.
 
 Finished cells are kept in --cache, so that an interrupted run goes on where it was. Writes docs/results/mrnet.json and .md
 (mrnet_mnist for MNIST); what a run was not asked for stays there as it was.
@@ -133,8 +133,10 @@ def walks(seeds: list[int], cache: Path, fresh: bool) -> dict[str, Any]:
 def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
     """Figures of the agent and of two walkers without training on one classifier."""
     from agents.evaluate import evaluate
+    from agents.explain import RETRIES
     from agents.explanation.metrics import Reference
     from agents.train import train
+    from agents.walkers.policy import PolicyWalker
     from envs.datasets import DATASETS
     from envs.making import make_world
     from tests.benchmarks.digits_bed import TAU, fitted
@@ -150,7 +152,9 @@ def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
         )  # fmt: skip
         reference = Reference(data.x, data.truth, data.held_out, data.held_out_truth)
         shared = {"seed": seed, "reference": reference, "alone": 0, "closely": 200}
-        found = evaluate(run, ["policy"], **shared)
+        plain = PolicyWalker(run.model, run.stand_in, retries=RETRIES)
+        found = evaluate(run, ["policy", plain], **shared)
+        found["policy, no second opinions"] = found.pop("policy 2")
         found |= evaluate(world, ["line", "pullback_gradient"], max_steps=MOST_STEPS, **shared)
     return {walker: _figures(measures) for walker, measures in found.items()}
 

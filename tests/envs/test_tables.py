@@ -385,3 +385,39 @@ def test_descriptions_that_cannot_be_read(tmp_path: Path) -> None:
         read_description(tmp_path / "list.yml")
     with pytest.raises(UnknownNameError, match="target"):
         read_description({"targett": "x", "columns": {}})
+
+
+def test_an_estimator_fitted_to_a_data_frame_is_shown_one(file: Path) -> None:
+    import pandas
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    frame = pandas.read_csv(file, keep_default_na=False, na_values=[""])
+    target, columns = "class", ["hours", "work", "age"]  # some of the table's, in another order
+    change = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["work"]), (StandardScaler(), ["hours", "age"]))
+    model = make_pipeline(change, LogisticRegression()).fit(frame[columns], frame[target])
+    world = make_world(data=str(file), target_column=target, classifier=model)
+    rows = pandas.DataFrame(world.units.rows(world.held_out.x[:9]), columns=[c.name for c in world.units.table.columns])
+    expected = model.predict_proba(rows[columns].astype({"hours": float, "age": float}))
+    np.testing.assert_allclose(world.classifier.predict_proba(world.held_out.x[:9]).numpy(), expected, atol=1e-5)
+    other = LogisticRegression().fit(frame[["age"]].assign(shoe=1.0), frame[target])
+    with pytest.raises(ManifoldError, match=r"this table lacks.*shoe"):
+        make_world(data=str(file), target_column=target, classifier=other)
+
+
+def test_a_held_column_that_no_decoder_knows_does_not_shorten_the_step(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    age, city = random.integers(18, 80, 300), random.choice(["a", "b", "c"], 300)  # the city says nothing of anything
+    lines = [f"{a},{c},{a + random.normal(0, 4):.1f},{'yes' if a > 50 else 'no'}" for a, c in zip(age, city, strict=True)]
+    file = tmp_path / "held.csv"
+    file.write_text("\n".join(["age,city,years,old", *lines]))
+    world = make_world(
+        data=str(file), columns={"target": "old", "columns": {"city": {"kind": "category", "immutable": True}}}
+    )
+    z, x = world.starts.z[:200], world.starts.x[:200]
+    action = torch.nn.functional.normalize(torch.randn(z.shape, generator=torch.Generator().manual_seed(0)), dim=1)
+    moved = world.manifold.prior.project(world.move(world.manifold, z, action, world.step_length))
+    step = (world.place_of(moved, x) - world.place_of(z, x)).norm(dim=1).median()
+    assert float(step) == pytest.approx(world.class_distance / 8, rel=0.3)

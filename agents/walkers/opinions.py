@@ -1,0 +1,125 @@
+"""Second opinions: would anybody but the explained classifier see the class asked for?
+
+A walk can end where the classifier is sure and no other one would be: a counterfactual for the classifier's quirks rather than
+for the class. Whoever has the labelled starts can notice that without a further question: a few small networks, each fitted to
+a bootstrap sample of the starts and the classifier's labels on them (cached: two rows each were asked for when the world was
+made), with noise and with reconstructions mixed in. They know nothing of the classifier's answers along walks, which the
+stand-in does know. So where they disagree with it, the data do not say what the classifier says.
+
+They are the walker's own and are no judges: whoever judges end points must not be one of them (`agents.explanation.judge`
+is of another kind and seed).
+
+Symbols: B items, D values of one datum, M members, K classes.
+
+References
+----------
+.. Lakshminarayanan, Pritzel, Blundell, "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles",
+   NeurIPS 2017, section 2.4: the mean of the members' probabilities.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from envs.world import World
+
+MEMBERS, HIDDEN = 5, 32
+STEPS, BATCH, RATE = 600, 128, 5e-3
+NOISE = 0.05  # of the data, in class distances
+EPS = 1e-6
+
+
+class Opinions(nn.Module):
+    """M networks D-32-K with SiLU units side by side; they answer with the mean of their probabilities.
+
+    Args:
+        size: D.
+        classes: K.
+        members: M.
+    """
+
+    def __init__(self, size: int, classes: int, members: int = MEMBERS) -> None:
+        super().__init__()
+        self.members, self.classes = members, classes
+        self.first = nn.Linear(size, members * HIDDEN)
+        self.weight = nn.Parameter(torch.randn(members, HIDDEN, classes) / HIDDEN**0.5)
+        self.bias = nn.Parameter(torch.zeros(members, 1, classes))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Logits (M, B, K) of data x (B, D), by every member."""
+        return torch.baddbmm(self.bias, self._split(nn.functional.silu(self.first(x))), self.weight)
+
+    def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Log odds (B,) of the target classes by the mean probability, and their gradient (B, D) by data x (B, D)."""
+        a = nn.functional.linear(x, self.first.weight, self.first.bias)
+        gate = torch.sigmoid(a)
+        p = _softmax(torch.baddbmm(self.bias, self._split(a * gate), self.weight))
+        asked = target[None, :, None].expand(self.members, -1, 1)
+        each = p.gather(2, asked)  # (M, B, 1)
+        mean = each.mean(0).clamp_(EPS, 1 - EPS)  # (B, 1)
+        # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
+        share = each / (self.members * mean * (1 - mean))
+        cotangent = (p * -share).scatter_add_(2, asked, share)
+        hidden = torch.bmm(cotangent, self.weight.transpose(1, 2)).transpose(0, 1).reshape(len(x), -1)
+        return torch.logit(mean)[:, 0], (hidden * gate * (1 + a * (1 - gate))) @ self.first.weight
+
+    def margin(self, x: Tensor, target: Tensor) -> Tensor:
+        """Log odds (B,) alone."""
+        p = _softmax(self.logits(x)).mean(0)
+        return torch.logit(p.gather(1, target[:, None])[:, 0].clamp(EPS, 1 - EPS))
+
+    def _split(self, hidden: Tensor) -> Tensor:
+        """Hidden units (B, M * 32) by member, (M, B, 32)."""
+        return hidden.view(len(hidden), self.members, HIDDEN).transpose(0, 1)
+
+    @classmethod
+    def of(cls, world: World, weights: dict[str, Any]) -> Self:
+        """The members of these weights (arrays by name)."""
+        found = cls(world.start_places.shape[1], world.classes, len(weights["weight"]))
+        found.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
+        return found.eval().requires_grad_(False)
+
+    def weights(self) -> dict[str, Any]:
+        """Arrays by name, for `of`."""
+        return {name: value.numpy() for name, value in self.state_dict().items()}
+
+    @classmethod
+    def fit(cls, world: World, seed: int = 0) -> Self:
+        """Fit to the starts and their labels: cross-entropy, Adam with a linear decay; each draws its own rows. No query.
+
+        Half of what a member sees are the starts as they are, half as the manifold decodes them, both with noise.
+        """
+        label = world.starts.label.clone()
+        seen = torch.stack([world.start_places, world.manifold.coordinates(world.starts.z, world.starts.frame)]).clone()
+        generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            found = cls(seen.shape[2], world.classes)
+        rows = torch.randint(len(label), (found.members, len(label)), generator=generator)
+        optimizer = torch.optim.Adam(found.parameters(), lr=RATE)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
+        noise = NOISE * world.class_distance
+        for _ in range(STEPS):
+            draw = torch.randint(rows.shape[1], (found.members, BATCH), generator=generator)
+            index = rows.gather(1, draw)  # (M, BATCH)
+            x = seen[torch.randint(2, index.shape, generator=generator), index]
+            x = x + noise * torch.randn(x.shape, generator=generator)
+            with torch.enable_grad():
+                weight = found.first.weight.view(found.members, HIDDEN, -1).transpose(1, 2)
+                hidden = nn.functional.silu(torch.baddbmm(found.first.bias.view(found.members, 1, HIDDEN), x, weight))
+                logits = torch.baddbmm(found.bias, hidden, found.weight)
+                loss = nn.functional.cross_entropy(logits.flatten(0, 1), label[index].flatten()) * found.members
+                optimizer.zero_grad()
+                loss.backward()
+            optimizer.step()
+            schedule.step()
+        return found.eval().requires_grad_(False)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """By hand: over a few columns torch.softmax takes twice as long."""
+    p = (logits - logits.amax(2, keepdim=True)).exp_()
+    return p.div_(p.sum(2, keepdim=True))

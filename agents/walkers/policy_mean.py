@@ -1,0 +1,63 @@
+"""The actions of a trained policy without the detour: a plain actor's mean, straight through its layers.
+
+stable-baselines3's `predict` sets modes, checks, converts and builds a distribution for every call; for one small observation
+that costs several times the layers themselves. What it would give, and this gives too, is the clipped mean of the Gaussian.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Actor = Callable[[Tensor], Tensor]
+
+
+def actor_of(model: Any) -> Actor:
+    """Deterministic actions (B, d) for observations (B, obs_dim), as `model.predict(..., deterministic=True)` gives them.
+
+    Through the layers of a plain stable-baselines3 actor (flat observations, a Gaussian that is not squashed, on the CPU);
+    anything else is asked by its `predict`. The layers are the model's own: what it learns later shows.
+    """
+    layers = _plain_layers(getattr(model, "policy", None))
+    if layers is None:
+        return lambda observation: torch.as_tensor(
+            np.asarray(model.predict(observation.numpy(), deterministic=True)[0]), dtype=torch.float32
+        )
+    space = model.policy.action_space
+    low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
+
+    def act(observation: Tensor) -> Tensor:
+        with torch.inference_mode():
+            hidden = observation
+            for layer in layers:
+                hidden = layer(hidden)
+            return torch.clamp(hidden, low, high)
+
+    return act
+
+
+def _plain_layers(policy: Any) -> list[torch.nn.Module] | None:
+    """The layers from observation to mean action; None where there is more to it than layers."""
+    if policy is None:
+        return None
+    from gymnasium.spaces import Box
+    from stable_baselines3.common.distributions import DiagGaussianDistribution
+    from stable_baselines3.common.policies import ActorCriticPolicy
+    from stable_baselines3.common.torch_layers import FlattenExtractor, MlpExtractor
+
+    plain = (
+        type(policy) is ActorCriticPolicy
+        and type(policy.pi_features_extractor) is FlattenExtractor
+        and type(policy.mlp_extractor) is MlpExtractor
+        and type(policy.action_dist) is DiagGaussianDistribution
+        and isinstance(policy.action_space, Box)
+        and isinstance(policy.observation_space, Box)
+        and policy.observation_space.dtype == np.float32
+        and len(policy.observation_space.shape or ()) == 1
+        and policy.device.type == "cpu"
+    )
+    return [*policy.mlp_extractor.policy_net, policy.action_net] if plain else None
