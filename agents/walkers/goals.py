@@ -54,5 +54,5 @@ def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
     every = torch.arange(len(world.starts.z))
     ends = dynamics.start(world, every, torch.full_like(every, target))
-    ends = ends._replace(source=torch.full_like(every, source))
+    ends = ends._replace(source=torch.full_like(every, source), answer=world.start_answers)
     return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
