@@ -93,7 +93,7 @@ def _fitted(
         answers = torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)])
         asked = classifier.queries - before
     key = fit_key("sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "answers": answers})
-    more = {"vocabulary": vocabulary, "answers": answers, "progress": progress}
+    more: dict[str, Any] = {"vocabulary": vocabulary, "answers": answers, "progress": progress}
     kept = kept_fit(key, lambda: SentenceVAE.fit(texts, **more, **settings))
     assert isinstance(kept, SentenceVAE)
     return kept, asked

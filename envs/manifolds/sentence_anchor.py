@@ -6,10 +6,10 @@ What is written, word by word, is the likeliest next word under
                                 +  anchor / 2, where it is the word before or after that one, not used yet
 
 so that a word of the input is replaced where the code prefers another one by more than `anchor` nats, and stays otherwise. It
-is the greedy mode of p(y | z) times a prior that favours sentences near the input, exp(anchor * words kept). A rare word, which
-the model knows as the unknown one alone, can be kept but not invented: the unknown word is written only where the input has
-one, and stands for that very word (Luong and others, "Addressing the Rare Word Problem in Neural Machine Translation", 2015,
-section 3.1: copyable unknown words).
+is the greedy mode of p(y | z) times a prior that favours sentences near the input, exp(anchor * words kept). A rare word,
+which the model knows as the unknown one alone, can be kept but not invented: the unknown word is written only where the input
+has one, and stands for that very word (Luong and others, "Addressing the Rare Word Problem in Neural Machine Translation",
+2015, section 3.1: copyable unknown words).
 
 Two words that stand side by side already do not stand side by side again, but as the input has them (the n-gram blocking of
 Paulus and others, "A Deep Reinforced Model for Abstractive Summarization", 2018, section 2.5).

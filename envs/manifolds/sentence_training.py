@@ -41,7 +41,7 @@ class SentenceTraining:
             criterion: still a bound, Im and others 2017).
         free_bits: nats a latent dimension may cost before its KL counts.
         beta: weight of the KL term at the end of the annealing; below 1, codes hold more of the words.
-        answer_weight: how many nats of a sentence's likelihood a nat of a classifier's answer is worth, where there are answers.
+        answer_weight: how many nats of a sentence's likelihood a nat of a classifier's answer is worth, if there are answers.
         clip: largest norm of the gradient.
         patience: epochs without a better validation bound after which the training stops; 0: never. Counted once the KL
             weight has come to stay.

@@ -222,7 +222,7 @@ class SentenceVAE(Manifold):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(how.seed)
             sizes = (latent_dim, embedding, hidden)
-            more = {"classes": classes, "anchor": anchor, "reach": reach}
+            more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
             vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more)
         vae.account = train(vae, ids, how, progress, answers)
         if vae.collapsed:
