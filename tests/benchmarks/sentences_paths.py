@@ -91,8 +91,8 @@ def agent_of(bed: Bed, seed: int, steps: int, place: Path) -> Any:
 
     if done := list(place.glob("ppo/*/summary.json")):
         return load_run(done[0].parent, world=bed.world)
-    settings: dict[str, Any] = {"n_timesteps": steps, "seed": seed, "log_folder": str(place), "eval_episodes": 0, "pictures": False}
-    return train(world=bed.world, algo="ppo", **settings)
+    quiet: dict[str, Any] = {"log_folder": str(place), "eval_episodes": 0, "pictures": False}
+    return train(world=bed.world, algo="ppo", n_timesteps=steps, seed=seed, **quiet)
 
 
 def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int | None) -> tuple[list[Any], float]:
@@ -197,8 +197,8 @@ def page_of(found: list[dict[str, Any]], steps: int, judged: str, flags: str) ->
     return "\n".join([
         "# Paths through review sentences", "",
         f"Held-out sentences of up to {LONGEST} words, towards the other sentiment; {len(found)} seed(s) of bed and agent:",
-        f"mean (smallest to largest). The agent is PPO, {steps:,} steps. Nothing was fitted to a sentence of SST's test set or",
-        "of the tenth of rt-polarity that was held out. Settings were chosen on SST's development set, with beds",
+        f"mean (smallest to largest). The agent is PPO, {steps:,} steps. Nothing was fitted to a sentence of SST's test set",
+        "or of the tenth of rt-polarity that was held out. Settings were chosen on SST's development set, with beds",
         "that were not fitted to it either. Queries before: the training's and the starts'; those of the manifold's fit stand",
         "below.", "",
         f"**Share flipped by the agent on SST at least 0.95: {verdict} ({spread(agent, 'flipped')}).**", "",
