@@ -115,6 +115,20 @@ def test_sentences_are_read_from_files(world, tmp_path):
         explain(world, ["fine", ""], walker="line")
 
 
+def test_inputs_are_read_from_the_column_and_encoding_of_the_corpus(world, tmp_path):
+    own = world.replace(spec={"text_column": "review", "encoding": "cp1252"})
+    file = tmp_path / "one.tsv"
+    file.write_bytes("review\tlabel\nthe café is great\tgood\n".encode("cp1252"))
+    assert read_file(own, file).tolist() == ["the café is great"]  # one class alone is no matter here
+    with pytest.raises(ManifoldError, match="line 2: byte 0xe9 is no utf-8"):
+        read_file(world, file)
+    file.write_text("text\nthe soup is great\n")
+    assert read_file(own, file).tolist() == ["the soup is great"]
+    file.write_text("words\nthe soup is great\n")
+    with pytest.raises(ManifoldError, match="no column text or sentence"):
+        read_file(own, file)
+
+
 def test_the_script_shows_every_sentence_that_is_another_one(paths):
     from agents.explain_output import sentence_table
 
