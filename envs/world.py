@@ -162,7 +162,7 @@ class World:
         if not self.manifold.leans:
             return self.starts.answer
         with torch.inference_mode():
-            parts = [self.manifold.decode(z) for z in self.starts.z.split(BATCH)]
+            parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
             return torch.cat([self.classifier.predict_proba(part) for part in parts])
 
     @cached_property

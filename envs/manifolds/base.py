@@ -67,8 +67,8 @@ class Manifold(torch.nn.Module, ABC):
     def decode(self, z: Tensor) -> Tensor:
         """Data (B, \\*data_shape) of codes (B, d)."""
 
-    def decode_near(self, z: Tensor, origin: Tensor) -> Tensor:
-        """Data (B, \\*data_shape) of codes (B, d) in walks from inputs `origin` (B, \\*data_shape).
+    def decode_near(self, z: Tensor, origin: Tensor | None) -> Tensor:
+        """Data (B, \\*data_shape) of codes (B, d) in walks from inputs `origin` (B, \\*data_shape); None: from far away.
 
         What `decode` gives, but for manifolds whose decoding leans on the input (`SentenceVAE`).
         """

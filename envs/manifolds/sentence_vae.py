@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from envs.datasets.vocabulary import PAD, Vocabulary
+from envs.datasets.vocabulary import END, PAD, Vocabulary
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
@@ -22,7 +22,7 @@ from envs.manifolds.sentence_decoding import greedy
 from envs.manifolds.sentence_networks import Decoder, Encoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence_training import SentenceTraining, train, trimmed
 
-REACH = 0.6  # share of the typical radius of codes at which the words of an input are favoured no more
+REACH = 0.5  # share of the typical radius of codes at which the words of an input are favoured no more
 
 
 class SentenceVAE(Manifold):
@@ -112,7 +112,7 @@ class SentenceVAE(Manifold):
         """The likeliest word after word, ids (B, L) of codes (B, d)."""
         return greedy(self.decoder, z, self.vocabulary.length)
 
-    def decode_near(self, z: Tensor, origin: Tensor) -> Tensor:
+    def decode_near(self, z: Tensor, origin: Tensor | None) -> Tensor:
         """Ids (B, L) of codes (B, d) in walks from inputs `origin` (B, L), whose words stay where the code allows.
 
         They are favoured by `anchor` nats at the input's own code, and by less the further z lies from there: by nothing from
@@ -121,6 +121,9 @@ class SentenceVAE(Manifold):
         """
         if not self.leans:
             return self.decode(z)
+        if origin is None:
+            nothing = torch.full((len(z), self.vocabulary.length), PAD).index_fill_(1, torch.tensor([0]), END)
+            return anchored(self.decoder, z, nothing, torch.zeros(len(z)), self.vocabulary.size)
         away = torch.linalg.vector_norm(z - self.encode(origin), dim=1) / torch.linalg.vector_norm(self.code_scale)
         return anchored(self.decoder, z, origin, self.anchor * (1 - away / self.reach).clamp_min(0), self.vocabulary.size)
 

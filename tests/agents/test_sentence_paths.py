@@ -214,3 +214,12 @@ def test_an_agent_is_trained_on_a_corpus_of_ones_own_and_found_again(tmp_path):
     path = explain(again, "we disliked the dull plot", max_steps=2)
     assert path.texts[0] == "we disliked the dull plot"
     assert path == explain(run, "we disliked the dull plot", max_steps=2)
+
+
+def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
+    from agents.training_env import trained_walk
+
+    walked, chosen = trained_walk(world, {})
+    assert (walked.task.weights.success, walked.task.weights.atypical) == (6.0, 2.4)
+    assert chosen["reward"] == {"success": 6.0, "atypical": 2.4}
+    assert trained_walk(world, {"reward": {"success": 5.0}})[0].task.weights.success == 5.0

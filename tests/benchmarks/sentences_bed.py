@@ -32,7 +32,7 @@ from tests.benchmarks.sentences_data import reviews
 LONGEST = 10  # words of a sentence that is explained or fitted whole
 LEAST = 5  # how often a word stands in the corpus
 CLASSES = ["negative", "positive"]
-MODEL: dict[str, Any] = {"latent_dim": 32, "embedding": 96, "hidden": 192, "anchor": 5.0, "reach": 0.6}
+MODEL: dict[str, Any] = {"latent_dim": 32, "embedding": 96, "hidden": 192, "anchor": 4.0, "reach": 0.5}
 TRAINING: dict[str, Any] = {
     "epochs": 12, "batch_size": 128, "learning_rate": 5e-3, "word_keep": 0.8, "encoder_keep": 0.9, "free_bits": 0.6,
     "answer_weight": 5.0,

@@ -39,7 +39,8 @@ WALKERS = {
 }
 WORSE = 1.5  # times the perplexity of real sentences
 SHOWN = 20
-STEPS = 200_000
+STEPS = 120_000
+SEARCHED = 100  # sentences of SST that growing spheres are walked from: they look at hundreds of candidates each
 COLUMNS = {
     "arrived": "arrived", "kept": "frame 0 keeps the class", "oracle": "oracle agrees, of those arrived",
     "fluent": "end at most 1.5 times as perplexing, of those arrived", "flipped": "**flips that count**",
@@ -101,7 +102,7 @@ def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int |
     from agents.training_env import trained_walk
     from agents.walkers.policy import PolicyWalker
 
-    rows = range(len(bed.world.held_out.x) if most is None else most)
+    rows = range(SEARCHED if name == "spheres" else len(bed.world.held_out.x) if most is None else most)
     if not name.startswith("agent"):
         return explain(trained_walk(bed.world, {})[0], rows, walker=name.split()[0], seed=seed), 0.0
     run = agent_of(bed, seed, steps, folder / "agent")

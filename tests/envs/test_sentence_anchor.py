@@ -125,6 +125,7 @@ def test_the_anchor_fades_with_the_way(vae):
     assert near.decode_near(z + 0.49 * aside, x).equal(x)
     nothing = anchored(near.decoder, z + 0.5 * aside, x, torch.zeros(4), near.vocabulary.size)
     assert near.decode_near(z + 0.5 * aside, x).equal(nothing)
+    assert near.decode_near(z + 0.5 * aside, None).equal(nothing)
 
 
 def test_without_an_anchor_walks_see_what_the_code_says(vae):
