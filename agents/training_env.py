@@ -55,7 +55,7 @@ def tell_guess(world: World) -> None:
 
 
 def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
-    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; those that were `given` stay."""
+    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; what was `given` stays."""
     if world.task.scores_coverage:
         return world, {}  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())

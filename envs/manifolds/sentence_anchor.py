@@ -3,13 +3,13 @@
 What is written, word by word, is the likeliest next word under
 
     log p(w | words so far, z)  +  anchor, where w is the input's next word
-                                +  anchor / 2, where it is the word before or after that one, not used yet
 
-so that a word of the input is replaced where the code prefers another one by more than `anchor` nats, and stays otherwise. It
-is the greedy mode of p(y | z) times a prior that favours sentences near the input, exp(anchor * words kept). A rare word,
-which the model knows as the unknown one alone, can be kept but not invented: the unknown word is written only where the input
-has one, and stands for that very word (Luong and others, "Addressing the Rare Word Problem in Neural Machine Translation",
-2015, section 3.1: copyable unknown words).
+so that a word of the input is replaced where the code prefers another one by more than `anchor` nats, and else stays. Each
+word that is written moves the input's next word on by one; where the code itself writes the word before or after it, the input
+goes on from there. It is the greedy mode of p(y | z) times a prior that favours sentences near the input, exp(anchor * words
+kept). A rare word, which the model knows as the unknown one alone, can be kept but not invented: the unknown word is written
+only where the input has one, and stands for that very word (Luong and others, "Addressing the Rare Word Problem in Neural
+Machine Translation", 2015, section 3.1: copyable unknown words).
 
 Two words that stand side by side already do not stand side by side again, but as the input has them (the n-gram blocking of
 Paulus and others, "A Deep Reinforced Model for Abstractive Summarization", 2018, section 2.5).
@@ -25,7 +25,7 @@ from torch import Tensor
 from envs.datasets.vocabulary import BEGIN, END, PAD, UNKNOWN
 from envs.manifolds.sentence_networks import Decoder
 
-OFFSETS = (-1, 1, 0)  # places about the pointer whose words are favoured; the last one wins where two hold the same word
+OFFSETS = (-1, 1, 0)  # places about the pointer where a written word is looked for; the last one wins
 
 
 def anchored(decoder: Decoder, z: Tensor, origin: Tensor, anchor: Tensor, size: int) -> Tensor:
@@ -49,22 +49,16 @@ def anchored(decoder: Decoder, z: Tensor, origin: Tensor, anchor: Tensor, size: 
     fed[:, 0] = BEGIN
     cell = decoder.cell(count * length)
     memory = cell.begin(z)
-    running = torch.ones(count, dtype=torch.bool)
+    running, held = torch.ones(count, dtype=torch.bool), anchor > 0
     forbidden = torch.tensor([PAD, BEGIN])
     for place in range(length):
         logits, memory = cell.step(memory, z, fed[:, place])
-        bonus = torch.zeros_like(logits)
-        for offset in OFFSETS:
-            at = pointer + offset
-            free = (at > used) & (at <= last)
-            word = torch.where(free, known[rows, at.clamp(0, length - 1)], PAD)
-            bonus[rows, word] = anchor if offset == 0 else anchor / 2
-        bonus[:, PAD] = 0.0
-        logits = (logits + bonus).index_fill(1, forbidden, -torch.inf)
+        logits = logits.index_fill(1, forbidden, -torch.inf)
+        expected = torch.where(held, known[rows, pointer], PAD)
+        logits[rows, expected] += anchor
         again = _again(fed, place)
-        again = torch.where(bonus.gather(1, again) == 0, again, PAD)
-        logits.scatter_(1, again, -torch.inf)
-        logits[:, UNKNOWN] = logits[:, UNKNOWN].masked_fill(bonus[:, UNKNOWN] == 0, -torch.inf)
+        logits.scatter_(1, torch.where(again == expected[:, None], PAD, again), -torch.inf)
+        logits[:, UNKNOWN] = logits[:, UNKNOWN].masked_fill(expected != UNKNOWN, -torch.inf)
         if place == 0:
             logits[:, END] = -torch.inf  # no sentence is empty
         word = logits.argmax(1) if place < length - 1 else torch.full((count,), END)

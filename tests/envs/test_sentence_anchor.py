@@ -44,18 +44,15 @@ def test_a_word_of_the_input_stays_unless_the_code_prefers_another_by_more_than_
     assert written(decoder, [B, END], 3.1) == [B, END]
 
 
-def test_the_word_after_the_next_one_counts_half():
-    decoder = told({A: 3.0}, {END: 9.0})
-    assert written(decoder, [C, B, END], 3.1) == [C, END]  # the next word wins before the one after it
-    one_left_out = told({C: 3.0, A: 4.0}, {END: 9.0})
-    assert written(one_left_out, [B, C, END], 3.0) == [C, END]  # 3 + 1.5 beats 4; 0 + 3 does not
-    assert written(one_left_out, [B, C, END], 1.9) == [A, END]
+def test_a_replaced_word_stands_for_one_of_the_inputs():
+    decoder = told({A: 5.0}, {}, {}, {})
+    assert written(decoder, [B, C, B, END], 1.0) == [A, C, B, END]
 
 
 def test_after_a_kept_word_the_input_goes_on_from_there():
     decoder = told({A: 5.0}, {}, {}, {END: 0.1})
     assert written(decoder, [A, B, C, END], 0.5) == [A, B, C, END]
-    # The first word is skipped: from then on the second is the next one.
+    # The code skips the first word: from then on the third is the next one.
     assert written(told({B: 5.0}, {}, {END: 0.1}), [A, B, C, END], 0.5) == [B, C, END]
 
 
