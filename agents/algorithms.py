@@ -33,7 +33,7 @@ ALGORITHMS = {
     "tqc": ("sb3_contrib", "TQC"),
     "trpo": ("sb3_contrib", "TRPO"),
 }
-OURS = ("n_envs", "n_timesteps", "n_eval_envs", "env_kwargs", "noise_type", "noise_std")
+OURS = ("n_envs", "n_timesteps", "n_eval_envs", "env_kwargs", "noise_type", "noise_std", "warm_start")
 SET_BY_US = ("env", "policy", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "monitor_wrapper")
 ON_POLICY = ("ppo", "a2c", "trpo")
 

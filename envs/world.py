@@ -211,8 +211,17 @@ class World:
 
     @cached_property
     def class_neighbours(self) -> ClassNeighbours:
-        """The starts of each class, for `Weights.atypical` and the compass."""
-        return ClassNeighbours(self.start_places, self.starts.label, self.classes)
+        """The starts of each class, for `Weights.atypical` and the compass.
+
+        Where the manifold leans on the input, only those whose codes convince the classifier on their own, if there are any: a
+        walk from elsewhere finds no more there than what the code itself says.
+        """
+        label = self.starts.label
+        if self.manifold.leans:
+            sure = self.start_answers.gather(1, label[:, None])[:, 0] >= self.task.tau
+            known = torch.bincount(label[sure], minlength=self.classes) > 0
+            label = torch.where(sure | ~known[label], label, -1)
+        return ClassNeighbours(self.start_places, label, self.classes)
 
     @cached_property
     def class_codes(self) -> tuple[Tensor, Tensor]:

@@ -39,7 +39,7 @@ WALKERS = {
 }
 WORSE = 1.5  # times the perplexity of real sentences
 SHOWN = 20
-STEPS = 120_000
+STEPS = 80_000
 SEARCHED = 100  # sentences of SST that growing spheres are walked from: they look at hundreds of candidates each
 COLUMNS = {
     "arrived": "arrived", "kept": "frame 0 keeps the class", "oracle": "oracle agrees, of those arrived",
