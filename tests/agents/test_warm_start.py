@@ -58,13 +58,14 @@ def test_the_teachers_walks_are_steps_of_the_environment_and_counted(world):
 def test_a_taught_policy_walks_like_its_teacher(world, taught):
     model, told = taught
     assert told["error"] < 0.1  # of actions of length 1
-    assert float(model.policy.log_std[0]) == pytest.approx(math.log(SPREAD / 4))  # 16 dimensions
+    assert model.policy.log_std[0].item() == pytest.approx(math.log(SPREAD / 4))  # 16 dimensions
     rows = range(60)
     before, after = (explain(world, rows, walker=PolicyWalker(m, None)) for m in (untrained(world), model))
     assert sum(path.success for path in before) < 30
     assert sum(path.success for path in after) > 55
 
 
+@pytest.mark.slow
 def test_the_same_seed_teaches_the_same(world, taught):
     again = untrained(world)
     follow_the_compass(again, world, 0)
@@ -75,6 +76,7 @@ def test_the_same_seed_teaches_the_same(world, taught):
 QUICK = {"eval_episodes": 0, "pictures": False, "n_timesteps": 64, "n_envs": 8, "hyperparams": {"n_steps": 8}}
 
 
+@pytest.mark.slow
 def test_trainings_on_text_begin_there_unless_told_otherwise(world, tmp_path):
     run = train(world=world, log_folder=str(tmp_path), **QUICK)
     assert run.folder.config["hyperparameters"]["warm_start"] == "compass"
@@ -86,6 +88,7 @@ def test_trainings_on_text_begin_there_unless_told_otherwise(world, tmp_path):
     assert other.folder.config["hyperparameters"]["learning_rate"] == 1e-3
 
 
+@pytest.mark.slow
 def test_other_worlds_are_left_alone_and_a_wrong_place_is_named(tmp_path):
     digits = make_world(data="digits")
     run = train(world=digits, log_folder=str(tmp_path), **QUICK)

@@ -39,8 +39,8 @@ WALKERS = {
 }
 WORSE = 1.5  # times the perplexity of real sentences
 SHOWN = 20
-STEPS = 80_000
-SEARCHED = 100  # sentences of SST that growing spheres are walked from: they look at hundreds of candidates each
+STEPS = 40_000
+SEARCHED = 50  # sentences of SST that growing spheres are walked from: they look at hundreds of candidates each
 COLUMNS = {
     "arrived": "arrived", "kept": "frame 0 keeps the class", "oracle": "oracle agrees, of those arrived",
     "fluent": "end at most 1.5 times as perplexing, of those arrived", "flipped": "**flips that count**",
@@ -201,7 +201,7 @@ def page_of(found: list[dict[str, Any]], steps: int, judged: str, flags: str) ->
         f"mean (smallest to largest). The agent is PPO, {steps:,} steps. Nothing was fitted to a sentence of SST's test set",
         "or of the tenth of rt-polarity that was held out. Settings were chosen on SST's development set, with beds",
         "that were not fitted to it either. Queries before: the training's and the starts'; those of the manifold's fit stand",
-        "below.", "",
+        f"below. Growing spheres are walked from the first {SEARCHED} sentences of SST alone.", "",
         f"**Share flipped by the agent on SST at least 0.95: {verdict} ({spread(agent, 'flipped')}).**", "",
         "## SST", "", *table(rows, "SST"), "", "Why paths do not count, the first reason of each:", "",
         *causes(rows, "SST"), "",
