@@ -129,9 +129,14 @@ def plain(bed: Bed) -> Bed:
 def cells(seed: int, cache: Path, steps: int, most: int | None, walkers: list[str], held_out: str) -> dict[str, Any]:
     """What is known of a bed: facts, a row a walker and source, and the agent's first paths; what was found is kept."""
     folder = cache / f"paths_{held_out}_{seed}"
-    bed = make_bed(seed, cache, held_out)
-    found = [name for name in walkers if not (folder / f"{name}.json").is_file()]
-    for name in found:
+    folder.mkdir(parents=True, exist_ok=True)
+    bed = None
+    for name in walkers:
+        if (folder / f"{name}.json").is_file():
+            continue
+        if bed is None:
+            bed = make_bed(seed, cache, held_out)
+            write_whole(folder / "bed.json", json.dumps(bed.facts, indent=1))
         own = plain(bed) if name.endswith("plain") else bed
         paths, spent = walked(name, own, seed, steps, folder, most)
         first = len(bed.real["SST"])
@@ -143,7 +148,7 @@ def cells(seed: int, cache: Path, steps: int, most: int | None, walkers: list[st
         told = [story(path) for path in paths[:SHOWN]]
         write_whole(folder / f"{name}.json", json.dumps({"rows": rows, "shown": told}, indent=1))
     kept = {name: json.loads((folder / f"{name}.json").read_text()) for name in walkers}
-    return {"facts": bed.facts, "rows": [row for part in kept.values() for row in part["rows"]],
+    return {"facts": json.loads((folder / "bed.json").read_text()), "rows": [row for part in kept.values() for row in part["rows"]],
             "shown": kept["agent"]["shown"] if "agent" in kept else []}  # fmt: skip
 
 
@@ -222,16 +227,18 @@ def main() -> None:
     parser.add_argument("--walkers", nargs="+", choices=WALKERS, default=list(WALKERS))
     parser.add_argument("--held-out", choices=("test", "dev"), default="test")
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache" / "sentences")
-    parser.add_argument("--judged", default="", help="what a reader says of the paths, for the page")
+    parser.add_argument("--judged", help="what a reader says of the paths (default: what the page says already)")
     chosen = parser.parse_args()
     prepare_process()
     found = [cells(seed, chosen.cache, chosen.steps, chosen.most, chosen.walkers, chosen.held_out) for seed in chosen.seeds]
     if chosen.held_out == "dev":
         return
-    record = {"python": platform.python_version(), "steps": chosen.steps, "judged": chosen.judged, "beds": found}
-    write_whole(RESULTS / "sentences_paths.json", json.dumps(record, indent=1) + "\n")
+    file = RESULTS / "sentences_paths.json"
+    judged = chosen.judged or (json.loads(file.read_text()).get("judged", "") if file.is_file() else "")
+    record = {"python": platform.python_version(), "steps": chosen.steps, "judged": judged, "beds": found}
+    write_whole(file, json.dumps(record, indent=1) + "\n")
     flags = f"--seeds {' '.join(map(str, chosen.seeds))} --steps {chosen.steps}"
-    page = page_of(found, chosen.steps, chosen.judged, flags)
+    page = page_of(found, chosen.steps, judged, flags)
     write_whole(RESULTS / "sentences_paths.md", page)
     print(page)
 
