@@ -148,7 +148,8 @@ def cells(seed: int, cache: Path, steps: int, most: int | None, walkers: list[st
         told = [story(path) for path in paths[:SHOWN]]
         write_whole(folder / f"{name}.json", json.dumps({"rows": rows, "shown": told}, indent=1))
     kept = {name: json.loads((folder / f"{name}.json").read_text()) for name in walkers}
-    return {"facts": json.loads((folder / "bed.json").read_text()), "rows": [row for part in kept.values() for row in part["rows"]],
+    facts = json.loads((folder / "bed.json").read_text())
+    return {"facts": facts, "rows": [row for part in kept.values() for row in part["rows"]],
             "shown": kept["agent"]["shown"] if "agent" in kept else []}  # fmt: skip
 
 
