@@ -69,8 +69,8 @@ def reviews(longest: int, held_out: str = "test") -> Reviews:
     inside = [in_test(text) or any(h in _letters(text) for h in _parts(text, exact)) for text in texts]
     kept = [(t, y) for t, y, out in zip(texts, truth, inside, strict=True) if not out and len(t.split()) <= longest]
     short = [(text, int(label)) for label, text in test if len(text.split()) <= longest]
-    fitted, held_out = (([t for t, _ in rows], np.array([y for _, y in rows])) for rows in (kept, short))
-    return Reviews(*fitted, *held_out, sum(inside))
+    fitted, explained = (([t for t, _ in rows], np.array([y for _, y in rows])) for rows in (kept, short))
+    return Reviews(*fitted, *explained, sum(inside))
 
 
 def _labelled(path: Path) -> list[list[str]]:
