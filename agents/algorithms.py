@@ -36,7 +36,7 @@ ALGORITHMS = {
 }
 SETTINGS_OF = {"ppo2v": "ppo"}
 """Algorithms that are set as another one is: its file, and their own arguments over it by ``--hyperparams``."""
-OURS = ("n_envs", "n_timesteps", "n_eval_envs", "env_kwargs", "noise_type", "noise_std")
+OURS = ("n_envs", "n_timesteps", "n_eval_envs", "env_kwargs", "noise_type", "noise_std", "warm_start")
 SET_BY_US = ("env", "policy", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "monitor_wrapper")
 ON_POLICY = ("ppo", "ppo2v", "a2c", "trpo")
 

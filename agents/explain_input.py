@@ -122,15 +122,20 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     """The user's own input or inputs from a file, in the user's units.
 
     An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
-    read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in the column
-    `text` of a .tsv, .csv or .jsonl.
+    read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in a column of a
+    .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or `sentence`;
+    in the encoding of that corpus.
 
     Raises:
         ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
     """
     path = Path(path)
     if world.modality == "text":
-        return read_corpus(path).x
+        encoding = world.spec.get("encoding", "utf-8")
+        try:
+            return read_corpus(path, world.spec.get("text_column"), None, encoding, labelled=False).x
+        except UnknownNameError:  # it has no such column
+            return read_corpus(path, None, None, encoding, labelled=False).x
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: inputs are read from {', '.join(FILES)}")
     try:

@@ -54,12 +54,20 @@ def tell_guess(world: World) -> None:
         )
 
 
+def text_settings(part: str) -> dict[str, Any]:
+    """What walks_text.yml lays over the usual settings: of the ``walk``, or of an algorithm."""
+    return yaml.safe_load((HYPERPARAMETER_FOLDER / "walks_text.yml").read_text()).get(part, {})
+
+
 def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
-    """The world set up for training (walks.yml), and the settings that this took; those that were `given` stay."""
+    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; what was `given` stays."""
     if world.task.scores_coverage:
         return world, {}  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
-    settings = groups["labels" if world.label_only else "probabilities"]
+    settings = dict(groups["labels" if world.label_only else "probabilities"])
+    if world.modality == "text" and not world.label_only:
+        over = text_settings("walk")
+        settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
     chosen = {name: value for name, value in settings.items() if name not in given}
     if "reward" in settings and "reward" in given:
         chosen["reward"] = {**settings["reward"], **given["reward"]}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.algorithms import algorithm_class, load_hyperparameters, make_model
+from agents.algorithms import ON_POLICY, algorithm_class, load_hyperparameters, make_model
 from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
@@ -22,6 +22,7 @@ from agents.training_env import (
     make_vec_env,
     make_world_of,
     tell_guess,
+    text_settings,
     trained_walk,
 )
 from envs.errors import UnknownNameError
@@ -94,6 +95,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
+        if world.modality == "text" and world.compass and world.task.towards_target:
+            settings |= {k: v for k, v in text_settings(algo).items() if k not in (config.hyperparams or {})}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,
@@ -114,6 +117,12 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     model = _model(config, told, world)
     if config.trained_agent is not None:
         _take_parameters(model, algo, config.trained_agent)
+    elif settings.get("warm_start") == "compass":
+        from agents.warm_start import follow_the_compass
+
+        if world is None or not world.compass or algo not in ON_POLICY:
+            raise UserError("warm_start:compass is for on-policy algorithms in a world with a compass; leave it out")
+        told["warm_start"] = follow_the_compass(model, world, seed)
     return Session(told, world, model, None, None, counted)
 
 

@@ -31,6 +31,21 @@ def edit_distance(before: str, after: str) -> int:
     return int(_table(a, b)[-1, -1])
 
 
+def edit_distances(a: np.ndarray, b: np.ndarray, padding: int) -> np.ndarray:
+    """Edit distances (B,) between rows of ids a (B, L) and b (B, M), each padded at its end: the same, for whole batches."""
+    length_a, length_b = (a != padding).sum(1), (b != padding).sum(1)
+    table = np.tile(np.arange(b.shape[1] + 1), (len(a), 1))
+    found = np.where(length_a == 0, length_b, 0)
+    for i in range(1, a.shape[1] + 1):
+        row = np.full_like(table, i)
+        for j in range(1, b.shape[1] + 1):
+            replaced = table[:, j - 1] + (a[:, i - 1] != b[:, j - 1])
+            row[:, j] = np.minimum(np.minimum(table[:, j], row[:, j - 1]) + 1, replaced)
+        table = row
+        found = np.where(length_a == i, table[np.arange(len(a)), length_b], found)
+    return found
+
+
 def compare(before: str, after: str) -> list[Word]:
     """The words of `after`, marked, with those of `before` that went without another in their place."""
     a, b = before.split(), after.split()

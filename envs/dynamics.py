@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from envs.compass import appraise, distance
+from envs.entry import ENTRIES
 from envs.errors import ManifoldError
 from envs.tasks import scaled_log
 
@@ -88,7 +89,8 @@ def start(world: World, index: Tensor, target: Tensor) -> State:
 
 
 def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State, Tensor]:
-    """States of any inputs x (B, \\*data_shape), and the rows asked for each (B,): one for the input, one for frame 0.
+    """States of any inputs x (B, \\*data_shape), and the rows asked for each (B,): one for the input, one for frame 0, and one
+    for every candidate that was looked at where the world's entry is a search (`envs.entry`).
 
     Without a target: whichever other class is nearest for tasks that reach one, else the source class.
 
@@ -97,15 +99,13 @@ def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State,
     """
     with torch.inference_mode():
         source = world.classifier.predict_proba(x).argmax(1)
-        z = world.manifold.encode(x)
-        frame = world.decode(z, x)
-        answer = world.classifier.predict_proba(frame)
+        z, frame, answer, queries = ENTRIES[world.entry](world, x, source)
         if target is None:
             target = world.default_target(world.manifold.coordinates(z, x), source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
             raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
         state = refresh(world, State(z, z.clone(), frame, x, answer, source, target, target, target, target))
-    return state, torch.full((len(x),), 2)
+    return state, queries + 1
 
 
 def refresh(world: World, state: State) -> State:

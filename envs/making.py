@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from envs.classifiers import adapt
+from envs.classifiers import Classifier, adapt
 from envs.datasets import TextUnits, Units, read_corpus
 from envs.datasets.corpora import is_corpus
 from envs.datasets.text_units import is_text
+from envs.datasets.vocabulary import Vocabulary
 from envs.errors import ManifoldError, UnknownNameError
 from envs.making_classifier import fitted_classifier, names_for, standing_classifier
 from envs.making_data import classes_of, gathered, units_of
@@ -27,7 +28,7 @@ from envs.world import Examples, World, make_starts
 # What a training run may set of a world that stands already; the rest are its parts.
 NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")
-SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps")
+SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
 
 
 def make_world(
@@ -58,6 +59,7 @@ def make_world(
     compass: bool | None = None,
     gamma: float | None = None,
     max_episode_steps: int | None = None,
+    entry: str | None = None,
     seed: int = 0,
     progress: bool = False,
     live: bool = False,
@@ -96,6 +98,9 @@ def make_world(
         step, max_step: median and largest length of a full action's step, as shares of the class distance: an eighth, and 0
             (no bound), if nothing is said.
         compass, gamma, max_episode_steps: see `World`; off, 0.98 and 20 if nothing is said.
+        entry: where walks from inputs begin, see `envs.entry`: at the ``code``, or, if its frame is called otherwise than the
+            input, at the nearest candidate that keeps the class, ``kept``. If nothing is said: ``kept`` for sentences, else
+            ``code``.
         seed: of the split and the fits.
         progress: show fits.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
@@ -109,16 +114,29 @@ def make_world(
             "pass those objects again, without live="
         )
     given = {k: v for k, v in locals().items() if k not in ("progress", "live") and _differs(v, _DEFAULTS[k])}
+    if fit is not None and not isinstance(fit, Mapping):
+        raise ManifoldError(
+            f"fit is a mapping of settings such as {{'epochs': 10}}, not {fit!r}; "
+            "on a command line: --env-kwargs fit:\"{'epochs': 10}\""
+        )
     if is_corpus(data, text_column):
         data, target_column = read_corpus(data, text_column, target_column, encoding), None
     parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed)
+    only_labels = label_only or (isinstance(task, str) and task in TASKS and TASKS[task].needs_label_only)
+    asked = 0
     if is_text(parts.x):  # data space is made of the words that the manifold knows: it comes first
-        sentences, codes = text_manifold(manifold, key, parts, latent_dim, fit, seed, progress)
+        if classifier is None and key is None and parts.truth is not None:
+            classifier = word_classifier(parts)
+
+        def asker(vocabulary: Vocabulary) -> Classifier:
+            standing = standing_classifier(classifier, data, parts, key, seed)
+            names = class_names if class_names is not None else names_for(parts, standing)
+            return adapt(standing, units=TextUnits(vocabulary), class_names=names, label_only=only_labels)
+
+        sentences, codes, asked = text_manifold(manifold, key, parts, asker, latent_dim, fit, seed, progress)
         model: Any = sentences
         units: Units = TextUnits(sentences.vocabulary)
         x = units.inward(parts.x)
-        if classifier is None and key is None and parts.truth is not None:
-            classifier = word_classifier(parts)
     else:
         units = units_of(parts)
         x = units.inward(parts.x)
@@ -140,8 +158,9 @@ def make_world(
         units=asked_in,
         class_names=class_names if class_names is not None else names_for(parts, classifier),
         input_shape=input_shape,
-        label_only=label_only or (isinstance(task, str) and task in TASKS and TASKS[task].needs_label_only),
+        label_only=only_labels,
     )
+    adapted.queries += asked
     if isinstance(model, str):
         model = fitted_manifold(model, x, units, classifier=adapted, **fitting)
     model.attach(adapted)
@@ -151,6 +170,7 @@ def make_world(
         classes_of(parts.truth if parts.held_out is None else parts.held_out_truth),
     )
     world = World(model, adapted, units, starts, _task(task, None, None, None), examples, spec=_spec(given))
+    world.entry = "kept" if world.modality == "text" else "code"
     return configure(world, **{name: value for name, value in given.items() if name in SETTINGS and name != "task"})
 
 
@@ -191,6 +211,8 @@ def configure(world: World, **settings: Any) -> World:
     changes: dict[str, Any] = {
         name: settings[name] for name in ("step", "compass", "gamma", "max_episode_steps") if name in settings
     }
+    if "entry" in settings:
+        changes["entry"] = settings["entry"]
     if "move" in settings:
         changes["move_name"] = settings["move"]
     if "step" in settings and not settings["step"] > 0:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
-from envs.classifiers import load_object
+from envs.classifiers import Classifier, load_object
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.datasets import Data
 from envs.datasets.vocabulary import Vocabulary
@@ -20,30 +21,38 @@ from envs.making_manifold import refuse_fit
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.manifolds.sentence_training import SentenceTraining
+from envs.world import BATCH
 
 LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning
 STEPS = 3000  # gradient steps of a fit: what the grammar takes, half a minute
 LATENT_DIM = 16
+ANCHOR = 4.0  # nats by which walks favour the words of their input, see `SentenceVAE.decode_near`
 
 
 def text_manifold(
     manifold: Any,
     key: str | None,
     parts: Data,
+    asker: Callable[[Vocabulary], Classifier],
     latent_dim: int | None,
     fit: Mapping[str, Any] | None,
     seed: int,
     progress: bool,
-) -> tuple[SentenceVAE, Tensor | None]:
-    """The manifold of sentences - shipped, saved, live, or fitted to them - and their codes where they are shipped.
+) -> tuple[SentenceVAE, Tensor | None, int]:
+    """The manifold of sentences - shipped, saved, live, or fitted to them -, their codes where they are shipped, and how many
+    rows the classifier was asked for a fit that learns its answers, too.
+
+    `asker` gives the classifier that is to be explained, as it is asked about ids of a vocabulary.
 
     Raises:
         UnknownNameError, ManifoldError: no such manifold, or none of sentences.
     """
     if manifold in (None, key) and key in ASSETS and latent_dim is None and not fit:
-        return ASSETS[key].manifold()  # type: ignore[return-value]
+        return (*ASSETS[key].manifold(), 0)  # type: ignore[return-value]
     if manifold in (None, "vae"):
-        return _fitted([str(text) for text in parts.x], latent_dim or LATENT_DIM, dict(fit or {}), seed, progress), None
+        texts = [str(text) for text in parts.x]
+        vae, asked = _fitted(texts, asker, latent_dim or LATENT_DIM, dict(fit or {}), seed, progress)
+        return vae, None, asked
     if isinstance(manifold, str) and manifold in ASSETS:
         manifold = ASSETS[manifold].manifold()[0]
     elif isinstance(manifold, str) and ":" in manifold:
@@ -55,22 +64,41 @@ def text_manifold(
     if not isinstance(manifold, SentenceVAE):
         raise ManifoldError(f"sentences need a SentenceVAE, not a {type(manifold).__name__}")
     refuse_fit(manifold, latent_dim, fit)
-    return manifold, None
+    return manifold, None, 0
 
 
-def _fitted(texts: list[str], latent_dim: int, fit: dict[str, Any], seed: int, progress: bool) -> SentenceVAE:
-    """A sentence VAE, from the cache if it was fitted before."""
-    known = ("embedding", "hidden", "feed_code", *(field.name for field in fields(SentenceTraining) if field.name != "seed"))
+def _fitted(
+    texts: list[str],
+    asker: Callable[[Vocabulary], Classifier],
+    latent_dim: int,
+    fit: dict[str, Any],
+    seed: int,
+    progress: bool,
+) -> tuple[SentenceVAE, int]:
+    """A sentence VAE, from the cache if it was fitted before, and the rows asked of the classifier, one a sentence.
+
+    Its codes foretell what the classifier answers, unless ``answer_weight`` is 0.
+    """
+    known = [field.name for field in fields(SentenceTraining) if field.name != "seed"]
+    known += ["embedding", "hidden", "feed_code", "anchor", "reach"]
     for name in fit:
         if name not in known:
             raise UnknownNameError("setting of the fit of sentences", name, known)
     vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
     epochs = int(np.clip(STEPS * 64 / len(texts), 5, 100))
-    settings = {"latent_dim": latent_dim, "epochs": epochs, "seed": seed, **fit}
-    key = fit_key("sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(vocabulary.ids(texts))})
-    kept = kept_fit(key, lambda: SentenceVAE.fit(texts, vocabulary=vocabulary, progress=progress, **settings))
+    settings = {"latent_dim": latent_dim, "epochs": epochs, "seed": seed, "anchor": ANCHOR, **fit}
+    ids, asked = vocabulary.ids(texts), 0
+    answers = None
+    if settings.get("answer_weight", 1):
+        classifier = asker(vocabulary)
+        before = classifier.queries
+        answers = torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)])
+        asked = classifier.queries - before
+    key = fit_key("sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "answers": answers})
+    more: dict[str, Any] = {"vocabulary": vocabulary, "answers": answers, "progress": progress}
+    kept = kept_fit(key, lambda: SentenceVAE.fit(texts, **more, **settings))
     assert isinstance(kept, SentenceVAE)
-    return kept
+    return kept, asked
 
 
 def word_classifier(parts: Data) -> BagOfWords:

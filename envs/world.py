@@ -14,6 +14,7 @@ from torch import Tensor
 from envs.classifiers.base import Classifier
 from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
+from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold
 from envs.moves import IN_DATA_SPACE, MOVES, Move
@@ -58,6 +59,7 @@ class World:
         compass: whether observations hold which way the known costs fall (see `envs.compass`).
         gamma: discount of the shaping potential; the training run sets its own.
         max_episode_steps: the step limit.
+        entry: where walks from inputs begin: a key of `envs.entry.ENTRIES`.
         spec: JSON-able arguments that build this world again; ``{"live": True}`` if live objects went in.
     """
 
@@ -74,11 +76,14 @@ class World:
     compass: bool = False
     gamma: float = 0.98
     max_episode_steps: int = 20
+    entry: str = "code"
     spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.move_name not in MOVES:
             raise UnknownNameError("move", self.move_name, MOVES)
+        if self.entry not in ENTRIES:
+            raise UnknownNameError("entry", self.entry, ENTRIES)
         if self.task.needs_label_only and not self.label_only:
             raise ManifoldError(f"the task {self.task.name!r} is for classifiers that show labels alone; pass label_only=True")
         present = self.starts.label.unique()
@@ -149,6 +154,18 @@ class World:
         return distance, rows[index], rows
 
     @cached_property
+    def start_answers(self) -> Tensor:
+        """(N, K) the classifier's answers on what the starts' codes decode to in a walk from elsewhere.
+
+        Those on the starts' own frames, but for a manifold that leans on the input: there they are asked for, a row a start.
+        """
+        if not self.manifold.leans:
+            return self.starts.answer
+        with torch.inference_mode():
+            parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
+            return torch.cat([self.classifier.predict_proba(part) for part in parts])
+
+    @cached_property
     def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """(start (n,), target (n,), distance (n,)): each chosen start with the class whose nearest code is furthest away.
 
@@ -194,8 +211,17 @@ class World:
 
     @cached_property
     def class_neighbours(self) -> ClassNeighbours:
-        """The starts of each class, for `Weights.atypical` and the compass."""
-        return ClassNeighbours(self.start_places, self.starts.label, self.classes)
+        """The starts of each class, for `Weights.atypical` and the compass.
+
+        Where the manifold leans on the input, only those whose codes convince the classifier on their own, if there are any: a
+        walk from elsewhere finds no more there than what the code itself says.
+        """
+        label = self.starts.label
+        if self.manifold.leans:
+            sure = self.start_answers.gather(1, label[:, None])[:, 0] >= self.task.tau
+            known = torch.bincount(label[sure], minlength=self.classes) > 0
+            label = torch.where(sure | ~known[label], label, -1)
+        return ClassNeighbours(self.start_places, label, self.classes)
 
     @cached_property
     def class_codes(self) -> tuple[Tensor, Tensor]:
@@ -243,7 +269,7 @@ class World:
 
     def decode(self, z: Tensor, origin: Tensor) -> Tensor:
         """Frames (B, \\*data_shape) of codes z (B, d), with what a walk may not change taken from the inputs `origin`."""
-        return self.units.hold(self.manifold.decode(z), origin)
+        return self.units.hold(self.manifold.decode_near(z, origin), origin)
 
     def place_of(self, z: Tensor, origin: Tensor | None = None) -> Tensor:
         """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `origin`; see `Manifold.coordinates`."""
@@ -300,7 +326,7 @@ def make_starts(
         label = torch.cat([classifier.predict_proba(part).argmax(1) for part in x.split(BATCH)])
         if z is None:
             z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
-        frame = torch.cat([manifold.decode(part) for part in z.split(BATCH)])
+        frame = torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
         frame = frame if units is None else units.hold(frame, x)
         answer = torch.cat([classifier.predict_proba(part) for part in frame.split(BATCH)])
         return Starts(x, z, frame, answer, label)

@@ -24,6 +24,8 @@ MOST_COLUMNS = 16  # frames drawn: first, last, and evenly between
 def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, kind: str, seed: int = 0) -> list[Path]:
     """Fit LIME of a kind along saved paths and write ``lime/<name>.npz`` and ``.png`` beside each path's own file.
 
+    Of text there is no picture: plain LIME's weights stand in ``.txt``, a line a frame, a weight behind every word.
+
     Args:
         files: the first file of each path, as `explain_output.save` gives them.
         kind: ``latent`` (every frame) or ``plain`` (first, middle and last frame, by the lime library).
@@ -31,7 +33,7 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
 
     Returns:
         The .npz files, with arrays `frames` (n,), `slopes` (n, *data_shape; plain LIME of text: one a word), `r2` (n,)
-        and `queries`; latent LIME adds `latent` (n, d).
+        and `queries`; latent LIME adds `latent` (n, d), plain LIME of text `words` (n, longest), empty behind the last.
 
     Raises:
         ManifoldError: labels alone are shown, or the library is missing.
@@ -44,7 +46,9 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
         np.savez(stream, frames=np.array(frames), **arrays)
         made.append(place / f"{file.stem}.npz")
         write_whole(made[-1], stream.getvalue())
-        if world.modality != "text":
+        if "words" in arrays:
+            write_whole(place / f"{file.stem}.txt", lime_words(frames, arrays["words"], arrays["slopes"], arrays["r2"]))
+        elif world.modality != "text":
             write_whole(place / f"{file.stem}.png", lime_figure(path, world, frames, arrays["slopes"], arrays["r2"], kind))
     return made
 
@@ -63,12 +67,26 @@ def _fitted(paths: Sequence[Trajectory], world: World, kind: str, seed: int) -> 
     for path in paths:
         found = plain_lime_at(path, world, seed=seed)
         longest = max(local.weights.size for local in found.values())
-        texts = [np.pad(local.weights, (0, longest - local.weights.size)) for local in found.values() if local.words]
-        slopes = np.stack(texts or [local.weights for local in found.values()])
+        worded = [local for local in found.values() if local.words is not None]  # text: rows of unlike length
+        padded = [np.pad(local.weights, (0, longest - local.weights.size)) for local in worded]
+        slopes = np.stack(padded or [local.weights for local in found.values()])
         r2 = np.array([local.r2 for local in found.values()])
         asked = np.int64(sum(local.queries for local in found.values()))
-        out.append((list(found), {"slopes": slopes, "r2": r2, "queries": asked}))
+        arrays = {"slopes": slopes, "r2": r2, "queries": asked}
+        if worded:
+            rows = [local.words or [] for local in worded]
+            arrays["words"] = np.array([[*row, *[""] * (longest - len(row))] for row in rows])
+        out.append((list(found), arrays))
     return out
+
+
+def lime_words(frames: Sequence[int], words: np.ndarray, slopes: np.ndarray, r2: np.ndarray) -> str:
+    """A line a frame: its words (n, longest), each with what it adds to the target's probability, and the fit's R2."""
+    lines = []
+    for t, row, weights, fit in zip(frames, words, slopes, r2, strict=True):
+        told = " ".join(f"{word} {weight:+.2f}" for word, weight in zip(row, weights, strict=True) if word)
+        lines.append(f"frame {t}  {told}  (R2 {fit:.2f})")
+    return "\n".join(lines) + "\n"
 
 
 def lime_figure(

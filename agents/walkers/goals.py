@@ -66,7 +66,7 @@ def _unlike(world: World, source: int, target: int) -> Tensor:
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
-    x, z, frame, answer, label = world.starts
+    x, z, frame, _, label = world.starts
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
-    ends = State(z, z, frame, x, answer, torch.full_like(label, source), wanted, unused, unused, unused)
+    ends = State(z, z, frame, x, world.start_answers, torch.full_like(label, source), wanted, unused, unused, unused)
     return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))

@@ -29,7 +29,11 @@ def is_corpus(data: Any, text_column: str | None) -> bool:
 
 
 def read_corpus(
-    path: str | Path, text_column: str | None = None, label_column: str | None = None, encoding: str = "utf-8"
+    path: str | Path,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    encoding: str = "utf-8",
+    labelled: bool = True,
 ) -> Data:
     """Sentences, and their classes where the file has them.
 
@@ -39,6 +43,7 @@ def read_corpus(
         text_column: where the sentences stand; ``text`` or ``sentence`` if nothing is said.
         label_column: where the classes stand; ``label``, if there is such a column.
         encoding: of the file.
+        labelled: whether classes are wanted; if not, a column of them is passed over.
 
     Raises:
         ManifoldError: no such file, another kind or encoding (with the line), a column that is not there, no sentence.
@@ -53,7 +58,7 @@ def read_corpus(
     kept = [(text, label) for text, (_, _, label) in zip(texts, rows, strict=True) if text.split()]
     x = np.array([text for text, _ in kept], dtype=object)
     labels = [label for _, label in kept]
-    if any(label is None for label in labels):
+    if not labelled or any(label is None for label in labels):
         return Data(x)
     names = sorted({str(label) for label in labels})
     if len(names) < 2:

@@ -35,6 +35,7 @@ class Manifold(torch.nn.Module, ABC):
 
     kinds: ClassVar[dict[str, type[Manifold]]] = {}
     kind: ClassVar[str]
+    leans: bool = False  # True: what a code decodes to in a walk hangs on the walk's input, see `decode_near`
     portable: bool = True  # False: `save` cannot hold it, a saved run finds it by its name
     prior: Prior
     data_shape: tuple[int, ...]
@@ -65,6 +66,13 @@ class Manifold(torch.nn.Module, ABC):
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
         """Data (B, \\*data_shape) of codes (B, d)."""
+
+    def decode_near(self, z: Tensor, origin: Tensor | None) -> Tensor:
+        """Data (B, \\*data_shape) of codes (B, d) in walks from inputs `origin` (B, \\*data_shape); None: from far away.
+
+        What `decode` gives, but for manifolds whose decoding leans on the input (`SentenceVAE`).
+        """
+        return self.decode(z)
 
     @property
     @abstractmethod

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from envs.datasets.vocabulary import END, PAD, UNKNOWN
 from envs.errors import ManifoldError, UnknownNameError
@@ -40,6 +40,8 @@ class SentenceTraining:
         encoder_keep: share of words that the encoder sees while training, so that it can read round unknown ones (a denoising
             criterion: still a bound, Im and others 2017).
         free_bits: nats a latent dimension may cost before its KL counts.
+        beta: weight of the KL term at the end of the annealing; below 1, codes hold more of the words.
+        answer_weight: how many nats of a sentence's likelihood a nat of a classifier's answer is worth, if there are answers.
         clip: largest norm of the gradient.
         patience: epochs without a better validation bound after which the training stops; 0: never. Counted once the KL
             weight has come to stay.
@@ -54,6 +56,8 @@ class SentenceTraining:
     word_keep: float = 1.0
     encoder_keep: float = 0.95
     free_bits: float = 0.2
+    beta: float = 1.0
+    answer_weight: float = 10.0
     clip: float = 5.0
     patience: int = 0
     validation_share: float = 0.1
@@ -94,18 +98,36 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
-def training_loss(vae: SentenceVAE, ids: Tensor, weight: float, how: SentenceTraining, generator: torch.Generator) -> Tensor:
-    """Mean negative log likelihood of sentences plus `weight` times the KL that exceeds the free bits, a scalar in nats."""
+def training_loss(
+    vae: SentenceVAE,
+    ids: Tensor,
+    weight: float,
+    how: SentenceTraining,
+    generator: torch.Generator,
+    answers: Tensor | None = None,
+) -> Tensor:
+    """Mean negative log likelihood of sentences plus `weight` times the KL that exceeds the free bits, a scalar in nats.
+
+    With soft answers (B, K) of a classifier, plus `answer_weight` times the cross-entropy of the head on the sampled code: the
+    joint training of `Joint`, for a classifier that stands already.
+    """
     seen = torch.rand(ids.shape, generator=generator) < how.encoder_keep
     mean, log_variance = vae.encoder(ids.where(seen | (ids == END) | (ids == PAD), UNKNOWN))
     z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
     logits = vae.decoder(z, decoder_inputs(ids, how.word_keep, generator))
     cost = gaussian_kl(mean, log_variance).mean(0).clamp_min(how.free_bits).sum()
-    return sentence_nll(logits, ids).mean() + weight * cost
+    loss = sentence_nll(logits, ids).mean() + weight * cost
+    if answers is None:
+        return loss
+    assert vae.head is not None
+    return loss + how.answer_weight * nn.functional.cross_entropy(vae.head(z), answers)
 
 
-def train(vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool = False) -> dict[str, Any]:
-    """Train in place on ids (N, L) of known words; Ctrl-C ends the training and keeps what was learned.
+def train(
+    vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool = False, answers: Tensor | None = None
+) -> dict[str, Any]:
+    """Train in place on ids (N, L) of known words, and on answers (N, K) of a classifier if there are any; Ctrl-C ends the
+    training and keeps what was learned.
 
     Returns:
         JSON-able account: the settings, steps taken, whether it was interrupted, and on the validation sentences nll (bound),
@@ -115,6 +137,7 @@ def train(vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool =
     order = torch.randperm(len(ids), generator=generator)
     held = max(1, int(len(ids) * how.validation_share))
     valid, rows = ids[order[:held]], ids[order[held:]]
+    told = None if answers is None else answers[order[held:]].float()
     optimizer = torch.optim.Adam(vae.parameters(), lr=how.learning_rate)
     steps = how.epochs * math.ceil(len(rows) / how.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=how.learning_rate / 50)
@@ -124,7 +147,8 @@ def train(vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool =
         for epoch in progress_bar(range(how.epochs), "fitting the sentences", progress):
             for index in batches(rows, how.batch_size, generator):
                 part = trimmed(rows[index])
-                loss = training_loss(vae, part, kl_weight(how.annealing, done / steps), how, generator)
+                weight = how.beta * kl_weight(how.annealing, done / steps)
+                loss = training_loss(vae, part, weight, how, generator, None if told is None else told[index])
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(vae.parameters(), how.clip)

@@ -11,15 +11,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from envs.datasets.vocabulary import PAD, Vocabulary
+from envs.datasets.vocabulary import END, PAD, Vocabulary
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
+from envs.manifolds.sentence_anchor import anchored
 from envs.manifolds.sentence_decoding import greedy
 from envs.manifolds.sentence_networks import Decoder, Encoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence_training import SentenceTraining, train, trimmed
+
+REACH = 0.5  # share of the typical radius of codes at which the words of an input are favoured no more
 
 
 class SentenceVAE(Manifold):
@@ -34,6 +37,9 @@ class SentenceVAE(Manifold):
         embedding, hidden: widths of both networks.
         tokeniser: of the vocabulary.
         feed_code: give the decoder z at every step; without, it is its first state alone, which invites collapse.
+        classes: K, how many answers of a classifier a linear head on z foretells; 0: it has no head.
+        anchor: nats by which walks favour the words of their input, see `decode_near`; 0: they do not.
+        reach: where that ends.
         account: what `fit` told of the training, kept with the weights.
     """
 
@@ -50,8 +56,13 @@ class SentenceVAE(Manifold):
         tokeniser: str = "words",
         feed_code: bool = True,
         account: dict[str, Any] | None = None,
+        classes: int = 0,
+        anchor: float = 0.0,
+        reach: float = REACH,
     ) -> None:
         super().__init__(latent_dim)
+        if not anchor >= 0 or not reach > 0:
+            raise ManifoldError(f"an anchor is a number of nats, at least 0, and its reach positive, not {anchor} and {reach}")
         self.vocabulary = Vocabulary(words, length, tokeniser)
         self.data_shape = (self.vocabulary.length,)
         self.prior = Prior("normal", latent_dim)
@@ -59,6 +70,8 @@ class SentenceVAE(Manifold):
         self.account = dict(account or {})
         self.encoder = Encoder(self.vocabulary.size, embedding, hidden, latent_dim)
         self.decoder = Decoder(self.vocabulary.size, embedding, hidden, latent_dim, feed_code)
+        self.head = nn.Linear(latent_dim, classes) if classes else None
+        self.anchor, self.reach = float(anchor), float(reach)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -72,7 +85,15 @@ class SentenceVAE(Manifold):
             "tokeniser": self.vocabulary.tokeniser,
             "feed_code": self.decoder.feed_code,
             "account": self.account,
+            "classes": 0 if self.head is None else self.head.out_features,
+            "anchor": self.anchor,
+            "reach": self.reach,
         }
+
+    @property
+    def leans(self) -> bool:  # type: ignore[override]  # it follows from the anchor
+        """Whether walks favour the words of their input."""
+        return self.anchor > 0
 
     @property
     def collapsed(self) -> bool:
@@ -90,6 +111,21 @@ class SentenceVAE(Manifold):
     def decode(self, z: Tensor) -> Tensor:
         """The likeliest word after word, ids (B, L) of codes (B, d)."""
         return greedy(self.decoder, z, self.vocabulary.length)
+
+    def decode_near(self, z: Tensor, origin: Tensor | None) -> Tensor:
+        """Ids (B, L) of codes (B, d) in walks from inputs `origin` (B, L), whose words stay where the code allows.
+
+        They are favoured by `anchor` nats at the input's own code, and by less the further z lies from there: by nothing from
+        the share `reach` of the typical radius of codes on, where this is what `decode` gives, but for its guard against
+        repetition.
+        """
+        if not self.leans:
+            return self.decode(z)
+        if origin is None:
+            nothing = torch.full((len(z), self.vocabulary.length), PAD).index_fill_(1, torch.tensor([0]), END)
+            return anchored(self.decoder, z, nothing, torch.zeros(len(z)), self.vocabulary.size)
+        away = torch.linalg.vector_norm(z - self.encode(origin), dim=1) / torch.linalg.vector_norm(self.code_scale)
+        return anchored(self.decoder, z, origin, self.anchor * (1 - away / self.reach).clamp_min(0), self.vocabulary.size)
 
     def coordinates(self, z: Tensor, x: Tensor) -> Tensor:
         """The codes themselves; see `Manifold.coordinates`."""
@@ -155,6 +191,9 @@ class SentenceVAE(Manifold):
         hidden: int = 96,
         feed_code: bool = True,
         vocabulary: Vocabulary | None = None,
+        answers: Tensor | None = None,
+        anchor: float = 0.0,
+        reach: float = REACH,
         progress: bool = False,
         **training: Any,
     ) -> SentenceVAE:
@@ -162,8 +201,10 @@ class SentenceVAE(Manifold):
 
         Args:
             texts: the sentences.
-            latent_dim, embedding, hidden, feed_code: see the class.
+            latent_dim, embedding, hidden, feed_code, anchor, reach: see the class.
             vocabulary: of the corpus, if it was made already.
+            answers: (N, K) what a classifier answers on the sentences: a linear head on z learns to foretell it, so that codes
+                hold what the classifier tells apart.
             progress: show a bar.
             training: fields of `SentenceTraining`.
 
@@ -178,11 +219,15 @@ class SentenceVAE(Manifold):
         if len(ids) < 2:
             raise ManifoldError(f"a sentence VAE needs at least 2 sentences, got {len(ids)}")
         how = SentenceTraining(**training)
+        if answers is not None and len(answers) != len(ids):
+            raise ManifoldError(f"{len(answers)} answers of a classifier for {len(ids)} sentences; one each is needed")
+        classes = 0 if answers is None else answers.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(how.seed)
             sizes = (latent_dim, embedding, hidden)
-            vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code)
-        vae.account = train(vae, ids, how, progress)
+            more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
+            vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more)
+        vae.account = train(vae, ids, how, progress, answers)
         if vae.collapsed:
             warnings.warn(
                 f"the posterior collapsed (KL {vae.account['kl']:.3f} nats): codes say nothing about sentences. "

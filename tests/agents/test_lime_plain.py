@@ -109,3 +109,22 @@ def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lime.lime_image", None)
     with pytest.raises(ManifoldError, match=r"pip install 'manifold-traversal\[lime\]'"):
         plain_lime(world, np.zeros((2, 2)), 1)
+
+
+def test_lime_of_a_saved_sentence_path_names_its_words(tmp_path):
+    from agents.explain import explain
+    from agents.explanation.lime_figure import save_lime
+    from envs import make_world
+
+    world = make_world(data="sentences")
+    path = explain(world, 0, walker="line")
+    file = save_lime([path], [tmp_path / "line-0000.npz"], world, "plain")[0]
+    with np.load(file) as kept:
+        words, slopes, frames = kept["words"], kept["slopes"], kept["frames"].tolist()
+    for row, weights, t in zip(words, slopes, frames, strict=True):
+        said = path.texts[t + 1].split()
+        assert [word for word in row if word] == said
+        assert not weights[len(said) :].any()
+    lines = (tmp_path / "lime" / "line-0000.txt").read_text().splitlines()
+    assert [int(line.split()[1]) for line in lines] == frames
+    assert all(word in lines[-1] for word in path.texts[-1].split())

@@ -115,6 +115,20 @@ def test_sentences_are_read_from_files(world, tmp_path):
         explain(world, ["fine", ""], walker="line")
 
 
+def test_inputs_are_read_from_the_column_and_encoding_of_the_corpus(world, tmp_path):
+    own = world.replace(spec={"text_column": "review", "encoding": "cp1252"})
+    file = tmp_path / "one.tsv"
+    file.write_bytes("review\tlabel\nthe café is great\tgood\n".encode("cp1252"))
+    assert read_file(own, file).tolist() == ["the café is great"]  # one class alone is no matter here
+    with pytest.raises(ManifoldError, match="line 2: byte 0xe9 is no utf-8"):
+        read_file(world, file)
+    file.write_text("text\nthe soup is great\n")
+    assert read_file(own, file).tolist() == ["the soup is great"]
+    file.write_text("words\nthe soup is great\n")
+    with pytest.raises(ManifoldError, match="no column text or sentence"):
+        read_file(own, file)
+
+
 def test_the_script_shows_every_sentence_that_is_another_one(paths):
     from agents.explain_output import sentence_table
 
@@ -200,3 +214,12 @@ def test_an_agent_is_trained_on_a_corpus_of_ones_own_and_found_again(tmp_path):
     path = explain(again, "we disliked the dull plot", max_steps=2)
     assert path.texts[0] == "we disliked the dull plot"
     assert path == explain(run, "we disliked the dull plot", max_steps=2)
+
+
+def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
+    from agents.training_env import trained_walk
+
+    walked, chosen = trained_walk(world, {})
+    assert (walked.task.weights.success, walked.task.weights.atypical) == (6.0, 2.4)
+    assert chosen["reward"] == {"success": 6.0, "atypical": 2.4}
+    assert trained_walk(world, {"reward": {"success": 5.0}})[0].task.weights.success == 5.0

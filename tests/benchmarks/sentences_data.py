@@ -39,8 +39,11 @@ def _letters(text: str) -> str:
     return re.sub(r"[^a-z]", "", text.lower())
 
 
-def reviews(longest: int) -> Reviews:
+def reviews(longest: int, held_out: str = "test") -> Reviews:
     """rt-polarity to fit to, less every sentence of SST's test set; SST's test set to explain; of up to `longest` words.
+
+    With `held_out` "dev" it is SST's development set that is explained, and both sets are removed from what is fitted: the
+    split on which settings are chosen.
 
     Compared by their letters alone, because the two sets part words and punctuation differently; a fragment of a test sentence
     that stands alone in the other set counts as the same, and so does the other way round.
@@ -53,9 +56,9 @@ def reviews(longest: int) -> Reviews:
         rows = [row.strip() for row in re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", " ", content).split("\n")]
         texts += [row for row in rows if row]
         truth += [label] * sum(bool(row) for row in rows)
-    lines = (data / "sst2" / "stsa.binary.test").read_text(encoding="utf-8").split("\n")
-    test = [line.split(" ", 1) for line in lines if line.strip()]
-    held = [_letters(text) for _, text in test]
+    test = _labelled(data / "sst2" / f"stsa.binary.{held_out}")
+    removed = test if held_out == "test" else test + _labelled(data / "sst2" / "stsa.binary.test")
+    held = [_letters(text) for _, text in removed]
     exact = set(held)
     joined = "\n".join(held)
 
@@ -66,8 +69,13 @@ def reviews(longest: int) -> Reviews:
     inside = [in_test(text) or any(h in _letters(text) for h in _parts(text, exact)) for text in texts]
     kept = [(t, y) for t, y, out in zip(texts, truth, inside, strict=True) if not out and len(t.split()) <= longest]
     short = [(text, int(label)) for label, text in test if len(text.split()) <= longest]
-    fitted, held_out = (([t for t, _ in rows], np.array([y for _, y in rows])) for rows in (kept, short))
-    return Reviews(*fitted, *held_out, sum(inside))
+    fitted, explained = (([t for t, _ in rows], np.array([y for _, y in rows])) for rows in (kept, short))
+    return Reviews(*fitted, *explained, sum(inside))
+
+
+def _labelled(path: Path) -> list[list[str]]:
+    """[label, text] of every line."""
+    return [line.split(" ", 1) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
 
 
 def _parts(text: str, exact: set[str]) -> list[str]:

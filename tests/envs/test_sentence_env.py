@@ -220,6 +220,22 @@ def test_a_labelled_corpus_makes_a_world_of_its_own(tmp_path):
     assert again.starts.z.equal(own.starts.z)
 
 
+def test_a_fit_learns_what_the_classifier_answers_and_counts_the_rows():
+    texts = [sentence.text for sentence in grammar.sample(120, 3)]
+    record: list[list[str]] = []
+    parts = {"data": texts, "classifier": asked(record), "class_names": ["bad", "good"]}
+    own = make_world(**parts, fit={**SMALL, "epochs": 30, "learning_rate": 0.02, "answer_weight": 30.0}, latent_dim=3)
+    assert own.classifier.queries == sum(map(len, record)) == 3 * 120  # for the fit, on the starts, on their frames
+    assert own.manifold.leans
+    told = own.manifold.head(own.starts.z).argmax(1)
+    assert float((told == own.starts.label).float().mean()) > 0.9
+    record.clear()
+    without = make_world(**parts, fit={**SMALL, "answer_weight": 0, "anchor": 0.0}, latent_dim=3)
+    assert without.manifold.head is None
+    assert not without.manifold.leans
+    assert without.classifier.queries == sum(map(len, record)) == 2 * 120
+
+
 def test_sentences_in_memory_with_a_classifier_and_the_shipped_manifold():
     texts = [sentence.text for sentence in grammar.sample(30, 3)]
     own = make_world(data=texts, classifier=asked([]), class_names=["bad", "good"], manifold="sentences")
@@ -241,6 +257,7 @@ def test_a_saved_manifold_of_sentences_is_found_again(world, tmp_path):
         ({"manifold": "digits"}, ManifoldError, "need a SentenceVAE"),
         ({"manifold": "sentence"}, UnknownNameError, "did you mean 'sentences'"),
         ({"fit": {"hiden": 3}}, UnknownNameError, "did you mean 'hidden'"),
+        ({"fit": "{epochs: 2}"}, ManifoldError, "mapping of settings"),
         ({"data": "none.txt"}, ManifoldError, "no data file"),
         ({"data": ["a b", "c d", ""], "fit": SMALL}, ManifoldError, "at least one word"),
         ({"data": ["a", "a"], "fit": SMALL}, ManifoldError, "one single word"),

@@ -1,0 +1,97 @@
+"""A policy that begins by following the compass: the teacher, what is learned of it, and who gets it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from agents.algorithms import load_hyperparameters, make_model
+from agents.cli import UserError
+from agents.explain import explain
+from agents.train import train
+from agents.training_env import make_vec_env, trained_walk
+from agents.walkers.policy import PolicyWalker
+from agents.warm_start import SPREAD, compass_action, follow_the_compass, walks_of_the_teacher
+from envs import dynamics, make_world
+
+
+@pytest.fixture(scope="module")
+def world():
+    return trained_walk(make_world(data="sentences"), {})[0]
+
+
+def untrained(world):
+    settings = load_hyperparameters("ppo", "", {"n_envs": 4})
+    return make_model("ppo", make_vec_env("", {}, world, 4), settings, 0, "cpu")
+
+
+@pytest.fixture(scope="module")
+def taught(world):
+    model = untrained(world)
+    return model, follow_the_compass(model, world, 0)
+
+
+def test_the_teacher_takes_full_actions_and_asks_nothing(world):
+    index = torch.arange(50)
+    state = dynamics.start(world, index, 1 - world.starts.label[index])
+    before = world.classifier.queries
+    action = compass_action(world, state)
+    assert world.classifier.queries == before
+    torch.testing.assert_close(action.norm(dim=1), torch.ones(50))
+    nearer = world.class_neighbours(state.z + 0.1 * action, state.target).distance
+    assert (nearer < world.class_neighbours(state.z, state.target).distance).float().mean() > 0.9
+
+
+def test_the_teachers_walks_are_steps_of_the_environment_and_counted(world):
+    before = world.classifier.queries
+    seen, actions = walks_of_the_teacher(world, 0, walks=20)
+    assert seen.shape == (len(actions), world.obs_dim)
+    assert world.classifier.queries - before == len(seen)
+    answers = seen[:, 2 * world.latent_dim : 2 * world.latent_dim + world.classes]
+    wish = seen[:, 2 * world.latent_dim + world.classes :][:, : world.classes].argmax(1)
+    reached = answers.gather(1, wish[:, None])[:, 0] > math.log(0.9) / math.log(1e4) + 1e-4
+    assert not reached.any()  # a walk that is there takes no more steps
+
+
+def test_a_taught_policy_walks_like_its_teacher(world, taught):
+    model, told = taught
+    assert told["error"] < 0.1  # of actions of length 1
+    assert model.policy.log_std[0].item() == pytest.approx(math.log(SPREAD / 4))  # 16 dimensions
+    rows = range(60)
+    before, after = (explain(world, rows, walker=PolicyWalker(m, None)) for m in (untrained(world), model))
+    assert sum(path.success for path in before) < 30
+    assert sum(path.success for path in after) > 55
+
+
+@pytest.mark.slow
+def test_the_same_seed_teaches_the_same(world, taught):
+    again = untrained(world)
+    follow_the_compass(again, world, 0)
+    for one, other in zip(taught[0].policy.parameters(), again.policy.parameters(), strict=True):
+        assert one.equal(other)
+
+
+QUICK = {"eval_episodes": 0, "pictures": False, "n_timesteps": 64, "n_envs": 8, "hyperparams": {"n_steps": 8}}
+
+
+@pytest.mark.slow
+def test_trainings_on_text_begin_there_unless_told_otherwise(world, tmp_path):
+    run = train(world=world, log_folder=str(tmp_path), **QUICK)
+    assert run.folder.config["hyperparameters"]["warm_start"] == "compass"
+    assert run.folder.config["warm_start"]["rows"] > 0
+    assert run.queries >= run.folder.config["warm_start"]["rows"] + 64
+    own = {**QUICK, "hyperparams": {"n_steps": 8, "warm_start": None, "learning_rate": 1e-3}}
+    other = train(world=world, log_folder=str(tmp_path), **own)
+    assert "warm_start" not in other.folder.config
+    assert other.folder.config["hyperparameters"]["learning_rate"] == 1e-3
+
+
+@pytest.mark.slow
+def test_other_worlds_are_left_alone_and_a_wrong_place_is_named(tmp_path):
+    digits = make_world(data="digits")
+    run = train(world=digits, log_folder=str(tmp_path), **QUICK)
+    assert "warm_start" not in run.folder.config["hyperparameters"]
+    with pytest.raises(UserError, match="on-policy algorithms in a world with a compass"):
+        train(world=digits, algo="sac", log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "compass"})
