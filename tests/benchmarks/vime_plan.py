@@ -81,9 +81,10 @@ def schedule_told(schedule: dict[str, float | None]) -> str:
     return f"falls {' and '.join(ways)}" if ways else "is constant"
 
 
-FRESH = """This is the second edition. The first had a constant eta that was not tuned, and other final seeds and pairs; what
-was seen there led to the schedule of eta, which was chosen with VIME on tuning seeds and pairs. All final seeds and pairs of
-this edition are fresh: no bonus had run on them before."""
+FRESH = """This is the second edition. The first had a constant eta that was not tuned, and other final seeds and pairs. What
+was seen there led to the schedule of eta, which was reasoned out, not tuned. The grids of eta were moved down and the tuning
+pairs made easier after a first few tuning runs; that DigitsExplore has an eta of its own was decided after the final runs of
+DigitsOnePair, before any of DigitsExplore. All final seeds and pairs are fresh: no bonus had run on them before."""
 
 
 def eta_told(row: dict[str, Any]) -> str:
