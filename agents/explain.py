@@ -212,11 +212,15 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
 
 
 def _without_place(path: Trajectory, run: Run) -> Trajectory:
-    """The path without the place of the run's own manifold: a path names no folder, and its run knows where it is."""
+    """The path with the settings of the manifold's fit instead of its place in the run: a path names no folder."""
+    from agents.run import FIT_SETTINGS
+
     kwargs = dict(path.environment.get("kwargs", {}))
     if kwargs.get("manifold") != str(run.folder.root / "manifold"):
         return path
     del kwargs["manifold"]
+    told = run.folder.config["env"]["kwargs"]
+    kwargs |= {name: told[name] for name in FIT_SETTINGS if name in told}
     return dataclasses.replace(path, environment={**path.environment, "kwargs": kwargs})
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from agents.walkers.stand_in import StandIn
     from envs.world import World
 
+#: of a world whose manifold is fitted; a saved run holds the fitted one, and is told neither
+FIT_SETTINGS = ("latent_dim", "fit")
+
 
 @dataclass
 class Run:
@@ -180,7 +183,7 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
         )
     kwargs = dict(told["kwargs"])
     if (folder.root / "manifold").is_dir():
-        kwargs = {name: value for name, value in kwargs.items() if name not in ("latent_dim", "fit")}  # it is fitted already
+        kwargs = {name: value for name, value in kwargs.items() if name not in FIT_SETTINGS}  # it is fitted already
         kwargs["manifold"] = str(folder.root / "manifold")
     return make_world_of(told["id"], kwargs)
 

@@ -78,6 +78,8 @@ def test_no_probability_that_the_classifier_gave_can_be_found_anywhere(spied, mo
     world, spy = spied
     vector = LatentVectorEnv(6, world=world, autoreset_mode=mode, max_episode_steps=5)
     single = LatentEnv(world=world, render_mode="ansi")
+    vector.action_space.seed(0)
+    single.action_space.seed(0)
     seen = [vector.reset(seed=0), single.reset(seed=0), list(world.starts)]
     for _ in range(12):
         seen += [vector.step(vector.action_space.sample()), vector.state_dict(), tuple(vector.state)]
@@ -94,7 +96,8 @@ def test_no_probability_that_the_classifier_gave_can_be_found_anywhere(spied, mo
     assert len(secrets) > 500
     shown = np.unique(np.array(numbers(seen), dtype=np.float32))
     assert len(shown) > 500
-    assert not np.isin(secrets, shown).any()
+    # Thousands of float32 numbers on both sides: one pair may be equal by chance. A leak of one number a step is 3 in 100.
+    assert np.isin(secrets, shown).mean() < 0.002
     places = {name for thing in seen if isinstance(thing, tuple) and isinstance(thing[-1], dict) for name in thing[-1]}
     assert not any("prob" in name for name in places), places
 
