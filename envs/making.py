@@ -22,8 +22,9 @@ from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
 from envs.manifolds import Joint
 from envs.registration import spec_kwargs
+from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, OnePair, Task, Weights
-from envs.world import Examples, World, make_starts
+from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
 NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")

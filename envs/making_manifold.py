@@ -17,7 +17,7 @@ from envs.datasets import TableUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
 from envs.manifolds.cache import fit_key, kept_fit
-from envs.world import BATCH
+from envs.starts import BATCH
 
 FITS: dict[str, Any] = {
     "vae": VAE,

@@ -21,7 +21,7 @@ from envs.making_manifold import refuse_fit
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.manifolds.sentence_training import SentenceTraining
-from envs.world import BATCH
+from envs.starts import BATCH
 
 LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning
 STEPS = 3000  # gradient steps of a fit: what the grammar takes, half a minute

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,30 +18,12 @@ from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold
 from envs.moves import IN_DATA_SPACE, MOVES, Move
+from envs.starts import BATCH, Examples, Starts
 from envs.tasks import Task
 from envs.typicality import ClassNeighbours
 
-BATCH = 4096  # starts that a network sees at once: a convolution over 60,000 pictures would take gigabytes
 MAX_GAPS = 10_000_000  # distances held at once: 40 MB
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
-
-
-class Starts(NamedTuple):
-    """Cached starts: inputs x (N, \\*shape), codes z (N, d), frames 0 (N, \\*shape), the classifier's answer (N, K) on them,
-    and its label (N,) on the inputs."""
-
-    x: Tensor
-    z: Tensor
-    frame: Tensor
-    answer: Tensor
-    label: Tensor
-
-
-class Examples(NamedTuple):
-    """Held-out inputs x (M, \\*shape) and their true class (M,), or None where it is not known."""
-
-    x: Tensor
-    truth: Tensor | None
 
 
 @dataclass
@@ -316,17 +298,3 @@ def _solve_increasing(function: Callable[[float], float], wanted: float) -> floa
         else:
             high = middle
     return float(np.exp((low + high) / 2))
-
-
-def make_starts(
-    manifold: Manifold, classifier: Classifier, x: Tensor, z: Tensor | None = None, units: Units | None = None
-) -> Starts:
-    """Encode (unless codes z are known), decode and ask: two classifier rows a start."""
-    with torch.inference_mode():
-        label = torch.cat([classifier.predict_proba(part).argmax(1) for part in x.split(BATCH)])
-        if z is None:
-            z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
-        frame = torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
-        frame = frame if units is None else units.hold(frame, x)
-        answer = torch.cat([classifier.predict_proba(part) for part in frame.split(BATCH)])
-        return Starts(x, z, frame, answer, label)

@@ -113,7 +113,7 @@ def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int |
 def plain(bed: Bed) -> Bed:
     """The same bed without what this page is about: walks enter at the code, and codes are decoded whatever the input is."""
     from envs.manifolds import SentenceVAE
-    from envs.world import make_starts
+    from envs.starts import make_starts
 
     vae = bed.world.manifold
     assert isinstance(vae, SentenceVAE)
