@@ -64,7 +64,7 @@ NOTES = {
     "label alone, and is judged at both.",
     "mnist": "The first 500 test images, towards a random other class, until p >= 0.9; dear searches and descents on the "
     "first 100 of them, as the last column says. One world for all beds: the seed draws targets and trains agents. "
-    "CounterfactualRL's auto-encoder gets 10 epochs; how many steps its actor gets, the command says. Where it explains next to "
+    "CounterfactualRL's auto-encoder gets 10 epochs; its actor's steps stand in the command. Where it explains next to "
     "nothing, its rows say that so little training is not enough for it, and nothing of what it reaches with more.",
     "adult": "500 held-out people a bed, each towards the other income class, until the decision changes (p >= 0.5); figures "
     "of the nearest valid rows.",
