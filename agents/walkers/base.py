@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,7 +60,8 @@ def select(state: State, rows: Tensor) -> State:
     """The items `rows` (int64 indices or bool mask) of a batch of states; the state itself where that is all of them."""
     if _all_of(rows, len(state.z)):
         return state
-    return State(*(part[rows] for part in state))
+    index = rows.numpy()
+    return State(*(torch.from_numpy(part.numpy()[index]) for part in state))
 
 
 def put(state: State, rows: Tensor, new: State) -> State:
@@ -67,10 +69,12 @@ def put(state: State, rows: Tensor, new: State) -> State:
     if _all_of(rows, len(state.z)):
         return new
 
+    index = rows.numpy()
+
     def replaced(old: Tensor, part: Tensor) -> Tensor:
-        out = old.clone()
-        out[rows] = part
-        return out
+        out = old.numpy().copy()
+        out[index] = part.numpy()
+        return torch.from_numpy(out)
 
     return State(*(replaced(old, part) for old, part in zip(state, new, strict=True)))
 
@@ -119,7 +123,7 @@ class Recorder:
 
     def active(self) -> Tensor:
         """Rows that have neither arrived nor used up their steps, int64 (A,)."""
-        return torch.nonzero(~self.success & (self.length < self.max_steps)).flatten()
+        return torch.from_numpy(np.flatnonzero(~self.success.numpy() & (self.length.numpy() < self.max_steps)))
 
     def trial(self, rows: Tensor, action: Tensor, origin: State | None = None) -> tuple[State, StepInfo]:
         """What `action` (R, d) would lead to from where `rows` (R, repeats allowed) are, or from `origin`."""
@@ -132,13 +136,14 @@ class Recorder:
         """Write the outcome of a trial down as the next step of `rows` (no repeats)."""
         self.before = put(self.before, rows, select(self.state, rows))
         self.state = put(self.state, rows, state)
-        at = self.length[rows]
-        self.actions[at, rows] = action.detach()
-        self.rewards[at, rows] = info.reward.detach().to(self.rewards.dtype)
-        self.z[at + 1, rows] = state.z.detach()
-        self.answers[at + 1, rows] = state.answer.detach()
-        self.length[rows] += 1
-        self.success[rows] = info.is_success
+        index, length = rows.numpy(), self.length.numpy()
+        at = length[index]
+        self.actions.numpy()[at, index] = action.detach().numpy()
+        self.rewards.numpy()[at, index] = info.reward.numpy()
+        self.z.numpy()[at + 1, index] = state.z.detach().numpy()
+        self.answers.numpy()[at + 1, index] = state.answer.numpy()
+        length[index] = at + 1
+        self.success.numpy()[index] = info.is_success.numpy()
 
     def step(self, rows: Tensor, action: Tensor) -> StepInfo:
         """One step of the items `rows` (R,) with `action` (R, d)."""

@@ -19,11 +19,14 @@ References
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from envs.manifolds.arrays import silu
 from envs.world import World
 
 MEMBERS, HIDDEN = 5, 32
@@ -54,22 +57,44 @@ class Opinions(nn.Module):
 
     def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Log odds (B,) of the target classes by the mean probability, and their gradient (B, D) by data x (B, D)."""
-        a = nn.functional.linear(x, self.first.weight, self.first.bias)
-        gate = torch.sigmoid(a)
-        p = _softmax(torch.baddbmm(self.bias, self._split(a * gate), self.weight))
-        asked = target[None, :, None].expand(self.members, -1, 1)
-        each = p.gather(2, asked)  # (M, B, 1)
-        mean = each.mean(0).clamp_(EPS, 1 - EPS)  # (B, 1)
-        # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
-        share = each / (self.members * mean * (1 - mean))
-        cotangent = (p * -share).scatter_add_(2, asked, share)
-        hidden = torch.bmm(cotangent, self.weight.transpose(1, 2)).transpose(0, 1).reshape(len(x), -1)
-        return torch.logit(mean)[:, 0], (hidden * gate * (1 + a * (1 - gate))) @ self.first.weight
+        margin, gradient = self.judge(x.numpy(), target.numpy())
+        return torch.from_numpy(margin), torch.from_numpy(gradient)
 
     def margin(self, x: Tensor, target: Tensor) -> Tensor:
         """Log odds (B,) alone."""
-        p = _softmax(self.logits(x)).mean(0)
-        return torch.logit(p.gather(1, target[:, None])[:, 0].clamp(EPS, 1 - EPS))
+        return torch.from_numpy(self.odds(x.numpy(), target.numpy()))
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Weight and bias of the first layer, (M * 32, D) and (M * 32,), and of the second, (M, 32, K) and (M, 1, K); views."""
+        first = self.first
+        return tuple(part.detach().numpy() for part in (first.weight, first.bias, self.weight, self.bias))  # type: ignore[return-value]
+
+    def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`look` on arrays."""
+        first, shift, second, bias = self.arrays
+        hidden, slope = silu(x @ first.T + shift)
+        p = _softmax(self._by_member(hidden) @ second + bias)
+        rows = np.arange(len(x))
+        each = p[:, rows, target]  # (M, B)
+        mean = _inside(each.mean(0))
+        # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
+        share = each / (self.members * mean * (1 - mean))
+        cotangent = p * -share[..., None]
+        cotangent[:, rows, target] += share
+        back = np.empty_like(slope)
+        np.matmul(cotangent, second.transpose(0, 2, 1), out=self._by_member(back))
+        return _logit(mean), (back * slope) @ first
+
+    def odds(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """`margin` on arrays."""
+        first, shift, second, bias = self.arrays
+        p = _softmax(self._by_member(silu(x @ first.T + shift)[0]) @ second + bias)
+        return _logit(_inside(p[:, np.arange(len(x)), target].mean(0)))
+
+    def _by_member(self, hidden: np.ndarray) -> np.ndarray:
+        """Hidden units (B, M * 32) by member, (M, B, 32), a view."""
+        return hidden.reshape(len(hidden), self.members, HIDDEN).transpose(1, 0, 2)
 
     def _split(self, hidden: Tensor) -> Tensor:
         """Hidden units (B, M * 32) by member, (M, B, 32)."""
@@ -119,7 +144,19 @@ class Opinions(nn.Module):
         return found.eval().requires_grad_(False)
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    """By hand: over a few columns torch.softmax takes twice as long."""
-    p = (logits - logits.amax(2, keepdim=True)).exp_()
-    return p.div_(p.sum(2, keepdim=True))
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis; writes to its argument."""
+    logits -= logits.max(-1, keepdims=True)
+    p = np.exp(logits, out=logits)
+    p /= p.sum(-1, keepdims=True)
+    return p
+
+
+def _inside(p: np.ndarray) -> np.ndarray:
+    """Probabilities kept off 0 and 1."""
+    return np.minimum(np.maximum(p, np.float32(EPS)), np.float32(1 - EPS))
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    """Log odds."""
+    return np.log(p / (1 - p))

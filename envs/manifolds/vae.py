@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.errors import ManifoldError
-from envs.manifolds.base import NetworkManifold
+from envs.manifolds.base import NetworkManifold, Pull
 from envs.manifolds.conv_networks import ConvDecoder
 from envs.manifolds.fitting import descend
 from envs.manifolds.networks import MLP
@@ -75,10 +75,20 @@ class VAE(NetworkManifold):
 
     def decode(self, z: Tensor) -> Tensor:
         """Means of p(x | z), (B, \\*data_shape)."""
-        x = self.decoder(z)
+        return self._shaped(self.decoder(z))
+
+    def linearized(self, z: Tensor) -> tuple[Tensor, Pull]:
+        """See `Manifold.linearized`."""
+        if not isinstance(self.decoder, MLP):
+            return super().linearized(z)
+        x, pull = self.decoder.linearized(z.numpy())
+        return self._shaped(torch.from_numpy(x)), lambda cotangent: torch.from_numpy(pull(cotangent.numpy()))
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        """What the decoder gives (B, D), as data."""
         if self.modality == "table":
             x = x.clamp(self.low, self.high)
-        return x.view(len(z), *self.data_shape)
+        return x.view(len(x), *self.data_shape)
 
     def loss(self, x: Tensor, beta: float, generator: torch.Generator) -> Tensor:
         """Negative evidence lower bound per item (scalar, nats) with the KL term weighted by `beta` (Higgins 2017)."""
