@@ -259,12 +259,17 @@ class World:
             return z  # nothing has to be decoded
         return self.manifold.coordinates(z, self.manifold.decode(z) if origin is None else self.decode(z, origin))
 
-    def linear_place_of(self, z: Tensor, origin: Tensor) -> tuple[Tensor, Pull]:
-        """`place_of` codes z (B, d), and the way back from there: see `Manifold.linearized`."""
+    def linear_decode(self, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
+        """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`."""
+        frame, pull = self.manifold.linearized(z, origin)
+        return self.units.hold(torch.from_numpy(frame), origin).numpy() if self.units.holds else frame, pull
+
+    def linear_place_of(self, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
+        """`place_of` codes z (B, d), and the way back from there, on arrays."""
         if self.modality == "text":
             return z, lambda cotangent: cotangent  # nothing has to be decoded
-        frame, pull = self.manifold.linearized(z)
-        return self.manifold.coordinates(z, self.units.hold(frame, origin)), pull
+        frame, pull = self.linear_decode(z, origin)
+        return frame.reshape(len(z), -1), pull
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""

@@ -66,35 +66,41 @@ class Opinions(nn.Module):
 
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Weight and bias of the first layer, (M * 32, D) and (M * 32,), and of the second, (M, 32, K) and (M, 1, K); views."""
-        first = self.first
-        return tuple(part.detach().numpy() for part in (first.weight, first.bias, self.weight, self.bias))  # type: ignore[return-value]
+        """Weight and bias of the first layer, (M * 32, D) and (M * 32, 1), and of the second, (M, 32, K) and (M, K, 1): views."""
+        weight, shift, second, bias = (
+            part.detach().numpy() for part in (self.first.weight, self.first.bias, self.weight, self.bias)
+        )
+        return weight, shift[:, None], second, bias.transpose(0, 2, 1)
 
     def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`look` on arrays."""
-        first, shift, second, bias = self.arrays
-        hidden, slope = silu(x @ first.T + shift)
-        p = _softmax(self._by_member(hidden) @ second + bias)
+        p, slope = self._probabilities(x)
+        first, _, second, _ = self.arrays
         rows = np.arange(len(x))
-        each = p[:, rows, target]  # (M, B)
+        each = p[:, target, rows]  # (M, B)
         mean = _inside(each.mean(0))
         # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
         share = each / (self.members * mean * (1 - mean))
-        cotangent = p * -share[..., None]
-        cotangent[:, rows, target] += share
-        back = np.empty_like(slope)
-        np.matmul(cotangent, second.transpose(0, 2, 1), out=self._by_member(back))
-        return _logit(mean), (back * slope) @ first
+        cotangent = p * -share[:, None]
+        cotangent[:, target, rows] += share
+        back = (second @ cotangent).reshape(slope.shape)
+        return _logit(mean), (back * slope).T @ first
 
     def odds(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
         """`margin` on arrays."""
-        first, shift, second, bias = self.arrays
-        p = _softmax(self._by_member(silu(x @ first.T + shift)[0]) @ second + bias)
-        return _logit(_inside(p[:, np.arange(len(x)), target].mean(0)))
+        p, _ = self._probabilities(x)
+        return _logit(_inside(p[:, target, np.arange(len(x))].mean(0)))
 
-    def _by_member(self, hidden: np.ndarray) -> np.ndarray:
-        """Hidden units (B, M * 32) by member, (M, B, 32), a view."""
-        return hidden.reshape(len(hidden), self.members, HIDDEN).transpose(1, 0, 2)
+    def _probabilities(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Every member's (M, K, B), and the slopes (M * 32, B) of the hidden units. Data stand in columns: sums over few
+        classes are slow along rows."""
+        first, shift, second, bias = self.arrays
+        hidden, slope = silu(first @ x.T + shift)
+        logits = second.transpose(0, 2, 1) @ hidden.reshape(self.members, HIDDEN, -1) + bias
+        logits -= logits.max(1, keepdims=True)
+        p = np.exp(logits, out=logits)
+        p /= p.sum(1, keepdims=True)
+        return p, slope
 
     def _split(self, hidden: Tensor) -> Tensor:
         """Hidden units (B, M * 32) by member, (M, B, 32)."""
@@ -142,14 +148,6 @@ class Opinions(nn.Module):
             optimizer.step()
             schedule.step()
         return found.eval().requires_grad_(False)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis; writes to its argument."""
-    logits -= logits.max(-1, keepdims=True)
-    p = np.exp(logits, out=logits)
-    p /= p.sum(-1, keepdims=True)
-    return p
 
 
 def _inside(p: np.ndarray) -> np.ndarray:

@@ -108,17 +108,17 @@ class Ends:
         z = self.end.z.numpy()
         best, cost = z, look.cost
         start = self.world.manifold.coordinates(before.z, before.frame).numpy()
-        _, pull = self.world.linear_place_of(self.end.z, before.origin)
+        _, pull = self.world.linear_place_of(z, before.origin)
         for k in range(settings.iterations):
             # Both gradients by the code in one go through the decoder.
-            uphill, normal = pull(torch.from_numpy(np.stack((look.uphill, look.normal)))).numpy()
+            uphill, normal = pull(np.stack((look.uphill, look.normal)))
             steep = np.maximum(norm(normal), 1e-3)[:, None]
             normal = normal / steep
             # Along the boundary go downhill; across it, a Newton step to where both say "just enough".
             uphill = uphill - np.maximum(np.vecdot(uphill, normal), 0)[:, None] * normal
             across = np.minimum(np.maximum(-look.slack[:, None] / steep, -0.15), 0.15)
             z = z - (settings.rate * (1 - k / settings.iterations)) * uphill + across * normal
-            z, place, pull = _within_reach(self.world, before, start, z)
+            z, place, pull = _within_reach(self.world, before, start, self.world.manifold.prior.projected(z))
             look = self.look(place)
             better = (look.sure >= -0.03) & (look.cost < cost)
             best, cost = np.where(better[:, None], z, best), np.where(better, look.cost, cost)
@@ -126,21 +126,19 @@ class Ends:
 
 
 def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:
-    """Codes in the typical set, pulled back towards the frame before, at coordinates `start`, until one bounded step leads
-    there; their frames' coordinates; and the way back from there to the code, see `World.linear_place_of`."""
-    code = world.manifold.prior.project(torch.from_numpy(z))
-    z = code.numpy()
-    place, pull = world.linear_place_of(code, before.origin)
+    """Codes pulled back towards the frame before, at coordinates `start`, until one bounded step leads there; their frames'
+    coordinates; and the way back from there to the code, see `World.linear_place_of`."""
+    place, pull = world.linear_place_of(z, before.origin)
     bound = world.max_step
     for _ in range(3 if bound is not None else 0):
         assert bound is not None
-        far = norm(place.numpy() - start)
+        far = norm(place - start)
         if not (far > bound).any():
             break
         first = before.z.numpy()
         z = first + np.minimum(0.999 * bound / np.maximum(far, 1e-9), 1)[:, None] * (z - first)
-        place, pull = world.linear_place_of(torch.from_numpy(z), before.origin)
-    return z, place.numpy(), pull
+        place, pull = world.linear_place_of(z, before.origin)
+    return z, place, pull
 
 
 def _logit(p: np.ndarray | np.float32) -> np.ndarray:

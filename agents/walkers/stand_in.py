@@ -88,18 +88,19 @@ class StandIn(torch.nn.Module):
     def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`look` on arrays."""
         (first, shift), (last, bias) = self.network.arrays
-        hidden, slope = silu(x @ first.T + shift)
-        logits = hidden @ last.T + bias
+        # Data stand in columns: sums over few classes are slow along rows.
+        hidden, slope = silu(first @ x.T + shift[:, None])
+        logits = last @ hidden + bias[:, None]
         rows = np.arange(len(x))
-        asked = logits[rows, target]
-        logits[rows, target] = -np.inf
-        most = logits.max(1, keepdims=True)
+        asked = logits[target, rows]
+        logits[target, rows] = -np.inf
+        most = logits.max(0)
         rest = np.exp(logits - most)
-        total = rest.sum(1, keepdims=True)
+        total = rest.sum(0)
         # d margin / d logits: 1 for the target, minus the softmax over the others.
         cotangent = rest / -total
-        cotangent[rows, target] = 1
-        return asked - (most + np.log(total))[:, 0], ((cotangent @ last) * slope) @ first
+        cotangent[target, rows] = 1
+        return asked - (most + np.log(total)), ((last.T @ cotangent) * slope).T @ first
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> StandIn:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -75,20 +76,19 @@ class VAE(NetworkManifold):
 
     def decode(self, z: Tensor) -> Tensor:
         """Means of p(x | z), (B, \\*data_shape)."""
-        return self._shaped(self.decoder(z))
-
-    def linearized(self, z: Tensor) -> tuple[Tensor, Pull]:
-        """See `Manifold.linearized`."""
-        if not isinstance(self.decoder, MLP):
-            return super().linearized(z)
-        x, pull = self.decoder.linearized(z.numpy())
-        return self._shaped(torch.from_numpy(x)), lambda cotangent: torch.from_numpy(pull(cotangent.numpy()))
-
-    def _shaped(self, x: Tensor) -> Tensor:
-        """What the decoder gives (B, D), as data."""
+        x = self.decoder(z)
         if self.modality == "table":
             x = x.clamp(self.low, self.high)
-        return x.view(len(x), *self.data_shape)
+        return x.view(len(z), *self.data_shape)
+
+    def linearized(self, z: np.ndarray, origin: Tensor | None = None) -> tuple[np.ndarray, Pull]:
+        """See `Manifold.linearized`."""
+        if not isinstance(self.decoder, MLP):
+            return super().linearized(z, origin)
+        x, pull = self.decoder.linearized(z)
+        if self.modality == "table":
+            x = np.clip(x, self.low.numpy(), self.high.numpy())
+        return x.reshape(len(z), *self.data_shape), pull
 
     def loss(self, x: Tensor, beta: float, generator: torch.Generator) -> Tensor:
         """Negative evidence lower bound per item (scalar, nats) with the KL term weighted by `beta` (Higgins 2017)."""
