@@ -123,7 +123,7 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
     with torch.inference_mode():
         action = torch.from_numpy(action.numpy() / np.maximum(norm(action.numpy()), 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
-        frame = world.decode(z, state.origin)
+        frame = _decoded(world, z, state.origin)
         before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.origin)
         length = torch.from_numpy(norm((manifold.coordinates(z, frame) - before).numpy()))
         if world.max_step is not None:
@@ -137,6 +137,11 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
         reward = _reward(world, state, moved, success, length)
         queries = torch.ones(len(z), dtype=torch.int64)
         return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
+
+
+def _decoded(world: World, z: Tensor, origin: Tensor) -> Tensor:
+    """`World.decode`, the way that is quicker for a row and no slower for many."""
+    return torch.from_numpy(world.linear_decode(z.numpy(), origin)[0])
 
 
 def _reward(world: World, before: State, after: State, success: Tensor, length: Tensor) -> Tensor:
@@ -165,7 +170,7 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
         share = (0.98 * world.max_step / far[rows])[:, None]
         code[rows] = nearer = first[rows] + share * (code[rows] - first[rows])
-        shorter = world.decode(torch.from_numpy(nearer), torch.from_numpy(origin[rows]))
+        shorter = _decoded(world, torch.from_numpy(nearer), torch.from_numpy(origin[rows]))
         picture[rows] = shorter.numpy()
         before, after = (
             world.manifold.coordinates(torch.from_numpy(a), b).numpy()
@@ -186,5 +191,6 @@ def observe(world: World, state: State) -> Tensor:
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius
-        wish = world.one_hot.index_select(0, state.target)
-        return torch.cat((state.z * scale, state.z0 * scale, scaled_log(state.answer), wish, state.compass), dim=1)
+        codes = state.z.numpy() * scale, state.z0.numpy() * scale
+        wish = world.one_hot.numpy()[state.target.numpy()]
+        return torch.from_numpy(np.concatenate((*codes, scaled_log(state.answer).numpy(), wish, state.compass.numpy()), axis=1))

@@ -28,16 +28,32 @@ def actor_of(model: Any) -> Actor:
             np.asarray(model.predict(observation.numpy(), deterministic=True)[0]), dtype=torch.float32
         )
     space = model.policy.action_space
-    low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
+    steps = [_on_arrays(layer) for layer in layers]
 
     def act(observation: Tensor) -> Tensor:
-        with torch.inference_mode():
-            hidden = observation
-            for layer in layers:
-                hidden = layer(hidden)
-            return torch.clamp(hidden, low, high)
+        hidden = observation.numpy()
+        for step in steps:
+            hidden = step(hidden)
+        return torch.from_numpy(np.minimum(np.maximum(hidden, space.low), space.high))
 
     return act
+
+
+def _on_arrays(layer: torch.nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+    """The layer on arrays: for one observation numpy's calls take a third of the time."""
+    if isinstance(layer, torch.nn.Linear):
+        weight, bias = layer.weight.detach().numpy().T, layer.bias.detach().numpy()  # views
+        return lambda x: x @ weight + bias
+    if isinstance(layer, torch.nn.Tanh):
+        return np.tanh
+    if isinstance(layer, torch.nn.ReLU):
+        return lambda x: np.maximum(x, 0)
+
+    def whole(x: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return layer(torch.from_numpy(x)).numpy()
+
+    return whole
 
 
 def _plain_layers(policy: Any) -> list[torch.nn.Module] | None:
