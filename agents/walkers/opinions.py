@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from envs.manifolds.arrays import silu
+from envs.manifolds.arrays import silu, silu_slope
 from envs.world import World
 
 MEMBERS, HIDDEN = 5, 32
@@ -74,7 +74,7 @@ class Opinions(nn.Module):
 
     def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`look` on arrays."""
-        p, slope = self._probabilities(x)
+        p, units = self._probabilities(x)
         first, _, second, _ = self.arrays
         rows = np.arange(len(x))
         each = p[:, target, rows]  # (M, B)
@@ -83,24 +83,24 @@ class Opinions(nn.Module):
         share = each / (self.members * mean * (1 - mean))
         cotangent = p * -share[:, None]
         cotangent[:, target, rows] += share
-        back = (second @ cotangent).reshape(slope.shape)
-        return _logit(mean), (back * slope).T @ first
+        back = (second @ cotangent).reshape(len(first), -1)
+        return _logit(mean), (back * silu_slope(*units)).T @ first
 
     def odds(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
         """`margin` on arrays."""
         p, _ = self._probabilities(x)
         return _logit(_inside(p[:, target, np.arange(len(x))].mean(0)))
 
-    def _probabilities(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Every member's (M, K, B), and the slopes (M * 32, B) of the hidden units. Data stand in columns: sums over few
+    def _probabilities(self, x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Every member's (M, K, B), and the hidden units with their gates (M * 32, B). Data stand in columns: sums over few
         classes are slow along rows."""
         first, shift, second, bias = self.arrays
-        hidden, slope = silu(first @ x.T + shift)
+        hidden, gate = silu(first @ x.T + shift)
         logits = second.transpose(0, 2, 1) @ hidden.reshape(self.members, HIDDEN, -1) + bias
         logits -= logits.max(1, keepdims=True)
         p = np.exp(logits, out=logits)
         p /= p.sum(1, keepdims=True)
-        return p, slope
+        return p, (hidden, gate)
 
     def _split(self, hidden: Tensor) -> Tensor:
         """Hidden units (B, M * 32) by member, (M, B, 32)."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.manifolds.arrays import silu
+from envs.manifolds.arrays import silu, silu_slope
 from envs.manifolds.networks import MLP
 from envs.world import World
 
@@ -89,7 +89,7 @@ class StandIn(torch.nn.Module):
         """`look` on arrays."""
         (first, shift), (last, bias) = self.network.arrays
         # Data stand in columns: sums over few classes are slow along rows.
-        hidden, slope = silu(first @ x.T + shift[:, None])
+        hidden, gate = silu(first @ x.T + shift[:, None])
         logits = last @ hidden + bias[:, None]
         rows = np.arange(len(x))
         asked = logits[target, rows]
@@ -100,7 +100,7 @@ class StandIn(torch.nn.Module):
         # d margin / d logits: 1 for the target, minus the softmax over the others.
         cotangent = rest / -total
         cotangent[target, rows] = 1
-        return asked - (most + np.log(total)), ((last.T @ cotangent) * slope).T @ first
+        return asked - (most + np.log(total)), ((last.T @ cotangent) * silu_slope(hidden, gate)).T @ first
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> StandIn:

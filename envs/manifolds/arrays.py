@@ -18,10 +18,17 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 
 
 def silu(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """SiLU a sigmoid(a), and its derivative."""
+    """SiLU a sigmoid(a), and its gate sigmoid(a)."""
     gate = sigmoid(a)
-    out = a * gate
-    return out, gate + out - out * gate
+    return a * gate, gate
+
+
+def silu_slope(out: np.ndarray, gate: np.ndarray) -> np.ndarray:
+    """Derivative of SiLU where it gives `out` with `gate`."""
+    slope = out * gate
+    np.subtract(out, slope, out=slope)
+    slope += gate
+    return slope
 
 
 def norm(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from envs.manifolds.arrays import sigmoid, silu
+from envs.manifolds.arrays import sigmoid, silu, silu_slope
 
 
 class MLP(nn.Module):
@@ -60,8 +60,8 @@ class MLP(nn.Module):
         *hidden, (weight, bias) = self.arrays
         a, along = h.numpy(), tangent.numpy()
         for first, shift in hidden:
-            a, slope = silu(a @ first.T + shift)
-            along = (along @ first.T) * slope
+            a, gate = silu(a @ first.T + shift)
+            along = (along @ first.T) * silu_slope(a, gate)
         along = along @ weight.T
         if self.squash:
             out = sigmoid(a @ weight.T + bias)
@@ -81,10 +81,10 @@ class MLP(nn.Module):
         """`forward` and `vjp` in one pass, on arrays: the output (B, out) of h (B, in), and the function from cotangents
         (..., B, out) to gradients (..., B, in)."""
         *hidden, (weight, bias) = self.arrays
-        slopes = []
+        units = []
         for first, shift in hidden:
-            h, slope = silu(h @ first.T + shift)
-            slopes.append(slope)
+            h, gate = silu(h @ first.T + shift)
+            units.append((h, gate))
         out = h @ weight.T
         out += bias
         if self.squash:
@@ -94,8 +94,8 @@ class MLP(nn.Module):
             if self.squash:
                 cotangent = cotangent * (out - out * out)
             cotangent = cotangent @ weight
-            for (first, _), slope in zip(reversed(hidden), reversed(slopes), strict=True):
-                cotangent = (cotangent * slope) @ first
+            for (first, _), unit in zip(reversed(hidden), reversed(units), strict=True):
+                cotangent = (cotangent * silu_slope(*unit)) @ first
             return cotangent
 
         return out, pull
