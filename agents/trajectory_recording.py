@@ -24,6 +24,7 @@ def trajectories_of(
     index: Mapping[int, int] | Sequence[int] | None = None,
     training_queries: int = 0,
     versions: Mapping[str, str] | None = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> list[Trajectory]:
     """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
 
@@ -31,7 +32,8 @@ def trajectories_of(
         world: the ``envs.world.World`` walked in.
         state: the State at the start: origin (B, *data), source (B,), target (B,).
         walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
-        walker, seed, training_queries, versions: see the attributes; versions default to the installed ones.
+        walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
+            environment to the world's own description.
         items: which of the B walks; all by default.
         index: for each item its place in the data, if it has one.
     """
@@ -62,7 +64,7 @@ def trajectories_of(
         "label_only": world.label_only,
         "versions": dict(versions or installed_versions()),
         "class_names": list(world.class_names),
-        "environment": describe_environment(world),
+        "environment": describe_environment(world) if environment is None else dict(environment),
         "manifold_key": manifold_key(world),
     }
     rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))

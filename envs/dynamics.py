@@ -121,7 +121,8 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
     """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk."""
     manifold, task = world.manifold, world.task
     with torch.inference_mode():
-        action = torch.from_numpy(action.numpy() / np.maximum(norm(action.numpy()), 1)[:, None])
+        size = torch.linalg.vector_norm(action, dim=1).numpy()  # torch says nothing of actions too long for float32
+        action = torch.from_numpy(action.numpy() / np.maximum(size, 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
         frame = _decoded(world, z, state.origin)
         before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.origin)
@@ -193,4 +194,5 @@ def observe(world: World, state: State) -> Tensor:
         scale = 1 / world.manifold.prior.radius
         codes = state.z.numpy() * scale, state.z0.numpy() * scale
         wish = world.one_hot.numpy()[state.target.numpy()]
-        return torch.from_numpy(np.concatenate((*codes, scaled_log(state.answer).numpy(), wish, state.compass.numpy()), axis=1))
+        parts = (*codes, scaled_log(state.answer).numpy(), wish, state.compass.numpy())
+        return torch.from_numpy(np.concatenate(parts, axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,15 @@ class ClassNeighbours:
 
     def near(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What a call gives, on arrays."""
+        if len(x) == 1:
+            return self._sorted(x, target)
+        order = target.argsort(kind="stable")
+        distance, gradient = np.empty(len(x), np.float32), np.empty_like(x)
+        distance[order], gradient[order] = self._sorted(x[order], target[order])
+        return distance, gradient
+
+    def _sorted(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`near` for data whose targets rise."""
         gaps = self._square_gaps(x, target)
         place = self._nearest(gaps)
         nearest = gaps[np.arange(len(x))[:, None], place]
@@ -64,15 +74,16 @@ class ClassNeighbours:
         return mean[:, 0], x * weight.sum(1, keepdims=True) - (weight[:, None] @ points)[:, 0]
 
     def _square_gaps(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """|y|^2 - 2 <x, y> for every y of the target's class, (B, widest), class by class: against all classes at once the
-        work would be K times as much."""
-        if len(x) == 1:
-            (only,) = target
-            return self.square[only] - 2 * (x @ self.points[only].T)
+        """|y|^2 - 2 <x, y> for every y of the target's class, (B, widest), for rising targets: class by class, because against
+        all classes at once the work would be K times as much."""
         gaps = np.empty((len(x), self.square.shape[1]), np.float32)
-        for c in np.unique(target):
-            rows = np.flatnonzero(target == c)
-            gaps[rows] = self.square[c] - (2 * x[rows]) @ self.points[c].T
+        bounds = [0, *(np.flatnonzero(target[1:] != target[:-1]) + 1), len(x)]
+        for low, high in pairwise(bounds):
+            if low < high:
+                part, c = gaps[low:high], target[low]
+                np.matmul(x[low:high], self.points[c].T, out=part)
+                part *= -2
+                part += self.square[c]
         return gaps
 
     def _nearest(self, gaps: np.ndarray) -> np.ndarray:

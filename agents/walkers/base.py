@@ -23,6 +23,9 @@ from envs import dynamics
 from envs.dynamics import State, StepInfo
 from envs.world import World
 
+#: What of a state a step changes; the rest is the walk's own.
+MOVING = ("z", "frame", "answer", "potential", "cost", "compass")
+
 
 class Walk(NamedTuple):
     """Paths of a batch of items, one column an item; after its end an item's column repeats its last frame."""
@@ -65,7 +68,7 @@ def select(state: State, rows: Tensor) -> State:
 
 
 def put(state: State, rows: Tensor, new: State) -> State:
-    """`state` with the items `rows` replaced by those of `new`; both arguments stay as they are."""
+    """`state` with the items `rows` where `new`, a later state of theirs, has them; both arguments stay as they are."""
     if _all_of(rows, len(state.z)):
         return new
 
@@ -76,7 +79,8 @@ def put(state: State, rows: Tensor, new: State) -> State:
         out[index] = part.numpy()
         return torch.from_numpy(out)
 
-    return State(*(replaced(old, part) for old, part in zip(state, new, strict=True)))
+    moving = {name: replaced(getattr(state, name), getattr(new, name)) for name in MOVING}
+    return state._replace(**moving)
 
 
 def _all_of(rows: Tensor, count: int) -> bool:
@@ -132,9 +136,9 @@ class Recorder:
         self.queries.index_add_(0, rows, info.queries.to(torch.int64))
         return state, info
 
-    def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:
-        """Write the outcome of a trial down as the next step of `rows` (no repeats)."""
-        self.before = put(self.before, rows, select(self.state, rows))
+    def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo, start: State | None = None) -> None:
+        """Write the outcome of a trial, from `start` if that is at hand, down as the next step of `rows` (no repeats)."""
+        self.before = put(self.before, rows, select(self.state, rows) if start is None else start)
         self.state = put(self.state, rows, state)
         index, length = rows.numpy(), self.length.numpy()
         at = length[index]
@@ -147,8 +151,9 @@ class Recorder:
 
     def step(self, rows: Tensor, action: Tensor) -> StepInfo:
         """One step of the items `rows` (R,) with `action` (R, d)."""
-        state, info = self.trial(rows, action)
-        self.accept(rows, action, state, info)
+        start = select(self.state, rows)
+        state, info = self.trial(rows, action, start)
+        self.accept(rows, action, state, info, start)
         return info
 
     def replace_last(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:

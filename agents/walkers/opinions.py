@@ -66,7 +66,7 @@ class Opinions(nn.Module):
 
     @cached_property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Weight and bias of the first layer, (M * 32, D) and (M * 32, 1), and of the second, (M, 32, K) and (M, K, 1): views."""
+        """Views: weight and bias of the first layer, (M * 32, D) and (M * 32, 1), and of the second, (M, 32, K), (M, K, 1)."""
         weight, shift, second, bias = (
             part.detach().numpy() for part in (self.first.weight, self.first.bias, self.weight, self.bias)
         )

@@ -7,7 +7,6 @@ Symbols: B walks, D coordinates, d latent dimensions.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +33,7 @@ class Look(NamedTuple):
         slack: (B,) log odds by which the more reluctant of stand-in and opinions is convinced, negative: not.
         normal: (B, D) gradient of that one's log odds.
         sure: (B,) the stand-in's slack.
+        convinced: (B,) the opinions' slack, infinite without any.
     """
 
     cost: np.ndarray
@@ -41,6 +41,7 @@ class Look(NamedTuple):
     slack: np.ndarray
     normal: np.ndarray
     sure: np.ndarray
+    convinced: np.ndarray | float
 
 
 class Ends:
@@ -68,9 +69,12 @@ class Ends:
         if steady:
             wanted = np.maximum(seen + settings.margin / 2, wanted)
         place = world.manifold.coordinates(end.z, end.frame).numpy()
+        self.shift: np.ndarray | float = 0.0
+        first = self.look(place)
         # The stand-in's log odds, shifted to the answer that was seen at the end, less what is wanted.
-        self.shift = seen - stand_in.judge(place, self.target)[0] - wanted
-        self.first = self.look(place)
+        self.shift = seen - first.sure - wanted
+        sure = first.sure + self.shift
+        self.first = first._replace(sure=sure, slack=np.minimum(sure, first.convinced))
         self.cost = torch.from_numpy(self.first.cost)
 
     def look(self, place: np.ndarray) -> Look:
@@ -84,12 +88,12 @@ class Ends:
         margin, normal = self.stand_in.judge(place, self.target)
         sure = margin + self.shift
         if self.opinions is None:
-            return Look(cost, uphill, sure, normal, sure)
+            return Look(cost, uphill, sure, normal, sure, np.inf)
         odds, turn = self.opinions.judge(place, self.target)
         convinced = odds - self.enough
         cost += self.doubt * np.maximum(-convinced, 0)
         normal = np.where((convinced < sure)[:, None], turn, normal)
-        return Look(cost, uphill, np.minimum(sure, convinced), normal, sure)
+        return Look(cost, uphill, np.minimum(sure, convinced), normal, sure, convinced)
 
     def costs(self, state: State, rows: Tensor) -> Tensor:
         """Costs (R,) of other ends of the items `rows`."""
