@@ -121,8 +121,9 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
     """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk."""
     manifold, task = world.manifold, world.task
     with torch.inference_mode():
-        size = torch.linalg.vector_norm(action, dim=1).numpy()  # torch says nothing of actions too long for float32
-        action = torch.from_numpy(action.numpy() / np.maximum(size, 1)[:, None])
+        given = action.numpy()
+        size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
+        action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
         frame = _decoded(world, z, state.origin)
         before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.origin)
