@@ -264,13 +264,6 @@ class World:
         frame, pull = self.manifold.linearized(z, origin)
         return self.units.hold(torch.from_numpy(frame), origin).numpy() if self.units.holds else frame, pull
 
-    def linear_place_of(self, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
-        """`place_of` codes z (B, d), and the way back from there, on arrays."""
-        if self.modality == "text":
-            return z, lambda cotangent: cotangent  # nothing has to be decoded
-        frame, pull = self.linear_decode(z, origin)
-        return frame.reshape(len(z), -1), pull
-
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""
         return self.classifier.class_index(name)

@@ -19,6 +19,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Self
 
@@ -57,8 +58,8 @@ class Opinions(nn.Module):
 
     def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Log odds (B,) of the target classes by the mean probability, and their gradient (B, D) by data x (B, D)."""
-        margin, gradient = self.judge(x.numpy(), target.numpy())
-        return torch.from_numpy(margin), torch.from_numpy(gradient)
+        odds, gradient = self.judge(x.numpy(), target.numpy())
+        return torch.from_numpy(odds), torch.from_numpy(gradient(np.arange(len(x))))
 
     def margin(self, x: Tensor, target: Tensor) -> Tensor:
         """Log odds (B,) alone."""
@@ -72,19 +73,22 @@ class Opinions(nn.Module):
         )
         return weight, shift[:, None], second, bias.transpose(0, 2, 1)
 
-    def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`look` on arrays."""
+    def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """`look` on arrays, with the gradients (R, D) as a function of the rows (R,) that they are wanted of."""
         p, units = self._probabilities(x)
-        first, _, second, _ = self.arrays
-        rows = np.arange(len(x))
-        each = p[:, target, rows]  # (M, B)
+        each = p[:, target, np.arange(len(x))]  # (M, B)
         mean = _inside(each.mean(0))
-        # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
-        share = each / (self.members * mean * (1 - mean))
-        cotangent = p * -share[:, None]
-        cotangent[:, target, rows] += share
-        back = (second @ cotangent).reshape(len(first), -1)
-        return _logit(mean), (back * silu_slope(*units)).T @ first
+
+        def gradient(rows: np.ndarray) -> np.ndarray:
+            first, _, second, _ = self.arrays
+            # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
+            share = each[:, rows] / (self.members * mean[rows] * (1 - mean[rows]))
+            cotangent = p[:, :, rows] * -share[:, None]
+            cotangent[:, target[rows], np.arange(len(rows))] += share
+            back = (second @ cotangent).reshape(len(first), -1)
+            return (back * silu_slope(*(part[:, rows] for part in units))).T @ first
+
+        return _logit(mean), gradient
 
     def odds(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
         """`margin` on arrays."""

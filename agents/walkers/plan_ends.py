@@ -92,7 +92,8 @@ class Ends:
         odds, turn = self.opinions.judge(place, self.target)
         convinced = odds - self.enough
         cost += self.doubt * np.maximum(-convinced, 0)
-        normal = np.where((convinced < sure)[:, None], turn, normal)
+        reluctant = np.flatnonzero(convinced < sure)
+        normal[reluctant] = turn(reluctant)
         return Look(cost, uphill, np.minimum(sure, convinced), normal, sure, convinced)
 
     def costs(self, state: State, rows: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class Ends:
         z = self.end.z.numpy()
         best, cost = z, look.cost
         start = self.world.manifold.coordinates(before.z, before.frame).numpy()
-        _, pull = self.world.linear_place_of(z, before.origin)
+        _, pull = _places(self.world, z, before.origin)
         for k in range(settings.iterations):
             # Both gradients by the code in one go through the decoder.
             uphill, normal = pull(np.stack((look.uphill, look.normal)))
@@ -131,8 +132,8 @@ class Ends:
 
 def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:
     """Codes pulled back towards the frame before, at coordinates `start`, until one bounded step leads there; their frames'
-    coordinates; and the way back from there to the code, see `World.linear_place_of`."""
-    place, pull = world.linear_place_of(z, before.origin)
+    coordinates; and the way back from there to the code, see `World.linear_decode`."""
+    place, pull = _places(world, z, before.origin)
     bound = world.max_step
     for _ in range(3 if bound is not None else 0):
         assert bound is not None
@@ -141,8 +142,16 @@ def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray)
             break
         first = before.z.numpy()
         z = first + np.minimum(0.999 * bound / np.maximum(far, 1e-9), 1)[:, None] * (z - first)
-        place, pull = world.linear_place_of(z, before.origin)
+        place, pull = _places(world, z, before.origin)
     return z, place, pull
+
+
+def _places(world: World, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
+    """`World.place_of` codes z (B, d), and the way back from there to the code."""
+    if world.modality == "text":
+        return z, lambda cotangent: cotangent  # nothing has to be decoded
+    frame, pull = world.linear_decode(z, origin)
+    return frame.reshape(len(z), -1), pull
 
 
 def _logit(p: np.ndarray | np.float32) -> np.ndarray:
