@@ -20,7 +20,7 @@ def test_functions_are_those_of_torch_and_do_not_overflow() -> None:
         np.testing.assert_allclose(sigmoid(x), torch.sigmoid(a).detach(), atol=1e-7)
         np.testing.assert_allclose(out, nn.functional.silu(a).detach(), atol=2e-5)
         np.testing.assert_allclose(silu_slope(out, gate), slope, atol=2e-5)
-    assert norm(np.float32([[3, 4], [0, 0]])).tolist() == [5, 0]
+    assert norm(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [5, 0]
 
 
 @pytest.mark.parametrize("squash", [False, True])
@@ -41,7 +41,7 @@ def test_plain_layers_run_on_arrays_and_later_weights_show() -> None:
     run, x = on_arrays(module), torch.randn(6, 2, 2)
     assert run is not None
     np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
-    module[1].weight = nn.Parameter(torch.randn(5, 4))  # type: ignore[index]
+    module[1].weight = nn.Parameter(torch.randn(5, 4))
     np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
 
 
