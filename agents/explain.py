@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +116,7 @@ def explain(
     given = gather(world, inputs, split)
     targets = read_targets(world, target, len(given.x))
     generator = torch.Generator().manual_seed(seed)
-    versions = installed_versions()
+    versions, environment = installed_versions(), _environment(world, run)
     paths: list[Trajectory] = []
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
         for low in range(0, len(given.x), BATCH):
@@ -140,11 +139,12 @@ def explain(
                 asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
                     world, start, walk, walker=walks.name, seed=seed, versions=versions, training_queries=asked_before,
-                    index=None if given.rows is None else [given.rows[low + int(i)] for i in items],
+                    index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
+                    environment=environment,
                 )  # fmt: skip
                 found |= dict(zip(items.tolist(), made, strict=True))
             ordered = [found[i] for i in sorted(found)]
-            paths += ordered if run is None else [_without_place(path, run) for path in ordered]
+            paths += ordered
     return paths[0] if given.single else paths
 
 
@@ -211,17 +211,20 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
     return [(chosen, own | ~own)]
 
 
-def _without_place(path: Trajectory, run: Run) -> Trajectory:
-    """The path with the settings of the manifold's fit instead of its place in the run: a path names no folder."""
+def _environment(world: World, run: Run | None) -> dict[str, Any]:
+    """The world as paths tell it, with the settings of the manifold's fit instead of its place in the run: a path names no
+    folder."""
+    from agents.replay import describe_environment
     from agents.run import FIT_SETTINGS
 
-    kwargs = dict(path.environment.get("kwargs", {}))
-    if kwargs.get("manifold") != str(run.folder.root / "manifold"):
-        return path
+    environment = describe_environment(world)
+    kwargs = dict(environment["kwargs"])
+    if run is None or "manifold" not in kwargs or kwargs["manifold"] != str(run.folder.root / "manifold"):
+        return environment
     del kwargs["manifold"]
     told = run.folder.config["env"]["kwargs"]
     kwargs |= {name: told[name] for name in FIT_SETTINGS if name in told}
-    return dataclasses.replace(path, environment={**path.environment, "kwargs": kwargs})
+    return {**environment, "kwargs": kwargs}
 
 
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:

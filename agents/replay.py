@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,12 +71,9 @@ def describe_environment(world: Any) -> dict[str, Any]:
     The world's spec, with what was changed in the world since, less everything that is a default anyway.
     ``"live": true`` says that live objects went in, so that it cannot be made from this alone.
     """
-    import inspect
-
     from envs import SPECS
-    from envs.making import make_world
 
-    defaults = {name: p.default for name, p in inspect.signature(make_world).parameters.items()}
+    defaults = _defaults()
     kwargs: dict[str, Any] = json.loads(json.dumps(world.spec))
     live = bool(kwargs.pop("live", False))
     task, usual = world.task, type(world.task)()
@@ -94,6 +92,16 @@ def describe_environment(world: Any) -> dict[str, Any]:
     best = max(fitting, key=lambda name: len(SPECS[name]), default="Manifold/Custom-v0")
     rest = {k: v for k, v in told.items() if not (best in fitting and k in SPECS[best])}
     return {"id": best, "kwargs": rest, "step_length": world.step_length, **({"live": True} if live else {})}
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """What `make_world` takes where nothing is asked for."""
+    import inspect
+
+    from envs.making import make_world
+
+    return {name: p.default for name, p in inspect.signature(make_world).parameters.items()}
 
 
 def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:

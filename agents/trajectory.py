@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -88,6 +88,14 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+
+    @classmethod
+    def trusted(cls, **fields: Any) -> Self:
+        """A path of fields that are known to be of the right types, shapes and values, as those of a whole batch are after one
+        look: nothing is converted or checked. `versions` and `information_gain` must be given."""
+        path = object.__new__(cls)
+        path.__dict__.update(fields)
+        return path
 
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}

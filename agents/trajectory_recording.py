@@ -24,6 +24,7 @@ def trajectories_of(
     index: Mapping[int, int] | Sequence[int] | None = None,
     training_queries: int = 0,
     versions: Mapping[str, str] | None = None,
+    environment: Mapping[str, Any] | None = None,
 ) -> list[Trajectory]:
     """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
 
@@ -31,7 +32,8 @@ def trajectories_of(
         world: the ``envs.world.World`` walked in.
         state: the State at the start: origin (B, *data), source (B,), target (B,).
         walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
-        walker, seed, training_queries, versions: see the attributes; versions default to the installed ones.
+        walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
+            environment to the world's own description.
         items: which of the B walks; all by default.
         index: for each item its place in the data, if it has one.
     """
@@ -42,7 +44,7 @@ def trajectories_of(
     chosen = list(range(walk.z.shape[1])) if items is None else list(items)
     ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
     z, answers, actions, rewards = (as_array(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
-    gains = None if walk.gain is None else as_array(walk.gain)
+    gains = np.full(rewards.shape, np.nan, np.float32) if walk.gain is None else as_array(walk.gain).astype(np.float32)
     latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
     origins = as_array(state.origin)[chosen]
@@ -62,22 +64,24 @@ def trajectories_of(
         "label_only": world.label_only,
         "versions": dict(versions or installed_versions()),
         "class_names": list(world.class_names),
-        "environment": describe_environment(world),
+        "environment": describe_environment(world) if environment is None else dict(environment),
         "manifold_key": manifold_key(world),
     }
+    rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))
+    sound = _sound(world, (together, actions, rewards, lengths, typical, away, origins), answers)
     paths, first = [], 0
     for k, (i, n, own_z) in enumerate(zip(chosen, ends, latents, strict=True)):
-        asked = answers[:n, i]
+        asked = answers[:n, i].copy()
         paths.append(
-            Trajectory(
-                z=own_z,
-                actions=actions[: n - 1, i],
-                rewards=rewards[: n - 1, i],
+            (Trajectory.trusted if sound else Trajectory)(
+                z=own_z.copy(),
+                actions=actions[: n - 1, i].copy(),
+                rewards=rewards[: n - 1, i].copy(),
                 source_input=origins[k],
                 **{name: values[i] for name, values in each.items()},
                 answers=None if world.label_only else asked,
                 labels=asked.argmax(1) if world.label_only else None,
-                information_gain=None if gains is None else gains[: n - 1, i],
+                information_gain=gains[: n - 1, i].copy(),
                 step_lengths=lengths[first : first + n - 1],
                 typicality=typical[first : first + n],
                 distances=away[first : first + n],
@@ -89,3 +93,11 @@ def trajectories_of(
         )
         first += n
     return paths
+
+
+def _sound(world: Any, arrays: Sequence[np.ndarray], answers: np.ndarray) -> bool:
+    """Whether the arrays of a batch hold what `Trajectory` asks of each path; if not, it says of which path what is wrong."""
+    typed = all(part.dtype == np.float32 or part.dtype.kind == "i" for part in (*arrays, answers))
+    finite = all(np.isfinite(part).all() for part in (*arrays, answers))
+    likely = finite and answers.min(initial=0) >= -1e-5 and np.abs(answers.sum(-1) - 1).max(initial=0) <= 1e-3
+    return bool(typed and likely and answers.shape[2] == len(world.class_names))

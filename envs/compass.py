@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from envs.manifolds.arrays import norm
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -33,17 +36,18 @@ def appraise(world: World, z: Tensor, place: Tensor, home: Tensor, target: Tenso
     """
     weights = world.task.weights
     atypical = weights.atypical if world.task.towards_target else 0.0
-    gap = home - place
-    far = torch.linalg.vector_norm(gap, dim=1)
+    gap = home.numpy() - place.numpy()
+    far = norm(gap)
     cost = far * (weights.distance / world.class_distance)
     if not (atypical or world.compass):
-        return cost, place.new_zeros(len(place), 0)
-    near = world.class_neighbours(place, target)
-    cost = cost.add_(near.distance, alpha=atypical / world.class_distance)
+        return torch.from_numpy(cost), place.new_zeros(len(place), 0)
+    asked = target.numpy()
+    away, outward = world.class_neighbours.near(place.numpy(), asked)
+    cost += away * (atypical / world.class_distance)
     if not world.compass:
-        return cost, place.new_zeros(len(place), 0)
-    downhill = gap * (0.5 * weights.distance / far.clamp_min(0.1))[:, None] - near.gradient * (0.5 * atypical)
-    means, precision = world.class_codes
-    pull = torch.bmm(precision[target], (means[target] - z)[:, :, None])[:, :, 0]
-    compass = torch.cat((world.manifold.vjp(z, downhill), PULL_SCALE * pull), dim=1)
-    return cost, compass.clamp_(-LIMIT, LIMIT)
+        return torch.from_numpy(cost), place.new_zeros(len(place), 0)
+    downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None] - outward * (0.5 * atypical)
+    means, precision = (part.numpy()[asked] for part in world.class_codes)
+    pull = (precision @ (means - z.numpy())[:, :, None])[:, :, 0]
+    compass = np.concatenate((world.manifold.vjp(z, torch.from_numpy(downhill)).numpy(), PULL_SCALE * pull), axis=1)
+    return torch.from_numpy(cost), torch.from_numpy(np.minimum(np.maximum(compass, -LIMIT, out=compass), LIMIT, out=compass))

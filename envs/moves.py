@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from envs.geometry.interpolation import sphere_step
 from envs.geometry.transport import root_mean_square, vicinity
+from envs.manifolds.arrays import norm
 from envs.manifolds.base import Manifold
 
 Move = Callable[[Manifold, Tensor, Tensor, float], Tensor]
@@ -67,9 +69,9 @@ def arc(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
     One Jacobian-vector product a step, an eighth of the work of `pullback` at eight dimensions. A direction that the decoder
     ignores moves no further than `euclidean` would with ten times the length.
     """
-    speed = torch.linalg.vector_norm(manifold.jvp(z, action), dim=1, keepdim=True)
-    size = torch.linalg.vector_norm(action, dim=1, keepdim=True)
-    return z + action * (length * size / torch.maximum(speed, 0.1 * size).clamp_min(1e-9))
+    speed, size = norm(manifold.jvp(z, action).numpy()), norm(action.numpy())
+    share = length * size / np.maximum(np.maximum(speed, 0.1 * size), 1e-9)
+    return torch.from_numpy(z.numpy() + action.numpy() * share[:, None])
 
 
 MOVES: dict[str, Move] = {

@@ -88,7 +88,7 @@ class Task:
 
     def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
         """Whether the walk is over, (B,) bool."""
-        there = goal >= self.tau
+        there = torch.from_numpy(goal.numpy() >= self.tau)
         own = state.target.numpy() == state.source.numpy()
         return there & (near_prototype(world, state) | torch.from_numpy(~own)) if own.any() else there
 

@@ -16,7 +16,7 @@ from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
 from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.base import Manifold
+from envs.manifolds.base import Manifold, Pull
 from envs.moves import IN_DATA_SPACE, MOVES, Move
 from envs.starts import BATCH, Examples, Starts
 from envs.tasks import Task
@@ -258,6 +258,11 @@ class World:
         if self.modality == "text":
             return z  # nothing has to be decoded
         return self.manifold.coordinates(z, self.manifold.decode(z) if origin is None else self.decode(z, origin))
+
+    def linear_decode(self, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
+        """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`."""
+        frame, pull = self.manifold.linearized(z, origin)
+        return self.units.hold(torch.from_numpy(frame), origin).numpy() if self.units.holds else frame, pull
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""

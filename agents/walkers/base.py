@@ -15,12 +15,16 @@ from __future__ import annotations
 
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from envs import dynamics
 from envs.dynamics import State, StepInfo
 from envs.world import World
+
+#: What of a state a step changes; the rest is the walk's own.
+MOVING = ("z", "frame", "answer", "potential", "cost", "compass")
 
 
 class Walk(NamedTuple):
@@ -59,20 +63,24 @@ def select(state: State, rows: Tensor) -> State:
     """The items `rows` (int64 indices or bool mask) of a batch of states; the state itself where that is all of them."""
     if _all_of(rows, len(state.z)):
         return state
-    return State(*(part[rows] for part in state))
+    index = rows.numpy()
+    return State(*(torch.from_numpy(part.numpy()[index]) for part in state))
 
 
 def put(state: State, rows: Tensor, new: State) -> State:
-    """`state` with the items `rows` replaced by those of `new`; both arguments stay as they are."""
+    """`state` with the items `rows` where `new`, a later state of theirs, has them; both arguments stay as they are."""
     if _all_of(rows, len(state.z)):
         return new
 
-    def replaced(old: Tensor, part: Tensor) -> Tensor:
-        out = old.clone()
-        out[rows] = part
-        return out
+    index = rows.numpy()
 
-    return State(*(replaced(old, part) for old, part in zip(state, new, strict=True)))
+    def replaced(old: Tensor, part: Tensor) -> Tensor:
+        out = old.numpy().copy()
+        out[index] = part.numpy()
+        return torch.from_numpy(out)
+
+    moving = {name: replaced(getattr(state, name), getattr(new, name)) for name in MOVING}
+    return state._replace(**moving)
 
 
 def _all_of(rows: Tensor, count: int) -> bool:
@@ -119,7 +127,7 @@ class Recorder:
 
     def active(self) -> Tensor:
         """Rows that have neither arrived nor used up their steps, int64 (A,)."""
-        return torch.nonzero(~self.success & (self.length < self.max_steps)).flatten()
+        return torch.from_numpy(np.flatnonzero(~self.success.numpy() & (self.length.numpy() < self.max_steps)))
 
     def trial(self, rows: Tensor, action: Tensor, origin: State | None = None) -> tuple[State, StepInfo]:
         """What `action` (R, d) would lead to from where `rows` (R, repeats allowed) are, or from `origin`."""
@@ -128,22 +136,24 @@ class Recorder:
         self.queries.index_add_(0, rows, info.queries.to(torch.int64))
         return state, info
 
-    def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:
-        """Write the outcome of a trial down as the next step of `rows` (no repeats)."""
-        self.before = put(self.before, rows, select(self.state, rows))
+    def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo, start: State | None = None) -> None:
+        """Write the outcome of a trial, from `start` if that is at hand, down as the next step of `rows` (no repeats)."""
+        self.before = put(self.before, rows, select(self.state, rows) if start is None else start)
         self.state = put(self.state, rows, state)
-        at = self.length[rows]
-        self.actions[at, rows] = action.detach()
-        self.rewards[at, rows] = info.reward.detach().to(self.rewards.dtype)
-        self.z[at + 1, rows] = state.z.detach()
-        self.answers[at + 1, rows] = state.answer.detach()
-        self.length[rows] += 1
-        self.success[rows] = info.is_success
+        index, length = rows.numpy(), self.length.numpy()
+        at = length[index]
+        self.actions.numpy()[at, index] = action.detach().numpy()
+        self.rewards.numpy()[at, index] = info.reward.numpy()
+        self.z.numpy()[at + 1, index] = state.z.detach().numpy()
+        self.answers.numpy()[at + 1, index] = state.answer.numpy()
+        length[index] = at + 1
+        self.success.numpy()[index] = info.is_success.numpy()
 
     def step(self, rows: Tensor, action: Tensor) -> StepInfo:
         """One step of the items `rows` (R,) with `action` (R, d)."""
-        state, info = self.trial(rows, action)
-        self.accept(rows, action, state, info)
+        start = select(self.state, rows)
+        state, info = self.trial(rows, action, start)
+        self.accept(rows, action, state, info, start)
         return info
 
     def replace_last(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:

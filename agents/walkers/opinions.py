@@ -19,11 +19,15 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from envs.manifolds.arrays import silu, silu_slope
 from envs.world import World
 
 MEMBERS, HIDDEN = 5, 32
@@ -54,22 +58,53 @@ class Opinions(nn.Module):
 
     def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Log odds (B,) of the target classes by the mean probability, and their gradient (B, D) by data x (B, D)."""
-        a = nn.functional.linear(x, self.first.weight, self.first.bias)
-        gate = torch.sigmoid(a)
-        p = _softmax(torch.baddbmm(self.bias, self._split(a * gate), self.weight))
-        asked = target[None, :, None].expand(self.members, -1, 1)
-        each = p.gather(2, asked)  # (M, B, 1)
-        mean = each.mean(0).clamp_(EPS, 1 - EPS)  # (B, 1)
-        # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
-        share = each / (self.members * mean * (1 - mean))
-        cotangent = (p * -share).scatter_add_(2, asked, share)
-        hidden = torch.bmm(cotangent, self.weight.transpose(1, 2)).transpose(0, 1).reshape(len(x), -1)
-        return torch.logit(mean)[:, 0], (hidden * gate * (1 + a * (1 - gate))) @ self.first.weight
+        odds, gradient = self.judge(x.numpy(), target.numpy())
+        return torch.from_numpy(odds), torch.from_numpy(gradient(np.arange(len(x))))
 
     def margin(self, x: Tensor, target: Tensor) -> Tensor:
         """Log odds (B,) alone."""
-        p = _softmax(self.logits(x)).mean(0)
-        return torch.logit(p.gather(1, target[:, None])[:, 0].clamp(EPS, 1 - EPS))
+        return torch.from_numpy(self.odds(x.numpy(), target.numpy()))
+
+    @cached_property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Views: weight and bias of the first layer, (M * 32, D) and (M * 32, 1), and of the second, (M, 32, K), (M, K, 1)."""
+        weight, shift, second, bias = (
+            part.detach().numpy() for part in (self.first.weight, self.first.bias, self.weight, self.bias)
+        )
+        return weight, shift[:, None], second, bias.transpose(0, 2, 1)
+
+    def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """`look` on arrays, with the gradients (R, D) as a function of the rows (R,) that they are wanted of."""
+        p, units = self._probabilities(x)
+        each = p[:, target, np.arange(len(x))]  # (M, B)
+        mean = _inside(each.mean(0))
+
+        def gradient(rows: np.ndarray) -> np.ndarray:
+            first, _, second, _ = self.arrays
+            # d logit(mean) / d logits of a member: p_t (1_t - p) / (M mean (1 - mean)).
+            share = each[:, rows] / (self.members * mean[rows] * (1 - mean[rows]))
+            cotangent = p[:, :, rows] * -share[:, None]
+            cotangent[:, target[rows], np.arange(len(rows))] += share
+            back = (second @ cotangent).reshape(len(first), -1)
+            return (back * silu_slope(*(part[:, rows] for part in units))).T @ first
+
+        return _logit(mean), gradient
+
+    def odds(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """`margin` on arrays."""
+        p, _ = self._probabilities(x)
+        return _logit(_inside(p[:, target, np.arange(len(x))].mean(0)))
+
+    def _probabilities(self, x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Every member's (M, K, B), and the hidden units with their gates (M * 32, B). Data stand in columns: sums over few
+        classes are slow along rows."""
+        first, shift, second, bias = self.arrays
+        hidden, gate = silu(first @ x.T + shift)
+        logits = second.transpose(0, 2, 1) @ hidden.reshape(self.members, HIDDEN, -1) + bias
+        logits -= logits.max(1, keepdims=True)
+        p = np.exp(logits, out=logits)
+        p /= p.sum(1, keepdims=True)
+        return p, (hidden, gate)
 
     def _split(self, hidden: Tensor) -> Tensor:
         """Hidden units (B, M * 32) by member, (M, B, 32)."""
@@ -119,7 +154,11 @@ class Opinions(nn.Module):
         return found.eval().requires_grad_(False)
 
 
-def _softmax(logits: Tensor) -> Tensor:
-    """By hand: over a few columns torch.softmax takes twice as long."""
-    p = (logits - logits.amax(2, keepdim=True)).exp_()
-    return p.div_(p.sum(2, keepdim=True))
+def _inside(p: np.ndarray) -> np.ndarray:
+    """Probabilities kept off 0 and 1."""
+    return np.minimum(np.maximum(p, np.float32(EPS)), np.float32(1 - EPS))
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    """Log odds."""
+    return np.log(p / (1 - p))

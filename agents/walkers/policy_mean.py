@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.manifolds.arrays import on_arrays
+
 Actor = Callable[[Tensor], Tensor]
 
 
@@ -23,21 +25,15 @@ def actor_of(model: Any) -> Actor:
     anything else is asked by its `predict`. The layers are the model's own: what it learns later shows.
     """
     layers = _plain_layers(getattr(model, "policy", None))
-    if layers is None:
+    network = None if layers is None else on_arrays(layers)
+    if network is None:
         return lambda observation: torch.as_tensor(
             np.asarray(model.predict(observation.numpy(), deterministic=True)[0]), dtype=torch.float32
         )
     space = model.policy.action_space
-    low, high = torch.from_numpy(space.low), torch.from_numpy(space.high)
-
-    def act(observation: Tensor) -> Tensor:
-        with torch.inference_mode():
-            hidden = observation
-            for layer in layers:
-                hidden = layer(hidden)
-            return torch.clamp(hidden, low, high)
-
-    return act
+    return lambda observation: torch.from_numpy(
+        np.minimum(np.maximum(network(observation.numpy()), space.low), space.high)
+    )
 
 
 def _plain_layers(policy: Any) -> list[torch.nn.Module] | None:

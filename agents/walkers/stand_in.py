@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from envs.manifolds.arrays import silu, silu_slope
 from envs.manifolds.networks import MLP
 from envs.world import World
 
@@ -80,17 +82,25 @@ class StandIn(torch.nn.Module):
 
     def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Log odds (B,) of the target class at data x (B, D), and their gradient (B, D) by x."""
-        first, last = self.network.hidden[0], self.network.last  # type: ignore[index]
-        a = torch.nn.functional.linear(x, first.weight, first.bias)
-        gate = torch.sigmoid(a)
-        logits = torch.nn.functional.linear(a * gate, last.weight, last.bias)
-        asked = target[:, None]
-        rest = logits.scatter(1, asked, -torch.inf)
+        margin, gradient = self.judge(x.numpy(), target.numpy())
+        return torch.from_numpy(margin), torch.from_numpy(gradient)
+
+    def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`look` on arrays."""
+        (first, shift), (last, bias) = self.network.arrays
+        # Data stand in columns: sums over few classes are slow along rows.
+        hidden, gate = silu(first @ x.T + shift[:, None])
+        logits = last @ hidden + bias[:, None]
+        rows = np.arange(len(x))
+        asked = logits[target, rows]
+        logits[target, rows] = -np.inf
+        most = logits.max(0)
+        rest = np.exp(logits - most)
+        total = rest.sum(0)
         # d margin / d logits: 1 for the target, minus the softmax over the others.
-        cotangent = rest.softmax(1).neg_().scatter_(1, asked, 1.0)
-        slope = gate * (1 + a * (1 - gate))
-        margin = logits.gather(1, asked)[:, 0] - rest.logsumexp(1)
-        return margin, (cotangent @ last.weight).mul_(slope) @ first.weight
+        cotangent = rest / -total
+        cotangent[target, rows] = 1
+        return asked - (most + np.log(total)), ((last.T @ cotangent) * silu_slope(hidden, gate)).T @ first
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> StandIn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.prior import Prior
 
 FORMAT = 1
+Pull = Callable[[np.ndarray], np.ndarray]
 
 
 class Manifold(torch.nn.Module, ABC):
@@ -106,6 +108,17 @@ class Manifold(torch.nn.Module, ABC):
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
         """Gradient (B, d) by the code of <cotangent, coordinates of the decoded data>, cotangents (B, D)."""
         return torch.bmm(cotangent[:, None], self.jacobian(z))[:, 0]
+
+    def linearized(self, z: np.ndarray, origin: Tensor | None = None) -> tuple[np.ndarray, Pull]:
+        """`decode_near` of codes z (B, d) and `vjp` there, which often share their work, on arrays: data (B, \\*data_shape),
+        and the function from C sets of cotangents (C, B, D) to gradients (C, B, d)."""
+        code = torch.from_numpy(z)
+
+        def pull(cotangent: np.ndarray) -> np.ndarray:
+            rows = torch.from_numpy(cotangent).flatten(0, 1)
+            return self.vjp(code.repeat(len(cotangent), 1), rows).numpy().reshape(*cotangent.shape[:2], -1)
+
+        return self.decode_near(code, origin).numpy(), pull
 
     def attach(self, classifier: Any) -> None:
         """Meet the classifier that is explained; nothing, but for manifolds that are made of it (`Embedding`)."""

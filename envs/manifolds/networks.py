@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from envs.manifolds.arrays import sigmoid, silu, silu_slope
 
 
 class MLP(nn.Module):
@@ -52,25 +56,49 @@ class MLP(nn.Module):
         return tangent.transpose(1, 2)
 
     def jvp(self, h: Tensor, tangent: Tensor) -> Tensor:
-        """Directional derivative (B, out) along input tangents (B, in)."""
-        for layer in self.hidden:
-            h, slope = _silu(_linear(layer, h))
-            tangent = (tangent @ layer.weight.T).mul_(slope)
-        tangent = tangent @ self.last.weight.T
-        return tangent.mul_(_sigmoid_slope(_linear(self.last, h))) if self.squash else tangent
+        """Directional derivative (B, out) along input tangents (B, in); not differentiable further."""
+        *hidden, (weight, bias) = self.arrays
+        a, along = h.numpy(), tangent.numpy()
+        for first, shift in hidden:
+            a, gate = silu(a @ first.T + shift)
+            along = (along @ first.T) * silu_slope(a, gate)
+        along = along @ weight.T
+        if self.squash:
+            out = sigmoid(a @ weight.T + bias)
+            along *= out - out * out
+        return torch.from_numpy(along)
 
     def vjp(self, h: Tensor, cotangent: Tensor) -> Tensor:
-        """Gradient (B, in) by the input of <cotangent, output>, cotangents (B, out)."""
-        slopes = []
-        for layer in self.hidden:
-            h, slope = _silu(_linear(layer, h))
-            slopes.append(slope)
+        """Gradient (B, in) by the input of <cotangent, output>, cotangents (B, out); not differentiable further."""
+        return torch.from_numpy(self.linearized(h.numpy())[1](cotangent.numpy()))
+
+    @cached_property
+    def arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Weight (out, in) and bias (out,) of every layer as views: what is learned or loaded later shows."""
+        return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in (*self.hidden, self.last)]
+
+    def linearized(self, h: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """`forward` and `vjp` in one pass, on arrays: the output (B, out) of h (B, in), and the function from cotangents
+        (..., B, out) to gradients (..., B, in)."""
+        *hidden, (weight, bias) = self.arrays
+        units = []
+        for first, shift in hidden:
+            h, gate = silu(h @ first.T + shift)
+            units.append((h, gate))
+        out = h @ weight.T
+        out += bias
         if self.squash:
-            cotangent = cotangent * _sigmoid_slope(_linear(self.last, h))
-        cotangent = cotangent @ self.last.weight
-        for layer, slope in zip(reversed(list(self.hidden)), reversed(slopes), strict=True):
-            cotangent = (cotangent * slope) @ layer.weight
-        return cotangent
+            out = sigmoid(out)
+
+        def pull(cotangent: np.ndarray) -> np.ndarray:
+            if self.squash:
+                cotangent = cotangent * (out - out * out)
+            cotangent = cotangent @ weight
+            for (first, _), unit in zip(reversed(hidden), reversed(units), strict=True):
+                cotangent = (cotangent * silu_slope(*unit)) @ first
+            return cotangent
+
+        return out, pull
 
 
 def _linear(layer: nn.Linear, h: Tensor) -> Tensor:

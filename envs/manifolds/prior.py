@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds.arrays import norm
 from envs.manifolds.hull import Hull
 
 KINDS = ("normal", "uniform", "sphere", "empirical", "none", "hull")
@@ -137,6 +138,8 @@ class Prior:
     def project(self, z: Tensor) -> Tensor:
         """`z` (B, d) moved to the nearest point of the typical set (ball, box, sphere or hull)."""
         if self.kind == "normal":
+            if not z.requires_grad:
+                return torch.from_numpy(self.projected(z.numpy()))
             return z * (self.radius / torch.linalg.vector_norm(z, dim=1, keepdim=True).clamp_min(self.radius))
         if self.kind == "sphere":
             return z * (self.radius / z.norm(dim=1, keepdim=True).clamp_min(1e-12))
@@ -144,6 +147,12 @@ class Prior:
             return self.hull.project(z)
         low, high = self._bounds
         return z.clamp(low, high)
+
+    def projected(self, z: np.ndarray) -> np.ndarray:
+        """`project` on arrays."""
+        if self.kind == "normal":
+            return z * (self.radius / np.maximum(norm(z), self.radius))[:, None]
+        return self.project(torch.from_numpy(z)).numpy()
 
     def contains(self, z: Tensor, tolerance: float = 1e-4) -> Tensor:
         """Whether each code lies in the typical set, (B,) bool."""

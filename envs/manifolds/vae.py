@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.errors import ManifoldError
-from envs.manifolds.base import NetworkManifold
+from envs.manifolds.base import NetworkManifold, Pull
 from envs.manifolds.conv_networks import ConvDecoder
 from envs.manifolds.fitting import descend
 from envs.manifolds.networks import MLP
@@ -79,6 +80,15 @@ class VAE(NetworkManifold):
         if self.modality == "table":
             x = x.clamp(self.low, self.high)
         return x.view(len(z), *self.data_shape)
+
+    def linearized(self, z: np.ndarray, origin: Tensor | None = None) -> tuple[np.ndarray, Pull]:
+        """See `Manifold.linearized`."""
+        if not isinstance(self.decoder, MLP):
+            return super().linearized(z, origin)
+        x, pull = self.decoder.linearized(z)
+        if self.modality == "table":
+            x = np.clip(x, self.low.numpy(), self.high.numpy())
+        return x.reshape(len(z), *self.data_shape), pull
 
     def loss(self, x: Tensor, beta: float, generator: torch.Generator) -> Tensor:
         """Negative evidence lower bound per item (scalar, nats) with the KL term weighted by `beta` (Higgins 2017)."""

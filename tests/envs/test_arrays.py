@@ -1,0 +1,53 @@
+"""Small networks on arrays give what torch gives, and follow what the owner does to his layers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from envs.manifolds.arrays import norm, on_arrays, sigmoid, silu, silu_slope
+from envs.manifolds.networks import MLP
+
+
+def test_functions_are_those_of_torch_and_do_not_overflow() -> None:
+    a = torch.tensor([-200.0, -3.0, 0.0, 0.5, 200.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(nn.functional.silu(a).sum(), a)
+    x = a.detach().numpy()
+    with np.errstate(all="raise", under="ignore"):
+        out, gate = silu(x)
+        np.testing.assert_allclose(sigmoid(x), torch.sigmoid(a).detach(), atol=1e-7)
+        np.testing.assert_allclose(out, nn.functional.silu(a).detach(), atol=2e-5)
+        np.testing.assert_allclose(silu_slope(out, gate), slope, atol=2e-5)
+    assert norm(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [5, 0]
+
+
+@pytest.mark.parametrize("squash", [False, True])
+def test_a_linearized_network_gives_its_output_and_the_gradients_of_autograd(squash: bool) -> None:
+    torch.manual_seed(0)
+    network = MLP((3, 7, 6, 5), squash).requires_grad_(False)
+    h, cotangent = torch.randn(4, 3, requires_grad=True), torch.randn(2, 4, 5)
+    out, pull = network.linearized(h.detach().numpy())
+    expected = network(h)
+    np.testing.assert_allclose(out, expected.detach(), atol=1e-6)
+    for found, part in zip(pull(cotangent.numpy()), cotangent, strict=True):
+        (gradient,) = torch.autograd.grad((expected * part).sum(), h, retain_graph=True)
+        np.testing.assert_allclose(found, gradient, atol=1e-5)
+
+
+def test_plain_layers_run_on_arrays_and_later_weights_show() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 5), nn.SiLU(), nn.Linear(5, 3), nn.Tanh())
+    run, x = on_arrays(module), torch.randn(6, 2, 2)
+    assert run is not None
+    np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
+    module[1].weight = nn.Parameter(torch.randn(5, 4))
+    np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
+
+
+def test_layers_of_other_kinds_or_listened_to_are_left_to_torch() -> None:
+    assert on_arrays([nn.Linear(2, 2), nn.Dropout()]) is None
+    assert on_arrays([nn.utils.parametrizations.spectral_norm(nn.Linear(2, 2))]) is None
+    heard = nn.Linear(2, 2)
+    heard.register_forward_hook(lambda *_: None)
+    assert on_arrays([heard]) is None
