@@ -63,9 +63,14 @@ def _step(layer: nn.Module) -> Callable[[np.ndarray], np.ndarray] | None:
         return None
     if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
         return lambda x: x.reshape(len(x), -1)
-    if type(layer) is nn.Linear and layer.bias is not None and layer.weight.dtype == torch.float32:
+    if type(layer) is nn.Linear and layer.bias is not None and _is_plain(layer.weight):
         return lambda x: x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
     return ELEMENTWISE.get(type(layer))
+
+
+def _is_plain(weight: torch.Tensor) -> bool:
+    """Whether numpy can look at these numbers as they lie."""
+    return weight.dtype == torch.float32 and weight.device.type == "cpu"
 
 
 ELEMENTWISE: dict[type[nn.Module], Callable[[np.ndarray], np.ndarray]] = {
