@@ -95,11 +95,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
-        over = laid_over(algo, world)
-        settings |= {k: v for k, v in over.items() if k not in (config.hyperparams or {})}
-        if "gamma" in over and "gamma" not in own:
-            world = configure(world, gamma=settings["gamma"])
-            kwargs["gamma"] = settings["gamma"]
+        settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,

@@ -15,6 +15,7 @@ from agents.training_env import make_vec_env, trained_walk
 from agents.walkers.policy import PolicyWalker
 from agents.warm_start import SPREAD, compass_action, follow_the_teacher, straight_action, walks_of_the_teacher
 from envs import UnknownNameError, dynamics, make_world
+from envs.making import configure
 
 
 @pytest.fixture(scope="module")
@@ -112,19 +113,19 @@ def test_the_straight_teacher_heads_for_the_nearest_code_of_the_class_and_asks_n
 
 
 @pytest.mark.slow
-def test_trainings_on_a_map_begin_straight_with_a_far_horizon_unless_told_otherwise(tmp_path):
+def test_trainings_on_a_map_begin_straight_and_have_the_steps_to_arrive_unless_told_otherwise(tmp_path):
     world = make_world(data="digits", manifold="digits_umap")
     run = train(world=world, log_folder=str(tmp_path), **QUICK)
     told = run.folder.config
     assert told["hyperparameters"]["warm_start"] == "straight"
-    assert told["hyperparameters"]["gamma"] == run.world.gamma == 0.995
     assert run.world.max_episode_steps > 40
     paths = explain(run, range(100), walker=PolicyWalker(run.model, None))
     assert sum(path.success for path in paths) > 90  # whatever little it learned by reward
-    own = {**QUICK, "hyperparams": {"n_steps": 8, "warm_start": None, "gamma": 0.9}}
-    other = train(world=world, log_folder=str(tmp_path), **own)
+    own = {**QUICK, "hyperparams": {"n_steps": 8, "warm_start": None, "learning_rate": 1e-3}}
+    other = train(world=configure(world, max_episode_steps=30), log_folder=str(tmp_path), **own)
     assert "warm_start" not in other.folder.config
-    assert other.world.gamma == 0.9
+    assert other.folder.config["hyperparameters"]["learning_rate"] == 1e-3
+    assert other.world.max_episode_steps == 30
 
 
 def test_an_unknown_teacher_is_named_with_those_that_there_are(tmp_path):
