@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WALKS = 256  # lines that are measured
 POINTS = 64  # frames on each
 CUT = 0.25  # ways are long where more of the lines than this do not fit into the usual step limit
-ROOM = 1.25  # how much longer than the longest of them a walk may be: it is never quite straight
+ROOM = 1.5  # how much longer than the longest of them a walk may be: it is never quite straight
 
 
 def ends(world: World) -> ClassNeighbours:

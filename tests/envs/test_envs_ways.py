@@ -59,7 +59,7 @@ def test_a_map_is_long_and_spaces_of_many_dimensions_are_not(umap, linear):
     limit = long_ways(bounded)
     assert limit is not None
     assert limit == -(-float(straight_steps(bounded).max()) * ROOM // 1)
-    assert 50 <= limit <= 80
+    assert 60 <= limit <= 95
     assert long_ways(linear) is None
     assert long_ways(configure(make_world(data="digits"), max_step=1 / 6)) is None
 
@@ -67,7 +67,7 @@ def test_a_map_is_long_and_spaces_of_many_dimensions_are_not(umap, linear):
 def test_training_sets_the_limit_by_the_ways_unless_it_was_given(umap, linear):
     own = trained_walk(configure(umap, max_episode_steps=MAX_EPISODE_STEPS), {})
     assert own[0].max_episode_steps == own[1]["max_episode_steps"] == long_ways(own[0]) > 2 * MAX_EPISODE_STEPS
-    assert trained_walk(umap, umap.spec)[0].max_episode_steps == 60
+    assert trained_walk(umap, umap.spec)[0].max_episode_steps == 80
     assert "max_episode_steps" not in trained_walk(linear, linear.spec)[1]
 
 
