@@ -135,7 +135,8 @@ def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from agents.explanation.figures_table import changed_cells, row_texts, shown_frames
+    from agents.explanation.figures_table import shown_frames
+    from agents.explanation.table_cells import changed_cells, row_texts
 
     frames = path.frames(world)
     names, texts = row_texts(world, [path.source_input, *frames])

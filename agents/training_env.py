@@ -22,6 +22,7 @@ from agents.training_seen import SeenOf
 from envs.errors import UnknownNameError
 from envs.making import configure, make_world_named
 from envs.registration import SPECS, spec_kwargs
+from envs.ways import long_ways
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -54,24 +55,44 @@ def tell_guess(world: World) -> None:
         )
 
 
-def text_settings(part: str) -> dict[str, Any]:
-    """What walks_text.yml lays over the usual settings: of the ``walk``, or of an algorithm."""
-    return yaml.safe_load((HYPERPARAMETER_FOLDER / "walks_text.yml").read_text()).get(part, {})
+def _settings(file: str, part: str) -> dict[str, Any]:
+    """What a file of the hyperparameters (walks_text, walks_long) says of the ``walk``, or of an algorithm."""
+    return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text()).get(part, {})
 
 
 def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
-    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; what was `given` stays."""
+    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; what was `given` stays.
+
+    Where straight lines to other classes do not fit into the usual step limit, they set it (`envs.ways`).
+    """
     if world.task.scores_coverage:
         return world, {}  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if world.modality == "text" and not world.label_only:
-        over = text_settings("walk")
+        over = _settings("walks_text", "walk")
         settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
     chosen = {name: value for name, value in settings.items() if name not in given}
     if "reward" in settings and "reward" in given:
         chosen["reward"] = {**settings["reward"], **given["reward"]}
-    return configure(world, **chosen), chosen
+    world = configure(world, **chosen)
+    if "max_episode_steps" not in given and (limit := _measured_limit(world)) is not None:
+        chosen["max_episode_steps"] = limit
+        world = configure(world, max_episode_steps=limit)
+    return world, chosen
+
+
+def _measured_limit(world: World) -> int | None:
+    """`long_ways` of a world whose walks lead to another class by its probability; None of others."""
+    measurable = world.modality != "text" and world.task.towards_target and not world.label_only
+    return long_ways(world) if measurable else None
+
+
+def laid_over(algo: str, world: World) -> dict[str, Any]:
+    """Settings of an algorithm that the kind of a world asks for, once it is set up for training: text, or long ways."""
+    if world.modality == "text" and world.compass and world.task.towards_target:
+        return _settings("walks_text", algo)
+    return {} if _measured_limit(world) is None else _settings("walks_long", algo)
 
 
 def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_envs: int) -> VecEnv:

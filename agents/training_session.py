@@ -19,10 +19,10 @@ from agents.training_env import (
     CURIOSITIES,
     add_curiosity,
     curiosity_settings,
+    laid_over,
     make_vec_env,
     make_world_of,
     tell_guess,
-    text_settings,
     trained_walk,
 )
 from envs.errors import UnknownNameError
@@ -95,8 +95,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
-        if world.modality == "text" and world.compass and world.task.towards_target:
-            settings |= {k: v for k, v in text_settings(algo).items() if k not in (config.hyperparams or {})}
+        settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,
@@ -117,12 +116,17 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     model = _model(config, told, world)
     if config.trained_agent is not None:
         _take_parameters(model, algo, config.trained_agent)
-    elif settings.get("warm_start") == "compass":
-        from agents.warm_start import follow_the_compass
+    elif (teacher := settings.get("warm_start")) is not None:
+        from agents.warm_start import TEACHERS, follow_the_teacher
 
-        if world is None or not world.compass or algo not in ON_POLICY:
-            raise UserError("warm_start:compass is for on-policy algorithms in a world with a compass; leave it out")
-        told["warm_start"] = follow_the_compass(model, world, seed)
+        if teacher not in TEACHERS:
+            raise UnknownNameError("warm_start", str(teacher), TEACHERS)
+        if world is None or not (world.compass or teacher == "straight") or algo not in ON_POLICY:
+            raise UserError(
+                f"warm_start:{teacher} is for on-policy algorithms in a latent space"
+                f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
+            )
+        told["warm_start"] = follow_the_teacher(model, world, seed, teacher)
     return Session(told, world, model, None, None, counted)
 
 

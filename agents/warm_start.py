@@ -1,10 +1,15 @@
-"""A policy that begins by following the compass, before it learns anything by reward.
+"""A policy that begins by following a teacher, before it learns anything by reward.
 
 In a latent space of many dimensions a random walk hardly ever comes upon another class, and a policy that is to find its way
 by trial gets next to no signal: with 32 dimensions nearly all of a sampled action is noise. So the mean of the policy is first
-fitted to a teacher (behaviour cloning), which needs no answer of the classifier to know its way: the direction to the nearest
-starts of the target class, bent towards the middle of that class. What the policy's own learning then adds is when and where
-to do otherwise. The teacher's walks are steps of the environment like any others: the rows they ask are counted as training.
+fitted to a teacher (behaviour cloning), which needs no answer of the classifier to know its way. What the policy's own
+learning then adds is when and where to do otherwise. The teacher's walks are steps of the environment like any others: the
+rows they ask are counted as training. There are two teachers:
+
+- ``compass``: the way in which the frame comes nearer to the nearest starts of the target class, bent towards the middle of
+  that class's codes. It sees as far as the decoder's derivative, which many dimensions make a good guide.
+- ``straight``: straight to the nearest code of the target class. For maps of few dimensions, where the derivative leads into
+  the next dead end and the way across lies over other classes (`envs.ways`).
 
 B walks, d latent, N observed states.
 """
@@ -12,6 +17,7 @@ B walks, d latent, N observed states.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,8 +47,18 @@ def compass_action(world: World, state: State) -> Tensor:
     return torch.nn.functional.normalize((1 - BEND) * parts[0] + BEND * parts[1], dim=1)
 
 
-def walks_of_the_teacher(world: World, seed: int, walks: int = WALKS) -> tuple[Tensor, Tensor]:
-    """Observations (N, obs_dim) and the teacher's actions (N, d) on walks from random starts."""
+def straight_action(world: World, state: State) -> Tensor:
+    """Full actions (B, d) straight to the nearest code of the target class that a walk may end at; nothing is asked."""
+    return -world.end_codes(state.z, state.target).gradient  # of the distance to one code: the unit vector away from it
+
+
+TEACHERS: dict[str, Callable[[World, State], Tensor]] = {"compass": compass_action, "straight": straight_action}
+
+
+def walks_of_the_teacher(
+    world: World, seed: int, walks: int = WALKS, teacher: str = "compass"
+) -> tuple[Tensor, Tensor]:
+    """Observations (N, obs_dim) and the actions (N, d) of one of `TEACHERS` on walks from random starts."""
     state = drawn(world, Draws([np.random.default_rng(seed + i) for i in range(walks)])(np.arange(walks)))
     seen, actions = [], []
     for _ in range(world.max_episode_steps):
@@ -50,21 +66,21 @@ def walks_of_the_teacher(world: World, seed: int, walks: int = WALKS) -> tuple[T
         if not len(state.z):
             break
         with torch.inference_mode():
-            action = compass_action(world, state)
+            action = TEACHERS[teacher](world, state)
         seen.append(dynamics.observe(world, state))
         actions.append(action)
         state, _ = dynamics.step(world, state, action)
     return torch.cat(seen).clone(), torch.cat(actions).clone()
 
 
-def follow_the_compass(model: Any, world: World, seed: int) -> dict[str, float]:
-    """Fit the mean of a Gaussian policy (of stable-baselines3's on-policy algorithms) to the teacher; sets its noise, too.
+def follow_the_teacher(model: Any, world: World, seed: int, teacher: str = "compass") -> dict[str, float]:
+    """Fit the mean of a Gaussian policy (of stable-baselines3's on-policy algorithms) to one of `TEACHERS`, and set its noise.
 
     Returns:
         ``rows``: states seen; ``error``: mean squared length of what the mean misses of the teacher's actions.
     """
     policy, generator = model.policy, torch.Generator().manual_seed(seed)
-    seen, actions = walks_of_the_teacher(world, seed)
+    seen, actions = walks_of_the_teacher(world, seed, teacher=teacher)
     seen, actions = seen.to(model.device), actions.to(model.device)
     optimizer = torch.optim.Adam(policy.parameters(), lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)

@@ -18,7 +18,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "Manifold/MNIST-v0": {"data": "mnist_decoded"},
     "Manifold/OmniglotGAN-v0": {"data": "omniglot_decoded", "max_episode_steps": 60},
     "Manifold/DigitsPCA-v0": {"data": "digits", "manifold": "pca"},
-    "Manifold/DigitsUMAP-v0": {"data": "digits", "manifold": "digits_umap"},
+    "Manifold/DigitsUMAP-v0": {"data": "digits", "manifold": "digits_umap", "max_episode_steps": 80},
     "Manifold/DigitsJoint-v0": {"data": "digits", "manifold": "digits_joint"},
     "Manifold/DigitsEmbedding-v0": {"data": "digits", "manifold": "digits_embedding"},
     "Manifold/Sentences-v0": {"data": "sentences"},

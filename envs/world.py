@@ -21,6 +21,7 @@ from envs.moves import IN_DATA_SPACE, MOVES, Move
 from envs.starts import BATCH, Examples, Starts
 from envs.tasks import Task
 from envs.typicality import ClassNeighbours
+from envs.ways import ends
 
 MAX_GAPS = 10_000_000  # distances held at once: 40 MB
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
@@ -204,6 +205,11 @@ class World:
             known = torch.bincount(label[sure], minlength=self.classes) > 0
             label = torch.where(sure | ~known[label], label, -1)
         return ClassNeighbours(self.start_places, label, self.classes)
+
+    @cached_property
+    def end_codes(self) -> ClassNeighbours:
+        """The codes at which walks may end, see `envs.ways`."""
+        return ends(self)
 
     @cached_property
     def class_codes(self) -> tuple[Tensor, Tensor]:

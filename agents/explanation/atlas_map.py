@@ -9,6 +9,7 @@ of the pullback metric G on the plane P: where it is low, moving changes little.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from agents.atlas import AtlasConfig, Drawing
 from agents.explanation.atlas_style import finished, legend, tone
 from agents.explanation.figures_style import INK, mathless, pyplot_figure
 from envs.geometry.uncertainty import magnification
+from envs.progress import progress_bar
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 CELLS = 160  # along each side, for colours
 CONTOUR_CELLS = 60  # along each side, for the metric
 DOTS = 1500
+PART = 1024  # codes at once
 MARGIN = 0.12
 
 
@@ -94,7 +97,8 @@ def _answers(world: World, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
     with torch.inference_mode():
         known = _known(world, z)
         z = torch.where(known[:, None], z, world.manifold.prior.project(z))
-        parts = [world.classifier.predict_proba(world.manifold.decode(part)).numpy() for part in z.split(4096)]
+        bar = progress_bar(z.split(PART), "colouring the map", sys.stderr.isatty())
+        parts = [world.classifier.predict_proba(world.manifold.decode(part)).numpy() for part in bar]
     return np.concatenate(parts), known.numpy()
 
 
@@ -110,8 +114,9 @@ def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.nd
     try:
         with torch.no_grad():
             codes = centre + places @ axes
-            metrics = torch.cat([world.manifold.metric(part) for part in codes.split(1024)])
-            found = torch.where(_known(world, codes), magnification(axes @ metrics @ axes.T), torch.nan)
+            bar = progress_bar(codes.split(PART), "measuring the map", sys.stderr.isatty())
+            metrics = torch.cat([_plane_metric(world, part, axes) for part in bar])
+            found = torch.where(_known(world, codes), magnification(metrics), torch.nan)
             factor = found.numpy().reshape(CONTOUR_CELLS, CONTOUR_CELLS)
     except (RuntimeError, NotImplementedError, ValueError):  # a decoder without derivatives: no contours
         return False
@@ -123,6 +128,18 @@ def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.nd
     drawn = panel.contour(x, y, factor, levels=levels, colors=INK, linewidths=np.linspace(0.4, 1.3, len(levels)), alpha=0.55)
     panel.clabel(drawn, fontsize=6.5, fmt=lambda value: f"{value:g}")
     return True
+
+
+def _plane_metric(world: World, z: Tensor, axes: Tensor) -> Tensor:
+    """The pullback metric on the plane, P G P^T (B, 2, 2), at codes z (B, d).
+
+    G = J^T J, so that two derivatives along the plane's axes do: the whole Jacobian of a convolutional generator over 64
+    dimensions takes thirty times as long.
+    """
+    if world.modality == "text":  # its metric is that of the logits, and no frame has a derivative
+        return axes @ world.manifold.metric(z) @ axes.T
+    slopes = torch.stack([world.manifold.jvp(z, axis.expand_as(z)) for axis in axes], dim=2)  # (B, D, 2)
+    return slopes.transpose(1, 2) @ slopes
 
 
 def _dots(panel: Any, world: World, uv: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from agents.curiosity import GainMap, bonus_in_nats, expected_gain_map
 from agents.explanation.figures_map import starts_map
 from agents.explanation.figures_style import INK, figure_png, mathless, pyplot_figure
+from agents.explanation.report_extras import Panel
 from agents.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -61,9 +62,8 @@ def run_gain_map(run: Run | None, paths: Sequence[Trajectory] = ()) -> bytes | N
     return gain_map_figure(expected_gain_map(bonus, run.world), run.world, paths)  # type: ignore[arg-type]
 
 
-def gain_panels(folder: Path | None, paths: Sequence[Trajectory]) -> list[Any]:
+def gain_panels(folder: Path | None, paths: Sequence[Trajectory]) -> list[Panel]:
     """The report's panel about the run in `folder`: none where there is no run, or no such curiosity."""
-    from agents.explanation.report import Panel
     from agents.run import load_run
     from agents.run_folder import RunFolder
 

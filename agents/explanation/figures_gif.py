@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from agents.explanation.figures_style import CHANGED, FAINT, INK, OTHER, SOURCE, TARGET, enlarge, picture, rgb
-from agents.explanation.figures_table import changed_cells, row_texts
 from agents.explanation.figures_text import sentence_words, wrapped
 from agents.explanation.figures_words import heading
+from agents.explanation.table_cells import changed_cells, row_texts
 from agents.trajectory import Trajectory
 from envs.alignment import Word
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from agents.explanation.figures_style import SOURCE, TARGET, picture
-from agents.explanation.figures_table import changed_cells, row_texts
 from agents.explanation.figures_text import sentence_words
 from agents.explanation.figures_words import role, shown_classes
+from agents.explanation.table_cells import changed_cells, row_texts
 from agents.trajectory import Trajectory
 from envs.alignment import marked
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.trajectory import Trajectory
+from agents.explanation.figures_style import plane
+from agents.explanation.table_cells import changed_cells, row_texts
 from envs.alignment import edit_distance, marked
+
+if TYPE_CHECKING:
+    from agents.trajectory import Trajectory  # whose summary these words are
 
 
 def asks(path: Trajectory) -> str:
@@ -127,8 +131,6 @@ def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
         return _where(frames)
     if path.texts is not None:
         return f"“{marked(path.texts[1], path.texts[-1])}”"
-    from agents.explanation.figures_table import changed_cells, row_texts
-
     names, texts = row_texts(world, [path.source_input, frames[0], frames[-1]])
     moved = [
         f"{names[i]} {texts[i, 0]}{'' if texts[i, 0] == texts[i, 1] else f' (reconstructed {texts[i, 1]})'} → {texts[i, 2]}"
@@ -141,8 +143,6 @@ def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
 
 def _where(frames: np.ndarray) -> str:
     """The ninth of the picture that became brightest and the one that became darkest."""
-    from agents.explanation.figures_style import plane
-
     change = plane(frames[-1]) - plane(frames[0])
     rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
     ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])

@@ -17,11 +17,11 @@ import numpy as np
 
 from agents.explanation.figures_map import Map, path_map
 from agents.explanation.figures_style import difference, difference_scale, picture, png
-from agents.explanation.figures_table import changed_cells, row_texts
 from agents.explanation.figures_text import sentence_words
 from agents.explanation.figures_words import distance_unit, frame_sentence, heading, role, shown_classes
 from agents.explanation.report_extras import Extras, Panel, View
 from agents.explanation.report_words import metric_rows
+from agents.explanation.table_cells import changed_cells, row_texts
 from agents.trajectory import Trajectory
 
 CURVE_WIDTH, CURVE_HEIGHT = 320, 110  # the curves' drawing area, in SVG units

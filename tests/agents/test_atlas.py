@@ -255,3 +255,20 @@ def test_explain_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "oop closed, strokes" in capsys.readouterr().out
     main(["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "11"])
     assert "attributes" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("data", ["digits", "iris"])
+def test_the_maps_metric_is_that_of_the_latent_space_on_its_plane(data: str, request: pytest.FixtureRequest) -> None:
+    world = request.getfixturevalue(data)
+    _, axes = atlas_map.plane(world)
+    z = world.starts.z[:20]
+    expected = axes @ world.manifold.metric(z) @ axes.T
+    torch.testing.assert_close(atlas_map._plane_metric(world, z, axes), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_the_map_of_sentences_still_has_the_metric_of_its_logits() -> None:
+    world = envs.make_world(data="sentences")
+    _, axes = atlas_map.plane(world)
+    z = world.starts.z[:3]
+    torch.testing.assert_close(atlas_map._plane_metric(world, z, axes), axes @ world.manifold.metric(z) @ axes.T)

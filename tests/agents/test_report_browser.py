@@ -10,8 +10,8 @@ import pytest
 
 import envs
 from agents.explain import explain
-from agents.explanation.figures_table import changed_cells, row_texts
 from agents.explanation.report import write_report
+from agents.explanation.table_cells import changed_cells, row_texts
 from agents.trajectory import Trajectory
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -13,8 +13,9 @@ from agents.explain import explain
 from agents.train import train
 from agents.training_env import make_vec_env, trained_walk
 from agents.walkers.policy import PolicyWalker
-from agents.warm_start import SPREAD, compass_action, follow_the_compass, walks_of_the_teacher
-from envs import dynamics, make_world
+from agents.warm_start import SPREAD, compass_action, follow_the_teacher, straight_action, walks_of_the_teacher
+from envs import UnknownNameError, dynamics, make_world
+from envs.making import configure
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def untrained(world):
 @pytest.fixture(scope="module")
 def taught(world):
     model = untrained(world)
-    return model, follow_the_compass(model, world, 0)
+    return model, follow_the_teacher(model, world, 0)
 
 
 def test_the_teacher_takes_full_actions_and_asks_nothing(world):
@@ -68,7 +69,7 @@ def test_a_taught_policy_walks_like_its_teacher(world, taught):
 @pytest.mark.slow
 def test_the_same_seed_teaches_the_same(world, taught):
     again = untrained(world)
-    follow_the_compass(again, world, 0)
+    follow_the_teacher(again, world, 0)
     for one, other in zip(taught[0].policy.parameters(), again.policy.parameters(), strict=True):
         assert one.equal(other)
 
@@ -93,5 +94,40 @@ def test_other_worlds_are_left_alone_and_a_wrong_place_is_named(tmp_path):
     digits = make_world(data="digits")
     run = train(world=digits, log_folder=str(tmp_path), **QUICK)
     assert "warm_start" not in run.folder.config["hyperparameters"]
-    with pytest.raises(UserError, match="on-policy algorithms in a world with a compass"):
+    with pytest.raises(UserError, match="on-policy algorithms in a latent space with a compass"):
         train(world=digits, algo="sac", log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "compass"})
+
+
+def test_the_straight_teacher_heads_for_the_nearest_code_of_the_class_and_asks_nothing():
+    world = make_world(data="digits", manifold="digits_umap")
+    index = torch.arange(30)
+    state = dynamics.start(world, index, (world.starts.label[index] + 1) % 10)
+    before = world.classifier.queries
+    action = straight_action(world, state)
+    assert world.classifier.queries == before
+    sure = world.starts.answer.amax(1) >= world.task.tau
+    for z, target, taken in zip(state.z, state.target, action, strict=True):
+        codes = world.starts.z[sure & (world.starts.label == target) & (world.starts.answer.argmax(1) == target)]
+        away = codes[(codes - z).norm(dim=1).argmin()] - z
+        torch.testing.assert_close(taken, away / away.norm(), atol=2e-2, rtol=0)
+
+
+@pytest.mark.slow
+def test_trainings_on_a_map_begin_straight_and_have_the_steps_to_arrive_unless_told_otherwise(tmp_path):
+    world = make_world(data="digits", manifold="digits_umap")
+    run = train(world=world, log_folder=str(tmp_path), **QUICK)
+    told = run.folder.config
+    assert told["hyperparameters"]["warm_start"] == "straight"
+    assert run.world.max_episode_steps > 40
+    paths = explain(run, range(100), walker=PolicyWalker(run.model, None))
+    assert sum(path.success for path in paths) > 90  # whatever little it learned by reward
+    own = {**QUICK, "hyperparams": {"n_steps": 8, "warm_start": None, "learning_rate": 1e-3}}
+    other = train(world=configure(world, max_episode_steps=30), log_folder=str(tmp_path), **own)
+    assert "warm_start" not in other.folder.config
+    assert other.folder.config["hyperparameters"]["learning_rate"] == 1e-3
+    assert other.world.max_episode_steps == 30
+
+
+def test_an_unknown_teacher_is_named_with_those_that_there_are(tmp_path):
+    with pytest.raises(UnknownNameError, match="compass"):
+        train(world=make_world(data="digits"), log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "compas"})

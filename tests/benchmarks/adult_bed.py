@@ -22,10 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.explanation.figures_table import NOTICEABLE
 from agents.explanation.metrics import Reference, evaluate_paths
 from agents.explanation.metrics_cost import time_alone
 from agents.explanation.metrics_path import knn_distance_to_class
+from agents.explanation.table_cells import NOTICEABLE
 from envs.datasets import TableUnits
 from envs.making import make_world
 from envs.world import World

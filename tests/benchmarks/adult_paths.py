@@ -10,7 +10,6 @@ The data are looked for in $MANIFOLD_DATA/adult, else in shared/data/adult besid
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT, bed_judges, kept
+from tests.benchmarks.results import as_json
 
 RIVALS: dict[str, dict[str, Any]] = {"line": {}, "spheres": {}}
 MOST_STEPS = 100
@@ -120,7 +120,7 @@ def main() -> None:
     print(text)
     page = {"command": command, "beds": options.beds, "python": platform.python_version(), "rows": rows}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(text)
 
 

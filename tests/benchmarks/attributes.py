@@ -17,7 +17,6 @@ docs/results/attributes.md and .json.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -29,6 +28,7 @@ from typing import Any
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.gan_cells import FITTING, kept_cell
+from tests.benchmarks.results import as_json
 
 DRAWS, SHARE = 20, 0.8
 BIASED = (("slant", "thickness"), ("thickness", "slant"), ("loops", "thickness"), ("loops", "slant"))
@@ -209,7 +209,7 @@ def main() -> None:
     page = {"command": shlex.join(["python", "-m", "tests.benchmarks.attributes", *sys.argv[1:]]), "beds": options.beds,
             "python": platform.python_version(), "attributes": tables, "biased": folded}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(markdown(page))
     print(markdown(page))
     print(f"wrote {options.out}.json and .md")

@@ -55,6 +55,20 @@ def recipe_of(variant: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def shipped_recipe() -> dict[str, Any]:
+    """What a user gets who asks for nothing: training itself chooses its settings, by the kind of world.
+
+    The files that it chooses from are part of the recipe, so that a cell hangs on them.
+    """
+    import yaml
+
+    from agents.algorithms import HYPERPARAMETER_FOLDER
+
+    files = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(HYPERPARAMETER_FOLDER.glob("walks*.yml"))}
+    plain = recipe_of({})
+    return {**plain, "env_kwargs": {}, "hyperparams": {}, "chosen_from": {**files, ALGO: plain["hyperparams"]}}
+
+
 def rival_cell(
     name: str, bed_seed: int, cache: Path, fresh: bool = False, manifold: str = "vae"
 ) -> dict[str, Any]:
@@ -109,7 +123,8 @@ def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path)
     from agents.run import load_run
     from agents.train import train
 
-    parts = {name: recipe[name] for name in ("hyperparams", "env_kwargs", "walks", "n_timesteps")}
+    named = ("hyperparams", "env_kwargs", "walks", "n_timesteps", "chosen_from")
+    parts = {name: recipe[name] for name in named if name in recipe}
     which = {name: key[name] for name in ("bed", "seed", "manifold")}
     place = cache / f"run-{_digest({**parts, **which, 'source': source_digest()})}"
     note = place / "run.json"

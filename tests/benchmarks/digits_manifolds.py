@@ -1,12 +1,14 @@
 """Which latent space explains digits best: the same agent and the same line walker on each manifold, side by side.
 
     python -m tests.benchmarks.digits_manifolds                          # 3 beds, every manifold
-    python -m tests.benchmarks.digits_manifolds --beds 0 --manifolds pca # a quick look
+    python -m tests.benchmarks.digits_manifolds --beds 0 --manifolds pca # a quick look, into another --out
+    python -m tests.benchmarks.digits_manifolds --manifolds umap umap_knn --keep   # these anew, the others as they stand
 
-Every manifold is fitted to the bed's 1,257 digits. The agent has the same recipe and the same number of training steps on
-each; bed, targets, stop rule, step bound and measures are those of digits_paths.py. The classifier is the bed's own on every
-manifold but `joint_own`, whose own head is explained: its targets and class distance differ too. Finished cells are kept
-in --cache. Writes docs/results/digits_manifolds.json and .md.
+Every manifold is fitted to the bed's 1,257 digits. The agent has the same number of training steps on each, and the settings
+that `agents.train` chooses there if nothing is asked: the same on all but the maps, whose ways are long (`envs.ways`). Bed,
+targets, stop rule, step bound and measures are those of digits_paths.py. The classifier is the bed's own on every manifold but
+`joint_own`, whose own head is explained: its targets and class distance differ too. Finished cells are kept in --cache. Writes
+docs/results/digits_manifolds.json and .md.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from statistics import fmean
 from typing import Any
 
 from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT, agent_cell, recipe_of, rival_cell
+from tests.benchmarks.digits_cells import ROOT, agent_cell, rival_cell, shipped_recipe
 from tests.benchmarks.digits_paths import COLUMNS, value_of
+from tests.benchmarks.results import as_json
 
 #: name -> what it is, in the table's words
 MANIFOLDS = {
@@ -44,7 +47,10 @@ FACTS = {"class_kept": "class kept", "reconstruction_mse": "reconstruction MSE",
 
 
 def spread(values: list[float], digits: int) -> str:
-    """Mean, and smallest to largest where there are several."""
+    """Mean, and smallest to largest where there are several; of those that are known, a dash where none is."""
+    values = [value for value in values if value == value]
+    if not values:
+        return "–"
     text = f"{fmean(values):,.{digits}f}"
     return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
@@ -71,9 +77,9 @@ def facts_of(cells: dict[str, dict[str, list[dict[str, Any]]]]) -> list[list[str
     return rows
 
 
-def markdown(cells: dict[str, dict[str, list[dict[str, Any]]]], command: str) -> str:
-    """The page."""
-    lines = ["# Digits: which latent space explains best", "", f"Made by `{command}`."]
+def markdown(cells: dict[str, dict[str, list[dict[str, Any]]]], made: dict[str, str]) -> str:
+    """The page; `made` tells the command behind the rows of each manifold."""
+    lines = ["# Digits: which latent space explains best", "", *made_by(made)]
     lines += ["Mean over the beds (splits, manifolds and trainings of one seed each; how many, the table says) and range."]
     lines += ["540 held-out digits a bed, towards a random other class, until p >= 0.9. L2 is to the input, in the 64"]
     lines += ["pixels, over valid items. The classifier is the same in every row of a bed but that of the joint model's own"]
@@ -83,6 +89,23 @@ def markdown(cells: dict[str, dict[str, list[dict[str, Any]]]], command: str) ->
     lines += ["", "What decode(encode(x)) keeps of held-out digits:", ""]
     lines += _table(["manifold", *FACTS.values()], facts_of(cells), 1)
     return "\n".join(lines) + "\n"
+
+
+def made_by(made: dict[str, str]) -> list[str]:
+    """A line for each command, with the rows that it made where there are several."""
+    commands = list(dict.fromkeys(made.values()))
+    if len(commands) == 1:
+        return [f"Made by `{commands[0]}`."]
+    rows = {command: "; ".join(MANIFOLDS[name] for name in made if made[name] == command) for command in commands}
+    return [f"Rows of {rows[command]}: made by `{command}`.\n" for command in commands]
+
+
+def standing(file: Path) -> dict[str, Any]:
+    """What `cells` and `made` hold in a results file, empty if there is none."""
+    if not file.is_file():
+        return {"cells": {}, "made": {}}
+    page = json.loads(file.read_text())
+    return {"cells": page["cells"], "made": page.get("made") or dict.fromkeys(page["cells"], page.get("command", ""))}
 
 
 def _table(titles: list[str], rows: list[list[str]], names: int) -> list[str]:
@@ -109,14 +132,17 @@ def main() -> None:
     parser.add_argument("--walkers", nargs="+", default=["line", "agent"], choices=WALKERS)
     parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "digits_manifolds", metavar="STEM")
+    parser.add_argument("--keep", action="store_true", help="leave the rows of other manifolds in --out as they stand")
     options = parser.parse_args()
     prepare_process()
     from tqdm import tqdm
 
-    recipe = recipe_of({})
+    recipe = shipped_recipe()
     command = shlex.join(["python", "-m", "tests.benchmarks.digits_manifolds", *sys.argv[1:]])
+    kept = standing(options.out.with_suffix(".json")) if options.keep else {"cells": {}, "made": {}}
     cells: dict[str, dict[str, list[dict[str, Any]]]]
-    cells = {name: {walker: [] for walker in WALKERS} for name in options.manifolds}
+    cells = {**kept["cells"], **{name: {walker: [] for walker in WALKERS} for name in options.manifolds}}
+    made = {**kept["made"], **dict.fromkeys(options.manifolds, command)}
     for walker in options.walkers:
         for bed in options.beds:
             for name in tqdm(options.manifolds, desc=f"{walker}, bed {bed}"):
@@ -126,10 +152,10 @@ def main() -> None:
                     cell = agent_cell(recipe, bed, bed, options.cache, manifold=name)
                 cells[name][walker].append({**cell, "bed_seed": bed})
             # After every bed: what is done already can be read.
-            page = {"command": command, "python": platform.python_version(), "recipe": recipe, "cells": cells}
+            page = {"made": made, "python": platform.python_version(), "recipe": recipe, "cells": cells}
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
-            options.out.with_suffix(".md").write_text(markdown(cells, command))
+            options.out.with_suffix(".json").write_text(as_json(page))
+            options.out.with_suffix(".md").write_text(markdown(cells, made))
     show(cells)
     print(f"wrote {options.out}.json and .md")
 

@@ -12,7 +12,6 @@ digits_variants.yml.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -24,6 +23,7 @@ import yaml
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import RIVALS, ROOT, agent_cell, recipe_of, rival_cell
+from tests.benchmarks.results import as_json
 
 VARIANTS = Path(__file__).with_name("digits_variants.yml")
 
@@ -174,7 +174,7 @@ def main() -> None:
     command = shlex.join(["python", "-m", "tests.benchmarks.digits_paths", *sys.argv[1:]])
     page = {"command": command, "seeds": options.seeds, "python": platform.python_version(), "beds": beds}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(markdown(beds, command))
     print(f"wrote {options.out}.json and .md")
 

@@ -12,7 +12,6 @@ docs/results/explain_all.json and .md; the sentences under each table are comput
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -26,6 +25,7 @@ from envs.errors import ManifoldError
 from tests.benchmarks.adult_paths import spread
 from tests.benchmarks.digits_cells import RIVALS, ROOT, kept
 from tests.benchmarks.explain_verdict import AGENT, TYPICAL, break_even, means, sentences
+from tests.benchmarks.results import as_json
 
 DATA = ("digits", "mnist", "adult")
 COLUMNS: dict[str, tuple[str, int]] = {
@@ -226,7 +226,7 @@ def main() -> None:
                 found["fronts"].append(optimum)
             page = {"command": command, "seeds": options.beds, "python": platform.python_version(), "beds": beds}
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(options.out.with_suffix(".json"), json.dumps(page, indent=1) + "\n")
+            write_whole(options.out.with_suffix(".json"), as_json(page))
             write_whole(options.out.with_suffix(".md"), markdown(beds, command))
     print(markdown(beds, command))
 

@@ -13,7 +13,6 @@ Writes docs/results/explain_speed.json and .md.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shlex
@@ -26,6 +25,7 @@ from typing import Any
 from agents.atomic import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
+from tests.benchmarks.results import as_json
 
 AIM_BATCH, AIM_ALONE = 0.15, 5.0  # CPU-ms an explanation
 WALKERS = ("line", "face", "spheres")
@@ -112,7 +112,7 @@ def main() -> None:
     page = markdown(found, command)
     print(page)
     about = {"command": command, "python": platform.python_version(), "found": found}
-    write_whole(options.out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
+    write_whole(options.out.with_suffix(".json"), as_json(about))
     write_whole(options.out.with_suffix(".md"), page)
 
 

@@ -14,7 +14,6 @@ and .json.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -26,6 +25,7 @@ from typing import Any
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.gan_cells import FITTING, kept_cell
+from tests.benchmarks.results import as_json
 
 PAIRS, MEMBERS, THOUSAND, AIM = 60, 4, 1000, 2.0
 WEIGHTS = (1.0, 10.0)
@@ -182,7 +182,7 @@ def main() -> None:
             "pairs": options.pairs, "members": MEMBERS, "python": platform.python_version(),
             "manifolds": {kind: folded(cells) for kind, cells in found.items()}}  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(markdown(page))
     print(markdown(page))
     print(f"wrote {options.out}.json and .md")

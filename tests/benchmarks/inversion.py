@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.gan_cells import FITTING, MNIST, fitted_gan, interval, kept_cell
+from tests.benchmarks.results import as_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -212,7 +213,7 @@ def main() -> None:
             key = {"inversion": part, "seed": seed, "settings": settings_of(part)}
             seeds[str(seed)] = kept_cell(options.cache, key, FILES[part], partial(PARTS[part], seed, options.cache))
             page["parts"][part] = {"command": command, "settings": settings_of(part), "seeds": seeds}
-            options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+            options.out.with_suffix(".json").write_text(as_json(page))
             options.out.with_suffix(".md").write_text(markdown(page))
     print(markdown(page))
 

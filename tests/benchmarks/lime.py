@@ -14,7 +14,6 @@ Writes docs/results/lime.json and .md.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -30,6 +29,7 @@ import numpy as np
 from agents.atomic import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT, kept
+from tests.benchmarks.results import as_json
 
 LATENT = ((100, 0.5), (200, 0.25), (200, 0.5), (200, 1.0), (1000, 0.5))  # samples, neighbourhood
 PLAIN = (200, 1000)
@@ -174,8 +174,8 @@ def main() -> None:
     command = shlex.join(["python", "-m", "tests.benchmarks.lime", *sys.argv[1:]])
     page = markdown(beds, command)
     print(page)
-    write_whole(options.out.with_suffix(".json"), json.dumps({"command": command, "python": platform.python_version(),
-                                                              "beds": beds}, indent=1) + "\n")  # fmt: skip
+    record = {"command": command, "python": platform.python_version(), "beds": beds}
+    write_whole(options.out.with_suffix(".json"), as_json(record))
     write_whole(options.out.with_suffix(".md"), page)
 
 

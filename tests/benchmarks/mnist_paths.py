@@ -26,6 +26,7 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ALGO, ROOT
+from tests.benchmarks.results import as_json
 
 ENV = "Manifold/MNIST-v0"
 ITEMS, BATCH, STEPS, REPEATS = 2000, 256, 60, 5
@@ -203,7 +204,7 @@ def main() -> None:
 
 def write(page: dict[str, Any], options: argparse.Namespace) -> None:
     """The page as it stands: an interrupted benchmark has told what it found."""
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(markdown(page))
 
 

@@ -34,6 +34,7 @@ from typing import Any
 from agents.atomic import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ALGO, MOST_STEPS, ROOT, kept, recipe_of
+from tests.benchmarks.results import as_json
 
 RADII = (0.0, 0.5, 1.0)
 SIZES = {"digits": (0, 200), "mnist": (0, 1000)}  # 0: all
@@ -241,7 +242,7 @@ def main() -> None:
     print(page)
     out.parent.mkdir(parents=True, exist_ok=True)
     about = {"command": command, "python": platform.python_version(), "found": found}
-    write_whole(out.with_suffix(".json"), json.dumps(about, indent=1) + "\n")
+    write_whole(out.with_suffix(".json"), as_json(about))
     write_whole(out.with_suffix(".md"), page)
 
 

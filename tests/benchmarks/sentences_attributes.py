@@ -12,7 +12,6 @@ read by the bed's oracle, a naive Bayes that the manifold never saw. Writes docs
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS, ROOT, reviews
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def main() -> None:
         rows += found[0]
         examples += found[1]
     record = {"python": platform.python_version(), "rows": rows, "examples": examples}
-    write_whole(chosen.results / "sentences_attributes.json", json.dumps(record, indent=1) + "\n")
+    write_whole(chosen.results / "sentences_attributes.json", as_json(record))
     write_whole(chosen.results / "sentences_attributes.md", page(rows, examples))
     print(page(rows, examples))
 

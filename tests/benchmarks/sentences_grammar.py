@@ -22,6 +22,7 @@ from typing import Any
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
 
 FRESH, SAMPLES, SENTENCES = 600, 200, 12_000
@@ -140,7 +141,7 @@ def main() -> None:
             print(json.dumps(cells[-1]), flush=True)
     page = table(cells, grammar.entropy())
     record = {"entropy": grammar.entropy(), "python": platform.python_version(), "cells": cells}
-    write_whole(RESULTS / "sentences_grammar.json", json.dumps(record, indent=1) + "\n")
+    write_whole(RESULTS / "sentences_grammar.json", as_json(record))
     write_whole(RESULTS / "sentences_grammar.md", page)
     print(page)
 

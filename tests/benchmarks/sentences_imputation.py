@@ -24,6 +24,7 @@ import numpy as np
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
 
 if TYPE_CHECKING:
@@ -262,9 +263,7 @@ def main() -> None:
     rows = [cell(c, s, chosen) for c in chosen.corpora for s in (chosen.seeds if c != "ptb" else chosen.seeds[:1])]
     table = errors(rows)
     record = {"table": table, "facts": [{k: v for k, v in row.items() if k != "told"} for row in rows]}
-    write_whole(
-        chosen.results / "sentences_imputation.json", json.dumps(record | {"python": platform.python_version()}, indent=1)
-    )
+    write_whole(chosen.results / "sentences_imputation.json", as_json(record | {"python": platform.python_version()}))
     write_whole(chosen.results / "sentences_imputation.md", page(rows, table, len(chosen.judges)))
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_bed import LONGEST, Bed, make_bed
 from tests.benchmarks.sentences_data import RESULTS, ROOT
 
@@ -239,7 +240,7 @@ def main() -> None:
     file = RESULTS / "sentences_paths.json"
     judged = chosen.judged or (json.loads(file.read_text()).get("judged", "") if file.is_file() else "")
     record = {"python": platform.python_version(), "steps": chosen.steps, "judged": judged, "beds": found}
-    write_whole(file, json.dumps(record, indent=1) + "\n")
+    write_whole(file, as_json(record))
     flags = f"--seeds {' '.join(map(str, chosen.seeds))} --steps {chosen.steps}"
     page = page_of(found, chosen.steps, judged, flags)
     write_whole(RESULTS / "sentences_paths.md", page)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS, penn_treebank
 
 if TYPE_CHECKING:
@@ -283,7 +284,7 @@ def main() -> None:
         rows.append(cell(name, chosen, vocabulary, parts))
         print(json.dumps(rows[-1]), flush=True)
     told = {"sizes": SIZES, "training": TRAINING, "vaes": VAES, "python": platform.python_version(), "rows": rows}
-    write_whole(chosen.results / "sentences_ptb.json", json.dumps(told, indent=1) + "\n")
+    write_whole(chosen.results / "sentences_ptb.json", as_json(told))
     write_whole(chosen.results / "sentences_ptb.md", page(rows))
 
 

@@ -9,13 +9,13 @@ time of one thread, best of several repeats: the machine may be busy. Writes doc
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from collections.abc import Callable
 
 from agents.atomic import write_whole
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
 
 SENTENCES, TOKENS = 256, 20
@@ -74,7 +74,7 @@ def main() -> None:
         "`python -m tests.benchmarks.sentences_speed` makes this page again.", "",
     ])  # fmt: skip
     record = {"python": platform.python_version(), "torch": torch.__version__, "rows": rows}
-    write_whole(RESULTS / "sentences_speed.json", json.dumps(record, indent=1) + "\n")
+    write_whole(RESULTS / "sentences_speed.json", as_json(record))
     write_whole(RESULTS / "sentences_speed.md", page)
     print(page)
 

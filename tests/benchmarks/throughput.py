@@ -21,7 +21,6 @@ Seconds are process time: what a shared machine gives to others is not ours. Wri
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import time
 from collections.abc import Callable
@@ -31,6 +30,7 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ALGO, ENV, ROOT
+from tests.benchmarks.results import as_json
 
 BATCH, MANY, SINGLES, STEPS = 256, 1024, 16, 200
 AIMS = {
@@ -281,7 +281,7 @@ def main() -> None:
         print(f"{name:40s} {value:12.3g}   {judged(name, value)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     page = {"command": command, "python": platform.python_version(), "machine": platform.machine(), **found}
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(markdown(found, command))
     print(f"wrote {options.out}.json and .md")
 

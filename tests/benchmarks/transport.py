@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import platform
 import shlex
 import sys
@@ -32,6 +31,7 @@ import numpy as np
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.gan_cells import FITTING, kept_cell
+from tests.benchmarks.results import as_json
 from tests.benchmarks.transport_page import compared, markdown
 
 REPEATS, SAMPLES, EPSILON, WALK, NETWORK_DIM = 30, 5000, 0.5, 10, 32
@@ -251,7 +251,7 @@ def main() -> None:
             "floor": floor, "python": platform.python_version(), "generators": generators}  # fmt: skip
     out = options.out or ROOT / "docs" / "results" / f"transport_{options.data}"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    out.with_suffix(".json").write_text(as_json(page))
     out.with_suffix(".md").write_text(markdown(page))
     print(markdown(page))
     print(f"wrote {out}.json and .md")

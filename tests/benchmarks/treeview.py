@@ -14,7 +14,6 @@ Writes docs/results/treeview.json and .md, with the share of classes left at eac
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shlex
 import sys
@@ -28,6 +27,7 @@ import numpy as np
 from agents.atomic import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT, kept
+from tests.benchmarks.results import as_json
 
 FACTORS = (1, 3, 5, 7)
 CLUSTERS, LEAVES, DEPTHS, WALKED = 5, 84, 10, 150
@@ -137,7 +137,7 @@ def main() -> None:
     page = markdown(beds, command)
     print(page)
     told = {"command": command, "python": platform.python_version(), "beds": beds}
-    write_whole(options.out.with_suffix(".json"), json.dumps(told, indent=1) + "\n")
+    write_whole(options.out.with_suffix(".json"), as_json(told))
     write_whole(options.out.with_suffix(".md"), page)
 
 

@@ -9,7 +9,6 @@ Writes docs/results/umap_map.json and .md. Needs umap-learn. Times are CPU secon
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 import time
@@ -19,6 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from agents.cli import prepare_process
+from tests.benchmarks.results import as_json
 
 ROOT = Path(__file__).resolve().parents[2]
 INVERTED = 60  # held-out digits that umap-learn's slow inverse is tried on
@@ -114,7 +114,7 @@ def main() -> None:
     page = markdown(found, options.seeds, command)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     whole = {"command": command, "seeds": options.seeds, "found": found}
-    options.out.with_suffix(".json").write_text(json.dumps(whole, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(whole))
     options.out.with_suffix(".md").write_text(page)
     print(page)
 

@@ -26,6 +26,7 @@ import yaml
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
+from tests.benchmarks.results import as_json
 
 ENV, N_ENVS, HELD_OUT = "Manifold/DigitsLabelOnly-v0", 128, 200
 ENOUGH = 0.9
@@ -123,7 +124,7 @@ def main() -> None:
     print(page)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     told = {"etas": options.etas, "seeds": options.seeds, "n_timesteps": options.n_timesteps, "cells": found}
-    options.out.with_suffix(".json").write_text(json.dumps({"python": platform.python_version(), **told}, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json({"python": platform.python_version(), **told}))
     options.out.with_suffix(".md").write_text(page)
     print(f"wrote {options.out}.json and .md")
 

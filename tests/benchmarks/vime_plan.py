@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.benchmarks.results import as_json
 from tests.benchmarks.vime_cells import CACHE, ROOT, Cell, kept
 
 PROTOCOL = Path(__file__).with_name("vime_protocol.yml")
@@ -97,7 +97,7 @@ def write(name: str, found: dict[str, Any], page: str) -> None:
     from agents.atomic import write_whole
 
     RESULTS.mkdir(parents=True, exist_ok=True)
-    write_whole(RESULTS / f"{name}.json", json.dumps(found, indent=1) + "\n")
+    write_whole(RESULTS / f"{name}.json", as_json(found))
     write_whole(RESULTS / f"{name}.md", page)
     print(page)
     print(f"wrote docs/results/{name}.json and .md")

@@ -34,6 +34,7 @@ from typing import Any, NamedTuple
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ALGO, ROOT
+from tests.benchmarks.results import as_json
 
 ROWS, DRAWS, N_ENVS = 2048, 4, 128
 ENVS = ("Manifold/DigitsLabelOnly-v0", "Manifold/Digits-v0")
@@ -402,7 +403,7 @@ def main() -> None:
         print(f"{name:88s} {numbers:34s} {judged(name, value['median'])}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     page = {"command": command, "python": platform.python_version(), "machine": platform.machine(), **found}
-    options.out.with_suffix(".json").write_text(json.dumps(page, indent=1) + "\n")
+    options.out.with_suffix(".json").write_text(as_json(page))
     options.out.with_suffix(".md").write_text(markdown(found, command))
     print(f"wrote {options.out}.json and .md")
 

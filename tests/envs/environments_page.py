@@ -52,7 +52,7 @@ ABOUT = {
     ),
     "Manifold/DigitsUMAP-v0": (
         "The digits and their network on a two-dimensional UMAP map, with a decoder of our own and the convex hull of the map as "
-        "its wall. It walks without umap-learn. See docs/manifolds.md."
+        "its wall. It walks without umap-learn. Ways are long there: the step limit is 80. See docs/manifolds.md."
     ),
     "Manifold/DigitsJoint-v0": (
         "A VAE and a classifier trained together on one latent space; the black box is that classifier, not the network of "

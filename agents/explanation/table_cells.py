@@ -1,0 +1,47 @@
+"""Rows of a table in the user's units: what stands in each cell, and which cells a path changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.explanation.figures_style import row_values
+
+NOTICEABLE = 0.1  # of a column's standard deviation among the starts: what counts as changed
+
+
+def row_texts(world: Any, rows: Sequence[np.ndarray]) -> tuple[list[str], np.ndarray]:
+    """Column names, and (columns, rows) texts of data-space rows in the user's units."""
+    shown = [row_values(world, row) for row in rows]
+    names = list(shown[0])
+    return names, np.array([[_text(row[name]) for row in shown] for name in names], dtype=object)
+
+
+def _text(value: Any) -> str:
+    """A number with as many digits as a reader wants; anything else as it is."""
+    if isinstance(value, bool | np.bool_ | str | int | np.integer) or not np.isscalar(value):
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    if abs(number) >= 100:
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.1f}"
+    return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.3g}"
+
+
+def changed_cells(world: Any, frames: np.ndarray) -> np.ndarray:
+    """(columns, T+1) bool: the value differs noticeably from frame 0.
+
+    A number does by more than a tenth of its column's standard deviation among the starts, a category by any change.
+    """
+    shown = [row_values(world, frame) for frame in frames]
+    sample = [row_values(world, x) for x in np.asarray(world.starts.x[:200])]
+    marks = []
+    for name in shown[0]:
+        values = [row[name] for row in shown]
+        if all(isinstance(v, int | float | np.number) for v in values):
+            spread = float(np.std([float(row[name]) for row in sample])) or 1.0
+            marks.append(np.abs(np.array(values, float) - float(values[0])) > NOTICEABLE * spread)
+        else:
+            marks.append(np.array([value != values[0] for value in values]))
+    return np.array(marks, dtype=bool)
