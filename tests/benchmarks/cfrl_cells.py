@@ -45,7 +45,7 @@ class Settings(NamedTuple):
 
 
 SETTINGS: dict[str, Settings] = {
-    "digits": Settings((7.5, 1.0), 8, 128), "mnist": Settings((7.5, 1.0), 16, 400), "adult": Settings((0.5, 0.1), 15, 128)
+    "digits": Settings((7.5, 1.0), 8, 128), "mnist": Settings((7.5, 1.0), 64, 400), "adult": Settings((0.5, 0.1), 15, 128)
 }  # fmt: skip
 
 
@@ -99,9 +99,7 @@ def cfrl_cells(
     return kept(cache, key, measure, fresh)
 
 
-def _answers(
-    name: str, bed: Any, seed: int, sparsity: float, steps: int, python: Path, cache: Path
-) -> dict[str, np.ndarray]:
+def _answers(name: str, bed: Any, seed: int, sparsity: float, steps: int, python: Path, cache: Path) -> dict[str, np.ndarray]:
     """What the worker found. Kept by what it was given alone: whatever else changes here, it need not be asked again."""
     world: World = bed.world
     units = world.units
@@ -154,9 +152,7 @@ def _script(module: torch.nn.Module, world: World) -> np.ndarray:
     return np.frombuffer(stream.getvalue(), dtype=np.uint8)
 
 
-def frames_figures(
-    bed: Any, frames: np.ndarray, cache: Path | None, cut: bool
-) -> tuple[dict[str, Any], list[np.ndarray]]:
+def frames_figures(bed: Any, frames: np.ndarray, cache: Path | None, cut: bool) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The figures of paths given as frames (M, F, D), by the conventions of `agents.explanation.metrics`.
 
     Args:
