@@ -64,8 +64,8 @@ NOTES = {
     "label alone, and is judged at both.",
     "mnist": "The first 500 test images, towards a random other class, until p >= 0.9; dear searches and descents on the "
     "first 100 of them, as the last column says. One world for all beds: the seed draws targets and trains agents. "
-    "CounterfactualRL's auto-encoder gets 10 epochs and a code of 64 numbers, as in its makers' example: with 16, as many as the "
-    "VAE has, it reconstructs nothing, and no answer was valid.",
+    "CounterfactualRL's auto-encoder gets 10 epochs and a code of 64 numbers, as in its makers' example: with 16, as many as "
+    "the VAE has, it reconstructs nothing, and no answer was valid.",
     "adult": "500 held-out people a bed, each towards the other income class, until the decision changes (p >= 0.5); figures "
     "of the nearest valid rows.",
 }
