@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -17,8 +16,9 @@ from envs.datasets.units import Units
 from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold, Pull
-from envs.moves import IN_DATA_SPACE, MOVES, Move
+from envs.moves import MOVES, Move
 from envs.starts import BATCH, Examples, Starts
+from envs.step_length import calibrated_step
 from envs.tasks import Task
 from envs.typicality import ClassNeighbours
 from envs.ways import ends
@@ -74,7 +74,7 @@ class World:
             name = self.class_names[int(present[0])]
             raise ManifoldError(f"the classifier calls every start {name!r}: with one class there is nowhere to walk")
         if self.step_length is None:
-            self.step_length = self._calibrated_step()
+            self.step_length = calibrated_step(self)
         if not self.step_length > 0:
             raise ManifoldError(f"step_length must be positive, not {self.step_length}")
         if self.max_step is not None and not self.max_step > 0:
@@ -223,26 +223,6 @@ class World:
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
         return means, precision
 
-    def _calibrated_step(self) -> float:
-        """Length of a full action whose median decoded move is the share `step` of the class distance."""
-        wanted = self.class_distance * self.step
-        if self.move_name == "arc" or (self.move_name in IN_DATA_SPACE and self.modality != "text"):
-            return wanted  # the metric of text is one of words, not of the codes that lengths are measured in
-        generator = torch.Generator().manual_seed(0)
-        rows = torch.randint(len(self.starts.z), (512,), generator=generator)
-        z = self.starts.z[rows]
-        origin = self.starts.x[rows]  # what is held stays, or its reconstruction would count as a move
-        place = self.manifold.coordinates(z, self.starts.frame[rows])
-        action = torch.randn(z.shape, generator=generator)
-        action /= action.norm(dim=1, keepdim=True)
-
-        def median_move(length: float) -> float:
-            moved = self.manifold.prior.project(self.move(self.manifold, z, action, length))
-            return float((self.place_of(moved, origin) - place).norm(dim=1).median())
-
-        with torch.inference_mode():
-            return _solve_increasing(median_move, wanted)
-
     def default_target(self, place: Tensor, source: Tensor) -> Tensor:
         """Targets (B,) of inputs at coordinates `place` (B, D) where none is asked: the class of the nearest start that is not
         called like the input."""
@@ -297,15 +277,3 @@ class World:
         grey = picture if picture.ndim == 2 or picture.shape[-1] == 3 else picture[:, :, 0]
         levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels
-
-
-def _solve_increasing(function: Callable[[float], float], wanted: float) -> float:
-    """x > 0 with function(x) = wanted by bisection in log x; the nearest end of [1e-4, 1e3] if it is not reached there."""
-    low, high = np.log(1e-4), np.log(1e3)
-    for _ in range(40):
-        middle = (low + high) / 2
-        if function(float(np.exp(middle))) < wanted:
-            low = middle
-        else:
-            high = middle
-    return float(np.exp((low + high) / 2))
