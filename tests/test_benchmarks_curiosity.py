@@ -130,9 +130,13 @@ def test_tuning_and_final_seeds_are_apart():
     tuning = set(plan["tuning_seeds"])
     assert len(tuning) == 3
     assert not tuning & set(plan["control"]["final_seeds"])
-    pairs = plan["manifold"]["tasks"]["Manifold/DigitsOnePair-v0"]
-    final = {i * pairs["every"] for i in range(pairs["pairs"])}
-    assert len(final) >= 30
-    assert not final & set(plan["manifold"]["tuning_pairs"])
+    final, chosen = plan["manifold"]["tasks"]["Manifold/DigitsOnePair-v0"], plan["manifold"]["tuning"]
+    ranks, seeds = (
+        {start + i * step for i in range(final["pairs"])}
+        for start, step in ((final["first"], final["every"]), (final["first_seed"], 1))
+    )
+    assert len(ranks) >= 30
+    assert not ranks & {chosen["first"] + i * chosen["every"] for i in range(chosen["pairs"])}
+    assert not seeds & {chosen["first_seed"] + i for i in range(chosen["pairs"])}
     for task in plan["manifold"]["tasks"].values():
         assert not tuning & set(task.get("final_seeds", range(task.get("pairs", 0))))

@@ -53,14 +53,15 @@ def coverage(figures: dict[str, Any]) -> tuple[float, ...]:
 
 
 def eta_of(runner: Runner, env: str, arm: str) -> tuple[float | None, dict[str, Any]]:
-    """The arm's eta: for DigitsExplore chosen on its own tuning seeds, else on the tuning pairs, a tuning seed each."""
+    """The arm's eta: for DigitsExplore chosen on its own tuning seeds, else on the tuning pairs."""
     if arm == "none":
         return None, {}
     if env == EXPLORE:
         return runner.best_eta(PLAN, lambda eta, seed: cell_of(env, arm, eta, seed), coverage, f"tuning {arm}")
-    pairs = dict(zip(protocol()["tuning_seeds"], PLAN["tuning_pairs"], strict=True))
+    tuning = PLAN["tuning"]
+    pairs = {tuning["first_seed"] + i: tuning["first"] + i * tuning["every"] for i in range(tuning["pairs"])}
     make = lambda eta, seed: cell_of(PAIR, arm, eta, seed, pair=pairs[seed])  # noqa: E731
-    return runner.best_eta(PLAN, make, score, f"tuning {arm}")
+    return runner.best_eta(PLAN, make, score, f"tuning {arm}", pairs)
 
 
 def cells_of(env: str, arm: str, eta: float | None) -> list[Cell]:
