@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from envs import make_world
-from tests.benchmarks.explain_verdict import AXES, break_even, dominates, means, sentences
+from tests.benchmarks.explain_verdict import AXES, _gap, break_even, dominates, means, sentences
 from tests.benchmarks.white_box_optimum import least_l2, optima
 
 AGENT = {"validity": 1.0, "l2_input": 1.9, "knn_ratio": 1.0, "queries": 9.0, "training_queries": 1000.0, "oracle": 0.9}
@@ -53,6 +53,13 @@ def test_the_least_l2_is_read_between_the_points_of_a_front() -> None:
     assert least_l2(front, 1.1) == pytest.approx(1.8)
     assert least_l2(front, 1.5) == pytest.approx(1.7)
     assert math.isnan(least_l2(front, 0.9))
+
+
+def test_ends_more_typical_than_the_front_are_said_so() -> None:
+    front = [{"knn_ratio": 1.0, "l2_input": 2.0}, {"knn_ratio": 1.2, "l2_input": 1.6}]
+    told = lambda ratio: _gap({"knn_ratio": ratio, "l2_input": 2.2}, [front])  # noqa: E731
+    assert "lies 10.0 % above it" in told(1.0)
+    assert "more typical, 0.900" in told(0.9) and "nan" not in told(0.9)
 
 
 def test_the_white_box_optimum_is_no_worse_than_a_straight_line() -> None:

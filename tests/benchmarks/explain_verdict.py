@@ -119,6 +119,12 @@ def _gap(agent: dict[str, float], fronts: list[list[dict[str, float]]]) -> str:
         {key: fmean(front[i][key] for front in fronts) for key in fronts[0][0]} for i in range(len(fronts[0]))
     ]
     best = least_l2(points, agent["knn_ratio"])
+    if best != best:
+        typical = min(p["knn_ratio"] for p in points)
+        return (
+            f"Constrained white-box optimum: its front was followed to a kNN ratio of {typical:.3f}; the agent's ends are more "
+            f"typical, {agent['knn_ratio']:.3f} at L2 {agent['l2_input']:.3f}, so that there is nothing to hold against them."
+        )
     gap = 100 * (agent["l2_input"] / best - 1)
     free = min(p["l2_input"] for p in points)
     return (
