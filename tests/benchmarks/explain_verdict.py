@@ -122,8 +122,8 @@ def _gap(agent: dict[str, float], fronts: list[list[dict[str, float]]]) -> str:
     if best != best:
         typical = min(p["knn_ratio"] for p in points)
         return (
-            f"Constrained white-box optimum: its front was followed to a kNN ratio of {typical:.3f}; the agent's ends are more "
-            f"typical, {agent['knn_ratio']:.3f} at L2 {agent['l2_input']:.3f}, so that there is nothing to hold against them."
+            f"Constrained white-box optimum: its front was followed to a kNN ratio of {typical:.3f}; the agent's ends are "
+            f"more typical, {agent['knn_ratio']:.3f} at L2 {agent['l2_input']:.3f}, so that there is nothing to hold against them."
         )
     gap = 100 * (agent["l2_input"] / best - 1)
     free = min(p["l2_input"] for p in points)
