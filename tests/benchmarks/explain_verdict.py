@@ -123,7 +123,7 @@ def _gap(agent: dict[str, float], fronts: list[list[dict[str, float]]]) -> str:
         typical = min(p["knn_ratio"] for p in points)
         return (
             f"Constrained white-box optimum: its front was followed to a kNN ratio of {typical:.3f}; the agent's ends are "
-            f"more typical, {agent['knn_ratio']:.3f} at L2 {agent['l2_input']:.3f}, so that there is nothing to hold against them."
+            f"more typical, {agent['knn_ratio']:.3f} at L2 {agent['l2_input']:.3f}: there is none to compare."
         )
     gap = 100 * (agent["l2_input"] / best - 1)
     free = min(p["l2_input"] for p in points)
