@@ -24,19 +24,24 @@ PLAN = protocol()["manifold"]
 LONG, PAIR, EXPLORE = PLAN["tasks"]
 
 
+def schedule_of(env: str) -> dict[str, float | None]:
+    """How a bonus's eta goes over the training of a task."""
+    return dict(PLAN["tasks"][env].get("schedule", PLAN["schedule"]))
+
+
 @cache
-def options_of(arm: str) -> dict[str, Any]:
-    """A bonus's settings: those that ship, and the protocol's schedule."""
+def options_of(arm: str, env: str = PAIR) -> dict[str, Any]:
+    """A bonus's settings: those that ship, and the protocol's schedule (the task's own, if it has one)."""
     from agents.training_env import curiosity_settings, make_world_of
 
     if arm == "none":
         return {}
-    return dict(curiosity_settings(arm, None, dict(PLAN["schedule"]), make_world_of(EXPLORE, {}))["options"])
+    return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}))["options"])
 
 
 def cell_of(env: str, arm: str, eta: float | None, seed: int, **env_kwargs: Any) -> Cell:
     """One training of the protocol."""
-    options = dict(options_of(arm))
+    options = dict(options_of(arm, env))
     steps = PLAN["tasks"][env]["steps"]
     return Cell(env, "ppo", arm, steps, seed, PLAN["ppo"], eta, options, env_kwargs)
 
@@ -121,7 +126,9 @@ share of 300 held-out digits, each towards a random other label, that the determ
 A pair is solved where at least {PLAN["solved"]:.0%} of the episodes in the last fifth of its training arrive. Latent cells:
 terciles of the starts' codes in each of 8 dimensions, 6,561 in all; regions: labels seen, 10 in all. Eta was chosen on
 pairs and seeds that are not among these; with a star it is the shipped one, not tuned.
-The eta of every bonus {schedule_told(PLAN["schedule"])}.
+The eta of every bonus {schedule_told(PLAN["schedule"])}; in
+DigitsLabelOnlyLong it {schedule_told(schedule_of(LONG))}
+(see the protocol for why: another schedule was run on other final seeds before, and did not help).
 Rows of fewer than 5 seeds or 30 pairs, and tables and rows that are not there, have not been run to their end.
 
 {FRESH}"""
