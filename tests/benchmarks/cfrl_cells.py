@@ -36,7 +36,8 @@ class Settings(NamedTuple):
 
     Attributes:
         sparsity: weights of the sparsity term: as in alibi's own examples, and retuned so that nearly all answers arrive.
-        latent, hidden: dimensions of the auto-encoder's code and of its hidden layer.
+        latent, hidden: dimensions of the auto-encoder's code and of its hidden layer: those of the bed's VAE, but for MNIST's
+            code, which is as long as in alibi's own example; one of 16 numbers ends up reconstructing nothing.
     """
 
     sparsity: tuple[float, float]

@@ -5,8 +5,7 @@
 EXCHANGE holds x (N, D) to train on, items (M, D), targets (M,), the classifier as bytes of TorchScript (rows to logits),
 blocks (one-hot places of a table, may be empty), held (D,) bool, low and high (D,), and numbers: sparsity, steps, seed,
 latent, hidden, frames. ANSWER gets counterfactuals (M, D), line (M, frames, D): the decoded latent line from the item to its
-answer, queries, training_cpu_seconds, cpu_seconds of explaining all and alone_ms of explaining single ones. The
-auto-encoder's widths are those of the bed's VAE.
+answer, queries, training_cpu_seconds, cpu_seconds of explaining all and alone_ms of explaining single ones.
 """
 
 import io
