@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -114,7 +115,7 @@ def test_a_plain_cell_does_not_hang_on_the_bonuses():
 
 
 def test_eta_is_the_best_of_the_grid_on_the_tuning_seeds(tmp_path):
-    options = argparse.Namespace(untuned=False, merge=False, seeds=None, cache=tmp_path)
+    options = argparse.Namespace(untuned=False, merge=False, seeds=None, jobs=1, cache=tmp_path)
     runner = Runner(options, lambda cell: {"score": 1.0 if cell.eta == 0.1 else 0.0})
     plan = {"eta_grid": [0.01, 0.1, 1.0], "default_eta": 0.01}
     make = lambda eta, seed: replace(CELL, eta=eta, seed=seed)  # noqa: E731
@@ -123,6 +124,35 @@ def test_eta_is_the_best_of_the_grid_on_the_tuning_seeds(tmp_path):
     assert reached == {"0.01": [0.0], "0.1": [1.0], "1": [0.0]}
     options.untuned = True
     assert runner.best_eta(plan, make, lambda figures: (figures["score"],), "test") == (0.01, {})
+
+
+def told_seed(cell):
+    """What a cell is measured by where it goes to another process: a function of the module."""
+    return {"seed": cell.seed, "by": os.getpid()}
+
+
+def test_cells_measured_side_by_side_are_those_measured_one_by_one(tmp_path):
+    wanted = [(arm, seeds) for arm, seeds in (("first", (1, 2, 3)), ("second", (3, 4)))]
+    found = {}
+    for jobs in (1, 2):
+        options = argparse.Namespace(merge=False, seeds=None, jobs=jobs, cache=tmp_path / str(jobs))
+        runner = Runner(options, told_seed)
+        found[jobs] = runner.rows(lambda arm, seeds: runner([replace(CELL, seed=s) for s in seeds], arm), wanted)  # noqa: B023
+        assert len(list((tmp_path / str(jobs)).iterdir())) == 4, "seed 3 is asked for twice and measured once"
+    assert [[figures["seed"] for figures in row] for row in found[2]] == [[1, 2, 3], [3, 4]]
+    assert [[figures["seed"] for figures in row] for row in found[1]] == [[1, 2, 3], [3, 4]]
+    assert all(figures["by"] != os.getpid() for row in found[2] for figures in row)
+
+
+def test_a_cell_that_fails_in_another_process_ends_the_benchmark(tmp_path):
+    runner = Runner(argparse.Namespace(merge=False, seeds=None, jobs=2, cache=tmp_path), fails)
+    with pytest.raises(ZeroDivisionError):
+        runner.rows(lambda seed: runner([replace(CELL, seed=seed)], "test"), [(1,), (2,)])
+
+
+def fails(cell):
+    """A measurement that goes wrong."""
+    return {"value": 1 / 0}
 
 
 def test_tuning_and_final_seeds_are_apart():

@@ -98,7 +98,8 @@ def main() -> None:
     options = arguments(__doc__, [PAIR, EXPLORE])
     prepare_process()
     runner = Runner(options, manifold_cell)
-    rows = {name: row for name, change in ROWS.items() if (row := row_of(runner, name, change))}
+    found = runner.rows(row_of, [(runner, name, change) for name, change in ROWS.items()])
+    rows = {name: row for name, row in zip(ROWS, found, strict=True) if row}
     write("vime_ablation", rows, page(rows))
     if runner.missing:
         print(f"{runner.missing} cells are missing: run without --merge")

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ def kept(cell: Cell, measure: Callable[[Cell], dict[str, Any]] | None, cache: Pa
     started = time.process_time()
     found = measure(cell)
     found["cpu_seconds"] = time.process_time() - started
+    found["torch"] = version("torch")
     cache.mkdir(parents=True, exist_ok=True)
     write_whole(file, json.dumps({"cell": key, "source": source, "found": found}, indent=1))
     return found

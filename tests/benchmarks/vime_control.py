@@ -3,8 +3,8 @@
     python -m tests.benchmarks.vime_control
 
 Everything is fixed in vime_protocol.yml. Each cell (task, arm, eta, seed) is kept when it is finished, below
-runs/benchmarks, so that an interrupted benchmark goes on; ``--merge`` writes the tables from what is there. Writes
-docs/results/vime_control.json and .md.
+runs/benchmarks, so that an interrupted benchmark goes on; ``--merge`` writes the tables from what is there, ``--jobs``
+measures several at a time. Writes docs/results/vime_control.json and .md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, control_cell
-from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, write
+from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, versions_told, write
 from tests.benchmarks.vime_statistics import iqm, median, told
 
 PLAN = protocol()["control"]
@@ -43,27 +43,21 @@ def row_of(found: list[dict[str, Any]], steps: int) -> dict[str, Any]:
         "first_reward": median([steps if step is None else step for step in first]),
         "coverage": iqm([[figures["coverage"] for figures in found]]),
         "cpu_seconds": median([figures["cpu_seconds"] for figures in found]),
+        "torch": sorted({figures["torch"] for figures in found}),
     }
 
 
-def measured(runner: Runner, env: str, algo: str, arms: list[str]) -> dict[str, Any]:
-    """The rows of one task and algorithm."""
-    task, rows = PLAN["tasks"][env], {}
-    for arm in arms:
-        label, eta, tuning = f"{env.split('/')[1]} {algo} {arm}", None, {}
-        if arm != "none":
-            eta, tuning = runner.best_eta(
-                PLAN,
-                lambda eta, seed, arm=arm: cell_of(env, "ppo", arm, eta, seed, task["tuning_steps"]),
-                score,
-                label,
-            )
-            if eta is None:
-                continue
-        found = runner([cell_of(env, algo, arm, eta, seed, task["steps"]) for seed in PLAN["final_seeds"]], label)
-        if found:
-            rows[arm] = {"eta": eta, "tuning": tuning, **row_of(found, task["steps"])}
-    return rows
+def measured(runner: Runner, env: str, algo: str, arm: str) -> dict[str, Any] | None:
+    """One row of a task and algorithm; None where none of its cells is there."""
+    task, label, eta, tuning = PLAN["tasks"][env], f"{env.split('/')[1]} {algo} {arm}", None, {}
+    if arm != "none":
+        eta, tuning = runner.best_eta(
+            PLAN, lambda eta, seed: cell_of(env, "ppo", arm, eta, seed, task["tuning_steps"]), score, label
+        )
+        if eta is None:
+            return None
+    found = runner([cell_of(env, algo, arm, eta, seed, task["steps"]) for seed in PLAN["final_seeds"]], label)
+    return {"eta": eta, "tuning": tuning, **row_of(found, task["steps"])} if found else None
 
 
 HEAD = (
@@ -100,7 +94,8 @@ seeds at 500. No bonus had run by then, but the task was chosen to be hard for p
 
 def page(found: dict[str, Any]) -> str:
     """The tables as a page."""
-    parts = ["# Curiosity on sparse control tasks", INTRODUCTION]
+    rows = [row for algorithms in found.values() for rows in algorithms.values() for row in rows.values()]
+    parts = ["# Curiosity on sparse control tasks", INTRODUCTION, versions_told(rows)]
     for env, algorithms in found.items():
         for algo, rows in algorithms.items():
             steps = PLAN["tasks"][env]["steps"]
@@ -113,12 +108,17 @@ def main() -> None:
     options = arguments(__doc__, PLAN["tasks"], ("ppo", "trpo", "sac"))
     prepare_process()
     runner = Runner(options, control_cell)
+    wanted = [
+        (runner, env, algo, arm)
+        for env in options.tasks
+        for algo in options.algorithms
+        for arm in options.arms
+        if algo == "ppo" or arm in ("none", "vime")
+    ]
     found: dict[str, Any] = {}
-    for env in options.tasks:
-        for algo in options.algorithms:
-            arms = [arm for arm in options.arms if algo == "ppo" or arm in ("none", "vime")]
-            if rows := measured(runner, env, algo, arms):
-                found.setdefault(env, {})[algo] = rows
+    for (_, env, algo, arm), row in zip(wanted, runner.rows(measured, wanted), strict=True):
+        if row is not None:
+            found.setdefault(env, {}).setdefault(algo, {})[arm] = row
     write("vime_control", found, page(found))
     if runner.missing:
         print(f"{runner.missing} cells are missing: run without --merge")

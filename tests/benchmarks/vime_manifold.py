@@ -7,7 +7,8 @@
 * DigitsExplore: no reward at all; latent cells and class regions covered.
 
 Everything is fixed in vime_protocol.yml. Each cell is kept when it is finished, below runs/benchmarks, so that an interrupted
-benchmark goes on; ``--merge`` writes the tables from what is there. Writes docs/results/vime_manifold.json and .md.
+benchmark goes on; ``--merge`` writes the tables from what is there, ``--jobs`` measures several at a time. Writes
+docs/results/vime_manifold.json and .md.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, manifold_cell
-from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, write
+from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, versions_told, write
 from tests.benchmarks.vime_statistics import iqm, median, told
 
 PLAN = protocol()["manifold"]
@@ -85,6 +86,7 @@ def row_of(env: str, found: list[dict[str, Any]]) -> dict[str, Any]:
     steps = PLAN["tasks"][env]["steps"]
     first = [steps if figures["first_reward"] is None else figures["first_reward"] for figures in found]
     row: dict[str, Any] = {"runs": len(found), "cpu_seconds": median([figures["cpu_seconds"] for figures in found])}
+    row["torch"] = sorted({figures["torch"] for figures in found})
     if env == EXPLORE:
         row["cells"] = iqm([[figures["covered"][-1][0] for figures in found]])
         row["half_way"] = iqm([[figures["covered"][len(figures["covered"]) // 2 - 1][0] for figures in found]])
@@ -134,9 +136,19 @@ Rows of fewer than 5 seeds or 30 pairs, and tables and rows that are not there, 
 {FRESH}"""
 
 
+def measured(runner: Runner, env: str, arm: str) -> dict[str, Any] | None:
+    """One row of a task; None where none of its cells is there."""
+    eta, tuning = eta_of(runner, env, arm)
+    if arm != "none" and eta is None:
+        return None
+    found = runner(cells_of(env, arm, eta), f"{env.split('/')[1]} {arm}")
+    return {"eta": eta, "tuning": tuning, **row_of(env, found)} if found else None
+
+
 def page(found: dict[str, Any]) -> str:
     """The tables as a page."""
-    parts = ["# Curiosity on the digits' manifold", INTRODUCTION]
+    all_rows = [row for rows in found.values() for row in rows.values()]
+    parts = ["# Curiosity on the digits' manifold", INTRODUCTION, versions_told(all_rows)]
     for env, rows in found.items():
         lines = [f"| bonus | eta | runs | {' | '.join(COLUMNS[env])} | CPU s |", "|---|---:|---:|" + "---:|" * 5]
         for arm, row in rows.items():
@@ -151,14 +163,11 @@ def main() -> None:
     options = arguments(__doc__, PLAN["tasks"])
     prepare_process()
     runner = Runner(options, manifold_cell)
+    wanted = [(runner, env, arm) for env in options.tasks for arm in options.arms]
     found: dict[str, Any] = {}
-    for env in options.tasks:
-        for arm in options.arms:
-            eta, tuning = eta_of(runner, env, arm)
-            if arm != "none" and eta is None:
-                continue
-            if figures := runner(cells_of(env, arm, eta), f"{env.split('/')[1]} {arm}"):
-                found.setdefault(env, {})[arm] = {"eta": eta, "tuning": tuning, **row_of(env, figures)}
+    for (_, env, arm), row in zip(wanted, runner.rows(measured, wanted), strict=True):
+        if row is not None:
+            found.setdefault(env, {})[arm] = row
     write("vime_manifold", found, page(found))
     if runner.missing:
         print(f"{runner.missing} cells are missing: run without --merge")

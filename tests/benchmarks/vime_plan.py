@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from agents.cli import prepare_process
 from tests.benchmarks.results import as_json
 from tests.benchmarks.vime_cells import CACHE, ROOT, Cell, kept
 
@@ -16,6 +20,7 @@ PROTOCOL = Path(__file__).with_name("vime_protocol.yml")
 RESULTS = ROOT / "docs" / "results"
 Measure = Callable[[Cell], dict[str, Any]]
 Score = Callable[[dict[str, Any]], tuple[float, ...]]
+RowT = TypeVar("RowT")
 
 
 def protocol() -> dict[str, Any]:
@@ -32,6 +37,7 @@ def arguments(doc: str | None, tasks: Iterable[str], algorithms: Sequence[str] =
     parser.add_argument("--merge", action="store_true", help="run nothing: write the tables from the cells that are there")
     parser.add_argument("--untuned", action="store_true", help="choose no eta: take the shipped one, and say so in the table")
     parser.add_argument("--seeds", type=int, metavar="N", help="only the first N final seeds or pairs of each arm")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="cells at a time, each in a process of its own")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="where finished cells are kept")
     return parser.parse_args()
 
@@ -40,21 +46,50 @@ class Runner:
     """Measures cells or finds them; `missing` counts those that were asked for and are not there (with ``--merge``)."""
 
     def __init__(self, options: argparse.Namespace, measure: Measure) -> None:
+        from tqdm import tqdm
+
         self.options, self.measure, self.missing = options, measure, 0
+        self.pool: ProcessPoolExecutor | None = None
+        if options.jobs > 1 and not options.merge:
+            spawn = multiprocessing.get_context("spawn")
+            self.pool = ProcessPoolExecutor(options.jobs, mp_context=spawn, initializer=prepare_process)
+        self.lock = threading.Lock()
+        self.asked: dict[str, Future[dict[str, Any] | None]] = {}
+        self.bar = tqdm(total=0, unit="cell", dynamic_ncols=True, disable=options.merge)
+
+    def rows(self, measured: Callable[..., RowT], wanted: Sequence[tuple[Any, ...]]) -> list[RowT]:
+        """``measured(*arguments)`` for each; side by side where cells are, since choosing an eta waits for its cells."""
+        if self.pool is None:
+            return [measured(*arguments) for arguments in wanted]
+        with self.pool, ThreadPoolExecutor(len(wanted)) as threads:
+            return list(threads.map(lambda arguments: measured(*arguments), wanted))
 
     def __call__(self, cells: Sequence[Cell], label: str) -> list[dict[str, Any]]:
         """Figures of the cells; with ``--merge`` of those that are finished."""
-        from tqdm import tqdm
-
         cells = cells[: self.options.seeds]
         if self.options.merge:
             found = [kept(cell, None, self.options.cache) for cell in cells]
             self.missing += sum(figures is None for figures in found)
             return [figures for figures in found if figures is not None]
-        found = []
-        for cell in tqdm(cells, desc=label, dynamic_ncols=True):
-            found.append(kept(cell, self.measure, self.options.cache))
-        return [figures for figures in found if figures is not None]
+        futures = [self._submitted(cell, label) for cell in cells]
+        return [figures for future in futures if (figures := future.result()) is not None]
+
+    def _submitted(self, cell: Cell, label: str) -> Future[dict[str, Any] | None]:
+        """The cell's figures, now or later; a cell that two rows ask for is measured once."""
+        with self.lock:
+            known = self.asked.get(repr(cell))
+            if known is not None:
+                return known
+            self.bar.total += 1
+            self.bar.set_description(label)
+            if self.pool is None:
+                future: Future[dict[str, Any] | None] = Future()
+                future.set_result(kept(cell, self.measure, self.options.cache))
+            else:
+                future = self.pool.submit(kept, cell, self.measure, self.options.cache)
+            self.asked[repr(cell)] = future
+        future.add_done_callback(lambda _: self.bar.update())
+        return future
 
     def best_eta(
         self, plan: dict[str, Any], make: Callable[[float, int], Cell], score: Score, label: str, seeds: Iterable[int] = ()
@@ -87,6 +122,12 @@ because at that weight the walk goes on exploring. The second let eta fall with 
 too few, so that the pairs got an eta at which no curiosity is left. This one tunes on more (pairs: ten) and over whole
 trainings of the mountain car; on the manifold PPO updates four times as often, in every arm. Both were decided on tuning
 seeds and pairs. All final seeds and pairs are fresh: no bonus had run on them before."""
+
+
+def versions_told(rows: Iterable[dict[str, Any]]) -> str:
+    """What the rows' cells were trained with."""
+    versions = sorted({version for row in rows for version in row["torch"]})
+    return f"Trained with torch {' and '.join(versions)}, one thread a training; CPU s are those of a shared machine."
 
 
 def eta_told(row: dict[str, Any]) -> str:
