@@ -57,12 +57,18 @@ class PolicyWalker:
             rows = torch.nonzero(~walk.success).flatten()
             if len(rows) == 0:
                 break
-            with torch.random.fork_rng(devices=[]):  # SB3 samples from torch's global generator
+            with torch.random.fork_rng(devices=self._cuda):  # SB3 samples from torch's global generator of its device
                 torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
                 nothing = torch.zeros(len(rows), dtype=torch.int64)
                 again = self._once(world, select(state, rows), nothing, max_steps, deterministic=False)
             walk = merge(walk, rows, again)
         return walk
+
+    @property
+    def _cuda(self) -> list[torch.device]:
+        """The policy's device, if it is a GPU: draws there differ from those on the CPU, from the same seed."""
+        device = getattr(self.model, "device", None)
+        return [device] if device is not None and device.type == "cuda" else []
 
     def _once(self, world: World, state: State, queries: Tensor, max_steps: int | None, deterministic: bool) -> Walk:
         recorder = Recorder(world, state, queries, max_steps)
