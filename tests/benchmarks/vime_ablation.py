@@ -3,7 +3,8 @@
     python -m tests.benchmarks.vime_ablation
 
 Each row changes one thing of VIME as shipped for latent spaces (agents/hyperparameters/curiosity.yml): what the network
-foretells, its noise, realised or expected gain, how eta goes over the training, a value head of its own. Two tasks under the
+foretells, its noise, how it learns, realised or expected gain, how eta goes over the training, a value head of its own; two
+rivals at the same eta stand beside it. Two tasks under the
 protocol's PPO (vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells
 covered. Finished cells are kept, see vime_cells. Writes docs/results/vime_ablation.json and .md.
 """
@@ -28,11 +29,18 @@ ROWS: dict[str, dict[str, Any]] = {
     "foretells the next code alone": {"sees": "code"},
     "noise learned per input": {"noise": "heteroscedastic"},
     "expected gain (BALD)": {"arm": "bald"},
+    "each number on a scale of its own": {"common_scale": False},
+    "50 updates a fit": {"updates": 50},
+    "100 updates a fit, steps of 0.001 (as rivals)": {"updates": 100, "learning_rate": 1e-3},
+    "noise of 1": {"noise": 1.0},
+    "noise of 0.1": {"noise": 0.1},
     "eta falls to zero over the first half": {"decay": 0.5},
     "eta falls with success, to zero at a tenth": {"sated": 0.1},
     "value head of its own": {"algo": "ppo2v"},
     "value head of its own, eta falls over the first half": {"algo": "ppo2v", "decay": 0.5},
     "not centred": {"centre": False},
+    "not VIME: L2": {"arm": "l2"},
+    "not VIME: RND": {"arm": "rnd"},
 }
 """What each row changes: ``arm`` and ``algo``, or options of the curiosity."""
 
