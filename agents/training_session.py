@@ -61,6 +61,10 @@ def check_settings(config: TrainConfig) -> None:
         raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
     if config.eta is not None and config.eta < 0:
         raise UserError(f"--eta {config.eta}: the weight of a bonus cannot be negative")
+    if config.trained_agent is None and config.curiosity in (None, "none"):
+        for name, value in (("--eta", config.eta), ("--curiosity-kwargs", config.curiosity_kwargs or None)):
+            if value is not None:
+                raise UserError(f"{name} {value} sets a curiosity, and there is none: add --curiosity vime (or another)")
     if config.seed is not None and not 0 <= config.seed < 2**32:
         raise UserError(f"--seed {config.seed}: a seed lies between 0 and 2^32 - 1")
     for name in ("save_freq", "eval_freq", "eval_episodes", "keep_checkpoints"):

@@ -81,5 +81,5 @@ def spec_kwargs(env_id: str) -> dict[str, Any]:
         UnknownNameError: no such id; close ones are offered.
     """
     if env_id not in SPECS:
-        raise UnknownNameError("environment id", env_id, SPECS)
+        raise UnknownNameError("environment id", env_id, [*SPECS, *CONTROL])
     return {**SPECS[env_id]}

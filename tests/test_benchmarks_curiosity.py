@@ -11,6 +11,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecMonitor
 
+from agents.algorithms import load_hyperparameters
 from agents.sb3_vec_env import LatentVecEnv
 from envs.control.vector_env import ControlVectorEnv
 from tests.benchmarks import vime_cells
@@ -170,3 +171,20 @@ def test_tuning_and_final_seeds_are_apart():
     assert not seeds & {chosen["first_seed"] + i for i in range(chosen["pairs"])}
     for task in plan["manifold"]["tasks"].values():
         assert not tuning & set(task.get("final_seeds", range(task.get("pairs", 0))))
+
+
+@pytest.mark.parametrize("algo", ["ppo", "trpo", "sac"])
+def test_control_tasks_ship_with_the_settings_that_were_measured(algo):
+    plan = protocol()["control"]
+    for env, task in plan["tasks"].items():
+        shipped = load_hyperparameters(algo, env)
+        measured = {**plan[algo], "n_timesteps": task["steps"]}
+        assert {name: shipped[name] for name in measured} == measured
+        assert set(shipped) - set(measured) <= {"cg_max_steps"}
+
+
+def test_tasks_on_the_manifold_ship_with_the_settings_that_were_measured():
+    plan = protocol()["manifold"]
+    for env, task in plan["tasks"].items():
+        measured = {**plan["ppo"], "n_timesteps": task["steps"]}
+        assert load_hyperparameters("ppo", env) == measured

@@ -32,6 +32,7 @@ from pyro.distributions.constraints import softplus_positive
 from pyro.nn import PyroModule, PyroParam
 from torch import Tensor, nn
 
+from vime.arguments import is_real, is_whole, positive_number
 from vime.gaussian_weights import LayerWeights, kl_to_prior, sample_layer
 
 LOG_SD_RANGE = (-4.0, 1.0)
@@ -70,12 +71,13 @@ class BayesianLinear(PyroModule):
     def __init__(self, inputs: int, outputs: int, initial_scale: float, bias: bool):
         super().__init__()
         rows = inputs + 1 if bias else inputs
-        mean = torch.randn(rows, outputs) / math.sqrt(inputs)
+        mean = torch.randn(rows, outputs, dtype=torch.float32) / math.sqrt(inputs)
         if bias:
             mean[-1] = 0.0
         self.bias = bias
         self.mean = nn.Parameter(mean)
-        self.scale = PyroParam(torch.full((rows, outputs), initial_scale), constraint=softplus_positive)
+        scale = torch.full((rows, outputs), initial_scale, dtype=torch.float32)
+        self.scale = PyroParam(scale, constraint=softplus_positive)
 
     def weights(self) -> LayerWeights:
         """The layer's posterior, differentiable in its parameters."""
@@ -114,23 +116,21 @@ class DynamicsBNN(PyroModule):
         noise: str | float = "heteroscedastic",
         bias: bool = True,
     ):
-        for name, value in (("prior_sd", prior_sd), ("init_sd", init_sd)):
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be a positive finite number, got {value!r}")
-        if any(size < 1 for size in (inputs, targets, *hidden)):
-            raise ValueError(f"layer sizes must be at least 1, got {(inputs, *hidden, targets)}")
+        prior_sd, init_sd = positive_number("prior_sd", prior_sd), positive_number("init_sd", init_sd)
+        if any(not is_whole(size) or size < 1 for size in (inputs, targets, *hidden)):
+            raise ValueError(f"layer sizes must be whole numbers of at least 1, got {(inputs, *hidden, targets)}")
         if isinstance(noise, str):
             if noise != "heteroscedastic":
                 raise ValueError(f'noise must be "heteroscedastic" or a positive number, got {noise!r}')
             fixed_sd = None
         else:
-            if not (math.isfinite(noise) and noise > 0):
+            if not (is_real(noise) and 0 < noise < math.inf):
                 raise ValueError(f'noise must be "heteroscedastic" or a positive number, got {noise!r}')
             fixed_sd = float(noise)
         # The setting is read at construction and at each call; it is on only inside these blocks.
         with pyro.settings.context(module_local_params=True):
             super().__init__()
-            self.prior_sd = float(prior_sd)
+            self.prior_sd = prior_sd
             self.head = Head(targets, fixed_sd)
             sizes = (inputs, *hidden, targets if fixed_sd is not None else 2 * targets)
             layers = [BayesianLinear(a, b, init_sd, bias) for a, b in itertools.pairwise(sizes)]

@@ -116,7 +116,7 @@ def gradient_step_gain(
             rows = slice(start, start + chunk)
             eps = [n.expand(-1, len(inputs), -1)[:, rows].transpose(0, 1).double() for n in noise]
             results.append(vmap(one)(inputs[rows].double(), targets[rows].double(), *eps))
-    gains = torch.cat(results).float() if results else torch.zeros(0)
+    gains = torch.cat(results).float() if results else torch.zeros(0, dtype=torch.float32)
     return gains.clamp(max=math.sqrt(torch.finfo(torch.float32).max))
 
 

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from vime.arguments import is_real
 from vime.normalizer import MedianNormalizer
-from vime.serialization import State, nest, number, part_of
+from vime.serialization import (
+    OPTIONS,
+    State,
+    StateMismatchError,
+    entry,
+    expect_options,
+    nest,
+    number,
+    options_as_text,
+    part_of,
+    scalar,
+    whole,
+)
 
 Eta = float | Callable[[float], float]
 SUCCESS_HORIZON = 50
@@ -21,14 +34,13 @@ CENTRE_HORIZON = 2_000
 
 def linear_eta(start: float, end: float = 0.0) -> Callable[[float], float]:
     """Schedule eta(progress_remaining) that goes from ``start`` (progress 1) to ``end`` (progress 0) in a line."""
-    check_eta(start)
-    check_eta(end)
-    return lambda progress_remaining: end + (start - end) * progress_remaining
+    first, last = check_eta(start), check_eta(end)
+    return lambda progress_remaining: last + (first - last) * progress_remaining
 
 
 def check_eta(eta: float) -> float:
     """``eta`` as a float; ValueError unless it is finite and >= 0."""
-    if isinstance(eta, bool) or not isinstance(eta, (int, float)) or not math.isfinite(eta) or eta < 0:
+    if not is_real(eta) or not math.isfinite(eta) or eta < 0:
         raise ValueError(
             f"eta must be a finite number >= 0, got {eta!r}: 0 switches the bonus off, a negative one would pay for "
             "boredom"
@@ -47,7 +59,9 @@ class BonusMixer:
     normalize: "median" (:class:`MedianNormalizer`) or None: the raw units, nats for VIME.
     window: of the normalizer.
     squash: "log1p" (gains have a heavy tail, and the closed form overestimates its far end) or None.
-    clip: largest bonus after squashing, before centring.
+    clip: largest bonus after squashing, before centring [10]. Under "log1p" that is 22 025 times the typical score
+        (e^10 - 1): a guard against a score that overflows once it is divided, not a limit that is met. Without squashing
+        it is what holds back the heavy tail.
     decay: share of the training after which the bonus is gone: eta falls in a line to zero at that point. None: never.
     sated: success rate of the episodes at which the bonus is gone: eta falls in a line, to zero where so large a share of
         the recent episodes succeeded, and rises again where success is lost. None: success does not matter. What curiosity
@@ -72,18 +86,19 @@ class BonusMixer:
             raise ValueError(f'normalize must be "median" or None, got {normalize!r}')
         if squash not in ("log1p", None):
             raise ValueError(f'squash must be "log1p" or None, got {squash!r}')
-        if not clip > 0:
+        if not is_real(clip) or not clip > 0:
             raise ValueError(f"clip must be positive, got {clip!r}")
         for name, share in (("decay", decay), ("sated", sated)):
-            if share is not None and not 0 < share <= 1:
+            if share is not None and not (is_real(share) and 0 < share <= 1):
                 raise ValueError(f"{name} is a share above 0 and up to 1, or None, got {share!r}")
-        self.decay, self.sated = decay, sated
+        self.decay = None if decay is None else float(decay)
+        self.sated = None if sated is None else float(sated)
         self.success_rate = 0.0
         self._eta: Eta = eta if callable(eta) else check_eta(eta)
         self.normalizer = MedianNormalizer(window) if normalize else None
         self.squash = squash
-        self.clip = clip
-        self.centre = centre
+        self.clip = float(clip)
+        self.centre = bool(centre)
         self.running_mean = 0.0
         self.running_count = 0
         self._open_window: list[Tensor] = []
@@ -99,6 +114,11 @@ class BonusMixer:
         if self.sated is not None:
             eta *= max(0.0, 1.0 - self.success_rate / self.sated)
         return eta
+
+    @property
+    def follows_training(self) -> bool:
+        """Whether eta hangs on how far the training is."""
+        return callable(self._eta) or self.decay is not None
 
     def note_successes(self, successes: Sequence[bool]) -> None:
         """Episodes that ended: an exponential mean with the weight of the last :data:`SUCCESS_HORIZON` episodes."""
@@ -155,18 +175,36 @@ class BonusMixer:
         self._open_window = []
 
     def state_dict(self) -> State:
-        """Everything but the options: normalizer, running mean, scores of the open window."""
+        """Normalizer, running mean, scores of the open window, and the options that say what a bonus is worth."""
         window = torch.cat(self._open_window) if self._open_window else torch.zeros(0, dtype=torch.float32)
         own = {"mean": number(float(self.running_mean)), "count": number(self.running_count), "window": window}
-        own["success_rate"] = number(float(self.success_rate))
+        own |= {"success_rate": number(float(self.success_rate)), OPTIONS: options_as_text(self._options())}
         past = self.normalizer.state_dict() if self.normalizer is not None else {}
         return nest(running=own, normalizer=past)
 
+    def _options(self) -> dict[str, Any]:
+        """What decides how a score becomes a bonus. Not eta, ``decay`` and ``sated``, which may change on resuming."""
+        normalize = None if self.normalizer is None else "median"
+        return {"normalize": normalize, "squash": self.squash, "clip": self.clip, "centre": self.centre}
+
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`."""
+        """Inverse of :meth:`state_dict`.
+
+        StateMismatchError, and no change, for other options (but eta, ``decay`` and ``sated``) or an incomplete state.
+        """
         own = part_of(state, "running")
+        expect_options(own, self._options(), "the mixer")
+        mean, count = scalar(own, "mean", "the mixer"), whole(own, "count", "the mixer")
+        success_rate = scalar(own, "success_rate", "the mixer") if "success_rate" in own else 0.0  # older ones do not know
+        window = entry(own, "window", "the mixer").to(torch.float32, copy=True)
+        if window.ndim != 1:
+            raise StateMismatchError(f"the mixer's open window has shape {tuple(window.shape)}, expected scores in a row")
+        past = part_of(state, "normalizer", required=self.normalizer is not None)
         if self.normalizer is not None:
-            self.normalizer.load_state_dict(part_of(state, "normalizer"))
-        self.running_mean, self.running_count = float(own["mean"]), int(own["count"])
-        self.success_rate = float(own.get("success_rate", 0.0))  # older states do not know it
-        self._open_window = [own["window"].clone()] if own["window"].numel() else []
+            self.normalizer.load_state_dict(past)
+        elif past:
+            raise StateMismatchError(
+                'the state was saved by a mixer with normalize="median", this one has None: build it with normalize="median"'
+            )
+        self.running_mean, self.running_count, self.success_rate = float(mean), count, float(success_rate)
+        self._open_window = [window] if window.numel() else []

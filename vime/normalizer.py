@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vime.serialization import State, StateMismatchError, number
+from vime.arguments import whole_number
+from vime.serialization import State, StateMismatchError, entry, number, whole
 
 
 class MedianNormalizer:
@@ -24,9 +25,7 @@ class MedianNormalizer:
     """
 
     def __init__(self, window: int = 10):
-        if window < 1:
-            raise ValueError(f"the normalizer's window must be at least 1, got {window}")
-        self.window = window
+        self.window = whole_number("the normalizer's window", window)
         self.medians: list[float] = []
 
     def scale(self, scores: Tensor | None = None) -> float:
@@ -49,13 +48,17 @@ class MedianNormalizer:
         return {"window": number(self.window), "medians": torch.tensor(self.medians, dtype=torch.float64)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`; StateMismatchError for another window."""
-        if int(state["window"]) != self.window:
+        """Inverse of :meth:`state_dict`; StateMismatchError, and no change, for another window or an incomplete state."""
+        window, medians = whole(state, "window", "the normalizer"), entry(state, "medians", "the normalizer")
+        if window != self.window:
             raise StateMismatchError(
-                f"the saved normalizer averages {int(state['window'])} windows, this one {self.window}: "
-                f"pass window={int(state['window'])}"
+                f"the saved normalizer averages {window} windows, this one {self.window}: pass window={window}"
             )
-        self.medians = [float(m) for m in state["medians"]]
+        if medians.ndim != 1 or len(medians) > window:
+            raise StateMismatchError(
+                f"the saved normalizer has medians of shape {tuple(medians.shape)}; expected up to {window} in a row"
+            )
+        self.medians = [float(m) for m in medians]
 
 
 def _typical(scores: Tensor) -> float:

@@ -1,33 +1,58 @@
 """State as one flat dict of tensors: safetensors saves it as it is, and torch.load reads it with weights_only=True.
 
-Numbers become 0-d float64 or int64 tensors, so that they come back bit for bit; nested parts are joined by dots.
+Numbers become 0-d float64 or int64 tensors, so that they come back bit for bit; text becomes its UTF-8 bytes, options
+JSON; nested parts are joined by dots.
 """
 
 from __future__ import annotations
 
+import json
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vime.errors import VimeError
+
 State = dict[str, Tensor]
+OPTIONS = "options"
+"""Key of the options that were in force when a state was saved."""
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam keeps of every parameter that it has moved."""
 
 
-class StateMismatchError(ValueError):
-    """A state that was saved by something of another shape, kind or version."""
+class StateMismatchError(VimeError, ValueError):
+    """A state that is incomplete, or was saved by something of another shape, kind, version or other options."""
+
+
+# ---- writing --------------------------------------------------------------------------------------------------------
 
 
 def number(value: float | int | bool) -> Tensor:
     """0-d tensor that holds ``value`` exactly: int64 for whole numbers and booleans, float64 otherwise."""
-    if isinstance(value, (bool, int)):
+    if isinstance(value, numbers.Integral):  # bool is one
         return torch.tensor(int(value), dtype=torch.int64)
     return torch.tensor(float(value), dtype=torch.float64)
+
+
+def text(value: str) -> Tensor:
+    """uint8 vector of the UTF-8 bytes."""
+    return torch.tensor(list(value.encode()), dtype=torch.uint8)
+
+
+def options_as_text(options: Mapping[str, Any]) -> Tensor:
+    """Options of plain Python values as one :func:`text` of JSON, the same for the same options."""
+    return text(json.dumps(options, sort_keys=True, separators=(",", ":")))
 
 
 def nest(**parts: Mapping[str, Tensor]) -> State:
     """{"part.key": tensor} from named parts; tensors are cloned, so that later training does not change the state."""
     return {f"{part}.{key}": value.detach().clone() for part, state in parts.items() for key, value in state.items()}
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
 
 
 def part_of(state: Mapping[str, Tensor], part: str, required: bool = True) -> State:
@@ -43,6 +68,39 @@ def part_of(state: Mapping[str, Tensor], part: str, required: bool = True) -> St
             "was it saved by another kind of bonus, or by the wrapper rather than by the bonus alone?"
         )
     return found
+
+
+def entry(state: Mapping[str, Tensor], key: str, owner: str) -> Tensor:
+    """``state[key]``; StateMismatchError where there is none."""
+    if key not in state:
+        raise StateMismatchError(f"the state of {owner} lacks {key!r}: it is incomplete, or of another version")
+    return state[key]
+
+
+def scalar(state: Mapping[str, Tensor], key: str, owner: str) -> float:
+    """The number that :func:`number` wrote, an int or a float; StateMismatchError where there is none."""
+    value = entry(state, key, owner)
+    if value.numel() != 1:
+        raise StateMismatchError(f"the state of {owner} has {key!r} of shape {tuple(value.shape)} instead of one number")
+    found: float = value.item()
+    return found
+
+
+def whole(state: Mapping[str, Tensor], key: str, owner: str) -> int:
+    """A whole number >= 0 that :func:`number` wrote."""
+    value = scalar(state, key, owner)
+    if not value >= 0 or value != value // 1:
+        raise StateMismatchError(f"the state of {owner} has {key}={value}, which is no whole number from 0 on")
+    return int(value)
+
+
+def read_text(state: Mapping[str, Tensor], key: str, owner: str) -> str:
+    """Inverse of :func:`text`."""
+    value = entry(state, key, owner)
+    try:
+        return bytes(value.tolist()).decode()
+    except (TypeError, ValueError) as error:
+        raise StateMismatchError(f"the state of {owner} has {key!r} that is no text: {error}") from error
 
 
 def expect_like(state: Mapping[str, Tensor], like: Mapping[str, Tensor], owner: str) -> None:
@@ -64,6 +122,31 @@ def expect_like(state: Mapping[str, Tensor], like: Mapping[str, Tensor], owner: 
             )
 
 
+def expect_options(state: Mapping[str, Tensor], options: Mapping[str, Any], owner: str) -> None:
+    """Raise StateMismatchError, naming every option that differs and both its values, unless ``state`` was saved with
+    ``options``.
+
+    Options that only one of the two knows are passed over, and so are states of before options were saved.
+    """
+    if OPTIONS not in state:
+        return
+    try:
+        saved = dict(json.loads(read_text(state, OPTIONS, owner)))
+    except (TypeError, ValueError) as error:
+        raise StateMismatchError(f"the state of {owner} has options that cannot be read: {error}") from error
+    present = json.loads(json.dumps(options))  # tuples are lists, as in the saved ones
+    differing = [name for name in present if name in saved and saved[name] != present[name]]
+    if differing:
+        those, these = (", ".join(f"{name}={of[name]!r}" for name in differing) for of in (saved, present))
+        raise StateMismatchError(
+            f"the state of {owner} was saved with {those}, this one has {these}, under which it would mean something "
+            f"else: build it with {those}"
+        )
+
+
+# ---- optimizers -----------------------------------------------------------------------------------------------------
+
+
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
     """Per-parameter tensors of an Adam-like optimizer, keyed "<parameter number>.<name>"."""
     saved: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
@@ -71,18 +154,25 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor], owner: str) -> None:
-    """Inverse of :func:`optimizer_state`; hyperparameters such as the learning rate stay those of ``optimizer``."""
+    """Inverse of :func:`optimizer_state`; hyperparameters such as the learning rate stay those of ``optimizer``.
+
+    StateMismatchError for another number or other shapes of parameters, and where a moment is missing.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in state.items():
-        index, name = key.split(".", 1)
+        index, _, name = key.partition(".")
+        known = index.isdecimal() and int(index) < len(parameters)
+        allowed = {tuple(parameters[int(index)].shape)} if known else set()
+        if known and name not in MOMENTS[1:]:
+            allowed.add(())  # counters
+        if tuple(value.shape) not in allowed:
+            raise StateMismatchError(
+                f"the optimizer state of {owner} has {name!r} of shape {tuple(value.shape)} for parameter {index}, "
+                "which does not fit; build it with the same hidden sizes as the one that was saved"
+            )
         entries.setdefault(int(index), {})[name] = value.clone()
-    for i, entry in entries.items():
-        for name, value in entry.items():
-            if i >= len(parameters) or (value.ndim > 0 and value.shape != parameters[i].shape):
-                raise StateMismatchError(
-                    f"the optimizer state of {owner} has {name!r} of shape {tuple(value.shape)} for parameter {i}, "
-                    "which "
-                    "does not fit; build it with the same hidden sizes as the one that was saved"
-                )
+    for i, found in entries.items():
+        for name in MOMENTS:
+            entry(found, name, f"the optimizer of {owner}, parameter {i},")
     optimizer.load_state_dict({"state": entries, "param_groups": optimizer.state_dict()["param_groups"]})

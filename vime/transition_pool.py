@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vime.serialization import State, StateMismatchError, number
+from vime.arguments import whole_number
+from vime.serialization import State, StateMismatchError, entry, number, whole
 
 MAX_BYTES = 4 * 2**30
 
@@ -42,8 +43,7 @@ class TransitionPool:
     """
 
     def __init__(self, capacity: int, sizes: tuple[int, int, int]):
-        if capacity < 1:
-            raise ValueError(f"the pool's capacity must be at least 1, got {capacity}")
+        capacity = whole_number("the pool's capacity", capacity)
         obs, action, target = sizes
         self.widths = (obs, action, obs, target)
         size = 4 * capacity * sum(self.widths)
@@ -55,7 +55,7 @@ class TransitionPool:
             )
         self.capacity = capacity
         self.added = 0
-        self._columns = [torch.zeros(0, width) for width in self.widths]
+        self._columns = [torch.zeros(0, width, dtype=torch.float32) for width in self.widths]
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
@@ -79,7 +79,7 @@ class TransitionPool:
         if rows <= have:
             return
         room = min(max(rows, 2 * have, 1024), self.capacity)
-        self._columns = [torch.cat([c, torch.zeros(room - have, c.shape[1])]) for c in self._columns]
+        self._columns = [torch.cat([c, c.new_zeros(room - have, c.shape[1])]) for c in self._columns]
 
     def sample(self, count: int, generator: torch.Generator) -> Transitions:
         """``count`` rows drawn uniformly with replacement."""
@@ -106,8 +106,11 @@ class TransitionPool:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`; StateMismatchError for another capacity or other widths."""
-        capacity, added = int(state["capacity"]), int(state["added"])
+        """Inverse of :meth:`state_dict`.
+
+        StateMismatchError, and no change, for another capacity, other widths or an incomplete state.
+        """
+        capacity, added = (whole(state, key, "the pool") for key in ("capacity", "added"))
         if capacity != self.capacity:
             raise StateMismatchError(
                 f"the saved pool holds up to {capacity} transitions, this one {self.capacity}: pass "
@@ -115,11 +118,11 @@ class TransitionPool:
             )
         filled = min(added, capacity)
         for name, width in zip(Transitions._fields, self.widths, strict=True):
-            if tuple(state[name].shape) != (filled, width):
+            shape = tuple(entry(state, name, "the pool").shape)
+            if shape != (filled, width):
                 raise StateMismatchError(
-                    f"the saved pool's {name} has shape {tuple(state[name].shape)}, expected ({filled}, {width}): it "
-                    "was saved "
-                    "for other spaces or another predict="
+                    f"the saved pool's {name} has shape {shape}, expected ({filled}, {width}): it was saved for other "
+                    "spaces or another predict="
                 )
         self.added = added
-        self._columns = [state[name].clone() for name in Transitions._fields]
+        self._columns = [state[name].to(torch.float32, copy=True) for name in Transitions._fields]

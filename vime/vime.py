@@ -10,6 +10,7 @@ from gymnasium import spaces
 from pyro.infer import Trace_ELBO
 from torch import Tensor
 
+from vime.arguments import positive_number, whole_number
 from vime.bonuses.base import Bonus
 from vime.dynamics_bnn import DynamicsBNN, empty_guide
 from vime.gaussian_weights import LayerWeights
@@ -69,6 +70,9 @@ class VIME(Bonus):
     name: ClassVar[str] = "vime"
     score_name: ClassVar[str] = "info_gain_nats"
     units: ClassVar[str] = "nats"
+    score_options: ClassVar[tuple[str, ...]] = (
+        "prior_sd", "noise", "draws", "unbiased", "estimator", "direction", "step_length", "steps",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -92,17 +96,15 @@ class VIME(Bonus):
         super().__init__(observation_space, action_space, updates=updates, learning_rate=learning_rate, **shared)
         if estimator not in ("closed_form", "gradient_step", "expected"):
             raise ValueError(f'estimator must be "closed_form", "gradient_step" or "expected", got {estimator!r}')
+        if direction not in ("gain", "compression", "both"):
+            raise ValueError(f'direction must be "gain", "compression" or "both", got {direction!r}')
         if direction != "gain" and estimator != "gradient_step":
             raise ValueError(
                 f'direction={direction!r} needs estimator="gradient_step": to second order both directions are the same'
             )
-        if not step_length > 0:
-            raise ValueError(f"step_length must be positive, got {step_length!r}")
-        least = 2 if unbiased or estimator == "expected" else 1
-        if draws < least:
-            raise ValueError(f"draws must be at least {least} here, got {draws}")
-        self.draws, self.estimator, self.direction = draws, estimator, direction
-        self.step_length, self.steps, self.unbiased = step_length, steps, unbiased
+        self.estimator, self.direction, self.unbiased = estimator, direction, bool(unbiased)
+        self.step_length, self.steps = positive_number("step_length", step_length), whole_number("steps", steps)
+        self.draws = whole_number("draws", draws, least=2 if unbiased or estimator == "expected" else 1)
         with self.random.as_global():
             self.bnn = DynamicsBNN(
                 self.input_size,
@@ -112,6 +114,8 @@ class VIME(Bonus):
                 init_sd=init_sd,
                 noise=noise,
             )
+        self.prior_sd = self.bnn.prior_sd
+        self.noise = "heteroscedastic" if self.bnn.head.fixed_sd is None else self.bnn.head.fixed_sd
         self.optimizer = torch.optim.Adam(self.bnn.parameters(), lr=self.learning_rate, fused=True)
         self._posterior: list[LayerWeights] = self.bnn.frozen_posterior()
         self._noise: list[Tensor] = []
@@ -178,7 +182,7 @@ class VIME(Bonus):
         before = self.seen.judge(held_out, self._foretold(held_out), self.target_whitener)
         elbo = Trace_ELBO()
         mask, population = self.target_whitener.varies, len(self.pool)
-        loss = torch.zeros(())
+        loss = torch.zeros((), dtype=torch.float32)
         with pyro.settings.context(**UNCHECKED):
             for update, (inputs, targets) in enumerate(self.batches(updates)):
                 # Per transition of the pool, so that the step does not grow with it.
@@ -218,5 +222,5 @@ class VIME(Bonus):
         self.bnn.load_state_dict(weights)
         load_optimizer_state(self.optimizer, part_of(state, "optimizer", required=False), "the dynamics network")
         self._posterior = self.bnn.frozen_posterior()
-        both = [noise[str(i)].clone() for i in range(len(noise))]
+        both = [noise[str(i)].to(torch.float32, copy=True) for i in range(len(noise))]
         self._noise, self._free_noise = both[: len(both) // 2], both[len(both) // 2 :]

@@ -38,8 +38,8 @@ class Whitener:
         self._mean = torch.zeros(size, dtype=torch.float64)
         self._squares = torch.zeros(size, dtype=torch.float64)
         self._largest = torch.zeros(size, dtype=torch.float64)
-        self.shift = torch.zeros(size)
-        self.scale = torch.ones(size)
+        self.shift = torch.zeros(size, dtype=torch.float32)
+        self.scale = torch.ones(size, dtype=torch.float32)
         self.varies = torch.ones(size, dtype=torch.bool)
 
     def update(self, rows: Tensor) -> None:
@@ -84,7 +84,7 @@ class Whitener:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`; StateMismatchError for another size."""
+        """Inverse of :meth:`state_dict`; StateMismatchError, and no change, for another size or an incomplete state."""
         expect_like(state, self.state_dict(), f"the whitening of {self.size} numbers")
         if bool(state["common"]) != self.common_scale:
             raise StateMismatchError(
@@ -92,6 +92,8 @@ class Whitener:
                 "with the same"
             )
         self.count = int(state["count"])
-        self._mean, self._squares, self._largest = (state[k].clone() for k in ("mean", "squares", "largest"))
-        self.shift, self.scale = state["shift"].clone(), state["scale"].clone()
+        self._mean, self._squares, self._largest = (
+            state[k].to(torch.float64, copy=True) for k in ("mean", "squares", "largest")
+        )
+        self.shift, self.scale = (state[k].to(torch.float32, copy=True) for k in ("shift", "scale"))
         self.varies = state["varies"].bool()

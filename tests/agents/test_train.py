@@ -18,7 +18,7 @@ import torch
 import envs
 from agents import training, training_callbacks
 from agents.algorithms import ALGORITHMS, load_hyperparameters
-from agents.cli import UserError
+from agents.cli import UserError, run_main
 from agents.run import load_run
 from agents.run_folder import RunFolder
 from agents.train import TrainConfig, main, train
@@ -238,7 +238,11 @@ def test_a_full_disk_leaves_a_loadable_run(tmp_path: Path, monkeypatch: pytest.M
         ({"n_envs": 0}, "n_envs is 0"),
         ({"n_timesteps": 0}, "-n 0"),
         ({"curiosity": "vme"}, "vme.*vime"),
-        ({"eta": -1.0}, "--eta"),
+        ({"eta": -1.0, "curiosity": "vime"}, "--eta"),
+        ({"eta": 0.1}, "--eta 0.1 sets a curiosity, and there is none"),
+        ({"curiosity": "none", "curiosity_kwargs": {"min_pool": 9}}, "--curiosity-kwargs.*there is none"),
+        ({"curiosity": "vime", "curiosity_kwargs": {"eta": 0.1}}, "a flag of its own, --eta"),
+        ({"env": "VIME/SparseMountainCr-v0"}, "VIME/SparseMountainCar-v0"),
         ({"seed": -1}, "--seed"),
         ({"device": "quantum"}, "--device"),
         ({"device": "cuda:99"}, "--device"),
@@ -310,8 +314,6 @@ def test_the_script_trains_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_errors_of_the_script_are_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from agents.cli import run_main
-
     assert run_main(main, ["--algo", "dreamer", "-f", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: unknown algorithm 'dreamer'")
@@ -361,6 +363,16 @@ def test_a_label_only_run_tells_no_probability(tmp_path: Path) -> None:
     assert isinstance(run.world, World)
     assert run.world.label_only
     assert "probab" not in (run.folder.root / "config.json").read_text()
+
+
+def test_what_a_curiosity_finds_wrong_in_a_training_is_told_without_a_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Errors that the library raises while it trains, not when it is made."""
+    asked = ["--env", "Manifold/Digits-v0", "-n", "64", "--n-envs", "4", "-f", str(tmp_path), "--curiosity", "vime"]
+    code = run_main(lambda argv: main([*asked, *argv]), ["--algo", "sac", "--curiosity-kwargs", "mode:rollout"])
+    assert code == 2
+    assert "off-policy and has no rollout to score" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

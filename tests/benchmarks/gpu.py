@@ -109,7 +109,7 @@ def page(found: dict[str, Any]) -> str:
         "",
         f"Made by `python -m tests.benchmarks.gpu` on {found['gpu']} and {found['cpu']}, torch {found['torch']}, one",
         f"CPU thread. {ENV}, seeds {', '.join(map(str, found['seeds']))}; wall seconds of the whole training, least and",
-        "largest over seeds.",
+        f"largest over seeds. {found['note']}".strip(),
         "Ends differ: the largest difference of a coordinate of the codes at which 50 explanations end, when the run that was",
         "trained on the GPU is read back on the CPU and on the GPU. A walk that fails is tried again with drawn actions, and",
         "the devices draw differently from one seed: only where all walks succeed must the two agree.",
@@ -140,6 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--repeats", type=int, default=20, help="of the information gain")
+    parser.add_argument("--note", default="", help="what readers should know of the machine, such as that it was shared")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "gpu", metavar="STEM")
     options = parser.parse_args(argv)
     prepare_process()
@@ -148,7 +149,8 @@ def main(argv: list[str] | None = None) -> int:
     if not torch.cuda.is_available():
         raise UserError("torch sees no CUDA device here; this benchmark compares one with the CPU")
     found: dict[str, Any] = {"gpu": torch.cuda.get_device_name(), "cpu": platform.processor() or platform.machine()}
-    found |= {"torch": torch.__version__, "seeds": options.seeds, "gains": gains(options.repeats), "trainings": {}}
+    found |= {"torch": torch.__version__, "seeds": options.seeds, "note": options.note}
+    found |= {"gains": gains(options.repeats), "trainings": {}}
     torch.zeros(1, device="cuda")
     for name in TRAININGS:
         row: dict[str, Any] = {"cpu": [], "cuda": []}

@@ -258,7 +258,7 @@ print(env.unwrapped.world.render(env.unwrapped.state.frame[0]), info)
 
 CONTROL_INTRODUCTION = """## Sparse control tasks
 
-No latent spaces: the tasks on which VIME was shown, for comparisons of curiosity. `gym.make_vec` gives a native batch.
+No latent spaces: tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch.
 `python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one; there is nothing
 to explain there. What curiosity brings: [results/vime_control.md](results/vime_control.md)."""
 

@@ -141,6 +141,16 @@ def test_the_cheetah_without_mujoco_names_the_extra(monkeypatch):
         gym.make(HALF_CHEETAH)
 
 
+# Positions and velocities have no bounds; any other warning of the checkers is an error, as for the tasks above.
+@pytest.mark.filterwarnings("error::UserWarning", "ignore:.*Box observation space m..imum value is -?infinity:UserWarning")
+def test_the_checkers_have_nothing_to_say_of_the_cheetah(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings into the present folder
+    pytest.importorskip("mujoco", reason="the extra [mujoco] is not installed")
+    # Its window needs a screen: without one, GLFW would end the whole process.
+    check_env(gym.make(HALF_CHEETAH).unwrapped, skip_render_check=True)
+    sb3_check_env(gym.make(HALF_CHEETAH))
+
+
 def test_the_cheetah_is_paid_for_being_far_ahead_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # MuJoCo writes its warnings into the present folder
     pytest.importorskip("mujoco", reason="the extra [mujoco] is not installed")

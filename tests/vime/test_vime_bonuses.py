@@ -114,6 +114,25 @@ def test_the_processs_own_draws_do_not_change_the_bonus(name, toy):
 
 
 @EVERY
+def test_two_fits_of_a_full_pool_learn_from_different_rows(name, toy, monkeypatch):
+    bonus = make(name, toy, pool_size=64, updates=2, batch_size=16, **({"memory": 16} if name == "knn" else {}))
+    bonus.add(*toy.draw(64, seed=1))
+    drawn = []
+    if name == "knn":
+        fits = [(bonus.fit(), bonus.memory.clone())[1] for _ in range(2)]
+    else:
+        sample = bonus.pool.sample
+        monkeypatch.setattr(bonus.pool, "sample", lambda *args: drawn.append(sample(*args)) or drawn[-1])
+        fits = []
+        for _ in range(2):
+            bonus.fit()
+            fits.append(torch.cat([batch.obs for batch in drawn]))
+            drawn.clear()
+    assert len(fits[0])
+    assert not torch.equal(*fits)
+
+
+@EVERY
 def test_scoring_too_early_and_fitting_too_little_are_named(name, toy):
     bonus = make(name, toy)
     assert not bonus.ready

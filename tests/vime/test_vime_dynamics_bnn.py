@@ -6,7 +6,10 @@ import pytest
 import torch
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 
+from vime import VIME
 from vime.dynamics_bnn import DynamicsBNN, empty_guide
+from vime.imagined_step import gradient_step_gain
+from vime.information_gain import closed_form_gain, expected_gain
 from vime.weight_space import weight_space_program
 
 
@@ -122,24 +125,64 @@ def test_the_original_kl_weight_would_learn_nothing(seeded, toy):
     assert wrong_ratio > 1.5 * right_ratio, (right_ratio, wrong_ratio)
 
 
-def test_two_networks_share_nothing_and_the_global_store_stays_as_it_is(seeded):
+@pytest.fixture(params=["empty", "taken"])
+def store(request):
+    """Pyro's global store for one test, put back afterwards: empty, or with another's values under the network's names.
+
+    What ran before must not matter: a name that an earlier network has left behind would hide that this one adds it.
+    """
+    shapes = {k.removesuffix("_unconstrained"): v.shape for k, v in DynamicsBNN(3, 2, hidden=(5,)).state_dict().items()}
+    assert {"layers.0.mean", "layers.1.scale"} <= set(shapes)
     store = pyro.get_param_store()
-    store.setdefault("mine", torch.tensor(1.0))
-    try:
-        before = sorted(store.keys())
-        first, second = DynamicsBNN(3, 2, hidden=(5,)), DynamicsBNN(3, 2, hidden=(5,))
-        kept = {k: v.clone() for k, v in second.state_dict().items()}
-        optimizer = torch.optim.Adam(first.parameters(), lr=0.1)
-        x, y = problem()
+    with store.scope():
+        if request.param == "taken":
+            for name, shape in shapes.items():
+                store.setdefault(name, torch.full(shape, 7.0))
+        yield store
+
+
+def score_everyhow(bnn, x, y):
+    layers, noise = bnn.frozen_posterior(), [torch.randn(2, 1, size) for size in (5, 4)]
+    gradient_step_gain(layers, bnn.head, x, y, noise)
+    expected_gain(layers, bnn.head, x, noise)
+    return closed_form_gain(layers, bnn.head, x, y, noise)
+
+
+def test_two_networks_share_nothing_and_the_global_store_stays_as_it_is(seeded, store):
+    held = {k: v.detach().clone() for k, v in store.items()}
+    first, second = DynamicsBNN(3, 2, hidden=(5,)), DynamicsBNN(3, 2, hidden=(5,))
+    assert store.keys() == held.keys(), "building"
+    kept, start = ({k: v.clone() for k, v in bnn.state_dict().items()} for bnn in (second, first))
+    x, y = problem()
+    optimizer = torch.optim.Adam(first.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
         Trace_ELBO().differentiable_loss(first, empty_guide, x, y, ALL, 12).backward()
         optimizer.step()
         Trace_ELBO().loss(second, empty_guide, x, y, ALL, 12)
-        assert all(torch.equal(second.state_dict()[k], v) for k, v in kept.items())
-        assert not any(a is b for a, b in zip(first.parameters(), second.parameters(), strict=True))
-        assert sorted(store.keys()) == before
-        assert pyro.settings.get("module_local_params") is False
-    finally:
-        store.__delitem__("mine")
+    assert store.keys() == held.keys(), "fitting"
+    assert not torch.equal(score_everyhow(first, x, y), score_everyhow(second, x, y))
+    assert store.keys() == held.keys(), "scoring"
+    assert all(torch.equal(store[k], v) for k, v in held.items())
+    assert all(torch.equal(v, kept[k]) for k, v in second.state_dict().items())
+    assert not any(torch.equal(v, start[k]) for k, v in first.state_dict().items()), "the first did not learn"
+    assert not {p.data_ptr() for p in first.parameters()} & {p.data_ptr() for p in second.parameters()}
+    assert pyro.settings.get("module_local_params") is False
+
+
+def test_a_bonus_does_not_depend_on_the_bonuses_before_it_and_leaves_no_name_in_the_global_store(toy):
+    def scores(seed):
+        bonus = VIME(toy.observation_space, toy.action_space, seed=seed, hidden=(5,), min_pool=50)
+        bonus.add(*toy.draw(100, seed=1))
+        bonus.fit(3)
+        return bonus.score(*toy.draw(20, seed=2))
+
+    store = pyro.get_param_store()
+    with store.scope():
+        alone = scores(1)
+        assert not torch.equal(scores(2), alone)
+        torch.testing.assert_close(scores(1), alone, rtol=0, atol=0)
+        assert list(store.keys()) == []
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,29 @@ def test_rows_are_independent_of_order_chunk_and_batch_size(monkeypatch):
     assert closed_form_gain(layers, head, x[:0], y[:0], [n[:, :0] for n in eps]).shape == (0,)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_measured_gains_of_a_long_batch_are_those_of_its_parts(shared):
+    """150 rows are more than the 64 that are handled at once: every row must still meet its own noise."""
+    layers, head = network()
+    x, y = batch(150)
+    eps = draw_noise(layers, DRAWS, 1 if shared else 150, torch.Generator().manual_seed(0))
+
+    def measured(rows, chunk=64):
+        noise = eps if shared else [n[:, rows] for n in eps]
+        return gradient_step_gain(layers, head, x[rows], y[rows], noise, chunk=chunk)
+
+    whole = measured(slice(None))
+    assert whole.shape == (150,)
+    assert len(whole.unique()) == 150
+    torch.testing.assert_close(torch.cat([measured(slice(75)), measured(slice(75, None))]), whole)
+    torch.testing.assert_close(measured(slice(None), chunk=1000), whole)
+    for row in (0, 63, 64, 100, 127, 128, 149):
+        torch.testing.assert_close(measured(slice(row, row + 1)), whole[row : row + 1])
+    if not shared:  # or the above would hold for any noise
+        others = gradient_step_gain(layers, head, x[64:128], y[64:128], [n[:, :64] for n in eps])
+        assert (others / whole[64:128] - 1).abs().max() > 0.1
+
+
 @pytest.mark.parametrize(("length", "tolerance"), [(1.0, 0.15), (0.1, 0.02), (0.01, 0.003)])
 def test_closed_form_tends_to_the_measured_kl_as_the_step_shrinks(length, tolerance):
     layers, head = network()
@@ -149,14 +172,28 @@ def test_scoring_changes_nothing(fitted, toy):
     data = toy.draw(64, seed=5)
     weights = {k: v.clone() for k, v in fitted.state_dict().items()}
     states = torch.get_rng_state()
+    assert all(p.grad is None and p.requires_grad for p in fitted.bnn.parameters())
+    usual = fitted.estimator
     for estimator in ("closed_form", "gradient_step", "expected"):
         fitted.estimator = estimator
         first = fitted.score(*data)
         assert torch.equal(first, fitted.score(*data)), estimator
     assert torch.equal(torch.get_rng_state(), states)
+    fitted.estimator = usual
     after = fitted.state_dict()
+    assert after.keys() == weights.keys()
     assert all(torch.equal(after[k], v) for k, v in weights.items())
-    assert all(p.grad is None or not p.grad.requires_grad for p in fitted.bnn.parameters())
+    assert all(p.grad is None and p.requires_grad for p in fitted.bnn.parameters())
+
+
+@pytest.mark.parametrize("estimator", ["closed_form", "gradient_step", "expected"])
+def test_scoring_leaves_the_gradients_of_a_fit_as_they_are(fitted, toy, estimator):
+    """Nothing is added to them, and they are not cleared either."""
+    fitted.estimator = estimator
+    for p in fitted.bnn.parameters():
+        p.grad = torch.full_like(p, 3.0)
+    fitted.score(*toy.draw(8, seed=5))
+    assert all(torch.equal(p.grad, torch.full_like(p, 3.0)) for p in fitted.bnn.parameters())
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])

@@ -56,6 +56,28 @@ def test_a_rollouts_bonus_sums_to_zero(x):
     assert abs(float(paid.sum())) < 1e-4 * len(x)
 
 
+def test_a_rollout_is_scaled_by_the_past_alone():
+    """The original code divides by a mean of medians that the present rollout has entered: its surprise shrinks itself."""
+    raw = BonusMixer(1.0, squash=None, centre=False)
+    assert raw.rollout(torch.tensor([1.0, 2.0, 3.0])).tolist() == [0.5, 1.0, 1.5]  # no past: its own median
+    assert raw.rollout(torch.tensor([4.0, 10.0, 12.0])).tolist() == [2.0, 5.0, 6.0]  # by 2, not by (2 + 10) / 2
+    assert raw.rollout(torch.tensor([12.0, 18.0, 30.0])).tolist() == [2.0, 3.0, 5.0]  # by (2 + 10) / 2
+    usual = BonusMixer(0.5)
+    usual.rollout(torch.tensor([1.0, 2.0, 3.0]))
+    shaped = torch.log1p(torch.tensor([[2.0], [5.0], [6.0]]))
+    torch.testing.assert_close(usual.rollout(torch.tensor([[4.0], [10.0], [12.0]])), 0.5 * (shaped - shaped.mean()))
+
+
+def test_a_step_is_scaled_by_closed_windows_alone():
+    raw = BonusMixer(1.0, squash=None, centre=False)
+    raw.step(torch.tensor([2.0]))
+    raw.close_window()
+    for _ in range(2):
+        assert raw.step(torch.tensor([8.0, 10.0])).tolist() == [4.0, 5.0]  # by 2, however much the window has seen
+    raw.close_window()
+    assert raw.step(torch.tensor([10.0])).tolist() == [2.0]  # by (2 + 8) / 2: torch's median is the lower of two
+
+
 def test_uncentred_bonus_pays_for_every_step():
     """The control: what the centring prevents."""
     assert float(BonusMixer(1.0, centre=False).rollout(torch.ones(10)).sum()) > 5

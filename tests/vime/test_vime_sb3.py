@@ -1,5 +1,7 @@
 """The Stable-Baselines3 wrapper and its callback (vime.md 5.4: 13, 15, 16)."""
 
+import warnings
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import torch
 from gymnasium import spaces
 from sb3_contrib import TQC, TRPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO, SAC, TD3
-from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
@@ -393,3 +395,79 @@ def test_a_seeded_run_twice_is_the_same_to_the_byte():
     first = run()
     torch.rand(7)
     assert torch.equal(first, run())
+
+
+# ---- what is said where nothing would be paid, and when the model learns -----------------------------------------------
+
+
+def test_short_rollouts_are_gathered_before_the_model_learns():
+    wrapper = curious("l2", fit_every=100, bonus_options={"min_pool": 8})
+    A2C("MlpPolicy", wrapper, n_steps=5, seed=0, device="cpu").learn(5 * 4 * 15, callback=wrapper.callback())
+    assert wrapper.bonus.fits == 3, "300 transitions, 100 between fits"
+    often = curious("l2", bonus_options={"min_pool": 8})
+    A2C("MlpPolicy", often, n_steps=5, seed=0, device="cpu").learn(5 * 4 * 8, callback=often.callback())
+    assert often.bonus.fits == 4, "160 transitions, a minibatch of 32 between fits: every second rollout of 20"
+
+
+def test_a_world_without_reward_owes_all_to_the_bonus():
+    class Nothing(Corridor):
+        def step(self, action):
+            obs, _, _, truncated, info = super().step(np.zeros(1))
+            return obs, 0.0, False, truncated or self.t >= 7, info
+
+    venv = VecMonitor(DummyVecEnv([Nothing] * 4))
+    bonus = make_bonus("l2", venv.observation_space, venv.action_space, **SMALL)
+    wrapper = CuriosityVecEnvWrapper(venv, bonus, 0.5)
+    model = ppo(wrapper, gamma=0.99)
+    model.learn(16 * 4 * 4, callback=wrapper.callback())
+    assert wrapper.figures["bonus_size"] > 0
+    assert wrapper.figures["bonus_fraction"] == 1.0, "the value bootstrap of time limits is no reward"
+
+
+def test_a_training_that_paid_nothing_says_so():
+    wrapper = curious(bonus_options={"min_pool": 5000, "pool_size": 10_000})
+    with pytest.warns(UserWarning, match=r"no bonus was paid.*64 transitions.*min_pool \(5000\)"):
+        ppo(wrapper).learn(64, callback=wrapper.callback())
+
+
+@pytest.mark.parametrize(
+    ("with_callback", "options", "warned"), [(True, {"decay": 0.5}, 0), (False, {}, 0), (False, {"decay": 0.5}, 1)]
+)
+def test_an_eta_that_falls_needs_to_be_told_how_far_the_training_is(with_callback, options, warned):
+    wrapper = curious(fit_every=64, **options)
+    model = SAC("MlpPolicy", wrapper, learning_starts=1_000, seed=0, device="cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.learn(200, callback=wrapper.callback() if with_callback else None)
+    assert sum("eta falls with the training" in str(warning.message) for warning in caught) == warned
+
+
+def test_a_class_in_place_of_a_bonus_is_named():
+    with pytest.raises(TypeError, match="made for the environment's spaces"):
+        CuriosityVecEnvWrapper(monitored(), vime.VIME)
+
+
+def test_an_environment_that_evaluates_pays_and_learns_nothing():
+    wrapper = curious("l2", bonus_options={"min_pool": 8})
+    ppo(wrapper).learn(64 * 2, callback=wrapper.callback())
+    before = {key: value.clone() for key, value in wrapper.bonus.state_dict().items()}
+    wrapper.training = False
+    wrapper.reset()
+    for _ in range(20):
+        _, rewards, _, infos = wrapper.step(np.ones((4, 1), np.float32))
+        assert set(rewards) <= {0.0, 1.0}
+        assert [info["extrinsic_reward"] for info in infos] == rewards.tolist()
+        assert all("curiosity_bonus" not in info for info in infos)
+    after = wrapper.bonus.state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    wrapper.training = True
+    assert any(info["curiosity_bonus"] for _ in range(5) for info in wrapper.step(np.ones((4, 1), np.float32))[3])
+
+
+def test_evaluation_under_vec_normalize():
+    wrapper = curious("l2")
+    model = ppo(VecNormalize(wrapper))
+    aside = VecNormalize(curious("l2", training=False), training=False, norm_reward=False)
+    callback = EvalCallback(aside, eval_freq=16, n_eval_episodes=4, verbose=0)
+    model.learn(64 * 2, callback=[wrapper.callback(), callback])
+    assert 0 <= callback.last_mean_reward <= 1

@@ -44,7 +44,7 @@ def curious(eta=0.5, as_dict=False):
     venv = VecMonitor(DummyVecEnv([lambda: Ladder(as_dict)] * 4))
     venv.seed(0)
     bonus = make_bonus("l2", venv.observation_space, venv.action_space, min_pool=32, updates=3)
-    return CuriosityVecEnvWrapper(venv, bonus, eta)
+    return CuriosityVecEnvWrapper(venv, bonus, eta, fit_every=1)
 
 
 def test_the_intrinsic_return_runs_on_over_the_ends_of_episodes():

@@ -11,14 +11,18 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from vime.arguments import positive_number, whole_number
+from vime.bonuses.state import load_whole_state, whole_state
+from vime.errors import DivergedError
 from vime.random_state import FencedRandom
 from vime.seen import Predict, Seen
-from vime.serialization import State, StateMismatchError, nest, number, part_of
+from vime.serialization import State
 from vime.spaces import SpaceEncoder, places_of
 from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
 from vime.whitening import Whitener
 
 FORMAT = 2
+"""Of saved states."""
 GATHERED = 32
 """Minibatches drawn from the pool at once."""
 
@@ -55,6 +59,9 @@ class Bonus(ABC):
     units: ClassVar[str]
     predicts_change: ClassVar[bool] = True
     """Whether ``target`` is the change of what is seen (dynamics models), or what is seen itself (novelty)."""
+    score_options: ClassVar[tuple[str, ...]] = ()
+    """Attributes, named as the options are, that decide what a score is worth and that no shape gives away: plain numbers
+    and strings. They are saved with the state, and a state of others is refused."""
 
     def __init__(
         self,
@@ -73,13 +80,12 @@ class Bonus(ABC):
         batch_size: int = 256,
         learning_rate: float = 1e-3,
     ):
-        first_updates = updates if first_updates is None else first_updates
-        counts = {"min_pool": min_pool, "updates": updates, "first_updates": first_updates, "batch_size": batch_size}
-        for label, value in counts.items():
-            if value < 1:
-                raise ValueError(f"{label} must be at least 1, got {value}")
-        if not learning_rate > 0:
-            raise ValueError(f"learning_rate must be positive, got {learning_rate!r}")
+        self.min_pool = whole_number("min_pool", min_pool)
+        self.updates = whole_number("updates", updates)
+        self.first_updates = self.updates if first_updates is None else whole_number("first_updates", first_updates)
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.learning_rate = positive_number("learning_rate", learning_rate)
+        pool_size = whole_number("pool_size", pool_size)
         if min_pool > pool_size:
             raise ValueError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
         self.encode_obs = SpaceEncoder(observation_space, "observation")
@@ -87,11 +93,6 @@ class Bonus(ABC):
         self.seen = Seen(predict, self.encode_obs.size, as_change, self.predicts_change)
         self.given = places_of(given, self.encode_obs.size)
         self.random = FencedRandom(seed)
-        self.min_pool = min_pool
-        self.updates = updates
-        self.first_updates = first_updates
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
         self.fits = 0
         self.unfitted = 0
         self.target_size = self.seen.count
@@ -145,9 +146,9 @@ class Bonus(ABC):
                 f"{len(self.pool)}), then call fit(); `ready` tells whether it was"
             )
         with torch.no_grad():
-            scores = self._score(batch) if len(batch.obs) else torch.zeros(0)
+            scores = self._score(batch) if len(batch.obs) else torch.zeros(0, dtype=torch.float32)
         if not torch.isfinite(scores).all():
-            raise FloatingPointError(
+            raise DivergedError(
                 f"{type(self).__name__} scored {int((~torch.isfinite(scores)).sum())} of {len(scores)} transitions as "
                 "NaN or "
                 f"infinity after {self.fits} fits: its model has diverged; lower learning_rate ({self.learning_rate})"
@@ -236,7 +237,7 @@ class Bonus(ABC):
     def check_loss(self, loss: Tensor, update: int) -> None:
         """FloatingPointError unless ``loss`` is finite."""
         if not torch.isfinite(loss):
-            raise FloatingPointError(
+            raise DivergedError(
                 f"the loss of {type(self).__name__} is {loss.item()} at update {update} of fit {self.fits + 1}; lower "
                 f"learning_rate (it is {self.learning_rate})"
             )
@@ -245,57 +246,14 @@ class Bonus(ABC):
 
     def state_dict(self) -> State:
         """Everything that decides later scores, as one flat dict of tensors (safetensors takes it as it is)."""
-        own = {
-            "format": number(FORMAT),
-            "fits": number(self.fits),
-            "unfitted": number(self.unfitted),
-            "sizes": torch.tensor([self.encode_obs.size, self.encode_action.size, self.target_size]),
-            "given": self.given,
-            "changes": self.seen.changes.to(torch.int64),
-            "kind": torch.tensor(list(self.name.encode()), dtype=torch.uint8),
-        }
-        return nest(
-            bonus=own,
-            random=self.random.state_dict(),
-            pool=self.pool.state_dict(),
-            input_whitener=self.input_whitener.state_dict(),
-            target_whitener=self.target_whitener.state_dict(),
-            model=self._model_state(),
-        )
+        return whole_state(self, FORMAT)
 
     @torch.inference_mode(False)
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on as the saved bonus would have.
 
-        StateMismatchError, naming what differs, if the state is of another kind or shape; this bonus is then as before.
+        StateMismatchError, naming what differs or is missing, if the state is incomplete, of another kind or shape, or of
+        other options (those of ``score_options``; pool_size, predict, as_change, given, common_scale); this bonus is then
+        as before.
         """
-        before = self.state_dict()
-        try:
-            self._load(state)
-        except (StateMismatchError, KeyError):
-            self._load(before)
-            raise
-
-    def _load(self, state: Mapping[str, Tensor]) -> None:
-        own = part_of(state, "bonus")
-        kind = bytes(own["kind"].tolist()).decode()
-        if kind != self.name:
-            raise StateMismatchError(f"the state was saved by the bonus {kind!r}, this one is {self.name!r}")
-        if int(own["format"]) != FORMAT:
-            raise StateMismatchError(f"the state has format {int(own['format'])}, this version reads format {FORMAT}")
-        sizes = [self.encode_obs.size, self.encode_action.size, self.target_size]
-        if own["sizes"].tolist() != sizes:
-            raise StateMismatchError(
-                f"the state was saved for (observation, action, target) sizes {own['sizes'].tolist()}, this bonus has "
-                f"{sizes}: "
-                "build it with the saved one's spaces and predict="
-            )
-        for key, present, option in (("given", self.given, "given"), ("changes", self.seen.changes, "as_change")):
-            if own[key].tolist() != present.to(torch.int64).tolist():
-                raise StateMismatchError(f"the state was saved by a bonus with another {option}=: build it with that")
-        self.pool.load_state_dict(part_of(state, "pool"))
-        self.input_whitener.load_state_dict(part_of(state, "input_whitener"))
-        self.target_whitener.load_state_dict(part_of(state, "target_whitener"))
-        self._load_model_state(part_of(state, "model"))
-        self.random.load_state_dict(part_of(state, "random"))
-        self.fits, self.unfitted = int(own["fits"]), int(own["unfitted"])
+        load_whole_state(self, state, FORMAT)

@@ -31,6 +31,7 @@ class KNN(Bonus):
     score_name: ClassVar[str] = "log_knn_distance"
     units: ClassVar[str] = "log whitened distance"
     predicts_change: ClassVar[bool] = False
+    score_options: ClassVar[tuple[str, ...]] = ("neighbours",)
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import obs_as_tensor
 from torch import Tensor
 
+from vime.errors import ModeError
 from vime.sb3.wrapper_order import check_above
 
 if TYPE_CHECKING:
@@ -36,12 +38,18 @@ class CuriosityCallback(BaseCallback):
     (what was added, about 0 when centred), bonus_size (its mean magnitude), bonus_fraction (share of the bonus in the
     sum of magnitudes), eta, fit_seconds, and the model's own: elbo (nats per transition), kl_posterior_prior (nats), r2
     (of the newest transitions, before they were learned from), sigma_ratio (median posterior over prior deviation).
+
+    With an off-policy algorithm it logs, and tells the wrapper how far the training is, which eta's ``decay`` and schedules
+    follow. It also checks what lies above the wrapper, which without it nobody does.
+
+    Raises (from ``learn``): WrapperOrderError, ModeError.
     """
 
     def __init__(self, wrapper: CuriosityVecEnvWrapper, verbose: int = 0):
         super().__init__(verbose)
         self.wrapper = wrapper
         self.per_rollout = False
+        self._rewards: list[np.ndarray] = []
 
     def _init_callback(self) -> None:
         env = self.model.get_env()
@@ -49,26 +57,36 @@ class CuriosityCallback(BaseCallback):
         check_above(env, self.wrapper)
         on_policy = isinstance(self.model, OnPolicyAlgorithm)
         if self.wrapper.mode == "rollout" and not on_policy:
-            raise ValueError(
+            raise ModeError(
                 f"{type(self.model).__name__} is off-policy and has no rollout to score; make the wrapper with "
                 'mode="step"'
             )
         self.per_rollout = on_policy and self.wrapper.mode != "step"
         if hasattr(self.model, "receive_bonus") and not self.per_rollout:
-            raise ValueError(
+            raise ModeError(
                 f'{type(self.model).__name__} takes its bonus per rollout; make the wrapper with mode="auto"'
             )
 
     def _on_rollout_start(self) -> None:
-        self.wrapper.progress_remaining = self.model._current_progress_remaining
+        self.wrapper.tell_progress(self.model._current_progress_remaining)
+        self._rewards = []
         if self.per_rollout:
             self.wrapper.start_rollout(self._buffer().buffer_size)
 
     def _on_step(self) -> bool:
+        if self.per_rollout:  # copied, because the value bootstrap of time limits is added to them afterwards
+            self._rewards.append(np.array(self.locals["rewards"], dtype=np.float32))
         return True
 
     def _on_training_end(self) -> None:
         self.wrapper.end_collecting()
+        if not self.wrapper.bonus.ready:
+            bonus = self.wrapper.bonus
+            warnings.warn(
+                f"no bonus was paid: the training ended after {len(bonus.pool)} transitions, before the first fit; lower "
+                f"min_pool ({bonus.min_pool}) or fit_every ({self.wrapper.transitions_between_fits(self.per_rollout)})",
+                stacklevel=2,
+            )
 
     def _buffer(self) -> RolloutBuffer:
         assert isinstance(self.model, OnPolicyAlgorithm)
@@ -96,7 +114,7 @@ class CuriosityCallback(BaseCallback):
         if wrapper.bonus.ready:
             scores = wrapper.bonus.score_transitions(batch)
             paid = wrapper.mixer.rollout(scores, wrapper.progress_remaining)
-            wrapper.record(scores, paid, buffer.rewards.reshape(-1))
+            wrapper.record(scores, paid, np.concatenate(self._rewards))
             bonus = paid.numpy().reshape(shape)
         if hasattr(self.model, "receive_bonus"):
             self.model.receive_bonus(bonus)
@@ -104,8 +122,7 @@ class CuriosityCallback(BaseCallback):
             buffer.rewards += bonus
             values, dones = last_values(self.model)
             buffer.compute_returns_and_advantage(last_values=values, dones=dones)
-        wrapper.bonus.add_transitions(batch)
-        wrapper.fit()
+        wrapper.learn_rollout(batch)
 
 
 def last_values(model: Any) -> tuple[Tensor, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,18 +12,21 @@ from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 
+from vime.arguments import whole_number
 from vime.bonuses import make_bonus
 from vime.bonuses.base import Bonus
+from vime.errors import MissingInfoError
 from vime.metrics import quantile
 from vime.mixer import BonusMixer, Eta
 from vime.sb3.wrapper_order import check_below
-from vime.serialization import State, StateMismatchError, nest, number, part_of
+from vime.serialization import State, StateMismatchError, nest, number, part_of, whole
 from vime.transition_pool import Transitions
 
 if TYPE_CHECKING:
     from vime.sb3.rollout_callback import CuriosityCallback
 
 Mode = Literal["auto", "rollout", "step"]
+FIT_EVERY = 2048
 
 
 class CuriosityVecEnvWrapper(VecEnvWrapper):
@@ -33,8 +37,9 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
     bonus is added to the rewards the algorithm sees, so that under ``VecNormalize`` eta counts in normalised units.
 
     Off-policy algorithms (SAC, TD3, DQN, TQC): the bonus is added at every step, centred by a running mean, and the
-    model is fitted every ``fit_every`` transitions; the callback then only logs. What the replay buffer keeps is the
-    bonus at the time of collection, which is what information gain means.
+    model is fitted every ``fit_every`` transitions. What the replay buffer keeps is the bonus at the time of collection,
+    which is what information gain means. The callback then logs, and tells how far the training is: without it an eta
+    that falls with the training stays as it is at the start.
 
     The true last observation of an episode is read from ``infos[i]["terminal_observation"]``. Every info dict
     gets ``extrinsic_reward``, and ``curiosity_bonus`` where the bonus is paid step by step (info dicts are copied,
@@ -47,7 +52,10 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
     eta: weight >= 0, or a schedule of the remaining progress, see :class:`BonusMixer`.
     mode: "auto": per rollout once the callback meets an on-policy algorithm, else per step. "step": always per step.
         "rollout": only with the callback; a step without it is an error.
-    fit_every: transitions between two fits where the bonus is paid step by step [2048].
+    fit_every: transitions between two fits [step by step 2048; per rollout the bonus's batch_size, which only rollouts as
+        short as A2C's fall below].
+    training: False for an environment that only evaluates, as VecNormalize's: rewards pass unchanged and nothing is learned.
+        Settable at any time between episodes.
     **mixing: ``normalize``, ``window``, ``squash``, ``clip``, ``centre``, ``decay``, ``sated`` of :class:`BonusMixer`.
 
     Raises WrapperOrderError for any other order of wrappers, ValueError for spaces that are not the bonus's own.
@@ -60,16 +68,21 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         eta: Eta = 0.1,
         *,
         mode: Mode = "auto",
-        fit_every: int = 2048,
+        fit_every: int | None = None,
+        training: bool = True,
         **mixing: Any,
     ):
         check_below(venv, CuriosityVecEnvWrapper)
         if mode not in ("auto", "rollout", "step"):
             raise ValueError(f'mode must be "auto", "rollout" or "step", got {mode!r}')
-        if fit_every < 1:
-            raise ValueError(f"fit_every must be at least 1, got {fit_every}")
+        fit_every = None if fit_every is None else whole_number("fit_every", fit_every)
         if isinstance(bonus, str):
             bonus = make_bonus(bonus, venv.observation_space, venv.action_space)
+        if not isinstance(bonus, Bonus):
+            raise TypeError(
+                f"bonus is {bonus!r}; it must be a bonus made for the environment's spaces, such as "
+                "vime.VIME(venv.observation_space, venv.action_space), or the name of one"
+            )
         for role, own, of_venv in (
             ("observation", bonus.encode_obs.space, venv.observation_space),
             ("action", bonus.encode_action.space, venv.action_space),
@@ -84,7 +97,9 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         self.mixer = BonusMixer(eta, **mixing)
         self.mode: Mode = mode
         self.fit_every = fit_every
+        self.training = training
         self.progress_remaining = 1.0
+        self._progress_is_told = False
         self.figures: dict[str, float] = {}
         self.figures_are_new = False
         self._since_fit = 0
@@ -114,21 +129,21 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         obs, rewards, dones, infos = self.venv.step_wait()
         if self._last_obs is None or self._actions is None:
             raise RuntimeError("step_wait() was called without an action: call step_async() first")
-        self._note_successes(dones, infos)
         rows = self.bonus.encode_obs(obs)
+        if not self.training:
+            self._last_obs, self._actions = rows, None
+            return obs, rewards, dones, _with_extrinsic(infos, rewards)
+        self._note_successes(dones, infos)
         transition = (self._last_obs, self._actions, self._true_next(rows, dones, infos))
         self._last_obs, self._actions = rows, None
-        # A new dict each, because the adapter may return one and the same object for all.
         if self._rollout is not None or self.mode == "rollout":
             self._collect(transition)
-            infos = [{**info, "extrinsic_reward": r} for info, r in zip(infos, rewards.tolist(), strict=True)]
-            return obs, rewards, dones, infos
+            return obs, rewards, dones, _with_extrinsic(infos, rewards)
         bonus = self._pay(transition, rewards)
-        infos = [
-            {**info, "extrinsic_reward": r, "curiosity_bonus": b}
-            for info, r, b in zip(infos, rewards.tolist(), bonus.tolist(), strict=True)
-        ]
-        return obs, rewards + bonus, dones, infos
+        told = _with_extrinsic(infos, rewards)
+        for info, paid in zip(told, bonus.tolist(), strict=True):
+            info["curiosity_bonus"] = paid
+        return obs, rewards + bonus, dones, told
 
     def _note_successes(self, dones: np.ndarray, infos: list[dict[str, Any]]) -> None:
         """Tell the mixer which of the episodes that ended now succeeded, where it wants to know."""
@@ -136,7 +151,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
             return
         ended = [infos[i] for i in np.flatnonzero(dones)]
         if any("is_success" not in info for info in ended):
-            raise KeyError(
+            raise MissingInfoError(
                 "an episode ended without infos[i]['is_success'], by which sated= takes the bonus away: let the "
                 "environment say it, or use decay= instead"
             )
@@ -149,7 +164,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
             return rows
         missing = [int(i) for i in ended if "terminal_observation" not in infos[i]]
         if missing:
-            raise KeyError(
+            raise MissingInfoError(
                 f"environments {missing[:8]} ended without infos[i]['terminal_observation']: a vector environment "
                 "that resets "
                 "itself must put the last observation there, as Stable-Baselines3's own do"
@@ -171,11 +186,17 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
             self._window.append((scores, paid, rewards))
         self.bonus.add_transitions(batch)
         self._since_fit += self.num_envs
-        if self._since_fit >= self.fit_every and self.bonus.can_fit:
+        if self._since_fit >= self.transitions_between_fits(False) and self.bonus.can_fit:
             self._fit_window()
         return paid.numpy()
 
     def _fit_window(self) -> None:
+        if self.mixer.follows_training and not self._progress_is_told:
+            warnings.warn(
+                "eta falls with the training, and nobody tells how far it is: pass callback=wrapper.callback() to learn()",
+                stacklevel=2,
+            )
+            self._progress_is_told = True
         self.mixer.close_window()
         if self._window:
             scores, paid, extrinsic = zip(*self._window, strict=True)
@@ -183,6 +204,10 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         self._window = []
         self._since_fit = 0
         self.fit()
+
+    def tell_progress(self, remaining: float) -> None:
+        """How much of the training is left, from 1 to 0: what eta's schedules follow."""
+        self.progress_remaining, self._progress_is_told = remaining, True
 
     # ---- rollout by rollout -----------------------------------------------------------------------------------------
 
@@ -211,7 +236,19 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         self._rollout = []
         return self.bonus.with_target(obs, actions, next_obs)
 
+    def learn_rollout(self, batch: Transitions) -> None:
+        """Put a rollout into the pool, and fit where enough has come since the last fit."""
+        self.bonus.add_transitions(batch)
+        self._since_fit += len(batch.obs)
+        if self._since_fit >= self.transitions_between_fits(True) and self.bonus.can_fit:
+            self._since_fit = 0
+            self.fit()
+
     # ---- learning and logging ---------------------------------------------------------------------------------------
+
+    def transitions_between_fits(self, per_rollout: bool) -> int:
+        """``fit_every``, or what it is by default."""
+        return self.fit_every or (self.bonus.batch_size if per_rollout else FIT_EVERY)
 
     def fit(self) -> None:
         """Fit the bonus where its pool allows, and note the figures."""
@@ -253,21 +290,38 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         return nest(wrapper=own, bonus=self.bonus.state_dict(), mixer=self.mixer.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`; StateMismatchError for other spaces, options or numbers of environments."""
-        own = part_of(state, "wrapper")
-        last = own.get("last_obs")
+        """Inverse of :meth:`state_dict`.
+
+        StateMismatchError for other spaces, options or numbers of environments and for an incomplete state; wrapper, mixer
+        and bonus are then as before.
+        """
+        own, of_bonus, of_mixer = (part_of(state, part) for part in ("wrapper", "bonus", "mixer"))
+        since_fit, last, window = whole(own, "since_fit", "the wrapper"), own.get("last_obs"), own.get("window")
         shape = (self.num_envs, self.bonus.encode_obs.size)
         if last is not None and tuple(last.shape) != shape:
             raise StateMismatchError(
                 f"the state was saved with observations of shape {tuple(last.shape)}, this environment gives {shape}: "
                 "make it with as many environments as the saved one"
             )
-        self.bonus.load_state_dict(part_of(state, "bonus"))
-        self.mixer.load_state_dict(part_of(state, "mixer"))
-        self._since_fit = int(own["since_fit"])
+        if window is not None and (window.ndim != 2 or len(window) != 3):
+            raise StateMismatchError(
+                f"the state was saved with a window of shape {tuple(window.shape)}, expected (3, N): scores, bonus, reward"
+            )
+        mixer_before = self.mixer.state_dict()
+        self.mixer.load_state_dict(of_mixer)
+        try:
+            self.bonus.load_state_dict(of_bonus)  # the last that can fail
+        except Exception:
+            self.mixer.load_state_dict(mixer_before)
+            raise
+        self._since_fit = since_fit
         self._last_obs = None if last is None else last.clone()
-        window = own.get("window")
         self._window = [] if window is None else [(window[0].clone(), window[1].clone(), window[2].numpy().copy())]
+
+
+def _with_extrinsic(infos: list[dict[str, Any]], rewards: np.ndarray) -> list[dict[str, Any]]:
+    """The infos and the reward without a bonus; a new dict each, because an adapter may return one and the same for all."""
+    return [{**info, "extrinsic_reward": reward} for info, reward in zip(infos, rewards.tolist(), strict=True)]
 
 
 def _stack(space: spaces.Space[Any], items: list[Any]) -> Any:

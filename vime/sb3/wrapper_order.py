@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor, VecNormalize
 
+from vime.errors import VimeError
+
 ORDER = "adapter -> VecMonitor -> CuriosityVecEnvWrapper -> VecNormalize"
 
 
-class WrapperOrderError(ValueError):
+class WrapperOrderError(VimeError, ValueError):
     """Wrappers in an order in which the bonus or the reported returns would be wrong."""
 
 

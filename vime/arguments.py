@@ -1,0 +1,33 @@
+"""Checks of constructor arguments: numbers of Python and of numpy alike, and errors that name the wrong value."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any
+
+
+def is_real(value: Any) -> bool:
+    """Whether ``value`` is a real number of Python's or numpy's, and not a bool."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether ``value`` is a whole number of Python's or numpy's, and neither a bool nor a float."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def whole_number(name: str, value: Any, least: int = 1) -> int:
+    """``value`` as an int; ValueError unless it is a whole number >= ``least``."""
+    if not is_whole(value):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def positive_number(name: str, value: Any) -> float:
+    """``value`` as a float; ValueError unless it is a finite number above 0."""
+    if not is_real(value) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be a positive finite number, got {value!r}")
+    return float(value)
