@@ -156,11 +156,19 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
         raise UserError(f"--curiosity {told['name']} refuses its settings {told['options']}: {error}") from error
 
 
-def curiosity_settings(name: str, eta: float | None, options: dict[str, Any], world: World | None) -> dict[str, Any]:
-    """What config.json says of a run's curiosity: name, eta and options; in a world over those of curiosity.yml."""
-    own: dict[str, Any] = {}
-    if world is not None:
-        own = dict(yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text()).get(name, {}))
+def curiosity_settings(
+    name: str, eta: float | None, options: dict[str, Any], world: World | None, env_id: str = ""
+) -> dict[str, Any]:
+    """What config.json says of a run's curiosity: name, eta and options; given ones over those of curiosity.yml.
+
+    Args:
+        name, eta, options: as asked for; eta None: the file's.
+        world: the latent space, or None for an environment that is none.
+        env_id: the environment's own group in the file.
+    """
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text())
+    latent = groups["latent"].get(name, {}) if world is not None else {}
+    own = {**latent, **groups.get(env_id, {}).get(name, {})}
     usual = own.pop("eta", None)
     return {"name": name, "eta": usual if eta is None else eta, "options": {**own, **options}}
 

@@ -112,7 +112,9 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         "versions": _versions(),
     }
     if config.curiosity not in (None, "none"):
-        told["curiosity"] = curiosity_settings(config.curiosity, config.eta, config.curiosity_kwargs, world)
+        told["curiosity"] = curiosity_settings(
+            config.curiosity, config.eta, config.curiosity_kwargs, world, env_id
+        )
     if world is not None:
         told["class_names"], told["label_only"] = list(world.class_names), world.label_only
         if world.spec.get("live"):

@@ -16,7 +16,7 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, manifold_cell
-from tests.benchmarks.vime_manifold import EXPLORE, PAIR, cell_of
+from tests.benchmarks.vime_manifold import EXPLORE, PAIR, cell_of, options_of
 from tests.benchmarks.vime_plan import Runner, arguments, protocol, write
 from tests.benchmarks.vime_statistics import iqm, told
 
@@ -59,7 +59,8 @@ def cells(env: str, change: dict[str, Any]) -> list[Cell]:
         made = [cell_of(env, arm, eta, plan["first_seed"] + i, pair=first + every * i) for i in range(count)]
     else:
         made = [cell_of(env, arm, eta, plan["first_seed"] + i) for i in range(plan["explore_seeds"])]
-    return [replace(cell, algo=algo, options={**cell.options, **SHIPPED, **change}) for cell in made]
+    options = dict(options_of(arm, EXPLORE))  # those of latent spaces, whatever the task's own group says
+    return [replace(cell, algo=algo, options={**options, **SHIPPED, **change}) for cell in made]
 
 
 def row_of(runner: Runner, name: str, change: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,17 @@ from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, control_cell
-from tests.benchmarks.vime_plan import FRESH, Runner, arguments, eta_told, protocol, schedule_told, versions_told, write
+from tests.benchmarks.vime_plan import (
+    FRESH,
+    Runner,
+    arguments,
+    eta_told,
+    kept_tables,
+    protocol,
+    schedule_told,
+    versions_told,
+    write,
+)
 from tests.benchmarks.vime_statistics import iqm, median, told
 
 PLAN = protocol()["control"]
@@ -115,7 +125,7 @@ def main() -> None:
         for arm in options.arms
         if algo == "ppo" or arm in ("none", "vime")
     ]
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = kept_tables("vime_control", options)
     for (_, env, algo, arm), row in zip(wanted, runner.rows(measured, wanted), strict=True):
         if row is not None:
             found.setdefault(env, {}).setdefault(algo, {})[arm] = row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,7 @@ def arguments(doc: str | None, tasks: Iterable[str], algorithms: Sequence[str] =
     parser.add_argument("--arms", nargs="+", default=protocol()["arms"], choices=protocol()["arms"], metavar="NAME")
     parser.add_argument("--algorithms", nargs="+", default=list(algorithms), choices=list(algorithms), metavar="NAME")
     parser.add_argument("--merge", action="store_true", help="run nothing: write the tables from the cells that are there")
+    parser.add_argument("--keep", action="store_true", help="tables of tasks that are not asked for stay as the page has them")
     parser.add_argument("--untuned", action="store_true", help="choose no eta: take the shipped one, and say so in the table")
     parser.add_argument("--seeds", type=int, metavar="N", help="only the first N final seeds or pairs of each arm")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="cells at a time, each in a process of its own")
@@ -133,6 +135,14 @@ def versions_told(rows: Iterable[dict[str, Any]]) -> str:
 def eta_told(row: dict[str, Any]) -> str:
     """An arm's eta; a star where it was not tuned."""
     return "-" if row["eta"] is None else f"{row['eta']:g}{'' if row['tuning'] else '*'}"
+
+
+def kept_tables(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """With ``--keep`` the tables of docs/results/NAME.json whose tasks are not measured now."""
+    if not options.keep:
+        return {}
+    page = json.loads((RESULTS / f"{name}.json").read_text())
+    return {task: table for task, table in page.items() if task not in options.tasks}
 
 
 def write(name: str, found: dict[str, Any], page: str) -> None:
