@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +15,11 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 from agents.algorithms import load_hyperparameters
 from agents.sb3_vec_env import LatentVecEnv
+from agents.training_env import curiosity_settings
 from envs.control.vector_env import ControlVectorEnv
 from tests.benchmarks import vime_cells
 from tests.benchmarks.vime_cells import Cell, kept, source_digest
-from tests.benchmarks.vime_plan import Runner, protocol
+from tests.benchmarks.vime_plan import RESULTS, Runner, protocol
 from tests.benchmarks.vime_statistics import iqm, median, told
 from tests.benchmarks.vime_witness import Witness, angle_and_spin, position_and_velocity
 
@@ -188,3 +191,17 @@ def test_tasks_on_the_manifold_ship_with_the_settings_that_were_measured():
     for env, task in plan["tasks"].items():
         measured = {**plan["ppo"], "n_timesteps": task["steps"]}
         assert load_hyperparameters("ppo", env) == measured
+
+
+@pytest.mark.parametrize("part", ["control", "manifold"])
+def test_bonuses_ship_with_the_weight_and_the_schedule_that_were_measured(part):
+    plan, page = protocol()[part], json.loads((RESULTS / f"vime_{part}.json").read_text())
+    for env, task in plan["tasks"].items():
+        rows = page[env]["ppo"] if part == "control" else page[env]
+        schedule = {"decay": None, "sated": None} | plan["schedule"] | task.get("schedule", {})
+        for arm in set(rows) - {"none"}:
+            world: Any = object() if part == "manifold" else None
+            shipped = curiosity_settings(arm, None, {}, world, env)
+            assert shipped["eta"] == rows[arm]["eta"], (env, arm)
+            if env != "Manifold/DigitsExplore-v0":  # nothing succeeds there, so that no schedule by success can be seen
+                assert {name: shipped["options"].get(name) for name in schedule} == schedule, (env, arm)
