@@ -137,12 +137,13 @@ def entries(env: str, row: dict[str, Any]) -> list[str]:
     return [f"{row['solved']} of {row['runs']}", str(row["found"]), *shared]
 
 
-EDITION = """Editions. The first had a constant eta that was not tuned; the second tuned it on three pairs, too few; the third
-tuned it on ten, and PPO updated four times as often, in every arm. DigitsLabelOnlyLong and DigitsExplore are of the third. On its pairs
-VIME's network learned in 12 large steps a fit, where the rivals' learn in 100 small ones, and solved 22 of 30, RND 29
-([vime_manifold_third.md](vime_manifold_third.md)). On the ten pairs of the ablation, which no final figure uses, it solved 7
-so and all 10 with a hundred small steps. The table of DigitsOnePair is a fourth edition: VIME learns as the rivals do and its
-eta was tuned anew; every other arm is as in the third, with the eta chosen there; the pairs are fresh for all."""
+EDITION = """Editions. The first had a constant eta that was not tuned; the second tuned it on three pairs, too few;
+the third tuned it on ten, and PPO updated four times as often, in every arm. DigitsLabelOnlyLong and DigitsExplore
+are of the third. On its pairs VIME's network learned in 12 large steps a fit, where the rivals' learn in 100 small
+ones, and solved 22 of 30, RND 29 ([vime_manifold_third.md](vime_manifold_third.md)). On the ten pairs of the
+ablation, which no final figure uses, it solved 7 so and all 10 with a hundred small steps. The table of DigitsOnePair
+is a fourth edition: VIME learns as the rivals do and its eta was tuned anew; every other arm is as in the third, with
+the eta chosen there; the pairs are fresh for all."""
 
 INTRODUCTION = f"""Made by `python -m tests.benchmarks.vime_manifold`; protocol: `tests/benchmarks/vime_protocol.yml`. All
 figures are of the environment's own reward. IQM: interquartile mean over runs with a 95 % bootstrap interval. Validity:
