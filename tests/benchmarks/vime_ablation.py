@@ -3,10 +3,9 @@
     python -m tests.benchmarks.vime_ablation
 
 Each row changes one thing of VIME as shipped for latent spaces (agents/hyperparameters/curiosity.yml): what the network
-foretells, its noise, how it learns, realised or expected gain, how eta goes over the training, a value head of its own; two
-rivals at the same eta stand beside it. Two tasks under the
-protocol's PPO (vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells
-covered. Finished cells are kept, see vime_cells. Writes docs/results/vime_ablation.json and .md.
+foretells, its noise, how it learns and from what, how the gain is scaled, realised or expected gain, how eta goes over the
+training, a value head of its own; two rivals at the same eta stand beside it. Two tasks under the protocol's PPO
+(vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells covered. Finished cells are kept, see vime_cells. Writes docs/results/vime_ablation.json and .md.
 """
 
 from __future__ import annotations
@@ -34,6 +33,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "100 updates a fit, steps of 0.001 (as rivals)": {"updates": 100, "learning_rate": 1e-3},
     "noise of 1": {"noise": 1.0},
     "noise of 0.1": {"noise": 0.1},
+    "scaled by the last rollout's median alone": {"window": 1},
+    "remembers the last 10,000 transitions": {"pool_size": 10_000},
     "eta falls to zero over the first half": {"decay": 0.5},
     "eta falls with success, to zero at a tenth": {"sated": 0.1},
     "value head of its own": {"algo": "ppo2v"},
