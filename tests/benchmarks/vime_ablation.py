@@ -5,7 +5,8 @@
 Each row changes one thing of VIME as shipped for latent spaces (agents/hyperparameters/curiosity.yml): what the network
 foretells, its noise, how it learns and from what, how the gain is scaled, realised or expected gain, how eta goes over the
 training, a value head of its own; two rivals at the same eta stand beside it. Two tasks under the protocol's PPO
-(vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells covered. Finished cells are kept, see vime_cells. Writes docs/results/vime_ablation.json and .md.
+(vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells covered.
+Finished cells are kept, see vime_cells. Writes docs/results/vime_ablation.json and .md.
 """
 
 from __future__ import annotations
