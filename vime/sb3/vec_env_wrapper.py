@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 
 from vime.arguments import whole_number
 from vime.bonuses import make_bonus
 from vime.bonuses.base import Bonus
-from vime.errors import MissingInfoError
 from vime.metrics import quantile
 from vime.mixer import BonusMixer, Eta
+from vime.sb3.episode_ends import successes, true_next, with_extrinsic
 from vime.sb3.wrapper_order import check_below
 from vime.serialization import State, StateMismatchError, nest, number, part_of, whole
 from vime.transition_pool import Transitions
@@ -132,47 +131,20 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         rows = self.bonus.encode_obs(obs)
         if not self.training:
             self._last_obs, self._actions = rows, None
-            return obs, rewards, dones, _with_extrinsic(infos, rewards)
-        self._note_successes(dones, infos)
-        transition = (self._last_obs, self._actions, self._true_next(rows, dones, infos))
+            return obs, rewards, dones, with_extrinsic(infos, rewards)
+        if self.mixer.sated is not None:
+            self.mixer.note_successes(successes(dones, infos))
+        following = true_next(self.bonus.encode_obs, rows, dones, infos)
+        transition = (self._last_obs, self._actions, following)
         self._last_obs, self._actions = rows, None
         if self._rollout is not None or self.mode == "rollout":
             self._collect(transition)
-            return obs, rewards, dones, _with_extrinsic(infos, rewards)
+            return obs, rewards, dones, with_extrinsic(infos, rewards)
         bonus = self._pay(transition, rewards)
-        told = _with_extrinsic(infos, rewards)
+        told = with_extrinsic(infos, rewards)
         for info, paid in zip(told, bonus.tolist(), strict=True):
             info["curiosity_bonus"] = paid
         return obs, rewards + bonus, dones, told
-
-    def _note_successes(self, dones: np.ndarray, infos: list[dict[str, Any]]) -> None:
-        """Tell the mixer which of the episodes that ended now succeeded, where it wants to know."""
-        if self.mixer.sated is None:
-            return
-        ended = [infos[i] for i in np.flatnonzero(dones)]
-        if any("is_success" not in info for info in ended):
-            raise MissingInfoError(
-                "an episode ended without infos[i]['is_success'], by which sated= takes the bonus away: let the "
-                "environment say it, or use decay= instead"
-            )
-        self.mixer.note_successes([bool(info["is_success"]) for info in ended])
-
-    def _true_next(self, rows: Tensor, dones: np.ndarray, infos: list[dict[str, Any]]) -> Tensor:
-        """The observations that truly followed: those of finished episodes instead of those after the reset."""
-        ended = np.flatnonzero(dones)
-        if not len(ended):
-            return rows
-        missing = [int(i) for i in ended if "terminal_observation" not in infos[i]]
-        if missing:
-            raise MissingInfoError(
-                f"environments {missing[:8]} ended without infos[i]['terminal_observation']: a vector environment "
-                "that resets "
-                "itself must put the last observation there, as Stable-Baselines3's own do"
-            )
-        last = _stack(self.observation_space, [infos[i]["terminal_observation"] for i in ended])
-        true_next = rows.clone()
-        true_next[torch.from_numpy(ended)] = self.bonus.encode_obs(last, ended.tolist())
-        return true_next
 
     # ---- step by step -----------------------------------------------------------------------------------------------
 
@@ -259,13 +231,13 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
     def record(self, scores: Tensor, paid: Tensor, extrinsic: np.ndarray) -> None:
         """Note the figures of a batch: raw scores, the bonus paid for them, the rewards it was added to."""
         name, size = self.bonus.score_name, float(paid.abs().sum())
-        whole = size + float(np.abs(extrinsic).sum())
+        together = size + float(np.abs(extrinsic).sum())
         self.figures |= {
             f"{name}_mean": float(scores.mean()),
             f"{name}_p95": quantile(scores, 0.95),
             "bonus_mean": float(paid.mean()),
             "bonus_size": float(paid.abs().mean()),
-            "bonus_fraction": size / whole if whole > 0 else 0.0,
+            "bonus_fraction": size / together if together > 0 else 0.0,
         }
         self.figures_are_new = True
 
@@ -317,17 +289,3 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         self._since_fit = since_fit
         self._last_obs = None if last is None else last.clone()
         self._window = [] if window is None else [(window[0].clone(), window[1].clone(), window[2].numpy().copy())]
-
-
-def _with_extrinsic(infos: list[dict[str, Any]], rewards: np.ndarray) -> list[dict[str, Any]]:
-    """The infos and the reward without a bonus; a new dict each, because an adapter may return one and the same for all."""
-    return [{**info, "extrinsic_reward": reward} for info, reward in zip(infos, rewards.tolist(), strict=True)]
-
-
-def _stack(space: spaces.Space[Any], items: list[Any]) -> Any:
-    """Single elements of ``space`` -> a batch as :class:`vime.spaces.SpaceEncoder` takes it."""
-    if isinstance(space, spaces.Dict):
-        return {key: _stack(part, [item[key] for item in items]) for key, part in space.spaces.items()}
-    if isinstance(space, spaces.Tuple):
-        return tuple(_stack(part, [item[i] for item in items]) for i, part in enumerate(space.spaces))
-    return np.stack([np.asarray(item) for item in items])
