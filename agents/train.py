@@ -137,7 +137,8 @@ def report(run: Run) -> str:
         asked, looked = progress["training_queries"], progress["evaluation_queries"]
         lines.append(f"classifier rows   {asked:,} in training, {looked:,} in evaluation and pictures")
     if rate is not None:
-        lines.append(f"success rate      {rate:.3f} of held-out inputs (deterministic policy)")
+        of_what = "held-out inputs" if run.world is not None else "evaluation episodes"
+        lines.append(f"success rate      {rate:.3f} of {of_what} (deterministic policy)")
     elif "mean_reward" in run.evaluation:
         lines.append(f"mean return       {run.evaluation['mean_reward']:.3f} (deterministic policy)")
     quoted = f"'{folder}'" if " " in str(folder) else str(folder)
