@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vime.bonuses import BONUSES, make_bonus
     from vime.bonuses.base import Bonus, NotFittedError
     from vime.dynamics_bnn import DynamicsBNN
+    from vime.errors import VimeError
     from vime.information_gain import closed_form_gain, expected_gain
     from vime.mixer import BonusMixer, linear_eta
     from vime.normalizer import MedianNormalizer
@@ -40,6 +41,7 @@ _HOME = {
     "TransitionPool": "vime.transition_pool",
     "Transitions": "vime.transition_pool",
     "VIME": "vime.vime",
+    "VimeError": "vime.errors",
     "closed_form_gain": "vime.information_gain",
     "expected_gain": "vime.information_gain",
     "linear_eta": "vime.mixer",
@@ -60,6 +62,7 @@ __all__ = [
     "StateMismatchError",
     "TransitionPool",
     "Transitions",
+    "VimeError",
     "closed_form_gain",
     "expected_gain",
     "linear_eta",

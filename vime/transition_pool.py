@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from vime.arguments import whole_number
+from vime.errors import VimeError
 from vime.serialization import State, StateMismatchError, entry, number, whole
 
 MAX_BYTES = 4 * 2**30
 
 
-class PoolTooSmallError(RuntimeError):
+class PoolTooSmallError(VimeError, RuntimeError):
     """Asked to learn from fewer transitions than the stated minimum."""
 
 

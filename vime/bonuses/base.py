@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vime.arguments import positive_number, whole_number
 from vime.bonuses.state import load_whole_state, whole_state
-from vime.errors import DivergedError
+from vime.errors import DivergedError, VimeError
 from vime.random_state import FencedRandom
 from vime.seen import Predict, Seen
 from vime.serialization import State
@@ -27,7 +27,7 @@ GATHERED = 32
 """Minibatches drawn from the pool at once."""
 
 
-class NotFittedError(RuntimeError):
+class NotFittedError(VimeError, RuntimeError):
     """A score was asked of a bonus that has not learned anything yet."""
 
 
