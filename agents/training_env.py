@@ -134,8 +134,6 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
     options = dict(told["options"])
-    if "eta" in options:
-        raise UserError("--curiosity-kwargs eta: the weight of the bonus has a flag of its own, --eta")
     mixing = {key: options.pop(key) for key in list(options) if key in wrapping}
     if told["eta"] is not None:
         mixing["eta"] = told["eta"]

@@ -61,6 +61,8 @@ def check_settings(config: TrainConfig) -> None:
         raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
     if config.eta is not None and config.eta < 0:
         raise UserError(f"--eta {config.eta}: the weight of a bonus cannot be negative")
+    if "eta" in config.curiosity_kwargs:
+        raise UserError("--curiosity-kwargs eta: the weight of the bonus has a flag of its own, --eta")
     if config.trained_agent is None and config.curiosity in (None, "none"):
         for name, value in (("--eta", config.eta), ("--curiosity-kwargs", config.curiosity_kwargs or None)):
             if value is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -24,6 +25,13 @@ def whole_number(name: str, value: Any, least: int = 1) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value}")
     return int(value)
+
+
+def layer_sizes(name: str, value: Any) -> tuple[int, ...]:
+    """``value`` as a tuple of whole numbers >= 1; ValueError, with an example, for anything else."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{name} must be the sizes of the layers, such as (64, 64), got {value!r}")
+    return tuple(whole_number(f"each size in {name}", size) for size in value)
 
 
 def positive_number(name: str, value: Any) -> float:

@@ -1,4 +1,4 @@
-"""What a user of this library can put right: every such error is a :class:`VimeError`, and akin to one of the builtin ones."""
+"""What goes wrong in use: each is a :class:`VimeError`, akin to a builtin one. Arguments that can never be: ValueError."""
 
 from __future__ import annotations
 

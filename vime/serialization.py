@@ -150,7 +150,7 @@ def expect_options(state: Mapping[str, Tensor], options: Mapping[str, Any], owne
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
     """Per-parameter tensors of an Adam-like optimizer, keyed "<parameter number>.<name>"."""
     saved: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
-    return {f"{i}.{name}": torch.as_tensor(value) for i, entry in saved.items() for name, value in entry.items()}
+    return {f"{i}.{name}": torch.as_tensor(value) for i, moments in saved.items() for name, value in moments.items()}
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor], owner: str) -> None:

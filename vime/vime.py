@@ -10,7 +10,7 @@ from gymnasium import spaces
 from pyro.infer import Trace_ELBO
 from torch import Tensor
 
-from vime.arguments import positive_number, whole_number
+from vime.arguments import layer_sizes, positive_number, whole_number
 from vime.bonuses.base import Bonus
 from vime.dynamics_bnn import DynamicsBNN, empty_guide
 from vime.gaussian_weights import LayerWeights
@@ -109,7 +109,7 @@ class VIME(Bonus):
             self.bnn = DynamicsBNN(
                 self.input_size,
                 self.target_size,
-                hidden=tuple(hidden),
+                hidden=layer_sizes("hidden", hidden),
                 prior_sd=prior_sd,
                 init_sd=init_sd,
                 noise=noise,

@@ -18,7 +18,7 @@ from tests.benchmarks.vime_plan import (
     Runner,
     arguments,
     eta_told,
-    kept_tables,
+    kept_rows,
     protocol,
     schedule_told,
     versions_told,
@@ -66,8 +66,9 @@ def measured(runner: Runner, env: str, algo: str, arm: str) -> dict[str, Any] | 
         )
         if eta is None:
             return None
-    found = runner([cell_of(env, algo, arm, eta, seed, task["steps"]) for seed in PLAN["final_seeds"]], label)
-    return {"eta": eta, "tuning": tuning, **row_of(found, task["steps"])} if found else None
+    cells = [cell_of(env, algo, arm, eta, seed, task["steps"]) for seed in PLAN["final_seeds"]]
+    found = runner(cells, label)
+    return {"eta": eta, "options": cells[0].options, "tuning": tuning, **row_of(found, task["steps"])} if found else None
 
 
 HEAD = (
@@ -107,7 +108,12 @@ seeds at 500. No bonus had run by then, but the task was chosen to be hard for p
 
 def page(found: dict[str, Any]) -> str:
     """The tables as a page."""
-    rows = [row for algorithms in found.values() for rows in algorithms.values() for row in rows.values()]
+    rows = {
+        f"{env}, {algo.upper()}, {arm}": row
+        for env, algorithms in found.items()
+        for algo, arms in algorithms.items()
+        for arm, row in arms.items()
+    }
     parts = ["# Curiosity on sparse control tasks", INTRODUCTION, versions_told(rows)]
     for env, algorithms in found.items():
         for algo, rows in algorithms.items():
@@ -128,7 +134,7 @@ def main() -> None:
         for arm in options.arms
         if algo == "ppo" or arm in ("none", "vime")
     ]
-    found: dict[str, Any] = kept_tables("vime_control", options)
+    found: dict[str, Any] = kept_rows("vime_control", options)
     for (_, env, algo, arm), row in zip(wanted, runner.rows(measured, wanted), strict=True):
         if row is not None:
             found.setdefault(env, {}).setdefault(algo, {})[arm] = row

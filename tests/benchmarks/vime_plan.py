@@ -6,7 +6,7 @@ import argparse
 import json
 import multiprocessing
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,9 +36,9 @@ def arguments(doc: str | None, tasks: Iterable[str], algorithms: Sequence[str] =
     parser.add_argument("--arms", nargs="+", default=protocol()["arms"], choices=protocol()["arms"], metavar="NAME")
     parser.add_argument("--algorithms", nargs="+", default=list(algorithms), choices=list(algorithms), metavar="NAME")
     parser.add_argument("--merge", action="store_true", help="run nothing: write the tables from the cells that are there")
-    parser.add_argument("--keep", action="store_true", help="tables of tasks that are not asked for stay as the page has them")
+    parser.add_argument("--keep", action="store_true", help="rows that are not measured now stay as the page has them")
     parser.add_argument("--untuned", action="store_true", help="choose no eta: take the shipped one, and say so in the table")
-    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N final seeds or pairs of each arm")
+    parser.add_argument("--seeds", type=int, metavar="N", help="only the first N seeds or pairs of each row, tuning ones, too")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="cells at a time, each in a process of its own")
     parser.add_argument("--cache", type=Path, default=CACHE, metavar="DIR", help="where finished cells are kept")
     return parser.parse_args()
@@ -126,10 +126,12 @@ trainings of the mountain car; on the manifold PPO updates four times as often, 
 seeds and pairs. All final seeds and pairs are fresh: no bonus had run on them before."""
 
 
-def versions_told(rows: Iterable[dict[str, Any]]) -> str:
-    """What the rows' cells were trained with."""
-    versions = sorted({version for row in rows for version in row["torch"]})
-    return f"Trained with torch {' and '.join(versions)}, one thread a training; CPU s are those of a shared machine."
+def versions_told(rows: Mapping[str, dict[str, Any]]) -> str:
+    """What the cells of the rows, by name, were trained with."""
+    versions = sorted({version for row in rows.values() for version in row["torch"]})
+    mixed = [name for name, row in rows.items() if len(row["torch"]) > 1]
+    told = f"Trained with torch {' and '.join(versions)}, one thread a training; CPU s are those of a shared machine."
+    return told + (f"\nSeeds of both in one row: {', '.join(mixed)}." if mixed else "")
 
 
 def eta_told(row: dict[str, Any]) -> str:
@@ -137,12 +139,9 @@ def eta_told(row: dict[str, Any]) -> str:
     return "-" if row["eta"] is None else f"{row['eta']:g}{'' if row['tuning'] else '*'}"
 
 
-def kept_tables(name: str, options: argparse.Namespace) -> dict[str, Any]:
-    """With ``--keep`` the tables of docs/results/NAME.json whose tasks are not measured now."""
-    if not options.keep:
-        return {}
-    page = json.loads((RESULTS / f"{name}.json").read_text())
-    return {task: table for task, table in page.items() if task not in options.tasks}
+def kept_rows(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """With ``--keep`` what docs/results/NAME.json holds, for new rows to be laid over."""
+    return dict(json.loads((RESULTS / f"{name}.json").read_text())) if options.keep else {}
 
 
 def write(name: str, found: dict[str, Any], page: str) -> None:

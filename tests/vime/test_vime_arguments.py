@@ -7,7 +7,7 @@ import pytest
 import torch
 from gymnasium import spaces
 
-from vime import VIME, BonusMixer, DynamicsBNN, MedianNormalizer, TransitionPool, linear_eta
+from vime import VIME, BonusMixer, DynamicsBNN, MedianNormalizer, TransitionPool, linear_eta, make_bonus
 from vime.arguments import positive_number, whole_number
 from vime.random_state import FencedRandom
 
@@ -130,3 +130,10 @@ def test_the_usual_clip_is_met_only_by_scores_that_overflow():
     paid = mixer.rollout(torch.tensor([1e-3, 22_000 * 1e-3, 23_000 * 1e-3, 3e38]))  # the last is infinite once divided
     assert paid[:2].tolist() == pytest.approx([math.log(2), math.log(22_001)])
     assert paid[2:].tolist() == [10.0, 10.0]
+
+
+@pytest.mark.parametrize("name", ["vime", "l2", "rnd", "disagreement"])
+@pytest.mark.parametrize("hidden", [8, "64", [64, 0], [1.5]])
+def test_hidden_is_a_list_of_sizes(name, hidden, toy):
+    with pytest.raises(ValueError, match="hidden"):
+        make_bonus(name, toy.observation_space, toy.action_space, hidden=hidden)

@@ -270,7 +270,7 @@ def test_rivals_check_their_own_options(toy):
     for name, options, message in (
         ("disagreement", {"members": 1}, "members"),
         ("knn", {"neighbours": 0}, "neighbours"),
-        ("rnd", {"hidden": (0,)}, "layer sizes"),
+        ("rnd", {"hidden": (0,)}, "each size in hidden"),
         ("bald", {"estimator": "closed_form"}, "use VIME"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -428,6 +428,17 @@ def test_a_training_that_paid_nothing_says_so():
     wrapper = curious(bonus_options={"min_pool": 5000, "pool_size": 10_000})
     with pytest.warns(UserWarning, match=r"no bonus was paid.*64 transitions.*min_pool \(5000\)"):
         ppo(wrapper).learn(64, callback=wrapper.callback())
+    fitted = curious(fit_every=150)  # once, which tells how large scores are; nothing is paid before the second time
+    model = SAC("MlpPolicy", fitted, learning_starts=1_000, seed=0, device="cpu")
+    with pytest.warns(UserWarning, match=r"no bonus was paid.*fit_every \(150\)"):
+        model.learn(200, callback=fitted.callback())
+    assert fitted.bonus.fits == 1
+
+
+def test_a_wrapper_that_evaluates_cannot_be_trained_on():
+    wrapper = curious(training=False)
+    with pytest.raises(vime.VimeError, match="training=False"):
+        ppo(wrapper).learn(64, callback=wrapper.callback())
 
 
 @pytest.mark.parametrize(

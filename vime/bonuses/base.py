@@ -132,7 +132,7 @@ class Bonus(ABC):
         """How new B transitions are, (B,) float32 >= 0 in ``units``; the pool and the model stay as they are.
 
         obs, action, next_obs: batches of elements of the spaces; next_obs is what truly followed, also at the end of an
-        episode. Raises NotFittedError before the first fit, ValueError for bad input, FloatingPointError where the
+        episode. Raises NotFittedError before the first fit, ValueError for bad input, DivergedError where the
         model itself has diverged.
         """
         return self.score_transitions(self.encode(obs, action, next_obs))
@@ -173,7 +173,7 @@ class Bonus(ABC):
 
         Returns figures to log: the model's own, ``fit_seconds`` (wall time) and ``pool`` (transitions in it).
 
-        Raises PoolTooSmallError below ``min_pool`` transitions and FloatingPointError where the loss is not finite,
+        Raises PoolTooSmallError below ``min_pool`` transitions and DivergedError where the loss is not finite,
         before the step that would spoil the model.
         """
         if not self.can_fit:
@@ -235,7 +235,7 @@ class Bonus(ABC):
         return self.pool.newest(min(self.unfitted, limit))
 
     def check_loss(self, loss: Tensor, update: int) -> None:
-        """FloatingPointError unless ``loss`` is finite."""
+        """DivergedError unless ``loss`` is finite."""
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss of {type(self).__name__} is {loss.item()} at update {update} of fit {self.fits + 1}; lower "

@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer
 from vime.serialization import State
@@ -68,7 +69,7 @@ class Disagreement(Bonus):
             raise ValueError(f"members must be at least 2 to disagree, got {members}")
         self.members = members
         with self.random.as_global():
-            self.ensemble = Ensemble(members, self.input_size, hidden, self.target_size)
+            self.ensemble = Ensemble(members, self.input_size, layer_sizes("hidden", hidden), self.target_size)
         self.trainer = Trainer(self.ensemble, self.learning_rate, "the disagreement bonus")
 
     def _score(self, batch: Transitions) -> Tensor:

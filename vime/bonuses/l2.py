@@ -8,6 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer, network
 from vime.serialization import State
@@ -39,7 +40,7 @@ class L2Error(Bonus):
     ):
         super().__init__(observation_space, action_space, **shared)
         with self.random.as_global():
-            self.network = network(self.input_size, hidden, self.target_size)
+            self.network = network(self.input_size, layer_sizes("hidden", hidden), self.target_size)
         self.trainer = Trainer(self.network, self.learning_rate, "the L2 bonus")
 
     def _errors(self, batch: Transitions) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
+from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer, network
 from vime.serialization import State
@@ -44,6 +45,7 @@ class RND(Bonus):
     ):
         super().__init__(observation_space, action_space, **shared)
         self.target_whitener.clip = CLIP
+        hidden = layer_sizes("hidden", hidden)
         with self.random.as_global():
             fixed = network(self.target_size, hidden, features).requires_grad_(False)
             learner = network(self.target_size, (*hidden, *hidden[-1:]), features)

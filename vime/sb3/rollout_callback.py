@@ -42,7 +42,7 @@ class CuriosityCallback(BaseCallback):
     With an off-policy algorithm it logs, and tells the wrapper how far the training is, which eta's ``decay`` and schedules
     follow. It also checks what lies above the wrapper, which without it nobody does.
 
-    Raises (from ``learn``): WrapperOrderError, ModeError.
+    Raises (from ``learn``): WrapperOrderError, ModeError; while it trains MissingInfoError, DivergedError.
     """
 
     def __init__(self, wrapper: CuriosityVecEnvWrapper, verbose: int = 0):
@@ -55,6 +55,8 @@ class CuriosityCallback(BaseCallback):
         env = self.model.get_env()
         assert env is not None
         check_above(env, self.wrapper)
+        if not self.wrapper.training:
+            raise ModeError("the wrapper was made to evaluate (training=False): train on one with training=True")
         on_policy = isinstance(self.model, OnPolicyAlgorithm)
         if self.wrapper.mode == "rollout" and not on_policy:
             raise ModeError(
@@ -80,11 +82,12 @@ class CuriosityCallback(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.wrapper.end_collecting()
-        if not self.wrapper.bonus.ready:
+        if not self.wrapper.has_paid and self.wrapper.mixer.eta(self.wrapper.progress_remaining) > 0:
             bonus = self.wrapper.bonus
             warnings.warn(
-                f"no bonus was paid: the training ended after {len(bonus.pool)} transitions, before the first fit; lower "
-                f"min_pool ({bonus.min_pool}) or fit_every ({self.wrapper.transitions_between_fits(self.per_rollout)})",
+                f"no bonus was paid: the training ended after {len(bonus.pool)} transitions, before a fit could tell; lower "
+                f"min_pool ({bonus.min_pool}) or fit_every "
+                f"({self.wrapper.transitions_between_fits(per_rollout=self.per_rollout)})",
                 stacklevel=2,
             )
 

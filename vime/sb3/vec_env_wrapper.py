@@ -98,6 +98,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         self.fit_every = fit_every
         self.training = training
         self.progress_remaining = 1.0
+        self.has_paid = False  # whether any transition has earned a bonus yet
         self._progress_is_told = False
         self.figures: dict[str, float] = {}
         self.figures_are_new = False
@@ -156,9 +157,10 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
             scores = self.bonus.score_transitions(batch)
             paid = self.mixer.step(scores, self.progress_remaining)
             self._window.append((scores, paid, rewards))
+            self.has_paid |= bool(paid.any())
         self.bonus.add_transitions(batch)
         self._since_fit += self.num_envs
-        if self._since_fit >= self.transitions_between_fits(False) and self.bonus.can_fit:
+        if self._since_fit >= self.transitions_between_fits(per_rollout=False) and self.bonus.can_fit:
             self._fit_window()
         return paid.numpy()
 
@@ -212,13 +214,13 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         """Put a rollout into the pool, and fit where enough has come since the last fit."""
         self.bonus.add_transitions(batch)
         self._since_fit += len(batch.obs)
-        if self._since_fit >= self.transitions_between_fits(True) and self.bonus.can_fit:
+        if self._since_fit >= self.transitions_between_fits(per_rollout=True) and self.bonus.can_fit:
             self._since_fit = 0
             self.fit()
 
     # ---- learning and logging ---------------------------------------------------------------------------------------
 
-    def transitions_between_fits(self, per_rollout: bool) -> int:
+    def transitions_between_fits(self, *, per_rollout: bool) -> int:
         """``fit_every``, or what it is by default."""
         return self.fit_every or (self.bonus.batch_size if per_rollout else FIT_EVERY)
 
@@ -231,6 +233,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
     def record(self, scores: Tensor, paid: Tensor, extrinsic: np.ndarray) -> None:
         """Note the figures of a batch: raw scores, the bonus paid for them, the rewards it was added to."""
         name, size = self.bonus.score_name, float(paid.abs().sum())
+        self.has_paid |= size > 0
         together = size + float(np.abs(extrinsic).sum())
         self.figures |= {
             f"{name}_mean": float(scores.mean()),
