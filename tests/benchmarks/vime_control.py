@@ -101,7 +101,8 @@ Rows of fewer than 10 seeds, and tables and rows that are not there, have not be
 
 It ran twice, the first time in part and on another machine, whose rounding makes other trainings of the same seeds. Only the
 second run stands here; solved seeds in the first: mountain car none 0, RND 7, VIME 8; TRPO 0 and 1; swing-up none 3, VIME 9.
-RND and L2 on the swing-up were run a third time, tuning too, after their fits had been mended (a full pool gave the same rows).
+RND and L2 on the swing-up were run once more, tuning too, after their fits were mended (a full pool had given them the same
+rows each time).
 
 Read with care: the step limit of the mountain car was lowered from 500 to 200 after plain PPO had been seen to solve most
 seeds at 500. No bonus had run by then, but the task was chosen to be hard for plain PPO."""
