@@ -111,15 +111,14 @@ def _known(world: World, z: Tensor) -> Tensor:
 def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.ndarray, high: np.ndarray) -> bool:
     """Magnification contours; False where the decoder has no derivatives."""
     places = _grid(low, high, CONTOUR_CELLS)
-    try:
-        with torch.no_grad():
-            codes = centre + places @ axes
-            bar = progress_bar(codes.split(PART), "measuring the map", sys.stderr.isatty())
-            metrics = torch.cat([_plane_metric(world, part, axes) for part in bar])
-            found = torch.where(_known(world, codes), magnification(metrics), torch.nan)
-            factor = found.numpy().reshape(CONTOUR_CELLS, CONTOUR_CELLS)
-    except (RuntimeError, NotImplementedError, ValueError):  # a decoder without derivatives: no contours
-        return False
+    with torch.no_grad():
+        codes = centre + places @ axes
+        if not _has_derivatives(world, codes[:1], axes):
+            return False
+        bar = progress_bar(codes.split(PART), "measuring the map", sys.stderr.isatty())
+        metrics = torch.cat([_plane_metric(world, part, axes) for part in bar])
+        found = torch.where(_known(world, codes), magnification(metrics), torch.nan)
+        factor = found.numpy().reshape(CONTOUR_CELLS, CONTOUR_CELLS)
     if not np.nanmax(factor, initial=0) > 0:
         return False
     x, y = (np.unique(part) for part in places.numpy().T)
@@ -127,6 +126,16 @@ def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.nd
     levels = np.unique([float(f"{level:.2g}") for level in levels])
     drawn = panel.contour(x, y, factor, levels=levels, colors=INK, linewidths=np.linspace(0.4, 1.3, len(levels)), alpha=0.55)
     panel.clabel(drawn, fontsize=6.5, fmt=lambda value: f"{value:g}")
+    return True
+
+
+def _has_derivatives(world: World, z: Tensor, axes: Tensor) -> bool:
+    """Whether the decoder can be differentiated at a code z (1, d): tried there alone, so that whatever goes wrong in
+    measuring the map is told."""
+    try:
+        _plane_metric(world, z, axes)
+    except (RuntimeError, NotImplementedError):  # all that torch says of a decoder that leaves its graph
+        return False
     return True
 
 

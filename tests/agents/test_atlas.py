@@ -272,3 +272,24 @@ def test_the_map_of_sentences_still_has_the_metric_of_its_logits() -> None:
     _, axes = atlas_map.plane(world)
     z = world.starts.z[:3]
     torch.testing.assert_close(atlas_map._plane_metric(world, z, axes), axes @ world.manifold.metric(z) @ axes.T)
+
+
+def test_a_decoder_without_derivatives_has_no_contours_and_other_failures_are_told(
+    iris: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure = atlas_map._plane_metric
+
+    def no_derivatives(world: Any, z: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+    def fails_on_the_way(world: Any, z: torch.Tensor, axes: torch.Tensor) -> torch.Tensor:
+        if len(z) > 1:
+            raise RuntimeError("out of memory")
+        return measure(world, z, axes)
+
+    assert "No contours" not in atlas(iris, "map").note
+    monkeypatch.setattr(atlas_map, "_plane_metric", no_derivatives)
+    assert "No contours: this decoder has no derivatives." in atlas(iris, "map").note
+    monkeypatch.setattr(atlas_map, "_plane_metric", fails_on_the_way)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        atlas(iris, "map")

@@ -41,7 +41,8 @@ def check_below(venv: VecEnv, curiosity: type[VecEnvWrapper]) -> None:
         return
     try:
         monitored = all(venv.env_is_wrapped(Monitor))
-    except (AttributeError, NotImplementedError):  # native adapters need not know wrappers of single environments
+    except (AttributeError, NotImplementedError):
+        # A native adapter has no single environments to ask: nobody says that they are monitored, and the error below follows.
         monitored = False
     if not monitored:
         raise WrapperOrderError(
