@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -151,12 +152,14 @@ def test_cells_measured_side_by_side_are_those_measured_one_by_one(tmp_path):
 def test_a_cell_that_fails_in_another_process_ends_the_benchmark(tmp_path):
     runner = Runner(argparse.Namespace(merge=False, seeds=None, jobs=2, cache=tmp_path), fails)
     with pytest.raises(ZeroDivisionError):
-        runner.rows(lambda seed: runner([replace(CELL, seed=seed)], "test"), [(1,), (2,)])
+        runner.rows(lambda arm, seeds: runner([replace(CELL, seed=s) for s in seeds], arm), [("a", range(60))])
+    assert len(list(tmp_path.iterdir())) < 50, "those that wait are not measured first"
 
 
 def fails(cell):
-    """A measurement that goes wrong."""
-    return {"value": 1 / 0}
+    """A measurement that goes wrong for the first seed, and takes a while for the others."""
+    time.sleep(0.1 if cell.seed else 0)
+    return {"value": 1 / cell.seed}
 
 
 def test_tuning_and_final_seeds_are_apart():

@@ -64,7 +64,11 @@ class Runner:
         if self.pool is None:
             return [measured(*arguments) for arguments in wanted]
         with self.pool, ThreadPoolExecutor(len(wanted)) as threads:
-            return list(threads.map(lambda arguments: measured(*arguments), wanted))
+            try:
+                return list(threads.map(lambda arguments: measured(*arguments), wanted))
+            except BaseException:
+                self.pool.shutdown(wait=False, cancel_futures=True)  # what waits need not be measured before this is told
+                raise
 
     def __call__(self, cells: Sequence[Cell], label: str) -> list[dict[str, Any]]:
         """Figures of the cells; with ``--merge`` of those that are finished."""
