@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -134,7 +137,8 @@ def test_an_inputless_decoder_is_measured_without_its_words(book, vae):
     assert float(ptb.bound(blind, ids[:1], 0)[0]) == pytest.approx(own, rel=1e-4)
 
 
-def test_half_precision_sees_weights_that_have_moved():
+def test_half_precision_sees_weights_that_have_moved(monkeypatch):
+    monkeypatch.setattr(ptb, "trains_in_bfloat16", lambda: True)  # a linear layer runs in bfloat16 on every processor
     layer, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
     with ptb.half_precision():
         before = layer(x)
@@ -143,6 +147,21 @@ def test_half_precision_sees_weights_that_have_moved():
         moved = layer(x) - before
     assert before.dtype == torch.bfloat16
     assert moved.float().mean().item() == pytest.approx(3.0, abs=0.1)
+
+
+def test_a_processor_without_bfloat16_trains_in_float32_and_says_so():
+    """oneDNN restricted to AVX2 has no bfloat16 LSTM, as on older processors: the failure was a RuntimeError in training."""
+    program = (
+        "import torch\nfrom tests.benchmarks import sentences_ptb as ptb\n"
+        "layer = torch.nn.LSTM(8, 8, batch_first=True)\n"
+        "with ptb.half_precision():\n    layer(torch.zeros(2, 3, 8))[0].sum().backward()\n"
+        "print(ptb.trains_in_bfloat16())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if done.stdout.strip() == "False":
+        assert "training in float32" in done.stderr
 
 
 def test_the_corpus_is_read_as_it_stands(corpus):

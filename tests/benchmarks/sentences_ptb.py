@@ -5,7 +5,8 @@
 
 The corpus is read from $MANIFOLD_DATA/ptb (or ../shared/data/ptb) and never copied. Models are fitted to ptb.train and
 measured on ptb.test; ptb.valid is left for those who tune. Fitted models and finished rows are kept in --cache, so that an
-interrupted run goes on where it was. Products of matrices are of bfloat16 while training, of float32 where it is measured.
+interrupted run goes on where it was. Matrix products use bfloat16 while training where the processor can train an LSTM in it,
+and float32 otherwise and for every measurement.
 Writes docs/results/sentences_ptb.json and .md.
 """
 
@@ -15,8 +16,11 @@ import argparse
 import json
 import math
 import platform
+import sys
 import time
 import warnings
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +61,30 @@ def corpus(least: int | None = None) -> tuple[Vocabulary, dict[str, Tensor]]:
         return vocabulary, {part: vocabulary.known(vocabulary.ids(rows)) for part, rows in texts.items()}
 
 
-def half_precision() -> Any:
-    """Products of matrices in bfloat16. Without the cache: it would keep the weights as they were at the first step."""
+@cached
+def trains_in_bfloat16() -> bool:
+    """Whether this processor can train an LSTM in bfloat16; older ones have no such kernel, and torch raises an error."""
     import torch
 
+    layer = torch.nn.LSTM(8, 8, batch_first=True)
+    try:
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            layer(torch.zeros(2, 3, 8))[0].sum().backward()
+    except RuntimeError:
+        return False
+    return True
+
+
+def half_precision() -> AbstractContextManager[Any]:
+    """Matrix products in bfloat16, or unchanged with a note on stderr where the processor cannot train an LSTM in it.
+
+    The autocast cache is off: it would keep the weights of the first step.
+    """
+    import torch
+
+    if not trains_in_bfloat16():
+        print("this processor cannot train an LSTM in bfloat16: training in float32, which is slower", file=sys.stderr)
+        return nullcontext()
     return torch.autocast("cpu", torch.bfloat16, cache_enabled=False)
 
 
