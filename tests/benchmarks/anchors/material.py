@@ -57,6 +57,8 @@ def walked(paths: Sequence[Any]) -> Measured:
         "rewards": figures(np.concatenate([path.rewards for path in paths])),
         "lengths": figures(np.concatenate([path.step_lengths for path in paths])),
     }
+    measures = {"typicality": [path.typicality for path in paths], "distances": [path.distances for path in paths]}
+    found |= {name: figures(np.concatenate(parts)) for name, parts in measures.items() if parts[0] is not None}
     if any(path.texts is not None for path in paths):
         found["texts"] = digest(text for path in paths for text in path.texts)
     return found

@@ -68,17 +68,30 @@ def guided_walk() -> Measured:
 
 
 def moves_and_entries() -> Measured:
-    """Lines in worlds that differ in how actions move codes, in the task and in what an observation holds."""
+    """Fixed actions under every move, the actions that aim at a code, and lines in worlds of other tasks and entries."""
+    import torch
+
     from agents.explain import explain
+    from agents.walkers.follow import aim
+    from envs import dynamics
     from envs.making import configure
     from envs.moves import MOVES
 
     found: Measured = {}
-    changes: dict[str, dict[str, Any]] = {name: {"move": name} for name in MOVES}
-    changes |= {"leave": {"task": "leave"}, "typical form": {"task": "prototype"}, "kept": {"entry": "kept"}}
-    for name, change in changes.items():
+    for name in MOVES:
+        world = configure(world_of(), move=name)
+        state, _ = dynamics.enter(world, world.held_out.x[:4], torch.tensor([1, 2, 3, 4]))
+        codes, p = [state.z], [state.answer]
+        for step in range(6):
+            state, _ = dynamics.step(world, state, torch.from_numpy(pushes(step, 4, world.latent_dim)))
+            codes.append(state.z)
+            p.append(state.answer)
+        found |= {f"{name}: z": figures(torch.stack(codes)), f"{name}: p": figures(torch.stack(p))}
+        found[f"{name}: aim"] = figures(aim(world, world.starts.z[:4], world.starts.z[4:8])[0])
+    changes: dict[str, dict[str, Any]] = {"leave": {"task": "leave"}, "prototype": {"task": "prototype"}}
+    for name, change in (changes | {"kept": {"entry": "kept"}}).items():
         paths = explain(configure(world_of(), **change), range(3), walker="line", max_steps=12)
-        found |= {f"{name}: {key}": value for key, value in walked(paths).items() if key in ("success", "steps", "z", "p")}
+        found |= {f"{name}: {key}": value for key, value in walked(paths).items()}
     return found
 
 
