@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from agents.algorithms import make_model
 from agents.cli import UserError
 from agents.run_folder import RunFolder, read_json
+from agents.world_record import build_world
+
+WITH_WORLD = (
+    "Pass load_run(..., world=make_world(...)) with them, or train with --data FILE.npz --classifier module:object, which a "
+    "saved run can find again"
+)
 
 if TYPE_CHECKING:
     from agents.walkers.opinions import Opinions
     from agents.walkers.policy import PolicyWalker
     from agents.walkers.stand_in import StandIn
     from envs.world import World
-
-#: of a world whose manifold is fitted; a saved run holds the fitted one, and is told neither
-FIT_SETTINGS = ("latent_dim", "fit")
-
 
 @dataclass
 class Run:
@@ -165,27 +167,18 @@ def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
 
 
 def world_of(folder: RunFolder, live: World | None = None) -> World | None:
-    """The world that a run folder describes, or the `live` one set up as the run was.
+    """The world that a run folder describes, or the `live` one set up as the run's was; None where there is none.
 
     Raises:
-        UserError: the run was trained on live objects.
+        UserError: the run was trained on live objects, and `live` is not given; or the world differs from the run's.
     """
-    from agents.training_env import make_world_of
-    from envs.making import SETTINGS, configure
-
-    told = folder.config["env"]
-    if live is not None:
-        return configure(live, **{name: value for name, value in told["kwargs"].items() if name in SETTINGS})
-    if told.get("live"):
-        raise UserError(
-            f"{str(folder.root)!r} was trained on objects that lived in Python alone: pass load_run(..., world=...), "
-            "or train with --data FILE.npz --classifier module:object, which a saved run can find again"
-        )
-    kwargs = dict(told["kwargs"])
-    if (folder.root / "manifold").is_dir():
-        kwargs = {name: value for name, value in kwargs.items() if name not in FIT_SETTINGS}  # it is fitted already
-        kwargs["manifold"] = str(folder.root / "manifold")
-    return make_world_of(told["id"], kwargs)
+    record = folder.config.get("world")
+    if record is None:
+        if live is not None:
+            env_id = folder.config["env"]["id"]
+            raise UserError(f"{str(folder.root)!r} was trained in {env_id}, which is no latent space: leave world= out")
+        return None
+    return build_world(record, folder.root, live, repr(str(folder.root)), WITH_WORLD)
 
 
 __all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

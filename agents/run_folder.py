@@ -29,7 +29,7 @@ from agents.cli import UserError
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONFIG_KEYS = ("format_version", "algo", "env", "hyperparameters", "seed", "n_envs", "n_timesteps")
 
 
@@ -100,6 +100,11 @@ class RunFolder:
             raise UserError(
                 f"{str(file)!r} has format version {config['format_version']}, this release reads up to "
                 f"{FORMAT_VERSION}: install a newer one"
+            )
+        if config["format_version"] < FORMAT_VERSION:
+            raise UserError(
+                f"{str(file)!r} has format version {config['format_version']}, this release reads {FORMAT_VERSION}: "
+                "train again, or read it with the release that wrote it"
             )
         run = cls(folder, config)
         for steps in run.checkpoints():

@@ -20,7 +20,7 @@ from agents.cli import UserError
 from agents.sb3_vec_env import LatentVecEnv
 from agents.training_seen import SeenOf
 from envs.errors import UnknownNameError
-from envs.making import configure, make_world_named
+from envs.making import make_world_named
 from envs.registration import SPECS, spec_kwargs
 from envs.ways import long_ways
 
@@ -60,26 +60,26 @@ def _settings(file: str, part: str) -> dict[str, Any]:
     return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text()).get(part, {})
 
 
-def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
-    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; what was `given` stays.
+def trained_walk(world: World) -> World:
+    """The world set up for training (walks.yml, walks_text.yml); what its config sets stays.
 
     Where straight lines to other classes do not fit into the usual step limit, they set it (`envs.ways`).
     """
     if world.task.scores_coverage:
-        return world, {}  # its reward is none, and must stay so
+        return world  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if world.modality == "text" and not world.label_only:
         over = _settings("walks_text", "walk")
         settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
-    chosen = {name: value for name, value in settings.items() if name not in given}
-    if "reward" in settings and "reward" in given:
-        chosen["reward"] = {**settings["reward"], **given["reward"]}
-    world = configure(world, **chosen)
-    if "max_episode_steps" not in given and (limit := _measured_limit(world)) is not None:
-        chosen["max_episode_steps"] = limit
-        world = configure(world, max_episode_steps=limit)
-    return world, chosen
+    config = world.config
+    chosen = {name: value for name, value in settings.items() if getattr(config, name) is None}
+    if config.reward is not None and "reward" in settings:
+        chosen["reward"] = {**settings["reward"], **config.reward}
+    world = world.replace(**chosen)
+    if config.max_episode_steps is None and (limit := _measured_limit(world)) is not None:
+        world = world.replace(max_episode_steps=limit)
+    return world
 
 
 def _measured_limit(world: World) -> int | None:

@@ -25,8 +25,8 @@ from agents.training_env import (
     tell_guess,
     trained_walk,
 )
+from agents.world_record import describe_world
 from envs.errors import UnknownNameError
-from envs.making import configure
 
 #: Endings of files that --data and --columns may name.
 FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
@@ -91,21 +91,21 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     counted = 0
     if world is not None:
         counted = world.classifier.queries  # what the caller asked before is not this training's
-        world = configure(world, gamma=settings["gamma"]) if "gamma" in settings else world
+        world = world.replace(gamma=settings["gamma"]) if "gamma" in settings else world
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
         world = make_world_of(env_id, kwargs, config.progress)
-        if world is not None and "columns" not in kwargs:
+        if world is not None and world.config.columns is None:
             tell_guess(world)
     if world is not None:
-        world, chosen = trained_walk(world, world.spec)
-        kwargs = {**kwargs, **chosen}
+        world = trained_walk(world.replace(config=world.config.portable()))
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,
-        "env": {"id": env_id, "kwargs": kwargs},
+        "env": {"id": env_id, "kwargs": kwargs if world is None else {}},
+        "world": None if world is None else describe_world(world),
         "hyperparameters": settings,
         "seed": seed,
         "n_envs": settings["n_envs"],
@@ -117,10 +117,6 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         told["curiosity"] = curiosity_settings(
             config.curiosity, config.eta, config.curiosity_kwargs, world, env_id
         )
-    if world is not None:
-        told["class_names"], told["label_only"] = list(world.class_names), world.label_only
-        if world.spec.get("live"):
-            told["env"] = {"id": env_id, "kwargs": {k: v for k, v in world.spec.items() if k != "live"}, "live": True}
     model = _model(config, told, world)
     if config.trained_agent is not None:
         _take_parameters(model, algo, config.trained_agent)
