@@ -83,13 +83,14 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     state = state._replace(source=torch.tensor([path.source]))
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0
+    last = path.steps - max(path.planned - 1, 0)  # planned steps beyond the first one begin where the walk has arrived
     for t, action in enumerate(path.actions):
         state, info = dynamics.step(world, state, torch.from_numpy(action)[None])
         states.append(state)
         lengths.append(float(info.step_length[0]))
         rewards.append(float(info.reward[0]))
         ended = bool(info.terminated[0])
-        early = early or (ended and t + 1 < path.steps)
+        early = early or (ended and t + 1 < last)
     z = np.concatenate([s.z.numpy() for s in states])
     answers = np.concatenate([s.answer.numpy() for s in states])
     labels = np.flatnonzero(answers.argmax(1) != path.predicted).tolist()

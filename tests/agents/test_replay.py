@@ -85,6 +85,12 @@ def test_a_changed_classifier_is_noticed_and_its_difference_told(path: Trajector
     assert f"{found.answers:.3g}" in replay.verdict(path, found)
 
 
+def test_a_path_with_a_step_planned_beyond_its_arrival_reproduces(path: Trajectory, world: World) -> None:
+    lower = world.replace(tau=float(path.answers[-2:, path.target].min()))
+    assert not replay.compare(path, lower).ended, "the walk would have ended one step before"
+    assert replay.compare(replace(path, planned=2), lower).reproduced
+
+
 def test_live_worlds_are_refused_in_plain_words() -> None:
     with pytest.raises(ValueError, match="live objects"):
         replay.build_world({"config": {"live": {"classifier": "builtins.function"}}})
