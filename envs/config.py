@@ -322,7 +322,7 @@ def _is_plain(value: Any, nested: bool = True) -> bool:
 
 def _same(a: Any, b: Any) -> bool:
     """Whether two values of a field are the same: equal if JSON holds both, else the same object."""
-    return a is b or (_is_plain(a) and _is_plain(b) and a == b) or (isinstance(a, Live) and a == b)
+    return a is b or (_is_plain(a) and _is_plain(b) and a == b) or (isinstance(a, Live) and isinstance(b, Live) and a == b)
 
 
 def _kind(value: Any) -> str:
