@@ -80,15 +80,15 @@ class Run:
     @cached_property
     def bonus(self) -> Any:
         """The curiosity bonus as the checkpoint left it, or None if the run had none."""
-        told = self.folder.config.get("curiosity")
-        if told is None:
+        config = self.folder.run_config()
+        if config.curiosity is None:
             return None
         from agents.training_env import add_curiosity, curiosity_of
 
         if (learned := curiosity_of(self.model.get_env())) is not None:
             return learned.bonus  # the model comes straight from a training
         state = self.folder.load_checkpoint(self.steps, only=("curiosity",))["curiosity"]
-        wrapper = add_curiosity(self.model.get_env(), told, self.folder.config["seed"], self.world)
+        wrapper = add_curiosity(self.model.get_env(), config.curiosity, config.seed, self.world)
         wrapper.load_state_dict(state)
         return wrapper.bonus
 
@@ -125,16 +125,16 @@ def load_run(
     from agents.training_env import make_vec_env
 
     folder = RunFolder.open(path, root)
-    told = folder.config
+    config = folder.run_config()
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
     world = world_of(folder, world)
     with fenced_random_state():
-        env = make_vec_env(told["env"]["id"], told["env"]["kwargs"], world, told["n_envs"])
-        settings = dict(told["hyperparameters"])
+        env = make_vec_env(config.env_id, config.env_kwargs, world, config.n_envs)
+        settings = dict(config.hyperparameters)
         if "buffer_size" in settings:
-            settings["buffer_size"] = told["n_envs"]  # nothing will be stored
-        model = make_model(told["algo"], env, settings, seed=None, device=device)
+            settings["buffer_size"] = config.n_envs  # nothing will be stored
+        model = make_model(config.algo, env, settings, seed=None, device=device)
     load_policy(model, state["policy"], folder)
     progress, evaluation = totals_of(folder, steps, state["progress"])
     return Run(folder, world, model, steps, progress, evaluation)
@@ -172,13 +172,12 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
     Raises:
         UserError: the run was trained on live objects, and `live` is not given; or the world differs from the run's.
     """
-    record = folder.config.get("world")
-    if record is None:
+    config = folder.run_config()
+    if config.world is None:
         if live is not None:
-            env_id = folder.config["env"]["id"]
-            raise UserError(f"{str(folder.root)!r} was trained in {env_id}, which is no latent space: leave world= out")
+            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
         return None
-    return build_world(record, folder.root, live, repr(str(folder.root)), WITH_WORLD)
+    return build_world(config.world, folder.root, live, repr(str(folder.root)), WITH_WORLD)
 
 
 __all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

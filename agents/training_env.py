@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 import envs
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
+from agents.run_config import CuriosityConfig
 from agents.sb3_vec_env import LatentVecEnv
 from agents.training_seen import SeenOf
 from envs.errors import UnknownNameError
@@ -114,13 +115,12 @@ def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_env
     )
 
 
-def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | None) -> Any:
+def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World | None) -> Any:
     """The curiosity wrapper around ``env``; its ``callback()`` belongs to the training.
 
     Args:
         env: a monitored VecEnv.
-        told: ``name``, one of :data:`CURIOSITIES` but ``none``; ``eta``, the weight of the bonus (None: the wrapper's
-            own); ``options``, further arguments of the wrapper or the bonus.
+        config: its name, weight and options.
         seed: of the bonus's own generator.
         world: if given, the bonus predicts what is *seen*, see :mod:`agents.training_seen`.
 
@@ -133,31 +133,31 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
     from vime.bonuses import BONUSES
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
-    options = dict(told["options"])
+    options = dict(config.options)
     mixing = {key: options.pop(key) for key in list(options) if key in wrapping}
-    if told["eta"] is not None:
-        mixing["eta"] = told["eta"]
+    if config.eta is not None:
+        mixing["eta"] = config.eta
     if world is not None:
         seen = SeenOf(world, options.pop("sees", "both"))
         options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
-    if told["name"] in BONUSES:
-        makers = [inspect.signature(kind).parameters for kind in BONUSES[told["name"]].__mro__[:-1]]
+    if config.name in BONUSES:
+        makers = [inspect.signature(kind).parameters for kind in BONUSES[config.name].__mro__[:-1]]
         known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
         known |= set() if world is None else {"sees"}
-        for name in told["options"]:
+        for name in config.options:
             if name not in known - OURS:
-                raise UnknownNameError(f"setting of --curiosity {told['name']}", name, sorted(known - OURS))
+                raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
     try:
-        bonus = make_bonus(told["name"], env.observation_space, env.action_space, seed=seed, **options)
+        bonus = make_bonus(config.name, env.observation_space, env.action_space, seed=seed, **options)
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
-        raise UserError(f"--curiosity {told['name']} refuses its settings {told['options']}: {error}") from error
+        raise UserError(f"--curiosity {config.name} refuses its settings {config.options}: {error}") from error
 
 
 def curiosity_settings(
     name: str, eta: float | None, options: dict[str, Any], world: World | None, env_id: str = ""
-) -> dict[str, Any]:
-    """What config.json says of a run's curiosity: name, eta and options; given ones over those of curiosity.yml.
+) -> CuriosityConfig:
+    """The curiosity of a run: its name, eta and options, given ones over those of curiosity.yml.
 
     Args:
         name, eta, options: as asked for; eta None: the file's.
@@ -168,7 +168,7 @@ def curiosity_settings(
     latent = groups["latent"].get(name, {}) if world is not None else {}
     own = {**latent, **groups.get(env_id, {}).get(name, {})}
     usual = own.pop("eta", None)
-    return {"name": name, "eta": usual if eta is None else eta, "options": {**own, **options}}
+    return CuriosityConfig(name=name, eta=usual if eta is None else eta, options={**own, **options})
 
 
 def curiosity_of(env: Any) -> Any:

@@ -24,6 +24,7 @@ NAMES = ("class_names", "columns", "data_shape", "input_shape")  # fields of sho
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
 NUMBERS = ("tau", "step", "max_step", "gamma")
 WHOLE = {"pair": 0, "latent_dim": None, "max_episode_steps": 1, "seed": 0}  # and the smallest value, where one is known here
+PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
 
 
@@ -228,10 +229,12 @@ class WorldConfig:
 
     def portable(self) -> Self:
         """The config with files and folders below the present folder as relative paths; other values as they are."""
-        names = ("data", "data_dir", "columns", "manifold")
-        paths: dict[str, Any] = {name: getattr(self, name) for name in names if _is_file(getattr(self, name))}
-        paths = {name: _relative(path) for name, path in paths.items()}
-        return dataclasses.replace(self, **paths)
+        here, below = Path.cwd(), dict[str, Any]()
+        for name in PATHS:
+            path = getattr(self, name)
+            if isinstance(path, str) and Path(path).is_relative_to(here):
+                below[name] = str(Path(path).relative_to(here))
+        return dataclasses.replace(self, **below)
 
     def refuse_missing(self) -> None:
         """Refuse to build a world whose live objects are not there.
@@ -333,12 +336,3 @@ def _kind(value: Any) -> str:
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}.{kind.__qualname__}"
     shape = getattr(value, "shape", None)
     return f"{name} of shape {tuple(shape)}" if isinstance(shape, tuple) else name
-
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and Path(value).is_absolute() and Path(value).exists()
-
-
-def _relative(path: str) -> str:
-    """A path below the present folder as a relative one; any other as it was given."""
-    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
