@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import UserError
-from envs.config import SETTINGS, WorldConfig
+from envs.config import SETTINGS, Live, WorldConfig
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -49,7 +49,7 @@ def build_world(
     """
     config = _config_of(record, where)
     if world is not None:
-        own = {name: getattr(config, name) for name in SETTINGS}
+        own = {name: value for name in SETTINGS if not isinstance(value := getattr(config, name), Live)}
         rebuilt = world.replace(config=dataclasses.replace(world.config, **own))
     else:
         rebuilt = _rebuilt(config, run, where, how)

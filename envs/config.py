@@ -301,11 +301,12 @@ def _plain(value: Any, nested: bool = True) -> Any:
         return str(value)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return value.item()
+    plain = value
     if isinstance(value, Mapping) and nested:
-        return {name: _plain(part) for name, part in value.items()}
-    if type(value) in (list, tuple) and (nested or _is_flat(value)):
-        return [_plain(part) for part in value]
-    return value
+        plain = {name: _plain(part) for name, part in value.items()}
+    elif type(value) in (list, tuple) and (nested or _is_flat(value)):
+        plain = [_plain(part) for part in value]
+    return plain if _is_plain(plain) else value  # a pair of modules, say, stays the object that it is
 
 
 def _is_flat(values: Sequence[Any]) -> bool:

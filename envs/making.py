@@ -23,7 +23,7 @@ from envs.manifolds import Joint, Manifold
 from envs.registration import spec_kwargs
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, Task
-from envs.world import World
+from envs.world import World, check_names
 
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # what a registered id has of its own
 
@@ -110,6 +110,7 @@ def build(config: WorldConfig, manifold: Manifold | None = None, progress: bool 
     """
     told = config if manifold is None else config.replace(manifold=manifold, latent_dim=None, fit=None)
     told.refuse_missing()
+    check_names(told)  # before anything is fitted
     data, key = gathered(told)
     parts = (_of_text if is_text(data.x) else _of_numbers)(told, data, key, progress)
     parts.manifold.attach(parts.classifier)

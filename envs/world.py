@@ -30,6 +30,18 @@ PARTS = {"manifold": "manifold", "classifier": "classifier", "starts": "data", "
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
 
 
+def check_names(config: WorldConfig) -> None:
+    """Refuse a task, move or entry that is not there.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such name, or a setting that the task has not.
+    """
+    make_task(config.task, config.tau, config.pair, config.reward)
+    for kind, name, known in (("move", config.move, MOVES), ("entry", config.entry, ENTRIES)):
+        if name is not None and name not in known:
+            raise UnknownNameError(kind, name, known)
+
+
 @dataclass
 class World:
     """A manifold, a classifier, starts, and the config that says how walks go there.
@@ -51,10 +63,7 @@ class World:
     step_length: float = None  # type: ignore[assignment]  # set in __post_init__
 
     def __post_init__(self) -> None:
-        if self.move_name not in MOVES:
-            raise UnknownNameError("move", self.move_name, MOVES)
-        if self.entry not in ENTRIES:
-            raise UnknownNameError("entry", self.entry, ENTRIES)
+        check_names(self.config)
         if self.task.needs_label_only and not self.label_only:
             raise ManifoldError(f"the task {self.task.name!r} is for classifiers that show labels alone; pass label_only=True")
         present = self.starts.label.unique()

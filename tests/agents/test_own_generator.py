@@ -80,6 +80,6 @@ def test_the_data_folder_reaches_the_world(tmp_path, monkeypatch):
     assert env_id == "Manifold/Custom-v0"
     told = WorldConfig(**kwargs).portable().settings()
     assert told == {"data": "mnist", "data_dir": "files"}  # below the present folder: no absolute path in config.json
-    with pytest.raises(ValueError, match="data_dir='.*files' is not a folder"):
+    with pytest.raises(ValueError, match=r"data_dir='.*files' is not a folder"):
         train(config, n_timesteps=128, log_folder=str(tmp_path / "runs"))
     assert not list((tmp_path / "runs").glob("*/*"))

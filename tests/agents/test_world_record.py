@@ -193,6 +193,19 @@ def test_the_names_of_live_objects_may_be_given_to_a_run_and_its_settings_are_ke
     assert named.config.classifier == "own_rows:classify"
 
 
+def test_a_task_that_is_in_no_table_is_given_again(module: Any, tmp_path: Path) -> None:
+    class Own(Task):
+        """Reach, by another class."""
+
+    world = make_world(**by_name(), task=Own(tau=0.7))
+    run = saved(tmp_path / "runs", world)
+    with pytest.raises(UserError, match=r"task \(.*Own\)"):
+        world_of(run)
+    assert world_of(run, make_world(**by_name(), task=world.task)).task == world.task
+    with pytest.raises(UserError, match=r"tau: saved 0\.7, rebuilt 0\.9"):
+        world_of(run, make_world(**by_name()))
+
+
 def test_a_live_manifold_that_the_run_holds_need_not_be_given(module: Any, tmp_path: Path) -> None:
     manifold = PCA.fit(torch.from_numpy(ROWS).float(), latent_dim=2, modality="table")
     world = make_world(**{**by_name(), "manifold": manifold, "latent_dim": None})

@@ -177,6 +177,20 @@ def test_live_objects_are_marked_in_json_and_missed_when_a_world_is_built():
         make_world(read)
 
 
+def test_a_pair_of_modules_stays_the_object_that_it_is():
+    pair = (torch.nn.Linear(2, 1), torch.nn.Linear(1, 2))
+    config = WorldConfig(manifold=pair)
+    assert config.manifold is pair
+    assert config.replace(tau=0.8).replace(tau=None) == config
+
+
+@pytest.mark.parametrize("settings", [{"move": "euclid"}, {"task": "reech"}, {"entry": "kep"}, {"reward": {"pat": 1.0}}])
+def test_names_are_checked_before_anything_is_fitted(monkeypatch, settings):
+    monkeypatch.setattr("envs.making.gathered", None)  # not to be called
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        make_world(**settings)
+
+
 def test_configs_of_the_same_objects_are_equal_and_of_others_are_not():
     rows = np.zeros((3, 2))
     assert WorldConfig(data=rows) == WorldConfig(data=rows)
