@@ -58,7 +58,7 @@ def build_world(
     if found := differences(record, rebuilt):
         raise UserError(
             f"{where} was made in another world than the one rebuilt from its config: {'; '.join(found)}. "
-            "Put back the data file, classifier and columns of that time, or train again"
+            "Put back the data file, the classifier and the columns that it was made with, or make it again"
         )
     return rebuilt
 

@@ -108,11 +108,11 @@ def build(config: WorldConfig, manifold: Manifold | None = None, progress: bool 
     Raises:
         ManifoldError: whatever does not fit together, with the way out.
     """
-    told = config if manifold is None else config.replace(manifold=manifold, latent_dim=None, fit=None)
-    told.refuse_missing()
-    check_names(told)  # before anything is fitted
-    data, key = gathered(told)
-    parts = (_of_text if is_text(data.x) else _of_numbers)(told, data, key, progress)
+    whole = config if manifold is None else config.replace(manifold=manifold, latent_dim=None, fit=None)
+    whole.refuse_missing()
+    check_names(whole)  # before anything is fitted
+    data, key = gathered(whole)
+    parts = (_of_text if is_text(data.x) else _of_numbers)(whole, data, key, progress)
     parts.manifold.attach(parts.classifier)
     starts = make_starts(parts.manifold, parts.classifier, parts.x, parts.codes, parts.units)
     examples = Examples(

@@ -46,7 +46,7 @@ def test_a_training_writes_them_and_they_are_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"hyperparameter": {}}, r"'here/config.json' 'hyperparameter': did you mean 'hyperparameters'"),
         ({"curiosity": {"name": "vime", "etta": 1}}, "the curiosity of .*'etta': did you mean 'eta'"),
@@ -58,8 +58,8 @@ def test_a_training_writes_them_and_they_are_read_back(tmp_path: Path) -> None:
         ({"world": 3}, "world is 3, no JSON object"),
     ],
 )
-def test_settings_that_are_none_are_named(change: dict[str, Any], told: str) -> None:
-    with pytest.raises((UserError, UnknownNameError), match=told):
+def test_settings_that_are_none_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises((UserError, UnknownNameError), match=message):
         RunConfig.from_json({**PLAIN, **change}, "'here/config.json'")
 
 

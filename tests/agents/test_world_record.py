@@ -101,9 +101,9 @@ def assert_same(a: World, b: World) -> None:
     start = torch.zeros(3, dtype=torch.int64)
     states = [dynamics.start(w, start, torch.ones(3, dtype=torch.int64)) for w in (a, b)]
     action = torch.tensor([[1.0] + [0.0] * (a.latent_dim - 1)]).expand(3, -1)
-    (one, told), (two, again) = (dynamics.step(w, state, action) for w, state in zip((a, b), states, strict=True))
+    (one, info), (two, other) = (dynamics.step(w, state, action) for w, state in zip((a, b), states, strict=True))
     assert one.answer.equal(two.answer)
-    assert told.reward.equal(again.reward)
+    assert info.reward.equal(other.reward)
 
 
 # --- the fault of two sources of truth ---------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def test_a_run_holds_the_whole_config_and_what_it_led_to(module: Any, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"class_names": ["no", "yes"]}, r"class names: saved \['short', 'long'\], rebuilt \['no', 'yes'\]"),
         ({"columns": ["a", "b", "c"]}, r"columns: saved \['height', 'width', 'depth'\], rebuilt \['a', 'b', 'c'\]"),
@@ -142,17 +142,17 @@ def test_a_run_holds_the_whole_config_and_what_it_led_to(module: Any, tmp_path: 
     ],
 )
 def test_a_world_that_differs_from_the_saved_one_is_an_error_that_names_the_difference(
-    module: Any, tmp_path: Path, change: dict[str, Any], told: str
+    module: Any, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     run = saved(tmp_path / "runs", make_world(**by_name()))
     other = make_world(**by_name(**change))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         world_of(run, other)
     file = run.root / "config.json"
     config = json.loads(file.read_text())
     config["world"]["config"] |= change
     file.write_text(json.dumps(config))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         world_of(RunFolder.open(run.root))
 
 
@@ -179,8 +179,10 @@ def test_a_default_that_is_another_one_today_is_noticed(module: Any, tmp_path: P
 def test_the_run_says_which_objects_were_live_and_what_to_pass(module: Any, tmp_path: Path) -> None:
     live = make_world(**by_name(data=ROWS, classifier=module.classify))
     run = saved(tmp_path / "runs", live)
-    told = r"data \(numpy.ndarray of shape \(80, 3\)\), classifier \(.*function\).*load_run\(..., world=.*--classifier module:"
-    with pytest.raises(UserError, match=told):
+    message = (
+        r"data \(numpy.ndarray of shape \(80, 3\)\), classifier \(.*function\).*load_run\(..., world=.*--classifier module:"
+    )
+    with pytest.raises(UserError, match=message):
         world_of(run)
     assert_same(world_of(run, make_world(**by_name(data=ROWS, classifier=module.classify)).replace(config=live.config)), live)
 
