@@ -110,13 +110,14 @@ def explain(
     from agents.trajectory_recording import trajectories_of
     from agents.trajectory_world import installed_versions
     from agents.walkers.base import rows_asked_before, select
+    from agents.world_record import describe_world
 
     world, run = world_and_run(source)
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     given = gather(world, inputs, split)
     targets = read_targets(world, target, len(given.x))
     generator = torch.Generator().manual_seed(seed)
-    versions, environment = installed_versions(), _environment(world, run)
+    versions, environment = installed_versions(), describe_world(world)
     paths: list[Trajectory] = []
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
         for low in range(0, len(given.x), BATCH):
@@ -209,22 +210,6 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
 
         return [(chosen, ~own), (make_walker("line"), own)]
     return [(chosen, own | ~own)]
-
-
-def _environment(world: World, run: Run | None) -> dict[str, Any]:
-    """The world as paths tell it, with the settings of the manifold's fit instead of its place in the run: a path names no
-    folder."""
-    from agents.replay import describe_environment
-    from agents.run import FIT_SETTINGS
-
-    environment = describe_environment(world)
-    kwargs = dict(environment["kwargs"])
-    if run is None or "manifold" not in kwargs or kwargs["manifold"] != str(run.folder.root / "manifold"):
-        return environment
-    del kwargs["manifold"]
-    told = run.folder.config["env"]["kwargs"]
-    kwargs |= {name: told[name] for name in FIT_SETTINGS if name in told}
-    return {**environment, "kwargs": kwargs}
 
 
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:

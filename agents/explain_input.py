@@ -131,9 +131,9 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if world.modality == "text":
-        encoding = world.spec.get("encoding", "utf-8")
+        encoding = world.config.encoding
         try:
-            return read_corpus(path, world.spec.get("text_column"), None, encoding, labelled=False).x
+            return read_corpus(path, world.config.text_column, None, encoding, labelled=False).x
         except UnknownNameError:  # it has no such column
             return read_corpus(path, None, None, encoding, labelled=False).x
     if path.suffix.lower() not in FILES:

@@ -8,15 +8,14 @@ Exit code 0: reproduced; 1: not; 2: the path or run cannot be used.
 from __future__ import annotations
 
 import json
-import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.world_record import build_world
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -65,70 +64,6 @@ class ReplayConfig(ScriptConfig):
     tolerance: float = option(TOLERANCE, "largest difference that still counts as the same")
 
 
-def describe_environment(world: Any) -> dict[str, Any]:
-    """``{"id", "kwargs", "step_length"}`` from which :func:`build_world` makes this world again.
-
-    The world's spec, with what was changed in the world since, less everything that is a default anyway.
-    ``"live": true`` says that live objects went in, so that it cannot be made from this alone.
-    """
-    from envs import SPECS
-
-    defaults = _defaults()
-    kwargs: dict[str, Any] = json.loads(json.dumps(world.spec))
-    live = bool(kwargs.pop("live", False))
-    task, usual = world.task, type(world.task)()
-    share = None if world.max_step is None else float(world.max_step / world.class_distance)
-    known = kwargs.get("max_step", defaults["max_step"])
-    same = share is not None and known is not None and math.isclose(share, known)
-    kwargs |= {
-        "move": world.move_name, "step": world.step, "compass": world.compass, "gamma": world.gamma,
-        "max_step": known if same else share,
-        "max_episode_steps": world.max_episode_steps, "label_only": world.label_only, "task": task.name,
-        "tau": None if task.tau == usual.tau else task.tau,
-        "reward": {k: v for k, v in vars(task.weights).items() if v != getattr(usual.weights, k)} or None,
-    }  # fmt: skip
-    told = {"data": defaults["data"], **{k: v for k, v in kwargs.items() if v != defaults.get(k)}}
-    fitting = [name for name, own in SPECS.items() if all(told.get(k) == v for k, v in own.items())]
-    best = max(fitting, key=lambda name: len(SPECS[name]), default="Manifold/Custom-v0")
-    rest = {k: v for k, v in told.items() if not (best in fitting and k in SPECS[best])}
-    return {"id": best, "kwargs": rest, "step_length": world.step_length, **({"live": True} if live else {})}
-
-
-@cache
-def _defaults() -> dict[str, Any]:
-    """What `make_world` takes where nothing is asked for."""
-    import inspect
-
-    from envs.making import make_world
-
-    return {name: p.default for name, p in inspect.signature(make_world).parameters.items()}
-
-
-def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
-    """The world that a path's ``environment`` describes; a manifold kept in the run folder is taken from there.
-
-    Raises:
-        UserError: it was made of live objects, or with arguments that are unknown here.
-        envs.ManifoldError: an id or value that is unknown here.
-    """
-    from envs import make_world
-    from envs.registration import spec_kwargs
-
-    if environment.get("live"):
-        raise UserError("this path was walked in a world made of live objects, which no file can hold. In Python, make "
-                        "the world again and call agents.replay.compare(path, world)")
-    kwargs = {**spec_kwargs(str(environment.get("id"))), **environment.get("kwargs", {})}
-    if run is not None and (run / "manifold" / "manifold.json").is_file():
-        kwargs = {name: value for name, value in kwargs.items() if name not in ("latent_dim", "fit")}  # it is fitted already
-        kwargs["manifold"] = str(run / "manifold")
-    try:
-        world = make_world(**kwargs)
-    except TypeError as error:
-        raise UserError(f"this path's environment was described by another version: {error}") from None
-    length = environment.get("step_length")  # calibrated when the path was walked: taken as it was
-    return world if length is None else world.replace(step_length=length)
-
-
 def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:
     """Enter the recorded input, take the recorded actions, and compare.
 
@@ -148,13 +83,14 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     state = state._replace(source=torch.tensor([path.source]))
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0
+    last = path.steps - max(path.planned - 1, 0)  # planned steps beyond the first one begin where the walk has arrived
     for t, action in enumerate(path.actions):
         state, info = dynamics.step(world, state, torch.from_numpy(action)[None])
         states.append(state)
         lengths.append(float(info.step_length[0]))
         rewards.append(float(info.reward[0]))
         ended = bool(info.terminated[0])
-        early = early or (ended and t + 1 < path.steps)
+        early = early or (ended and t + 1 < last)
     z = np.concatenate([s.z.numpy() for s in states])
     answers = np.concatenate([s.answer.numpy() for s in states])
     labels = np.flatnonzero(answers.argmax(1) != path.predicted).tolist()
@@ -224,7 +160,7 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
     path = Trajectory.load(file)
     key = json.dumps(path.environment, sort_keys=True)
     if key not in worlds:
-        worlds[key] = build_world(path.environment, run)
+        worlds[key] = build_world(path.environment, run, where=file.name)
     world = worlds[key]
     path.check_world(world)
     console = Console(highlight=False)

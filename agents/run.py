@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 from agents.algorithms import make_model
 from agents.cli import UserError
 from agents.run_folder import RunFolder, read_json
+from agents.world_record import build_world
+
+WITH_WORLD = (
+    "Pass load_run(..., world=make_world(...)) with them, or train with --data FILE.npz --classifier module:object, which a "
+    "saved run can find again"
+)
 
 if TYPE_CHECKING:
     from agents.walkers.opinions import Opinions
     from agents.walkers.policy import PolicyWalker
     from agents.walkers.stand_in import StandIn
     from envs.world import World
-
-#: of a world whose manifold is fitted; a saved run holds the fitted one, and is told neither
-FIT_SETTINGS = ("latent_dim", "fit")
-
 
 @dataclass
 class Run:
@@ -78,15 +80,15 @@ class Run:
     @cached_property
     def bonus(self) -> Any:
         """The curiosity bonus as the checkpoint left it, or None if the run had none."""
-        told = self.folder.config.get("curiosity")
-        if told is None:
+        config = self.folder.run_config()
+        if config.curiosity is None:
             return None
         from agents.training_env import add_curiosity, curiosity_of
 
         if (learned := curiosity_of(self.model.get_env())) is not None:
             return learned.bonus  # the model comes straight from a training
         state = self.folder.load_checkpoint(self.steps, only=("curiosity",))["curiosity"]
-        wrapper = add_curiosity(self.model.get_env(), told, self.folder.config["seed"], self.world)
+        wrapper = add_curiosity(self.model.get_env(), config.curiosity, config.seed, self.world)
         wrapper.load_state_dict(state)
         return wrapper.bonus
 
@@ -123,16 +125,16 @@ def load_run(
     from agents.training_env import make_vec_env
 
     folder = RunFolder.open(path, root)
-    told = folder.config
+    config = folder.run_config()
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
     world = world_of(folder, world)
     with fenced_random_state():
-        env = make_vec_env(told["env"]["id"], told["env"]["kwargs"], world, told["n_envs"])
-        settings = dict(told["hyperparameters"])
+        env = make_vec_env(config.env_id, config.env_kwargs, world, config.n_envs)
+        settings = dict(config.hyperparameters)
         if "buffer_size" in settings:
-            settings["buffer_size"] = told["n_envs"]  # nothing will be stored
-        model = make_model(told["algo"], env, settings, seed=None, device=device)
+            settings["buffer_size"] = config.n_envs  # nothing will be stored
+        model = make_model(config.algo, env, settings, seed=None, device=device)
     load_policy(model, state["policy"], folder)
     progress, evaluation = totals_of(folder, steps, state["progress"])
     return Run(folder, world, model, steps, progress, evaluation)
@@ -165,27 +167,17 @@ def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
 
 
 def world_of(folder: RunFolder, live: World | None = None) -> World | None:
-    """The world that a run folder describes, or the `live` one set up as the run was.
+    """The world that a run folder describes, or the `live` one set up as the run's was; None where there is none.
 
     Raises:
-        UserError: the run was trained on live objects.
+        UserError: the run was trained on live objects, and `live` is not given; or the world differs from the run's.
     """
-    from agents.training_env import make_world_of
-    from envs.making import SETTINGS, configure
-
-    told = folder.config["env"]
-    if live is not None:
-        return configure(live, **{name: value for name, value in told["kwargs"].items() if name in SETTINGS})
-    if told.get("live"):
-        raise UserError(
-            f"{str(folder.root)!r} was trained on objects that lived in Python alone: pass load_run(..., world=...), "
-            "or train with --data FILE.npz --classifier module:object, which a saved run can find again"
-        )
-    kwargs = dict(told["kwargs"])
-    if (folder.root / "manifold").is_dir():
-        kwargs = {name: value for name, value in kwargs.items() if name not in FIT_SETTINGS}  # it is fitted already
-        kwargs["manifold"] = str(folder.root / "manifold")
-    return make_world_of(told["id"], kwargs)
+    config = folder.run_config()
+    if config.world is None:
+        if live is not None:
+            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
+        return None
+    return build_world(config.world, folder.root, live, repr(str(folder.root)), WITH_WORLD)
 
 
 __all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole
 from agents.cli import UserError
+from agents.run_config import RunConfig
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
 
-FORMAT_VERSION = 1
-CONFIG_KEYS = ("format_version", "algo", "env", "hyperparameters", "seed", "n_envs", "n_timesteps")
+FORMAT_VERSION = 2
 
 
 class RunFolder:
@@ -93,15 +93,20 @@ class RunFolder:
                 f"{str(folder)!r} is no run folder: it has no config.json. Runs are made by python -m agents.train"
             )
         config = read_json(file)
-        missing = [key for key in CONFIG_KEYS if key not in config]
-        if missing:
-            raise UserError(f"{str(file)!r} is damaged: it lacks {', '.join(missing)}")
+        if not isinstance(config.get("format_version"), int):
+            raise UserError(f"{str(file)!r} is damaged: it lacks format_version")
         if config["format_version"] > FORMAT_VERSION:
             raise UserError(
                 f"{str(file)!r} has format version {config['format_version']}, this release reads up to "
                 f"{FORMAT_VERSION}: install a newer one"
             )
+        if config["format_version"] < FORMAT_VERSION:
+            raise UserError(
+                f"{str(file)!r} has format version {config['format_version']}, this release reads {FORMAT_VERSION}: "
+                "train again, or read it with the release that wrote it"
+            )
         run = cls(folder, config)
+        run.run_config(repr(str(file)))
         for steps in run.checkpoints():
             _read_manifest(run.checkpoint_path(steps))
         return run
@@ -129,6 +134,14 @@ class RunFolder:
         known = [str(file.parent) for file in found]
         hint = f"known: {', '.join(known[-5:])}" if known else f"there are no runs in {str(root)!r}"
         raise UserError(f"no run folder {path!r}; {hint}")
+
+    def run_config(self, where: str = "config.json") -> RunConfig:
+        """The settings in config.json; `where` names the file for messages.
+
+        Raises:
+            UnknownNameError, UserError: a key that is no setting, a missing one, or a value of another type.
+        """
+        return RunConfig.from_json({name: value for name, value in self.config.items() if name != "format_version"}, where)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole (beside, then renamed)."""

@@ -127,8 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def report(run: Run) -> str:
     """What the script says at its end."""
     folder, progress, rate = run.folder.root, run.progress, run.evaluation.get("success_rate")
-    asked = run.folder.config["n_timesteps"]
-    rounded = f" ({asked:,} were asked for; rollouts are not cut)" if run.steps > asked else ""
+    requested = run.folder.run_config().n_timesteps
+    rounded = f" ({requested:,} were requested; rollouts are not cut)" if run.steps > requested else ""
     lines = [
         f"run folder        {folder}",
         f"steps             {run.steps:,}{rounded} in {progress['seconds']:.0f} s ({progress['cpu_seconds']:.0f} CPU-s)",

@@ -17,6 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from agents.atomic import write_whole
 from agents.cli import UserError
 from agents.run import Run
+from agents.run_config import RunConfig
 from agents.run_folder import RunFolder
 from agents.training_callbacks import (
     Bookkeeper,
@@ -57,8 +58,8 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
     fresh = session.folder is None
     if session.folder is None:
         session.folder = _make_folder(config, session)
-    elif session.told["n_timesteps"] != session.folder.config["n_timesteps"]:
-        session.folder.write_config(session.told)
+    elif session.config != session.folder.run_config():
+        session.folder.write_config(session.config.to_json())
     return _learn(config, session, session.folder, fresh)
 
 
@@ -68,16 +69,16 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
 def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
     """The run folder with config.json and, unless it is a registered one, the manifold."""
     try:
-        text = json.dumps(session.told)
+        text = json.dumps(session.config.to_json())
     except TypeError as error:
         raise UserError(
             f"the settings can't be written as JSON ({error}); give names, numbers or "
             "module:object, or train(world=...)"
         ) from None
-    folder = RunFolder.create(config.log_folder, session.told["algo"], session.told["env"]["id"])
+    folder = RunFolder.create(config.log_folder, session.config.algo, session.config.env_id)
     try:
         folder.write_config(json.loads(text))
-        own = session.told["env"]["id"] == "Manifold/Custom-v0"
+        own = session.config.env_id == "Manifold/Custom-v0"
         if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
     except BaseException:
@@ -88,29 +89,27 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
 
 def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool) -> Run:
     """Learn until the asked steps, a signal or an error; save what was done in each case."""
-    model, world, told = session.model, session.world, session.told
+    model, world, made = session.model, session.world, session.config
     books = Bookkeeper(world, session.resumed["progress"] if session.resumed else None)
     stop = StopRequest()
 
     def evaluate() -> dict[str, float]:
         with books.evaluating():
             if world is not None:
-                return evaluate_in_world(model, world, config.eval_episodes, told["seed"])
-            return evaluate_in_environment(
-                model, told["env"]["id"], told["env"]["kwargs"], config.eval_episodes, told["seed"]
-            )
+                return evaluate_in_world(model, world, config.eval_episodes, made.seed)
+            return evaluate_in_environment(model, made.env_id, made.env_kwargs, config.eval_episodes, made.seed)
 
     keeper = CheckpointCallback(folder, config.save_freq, config.keep_checkpoints, stop, books, session.resumed)
-    callbacks: list[BaseCallback] = [keeper, ProgressCallback(told["n_timesteps"], config.progress)]
+    callbacks: list[BaseCallback] = [keeper, ProgressCallback(made.n_timesteps, config.progress)]
     if config.eval_freq and config.eval_episodes:
         callbacks.append(EvaluationCallback(config.eval_freq, evaluate))
     if fresh:
-        callbacks.append(HParamCallback(_flat(told), bool(config.eval_freq and config.eval_episodes)))
-    if told["curiosity"] is not None:
+        callbacks.append(HParamCallback(_flat(made), bool(config.eval_freq and config.eval_episodes)))
+    if made.curiosity is not None:
         callbacks.append(model.get_env().callback())
     logger = make_logger(folder.root, config.verbose)
     model.set_logger(logger)
-    remaining = told["n_timesteps"] - model.num_timesteps
+    remaining = made.n_timesteps - model.num_timesteps
     books.start(session.counted_before)
     try:
         with stop.listening():
@@ -118,7 +117,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
                 remaining,
                 callback=CallbackList(callbacks),
                 # rollouts; episodes off-policy
-                log_interval={"ppo": 1, "ppo2v": 1, "trpo": 1, "a2c": 10}.get(told["algo"], 100),
+                log_interval={"ppo": 1, "ppo2v": 1, "trpo": 1, "a2c": 10}.get(made.algo, 100),
                 reset_num_timesteps=session.resumed is None,
             )
         if keeper.stopped:
@@ -189,9 +188,9 @@ def _finish(run: Run, logger: Any, pictures: bool) -> None:
     write_whole(run.folder.root / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
-def _flat(told: dict[str, Any]) -> dict[str, Any]:
+def _flat(config: RunConfig) -> dict[str, Any]:
     """The settings as one level, for TensorBoard's hparams."""
-    flat = {"algo": told["algo"], "env": told["env"]["id"], "seed": told["seed"], **told["hyperparameters"]}
-    if told["curiosity"] is not None:
-        flat |= {"curiosity": told["curiosity"]["name"], "eta": told["curiosity"]["eta"] or 0.0}
+    flat = {"algo": config.algo, "env": config.env_id, "seed": config.seed, **config.hyperparameters}
+    if config.curiosity is not None:
+        flat |= {"curiosity": config.curiosity.name, "eta": config.curiosity.eta or 0.0}
     return flat

@@ -17,10 +17,11 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 import envs
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
+from agents.run_config import CuriosityConfig
 from agents.sb3_vec_env import LatentVecEnv
 from agents.training_seen import SeenOf
 from envs.errors import UnknownNameError
-from envs.making import configure, make_world_named
+from envs.making import make_world_named
 from envs.registration import SPECS, spec_kwargs
 from envs.ways import long_ways
 
@@ -60,26 +61,26 @@ def _settings(file: str, part: str) -> dict[str, Any]:
     return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text()).get(part, {})
 
 
-def trained_walk(world: World, given: dict[str, Any]) -> tuple[World, dict[str, Any]]:
-    """The world set up for training (walks.yml, walks_text.yml), and the settings that this took; what was `given` stays.
+def trained_walk(world: World) -> World:
+    """The world set up for training (walks.yml, walks_text.yml); what its config sets stays.
 
     Where straight lines to other classes do not fit into the usual step limit, they set it (`envs.ways`).
     """
     if world.task.scores_coverage:
-        return world, {}  # its reward is none, and must stay so
+        return world  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if world.modality == "text" and not world.label_only:
         over = _settings("walks_text", "walk")
         settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
-    chosen = {name: value for name, value in settings.items() if name not in given}
-    if "reward" in settings and "reward" in given:
-        chosen["reward"] = {**settings["reward"], **given["reward"]}
-    world = configure(world, **chosen)
-    if "max_episode_steps" not in given and (limit := _measured_limit(world)) is not None:
-        chosen["max_episode_steps"] = limit
-        world = configure(world, max_episode_steps=limit)
-    return world, chosen
+    config = world.config
+    chosen = {name: value for name, value in settings.items() if getattr(config, name) is None}
+    if config.reward is not None and "reward" in settings:
+        chosen["reward"] = {**settings["reward"], **config.reward}
+    world = world.replace(**chosen)
+    if config.max_episode_steps is None and (limit := _measured_limit(world)) is not None:
+        world = world.replace(max_episode_steps=limit)
+    return world
 
 
 def _measured_limit(world: World) -> int | None:
@@ -114,13 +115,12 @@ def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_env
     )
 
 
-def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | None) -> Any:
+def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World | None) -> Any:
     """The curiosity wrapper around ``env``; its ``callback()`` belongs to the training.
 
     Args:
         env: a monitored VecEnv.
-        told: ``name``, one of :data:`CURIOSITIES` but ``none``; ``eta``, the weight of the bonus (None: the wrapper's
-            own); ``options``, further arguments of the wrapper or the bonus.
+        config: its name, weight and options.
         seed: of the bonus's own generator.
         world: if given, the bonus predicts what is *seen*, see :mod:`agents.training_seen`.
 
@@ -133,31 +133,31 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
     from vime.bonuses import BONUSES
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
-    options = dict(told["options"])
+    options = dict(config.options)
     mixing = {key: options.pop(key) for key in list(options) if key in wrapping}
-    if told["eta"] is not None:
-        mixing["eta"] = told["eta"]
+    if config.eta is not None:
+        mixing["eta"] = config.eta
     if world is not None:
         seen = SeenOf(world, options.pop("sees", "both"))
         options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
-    if told["name"] in BONUSES:
-        makers = [inspect.signature(kind).parameters for kind in BONUSES[told["name"]].__mro__[:-1]]
+    if config.name in BONUSES:
+        makers = [inspect.signature(kind).parameters for kind in BONUSES[config.name].__mro__[:-1]]
         known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
         known |= set() if world is None else {"sees"}
-        for name in told["options"]:
+        for name in config.options:
             if name not in known - OURS:
-                raise UnknownNameError(f"setting of --curiosity {told['name']}", name, sorted(known - OURS))
+                raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
     try:
-        bonus = make_bonus(told["name"], env.observation_space, env.action_space, seed=seed, **options)
+        bonus = make_bonus(config.name, env.observation_space, env.action_space, seed=seed, **options)
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
-        raise UserError(f"--curiosity {told['name']} refuses its settings {told['options']}: {error}") from error
+        raise UserError(f"--curiosity {config.name} refuses its settings {config.options}: {error}") from error
 
 
 def curiosity_settings(
     name: str, eta: float | None, options: dict[str, Any], world: World | None, env_id: str = ""
-) -> dict[str, Any]:
-    """What config.json says of a run's curiosity: name, eta and options; given ones over those of curiosity.yml.
+) -> CuriosityConfig:
+    """The curiosity of a run: its name, eta and options, given ones over those of curiosity.yml.
 
     Args:
         name, eta, options: as asked for; eta None: the file's.
@@ -168,7 +168,7 @@ def curiosity_settings(
     latent = groups["latent"].get(name, {}) if world is not None else {}
     own = {**latent, **groups.get(env_id, {}).get(name, {})}
     usual = own.pop("eta", None)
-    return {"name": name, "eta": usual if eta is None else eta, "options": {**own, **options}}
+    return CuriosityConfig(name=name, eta=usual if eta is None else eta, options={**own, **options})
 
 
 def curiosity_of(env: Any) -> Any:

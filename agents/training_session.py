@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from agents.algorithms import ON_POLICY, algorithm_class, load_hyperparameters, 
 from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
+from agents.run_config import RunConfig
 from agents.run_folder import RunFolder
 from agents.training_env import (
     CURIOSITIES,
@@ -25,11 +26,9 @@ from agents.training_env import (
     tell_guess,
     trained_walk,
 )
+from agents.world_record import describe_world
+from envs.config import FIELDS
 from envs.errors import UnknownNameError
-from envs.making import configure
-
-#: Endings of files that --data and --columns may name.
-FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -38,9 +37,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """The parts of one training: ``told`` is what config.json says."""
+    """The parts of one training: ``config`` is what config.json holds."""
 
-    told: dict[str, Any]
+    config: RunConfig
     world: World | None
     model: Any
     folder: RunFolder | None
@@ -91,37 +90,32 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     counted = 0
     if world is not None:
         counted = world.classifier.queries  # what the caller asked before is not this training's
-        world = configure(world, gamma=settings["gamma"]) if "gamma" in settings else world
+        world = world.replace(gamma=settings["gamma"]) if "gamma" in settings else world
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
         world = make_world_of(env_id, kwargs, config.progress)
-        if world is not None and "columns" not in kwargs:
+        if world is not None and world.config.columns is None:
             tell_guess(world)
     if world is not None:
-        world, chosen = trained_walk(world, world.spec)
-        kwargs = {**kwargs, **chosen}
+        world = trained_walk(world.replace(config=world.config.portable()))
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
-    told = {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "algo": algo,
-        "env": {"id": env_id, "kwargs": kwargs},
-        "hyperparameters": settings,
-        "seed": seed,
-        "n_envs": settings["n_envs"],
-        "n_timesteps": config.n_timesteps or int(settings.get("n_timesteps", 200_000)),
-        "curiosity": None,
-        "versions": _versions(),
-    }
-    if config.curiosity not in (None, "none"):
-        told["curiosity"] = curiosity_settings(
-            config.curiosity, config.eta, config.curiosity_kwargs, world, env_id
-        )
-    if world is not None:
-        told["class_names"], told["label_only"] = list(world.class_names), world.label_only
-        if world.spec.get("live"):
-            told["env"] = {"id": env_id, "kwargs": {k: v for k, v in world.spec.items() if k != "live"}, "live": True}
-    model = _model(config, told, world)
+    curiosity = None
+    if config.curiosity is not None and config.curiosity != "none":
+        curiosity = curiosity_settings(config.curiosity, config.eta, config.curiosity_kwargs, world, env_id)
+    made = RunConfig(
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        algo=algo,
+        env={"id": env_id, "kwargs": kwargs if world is None else {}},
+        world=None if world is None else describe_world(world),
+        hyperparameters=settings,
+        seed=seed,
+        n_envs=settings["n_envs"],
+        n_timesteps=config.n_timesteps or int(settings.get("n_timesteps", 200_000)),
+        curiosity=curiosity,
+        versions=_versions(),
+    )
+    model = _model(config.device, made, world)
     if config.trained_agent is not None:
         _take_parameters(model, algo, config.trained_agent)
     elif (teacher := settings.get("warm_start")) is not None:
@@ -134,86 +128,72 @@ def begin(config: TrainConfig, world: World | None) -> Session:
                 f"warm_start:{teacher} is for on-policy algorithms in a latent space"
                 f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
             )
-        told["warm_start"] = follow_the_teacher(model, world, seed, teacher)
-    return Session(told, world, model, None, None, counted)
+        made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher))
+    return Session(made, world, model, None, None, counted)
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
     """The id and the keyword arguments that the user asked for."""
-    kwargs = dict(config.env_kwargs)
+    kwargs, given = dict(config.env_kwargs), world_flags(config)
     if world is not None:
-        own = ("env", "data", "data_dir", "classifier", "manifold", "columns", "target_column", "text_column", "encoding",
-               "env_kwargs")  # fmt: skip
-        clash = [name for name in own if getattr(config, name)]
+        clash = [*(["env"] if config.env else []), *given, *(["env_kwargs"] if kwargs else [])]
         if clash:
             raise UserError(
                 f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in"
             )
         return "Manifold/Custom-v0", kwargs
-    for name in ("data", "data_dir", "classifier", "manifold", "columns", "target_column", "text_column", "encoding"):
-        if (value := getattr(config, name)) is not None:
-            kwargs[name] = value
-    for name in ("data", "columns"):
-        if isinstance(kwargs.get(name), str) and kwargs[name].endswith(FILES):
-            kwargs[name] = _portable(kwargs[name])
-    if config.data_dir is not None:
-        kwargs["data_dir"] = _portable(config.data_dir)
-    if isinstance(kwargs.get("manifold"), str) and Path(kwargs["manifold"]).is_dir():
-        kwargs["manifold"] = _portable(kwargs["manifold"])
     default = "Manifold/Custom-v0" if config.data or config.classifier or config.manifold else "Manifold/Digits-v0"
-    return config.env or default, kwargs
+    return config.env or default, {**kwargs, **given}
 
 
-def _portable(path: str) -> str:
-    """A path below the present folder as a relative one; any other as it was given."""
-    whole = Path(path).absolute()
-    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else path
+def world_flags(config: TrainConfig) -> dict[str, Any]:
+    """The settings of a world that have a flag of their own, as far as they were given."""
+    flags = [part.name for part in fields(config) if part.name in FIELDS and part.name != "seed"]
+    return {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
 
 
 def resume(config: TrainConfig, world: World | None) -> Session:
     """An old training, where its last checkpoint was."""
     assert config.trained_agent is not None
     folder = RunFolder.open(config.trained_agent, config.log_folder)
-    told = dict(folder.config)
-    curiosity = told["curiosity"]["name"] if told.get("curiosity") else "none"
+    made = folder.run_config()
     asked = {
-        "--env": (config.env, told["env"]["id"]),
-        "--algo": (config.algo, told["algo"]),
-        "--seed": (config.seed, told["seed"]),
-        "--n-envs": (config.n_envs, told["n_envs"]),
-        "--curiosity": (config.curiosity, curiosity),
+        "--env": (config.env, made.env_id),
+        "--algo": (config.algo, made.algo),
+        "--seed": (config.seed, made.seed),
+        "--n-envs": (config.n_envs, made.n_envs),
+        "--curiosity": (config.curiosity, "none" if made.curiosity is None else made.curiosity.name),
     }
     for flag, (given, own) in asked.items():
         if given is not None and given != own:
             raise UserError(
                 f"{flag} {given}: the run {str(folder.root)!r} has {own}, and a resumed run keeps it; leave {flag} out"
             )
-    parts = ("data", "data_dir", "classifier", "manifold", "columns", "target_column", "text_column", "encoding")
-    for name in ("hyperparams", "env_kwargs", "eta", "curiosity_kwargs", *parts):
+    for name in ("hyperparams", "env_kwargs", "eta", "curiosity_kwargs", *world_flags(config)):
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
     steps = folder.latest_checkpoint()
-    told["n_timesteps"] = config.n_timesteps or told["n_timesteps"]
-    if steps >= told["n_timesteps"]:
+    made = replace(made, n_timesteps=config.n_timesteps or made.n_timesteps)
+    if steps >= made.n_timesteps:
         raise UserError(
-            f"{str(folder.root)!r} has done {steps:,} steps, {told['n_timesteps']:,} are asked for in all: "
+            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: "
             "ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
     world = world_of(folder, world)
-    model = _model(config, told, world)
+    model = _model(config.device, made, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}
-    return Session(told, world, model, folder, state, 0)
+    return Session(made, world, model, folder, state, 0)
 
 
-def _model(config: TrainConfig, told: dict[str, Any], world: World | None) -> Any:
+def _model(device: str, config: RunConfig, world: World | None) -> Any:
     """The environments with their wrappers, and the algorithm upon them."""
-    env: Any = make_vec_env(told["env"]["id"], told["env"]["kwargs"], world, told["n_envs"])
-    if told["curiosity"] is not None:
-        env = add_curiosity(env, told["curiosity"], told["seed"], world)
-    return make_model(told["algo"], env, told["hyperparameters"], told["seed"], config.device)
+    env: Any = make_vec_env(config.env_id, config.env_kwargs, world, config.n_envs)
+    if config.curiosity is not None:
+        env = add_curiosity(env, config.curiosity, config.seed, world)
+    return make_model(config.algo, env, config.hyperparameters, config.seed, device)
 
 
 def _take_parameters(model: Any, algo: str, file: str) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from agents.trajectory_file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 from agents.trajectory_world import coordinates, decode, manifold_key
 from envs.alignment import edit_distance
+from envs.config import DEFAULTS
 
 STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
@@ -50,7 +51,7 @@ class Trajectory:
         source_input: (*data) the true input in data space; frame 0 is its reconstruction.
         source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
             become its typical form).
-        environment: the world's spec ``{"id", "kwargs", ...}``; ``"live": true`` if objects are needed besides.
+        environment: the record of the world, its whole config in it, see `agents.world_record.describe_world`.
         manifold_key: names the manifold whose latents these are.
         walker, seed, index: who walked, with which seed, on which input of the data.
         queries: rows asked of the classifier for this path, input, frame 0 and search included.
@@ -162,6 +163,13 @@ class Trajectory:
         words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
         return "-".join("".join(c if c.isalnum() else "_" for c in word)[:40] or "_" for word in words)
 
+    @property
+    def world_settings(self) -> str:
+        """The settings of the path's world that differ from their defaults, such as ``data='digits', tau=0.8``."""
+        config = self.environment.get("config", {})
+        own = {name: value for name, value in config.items() if value != DEFAULTS.get(name)}
+        return ", ".join(f"{name}={value!r}" for name, value in own.items()) or "the defaults"
+
     def summary(self) -> str:
         """The path in one or two plain sentences; where only labels are seen, without any probability."""
         from agents.explanation.figures_words import summarise
@@ -221,7 +229,7 @@ class Trajectory:
         if manifold_key(world) != self.manifold_key:
             raise TrajectoryError(
                 f"this path was walked on the manifold {self.manifold_key!r}, this world has "
-                f"{manifold_key(world)!r}: use the one it was made in ({self.environment.get('id')})"
+                f"{manifold_key(world)!r}: use the one it was made in ({self.world_settings})"
             )
         if list(world.class_names) != self.class_names:
             raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")

@@ -16,7 +16,7 @@ import numpy as np
 from agents.atomic import write_whole
 from agents.cli import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LARGEST_FILE = 1 << 30  # bytes once unpacked: a path is far smaller
 
 

@@ -33,13 +33,13 @@ def trajectories_of(
         state: the State at the start: origin (B, *data), source (B,), target (B,).
         walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
         walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
-            environment to the world's own description.
+            environment to the world's own record.
         items: which of the B walks; all by default.
         index: for each item its place in the data, if it has one.
     """
     import torch
 
-    from agents.replay import describe_environment
+    from agents.world_record import describe_world
 
     chosen = list(range(walk.z.shape[1])) if items is None else list(items)
     ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
@@ -64,7 +64,7 @@ def trajectories_of(
         "label_only": world.label_only,
         "versions": dict(versions or installed_versions()),
         "class_names": list(world.class_names),
-        "environment": describe_environment(world) if environment is None else dict(environment),
+        "environment": describe_world(world) if environment is None else dict(environment),
         "manifold_key": manifold_key(world),
     }
     rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))

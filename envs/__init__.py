@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from envs.config import WorldConfig
 from envs.errors import ManifoldError, UnknownNameError
 from envs.registration import SPECS, register_all
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from envs.making import make_world
     from envs.world import World
 
-__all__ = ["SPECS", "LatentEnv", "LatentVectorEnv", "ManifoldError", "UnknownNameError", "World", "make_world"]
+__all__ = ["SPECS", "LatentEnv", "LatentVectorEnv", "ManifoldError", "UnknownNameError", "World", "WorldConfig", "make_world"]
 
 _LAZY = {
     "LatentEnv": "envs.latent_env",

@@ -71,8 +71,8 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
     (classifier rows asked), and ``target_probability`` unless only labels are shown.
 
     ## Arguments
-    Those of `envs.make_world`; all may be strings and numbers, so that the spec goes through JSON. `reset` takes
-    ``options={"index": 3, "target": "9", "split": "held_out"}``.
+    The settings of `envs.config.WorldConfig`; all may be strings and numbers, so that Gymnasium's spec goes through JSON.
+    `reset` takes ``options={"index": 3, "target": "9", "split": "held_out"}``.
 
     ## Version history
     v0: first version.

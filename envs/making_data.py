@@ -11,16 +11,19 @@ import torch
 
 from envs.assets import ASSETS
 from envs.classifiers import load_object
+from envs.config import WorldConfig
 from envs.datasets import DATASETS, FROM_FILES, Data, TableUnits, Units, load_csv, load_npz
+from envs.datasets.corpora import is_corpus, read_corpus
 from envs.datasets.tables import describe_rows
 from envs.datasets.text_units import is_text
 from envs.errors import ManifoldError, UnknownNameError
 
 
-def gathered(
-    data: Any, folder: Any, held_out: Any, truth: Any, names: Any, columns: Any, target: str | None, shape: Any, seed: int
-) -> tuple[Data, str | None]:
-    """The raw data, and the asset key where they belong to one."""
+def gathered(config: WorldConfig) -> tuple[Data, str | None]:
+    """The raw data of a config, and the asset key where they belong to one."""
+    data, folder, columns, target, seed = config.data, config.data_dir, config.columns, config.target_column, config.seed
+    if is_corpus(data, config.text_column):
+        data, target = read_corpus(data, config.text_column, target, config.encoding), None
     key = None
     described = isinstance(columns, str | Path | Mapping)
     if folder is not None and not (isinstance(data, str) and data in FROM_FILES):
@@ -52,7 +55,8 @@ def gathered(
     if described:
         parts = parts._replace(table=describe_rows(parts.x, parts.columns, columns))
         columns = [column.name for column in parts.table.columns]
-    more = {"held_out": held_out, "truth": truth, "class_names": names, "columns": columns, "data_shape": shape}
+    more = {name: getattr(config, name) for name in ("held_out", "truth", "class_names", "data_shape")}
+    more["columns"] = columns
     parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
     if parts.truth is not None and len(parts.truth) != len(parts.x):
         raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from envs.assets import ASSETS
 from envs.classifiers import Classifier, load_object
+from envs.config import WorldConfig
 from envs.datasets import TableUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
@@ -34,22 +35,19 @@ MAP_DIM = 2
 OURS = ("x", "y", "classifier", "classes", "blocks", "low", "high", "held", "modality", "progress", "latent_dim", "seed", "_")
 
 
-def standing_manifold(
-    manifold: Any, key: str | None, latent_dim: int | None, fit: Mapping[str, Any] | None, x: Tensor, units: Units
-) -> Any:
+def standing_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units) -> Any:
     """(manifold, start codes or None) of a manifold that stands already, or (kind, None) of one to be fitted.
 
     Args:
-        manifold: see `envs.making.make_world`.
+        config: its manifold, latent_dim and fit; data with a shipped manifold get a fitted one where one of the last is set.
         key: the data set that the data are, in the split of the shipped assets; None for any others.
-        latent_dim, fit: d and further settings of a fit, if something was said; data with a shipped manifold are then fitted.
         x: data in data space.
         units: their modality and shape.
 
     Raises:
         ManifoldError: no such manifold, one of data of another shape, or settings of a fit for what is not fitted.
     """
-    codes = None
+    manifold, latent_dim, fit, codes = config.manifold, config.latent_dim, config.fit, None
     if manifold is None:
         manifold = key if key in ASSETS and latent_dim is None and not fit else "vae"
     if isinstance(manifold, str | Path) and str(manifold) in FITS:
@@ -96,27 +94,25 @@ def fitted_manifold(
     kind: str,
     x: Tensor,
     units: Units,
+    config: WorldConfig,
     *,
-    latent_dim: int | None,
-    fit: Mapping[str, Any] | None,
-    seed: int,
-    progress: bool,
     classifier: Classifier | None = None,
     truth: Tensor | None = None,
     classes: int | None = None,
+    progress: bool = False,
 ) -> Manifold:
     """A manifold of this kind for data x (N, \\*data_shape), from the cache if it was fitted before.
 
     Args:
         kind: a key of `FITS`.
-        latent_dim: d; default: 2 for a map, else up to 8.
-        fit: further settings of the fit.
+        config: its latent_dim (default: 2 for a map, else up to 8), fit and seed.
         classifier: the one to be explained. A joint manifold learns its labels (one query a row), an embedding is its own.
         truth, classes: class indices (N,) and how many there are, for a joint manifold without a classifier.
 
     Raises:
         ManifoldError: a setting that the fit has not, or whatever the fit refuses.
     """
+    latent_dim, fit, seed = config.latent_dim, config.fit, config.seed
     maker, batch_size = FITS[kind], 32
     if isinstance(units, TableUnits) and kind == "vae":
         maker, batch_size = TableVAE, 128

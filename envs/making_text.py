@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.classifiers import Classifier, load_object
 from envs.classifiers.bag_of_words import BagOfWords
+from envs.config import WorldConfig
 from envs.datasets import Data
 from envs.datasets.vocabulary import Vocabulary
 from envs.errors import ManifoldError, UnknownNameError
@@ -30,14 +31,7 @@ ANCHOR = 4.0  # nats by which walks favour the words of their input, see `Senten
 
 
 def text_manifold(
-    manifold: Any,
-    key: str | None,
-    parts: Data,
-    asker: Callable[[Vocabulary], Classifier],
-    latent_dim: int | None,
-    fit: Mapping[str, Any] | None,
-    seed: int,
-    progress: bool,
+    config: WorldConfig, key: str | None, parts: Data, asker: Callable[[Vocabulary], Classifier], progress: bool
 ) -> tuple[SentenceVAE, Tensor | None, int]:
     """The manifold of sentences - shipped, saved, live, or fitted to them -, their codes where they are shipped, and how many
     rows the classifier was asked for a fit that learns its answers, too.
@@ -47,6 +41,7 @@ def text_manifold(
     Raises:
         UnknownNameError, ManifoldError: no such manifold, or none of sentences.
     """
+    manifold, latent_dim, fit, seed = config.manifold, config.latent_dim, config.fit, config.seed
     if manifold in (None, key) and key in ASSETS and latent_dim is None and not fit:
         return (*ASSETS[key].manifold(), 0)  # type: ignore[return-value]
     if manifold in (None, "vae"):

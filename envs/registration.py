@@ -11,6 +11,7 @@ from envs.errors import UnknownNameError
 NAMESPACE = "Manifold"
 MAX_EPISODE_STEPS = 20
 
+# id -> the settings of its `envs.config.WorldConfig` that are not the default; plain values, for Gymnasium keeps them as JSON.
 SPECS: dict[str, dict[str, Any]] = {
     "Manifold/Digits-v0": {"data": "digits"},
     "Manifold/DigitsLabelOnly-v0": {"data": "digits", "task": "reach_label", "label_only": True},

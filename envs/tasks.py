@@ -6,14 +6,15 @@ A task says which target a walk may have, when it has arrived, and how near it i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.errors import ManifoldError
+from envs.errors import ManifoldError, UnknownNameError
 
 if TYPE_CHECKING:
     from envs.dynamics import State
@@ -71,6 +72,17 @@ class Task:
     def __post_init__(self) -> None:
         if not 0 < self.tau <= 1:
             raise ManifoldError(f"tau is a probability in (0, 1], not {self.tau}")
+
+    def settings(self) -> dict[str, Any]:
+        """The settings of `envs.config.WorldConfig` that make this task: its name, and what differs from that task's usual
+        values; none for a class that is not in `TASKS`, which only the object itself describes."""
+        if TASKS.get(self.name) is not type(self):
+            return {}
+        usual = type(self)()
+        own = {part.name: getattr(self, part.name) for part in fields(self) if part.name != "weights"}
+        changed = {name: value for name, value in own.items() if value != getattr(usual, name)}
+        reward = {name: value for name, value in asdict(self.weights).items() if value != getattr(usual.weights, name)}
+        return {"task": self.name, **changed, **({"reward": reward} if reward else {})}
 
     def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
         """Starts and targets (B,) of random walks, from two uniform numbers each (B, 2)."""
@@ -203,3 +215,27 @@ class Explore(Task):
 
 
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Leave, Prototype, ReachLabel, OnePair, Explore)}
+
+
+def make_task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping[str, float] | None) -> Task:
+    """The task, by name or as it is, with tau, pair and single weights replaced where they are not None.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such task or weight, or a pair for a task without one.
+    """
+    if isinstance(task, str):
+        if task not in TASKS:
+            raise UnknownNameError("task", task, TASKS)
+        task = TASKS[task]()
+    if not isinstance(task, Task):
+        raise ManifoldError(f"task is one of {', '.join(TASKS)} or an envs.tasks.Task, not {task!r}")
+    if tau is not None:
+        task = replace(task, tau=tau)
+    if pair is not None:
+        if not isinstance(task, OnePair):
+            raise ManifoldError(f"pair= belongs to task='one_pair'; the task {task.name!r} draws its starts: leave it out")
+        task = replace(task, pair=int(pair))
+    unknown = set(reward or {}) - set(asdict(Weights()))
+    if unknown:
+        raise UnknownNameError("reward weight", sorted(unknown)[0], asdict(Weights()))
+    return replace(task, weights=replace(task.weights, **reward)) if reward else task

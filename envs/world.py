@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,62 +11,59 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.config import DEFAULTS, SETTINGS, WorldConfig
 from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
 from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold, Pull
 from envs.moves import MOVES, Move
+from envs.registration import MAX_EPISODE_STEPS
 from envs.starts import BATCH, Examples, Starts
 from envs.step_length import calibrated_step
-from envs.tasks import Task
+from envs.tasks import Task, make_task
 from envs.typicality import ClassNeighbours
 from envs.ways import ends
 
 MAX_GAPS = 10_000_000  # distances held at once: 40 MB
+PARTS = {"manifold": "manifold", "classifier": "classifier", "starts": "data", "units": "data", "held_out": "held_out"}
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
+
+
+def check_names(config: WorldConfig) -> None:
+    """Refuse a task, move or entry that is not there.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such name, or a setting that the task has not.
+    """
+    make_task(config.task, config.tau, config.pair, config.reward)
+    for kind, name, known in (("move", config.move, MOVES), ("entry", config.entry, ENTRIES)):
+        if name is not None and name not in known:
+            raise UnknownNameError(kind, name, known)
 
 
 @dataclass
 class World:
-    """A manifold, a classifier, starts, a task and a move.
+    """A manifold, a classifier, starts, and the config that says how walks go there.
 
     Attributes:
-        manifold, classifier, units, starts, task: the parts.
+        manifold, classifier, units, starts: the parts.
         held_out: inputs to be explained.
-        move_name: key into `MOVES`.
-        step: the median decoded move of a full action, as a share of the class distance.
+        config: the description that this world was built from, and the only one: `replace` keeps it so.
         step_length: what a full action moves: a latent length, for ``pullback`` and ``arc`` one in data space; None:
             calibrated to `step`.
-        max_step: largest data-space distance between two frames; None: no bound.
-        compass: whether observations hold which way the known costs fall (see `envs.compass`).
-        gamma: discount of the shaping potential; the training run sets its own.
-        max_episode_steps: the step limit.
-        entry: where walks from inputs begin: a key of `envs.entry.ENTRIES`.
-        spec: JSON-able arguments that build this world again; ``{"live": True}`` if live objects went in.
     """
 
     manifold: Manifold
     classifier: Classifier
     units: Units
     starts: Starts
-    task: Task
     held_out: Examples
-    move_name: str = "euclidean"
-    step: float = 1 / 8
+    config: WorldConfig
     step_length: float = None  # type: ignore[assignment]  # set in __post_init__
-    max_step: float | None = None
-    compass: bool = False
-    gamma: float = 0.98
-    max_episode_steps: int = 20
-    entry: str = "code"
-    spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.move_name not in MOVES:
-            raise UnknownNameError("move", self.move_name, MOVES)
-        if self.entry not in ENTRIES:
-            raise UnknownNameError("entry", self.entry, ENTRIES)
+        check_names(self.config)
         if self.task.needs_label_only and not self.label_only:
             raise ManifoldError(f"the task {self.task.name!r} is for classifiers that show labels alone; pass label_only=True")
         present = self.starts.label.unique()
@@ -77,8 +74,56 @@ class World:
             self.step_length = calibrated_step(self)
         if not self.step_length > 0:
             raise ManifoldError(f"step_length must be positive, not {self.step_length}")
-        if self.max_step is not None and not self.max_step > 0:
-            raise ManifoldError(f"max_step must be positive, not {self.max_step}")
+
+    # ---- what the config says, its defaults filled in --------------------------------------------------------------
+
+    @cached_property
+    def task(self) -> Task:
+        """What a walk has to reach."""
+        return make_task(self.config.task, self.config.tau, self.config.pair, self.config.reward)
+
+    @cached_property
+    def move_name(self) -> str:
+        """Key into `MOVES`."""
+        return self.config.move or "euclidean"
+
+    @cached_property
+    def step(self) -> float:
+        """Median decoded move of a full action, as a share of the class distance."""
+        return 1 / 8 if self.config.step is None else self.config.step
+
+    @cached_property
+    def max_step(self) -> float | None:
+        """Largest data-space distance between two frames; None: no bound."""
+        return self.config.max_step * self.class_distance if self.config.max_step else None
+
+    @cached_property
+    def compass(self) -> bool:
+        """Whether observations hold which way the known costs fall (see `envs.compass`)."""
+        return bool(self.config.compass)
+
+    @cached_property
+    def gamma(self) -> float:
+        """Discount of the shaping potential."""
+        return 0.98 if self.config.gamma is None else self.config.gamma
+
+    @cached_property
+    def max_episode_steps(self) -> int:
+        """The step limit."""
+        return self.config.max_episode_steps or MAX_EPISODE_STEPS
+
+    @cached_property
+    def entry(self) -> str:
+        """Where walks from inputs begin: a key of `envs.entry.ENTRIES`."""
+        return self.config.entry or ("kept" if self.modality == "text" else "code")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the config that `replace` changes, their defaults filled in, as JSON holds them."""
+        own: dict[str, Any] = {"task": self.task.name, **asdict(self.task)}
+        own["reward"] = own.pop("weights")
+        own |= {"move": self.move_name, "step": self.step, "max_step": self.config.max_step or 0, "compass": self.compass}
+        return own | {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps, "entry": self.entry}
 
     @property
     def move(self) -> Move:
@@ -255,13 +300,29 @@ class World:
         return self.classifier.class_index(name)
 
     def replace(self, **changes: Any) -> World:
-        """A world that differs in some parts; the step is calibrated again if the move changes.
+        """A world with other settings (`envs.config.SETTINGS`) or parts (its fields); its config says so, and parts that are
+        not named are kept. Single reward weights are laid over the present ones; None is the default.
 
-        `spec` stays as it is: use `envs.making.configure` for settings that a saved run must find again.
+        The step is calibrated again if the move or the step changes.
+
+        Raises:
+            UnknownNameError, ManifoldError: no such setting, a value that it cannot have, or a setting of the world's parts.
         """
-        if any(changes.get(name, getattr(self, name)) != getattr(self, name) for name in ("move_name", "step")):
-            changes.setdefault("step_length", None)
-        return replace(self, **changes)
+        parts = {name: changes.pop(name) for name in list(changes) if name in self.__dataclass_fields__}
+        for name in changes:
+            if name in DEFAULTS and name not in SETTINGS:
+                raise ManifoldError(
+                    f"{name} belongs to what a world is built from, and replace() keeps that; "
+                    f"build another: make_world(world.config.replace({name}=...))"
+                )
+            if name not in SETTINGS:
+                raise UnknownNameError("setting", name, SETTINGS)
+        config = parts.pop("config", self.config).replace(**changes)
+        fields = {PARTS[name]: value for name, value in parts.items() if name in PARTS}
+        changed = replace(self, **{"step_length": self.step_length, **parts}, config=config.replace(**fields))
+        if "step_length" not in parts and (changed.move_name, changed.step) != (self.move_name, self.step):
+            changed.step_length = calibrated_step(changed)
+        return changed
 
     def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, Any] | str:
         """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid), or a

@@ -18,7 +18,7 @@ def asks(path: Trajectory) -> str:
     """What the path was asked: ``reach`` another class, ``leave`` its own, or become ``typical`` of its own."""
     if path.target != path.source:
         return "reach"
-    return "leave" if path.environment.get("kwargs", {}).get("task") == "leave" else "typical"
+    return "leave" if path.environment.get("config", {}).get("task") == "leave" else "typical"
 
 
 def heading(path: Trajectory) -> str:

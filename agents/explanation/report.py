@@ -132,7 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_process(config.num_threads)
     from agents.explanation.figures_gain import gain_panels
     from agents.explanation.metrics import evaluate_paths
-    from agents.replay import ReplayConfig, build_world, find_paths
+    from agents.replay import ReplayConfig, find_paths
+    from agents.world_record import build_world
 
     files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
     world, paths, names = None, [], []

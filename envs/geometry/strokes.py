@@ -100,7 +100,8 @@ ATTRIBUTES: dict[str, tuple[Attribute, ...]] = dict.fromkeys(PICTURED, STROKES)
 
 def attributes_of(world: World) -> tuple[Attribute, ...]:
     """The attributes of a world's data, by the data set's name; none where none are known."""
-    return ATTRIBUTES.get(str(world.spec.get("data")), ())
+    data = world.config.data
+    return ATTRIBUTES.get(data, ()) if isinstance(data, str) else ()
 
 
 def change(attribute: Attribute, first: float, last: float) -> str:

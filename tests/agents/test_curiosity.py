@@ -123,13 +123,15 @@ def test_a_bonus_of_another_format_is_left_out_and_said_to_be(
 
 
 def test_settings_come_from_the_command_line_then_from_the_file() -> None:
+    from agents.run_config import CuriosityConfig
     from agents.training_env import curiosity_settings
 
     world: Any = object()
     told = curiosity_settings("vime", None, {"updates": 3}, world)
-    assert told["options"]["updates"] == 3
-    assert told["options"]["noise"] == 0.3
-    assert 0 < told["eta"] < 0.1
-    assert "eta" not in told["options"]
-    assert curiosity_settings("vime", 0.5, {}, world)["eta"] == 0.5
-    assert curiosity_settings("vime", None, {}, None) == {"name": "vime", "eta": None, "options": {}}
+    assert told.options["updates"] == 3
+    assert told.options["noise"] == 0.3
+    assert told.eta is not None
+    assert 0 < told.eta < 0.1
+    assert "eta" not in told.options
+    assert curiosity_settings("vime", 0.5, {}, world).eta == 0.5
+    assert curiosity_settings("vime", None, {}, None) == CuriosityConfig(name="vime")

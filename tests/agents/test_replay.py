@@ -18,6 +18,7 @@ import envs
 from agents import replay
 from agents.explain import explain
 from agents.trajectory import Trajectory
+from agents.world_record import describe_world
 from envs.world import World
 
 
@@ -46,16 +47,16 @@ def test_a_saved_path_reproduces_in_an_environment_made_from_its_description(pat
 )  # fmt: skip
 def test_worlds_of_every_kind_are_described_and_built_again(changes: dict[str, object]) -> None:
     world = envs.make_world(data="digits", **changes)  # type: ignore[arg-type]
-    told = json.loads(json.dumps(replay.describe_environment(world)))
+    told = json.loads(json.dumps(describe_world(world)))
     again = replay.build_world(told)
     for name in ("move_name", "step_length", "max_step", "gamma", "task", "label_only", "max_episode_steps"):
         assert getattr(again, name) == getattr(world, name), name
 
 
 def test_a_world_changed_after_it_was_made_is_described_as_it_is_now(world: World) -> None:
-    told = replay.describe_environment(world.replace(move_name="spherical", gamma=0.5))
-    assert told["kwargs"]["move"] == "spherical"
-    assert told["kwargs"]["gamma"] == 0.5
+    told = describe_world(world.replace(move="spherical", gamma=0.5))["config"]
+    assert told["move"] == "spherical"
+    assert told["gamma"] == 0.5
 
 
 def test_a_changed_action_is_noticed(path: Trajectory, world: World) -> None:
@@ -84,9 +85,15 @@ def test_a_changed_classifier_is_noticed_and_its_difference_told(path: Trajector
     assert f"{found.answers:.3g}" in replay.verdict(path, found)
 
 
+def test_a_path_with_a_step_planned_beyond_its_arrival_reproduces(path: Trajectory, world: World) -> None:
+    lower = world.replace(tau=float(path.answers[-2:, path.target].min()))
+    assert not replay.compare(path, lower).ended, "the walk would have ended one step before"
+    assert replay.compare(replace(path, planned=2), lower).reproduced
+
+
 def test_live_worlds_are_refused_in_plain_words() -> None:
     with pytest.raises(ValueError, match="live objects"):
-        replay.build_world({"id": "Manifold/Custom-v0", "kwargs": {}, "live": True})
+        replay.build_world({"config": {"live": {"classifier": "builtins.function"}}})
 
 
 def test_the_script_shows_every_step_and_ends_with_0_when_reproduced(

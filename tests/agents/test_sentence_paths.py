@@ -26,14 +26,13 @@ from agents.trajectory import Trajectory, TrajectoryError
 from envs import ManifoldError, make_world
 from envs.alignment import Word, edit_distance
 from envs.datasets import grammar
-from envs.making import configure
 
 OWN = "The FILM was absolutely dreadful, alas!"
 
 
 @pytest.fixture(scope="module")
 def world():
-    return configure(make_world(data="sentences"), max_step=1 / 6)
+    return make_world(data="sentences").replace(max_step=1 / 6)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,7 @@ def test_sentences_are_read_from_files(world, tmp_path):
 
 
 def test_inputs_are_read_from_the_column_and_encoding_of_the_corpus(world, tmp_path):
-    own = world.replace(spec={"text_column": "review", "encoding": "cp1252"})
+    own = world.replace(config=world.config.replace(text_column="review", encoding="cp1252"))
     file = tmp_path / "one.tsv"
     file.write_bytes("review\tlabel\nthe café is great\tgood\n".encode("cp1252"))
     assert read_file(own, file).tolist() == ["the café is great"]  # one class alone is no matter here
@@ -219,7 +218,7 @@ def test_an_agent_is_trained_on_a_corpus_of_ones_own_and_found_again(tmp_path):
 def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
     from agents.training_env import trained_walk
 
-    walked, chosen = trained_walk(world, {})
+    walked = trained_walk(world)
     assert (walked.task.weights.success, walked.task.weights.atypical) == (6.0, 2.4)
-    assert chosen["reward"] == {"success": 6.0, "atypical": 2.4}
-    assert trained_walk(world, {"reward": {"success": 5.0}})[0].task.weights.success == 5.0
+    assert walked.config.reward == {"success": 6.0, "atypical": 2.4}
+    assert trained_walk(world.replace(reward={"success": 5.0})).task.weights.success == 5.0

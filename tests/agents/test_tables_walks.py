@@ -79,8 +79,8 @@ def test_trained_from_the_command_line_explained_replayed_and_reported(
                 "--eval-episodes", "0", "--no-pictures"])  # fmt: skip
     assert "guessed" not in capsys.readouterr().err
     run = load_run("latest", root=tmp_path)
-    assert run.folder.config["env"]["kwargs"]["data"] == "people.csv"
-    assert run.folder.config["env"]["kwargs"]["columns"] == "guess.yml"
+    assert run.folder.config["world"]["config"]["data"] == "people.csv"
+    assert run.folder.config["world"]["config"]["columns"] == "guess.yml"
     assert explain_script.main(["latest", *runs, "--index", "3", "--walker", "line"]) == 0
     shown = capsys.readouterr().out
     assert "frame 0" in shown
@@ -156,6 +156,6 @@ def test_the_stand_in_learns_on_frames_that_hold_their_input(world: World) -> No
 
 def test_a_path_through_a_table_that_is_gone_says_so(world: World, folder: Path, tmp_path: Path) -> None:
     path = explain(world, 0, walker="line")
-    environment = {**path.environment, "kwargs": {**path.environment["kwargs"], "data": str(tmp_path / "gone.csv")}}
+    environment = {**path.environment, "config": {**path.environment["config"], "data": str(tmp_path / "gone.csv")}}
     with pytest.raises((ManifoldError, UserError), match="no data file"):
         replay.build_world(environment)

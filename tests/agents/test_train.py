@@ -128,13 +128,13 @@ def test_a_live_world_trains_and_is_needed_again(tmp_path: Path) -> None:
     asked = world.classifier.queries
     run = small(tmp_path, world=world)
     assert asked + run.queries == run.world.classifier.queries
-    assert run.folder.config["class_names"] == ["short", "long"]
+    assert run.folder.config["world"]["class_names"] == ["short", "long"]
     with pytest.raises(UserError, match="world="):
         load_run(run.folder.root)
     again = load_run(run.folder.root, world=world)
     assert again.world is not None
     assert again.world.manifold is world.manifold
-    assert again.world.spec == run.world.spec
+    assert again.world.config == run.world.config
     with pytest.raises(UserError, match="already says"):
         small(tmp_path, world=world, env="Manifold/Digits-v0")
 

@@ -31,7 +31,7 @@ def make(steps: int = 3, d: int = 2, k: int = 3, label_only: bool = False, seed:
         "answers": None if label_only else answers, "labels": answers.argmax(1) if label_only else None,
         "typicality": random.uniform(size=steps + 1), "distances": random.uniform(size=steps + 1),
         "source_input": random.uniform(size=(2, 2)), "source": 0, "target": k - 1,
-        "class_names": [f"class {i}" for i in range(k)], "environment": {"id": "Manifold/Digits-v0", "kwargs": {}},
+        "class_names": [f"class {i}" for i in range(k)], "environment": {"config": {"data": "digits"}},
         "manifold_key": "vae-2d-0", "walker": "line", "success": True, "queries": steps + 2, "label_only": label_only,
     }  # fmt: skip
     return Trajectory(**{**whole, **changes})
@@ -108,8 +108,8 @@ def test_another_format_version_is_refused(tmp_path: Path) -> None:
     file = make().save(tmp_path / "path")
     with np.load(file) as archive:
         text = str(archive["metadata"][0])
-    rewrite(file, metadata=np.array([text.replace('"format": 1', '"format": 99')]))
-    with pytest.raises(TrajectoryError, match=r"format 99.*reads 1"):
+    rewrite(file, metadata=np.array([text.replace('"format": 2', '"format": 99')]))
+    with pytest.raises(TrajectoryError, match=r"format 99.*reads 2"):
         Trajectory.load(file)
 
 

@@ -136,7 +136,7 @@ def test_only_walkers_to_known_goals_rest_on_rows_asked_before(digits: Any) -> N
 @pytest.mark.parametrize("move", MOVES)
 @pytest.mark.parametrize("name", ALL)
 def test_actions_taken_again_reproduce_the_path_within_the_bounds(digits: Any, name: str, move: str) -> None:
-    world = digits.replace(move_name=move)
+    world = digits.replace(move=move)
     state, walk = walked(world, name, n=8)
     z, answers, length = state.z, state.answer, walk.length
     for t in range(len(walk.actions)):
@@ -206,7 +206,7 @@ def test_columns_repeat_their_last_frame(digits: Any) -> None:
 
 @pytest.mark.parametrize("move", MOVES)
 def test_aiming_inverts_every_move(digits: Any, move: str) -> None:
-    world = digits.replace(move_name=move)
+    world = digits.replace(move=move)
     z = world.starts.z[:16]
     generator = torch.Generator().manual_seed(0)
     small = 0.3 * torch.nn.functional.normalize(torch.randn(z.shape, generator=generator), dim=1)

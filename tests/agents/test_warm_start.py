@@ -15,12 +15,11 @@ from agents.training_env import make_vec_env, trained_walk
 from agents.walkers.policy import PolicyWalker
 from agents.warm_start import SPREAD, compass_action, follow_the_teacher, straight_action, walks_of_the_teacher
 from envs import UnknownNameError, dynamics, make_world
-from envs.making import configure
 
 
 @pytest.fixture(scope="module")
 def world():
-    return trained_walk(make_world(data="sentences"), {})[0]
+    return trained_walk(make_world(data="sentences"))
 
 
 def untrained(world):
@@ -122,7 +121,7 @@ def test_trainings_on_a_map_begin_straight_and_have_the_steps_to_arrive_unless_t
     paths = explain(run, range(100), walker=PolicyWalker(run.model, None))
     assert sum(path.success for path in paths) > 90  # whatever little it learned by reward
     own = {**QUICK, "hyperparams": {"n_steps": 8, "warm_start": None, "learning_rate": 1e-3}}
-    other = train(world=configure(world, max_episode_steps=30), log_folder=str(tmp_path), **own)
+    other = train(world=world.replace(max_episode_steps=30), log_folder=str(tmp_path), **own)
     assert "warm_start" not in other.folder.config
     assert other.folder.config["hyperparameters"]["learning_rate"] == 1e-3
     assert other.world.max_episode_steps == 30

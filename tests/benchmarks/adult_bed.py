@@ -92,10 +92,9 @@ def _fitted(seed: int, cache: Path) -> World:
 def make_bed(seed: int, cache: Path, **world_kwargs: Any) -> AdultBed:
     """The bed of a seed; `world_kwargs` (move, reward ...) are the agent's affair. No step is longer than 1/6 of the class
     distance, whatever they are."""
-    from envs.making import configure
 
     whole = _fitted(seed, cache)
-    world = configure(whole, **{**world_kwargs, "tau": TAU, "max_step": 1 / 6})
+    world = whole.replace(**{**world_kwargs, "tau": TAU, "max_step": 1 / 6})
     held_out = world.held_out
     assert held_out.truth is not None
     x = held_out.x[:ITEMS]

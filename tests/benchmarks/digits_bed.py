@@ -89,7 +89,6 @@ def make_bed(seed: int = 0, manifold_name: str = "vae", **world_kwargs: Any) -> 
     classifier, manifold = fitted(seed) if manifold_name == "vae" else fitted_otherwise(seed, manifold_name)
     settings = {**world_kwargs, "tau": TAU, "max_step": 1 / 6}
     world = make_world(data=data, classifier=classifier, manifold=manifold, **settings)
-    world = world.replace(spec={**world.spec, **settings})  # defaults that were chosen are told as chosen, too
     x = world.held_out.x
     with torch.inference_mode():
         seen = classifier(x).argmax(1)

@@ -33,10 +33,9 @@ def world() -> World:
 
 def make_bed(seed: int, items: int = ITEMS, **settings: Any) -> Bed:
     """The first `items` test images towards random other classes of this seed; steps bounded as the agents'."""
-    from envs.making import configure
 
     plain = world()
-    here = configure(plain, **{**settings, "tau": 0.9, "max_step": 1 / 6})
+    here = plain.replace(**{**settings, "tau": 0.9, "max_step": 1 / 6})
     x, truth = here.held_out.x[:items], here.held_out.truth
     assert truth is not None
     with torch.inference_mode():

@@ -233,7 +233,7 @@ def measure(repeats: int, steps: int, n_timesteps: int, bar: Any) -> dict[str, A
 def plainly(world: Any) -> Any:
     """The world so that a training leaves its moves and observations as they are, whatever the recipe has."""
     chosen = {"move": "euclidean", "step": world.step, "max_step": 0, "compass": False, "reward": {"atypical": 0.0}}
-    return world.replace(spec={**world.spec, **chosen})
+    return world.replace(**chosen)
 
 
 def _ratio(rates: dict[str, list[float]], above: str, below: str) -> float:

@@ -98,6 +98,7 @@ def trained(cell: Cell, world: Any = None) -> tuple[Any, Witness]:
     """Train the cell's agent: the model, and who watched it."""
     from agents.algorithms import make_model
     from agents.random_state import fenced_random_state
+    from agents.run_config import CuriosityConfig
     from agents.training_env import add_curiosity, curiosity_of, make_vec_env
 
     with fenced_random_state():
@@ -105,8 +106,8 @@ def trained(cell: Cell, world: Any = None) -> tuple[Any, Witness]:
         env: Any = Witness(monitored, CELLS.get(cell.env))
         witness = env
         if cell.arm != "none":
-            told = {"name": cell.arm, "eta": cell.eta, "options": dict(cell.options)}
-            env = add_curiosity(env, told, cell.seed, world)
+            curiosity = CuriosityConfig(name=cell.arm, eta=cell.eta, options=dict(cell.options))
+            env = add_curiosity(env, curiosity, cell.seed, world)
         model = make_model(cell.algo, env, dict(cell.settings), cell.seed, "cpu")
         curious = curiosity_of(env)
         model.learn(cell.steps, callback=None if curious is None else curious.callback())

@@ -48,7 +48,7 @@ def options_of(arm: str, env: str = PAIR) -> dict[str, Any]:
 
     if arm == "none":
         return {}
-    return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env)["options"])
+    return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env).options)
 
 
 def cell_of(env: str, arm: str, eta: float | None, seed: int, **env_kwargs: Any) -> Cell:

@@ -279,16 +279,16 @@ print(reached)
 """
 
 
-def arguments_table(make_world) -> str:
-    """The keyword arguments as a table: name, default, meaning; the meanings are those of the function's docstring."""
-    text = inspect.getdoc(make_world).split("Args:")[1].split("Raises:")[0]
+def arguments_table(config_class) -> str:
+    """The settings of a world as a table: name, default, meaning; the meanings are those of the class's docstring."""
+    text = inspect.getdoc(config_class).split("Attributes:")[1].split("Raises:")[0]
     meanings: list[tuple[str, str]] = []
     for line in text.strip("\n").splitlines():
         if match := re.match(r"    (\w[\w, ]*): (.*)", line):
             meanings.append((match[1], match[2]))
         elif line.strip():
             meanings[-1] = (meanings[-1][0], f"{meanings[-1][1]} {line.strip()}")
-    parameters = inspect.signature(make_world).parameters
+    parameters = inspect.signature(config_class).parameters
     lines = ["| argument | default | meaning |", "|---|---|---|"]
     for names, meaning in meanings:
         defaults = ", ".join(f"`{parameters[name].default!r}`" for name in names.split(", "))
@@ -348,7 +348,7 @@ def page() -> str:
     import gymnasium as gym
 
     import envs
-    from envs import SPECS, LatentEnv, make_world
+    from envs import SPECS, LatentEnv, WorldConfig
 
     gym.register_envs(envs)
     shared = inspect.getdoc(LatentEnv)
@@ -364,7 +364,7 @@ def page() -> str:
         "## What all have in common",
         shared,
         "### Arguments of `gym.make` and `envs.make_world`",
-        arguments_table(make_world),
+        arguments_table(WorldConfig),
         "### The vector environment",
         inspect.getdoc(envs.LatentVectorEnv).replace("``", "`"),
         control_section(),

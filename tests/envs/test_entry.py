@@ -10,7 +10,6 @@ from envs import dynamics, make_world
 from envs.alignment import edit_distance
 from envs.entry import _candidates, code, kept
 from envs.errors import UnknownNameError
-from envs.making import configure
 
 
 def very(texts):
@@ -38,9 +37,9 @@ def x(world):
 def test_sentences_enter_where_the_class_is_kept_and_others_at_the_code(world):
     assert world.entry == "kept"
     assert make_world(data="iris", manifold="pca").entry == "code"
-    assert configure(world, entry="code").entry == "code"
+    assert world.replace(entry="code").entry == "code"
     with pytest.raises(UnknownNameError, match="entry"):
-        configure(world, entry="cod")
+        world.replace(entry="cod")
 
 
 def test_the_class_is_kept_more_often_and_all_rows_are_counted(world, x):
@@ -99,7 +98,7 @@ def test_what_no_candidate_keeps_enters_at_its_code():
 
 
 def test_paths_begin_there_and_tell_the_questions(world):
-    paths, plain = (explain(w, TEXTS, walker="line") for w in (world, configure(world, entry="code")))
+    paths, plain = (explain(w, TEXTS, walker="line") for w in (world, world.replace(entry="code")))
     assert all(path.predicted[0] == path.source for path in paths)
     lost = [i for i, path in enumerate(plain) if path.predicted[0] != path.source]
     assert lost

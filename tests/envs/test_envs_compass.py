@@ -8,7 +8,6 @@ import torch
 
 from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError, dynamics, make_world
 from envs.compass import LIMIT, PULL_SCALE, appraise
-from envs.making import configure
 from envs.typicality import NEIGHBOURS, PER_CLASS, ClassNeighbours
 
 
@@ -46,7 +45,7 @@ def test_large_classes_are_thinned():
 
 @pytest.mark.parametrize("atypical", [0.0, 1.0])
 def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, atypical):
-    world = configure(digits, compass=True, reward={"atypical": atypical, "distance": 2.0})
+    world = digits.replace(compass=True, reward={"atypical": atypical, "distance": 2.0})
     index = torch.arange(40)
     target = (world.starts.label[index] + 3) % 10
     state = dynamics.start(world, index, target)
@@ -122,37 +121,36 @@ def test_configuring_equals_making(iris):
         "max_step": 0.2,
         "gamma": 0.9,
     }
-    made, configured = make_world(**kwargs), configure(iris, **kwargs)
+    made, configured = make_world(**kwargs), iris.replace(**kwargs)
     for name in ("task", "move_name", "step", "step_length", "max_step", "gamma", "compass", "max_episode_steps"):
         assert getattr(made, name) == getattr(configured, name), name
-    rebuilt = make_world(**configured.spec)
+    rebuilt = make_world(configured.config)
     assert rebuilt.task == configured.task
     assert rebuilt.step_length == configured.step_length
 
 
 def test_configuring_leaves_the_world_and_what_is_not_named_alone(iris):
-    before = (iris.task, iris.move_name, iris.step_length, iris.gamma, dict(iris.spec))
-    one = configure(iris, gamma=0.5, reward={"path": 0.3})
-    two = configure(one, reward={"success": 9.0})
-    assert (iris.task, iris.move_name, iris.step_length, iris.gamma, dict(iris.spec)) == before
+    before = (iris.task, iris.move_name, iris.step_length, iris.gamma, iris.config)
+    one = iris.replace(gamma=0.5, reward={"path": 0.3})
+    two = one.replace(reward={"success": 9.0})
+    assert (iris.task, iris.move_name, iris.step_length, iris.gamma, iris.config) == before
     assert (two.gamma, two.task.weights.path, two.task.weights.success) == (0.5, 0.3, 9.0)
-    assert make_world(**two.spec).task == two.task, "the spec remembers both"
+    assert make_world(two.config).task == two.task, "the config holds both"
 
 
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
         ({"gama": 0.9}, "did you mean 'gamma'"),
-        ({"data": "digits"}, "unknown setting 'data'"),
         ({"move": "euclid"}, "euclidean"),
     ],
 )
 def test_unknown_settings_are_refused(iris, settings, match):
     with pytest.raises(UnknownNameError, match=match):
-        configure(iris, **settings)
+        iris.replace(**settings)
 
 
 @pytest.mark.parametrize("settings", [{"step": 0}, {"step": -1.0}, {"max_step": -0.1}, {"tau": 2}])
 def test_impossible_settings_are_refused(iris, settings):
     with pytest.raises(ManifoldError):
-        configure(iris, **settings)
+        iris.replace(**settings)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from envs import SPECS, LatentEnv, make_world
+from envs import SPECS, LatentEnv, WorldConfig
 from envs.registration import CONTROL, HALF_CHEETAH
 
 SECTIONS = [
@@ -39,9 +39,9 @@ def test_the_docstring_has_its_fixed_sections():
 
 
 def test_every_argument_is_explained(environments_page):
-    table = environments_page.arguments_table(make_world)
+    table = environments_page.arguments_table(WorldConfig)
     explained = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-    assert explained == set(inspect.signature(make_world).parameters)
+    assert explained == set(inspect.signature(WorldConfig).parameters)
 
 
 @pytest.mark.parametrize("env_id", sorted(SPECS))

@@ -96,7 +96,7 @@ def test_longer_actions_are_shortened_to_the_unit_ball(toy_world, seed, length):
 
 @pytest.mark.parametrize("move", MOVES)
 def test_random_walks_on_digits_stay_typical_and_take_no_jumps(digits, move):
-    world = digits.replace(move_name=move, step=0.5, max_step=digits.class_distance / 6)
+    world = digits.replace(move=move, step=0.5, max_step=1 / 6)
     state = dynamics.start(world, torch.arange(64), (world.starts.label[:64] + 1) % 10)
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(64, 8, generator=generator)

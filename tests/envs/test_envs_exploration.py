@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 import envs
 from envs import LatentEnv, LatentVectorEnv, ManifoldError
 from envs.coverage import Coverage
-from envs.making import configure, make_world_named
+from envs.making import make_world_named
 
 gym.register_envs(envs)
 
@@ -55,8 +55,8 @@ def test_a_pair_is_part_of_the_spec_and_can_be_configured():
     env = gym.make("Manifold/DigitsOnePair-v0", pair=3)
     assert env.unwrapped.world.task.pair == 3
     assert gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json())).unwrapped.world.task.pair == 3
-    assert configure(env.unwrapped.world, pair=4).task.pair == 4
-    assert configure(env.unwrapped.world, pair=4).spec["pair"] == 4
+    assert env.unwrapped.world.replace(pair=4).task.pair == 4
+    assert env.unwrapped.world.replace(pair=4).config.pair == 4
 
 
 def test_wrong_pairs_are_named(toy_world):
@@ -65,7 +65,7 @@ def test_wrong_pairs_are_named(toy_world):
     world = make_world_named("Manifold/DigitsOnePair-v0", {"pair": 100_000})
     with pytest.raises(ManifoldError, match=r"pair=100000: this world has pairs from 0, the hardest, to \d+"):
         LatentVectorEnv(2, world=world).reset(seed=0)
-    with pytest.raises(ManifoldError, match="pair is a number"):
+    with pytest.raises(ManifoldError, match="pair is a whole number"):
         make_world_named("Manifold/DigitsOnePair-v0", {"pair": "far"})
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from envs import LatentEnv, ManifoldError, UnknownNameError, make_world
+from envs import LatentEnv, ManifoldError, UnknownNameError, WorldConfig, make_world
 from envs.datasets import DATASETS, Data, Units, load_npz
 from envs.manifolds import PCA, VAE
 
@@ -308,7 +308,7 @@ def test_data_from_a_function_by_name(tmp_path, monkeypatch):
     world = make_world(data="my_own_data:load", **common)
     assert world.units.columns == ["u", "v"]
     assert make_world(data="my_own_data:rows", **common).starts.x.equal(world.starts.x)
-    assert_equal_worlds(world, make_world(**json.loads(json.dumps(world.spec))))
+    assert_equal_worlds(world, make_world(WorldConfig.from_json(json.loads(json.dumps(world.config.to_json())))))
 
 
 def test_data_may_be_a_bundle():
@@ -380,7 +380,7 @@ def test_pictures_with_channels_last_are_shown(monkeypatch):
     np.testing.assert_allclose(world.render(world.starts.x[0]) / 255, pictures[0], atol=0.003)
 
 
-# --- specs -------------------------------------------------------------------------------------------------------------
+# --- configs -------------------------------------------------------------------------------------------------------------
 
 
 def assert_equal_worlds(a, b):
@@ -399,7 +399,7 @@ def assert_equal_worlds(a, b):
     for x, y in zip(a.starts, b.starts, strict=True):
         assert x.equal(y)
     assert a.held_out.x.equal(b.held_out.x)
-    assert a.spec == b.spec
+    assert a.config == b.config
 
 
 @pytest.mark.parametrize(
@@ -420,18 +420,17 @@ def assert_equal_worlds(a, b):
         {"data": "iris", "columns": ["a", "b", "c", "d"], "class_names": ["x", "y", "z"]},
     ],
 )
-def test_the_spec_goes_through_json_and_makes_an_equal_world(kwargs):
+def test_the_config_goes_through_json_and_makes_an_equal_world(kwargs):
     world = make_world(**kwargs)
-    assert "live" not in world.spec
-    assert_equal_worlds(world, make_world(**json.loads(json.dumps(world.spec))))
+    assert not world.config.live
+    assert_equal_worlds(world, make_world(WorldConfig.from_json(json.loads(json.dumps(world.config.to_json())))))
 
 
-def test_a_spec_of_live_objects_is_json_too_and_says_that_it_is_not_enough():
+def test_a_config_of_live_objects_is_json_too_and_says_that_it_is_not_enough():
     for world in (table_world(), make_world(manifold=PCA.fit(torch.randn(9, 4), latent_dim=2, modality="table"))):
-        spec = json.loads(json.dumps(world.spec))
-        assert spec["live"] is True
-        with pytest.raises(ManifoldError, match=r"live objects.*pass those objects again"):
-            make_world(**spec)
+        config = WorldConfig.from_json(json.loads(json.dumps(world.config.to_json())))
+        with pytest.raises(ManifoldError, match=r"live objects.*Pass those objects again"):
+            make_world(config)
 
 
 def test_worlds_of_the_same_arguments_are_equal_and_apart():

@@ -167,7 +167,7 @@ def test_no_action_changes_its_arguments(name, digits):
 
 @pytest.mark.parametrize("name", MOVES)
 def test_a_calibrated_full_action_moves_an_eighth_of_the_class_distance(name, digits):
-    world = digits.replace(move_name=name)
+    world = digits.replace(move=name)
     assert name == "euclidean" or world.step_length != digits.step_length, "calibrated anew for another move"
     action = unit_rows(len(world.starts.z), world.latent_dim, 5)
     z = world.manifold.prior.project(world.move(world.manifold, world.starts.z, action, world.step_length))

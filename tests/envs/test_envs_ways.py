@@ -8,7 +8,7 @@ import torch
 from agents.training_env import trained_walk
 from agents.warm_start import straight_action
 from envs import dynamics, make_world
-from envs.making import configure, make_world_named
+from envs.making import make_world_named
 from envs.registration import MAX_EPISODE_STEPS
 from envs.ways import ROOM, ends, long_ways, straight_steps
 
@@ -45,7 +45,7 @@ def test_on_a_plane_a_line_is_as_long_as_the_gap_between_its_ends(linear):
     gap = (linear.manifold.decode(end) - linear.manifold.decode(linear.starts.z[index])).flatten(1).norm(dim=1)
     assert (steps * linear.max_step >= gap - 1e-3).all()  # no line is shorter than that
     assert (steps * linear.max_step / gap).median() < 1.1
-    torch.testing.assert_close(straight_steps(configure(linear, max_step=1 / 12), 50, 3), 2 * steps)
+    torch.testing.assert_close(straight_steps(linear.replace(max_step=1 / 12), 50, 3), 2 * steps)
 
 
 def test_measuring_asks_the_classifier_nothing(linear):
@@ -55,20 +55,20 @@ def test_measuring_asks_the_classifier_nothing(linear):
 
 
 def test_a_map_is_long_and_spaces_of_many_dimensions_are_not(umap, linear):
-    bounded = configure(umap, max_step=1 / 6)
+    bounded = umap.replace(max_step=1 / 6)
     limit = long_ways(bounded)
     assert limit is not None
     assert limit == -(-float(straight_steps(bounded).max()) * ROOM // 1)
     assert 60 <= limit <= 95
     assert long_ways(linear) is None
-    assert long_ways(configure(make_world(data="digits"), max_step=1 / 6)) is None
+    assert long_ways(make_world(data="digits").replace(max_step=1 / 6)) is None
 
 
 def test_training_sets_the_limit_by_the_ways_unless_it_was_given(umap, linear):
-    own = trained_walk(configure(umap, max_episode_steps=MAX_EPISODE_STEPS), {})
-    assert own[0].max_episode_steps == own[1]["max_episode_steps"] == long_ways(own[0]) > 2 * MAX_EPISODE_STEPS
-    assert trained_walk(umap, umap.spec)[0].max_episode_steps == 80
-    assert "max_episode_steps" not in trained_walk(linear, linear.spec)[1]
+    own = trained_walk(umap.replace(max_episode_steps=None))
+    assert own.max_episode_steps == own.config.max_episode_steps == long_ways(own) > 2 * MAX_EPISODE_STEPS
+    assert trained_walk(umap).max_episode_steps == 80
+    assert trained_walk(linear).config.max_episode_steps is None
 
 
 def test_straight_walks_arrive_within_the_ids_limit_and_not_within_the_usual_one(umap):

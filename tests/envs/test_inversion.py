@@ -244,7 +244,7 @@ def test_make_world_finds_a_generator_by_name(monkeypatch, tmp_path):
     world = make_world(manifold="my_generator:net", **kwargs)
     torch.set_rng_state(state)
     assert isinstance(world.manifold, Generator)
-    assert world.spec["manifold"] == "my_generator:net"
+    assert world.config.manifold == "my_generator:net"
     with pytest.raises(ManifoldError, match="pass it as manifold='module:object'"):
         world.manifold.save(tmp_path / "never")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 
@@ -116,7 +115,7 @@ def test_what_is_no_pair_is_refused(pair, match):
 def test_live_pairs_make_worlds_but_are_not_saved(tmp_path):
     world = make_world(data=X.numpy(), manifold=(Encoder(), Decoder()), **CLASSIFIER)
     assert isinstance(world.manifold, Pair)
-    assert world.spec["live"] is True
+    assert "manifold" in world.config.live
     assert not world.manifold.portable
     with pytest.raises(ManifoldError, match="give them by name"):
         world.manifold.save(tmp_path / "nothing")
@@ -155,7 +154,7 @@ def named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["pair", "make"])
 def test_pairs_by_name_are_saved_and_found_again(named, name, tmp_path):
     world = make_world(data=X.numpy(), manifold=f"{named}:{name}", **CLASSIFIER)
-    assert "manifold" in json.loads(json.dumps({k: v for k, v in world.spec.items() if k != "classifier"}))
+    assert "manifold" in world.config.settings()
     world.manifold.save(tmp_path / "saved")
     loaded = Manifold.load(tmp_path / "saved")
     assert loaded.encode(X).equal(world.manifold.encode(X))

@@ -11,7 +11,6 @@ import envs
 from envs import ManifoldError, UnknownNameError, dynamics, make_world
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.datasets import DATASETS, grammar
-from envs.making import configure
 from envs.manifolds import SentenceVAE
 
 gym.register_envs(envs)
@@ -58,7 +57,7 @@ def test_lengths_are_measured_between_codes(world):
     torch.testing.assert_close(info.step_length, (after.z - state.z).norm(dim=1))
     assert after.frame.dtype == torch.int64
     assert after.frame.equal(world.manifold.decode(after.z))
-    bounded = configure(world, max_step=0.01)
+    bounded = world.replace(max_step=0.01)
     after, info = dynamics.step(bounded, state, action)
     assert (info.step_length <= bounded.max_step * (1 + 1e-5)).all()
     assert after.frame.equal(world.manifold.decode(after.z))
@@ -66,7 +65,7 @@ def test_lengths_are_measured_between_codes(world):
 
 @pytest.mark.parametrize("move", ["euclidean", "spherical", "matched", "arc"])
 def test_a_full_action_moves_its_share_of_the_class_distance(world, move):
-    moved = configure(world, move=move, step=0.1)
+    moved = world.replace(move=move, step=0.1)
     z = moved.starts.z[:200]
     action = torch.nn.functional.normalize(torch.randn(200, 16, generator=torch.Generator().manual_seed(0)))
     ends = moved.manifold.prior.project(moved.move(moved.manifold, z, action, moved.step_length))
@@ -74,7 +73,7 @@ def test_a_full_action_moves_its_share_of_the_class_distance(world, move):
 
 
 def test_the_compass_points_home_and_to_the_other_class(world):
-    aimed = configure(world, compass=True, reward={"atypical": 1.0})
+    aimed = world.replace(compass=True, reward={"atypical": 1.0})
     state = dynamics.start(aimed, torch.arange(5), 1 - aimed.starts.label[:5])
     state, _ = dynamics.step(aimed, state, torch.eye(16)[:5])
     step = 1e-3
@@ -216,7 +215,7 @@ def test_a_labelled_corpus_makes_a_world_of_its_own(tmp_path):
     assert isinstance(own.manifold, SentenceVAE)
     truth = [s.sentiment for s in grammar.sample(80, 3)]
     assert own.starts.label.tolist() == truth
-    again = make_world(**own.spec)
+    again = make_world(own.config)
     assert again.starts.z.equal(own.starts.z)
 
 

@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envs import World, make_world
+from envs import World, WorldConfig, make_world
 from envs.datasets import TableUnits, load_csv
 from envs.datasets.table_columns import read_description
 from envs.datasets.tables import describe_rows, read_csv
@@ -189,7 +189,7 @@ def test_a_row_is_rendered_as_the_user_writes_it(world: World) -> None:
 
 def test_a_world_comes_back_from_its_spec(file: Path) -> None:
     world = make_world(data=str(file), target_column="class", columns=DESCRIPTION, latent_dim=4, manifold="pca")
-    again = make_world(**json.loads(json.dumps(world.spec)))
+    again = make_world(WorldConfig.from_json(json.loads(json.dumps(world.config.to_json()))))
     assert torch.equal(again.starts.frame, world.starts.frame)
     assert torch.equal(again.starts.answer, world.starts.answer)
 
