@@ -179,9 +179,7 @@ def test_a_default_that_is_another_one_today_is_noticed(module: Any, tmp_path: P
 def test_the_run_says_which_objects_were_live_and_what_to_pass(module: Any, tmp_path: Path) -> None:
     live = make_world(**by_name(data=ROWS, classifier=module.classify))
     run = saved(tmp_path / "runs", live)
-    message = (
-        r"data \(numpy.ndarray of shape \(80, 3\)\), classifier \(.*function\).*load_run\(..., world=.*--classifier module:"
-    )
+    message = r"data \(numpy.ndarray of shape \(80, 3\)\), classifier \(.*function\).*load_run\(..., world=.*--classifier"
     with pytest.raises(UserError, match=message):
         world_of(run)
     assert_same(world_of(run, make_world(**by_name(data=ROWS, classifier=module.classify)).replace(config=live.config)), live)
