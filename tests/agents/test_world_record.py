@@ -241,6 +241,21 @@ def test_a_record_of_another_version_is_refused(record: Any) -> None:
         build_world(record)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step_length": "long"}, "this path is damaged: step_length is 'long', no positive number"),
+        ({"step_length": -1.0}, "step_length is -1.0"),
+        ({"settings": [1]}, r"settings is \[1\], no JSON object"),
+        ({"config": 3}, "is a JSON object of settings, not 3"),
+        ({"config": {"move": ["arc"]}}, r"move is a text, not \['arc'\]"),
+    ],
+)
+def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_world({"config": {}, **change})
+
+
 # --- any world ---------------------------------------------------------------------------------------------------------
 
 OWN: Any = types.ModuleType("any_world")
