@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,11 @@ def _facts(world: World) -> dict[str, Any]:
 def _config_of(record: Mapping[str, Any], where: str) -> WorldConfig:
     if not isinstance(record, Mapping) or "config" not in record:
         raise UserError(f"{where} holds no config of a world: it was written by another version; make it again")
+    length, settings = record.get("step_length"), record.get("settings", {})
+    if length is not None and not (isinstance(length, int | float) and 0 < length < math.inf):
+        raise UserError(f"{where} is damaged: step_length is {length!r:.60}, no positive number")
+    if not isinstance(settings, Mapping):
+        raise UserError(f"{where} is damaged: settings is {settings!r:.60}, no JSON object")
     return WorldConfig.from_json(record["config"])
 
 

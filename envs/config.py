@@ -24,6 +24,7 @@ NAMES = ("class_names", "columns", "data_shape", "input_shape")  # fields of sho
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
 NUMBERS = ("tau", "step", "max_step", "gamma")
 WHOLE = {"pair": 0, "latent_dim": None, "max_episode_steps": 1, "seed": 0}  # and the smallest value, where one is known here
+TEXTS = ("data_dir", "target_column", "text_column", "encoding", "move", "entry")
 PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
 
@@ -148,6 +149,10 @@ class WorldConfig:
         for name in ("label_only", "compass"):
             if not isinstance(getattr(self, name), bool | None.__class__):
                 raise ManifoldError(f"{name} is true or false, not {getattr(self, name)!r}")
+        for name in TEXTS:
+            if not isinstance(getattr(self, name), str | None.__class__ | Live):
+                raise ManifoldError(f"{name} is a text, not {getattr(self, name)!r:.60}")
+        self._check_lists()
         self._check_ranges()
 
     def _put(self, name: str, value: Any) -> None:
@@ -168,6 +173,15 @@ class WorldConfig:
                 f"{name} is a mapping of settings such as {example}, not {value!r}; "
                 f'on a command line: --env-kwargs {name}:"{example}"'
             )
+
+    def _check_lists(self) -> None:
+        for name in ("data_shape", "input_shape"):
+            shape = getattr(self, name)
+            sizes = shape if isinstance(shape, list) else [None]
+            if shape is not None and not all(type(size) is int and size > 0 for size in sizes):
+                raise ManifoldError(f"{name} is a list of whole numbers of at least 1, such as [28, 28], not {shape!r:.60}")
+        if isinstance(self.class_names, str | int | float | Mapping):
+            raise ManifoldError(f"class_names is a list of names, one a class, not {self.class_names!r:.60}")
 
     def _check_ranges(self) -> None:
         if self.step is not None and not 0 < self.step < math.inf:

@@ -179,9 +179,7 @@ def test_a_default_that_is_another_one_today_is_noticed(module: Any, tmp_path: P
 def test_the_run_says_which_objects_were_live_and_what_to_pass(module: Any, tmp_path: Path) -> None:
     live = make_world(**by_name(data=ROWS, classifier=module.classify))
     run = saved(tmp_path / "runs", live)
-    message = (
-        r"data \(numpy.ndarray of shape \(80, 3\)\), classifier \(.*function\).*load_run\(..., world=.*--classifier module:"
-    )
+    message = r"data \(numpy.ndarray of shape \(80, 3\)\), classifier \(.*function\).*load_run\(..., world=.*--classifier"
     with pytest.raises(UserError, match=message):
         world_of(run)
     assert_same(world_of(run, make_world(**by_name(data=ROWS, classifier=module.classify)).replace(config=live.config)), live)
@@ -241,6 +239,21 @@ def test_a_path_of_live_objects_says_which(module: Any) -> None:
 def test_a_record_of_another_version_is_refused(record: Any) -> None:
     with pytest.raises(UserError, match="holds no config of a world"):
         build_world(record)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step_length": "long"}, "this path is damaged: step_length is 'long', no positive number"),
+        ({"step_length": -1.0}, "step_length is -1.0"),
+        ({"settings": [1]}, r"settings is \[1\], no JSON object"),
+        ({"config": 3}, "is a JSON object of settings, not 3"),
+        ({"config": {"move": ["arc"]}}, r"move is a text, not \['arc'\]"),
+    ],
+)
+def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_world({"config": {}, **change})
 
 
 # --- any world ---------------------------------------------------------------------------------------------------------
