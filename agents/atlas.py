@@ -142,14 +142,16 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
 
 
 def _log(run: Run, figure: str, image: bytes) -> None:
-    """The picture in the run's TensorBoard logs, at the step of its checkpoint."""
-    from torch.utils.tensorboard.writer import SummaryWriter
+    """The picture in TensorBoard's logs, as a run of its own, at the step of the run's checkpoint.
 
-    from agents.explanation.tensorboard import hide_host, log_png
+    TensorBoard follows one file of a folder: in the run's own, a training under way would not be seen any more.
+    """
+    from agents.event_files import EventWriter
+    from agents.explanation.tensorboard import log_png
 
-    with SummaryWriter(str(run.folder.root)) as writer:
+    with EventWriter(run.folder.root / "atlas") as writer:
         log_png(writer, f"atlas/{figure}", image, run.steps)
-    hide_host(run.folder.root)
+
 
 
 if __name__ == "__main__":

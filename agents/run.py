@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from agents.walkers.stand_in import StandIn
     from envs.world import World
 
+#: key in JSON files of ours: which values were NaN or infinite, and stand there as null
+NOT_FINITE = "not_finite"
 #: of a world whose manifold is fitted; a saved run holds the fitted one, and is told neither
 FIT_SETTINGS = ("latent_dim", "fit")
 
@@ -146,7 +148,8 @@ def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[
     summary = read_json(file)
     if summary.pop("steps", None) != steps:
         return progress, {}
-    evaluation = {key: value for key, value in summary.items() if key not in progress}
+    lost = summary.pop(NOT_FINITE, [])  # null in the file, and nothing that could be shown
+    evaluation = {key: value for key, value in summary.items() if key not in progress and key not in lost}
     return {key: summary.get(key, value) for key, value in progress.items()}, evaluation
 
 

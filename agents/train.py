@@ -62,6 +62,10 @@ class TrainConfig(ScriptConfig):
     trained_agent: str | None = option(
         None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
     )
+    checkpoint: int | None = option(
+        None, "with -i: go on from this checkpoint; later ones are removed at the next save (default: the last that is whole)",
+        metavar="STEPS",
+    )  # fmt: skip
     log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
     save_freq: int = option(50_000, "steps between checkpoints; 0: only one at the end", metavar="N")
     keep_checkpoints: int = option(5, "how many checkpoints to keep, the newest; 0: all", metavar="N")

@@ -43,7 +43,6 @@ class Session:
     told: dict[str, Any]
     world: World | None
     model: Any
-    folder: RunFolder | None
     resumed: dict[str, Any] | None
     counted_before: int
 
@@ -72,6 +71,8 @@ def check_settings(config: TrainConfig) -> None:
     for name in ("save_freq", "eval_freq", "eval_episodes", "keep_checkpoints"):
         if getattr(config, name) < 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: a number of 0 or more is needed")
+    if config.checkpoint is not None and (config.trained_agent is None or config.trained_agent.endswith(".zip")):
+        raise UserError(f"--checkpoint {config.checkpoint} chooses a checkpoint of a run to resume: name the run with -i RUN")
     try:
         device = torch.device(config.device)
     except RuntimeError:
@@ -135,7 +136,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
                 f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
             )
         told["warm_start"] = follow_the_teacher(model, world, seed, teacher)
-    return Session(told, world, model, None, None, counted)
+    return Session(told, world, model, None, counted)
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
@@ -170,10 +171,8 @@ def _portable(path: str) -> str:
     return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else path
 
 
-def resume(config: TrainConfig, world: World | None) -> Session:
-    """An old training, where its last checkpoint was."""
-    assert config.trained_agent is not None
-    folder = RunFolder.open(config.trained_agent, config.log_folder)
+def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Session:
+    """An old training, where its last whole checkpoint was, or the one that ``config.checkpoint`` names."""
     told = dict(folder.config)
     curiosity = told["curiosity"]["name"] if told.get("curiosity") else "none"
     asked = {
@@ -193,7 +192,7 @@ def resume(config: TrainConfig, world: World | None) -> Session:
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
-    steps = folder.latest_checkpoint()
+    steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
     told["n_timesteps"] = config.n_timesteps or told["n_timesteps"]
     if steps >= told["n_timesteps"]:
         raise UserError(
@@ -205,7 +204,7 @@ def resume(config: TrainConfig, world: World | None) -> Session:
     model = _model(config, told, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}
-    return Session(told, world, model, folder, state, 0)
+    return Session(told, world, model, state, 0)
 
 
 def _model(config: TrainConfig, told: dict[str, Any], world: World | None) -> Any:

@@ -1,0 +1,33 @@
+"""Whether what a training learned is still made of numbers: NaN and infinity are never saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from agents.cli import UserError
+
+
+class DivergedTrainingError(UserError):
+    """A network or its optimizer holds NaN or infinity; the message names where."""
+
+
+def check_finite(model: Any) -> None:
+    """Raise DivergedTrainingError unless all weights and optimizer states of an SB3 algorithm are finite."""
+    for name, tensor in _tensors(model.get_parameters(), ""):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            count = int((~torch.isfinite(tensor)).sum())
+            raise DivergedTrainingError(
+                f"{count} of the {tensor.numel():,} numbers of {name} are NaN or infinite after {model.num_timesteps:,} steps"
+            )
+
+
+def _tensors(tree: Any, name: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of nested dicts and lists, each with the path of keys that leads to it."""
+    if isinstance(tree, torch.Tensor):
+        yield name, tree
+    elif isinstance(tree, dict | list | tuple):
+        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _tensors(value, f"{name}.{key}" if name else str(key))
