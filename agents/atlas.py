@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
-    from agents.atomic import write_whole
+    from agents.atomic import write_whole, writing
 
     world, run = _open(config, by_id)
     drawn = _draw(world, config)
@@ -119,8 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = Path(f"{config.figure}.png")
     else:
         file = run.folder.root / "atlas" / f"{config.figure}.png"
+    with writing("the picture", "make room, or choose another place with --out FILE"):
         file.parent.mkdir(exist_ok=True)
-    write_whole(file, drawn.image)
+        write_whole(file, drawn.image)
     print(drawn.note)
     print(f"wrote {file}")
     if run is not None:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and stay there when the power fails."""
+"""Files that are whole or not there, and where that counts, stay there when the power fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LITTER_SECONDS = 900.0
 """An unfinished file of this age was left by a process that was killed: a write takes seconds."""
 
 
-def write_whole(file: Path, content: str | bytes, durable: bool = True) -> None:
+def write_whole(file: Path, content: str | bytes, durable: bool = False) -> None:
     """Write a file beside its place and rename it: readers see the old content or the new one, never a part.
 
     The permissions follow the umask; text is written as UTF-8.
@@ -26,7 +26,7 @@ def write_whole(file: Path, content: str | bytes, durable: bool = True) -> None:
     Args:
         file: where to.
         content: all of it.
-        durable: wait until the disk has it, so that it also survives a power failure.
+        durable: wait until the disk has it, so that it also survives a power failure (some ten milliseconds).
 
     Raises:
         OSError: the disk's, with ``file`` as its file name; nothing is left behind.

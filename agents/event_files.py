@@ -13,7 +13,7 @@ import re
 import time
 from pathlib import Path
 
-from tensorboard.compat.proto.event_pb2 import Event, SourceMetadata
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter, _AsyncWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
@@ -38,10 +38,9 @@ class EventWriter(SummaryWriter):
             self.file_writer = _OneFile(self.log_dir, self.max_queue, self.flush_secs)
             self.all_writers = {self.log_dir: self.file_writer}
             if self.purge_step is not None:
-                from tensorboard.compat.proto.event_pb2 import SessionLog
-
-                start = SessionLog(status=SessionLog.START)
-                self.file_writer.add_event(Event(step=self.purge_step, session_log=start))
+                for _ in range(2):  # TensorBoard takes the first start that it meets for the run's own, and hides nothing
+                    start = SessionLog(status=SessionLog.START)
+                    self.file_writer.add_event(Event(step=self.purge_step, session_log=start))
                 self.purge_step = None
         return self.file_writer
 
@@ -74,6 +73,6 @@ def _create(folder: Path):  # type: ignore[no-untyped-def]  # (io.BufferedWriter
     first = max([int(time.time()), *(stamp + 1 for stamp in stamps)])
     for stamp in itertools.count(first):
         try:
-            return open(folder / f"{PREFIX}{stamp:010d}.local.{os.getpid()}.0", "xb")  # noqa: SIM115  (closed by the writer)
+            return open(folder / f"{PREFIX}{stamp:010d}.local.{os.getpid()}.0", "xb")  # the writer closes it
         except FileExistsError:
             continue

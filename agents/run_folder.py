@@ -135,7 +135,7 @@ class RunFolder:
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole (beside, then renamed)."""
         self.config = {"format_version": FORMAT_VERSION, **config}
-        write_whole(self.root / "config.json", json.dumps(self.config, indent=2) + "\n")
+        write_whole(self.root / "config.json", json.dumps(self.config, indent=2) + "\n", durable=True)
 
     def lock(self) -> AbstractContextManager[None]:
         """Within: no other training writes into this run; see :func:`agents.run_lock.run_lock`."""
@@ -205,7 +205,7 @@ class RunFolder:
             write_state(beside, state)
             files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(beside.iterdir())}
             manifest = {"format_version": FORMAT_VERSION, "steps": steps, "files": files}
-            write_whole(beside / "manifest.json", json.dumps(manifest, indent=1) + "\n", durable=False)
+            write_whole(beside / "manifest.json", json.dumps(manifest, indent=1) + "\n")
             sync_tree(beside)
             if final.exists():
                 os.rename(final, aside)  # it counts there until the new one is in its place

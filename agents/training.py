@@ -210,7 +210,7 @@ def _finish(run: Run, logger: Any, pictures: bool) -> None:
         logger.record("queries/evaluation", run.progress["evaluation_queries"])
     logger.dump(run.steps)
     summary = finite_or_null({"steps": run.steps, **run.progress, **run.evaluation})
-    write_whole(run.folder.root / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n")
+    write_whole(run.folder.root / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n", durable=True)
 
 
 def _flat(told: dict[str, Any]) -> dict[str, Any]:

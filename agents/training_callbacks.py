@@ -36,7 +36,8 @@ class StopRequest:
     def listening(self) -> Iterator[None]:
         """Within: the first of these signals asks for a stop at the next rollout, a second SIGINT interrupts at once.
 
-        A signal that is ignored (SIGHUP under nohup) stays so. Outside the main thread Python cannot listen; then nothing is changed.
+        A signal that is ignored (SIGHUP under nohup) stays so. Outside the main thread Python cannot listen; then nothing
+        is changed.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

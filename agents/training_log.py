@@ -82,7 +82,7 @@ def forget_after(file: Path, steps: int) -> bool:
         return False
     kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= steps]
     if len(kept) < len(lines):
-        write_whole(file, "".join(kept))
+        write_whole(file, "".join(kept), durable=True)
     return len(kept) < len(lines)
 
 

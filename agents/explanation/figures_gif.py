@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from agents.atomic import write_whole
 from agents.explanation.figures_style import CHANGED, FAINT, INK, OTHER, SOURCE, TARGET, enlarge, picture, rgb
 from agents.explanation.figures_text import sentence_words, wrapped
 from agents.explanation.figures_words import heading
@@ -52,7 +53,7 @@ def save_gif(path: Trajectory, world: Any, file: str | Path) -> Path:
     """Write the animation to ``file`` and return its path."""
     target = Path(file)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(gif_bytes(path, world))
+    write_whole(target, gif_bytes(path, world))
     return target
 
 

@@ -1,4 +1,4 @@
-"""Trainings that are killed, diverge, or are resumed twice at once: what is saved stays good, and the error says the way on."""
+"""Trainings that are killed, diverge, or are resumed twice at once: what is saved stays good."""
 
 from __future__ import annotations
 
