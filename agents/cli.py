@@ -234,9 +234,9 @@ def prepare_process(num_threads: int = 1) -> None:
             os.environ.setdefault(variable, "1")
         else:
             os.environ[variable] = str(num_threads)
-    import torch
+    from envs.threads import use_threads
 
-    torch.set_num_threads(num_threads)
+    use_threads(num_threads)
 
 
 def check_distributions() -> None:

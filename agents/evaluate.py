@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole, writing
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class EvaluateConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar", "-P")
 
 
+@one_threaded
 def evaluate(
     source: Run | World | str | Path,
     walkers: Sequence[str | Walker] = ("policy", "line"),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class ExplainConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar with --all", "-P")
 
 
+@one_threaded
 def explain(
     source: Run | World | str | Path,
     inputs: Any = None,

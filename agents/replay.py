@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.threads import one_threaded
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -129,6 +130,7 @@ def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
     return world if length is None else world.replace(step_length=length)
 
 
+@one_threaded
 def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:
     """Enter the recorded input, take the recorded actions, and compare.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agents.algorithms import make_model
 from agents.cli import UserError
 from agents.run_folder import RunFolder, read_json
+from agents.threads import one_threaded
 
 if TYPE_CHECKING:
     from agents.walkers.opinions import Opinions
@@ -93,6 +94,7 @@ class Run:
         return wrapper.bonus
 
 
+@one_threaded
 def load_run(
     path: str | Path,
     steps: int | None = None,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, option, parse_config, prepare_process, run_main
+from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -98,17 +98,18 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     """
     from agents.random_state import fenced_random_state
     from agents.training import run_training
+    from envs.threads import one_thread
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
     except TypeError:
-        from agents.cli import UserError
-
         unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
         raise UserError(
             f"train() has no setting {', '.join(unknown)}; it has {', '.join(TrainConfig.__dataclass_fields__)}"
         ) from None
-    with fenced_random_state():
+    if config.num_threads < 1:
+        raise UserError(f"num_threads {config.num_threads}: at least 1 is needed")
+    with one_thread(config.num_threads), fenced_random_state():
         return run_training(config, world)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.algorithms import ON_POLICY, algorithm_class, load_hyperparameters, make_model
+from agents.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
 from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
@@ -109,6 +109,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         "env": {"id": env_id, "kwargs": kwargs},
         "hyperparameters": settings,
         "seed": seed,
+        "num_threads": config.num_threads,
         "n_envs": settings["n_envs"],
         "n_timesteps": config.n_timesteps or int(settings.get("n_timesteps", 200_000)),
         "curiosity": None,
@@ -193,18 +194,39 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
     steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
-    told["n_timesteps"] = config.n_timesteps or told["n_timesteps"]
+    before, told["n_timesteps"] = told["n_timesteps"], config.n_timesteps or told["n_timesteps"]
     if steps >= told["n_timesteps"]:
         raise UserError(
             f"{str(folder.root)!r} has done {steps:,} steps, {told['n_timesteps']:,} are asked for in all: "
             "ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
+    if (note := schedule_note(told["hyperparameters"].get("learning_rate"), steps, before, told["n_timesteps"])) is not None:
+        print(note, file=sys.stderr)
     world = world_of(folder, world)
     model = _model(config, told, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}
     return Session(told, world, model, state, 0)
+
+
+def schedule_note(rate: Any, steps: int, before: int, total: int) -> str | None:
+    """What a learning rate that falls with the training does where the training goes on to another end; None: nothing.
+
+    Args:
+        rate: the setting, such as ``lin_3e-4``.
+        steps: done so far.
+        before: steps in all of the training so far.
+        total: steps in all from now on.
+    """
+    if total == before or not isinstance(rate, str):
+        return None
+    schedule = linear_schedule(rate)
+    old, new = (schedule(max(0.0, 1 - steps / end)) for end in (before, total))
+    return (
+        f"learning_rate {rate} is stretched to {total:,} steps: at {steps:,} it goes from {old:.3g} to {new:.3g}, and falls "
+        f"to 0 at {total:,}; a training of {total:,} steps from the start differs"
+    )
 
 
 def _model(config: TrainConfig, told: dict[str, Any], world: World | None) -> Any:

@@ -24,6 +24,7 @@ from envs.manifolds import Joint
 from envs.registration import spec_kwargs
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, OnePair, Task, Weights
+from envs.threads import one_thread
 from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
@@ -32,6 +33,7 @@ PARTS = ("data", "classifier", "manifold", "fit", "held_out")
 SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
 
 
+@one_thread()
 def make_world(
     *,
     data: Any = "iris",

@@ -32,6 +32,7 @@ from agents.explanation.figures_words import heading
 from agents.explanation.report_extras import Extras, Panel, View, layers
 from agents.explanation.report_sections import PathPage, data_uri, panel_contexts, sections_of
 from agents.explanation.report_words import figures_found, gathered, metric_rows
+from agents.threads import one_threaded
 from agents.trajectory import Trajectory
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
@@ -82,6 +83,7 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
     return target
 
 
+@one_threaded
 def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
                   metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
                   extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> str:
