@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.atomic import remove_litter, write_whole, writing
-from agents.cli import progress_bar
+from agents.cli import in_home, progress_bar
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -36,7 +36,7 @@ def save(
     Raises:
         UserError: the folder cannot be written, or the disk is full; it says how many paths are saved.
     """
-    folder = Path(folder).expanduser()
+    folder = Path(in_home(str(folder)))
     first = [] if saved is None else saved
     elsewhere = "make room, or choose another folder with --out DIR"
     with writing("to the folder", elsewhere):

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.atomic import remove_litter, sync_folder, sync_tree, write_whole
-from agents.cli import UserError
+from agents.cli import UserError, in_home
 from agents.run_lock import run_lock
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class RunFolder:
         Raises:
             UserError: ``root`` cannot be written to.
         """
-        parent = Path(root) / algo
+        parent = Path(in_home(str(root))) / algo
         stem = env_id.replace("/", "-").replace(":", "-") + "_"
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ class RunFolder:
         Raises:
             UserError: there is no such run, or a file of it is missing or damaged; the message names the file.
         """
-        folder = cls._find(str(path), Path(root))
+        folder = cls._find(in_home(str(path)), Path(in_home(str(root))))
         if folder.suffix == ".zip":
             raise UserError(
                 f"{str(folder)!r} is an SB3 .zip, not a run folder. Reading one unpickles it, which runs whatever code "

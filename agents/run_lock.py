@@ -34,7 +34,12 @@ def run_lock(root: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    handle = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        handle = os.open(root / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(
+            f"cannot train in {str(root)!r}: {error.strerror}; copy the run to a folder that can be written, and resume that"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import ScriptConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -107,6 +107,7 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
         raise UserError(
             f"train() has no setting {', '.join(unknown)}; it has {', '.join(TrainConfig.__dataclass_fields__)}"
         ) from None
+    config = replace(config, **{name: in_home(value) for name, value in vars(config).items()})
     if config.num_threads < 1:
         raise UserError(f"num_threads {config.num_threads}: at least 1 is needed")
     with one_thread(config.num_threads), fenced_random_state():

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from agents.atomic import write_whole, writing
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import ScriptConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 from agents.explanation.figures_map import starts_map
 from agents.explanation.figures_style import png
 from agents.explanation.figures_words import heading
@@ -75,7 +75,7 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
         TrajectoryError: a path of another manifold.
         ValueError: no paths, or not as many extras as paths.
     """
-    target = Path(file).expanduser()
+    target = Path(in_home(os.fspath(file)))
     page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
     with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -75,9 +75,9 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
     """
     from agents.event_files import EventWriter
 
-    made = []
+    made: list[Path] = []
     for path in paths[:most]:
-        place = Path(folder) / tag_name(path)
+        place = _unused(Path(folder) / tag_name(path), made)
         frames = path.frames(world)
         with EventWriter(place, purge_step=0) as writer:  # a path of this name that was logged before is hidden
             if path.answers is not None:
@@ -97,6 +97,12 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
                     writer.add_image("path/frame", pixels, t, dataformats="HWC")
         made.append(place)
     return made
+
+
+def _unused(place: Path, made: Sequence[Path]) -> Path:
+    """The place, numbered where another one is called so: tags lack letters that class names may differ in."""
+    numbered = (place if k == 1 else place.with_name(f"{place.name}_{k}") for k in range(1, len(made) + 2))
+    return next(candidate for candidate in numbered if candidate not in made)
 
 
 def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
