@@ -7,11 +7,11 @@ the host's name into it).
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import time
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog, SourceMetadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter, _AsyncWriter
@@ -33,16 +33,17 @@ class EventWriter(SummaryWriter):
     def __init__(self, folder: str | Path, purge_step: int | None = None) -> None:
         super().__init__(log_dir=str(folder), purge_step=purge_step)
 
-    def _get_file_writer(self) -> FileWriter:
-        if self.all_writers is None or self.file_writer is None:
-            self.file_writer = _OneFile(self.log_dir, self.max_queue, self.flush_secs)
-            self.all_writers = {self.log_dir: self.file_writer}
-            if self.purge_step is not None:
-                for _ in range(2):  # TensorBoard takes the first start that it meets for the run's own, and hides nothing
-                    start = SessionLog(status=SessionLog.START)
-                    self.file_writer.add_event(Event(step=self.purge_step, session_log=start))
-                self.purge_step = None
-        return self.file_writer
+    def _get_file_writer(self) -> Any:
+        if self.file_writer is not None:
+            return self.file_writer
+        writer: Any = _OneFile(self.log_dir, self.max_queue, self.flush_secs)
+        self.file_writer, self.all_writers = writer, {self.log_dir: writer}  # type: ignore[assignment]
+        if self.purge_step is not None:
+            for _ in range(2):  # TensorBoard takes the first start that it meets for the run's own, and hides nothing
+                start = SessionLog(status=SessionLog.START)
+                writer.add_event(Event(step=self.purge_step, session_log=start))
+            self.purge_step = None
+        return writer
 
 
 class _OneFile(FileWriter):
@@ -67,12 +68,12 @@ class _NewestFile(EventFileWriter):
         self.flush()
 
 
-def _create(folder: Path):  # type: ignore[no-untyped-def]  # (io.BufferedWriter)
+def _create(folder: Path) -> BinaryIO:
     """A new event file, open for writing, whose name sorts behind all others in the folder."""
     stamps = [int(found[1]) for path in folder.glob(PREFIX + "*") if (found := re.match(r"(\d+)\.", path.name[len(PREFIX) :]))]
     first = max([int(time.time()), *(stamp + 1 for stamp in stamps)])
-    for stamp in itertools.count(first):
+    while True:
         try:
-            return open(folder / f"{PREFIX}{stamp:010d}.local.{os.getpid()}.0", "xb")  # the writer closes it
+            return open(folder / f"{PREFIX}{first:010d}.local.{os.getpid()}.0", "xb")  # the writer closes it
         except FileExistsError:
-            continue
+            first += 1

@@ -139,6 +139,7 @@ def _fit(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, c
     text = " ".join(text.replace("→", "to").split())
     font, text = _font(size), text[:MOST_LETTERS]
     if draw.textlength(text, font) > width:
-        kept = bisect.bisect_right(range(1, len(text)), width, key=lambda letters: draw.textlength(text[:letters] + "...", font))
+        cuts = range(1, len(text))
+        kept = bisect.bisect_right(cuts, width, key=lambda letters: draw.textlength(f"{text[:letters]}...", font))
         text = text[: max(kept, 1)] + "..."
     draw.text(at, text, rgb(colour), font)

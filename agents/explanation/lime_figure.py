@@ -38,7 +38,7 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
     Raises:
         ManifoldError: labels alone are shown, or the library is missing.
     """
-    made = []
+    made: list[Path] = []
     for (frames, arrays), path, file in zip(_fitted(paths, world, kind, seed), paths, files, strict=True):
         place = file.parent / "lime"
         stream = io.BytesIO()

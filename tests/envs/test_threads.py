@@ -53,9 +53,7 @@ class Watching:
 
 
 @pytest.mark.usefixtures("two")
-def test_everything_runs_in_one_thread_and_puts_back_what_it_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_everything_runs_in_one_thread_and_puts_back_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watching = Watching()
     x = np.random.default_rng(0).normal([5, 3, 4, 1], 1.0, (60, 4))
     world = envs.make_world(data=x, classifier=watching, manifold="pca", class_names=["no", "yes"])

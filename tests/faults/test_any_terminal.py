@@ -107,13 +107,13 @@ def test_a_tilde_is_the_home_wherever_a_path_is_taken(tmp_path: Path, monkeypatc
     x = np.random.default_rng(0).normal([5, 3, 4, 1], 1.0, (60, 4))
     np.savez(tmp_path / "own.npz", x=x)
     (tmp_path / "short_or_long.py").write_text(
-        "import numpy as np\n"
-        "def model(x):\n    p = 1 / (1 + np.exp(4 - x[:, 2]))\n    return np.stack([1 - p, p], axis=1)\n"
+        "import numpy as np\ndef model(x):\n    p = 1 / (1 + np.exp(4 - x[:, 2]))\n    return np.stack([1 - p, p], axis=1)\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     small = {"n_steps": 8, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
-    run = train(data="~/own.npz", classifier="short_or_long:model", env_kwargs={"class_names": ["a", "b"]}, manifold="pca", log_folder="~/runs", n_timesteps=16, n_envs=2, hyperparams=small,
-                eval_episodes=0, pictures=False)  # fmt: skip
+    own = {"data": "~/own.npz", "classifier": "short_or_long:model", "manifold": "pca"}
+    run = train(**own, env_kwargs={"class_names": ["a", "b"]}, log_folder="~/runs", n_timesteps=16, n_envs=2,
+                hyperparams=small, eval_episodes=0, pictures=False)  # fmt: skip
     assert run.folder.root.is_relative_to(tmp_path / "runs")
     assert RunFolder.open("~/runs/ppo/Manifold-Custom-v0_1").root == run.folder.root
     assert RunFolder.open("latest", "~/runs").root == run.folder.root
