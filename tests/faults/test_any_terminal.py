@@ -54,12 +54,12 @@ def test_signs_that_a_terminal_lacks_are_spelt(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_bare_system_runs_the_scripts(tmp_path: Path, flowers: list[str]) -> None:
-    """No home, no locale, another working directory, a strict umask."""
+    """No home, no locale, another working directory, a strict umask; and every warning is an error."""
     bare = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "OMP_NUM_THREADS")}
     bare |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
     before = os.umask(0o077)
     try:
-        command = [sys.executable, "-m", "agents.explain", *flowers, "--format", "npz", "png", "json", "gif"]
+        command = [sys.executable, *"-X dev -W error -m agents.explain".split(), *flowers, *"--format npz png json gif".split()]
         done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, check=False)
     finally:
         os.umask(before)

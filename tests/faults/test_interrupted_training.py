@@ -241,3 +241,10 @@ def hold(root: Path, place: Path) -> None:
     with RunFolder.open(root).lock():
         (place / "held").touch()
         signal.pause()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("-inf")])
+def test_a_report_shows_what_is_not_finite_as_not_measured(value: float) -> None:
+    from agents.explanation.report_words import NOT_MEASURED, digits
+
+    assert digits(value) == NOT_MEASURED
