@@ -59,7 +59,8 @@ def test_a_bare_system_runs_the_scripts(tmp_path: Path, flowers: list[str]) -> N
     bare |= {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
     before = os.umask(0o077)
     try:
-        command = [sys.executable, *"-X dev -W error -m agents.explain".split(), *flowers, *"--format npz png json gif".split()]
+        strict, formats = ["-X", "dev", "-W", "error"], ["--format", "npz", "png", "json", "gif"]
+        command = [sys.executable, *strict, "-m", "agents.explain", *flowers, *formats]
         done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, check=False)
     finally:
         os.umask(before)
