@@ -72,7 +72,7 @@ def load_hyperparameters(
         UserError: unknown algorithm or hyperparameter (close names are offered), or a number that cannot be.
     """
     accepted = accepted_hyperparameters(algo)
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{SETTINGS_OF.get(algo, algo)}.yml").read_text())
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{SETTINGS_OF.get(algo, algo)}.yml").read_text(encoding="utf-8"))
     settings = {**groups.get("default", {}), **groups.get(env_id, {})}
     overrides = dict(overrides or {})
     for key in overrides:

@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
-    from agents.atomic import write_whole
+    from agents.atomic import write_whole, writing
 
     world, run = _open(config, by_id)
     drawn = _draw(world, config)
@@ -119,8 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         file = Path(f"{config.figure}.png")
     else:
         file = run.folder.root / "atlas" / f"{config.figure}.png"
+    with writing("the picture", "make room, or choose another place with --out FILE"):
         file.parent.mkdir(exist_ok=True)
-    write_whole(file, drawn.image)
+        write_whole(file, drawn.image)
     print(drawn.note)
     print(f"wrote {file}")
     if run is not None:
@@ -142,14 +143,16 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
 
 
 def _log(run: Run, figure: str, image: bytes) -> None:
-    """The picture in the run's TensorBoard logs, at the step of its checkpoint."""
-    from torch.utils.tensorboard.writer import SummaryWriter
+    """The picture in TensorBoard's logs, as a run of its own, at the step of the run's checkpoint.
 
-    from agents.explanation.tensorboard import hide_host, log_png
+    TensorBoard follows one file of a folder: in the run's own, a training under way would not be seen any more.
+    """
+    from agents.event_files import EventWriter
+    from agents.explanation.tensorboard import log_png
 
-    with SummaryWriter(str(run.folder.root)) as writer:
+    with EventWriter(run.folder.root / "atlas") as writer:
         log_png(writer, f"atlas/{figure}", image, run.steps)
-    hide_host(run.folder.root)
+
 
 
 if __name__ == "__main__":

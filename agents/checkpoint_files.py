@@ -65,7 +65,7 @@ def write_tree(folder: Path, name: str, tree: Any) -> None:
     if arrays:
         with open(folder / f"{name}.npz", "wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
-    (folder / f"{name}.json").write_text(text + "\n")
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def read_tree(folder: Path, name: str) -> Any:
@@ -74,11 +74,11 @@ def read_tree(folder: Path, name: str) -> Any:
     if (folder / f"{name}.npz").exists():
         with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
             arrays = dict(file.items())
-    return _decode(json.loads((folder / f"{name}.json").read_text()), arrays)
+    return _decode(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")), arrays)
 
 
 def _encode(tree: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
-    """A tree as JSON; its arrays are collected under numbered keys."""
+    """A tree as JSON; its arrays are collected under numbered keys, in an order that no dict's history decides."""
     if tree is None or isinstance(tree, bool | str | int | float):
         return tree
     if isinstance(tree, np.ndarray | np.generic) and tree.dtype != object:
@@ -91,7 +91,7 @@ def _encode(tree: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
         return {"@": "tensor", "key": key}
     if isinstance(tree, dict):
         if all(isinstance(key, str) for key in tree) and "@" not in tree:
-            return {key: _encode(value, arrays, f"{where}.{key}") for key, value in tree.items()}
+            return {key: _encode(value, arrays, f"{where}.{key}") for key, value in sorted(tree.items())}
         pairs = [[_encode(key, arrays, where), _encode(value, arrays, f"{where}.{key}")] for key, value in tree.items()]
         return {"@": "pairs", "items": pairs}
     if isinstance(tree, list | tuple):

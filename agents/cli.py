@@ -30,12 +30,15 @@ from __future__ import annotations
 
 import argparse
 import ast
+import codecs
 import dataclasses
 import errno
+import io
 import os
 import sys
 import types
 import typing
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -98,7 +101,12 @@ def parse_config(
     """
     parser = make_parser(config_class, prog, epilog)
     namespace = parser.parse_args(argv)
-    return config_class(**vars(namespace))
+    return config_class(**{name: in_home(value) for name, value in vars(namespace).items()})
+
+
+def in_home(value: Any) -> Any:
+    """A text that begins with ``~/`` as a path in the user's home; the shell leaves it alone behind ``=`` and in quotes."""
+    return os.path.expanduser(value) if isinstance(value, str) and value.startswith(f"~{os.sep}") else value
 
 
 def make_parser(config_class: type, prog: str | None = None, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -234,9 +242,9 @@ def prepare_process(num_threads: int = 1) -> None:
             os.environ.setdefault(variable, "1")
         else:
             os.environ[variable] = str(num_threads)
-    import torch
+    from envs.threads import use_threads
 
-    torch.set_num_threads(num_threads)
+    use_threads(num_threads)
 
 
 def check_distributions() -> None:
@@ -284,6 +292,7 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
         keep their traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    write_any_text()
     try:
         return main(arguments) or 0
     except KeyboardInterrupt as interrupt:
@@ -299,6 +308,33 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
+
+
+#: how signs that a terminal cannot show are written there
+ASCII_SIGNS = {"→": "->", "…": "...", "•": "*", "×": "x", "−": "-", "–": "-", "—": "-", "≥": ">=", "≤": "<="}
+
+
+def write_any_text() -> None:
+    """Let stdout and stderr take every text: a sign that their encoding lacks is written in ASCII instead of an error.
+
+    Arrows and the like have a spelling, other letters become escapes such as ``\\u732b``, drawn blocks question marks.
+    """
+    codecs.register_error("manifold.ascii", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="manifold.ascii")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """The handler behind `write_any_text`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+
+    def spelt(sign: str) -> str:
+        drawn = unicodedata.category(sign)[0] in "SZ"
+        return ASCII_SIGNS.get(sign, "?" if drawn else sign.encode("ascii", "backslashreplace").decode())
+
+    return "".join(map(spelt, error.object[error.start : error.end])), error.end
 
 
 def is_user_error(error: BaseException) -> bool:

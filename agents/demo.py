@@ -60,9 +60,9 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
 def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], metrics: dict[str, Any],
           config: DemoConfig) -> None:
     """Paths, film strips, an animation, TensorBoard logs and the report, into the run folder."""
-    from torch.utils.tensorboard.writer import SummaryWriter
-
+    from agents.atomic import write_whole
     from agents.cli import progress_bar
+    from agents.event_files import EventWriter
     from agents.explanation import tensorboard
     from agents.explanation.figures import film_strip
     from agents.explanation.figures_gif import save_gif
@@ -73,14 +73,13 @@ def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], me
     with progress_bar(len(shown), "drawing", config.progress, "path") as bar:
         for path in shown:
             files.append(run.folder.add_trajectory(path))
-            files[-1].with_suffix(".png").write_bytes(film_strip(path, world))
+            write_whole(files[-1].with_suffix(".png"), film_strip(path, world))
             bar.update(1)
     longest = max(range(len(shown)), key=lambda i: (shown[i].success, shown[i].steps))
     save_gif(shown[longest], world, files[longest].with_suffix(".gif"))
-    with SummaryWriter(str(root)) as writer:
+    with EventWriter(root) as writer:
         tensorboard.log_metrics(writer, metrics, run.steps)
         tensorboard.log_paths(writer, world, shown, run.steps + 1, most=4)  # after the pictures that training left
-    tensorboard.hide_host(root)
     tensorboard.log_each_path(root / "paths_in_tensorboard", world, shown)
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
     command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"

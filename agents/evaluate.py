@@ -7,6 +7,7 @@ the rows of the table mean stands in `agents.explanation.metrics.MEASURES`.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.atomic import write_whole, writing
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class EvaluateConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar", "-P")
 
 
+@one_threaded
 def evaluate(
     source: Run | World | str | Path,
     walkers: Sequence[str | Walker] = ("policy", "line"),
@@ -148,11 +152,14 @@ def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | No
 
 
 def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The figures as JSON holds them: an Estimate becomes its value, the ends of its interval and n."""
-    return {
-        walker: {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in measures.items()}
-        for walker, measures in found.items()
-    }
+    """The figures as JSON holds them: an Estimate becomes its value, the ends of its interval and n; None for NaN."""
+
+    def one(value: Any) -> Any:
+        if hasattr(value, "as_dict"):
+            return value.as_dict()
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {walker: {name: one(value) for name, value in measures.items()} for walker, measures in found.items()}
 
 
 SIDE_BY_SIDE = 3  # walkers a table holds, with their intervals, in a terminal of usual width
@@ -255,7 +262,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{walker}: not explained: {', '.join(map(str, failed[:20]))}{more}")
     if config.json is not None:
         about = {"inputs": count, "targets": config.targets, "tau": world.task.tau, "seed": config.seed}
-        Path(config.json).write_text(json.dumps({"settings": about, "walkers": plain(found)}, indent=1) + "\n")
+        text = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
+        with writing("the measures", "the tables above hold them: make room, or choose another place with --json FILE"):
+            write_whole(Path(config.json), text + "\n")
         print(f"wrote {config.json}")
     return 0
 

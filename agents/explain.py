@@ -10,12 +10,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class ExplainConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar with --all", "-P")
 
 
+@one_threaded
 def explain(
     source: Run | World | str | Path,
     inputs: Any = None,
@@ -76,6 +78,7 @@ def explain(
     seed: int = 0,
     skip_present: bool = False,
     progress: bool = False,
+    on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
     """Walk from inputs to where the classifier's answer changes.
 
@@ -92,6 +95,7 @@ def explain(
         seed: of what walkers draw.
         skip_present: leave out inputs that are of the target class already, instead of an error.
         progress: show a bar.
+        on_batch: called with the paths of each batch of inputs as soon as they are walked, to save them for example.
 
     Returns:
         A `Trajectory` for one row or input, else a list of them in the order of the inputs. Where the run was trained
@@ -146,6 +150,8 @@ def explain(
                 found |= dict(zip(items.tolist(), made, strict=True))
             ordered = [found[i] for i in sorted(found)]
             paths += ordered
+            if on_batch is not None:
+                on_batch(ordered)
     return paths[0] if given.single else paths
 
 
@@ -244,11 +250,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     bar = config.progress and config.all
     # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
     many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
-    paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
-                    seed=config.seed, skip_present=many, progress=bar)  # fmt: skip
-    paths = paths if isinstance(paths, list) else [paths]
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
-    files = [] if folder is None else save(paths, world, folder, config.format, bar)
+    files: list[Path] = []
+
+    def keep(made: list[Trajectory]) -> None:
+        if folder is not None:
+            save(made, world, folder, config.format, bar, files)
+
+    try:
+        paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
+                        seed=config.seed, skip_present=many, progress=bar, on_batch=keep)  # fmt: skip
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
+    paths = paths if isinstance(paths, list) else [paths]
     report(paths, files, brief=config.all, world=world)
     if config.lime != "none":
         from agents.explanation.lime_figure import save_lime

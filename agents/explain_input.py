@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -129,7 +130,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     Raises:
         ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if world.modality == "text":
         encoding = world.config.encoding
         try:
@@ -169,7 +170,7 @@ def _csv(world: World, path: Path) -> np.ndarray:
         world.units.inward(cells, lambda row: f"{path}, line {given.lines[row]}")
         return cells
 
-    with path.open(newline="") as stream:
+    with path.open(newline="", encoding="utf-8-sig") as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in world.units.columns if name not in (reader.fieldnames or [])]
         if missing or not world.units.columns:

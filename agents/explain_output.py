@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.cli import progress_bar
+from agents.atomic import remove_litter, write_whole, writing
+from agents.cli import in_home, progress_bar
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -21,19 +22,34 @@ SHOWN = 5  # more paths than this are told in one line each
 
 
 def save(
-    paths: Sequence[Trajectory], world: World, folder: str | Path, formats: Sequence[str] = ("npz",), bar: bool = False
+    paths: Sequence[Trajectory],
+    world: World,
+    folder: str | Path,
+    formats: Sequence[str] = ("npz",),
+    bar: bool = False,
+    saved: list[Path] | None = None,
 ) -> list[Path]:
-    """Write every path into `folder` in each of `formats`, over nothing that is there; the first file of each path."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    first = []
+    """Write every path into `folder` in each of `formats`, over nothing that is there; the first file of each path.
+
+    `saved`: the list to which these files are added one by one, so that it holds what was saved when an error ends this.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full; it says how many paths are saved.
+    """
+    folder = Path(in_home(str(folder)))
+    first = [] if saved is None else saved
+    elsewhere = "make room, or choose another folder with --out DIR"
+    with writing("to the folder", elsewhere):
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_litter(folder)
     with progress_bar(len(paths), "saving", bar, unit="path") as progress:
         for path in paths:
             stem, k = path.name, 1
             while any((folder / f"{stem}.{kind}").exists() for kind in FORMATS):
                 k += 1
                 stem = f"{path.name}_{k}"
-            files = [_write(path, world, folder / f"{stem}.{kind}") for kind in formats]
+            with writing("a path", f"{len(first)} paths are saved in {str(folder)!r}: {elsewhere}"):
+                files = [_write(path, world, folder / f"{stem}.{kind}") for kind in formats]
             first.append(files[0])
             progress.update(1)
     return first
@@ -44,7 +60,7 @@ def _write(path: Trajectory, world: World, file: Path) -> Path:
     if file.suffix == ".npz":
         return path.save(file)
     if file.suffix == ".json":
-        file.write_text(path.to_json(indent=1))
+        write_whole(file, path.to_json(indent=1))
     elif file.suffix == ".gif":
         from agents.explanation.figures_gif import save_gif
 
@@ -52,7 +68,7 @@ def _write(path: Trajectory, world: World, file: Path) -> Path:
     else:
         from agents.explanation.figures import film_strip
 
-        file.write_bytes(film_strip(path, world))
+        write_whole(file, film_strip(path, world))
     return file
 
 

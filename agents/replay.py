@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.threads import one_threaded
 from agents.world_record import build_world
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class ReplayConfig(ScriptConfig):
     tolerance: float = option(TOLERANCE, "largest difference that still counts as the same")
 
 
+
+@one_threaded
 def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:
     """Enter the recorded input, take the recorded actions, and compare.
 

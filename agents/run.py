@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from agents.algorithms import make_model
 from agents.cli import UserError
 from agents.run_folder import RunFolder, read_json
+from agents.threads import one_threaded
 from agents.world_record import build_world
 
+#: key in JSON files of ours: which values were NaN or infinite, and stand there as null
+NOT_FINITE = "not_finite"
 WITH_WORLD = (
     "Pass load_run(..., world=make_world(...)) with them, or train with --data FILE.npz --classifier module:object, which a "
     "saved run can find again"
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from agents.walkers.policy import PolicyWalker
     from agents.walkers.stand_in import StandIn
     from envs.world import World
+
 
 @dataclass
 class Run:
@@ -93,6 +97,7 @@ class Run:
         return wrapper.bonus
 
 
+@one_threaded
 def load_run(
     path: str | Path,
     steps: int | None = None,
@@ -148,7 +153,8 @@ def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[
     summary = read_json(file)
     if summary.pop("steps", None) != steps:
         return progress, {}
-    evaluation = {key: value for key, value in summary.items() if key not in progress}
+    lost = summary.pop(NOT_FINITE, [])  # null in the file, and nothing that could be shown
+    evaluation = {key: value for key, value in summary.items() if key not in progress and key not in lost}
     return {key: summary.get(key, value) for key, value in progress.items()}, evaluation
 
 

@@ -76,6 +76,7 @@ class RunConfig(_Json):
         n_timesteps: steps in all, over all environments.
         world: the record of the world, see `agents.world_record.describe_world`; None where there is none.
         curiosity: None where there is none.
+        num_threads: that torch and numerical libraries ran in.
         created: when the training began, in UTC.
         versions: distribution -> version.
         warm_start: what a policy learned before its first step, see `agents.warm_start`; None: nothing.
@@ -90,6 +91,7 @@ class RunConfig(_Json):
     world: dict[str, Any] | None = None
     curiosity: CuriosityConfig | None = None
     created: str = ""
+    num_threads: int = 1
     versions: dict[str, str] = field(default_factory=dict)
     warm_start: dict[str, Any] | None = None
 
@@ -101,7 +103,7 @@ class RunConfig(_Json):
                 raise UserError(f"config.json is damaged: {name} is {getattr(self, name)!r:.60}, no JSON object")
         if not isinstance(self.env.get("id"), str):
             raise UserError(f"config.json is damaged: env names no id, but {self.env!r:.60}")
-        for name in ("seed", "n_envs", "n_timesteps"):
+        for name in ("seed", "n_envs", "n_timesteps", "num_threads"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise UserError(f"config.json is damaged: {name} is {value!r:.60}, no whole number")

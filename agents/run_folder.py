@@ -10,7 +10,8 @@
         paths/*.npz, report.html
 
 A checkpoint is built in a folder beside and renamed whole, so that it is there completely or not at all, whenever the
-process ends. Reading verifies every checksum and never unpickles.
+process ends; one that is removed is renamed first, so that it is never half there. Names with a dot in front are
+unfinished or set aside, and are removed at the next save. Reading verifies every checksum and never unpickles.
 """
 
 from __future__ import annotations
@@ -18,19 +19,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import warnings
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.atomic import write_whole
-from agents.cli import UserError
+from agents.atomic import remove_litter, sync_folder, sync_tree, write_whole
+from agents.cli import UserError, in_home
 from agents.run_config import RunConfig
+from agents.run_lock import run_lock
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
 
 FORMAT_VERSION = 2
+SET_ASIDE = "-replaced"
 
 
 class RunFolder:
@@ -52,7 +57,7 @@ class RunFolder:
         Raises:
             UserError: ``root`` cannot be written to.
         """
-        parent = Path(root) / algo
+        parent = Path(in_home(str(root))) / algo
         stem = env_id.replace("/", "-").replace(":", "-") + "_"
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +76,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path, root: str | Path = "runs") -> RunFolder:
-        """Open a run and check its configuration and the manifests of its checkpoints (the checksums when one is read).
+        """Open a run and check its configuration; checkpoints are checked when one is read.
 
         Args:
             path: the folder; or ``"latest"``; or what follows ``root`` in its path (``ppo/Manifold-Digits-v0_3``), or
@@ -81,7 +86,7 @@ class RunFolder:
         Raises:
             UserError: there is no such run, or a file of it is missing or damaged; the message names the file.
         """
-        folder = cls._find(str(path), Path(root))
+        folder = cls._find(in_home(str(path)), Path(in_home(str(root))))
         if folder.suffix == ".zip":
             raise UserError(
                 f"{str(folder)!r} is an SB3 .zip, not a run folder. Reading one unpickles it, which runs whatever code "
@@ -107,8 +112,6 @@ class RunFolder:
             )
         run = cls(folder, config)
         run.run_config(repr(str(file)))
-        for steps in run.checkpoints():
-            _read_manifest(run.checkpoint_path(steps))
         return run
 
     @staticmethod
@@ -146,36 +149,58 @@ class RunFolder:
     def write_config(self, config: dict[str, Any]) -> None:
         """Write config.json whole (beside, then renamed)."""
         self.config = {"format_version": FORMAT_VERSION, **config}
-        write_whole(self.root / "config.json", json.dumps(self.config, indent=2) + "\n")
+        write_whole(self.root / "config.json", json.dumps(self.config, indent=2) + "\n", durable=True)
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Within: no other training writes into this run; see :func:`agents.run_lock.run_lock`."""
+        return run_lock(self.root)
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     def checkpoint_path(self, steps: int) -> Path:
-        return self.root / "checkpoints" / str(steps)
+        """Where the checkpoint of these steps lies, or will lie."""
+        place, aside = self.root / "checkpoints" / str(steps), self._aside(steps)
+        return aside if aside.is_dir() and not place.is_dir() else place
+
+    def _aside(self, steps: int) -> Path:
+        """Where a checkpoint waits while another one of the same steps takes its place."""
+        return self.root / "checkpoints" / f".{steps}{SET_ASIDE}"
 
     def checkpoints(self) -> list[int]:
         """The steps of the checkpoints, ascending. Unfinished ones (other names) don't count."""
         folder = self.root / "checkpoints"
-        return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+        names = [place.name for place in folder.iterdir()] if folder.is_dir() else []
+        steps = [name.removesuffix(SET_ASIDE)[1:] if name.endswith(SET_ASIDE) else name for name in names]
+        return sorted({int(name) for name in steps if name.isdecimal()})
 
     def latest_checkpoint(self) -> int:
-        """The steps of the last checkpoint.
+        """The steps of the newest checkpoint that is whole; damaged ones are skipped with a warning.
 
         Raises:
             UserError: there is none.
         """
-        found = self.checkpoints()
-        if not found:
-            raise UserError(
-                f"{str(self.root)!r} has no checkpoint: its training ended before the first one; train again"
-            )
-        return found[-1]
+        damaged: list[UserError] = []
+        for steps in reversed(self.checkpoints()):
+            try:
+                self._check(steps)
+            except UserError as error:
+                damaged.append(error)
+                continue
+            for found in damaged:
+                warnings.warn(f"{found}; it is skipped, and the checkpoint at {steps} steps is taken", stacklevel=2)
+            return steps
+        if damaged:
+            raise damaged[0]
+        raise UserError(f"{str(self.root)!r} has no checkpoint: its training ended before the first one; train again")
 
     def save_checkpoint(self, steps: int, state: dict[str, Any], keep: int = 0) -> Path:
         """Write ``state`` as checkpoints/<steps>: complete or, whatever happens, not at all.
 
+        Whenever the process is killed, the newest whole checkpoint can be read. What killed processes left is removed.
+
         Args:
-            steps: environment steps done; an older checkpoint of the same steps is replaced.
+            steps: environment steps done; an older checkpoint of the same steps is replaced. Checkpoints of more steps
+                belong to a training that was resumed from an earlier one, and are removed.
             state: see :mod:`agents.checkpoint_files`.
             keep: how many checkpoints to keep, the newest (0: all).
 
@@ -186,35 +211,71 @@ class RunFolder:
 
         parent = self.root / "checkpoints"
         parent.mkdir(exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{steps}-", dir=parent))
+        self._remove_unfinished()
+        beside = parent / f".{steps}-{secrets.token_hex(4)}"
+        final, aside = parent / str(steps), self._aside(steps)
         try:
-            os.chmod(beside, 0o777 & ~_umask())
+            beside.mkdir()
             write_state(beside, state)
             files = {p.name: {"sha256": _sha256(p), "bytes": p.stat().st_size} for p in sorted(beside.iterdir())}
             manifest = {"format_version": FORMAT_VERSION, "steps": steps, "files": files}
             write_whole(beside / "manifest.json", json.dumps(manifest, indent=1) + "\n")
-            final = self.checkpoint_path(steps)
+            sync_tree(beside)
             if final.exists():
-                shutil.rmtree(final)
+                os.rename(final, aside)  # it counts there until the new one is in its place
             os.rename(beside, final)
+            sync_folder(parent)
         except BaseException:
+            if aside.exists() and not final.exists():
+                os.rename(aside, final)
             shutil.rmtree(beside, ignore_errors=True)
             raise
-        for old in self.checkpoints()[:-keep] if keep else []:
-            shutil.rmtree(self.checkpoint_path(old), ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+        found = self.checkpoints()
+        later, kept = [s for s in found if s > steps], [s for s in found if s <= steps]
+        for old in [*later, *(kept[:-keep] if keep else [])]:
+            self._remove(old)
         return final
+
+    def _remove(self, steps: int) -> None:
+        """Remove a checkpoint, renamed first: a kill in the middle leaves nothing that looks like one."""
+        place = self.checkpoint_path(steps)
+        gone = place.parent / f".{steps}-{secrets.token_hex(4)}"
+        with suppress(OSError):
+            os.rename(place, gone)
+            shutil.rmtree(gone)
+
+    def _remove_unfinished(self) -> None:
+        """Remove what processes that were killed left; a checkpoint that was being replaced goes back to its place."""
+        for place in (self.root / "checkpoints").glob(".*"):
+            steps = place.name.removesuffix(SET_ASIDE)[1:]
+            final = place.parent / steps
+            if place.name.endswith(SET_ASIDE) and steps.isdecimal() and not final.exists():
+                os.rename(place, final)
+            else:
+                shutil.rmtree(place, ignore_errors=True)
+        remove_litter(self.root)
 
     def load_checkpoint(
         self, steps: int | None = None, device: Any = "cpu", only: tuple[str, ...] | None = None
     ) -> dict[str, Any]:
-        """The state saved at ``steps`` (default: the last), all checksums verified; ``only`` names the entries to read.
+        """The state saved at ``steps`` (default: the newest that is whole), all checksums verified.
+
+        ``only`` names the entries to read.
 
         Raises:
             UserError: no such checkpoint; a file is missing or differs from its checksum (the message names it).
         """
         from agents.checkpoint_files import read_state
 
-        steps = self.latest_checkpoint() if steps is None else steps
+        if steps is None:
+            steps = self.latest_checkpoint()  # which has checked it
+        else:
+            self._check(steps)
+        return read_state(self.checkpoint_path(steps), device, only)
+
+    def _check(self, steps: int) -> None:
+        """Raise UserError unless the checkpoint is there and every file is as its manifest says."""
         folder = self.checkpoint_path(steps)
         if not folder.is_dir():
             raise UserError(
@@ -230,7 +291,6 @@ class RunFolder:
                 raise UserError(
                     f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}"
                 )
-        return read_state(folder, device, only)
 
     def _others(self, steps: int) -> str:
         others = [s for s in self.checkpoints() if s != steps]
@@ -275,7 +335,7 @@ def read_json(file: Path) -> dict[str, Any]:
         UserError: missing or damaged; the message names the file.
     """
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{str(file)!r} is missing: the run folder is damaged") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -288,9 +348,3 @@ def read_json(file: Path) -> dict[str, Any]:
 def _sha256(file: Path) -> str:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

@@ -82,6 +82,8 @@ class LatentVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         obs, rewards, terminated, truncated, infos = self.venv.step(self._actions)
+        self._check_finite("reward", rewards)
+        self._check_finite("observation", obs)
         dones = np.logical_or(terminated, truncated)
         info_dicts: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         final_observations = obs
@@ -105,6 +107,18 @@ class LatentVecEnv(VecEnv):
             state = walks.state
             self.asked.see(state.z, state.answer, state.origin if walks.world.units.holds else None)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
+
+    def _check_finite(self, what: str, values: np.ndarray) -> None:
+        """Raise UserError where an environment's own numbers are none: they would spoil every weight that learns from them."""
+        if np.isfinite(values).all():
+            return
+        bad = int(np.flatnonzero(~np.isfinite(values).reshape(self.num_envs, -1).all(axis=1))[0])
+        spec = getattr(self.venv, "spec", None)
+        name = type(self.venv.unwrapped).__name__ if spec is None else spec.id
+        raise UserError(
+            f"{name} gave the {what} {np.asarray(values)[bad]} in environment {bad} of {self.num_envs}, on the action "
+            f"{np.asarray(self._actions)[bad]}: every {what} must be a finite number; correct the environment's step()"
+        )
 
     def close(self) -> None:
         self.venv.close()

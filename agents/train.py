@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, option, parse_config, prepare_process, run_main
+from agents.cli import ScriptConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -62,6 +62,10 @@ class TrainConfig(ScriptConfig):
     trained_agent: str | None = option(
         None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
     )
+    checkpoint: int | None = option(
+        None, "with -i: go on from this checkpoint; later ones are removed at the next save (default: the last that is whole)",
+        metavar="STEPS",
+    )  # fmt: skip
     log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
     save_freq: int = option(50_000, "steps between checkpoints; 0: only one at the end", metavar="N")
     keep_checkpoints: int = option(5, "how many checkpoints to keep, the newest; 0: all", metavar="N")
@@ -94,17 +98,19 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     """
     from agents.random_state import fenced_random_state
     from agents.training import run_training
+    from envs.threads import one_thread
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
     except TypeError:
-        from agents.cli import UserError
-
         unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
         raise UserError(
             f"train() has no setting {', '.join(unknown)}; it has {', '.join(TrainConfig.__dataclass_fields__)}"
         ) from None
-    with fenced_random_state():
+    config = replace(config, **{name: in_home(value) for name, value in vars(config).items()})
+    if config.num_threads < 1:
+        raise UserError(f"num_threads {config.num_threads}: at least 1 is needed")
+    with one_thread(config.num_threads), fenced_random_state():
         return run_training(config, world)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from agents.atomic import write_whole
+from agents.atomic import sync_tree, write_whole
 from agents.cli import UserError
 from agents.run import Run
 from agents.run_config import RunConfig
@@ -28,7 +28,8 @@ from agents.training_callbacks import (
     StopRequest,
 )
 from agents.training_evaluation import evaluate_in_environment, evaluate_in_world
-from agents.training_log import close_logger, make_logger, summary_writer
+from agents.training_finite import DivergedTrainingError, check_finite
+from agents.training_log import finite_or_null, make_logger, summary_writer
 from agents.training_session import Session, begin, check_settings, resume
 
 if TYPE_CHECKING:
@@ -53,14 +54,18 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
             importlib.import_module(package)
         except ImportError as error:
             raise UserError(f"--gym-packages {package}: {error}; install it, or run from the folder that holds it") from None
-    resuming = config.trained_agent is not None and not config.trained_agent.endswith(".zip")
-    session = resume(config, world) if resuming else begin(config, world)
-    fresh = session.folder is None
-    if session.folder is None:
-        session.folder = _make_folder(config, session)
-    elif session.config != session.folder.run_config():
-        session.folder.write_config(session.config.to_json())
-    return _learn(config, session, session.folder, fresh)
+    if config.trained_agent is None or config.trained_agent.endswith(".zip"):
+        session = begin(config, world)
+        folder = _make_folder(config, session)
+        with folder.lock():
+            return _learn(config, session, folder, fresh=True)
+    folder = RunFolder.open(config.trained_agent, config.log_folder)
+    with folder.lock():
+        folder = RunFolder.open(folder.root)  # as whoever held the lock before left it
+        session = resume(config, world, folder)
+        if session.config != folder.run_config():
+            folder.write_config(session.config.to_json())
+        return _learn(config, session, folder, fresh=False)
 
 
 # -- parts to a run ---------------------------------------------------------------------------------------------------
@@ -81,6 +86,7 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
         own = session.config.env_id == "Manifold/Custom-v0"
         if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
+            sync_tree(folder.root / "manifold")
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)
         raise
@@ -107,7 +113,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
         callbacks.append(HParamCallback(_flat(made), bool(config.eval_freq and config.eval_episodes)))
     if made.curiosity is not None:
         callbacks.append(model.get_env().callback())
-    logger = make_logger(folder.root, config.verbose)
+    logger = make_logger(folder.root, config.verbose, None if fresh else model.num_timesteps)
     model.set_logger(logger)
     remaining = made.n_timesteps - model.num_timesteps
     books.start(session.counted_before)
@@ -132,23 +138,29 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
         _save_what_was_done(keeper)
         number = stop.signal or signal.SIGINT
         raise TrainingInterrupted(_how_to_go_on("interrupted", folder), folder, number) from None
+    except DivergedTrainingError as error:
+        raise _diverged(error, made, folder) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             _save_what_was_done(keeper)
             raise
         raise UserError(_how_to_go_on(f"no space left on the disk of {str(folder.root)!r}", folder)) from error
-    except Exception:
+    except Exception as error:
         if model.num_timesteps == 0 and fresh:
             shutil.rmtree(folder.root, ignore_errors=True)
-        else:
-            _save_what_was_done(keeper)
+            raise
+        try:
+            check_finite(model)
+        except DivergedTrainingError as found:  # torch refuses NaN in its own words
+            raise _diverged(found, made, folder) from error
+        _save_what_was_done(keeper)
         raise
     finally:
         for callback in callbacks:
             if isinstance(callback, ProgressCallback) and hasattr(callback, "bar"):
                 callback.bar.close()
         with contextlib.suppress(OSError):  # a full disk: it has been told already
-            close_logger(logger, folder.root)
+            logger.close()
 
 
 def _save_what_was_done(keeper: CheckpointCallback) -> None:
@@ -157,8 +169,20 @@ def _save_what_was_done(keeper: CheckpointCallback) -> None:
         return
     try:
         keeper.save(whole_episodes=True, last=True)
-    except OSError as error:
+    except (OSError, DivergedTrainingError) as error:
         print(f"could not save the last steps: {error}", file=sys.stderr)
+
+
+def _diverged(error: DivergedTrainingError, config: RunConfig, folder: RunFolder) -> UserError:
+    """What to do about weights that are no numbers any more."""
+    rate = config.hyperparameters.get("learning_rate")
+    lower = "--hyperparams learning_rate:X" + ("" if rate is None else f" (it was {rate})")
+    done = folder.checkpoints()
+    good = f"the last good checkpoint is the one at {done[-1]:,} steps" if done else "there is no checkpoint yet"
+    return UserError(
+        f"the training diverged: {error}, and nothing of that is saved; {good}, in {str(folder.root)!r}. Train anew with a "
+        f"lower {lower}; large rewards or reward weights do the same harm"
+    )
 
 
 def _how_to_go_on(what: str, folder: RunFolder) -> str:
@@ -184,8 +208,8 @@ def _finish(run: Run, logger: Any, pictures: bool) -> None:
         logger.record("queries/training", run.progress["training_queries"])
         logger.record("queries/evaluation", run.progress["evaluation_queries"])
     logger.dump(run.steps)
-    summary = {"steps": run.steps, **run.progress, **run.evaluation}
-    write_whole(run.folder.root / "summary.json", json.dumps(summary, indent=2) + "\n")
+    summary = finite_or_null({"steps": run.steps, **run.progress, **run.evaluation})
+    write_whole(run.folder.root / "summary.json", json.dumps(summary, indent=2, allow_nan=False) + "\n", durable=True)
 
 
 def _flat(config: RunConfig) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import HParam
 from agents.checkpoint import capture_state, restore_random_state
 from agents.cli import progress_bar
 from agents.run_folder import RunFolder
+from agents.training_finite import check_finite
 from agents.walkers.opinions import Opinions
 from agents.walkers.stand_in import StandIn
 
@@ -22,22 +23,27 @@ if TYPE_CHECKING:
     from envs.world import World
 
 
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
 class StopRequest:
-    """Whether somebody asked the training to stop; the signals SIGINT and SIGTERM do."""
+    """Whether somebody asked the training to stop; the signals SIGINT, SIGTERM and SIGHUP (a closed terminal) do."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within: the first SIGINT or SIGTERM asks for a stop at the next rollout, a second SIGINT interrupts at once.
+        """Within: the first of these signals asks for a stop at the next rollout, a second SIGINT interrupts at once.
 
-        Outside the main thread Python cannot listen; then nothing is changed.
+        A signal that is ignored (SIGHUP under nohup) stays so. Outside the main thread Python cannot listen; then nothing
+        is changed.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in STOPPING}
+        before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
         def note(number: int, frame: Any) -> None:
             if self.signal is not None and number == signal.SIGINT:
@@ -147,10 +153,15 @@ class CheckpointCallback(BaseCallback):
             self.save(last=True)
 
     def save(self, whole_episodes: bool = False, last: bool = False) -> None:
-        """Save now, unless these very steps are saved already; the `last` checkpoint holds the stand-in too."""
+        """Save now, unless these very steps are saved already; the `last` checkpoint holds the stand-in too.
+
+        Raises:
+            DivergedTrainingError: a weight is NaN or infinite; nothing is saved.
+        """
         steps = self.model.num_timesteps
         if steps == self.saved_at:
             return
+        check_finite(self.model)
         state = capture_state(self.model, whole_episodes=whole_episodes, **self.books.totals())
         state |= self._distilled() if last else {}
         self.folder.save_checkpoint(steps, state, self.keep)

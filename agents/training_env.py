@@ -58,7 +58,7 @@ def tell_guess(world: World) -> None:
 
 def _settings(file: str, part: str) -> dict[str, Any]:
     """What a file of the hyperparameters (walks_text, walks_long) says of the ``walk``, or of an algorithm."""
-    return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text()).get(part, {})
+    return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")).get(part, {})
 
 
 def trained_walk(world: World) -> World:
@@ -68,7 +68,7 @@ def trained_walk(world: World) -> World:
     """
     if world.task.scores_coverage:
         return world  # its reward is none, and must stay so
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text())
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text(encoding="utf-8"))
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if world.modality == "text" and not world.label_only:
         over = _settings("walks_text", "walk")
@@ -164,7 +164,7 @@ def curiosity_settings(
         world: the latent space, or None for an environment that is none.
         env_id: the environment's own group in the file.
     """
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text())
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text(encoding="utf-8"))
     latent = groups["latent"].get(name, {}) if world is not None else {}
     own = {**latent, **groups.get(env_id, {}).get(name, {})}
     usual = own.pop("eta", None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.algorithms import ON_POLICY, algorithm_class, load_hyperparameters, make_model
+from agents.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
 from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
@@ -42,7 +42,6 @@ class Session:
     config: RunConfig
     world: World | None
     model: Any
-    folder: RunFolder | None
     resumed: dict[str, Any] | None
     counted_before: int
 
@@ -71,6 +70,8 @@ def check_settings(config: TrainConfig) -> None:
     for name in ("save_freq", "eval_freq", "eval_episodes", "keep_checkpoints"):
         if getattr(config, name) < 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: a number of 0 or more is needed")
+    if config.checkpoint is not None and (config.trained_agent is None or config.trained_agent.endswith(".zip")):
+        raise UserError(f"--checkpoint {config.checkpoint} chooses a checkpoint of a run to resume: name the run with -i RUN")
     try:
         device = torch.device(config.device)
     except RuntimeError:
@@ -110,6 +111,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         world=None if world is None else describe_world(world),
         hyperparameters=settings,
         seed=seed,
+        num_threads=config.num_threads,
         n_envs=settings["n_envs"],
         n_timesteps=config.n_timesteps or int(settings.get("n_timesteps", 200_000)),
         curiosity=curiosity,
@@ -129,7 +131,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
                 f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
             )
         made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher))
-    return Session(made, world, model, None, None, counted)
+    return Session(made, world, model, None, counted)
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
@@ -152,10 +154,8 @@ def world_flags(config: TrainConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
 
 
-def resume(config: TrainConfig, world: World | None) -> Session:
-    """An old training, where its last checkpoint was."""
-    assert config.trained_agent is not None
-    folder = RunFolder.open(config.trained_agent, config.log_folder)
+def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Session:
+    """An old training, where its last whole checkpoint was, or the one that ``config.checkpoint`` names."""
     made = folder.run_config()
     asked = {
         "--env": (config.env, made.env_id),
@@ -173,19 +173,41 @@ def resume(config: TrainConfig, world: World | None) -> Session:
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
-    steps = folder.latest_checkpoint()
-    made = replace(made, n_timesteps=config.n_timesteps or made.n_timesteps)
+    steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
+    before = made.n_timesteps
+    made = replace(made, n_timesteps=config.n_timesteps or before)
     if steps >= made.n_timesteps:
         raise UserError(
             f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: "
             "ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
+    if (note := schedule_note(made.hyperparameters.get("learning_rate"), steps, before, made.n_timesteps)) is not None:
+        print(note, file=sys.stderr)
     world = world_of(folder, world)
     model = _model(config.device, made, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}
-    return Session(made, world, model, folder, state, 0)
+    return Session(made, world, model, state, 0)
+
+
+def schedule_note(rate: Any, steps: int, before: int, total: int) -> str | None:
+    """What a learning rate that falls with the training does where the training goes on to another end; None: nothing.
+
+    Args:
+        rate: the setting, such as ``lin_3e-4``.
+        steps: done so far.
+        before: steps in all of the training so far.
+        total: steps in all from now on.
+    """
+    if total == before or not isinstance(rate, str):
+        return None
+    schedule = linear_schedule(rate)
+    old, new = (schedule(max(0.0, 1 - steps / end)) for end in (before, total))
+    return (
+        f"learning_rate {rate} is stretched to {total:,} steps: at {steps:,} it goes from {old:.3g} to {new:.3g}, and falls "
+        f"to 0 at {total:,}; a training of {total:,} steps from the start differs"
+    )
 
 
 def _model(device: str, config: RunConfig, world: World | None) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -158,10 +159,17 @@ class Trajectory:
 
     @property
     def name(self) -> str:
-        """Fit for a file: walker, input and the two classes, such as ``policy-0042-4-to-9``."""
+        """Fit for a file on any system: walker, input and the two classes, such as ``policy-0042-4-to-9``.
+
+        Each part is cut at 40 bytes, and holds nothing but digits, underscores, and letters that this system's file names
+        can have.
+        """
         place = "input" if self.index is None else f"{self.index:04d}"
         words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
-        return "-".join("".join(c if c.isalnum() else "_" for c in word)[:40] or "_" for word in words)
+        system = sys.getfilesystemencoding()
+        known = (word.encode(system, "replace").decode(system) for word in words)  # `?` for what file names cannot have
+        plain = ("".join(c if c.isalnum() else "_" for c in word) for word in known)
+        return "-".join(word.encode()[:40].decode(errors="ignore") or "_" for word in plain)
 
     @property
     def world_settings(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from agents.atomic import write_whole
-from agents.cli import UserError
+from agents.cli import UserError, in_home
 
 FORMAT_VERSION = 2
 LARGEST_FILE = 1 << 30  # bytes once unpacked: a path is far smaller
@@ -26,7 +26,7 @@ class TrajectoryError(UserError):
 
 def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str) -> Path:
     """Write arrays and a JSON text beside their place and rename the file whole; ``.npz`` is added if missing."""
-    target = Path(path)
+    target = Path(in_home(os.fspath(path)))
     target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
     content: dict[str, Any] = {"metadata": np.array([text]), "checksum": np.array([checksum(arrays, text)]), **arrays}
     packed = io.BytesIO()
@@ -71,7 +71,7 @@ def checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
 def _unpack(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of an .npz, read without pickle; TrajectoryError for whatever is wrong with the file."""
     try:
-        content = Path(path).read_bytes()
+        content = Path(in_home(os.fspath(path))).read_bytes()
         with zipfile.ZipFile(io.BytesIO(content)) as parts:
             if sum(part.file_size for part in parts.infolist()) > LARGEST_FILE:
                 raise TrajectoryError(f"{path}: unpacks to more than {LARGEST_FILE >> 20} MB; that is no path")

@@ -23,6 +23,7 @@ from envs.manifolds import Joint, Manifold
 from envs.registration import spec_kwargs
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, Task
+from envs.threads import one_thread
 from envs.world import World, check_names
 
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # what a registered id has of its own
@@ -96,6 +97,7 @@ class _Parts(NamedTuple):
     classifier: Classifier
 
 
+@one_thread()
 def build(config: WorldConfig, manifold: Manifold | None = None, progress: bool = False) -> World:
     """The world of a config.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import io
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from agents.atomic import write_whole
+from agents.cli import in_home
 from agents.explanation.figures_style import CHANGED, FAINT, INK, OTHER, SOURCE, TARGET, enlarge, picture, rgb
 from agents.explanation.figures_text import sentence_words, wrapped
 from agents.explanation.figures_words import heading
@@ -19,6 +22,7 @@ from envs.alignment import Word
 WIDTH, PICTURE, MARGIN, LINE = 288, 256, 16, 22
 STEP_MS, END_MS = 350, 1400  # how long a frame, and the first and last, stay on the screen
 MOST_ROWS = 14  # columns of a table that are drawn
+MOST_LETTERS = 500  # of a text that is measured; a line holds far fewer
 TEXT_WIDTH = 32  # letters of a sentence in one line
 
 
@@ -50,9 +54,9 @@ def gif_bytes(path: Trajectory, world: Any) -> bytes:
 
 def save_gif(path: Trajectory, world: Any, file: str | Path) -> Path:
     """Write the animation to ``file`` and return its path."""
-    target = Path(file)
+    target = Path(in_home(str(file)))
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(gif_bytes(path, world))
+    write_whole(target, gif_bytes(path, world))
     return target
 
 
@@ -101,7 +105,7 @@ def _row(names: list[str], values: np.ndarray, changed: np.ndarray) -> Image.Ima
             draw.rectangle((2, top, PICTURE - 3, top + LINE - 3), fill=rgb(CHANGED))
             draw.ellipse((6, top + 7, 11, top + 12), fill=rgb(INK))
         _fit(draw, (16, top + 2), names[i], 13, INK, PICTURE * 0.62)
-        text = str(values[i])
+        text = " ".join(str(values[i]).split())
         draw.text((PICTURE - 8 - draw.textlength(text, _font(13)), top + 2), text, rgb(INK), _font(13))
     if len(names) > count:
         draw.text((6, 3 + count * LINE), f"and {len(names) - count} more columns", rgb(OTHER), _font(12))
@@ -131,10 +135,11 @@ def _font(size: int) -> Any:
 
 def _fit(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: str,
          width: float = WIDTH - 2 * MARGIN) -> None:
-    """Text cut with an ellipsis where it would leave ``width`` pixels; signs the font lacks are spelt."""
-    text = text.replace("→", "to")
-    while draw.textlength(text, _font(size)) > width and len(text) > 1:
-        text = text.rstrip(".")[:-1] + "..."
-        if len(text) <= 4:
-            break
-    draw.text(at, text, rgb(colour), _font(size))
+    """Text in one line, cut with an ellipsis where it would leave ``width`` pixels; signs the font lacks are spelt."""
+    text = " ".join(text.replace("→", "to").split())
+    font, text = _font(size), text[:MOST_LETTERS]
+    if draw.textlength(text, font) > width:
+        cuts = range(1, len(text))
+        kept = bisect.bisect_right(cuts, width, key=lambda letters: draw.textlength(f"{text[:letters]}...", font))
+        text = text[: max(kept, 1)] + "..."
+    draw.text(at, text, rgb(colour), font)

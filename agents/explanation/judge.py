@@ -17,6 +17,7 @@ References
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import OrderedDict
 from itertools import pairwise
@@ -138,7 +139,8 @@ def judges_of(
         x: (N, ...) data; at most 2,000 of a class are used, evenly through the rows.
         labels: (N,) their classes, true ones if known.
         classes: K.
-        cache: folder for fitted judges, as safetensors named by the data's digest; None: none.
+        cache: folder for fitted judges, as safetensors named by the data's digest; None, or one that cannot be written:
+            none.
         progress: show a bar while fitting.
     """
     data, labels = np.ascontiguousarray(x, dtype=np.float32), np.ascontiguousarray(labels, dtype=np.int64)
@@ -150,8 +152,9 @@ def judges_of(
         if judges is None:
             judges = fit_judges(data, labels, classes, progress)
             if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(file, save({**judges.modules.state_dict(), "present": judges.present}))
+                with contextlib.suppress(OSError):  # a folder that cannot be written keeps nothing
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(file, save({**judges.modules.state_dict(), "present": judges.present}))
         _kept[key] = judges
         while len(_kept) > KEPT:
             _kept.popitem(last=False)

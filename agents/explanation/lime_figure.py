@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.atomic import write_whole, writing
 from agents.explanation.figures_style import INK, OTHER, difference, figure_png, mathless, picture, pyplot_figure
 from agents.explanation.figures_words import heading
 
@@ -38,18 +38,20 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
     Raises:
         ManifoldError: labels alone are shown, or the library is missing.
     """
-    made = []
+    made: list[Path] = []
     for (frames, arrays), path, file in zip(_fitted(paths, world, kind, seed), paths, files, strict=True):
         place = file.parent / "lime"
-        place.mkdir(exist_ok=True)
         stream = io.BytesIO()
         np.savez(stream, frames=np.array(frames), **arrays)
+        slopes, r2 = arrays["slopes"], arrays["r2"]
+        with writing("LIME's results", f"those of {len(made)} paths are saved, and all paths: make room, or use --out DIR"):
+            place.mkdir(exist_ok=True)
+            write_whole(place / f"{file.stem}.npz", stream.getvalue())
+            if "words" in arrays:
+                write_whole(place / f"{file.stem}.txt", lime_words(frames, arrays["words"], slopes, r2))
+            elif world.modality != "text":
+                write_whole(place / f"{file.stem}.png", lime_figure(path, world, frames, slopes, r2, kind))
         made.append(place / f"{file.stem}.npz")
-        write_whole(made[-1], stream.getvalue())
-        if "words" in arrays:
-            write_whole(place / f"{file.stem}.txt", lime_words(frames, arrays["words"], arrays["slopes"], arrays["r2"]))
-        elif world.modality != "text":
-            write_whole(place / f"{file.stem}.png", lime_figure(path, world, frames, arrays["slopes"], arrays["r2"], kind))
     return made
 
 

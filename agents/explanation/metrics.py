@@ -18,6 +18,7 @@ from agents.explanation import metrics_path as of_path
 from agents.explanation.lime_path import slopes_along
 from agents.explanation.metrics_bootstrap import Estimate
 from agents.explanation.metrics_manifold import curve_columns, detours
+from agents.threads import one_threaded
 from envs.alignment import edit_distance
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def reference_of(world: World) -> Reference:
     return Reference(bank, labels, coordinates(world, encode(world, x), x), held_out.truth.numpy())
 
 
+@one_threaded
 def evaluate_paths(
     world: World, trajectories: Sequence[Trajectory], reference: Reference | None = None, *, resamples: int = 1000,
     seed: int = 0, judges: Judges | None = None, closely: int = 0,

@@ -24,14 +24,15 @@ from typing import Any
 
 import numpy as np
 
-from agents.atomic import write_whole
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.atomic import write_whole, writing
+from agents.cli import ScriptConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 from agents.explanation.figures_map import starts_map
 from agents.explanation.figures_style import png
 from agents.explanation.figures_words import heading
 from agents.explanation.report_extras import Extras, Panel, View, layers
 from agents.explanation.report_sections import PathPage, data_uri, panel_contexts, sections_of
 from agents.explanation.report_words import figures_found, gathered, metric_rows
+from agents.threads import one_threaded
 from agents.trajectory import Trajectory
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
@@ -74,13 +75,15 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
         TrajectoryError: a path of another manifold.
         ValueError: no paths, or not as many extras as paths.
     """
-    target = Path(file)
+    target = Path(in_home(os.fspath(file)))
     page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, page)
+    with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, page)
     return target
 
 
+@one_threaded
 def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
                   metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
                   extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> str:

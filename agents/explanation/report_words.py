@@ -38,7 +38,7 @@ def figures_found(paths: Sequence[Trajectory]) -> list[tuple[str, str]]:
 
 
 def metric_rows(metrics: Mapping[str, Any], group: str = "", bounded: bool = True) -> list[tuple[str, str, str]]:
-    """Measured figures as (name, text, meaning where it is known); nan is shown as not measured.
+    """Measured figures as (name, text, meaning where it is known); nan and infinity are shown as not measured.
 
     ``bounded``: whether steps had a bound; else how many kept it is no figure.
     """
@@ -69,7 +69,7 @@ def gathered(rows: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]
 
 def digits(value: Any) -> str:
     """A figure with as many digits as a reader wants."""
-    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
         return NOT_MEASURED
     if isinstance(value, bool | str):
         return str(value)

@@ -73,13 +73,13 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
     ``path/distance``, ``path/typicality``, ``path/information_gain``, and for pictures ``path/frame``, whose slider
     walks along the path. ``probability/<class>`` are put together in one chart in the CUSTOM SCALARS tab.
     """
-    from torch.utils.tensorboard.writer import SummaryWriter
+    from agents.event_files import EventWriter
 
-    made = []
+    made: list[Path] = []
     for path in paths[:most]:
-        place = Path(folder) / tag_name(path)
+        place = _unused(Path(folder) / tag_name(path), made)
         frames = path.frames(world)
-        with SummaryWriter(str(place)) as writer:
+        with EventWriter(place, purge_step=0) as writer:  # a path of this name that was logged before is hidden
             if path.answers is not None:
                 chart = {"class probabilities along the path": ["Multiline", ["^probability/.*"]]}
                 writer.add_custom_scalars({"path": chart})
@@ -95,9 +95,14 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
                 if path.modality == "image":
                     pixels = np.array(enlarge(picture(world, frames[t]), 160))
                     writer.add_image("path/frame", pixels, t, dataformats="HWC")
-        hide_host(place)
         made.append(place)
     return made
+
+
+def _unused(place: Path, made: Sequence[Path]) -> Path:
+    """The place, numbered where another one is called so: tags lack letters that class names may differ in."""
+    numbered = (place if k == 1 else place.with_name(f"{place.name}_{k}") for k in range(1, len(made) + 2))
+    return next(candidate for candidate in numbered if candidate not in made)
 
 
 def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
@@ -114,13 +119,16 @@ def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
 
 
 def log_hparams(writer: Any, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Settings beside figures in the HPARAMS tab, in the run's own folder (``run_name='.'``).
+    """Settings beside figures in the HPARAMS tab of the writer's own run.
 
     ``metrics`` are tags that are logged as scalars too (such as those :func:`log_metrics` returns); without them the
     tab stays empty. Settings that are neither numbers, texts nor truth values are written out as text.
     """
+    from torch.utils.tensorboard.summary import hparams
+
     plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
-    writer.add_hparams(plain, dict(metrics), run_name=".")
+    for summary in hparams(plain, dict(metrics)):  # writer.add_hparams would open a second file beside the writer's own
+        writer.file_writer.add_summary(summary)
 
 
 def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], step: int = 0) -> None:
@@ -129,7 +137,8 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
     Each path is drawn as a line: the metadata column ``__seq_next__`` holds the row of the next frame.
     """
     import torch
-    from torch.utils.tensorboard.writer import SummaryWriter
+
+    from agents.event_files import EventWriter
 
     stride = -(-len(world.starts.z) // PROJECTED)
     latents, shown = [world.starts.z[::stride]], [world.starts.frame[::stride]]
@@ -146,10 +155,9 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
     if world.modality == "image":
         pictures = [np.array(enlarge(world.render(x), 24)) for part in shown for x in part]
         thumbs = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
-    with SummaryWriter(str(folder)) as writer:
+    with EventWriter(folder) as writer:
         writer.add_embedding(torch.cat(latents), metadata=rows, label_img=thumbs, global_step=step, tag="latent_space",
                              metadata_header=["path", "frame", "class", "__seq_next__"])
-    hide_host(Path(folder))
 
 
 def log_training_end(run: Run, writer: Any) -> None:
@@ -192,16 +200,6 @@ def tag_name(path: Trajectory) -> str:
 def plain_tag(text: str) -> str:
     """A text as part of a tag."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text) or "_"
-
-
-def hide_host(folder: Path) -> None:
-    """Take the machine's name out of the names of a folder's event files."""
-    import os
-    import socket
-
-    host = socket.gethostname()
-    for file in folder.glob(f"events.out.tfevents.*.{host}.*"):
-        os.replace(file, file.with_name(file.name.replace(f".{host}.", ".local.")))
 
 
 def _plain(text: str) -> str:

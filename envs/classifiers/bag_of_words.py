@@ -92,7 +92,7 @@ class BagOfWords:
         save_file({"weights": self.weights, "intercept": self.intercept}, folder / "classifier.safetensors")
         card = {"words": self.words, "classes": [str(name) for name in self.classes_], "ngrams": self.ngrams,
                 "tokeniser": self.tokeniser}  # fmt: skip
-        (folder / "classifier.json").write_text(json.dumps(card))
+        (folder / "classifier.json").write_text(json.dumps(card), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> BagOfWords:
@@ -104,7 +104,7 @@ class BagOfWords:
         folder = Path(folder)
         try:
             arrays = load_file(folder / "classifier.safetensors")
-            card = json.loads((folder / "classifier.json").read_text())
+            card = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
             return cls(card["words"], **arrays, classes=card["classes"], ngrams=card["ngrams"], tokeniser=card["tokeniser"])
         except FileNotFoundError as error:
             raise ManifoldError(f"no saved text classifier in {folder}: {error}") from error

@@ -39,7 +39,7 @@ def load_npz(path: str | Path) -> Data:
     Raises:
         ManifoldError: no such file, damaged, pickled objects inside, or no array ``x``.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)

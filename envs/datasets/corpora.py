@@ -48,7 +48,7 @@ def read_corpus(
     Raises:
         ManifoldError: no such file, another kind or encoding (with the line), a column that is not there, no sentence.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: a corpus is read from {', '.join(FILES)}")
     rows = _rows(path, _decoded(path, encoding), text_column, label_column)

@@ -26,7 +26,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     Raises:
         ManifoldError: no such file, damaged or truncated compression, no IDX file, or another length than its header says.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
         raise ManifoldError(f"{path} is no IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type")

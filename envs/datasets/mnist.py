@@ -75,7 +75,7 @@ def data_folder(data_dir: str | Path | None, what: str, files: str, sources: str
             f"{what} is not shipped: pass data_dir= or set MANIFOLD_DATA to the folder that holds {files}; "
             f"get them from {sources}"
         )
-    folder = Path(given)
+    folder = Path(given).expanduser()
     if not folder.is_dir():
         origin = "data_dir" if data_dir is not None else "MANIFOLD_DATA"
         raise ManifoldError(f"{origin}={str(given)!r} is not a folder; it should hold {files} of {what}")

@@ -83,7 +83,7 @@ def read_description(source: Any) -> dict[str, Any]:
     Raises:
         ManifoldError, UnknownNameError: no such file, not that format, unknown keys or kinds, senseless ranges.
     """
-    told = _load(Path(source)) if isinstance(source, str | Path) else source
+    told = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
     name = str(source) if isinstance(source, str | Path) else "the column description"
     if not isinstance(told, Mapping):
         raise ManifoldError(f"{name}: a mapping is needed, such as  columns: {{age: {{kind: number}}}}")

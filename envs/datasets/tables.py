@@ -49,7 +49,7 @@ def read_csv(path: str | Path, at_least: int = 2) -> Rows:
     Raises:
         ManifoldError: no such file, not UTF-8 text, no names or two alike, no rows, a row of another length.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             head = stream.readline()

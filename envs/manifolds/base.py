@@ -145,12 +145,12 @@ class Manifold(torch.nn.Module, ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write `manifold.json` and `manifold.safetensors` into `folder`."""
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
         save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, folder / "manifold.safetensors")
         card = {"format": FORMAT, "kind": self.kind, "settings": settings}
-        (folder / "manifold.json").write_text(json.dumps(card, indent=1))
+        (folder / "manifold.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
 
     @staticmethod
     def load(folder: str | Path) -> Manifold:
@@ -159,9 +159,9 @@ class Manifold(torch.nn.Module, ABC):
         Raises:
             ManifoldError: nothing there, an unknown kind or format, or weights that do not fit.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         try:
-            card = json.loads((folder / "manifold.json").read_text())
+            card = json.loads((folder / "manifold.json").read_text(encoding="utf-8"))
             if card["format"] != FORMAT:
                 raise ManifoldError(f"{folder}: manifold format {card['format']}, this version reads {FORMAT}")
             if card["kind"] not in Manifold.kinds:

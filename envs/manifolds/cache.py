@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 
+LITTER_SECONDS = 3600.0
 VERSIONS = ("torch", "numpy", "umap-learn")  # other versions, other bytes
 
 
@@ -79,6 +81,9 @@ def kept_fit(key: str, fit: Callable[[], Manifold]) -> Manifold:
 
 def _keep(manifold: Manifold, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
+    for left in place.parent.glob(".*"):  # by processes that were killed while they saved: that takes seconds
+        if left.stat().st_mtime < time.time() - LITTER_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         manifold.save(beside)

@@ -20,6 +20,7 @@ from envs.manifolds.hull import MAX_DIMENSIONS
 from envs.manifolds.neighbours import NeighbourAverage, interpolate, nearest
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
+from envs.threads import one_thread
 
 DECODERS = ("mlp", "knn")
 ENCODER_NEIGHBOURS = 8
@@ -246,7 +247,7 @@ def _embed(flat: Tensor, latent_dim: int, n_neighbors: int, min_dist: float, see
             "fitting a UMAP map needs umap-learn: pip install 'manifold-traversal[umap]' (maps that are fitted need it not)"
         ) from error
     told = contextlib.redirect_stdout(sys.stderr) if progress else contextlib.nullcontext()  # its bar goes where ours do
-    with told, warnings.catch_warnings():
+    with told, one_thread(), warnings.catch_warnings():  # numba sets torch's threads anew
         warnings.simplefilter("ignore")  # of the seed's single job, and of spectral starts that fall back
         # One job: with more, the layout would race and no seed would repeat it.
         reducer = UMAP(

@@ -198,13 +198,13 @@ def test_a_run_keeps_the_picture_and_logs_it(tmp_path: Path, capsys: pytest.Capt
     assert script.main(arguments) == 0
     root = tmp_path / "example"
     drawn = (root / "atlas" / "strip.png").read_bytes()
-    events = EventAccumulator(str(root))
+    events = EventAccumulator(str(root / "atlas"))
     events.Reload()
     (logged,) = events.Images("atlas/strip")
     assert logged.encoded_image_string == drawn
     import socket
 
-    assert not list(root.glob(f"*{socket.gethostname()}*"))
+    assert not list(root.rglob(f"*{socket.gethostname()}*"))
     assert "atlas/strip" in capsys.readouterr().out
 
 

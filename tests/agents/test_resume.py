@@ -89,6 +89,18 @@ def test_asking_for_more_steps_goes_on(tmp_path: Path) -> None:
     assert more.queries > queries + 128
 
 
+def test_a_schedule_that_is_stretched_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = begin(tmp_path, "ppo", n_timesteps=128)
+    capsys.readouterr()
+    train(trained_agent=str(run.folder.root), n_timesteps=256, eval_episodes=0, pictures=False)
+    told = capsys.readouterr().err
+    assert "learning_rate lin_1e-3 is stretched to 256 steps: at 128 it goes from 0 to 0.0005, and falls to 0 at 256" in told
+    assert told.count("\n") == 1
+    constant = begin(tmp_path, "a2c", n_timesteps=64)
+    train(trained_agent=str(constant.folder.root), n_timesteps=128, eval_episodes=0, pictures=False)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_resumed_run_keeps_its_settings(tmp_path: Path) -> None:
     run = begin(tmp_path, "a2c", n_timesteps=64)
     for settings, told in (

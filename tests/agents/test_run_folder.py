@@ -98,11 +98,15 @@ def test_damage_is_named(tmp_path: Path, name: str) -> None:
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
     with pytest.raises(UserError, match=rf"{name}.*damaged.*sha256.*other checkpoints of this run: 10"):
-        RunFolder.open(run.root).load_checkpoint()
+        RunFolder.open(run.root).load_checkpoint(20)
     file.unlink()
     with pytest.raises(UserError, match=rf"{name}.*missing"):
+        RunFolder.open(run.root).load_checkpoint(20)
+    with pytest.warns(UserWarning, match=rf"{name}.*missing.*skipped, and the checkpoint at 10 steps is taken"):
+        assert RunFolder.open(run.root).load_checkpoint()["progress"]["n"] == 10
+    (run.root / "checkpoints" / "10" / name).unlink()
+    with pytest.raises(UserError, match=rf"20/{name}.*missing"):
         RunFolder.open(run.root).load_checkpoint()
-    assert RunFolder.open(run.root).load_checkpoint(10)["progress"]["n"] == 10
 
 
 def test_damaged_manifest_and_config_are_named(tmp_path: Path) -> None:
@@ -112,10 +116,12 @@ def test_damaged_manifest_and_config_are_named(tmp_path: Path) -> None:
     for content, word in (("{", "damaged"), ("[]", "damaged"), ("{}", "damaged"), ("\xff", "damaged")):
         manifest.write_bytes(content.encode("latin-1"))
         with pytest.raises(UserError, match=rf"manifest.json.*{word}"):
-            RunFolder.open(run.root)
+            RunFolder.open(run.root).load_checkpoint(20)
     manifest.unlink()
     with pytest.raises(UserError, match=r"manifest.json.*missing"):
-        RunFolder.open(run.root)
+        RunFolder.open(run.root).load_checkpoint(20)
+    with pytest.warns(UserWarning, match=r"manifest.json.*missing.*is skipped"):
+        assert RunFolder.open(run.root).latest_checkpoint() == 10
     manifest.write_text(kept)
     told = json.loads(config.read_text())
     config.write_text(json.dumps({k: v for k, v in told.items() if k != "seed"}))

@@ -60,7 +60,6 @@ def logged(paths: list[Trajectory], tmp_path_factory: pytest.TempPathFactory) ->
         tensorboard.log_paths(writer, world, paths, 7, most=1)
         chosen = {name: scalars[name] for name in ("explain/validity", "explain/queries")}
         tensorboard.log_hparams(writer, {"algo": "line", "seed": 0}, chosen)
-    tensorboard.hide_host(folder)
     tensorboard.log_each_path(folder / "paths_in_tensorboard", world, paths)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tensorboard, "PROJECTED", POINTS)
