@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -42,7 +42,7 @@ class Drawing(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class AtlasConfig(ScriptConfig):
+class AtlasConfig(LoadingConfig):
     """Draw a picture of a latent space as PNG; for a run it goes into the run's folder and its TensorBoard logs, too."""
 
     run: str = option(
@@ -133,12 +133,14 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
     """The world of an id, or a run and its world."""
     if by_id:
         from envs.making import make_world_named
+        from envs.trust import trusting
 
-        return make_world_named(config.run, config.env_kwargs), None
+        with trusting(config.trust):  # a saved manifold's folder may name what it is made of
+            return make_world_named(config.run, config.env_kwargs), None
     from agents.explain import world_and_run
     from agents.run import load_run
 
-    return world_and_run(load_run(config.run, config.checkpoint, root=config.log_folder))
+    return world_and_run(load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder))
 
 
 def _log(run: Run, figure: str, image: bytes) -> None:

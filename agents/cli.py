@@ -88,6 +88,15 @@ class ScriptConfig:
     debug: bool = option(False, "show the traceback of an error")
 
 
+@dataclass(kw_only=True)
+class LoadingConfig(ScriptConfig):
+    """Flags of every script that reads runs or paths."""
+
+    trust: list[str] = option(  # noqa: RUF009
+        [], "objects that may be loaded though a file names them that this account did not write", metavar="MODULE:OBJECT"
+    )
+
+
 def parse_config(
     config_class: type[ConfigT], argv: Sequence[str] | None = None, prog: str | None = None, epilog: str | None = None
 ) -> ConfigT:
@@ -143,7 +152,7 @@ def _add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]
     if metadata["metavar"] is not None:
         keywords["metavar"] = metadata["metavar"]
     if is_list:
-        keywords["nargs"] = "+"
+        keywords |= {"nargs": "+"} | ({} if default else {"action": "extend"})
     elif metadata["positional"]:
         keywords["nargs"] = "?"
     parser.add_argument(*names, **keywords)

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class EvaluateConfig(ScriptConfig):
+class EvaluateConfig(LoadingConfig):
     """Explain all held-out inputs by the run's agent and by other walkers, and measure validity, distance, typicality,
     path shape and cost of what they find, with 95 % bootstrap intervals."""
 

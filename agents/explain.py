@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ RETRIES = 2  # sampled walks for what the deterministic policy left
 
 
 @dataclass(kw_only=True)
-class ExplainConfig(ScriptConfig):
+class ExplainConfig(LoadingConfig):
     """Explain inputs: walk from each along the manifold to where the classifier's answer changes; save and show it."""
 
     run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
@@ -282,10 +282,12 @@ def open_source(config: Any) -> Run | World:
             raise UserError("--env-kwargs belongs to --env ID; a run has its own arguments in its config.json")
         from agents.run import load_run
 
-        return load_run(config.run, config.checkpoint, root=config.log_folder)
+        return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
     from envs.making import make_world_named
+    from envs.trust import trusting
 
-    return make_world_named(config.env, config.env_kwargs)
+    with trusting(config.trust):  # a saved manifold's folder may name what it is made of
+        return make_world_named(config.env, config.env_kwargs)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -51,7 +52,7 @@ class Comparison(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class ReplayConfig(ScriptConfig):
+class ReplayConfig(LoadingConfig):
     """Show a saved path step by step, take its actions again in the environment, and say whether it reproduced."""
 
     source: str = option("latest", "a path (.npz), a run folder, or 'latest'", positional=True, metavar="PATH_OR_RUN")
@@ -104,15 +105,25 @@ def _defaults() -> dict[str, Any]:
     return {name: p.default for name, p in inspect.signature(make_world).parameters.items()}
 
 
-def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
+def build_world(
+    environment: Mapping[str, Any], run: Path | None = None, trust: Sequence[str] = (), file: Path | None = None
+) -> Any:
     """The world that a path's ``environment`` describes; a manifold kept in the run folder is taken from there.
 
+    Args:
+        environment: of a `Trajectory`.
+        run: the run folder that the path lies in.
+        trust: objects that may be loaded though the path names them, each as ``module:object`` (see `envs.trust`).
+        file: the path's file; one that this account wrote needs no trust.
+
     Raises:
+        envs.errors.UntrustedNameError: it names objects that nobody allowed.
         UserError: it was made of live objects, or with arguments that are unknown here.
         envs.ManifoldError: an id or value that is unknown here.
     """
     from envs import make_world
     from envs.registration import spec_kwargs
+    from envs.trust import trusting
 
     if environment.get("live"):
         raise UserError("this path was walked in a world made of live objects, which no file can hold. In Python, make "
@@ -122,11 +133,28 @@ def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
         kwargs = {name: value for name, value in kwargs.items() if name not in ("latent_dim", "fit")}  # it is fitted already
         kwargs["manifold"] = str(run / "manifold")
     try:
-        world = make_world(**kwargs)
+        with trusting(trust), _names_of_path(kwargs, run, file):
+            world = make_world(**kwargs)
     except TypeError as error:
         raise UserError(f"this path's environment was described by another version: {error}") from None
     length = environment.get("step_length")  # calibrated when the path was walked: taken as it was
     return world if length is None else world.replace(step_length=length)
+
+
+def _names_of_path(kwargs: Mapping[str, Any], run: Path | None, file: Path | None) -> AbstractContextManager[None]:
+    """Within, the names of a path are resolved as a file's: its own where this account wrote the path, or its run with the
+    same names."""
+    from agents.run_folder import RunFolder
+    from envs.trust import digest_of, names_in, names_of_file, remembered
+
+    wanted = names_in(kwargs)
+    own = file is not None and remembered(digest_of(file))
+    folders = [] if file is None else [Path(file).parent]
+    if run is not None and wanted:
+        folder = RunFolder.open(run)
+        own = own or (folder.is_own() and set(wanted) <= set(folder.names()))
+        wanted, folders = wanted | folder.names_of_manifold(), [*folders, run]
+    return names_of_file(file or "this path", wanted, *folders, own=own)
 
 
 def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:
@@ -224,7 +252,7 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
     path = Trajectory.load(file)
     key = json.dumps(path.environment, sort_keys=True)
     if key not in worlds:
-        worlds[key] = build_world(path.environment, run)
+        worlds[key] = build_world(path.environment, run, config.trust, file)
     world = worlds[key]
     path.check_world(world)
     console = Console(highlight=False)

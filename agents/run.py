@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -94,7 +95,7 @@ class Run:
 def load_run(
     path: str | Path,
     steps: int | None = None,
-    trust: bool = False,
+    trust: Sequence[str] = (),
     world: World | None = None,
     root: str | Path = "runs",
     device: str = "cpu",
@@ -104,20 +105,21 @@ def load_run(
     Args:
         path: run folder, ``"latest"`` or shorthand (see ``RunFolder.open``).
         steps: which checkpoint; the last by default.
-        trust: an SB3 .zip has no world in it and is never read here; see the error.
+        trust: objects that may be loaded though the run names them and this account did not make it, each as
+            ``module:object`` (see `envs.trust`).
         world: the live world, for runs that were trained on live objects.
         root: where shorthands are looked up.
         device: of the policy.
 
     Raises:
+        envs.errors.UntrustedNameError: the run names objects that nobody allowed; they are listed.
         UserError: no such run, a damaged file, or a live world that isn't given.
     """
     if str(path).endswith(".zip"):
-        how = f"python -m agents.train --env ID --algo ALGO -i {path} --trust"
+        how = f"python -m agents.train --env ID --algo ALGO -i {path} --trust {path}"
         raise UserError(
             f"{str(path)!r} is an SB3 .zip, not a run folder: it names no world, and reading it unpickles it, which "
-            f"runs whatever code its maker put there. "
-            f"{'Make' if trust else 'If you trust that maker, make'} a run of it first: {how}"
+            f"runs whatever code its maker put there. If you trust that maker, make a run of it first: {how}"
         )
     from agents.random_state import fenced_random_state
     from agents.training_env import make_vec_env
@@ -126,7 +128,7 @@ def load_run(
     told = folder.config
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
-    world = world_of(folder, world)
+    world = world_of(folder, world, trust)
     with fenced_random_state():
         env = make_vec_env(told["env"]["id"], told["env"]["kwargs"], world, told["n_envs"])
         settings = dict(told["hyperparameters"])
@@ -164,10 +166,11 @@ def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
         ) from None
 
 
-def world_of(folder: RunFolder, live: World | None = None) -> World | None:
+def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] = ()) -> World | None:
     """The world that a run folder describes, or the `live` one set up as the run was.
 
     Raises:
+        envs.errors.UntrustedNameError: it names objects that are not in `trust`, and this account did not make it.
         UserError: the run was trained on live objects.
     """
     from agents.training_env import make_world_of
@@ -185,7 +188,8 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
     if (folder.root / "manifold").is_dir():
         kwargs = {name: value for name, value in kwargs.items() if name not in FIT_SETTINGS}  # it is fitted already
         kwargs["manifold"] = str(folder.root / "manifold")
-    return make_world_of(told["id"], kwargs)
+    with folder.names_allowed(trust):
+        return make_world_of(told["id"], kwargs)
 
 
 __all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

@@ -19,12 +19,16 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole
 from agents.cli import UserError
+from envs.trust import digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -85,7 +89,7 @@ class RunFolder:
         if folder.suffix == ".zip":
             raise UserError(
                 f"{str(folder)!r} is an SB3 .zip, not a run folder. Reading one unpickles it, which runs whatever code "
-                "its maker put there: if you trust that maker, make a run of it by agents.train -i FILE.zip --trust"
+                "its maker put there: if you trust that maker, make a run of it by agents.train -i FILE.zip --trust FILE.zip"
             )
         file = folder / "config.json"
         if not file.is_file():
@@ -134,6 +138,44 @@ class RunFolder:
         """Write config.json whole (beside, then renamed)."""
         self.config = {"format_version": FORMAT_VERSION, **config}
         write_whole(self.root / "config.json", json.dumps(self.config, indent=2) + "\n")
+
+    # -- trust ----------------------------------------------------------------------------------------------------
+
+    def names(self) -> dict[str, str]:
+        """What config.json and the kept manifold name by ``module:object`` -> the setting it stands in."""
+        return names_in(self.config["env"].get("kwargs", {})) | self.names_of_manifold()
+
+    def names_of_manifold(self) -> dict[str, str]:
+        """The same of the kept manifold alone."""
+        card = self.root / "manifold" / "manifold.json"
+        return source_of(read_json(card)) if card.is_file() else {}
+
+    def is_own(self) -> bool:
+        """Whether this account wrote what the run names, as it is now."""
+        return remembered(self._digest())
+
+    def remember(self) -> None:
+        """Note that this account wrote what the run names; a run that names nothing needs no note."""
+        if (names := self.names()) and not remember(self._digest()):
+            print(
+                f"the run names objects of yours, which cannot be remembered (no configuration folder can be written to): "
+                f"scripts that read it need --trust {' '.join(sorted(names))}",
+                file=sys.stderr,
+            )
+
+    @contextmanager
+    def names_allowed(self, trust: Sequence[str]) -> Iterator[None]:
+        """Within, the run's names are loaded; see `envs.trust`.
+
+        Raises:
+            UntrustedNameError: some may not be: they are not in `trust`, and this account did not make the run.
+        """
+        file = self.root / "config.json"
+        with trusting(trust), names_of_file(file, self.names(), self.root, own=self.is_own()):
+            yield
+
+    def _digest(self) -> str:
+        return digest_of(self.root / "config.json", self.root / "manifold" / "manifold.json")
 
     # -- checkpoints ----------------------------------------------------------------------------------------------
 

@@ -58,7 +58,10 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
     if session.folder is None:
         session.folder = _make_folder(config, session)
     elif session.told["n_timesteps"] != session.folder.config["n_timesteps"]:
+        own = session.folder.is_own()
         session.folder.write_config(session.told)
+        if own:
+            session.folder.remember()
     return _learn(config, session, session.folder, fresh)
 
 
@@ -80,6 +83,7 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
         own = session.told["env"]["id"] == "Manifold/Custom-v0"
         if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
+        folder.remember()
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)
         raise

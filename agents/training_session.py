@@ -27,6 +27,7 @@ from agents.training_env import (
 )
 from envs.errors import UnknownNameError
 from envs.making import configure
+from envs.trust import named, trusting
 
 #: Endings of files that --data and --columns may name.
 FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
@@ -50,10 +51,11 @@ class Session:
 
 def check_settings(config: TrainConfig) -> None:
     """Refuse what no training could use, before anything heavy is built."""
-    if config.trained_agent is not None and config.trained_agent.endswith(".zip") and not config.trust:
+    named(config.trust)
+    if config.trained_agent is not None and config.trained_agent.endswith(".zip") and config.trained_agent not in config.trust:
         raise UserError(
             f"-i {config.trained_agent} is an SB3 .zip. Reading one unpickles it, which runs whatever code its maker "
-            "put there: if you trust that maker, add --trust"
+            f"put there: if you trust that maker, add --trust {config.trained_agent}"
         )
     if config.n_timesteps is not None and config.n_timesteps < 1:
         raise UserError(f"-n {config.n_timesteps}: at least one step is needed")
@@ -95,7 +97,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
-        world = make_world_of(env_id, kwargs, config.progress)
+        with trusting(config.trust):  # a saved manifold's folder may name what it is made of
+            world = make_world_of(env_id, kwargs, config.progress)
         if world is not None and "columns" not in kwargs:
             tell_guess(world)
     if world is not None:
@@ -201,7 +204,7 @@ def resume(config: TrainConfig, world: World | None) -> Session:
             "ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
-    world = world_of(folder, world)
+    world = world_of(folder, world, config.trust)
     model = _model(config, told, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}

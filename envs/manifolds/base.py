@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.prior import Prior
+from envs.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
 
 FORMAT = 1
 Pull = Callable[[np.ndarray], np.ndarray]
@@ -151,12 +152,19 @@ class Manifold(torch.nn.Module, ABC):
         save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, folder / "manifold.safetensors")
         card = {"format": FORMAT, "kind": self.kind, "settings": settings}
         (folder / "manifold.json").write_text(json.dumps(card, indent=1))
+        if settings.get("source") is not None:
+            remember(digest_of(folder / "manifold.json"))
 
     @staticmethod
-    def load(folder: str | Path) -> Manifold:
+    def load(folder: str | Path, trust: Sequence[str] = ()) -> Manifold:
         """The manifold that `save` wrote.
 
+        Args:
+            folder: where it is.
+            trust: the ``module:object`` that its modules may be loaded by, if another account saved it (see `envs.trust`).
+
         Raises:
+            UntrustedNameError: another account saved it, and it names an object that is not in `trust`.
             ManifoldError: nothing there, an unknown kind or format, or weights that do not fit.
         """
         folder = Path(folder)
@@ -166,7 +174,10 @@ class Manifold(torch.nn.Module, ABC):
                 raise ManifoldError(f"{folder}: manifold format {card['format']}, this version reads {FORMAT}")
             if card["kind"] not in Manifold.kinds:
                 raise UnknownNameError("manifold kind", card["kind"], Manifold.kinds)
-            with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+            own = remembered(digest_of(folder / "manifold.json"))
+            names = names_of_file(folder / "manifold.json", source_of(card), folder, own=own)
+            # The first weights are drawn, and then written over.
+            with trusting(trust), names, torch.random.fork_rng(devices=[]):
                 manifold = Manifold.kinds[card["kind"]](**card["settings"])
             manifold.load_state_dict(load_file(folder / "manifold.safetensors"))
         except FileNotFoundError as error:
