@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agents.algorithms import make_model
 from agents.cli import UserError
 from agents.run_folder import RunFolder, read_json
+from envs.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from agents.walkers.opinions import Opinions
@@ -86,7 +87,9 @@ class Run:
 
         if (learned := curiosity_of(self.model.get_env())) is not None:
             return learned.bonus  # the model comes straight from a training
-        state = self.folder.load_checkpoint(self.steps, only=("curiosity",))["curiosity"]
+        state = self.folder.load_checkpoint(self.steps, only=("curiosity",)).get("curiosity")
+        if state is None:
+            raise UserError(f"{str(self.folder.root)!r} has a curiosity, but its checkpoint at {self.steps} lacks it: damaged")
         wrapper = add_curiosity(self.model.get_env(), told, self.folder.config["seed"], self.world)
         wrapper.load_state_dict(state)
         return wrapper.bonus
@@ -122,10 +125,12 @@ def load_run(
             f"runs whatever code its maker put there. If you trust that maker, make a run of it first: {how}"
         )
     from agents.random_state import fenced_random_state
-    from agents.training_env import make_vec_env
+    from agents.training_env import CURIOSITIES, make_vec_env
 
     folder = RunFolder.open(path, root)
     told = folder.config
+    if (curiosity := told.get("curiosity")) is not None and curiosity["name"] not in CURIOSITIES:
+        raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", curiosity["name"], CURIOSITIES)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
     world = world_of(folder, world, trust)

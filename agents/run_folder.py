@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole
 from agents.cli import UserError
+from agents.run_checks import check_config, check_files, check_version
+from envs.files import check_links, read_object
 from envs.trust import digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 
 if TYPE_CHECKING:
@@ -100,11 +102,9 @@ class RunFolder:
         missing = [key for key in CONFIG_KEYS if key not in config]
         if missing:
             raise UserError(f"{str(file)!r} is damaged: it lacks {', '.join(missing)}")
-        if config["format_version"] > FORMAT_VERSION:
-            raise UserError(
-                f"{str(file)!r} has format version {config['format_version']}, this release reads up to "
-                f"{FORMAT_VERSION}: install a newer one"
-            )
+        check_version(config["format_version"], str(file), FORMAT_VERSION)
+        check_config(config, file)
+        check_links(folder, error=UserError)
         run = cls(folder, config)
         for steps in run.checkpoints():
             _read_manifest(run.checkpoint_path(steps))
@@ -185,7 +185,7 @@ class RunFolder:
     def checkpoints(self) -> list[int]:
         """The steps of the checkpoints, ascending. Unfinished ones (other names) don't count."""
         folder = self.root / "checkpoints"
-        return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit()) if folder.is_dir() else []
+        return sorted(int(p.name) for p in folder.iterdir() if _is_steps(p.name)) if folder.is_dir() else []
 
     def latest_checkpoint(self) -> int:
         """The steps of the last checkpoint.
@@ -290,10 +290,16 @@ class RunFolder:
         return sorted((self.root / "paths").glob("*.npz"))
 
 
+def _is_steps(name: str) -> bool:
+    """Whether a checkpoint could have this name."""
+    return name.isascii() and name.isdecimal() and len(name) < 19
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / "manifest.json")
     if not isinstance(manifest.get("files"), dict) or "policy.safetensors" not in manifest["files"]:
         raise UserError(f"{str(folder / 'manifest.json')!r} is damaged: it doesn't list the policy's file")
+    check_files(manifest["files"], folder)
     return manifest
 
 
@@ -304,14 +310,9 @@ def read_json(file: Path) -> dict[str, Any]:
         UserError: missing or damaged; the message names the file.
     """
     try:
-        content = json.loads(file.read_text())
+        return read_object(file, error=UserError)
     except FileNotFoundError:
         raise UserError(f"{str(file)!r} is missing: the run folder is damaged") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{str(file)!r} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{str(file)!r} is damaged: it holds no JSON object")
-    return content
 
 
 def _sha256(file: Path) -> str:

@@ -13,13 +13,13 @@ A module inside the folder that the file came with is never loaded.
 from __future__ import annotations
 
 import hashlib
-import importlib.machinery
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.machinery import ModuleSpec, all_suffixes
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -153,27 +153,22 @@ def _within(place: Path, folder: Path) -> bool:
 
 
 def _module_places(name: str) -> Iterator[Path]:
-    """Files and folders that importing a module would run or search, from the outermost package; nothing is imported."""
-    parts, path = name.split("."), None
-    for end in range(1, len(parts) + 1):
-        spec = _spec(".".join(parts[:end]), path)
-        if spec is None:
-            return
-        inner = spec.submodule_search_locations
-        path = None if inner is None else list(inner)
-        for place in (spec.origin, *(path or ())):
-            if place is not None and os.path.isabs(place):
-                yield Path(place).resolve()
-        if path is None:
-            return
+    """Files and folders that importing a module could run or search, from the outermost package; nothing is imported."""
+    outer, *inner = name.split(".")
+    spec = getattr(sys.modules.get(outer), "__spec__", None) or _found(outer)
+    if spec is None:
+        return
+    folders = [Path(place) for place in spec.submodule_search_locations or ()]
+    yield from (Path(place).resolve() for place in (spec.origin, *folders) if place is not None and os.path.exists(place))
+    for part in inner:
+        files = [folder / f"{part}{ending}" for folder in folders for ending in all_suffixes()]
+        folders = [folder / part for folder in folders if (folder / part).is_dir()]
+        yield from (place.resolve() for place in (*files, *folders) if place.exists())
 
 
-def _spec(name: str, path: list[str] | None) -> importlib.machinery.ModuleSpec | None:
-    """How a module would be found, or was; its parents are not imported."""
-    if (loaded := getattr(sys.modules.get(name), "__spec__", None)) is not None:
-        return loaded
-    found = (finder.find_spec(name, path) for finder in sys.meta_path)
-    return next((spec for spec in found if spec is not None), None)
+def _found(name: str) -> ModuleSpec | None:
+    """How an outermost module would be found."""
+    return next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, None)) is not None), None)
 
 
 # -- what this account wrote --------------------------------------------------------------------------------------------

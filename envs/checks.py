@@ -1,0 +1,95 @@
+"""Checks of single values, whether a command line, a call or a file gave them; each error names the value and its limits."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from envs.errors import ManifoldError
+
+Error = type[ValueError]
+LARGEST_SEED = 2**32 - 1
+
+
+def whole(
+    value: Any, name: str, low: float | None = None, high: float | None = None, *, error: Error = ManifoldError
+) -> int:
+    """A whole number from `low` to `high` (Python's or numpy's); 3.0 and true are none."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise error(f"{name} is a whole number{_between(low, high)}, not {_shown(value)}")
+    plain = int(value)
+    if (low is not None and plain < low) or (high is not None and plain > high):
+        raise error(f"{name} is {_shown(plain)}; a whole number{_between(low, high)} is needed")
+    return plain
+
+
+def number(
+    value: Any,
+    name: str,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    above: bool = False,
+    error: Error = ManifoldError,
+) -> float:
+    """A finite number from `low` to `high` (`above`: `low` itself is too little)."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise error(f"{name} is a number{_between(low, high, above)}, not {_shown(value)}")
+    if isinstance(value, numbers.Integral) and abs(int(value)) > 1e300:
+        raise error(f"{name} is {_shown(value)}; a number{_between(low, high, above)} is needed")
+    plain = float(value)
+    small = low is not None and (plain <= low if above else plain < low)
+    if not math.isfinite(plain) or small or (high is not None and plain > high):
+        raise error(f"{name} is {_shown(value)}; a finite number{_between(low, high, above)} is needed")
+    return plain
+
+
+def flag(value: Any, name: str, *, error: Error = ManifoldError) -> bool:
+    """True or false; 1, 0 and texts are neither."""
+    if not isinstance(value, bool):
+        raise error(f"{name} is true or false, not {_shown(value)}")
+    return value
+
+
+def seed(value: Any, name: str = "seed", *, error: Error = ManifoldError) -> int:
+    """A seed: a whole number from 0 to 2^32 - 1, as every generator takes it."""
+    return whole(value, name, 0, LARGEST_SEED, error=error)
+
+
+def text(value: Any, name: str, *, error: Error = ManifoldError) -> str:
+    """A text."""
+    if not isinstance(value, str):
+        raise error(f"{name} is a text, not {_shown(value)}")
+    return value
+
+
+def texts(value: Any, name: str, *, error: Error = ManifoldError) -> list[str]:
+    """A list of texts."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        raise error(f"{name} is a list of texts, not {_shown(value)}")
+    return list(value)
+
+
+def mapping(value: Any, name: str, *, error: Error = ManifoldError) -> dict[str, Any]:
+    """A mapping with texts as keys."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise error(f"{name} is a mapping of names to values, not {_shown(value)}")
+    return dict(value)
+
+
+def _between(low: float | None, high: float | None, above: bool = False) -> str:
+    """The limits in words."""
+    least = "" if low is None else f" {'above' if above else 'of at least'} {low:,}"
+    if high is None:
+        return least
+    return f" of at most {high:,}" if low is None else f"{least} and at most {high:,}"
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it, cut."""
+    if isinstance(value, int) and abs(value) > 10**30:
+        return "a number of more than 30 digits"
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
