@@ -56,7 +56,7 @@ def read_bytes(path: str | Path, limit: int = LARGEST_FILE, *, error: Error = Ma
         with os.fdopen(handle, "rb") as stream:
             found = os.fstat(handle)
             if not stat.S_ISREG(found.st_mode):
-                raise error(f"{path} is {_kind(found.st_mode)}, not a file; save what it gives to a file and name that")
+                raise error(f"cannot read {path}: it is {_kind(found.st_mode)}; save what it gives to a file, and name that")
             if found.st_size > limit:
                 raise error(f"{path} has {found.st_size:,} bytes; at most {limit:,} are read")
             content = stream.read(found.st_size + 1)
@@ -65,9 +65,9 @@ def read_bytes(path: str | Path, limit: int = LARGEST_FILE, *, error: Error = Ma
     except FileNotFoundError:
         raise
     except IsADirectoryError:
-        raise error(f"{path} is a folder, not a file") from None
+        raise error(f"cannot read {path}: it is a folder, not a file") from None
     except OSError as problem:
-        raise error(f"{path}: cannot be read ({problem.strerror or problem})") from None
+        raise error(f"cannot read {path}: {problem.strerror or problem}") from None
     except ValueError as problem:  # a NUL in the name, or our own
         raise (problem if isinstance(problem, error) else error(f"{str(path)!r} is no file name ({problem})")) from None
     if len(content) > limit:
@@ -88,7 +88,10 @@ def read_text(
         return content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except UnicodeDecodeError as problem:
         line = content[: problem.start].count(b"\n") + 1
-        raise error(f"{path}, line {line}: byte 0x{content[problem.start]:02x} is no {encoding}; save it as UTF-8") from None
+        raise error(
+            f"{path}, line {line}, is damaged, or not a {encoding.upper()} text: it holds the byte "
+            f"0x{content[problem.start]:02x}; save it as UTF-8"
+        ) from None
 
 
 def read_json(path: str | Path, limit: int = LARGEST_TEXT, *, error: Error = ManifoldError) -> Any:
@@ -199,7 +202,7 @@ def read_npz(path: str | Path, limit: int = UNPACKED, *, error: Error = Manifold
                 with archive.open(member) as stream:
                     arrays[name] = _array(stream, member.file_size, f"{path}, array {name!r}", error)
     except _DAMAGED as problem:
-        raise _named(problem, error, f"{path}: no .npz file, or truncated or damaged") from None
+        raise _named(problem, error, f"cannot read {path}: no .npz file, or truncated or damaged") from None
     return arrays
 
 
@@ -209,7 +212,7 @@ def read_npy(path: str | Path, *, error: Error = ManifoldError) -> np.ndarray:
     try:
         return _array(io.BytesIO(content), len(content), str(path), error)
     except _DAMAGED as problem:
-        raise _named(problem, error, f"{path}: no .npy file, or truncated or damaged") from None
+        raise _named(problem, error, f"cannot read {path}: no .npy file, or truncated or damaged") from None
 
 
 def _array(stream: Any, size: int, where: str, error: Error) -> np.ndarray:
@@ -220,7 +223,7 @@ def _array(stream: Any, size: int, where: str, error: Error) -> np.ndarray:
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = header(stream)
     if dtype.hasobject:
-        raise error(f"{where}: holds pickled objects, which could run code: refused; save plain numbers or texts")
+        raise error(f"{where}: holds pickled objects, which could run code; save it without pickled objects")
     if dtype.kind == "V" or any(not isinstance(n, int) or isinstance(n, bool) or n < 0 for n in shape) or len(shape) > 32:
         raise error(f"{where}: an array of plain numbers or texts is needed, not {dtype} of shape {shape}")
     expected = math.prod(shape) * dtype.itemsize
@@ -248,7 +251,7 @@ def read_safetensors(path: str | Path, device: Any = "cpu", *, error: Error = Ma
     try:
         return {name: value.to(device) for name, value in load(content).items()}
     except (SafetensorError, *_DAMAGED) as problem:
-        raise _named(problem, error, f"{path}: no safetensors file, or truncated or damaged") from None
+        raise _named(problem, error, f"cannot read {path}: no safetensors file, or truncated or damaged") from None
 
 
 def read_weights(path: str | Path, device: Any = "cpu", *, error: Error = ManifoldError) -> Any:
@@ -270,7 +273,7 @@ def read_weights(path: str | Path, device: Any = "cpu", *, error: Error = Manifo
             f"{path}: holds more than tensors and plain data, which could run code: refused ({str(problem).splitlines()[0]})"
         ) from None
     except (*_DAMAGED, AttributeError, AssertionError, RecursionError) as problem:
-        raise _named(problem, error, f"{path}: no file of torch.save, or truncated or damaged") from None
+        raise _named(problem, error, f"cannot read {path}: no file of torch.save, or truncated or damaged") from None
 
 
 def read_picture(path: str | Path, *, error: Error = ManifoldError) -> Any:
@@ -288,7 +291,7 @@ def read_picture(path: str | Path, *, error: Error = ManifoldError) -> Any:
             raise error(f"{path}: has {picture.size[0]:,} x {picture.size[1]:,} pixels; at most {PIXELS:,} are read")
         picture.load()
     except (*_DAMAGED, AttributeError, Image.DecompressionBombError) as problem:
-        raise _named(problem, error, f"{path}: no PNG, JPEG or BMP picture, or truncated or damaged") from None
+        raise _named(problem, error, f"cannot read {path}: no PNG, JPEG or BMP picture, or truncated or damaged") from None
     return picture
 
 
