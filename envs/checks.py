@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from envs.errors import ManifoldError
@@ -93,3 +94,67 @@ def _shown(value: Any) -> str:
         return "a number of more than 30 digits"
     shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
+
+
+# -- settings of a world ------------------------------------------------------------------------------------------------
+
+
+def weights(value: Any, name: str, *, error: Error = ManifoldError) -> dict[str, float]:
+    """Weights of a reward: names to finite numbers."""
+    return {key: number(item, f"{name}: {key}", error=error) for key, item in mapping(value, name, error=error).items()}
+
+
+def sizes(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[int, ...]:
+    """The shape of an array: whole numbers of at least 1."""
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise error(f"{name} is a list of whole numbers such as [28, 28], not {_shown(value)}")
+    return tuple(whole(item, name, 1, LARGEST_SIZE, error=error) for item in value)
+
+
+def names(value: Any, name: str, *, error: Error = ManifoldError) -> list[Any]:
+    """A list of names: texts, numbers or booleans, as classes may be."""
+    plain = getattr(value, "tolist", lambda: value)()
+    if not isinstance(plain, Sequence) or isinstance(plain, str):
+        raise error(f"{name} is a list of names such as ['no', 'yes'], not {_shown(value)}")
+    for item in plain:
+        if not isinstance(item, str | int | float | bool):
+            raise error(f"{name} is a list of names, and {_shown(item)} is none")
+    return list(plain)
+
+
+LARGEST_SIZE = 10**9
+LONGEST_WALK = 10**9
+#: Settings of a world -> what checks a value; None stands for "not said" and is passed over.
+WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
+    "class_names": names,
+    "target_column": text,
+    "text_column": text,
+    "encoding": text,
+    "data_shape": sizes,
+    "input_shape": sizes,
+    "label_only": flag,
+    "latent_dim": partial(whole, low=1, high=LARGEST_SIZE),
+    "tau": number,
+    "pair": partial(whole, low=0, high=LARGEST_SIZE),
+    "reward": weights,
+    "move": text,
+    "step": partial(number, low=0, above=True),
+    "max_step": partial(number, low=0),
+    "compass": flag,
+    "gamma": partial(number, low=0, high=1, above=True),
+    "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),
+    "entry": text,
+    "seed": seed,
+    "progress": flag,
+}
+
+
+def check_world_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse values that no world could have, whatever its data; names that are not known here are passed over.
+
+    Raises:
+        ManifoldError: naming the setting, the value and its limits.
+    """
+    for name, value in settings.items():
+        if value is not None and name in WORLD_SETTINGS:
+            WORLD_SETTINGS[name](value, name)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.checks import check_world_settings
 from envs.classifiers import Classifier, adapt
 from envs.datasets import TextUnits, Units, read_corpus
 from envs.datasets.corpora import is_corpus
@@ -27,7 +28,6 @@ from envs.tasks import TASKS, OnePair, Task, Weights
 from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
-NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")
 SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
 
@@ -115,6 +115,7 @@ def make_world(
             "pass those objects again, without live="
         )
     given = {k: v for k, v in locals().items() if k not in ("progress", "live") and _differs(v, _DEFAULTS[k])}
+    check_world_settings(given)
     if fit is not None and not isinstance(fit, Mapping):
         raise ManifoldError(
             f"fit is a mapping of settings such as {{'epochs': 10}}, not {fit!r}; "
@@ -201,11 +202,7 @@ def configure(world: World, **settings: Any) -> World:
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
     settings = {name: value for name, value in settings.items() if value is not None}
-    for name in NUMBERS:
-        if isinstance(settings.get(name, 1), bool) or not isinstance(settings.get(name, 1), int | float):
-            raise ManifoldError(f"{name} is a number, not {settings[name]!r}")
-    if not isinstance(settings.get("compass", False), bool):
-        raise ManifoldError(f"compass is true or false, not {settings['compass']!r}")
+    check_world_settings(settings)
     named = settings.get("task", world.task.name)
     same = isinstance(named, str) and named == world.task.name
     task = _task(world.task if same else named, settings.get("tau"), settings.get("pair"), settings.get("reward"))
@@ -216,12 +213,8 @@ def configure(world: World, **settings: Any) -> World:
         changes["entry"] = settings["entry"]
     if "move" in settings:
         changes["move_name"] = settings["move"]
-    if "step" in settings and not settings["step"] > 0:
-        raise ManifoldError(f"step is a positive share of the class distance, not {settings['step']}")
     if "max_step" in settings:
         share = settings["max_step"]
-        if not share >= 0:
-            raise ManifoldError(f"max_step is a share of the class distance, 0 for no bound, not {share}")
         changes["max_step"] = share * world.class_distance if share else None
     # Another task begins with its own tau and weights; the same one keeps what it was told before.
     spec = {name: value for name, value in world.spec.items() if same or name not in ("tau", "pair", "reward")}
@@ -237,6 +230,8 @@ def _task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping
         if task not in TASKS:
             raise UnknownNameError("task", task, TASKS)
         task = TASKS[task]()
+    if not isinstance(task, Task):
+        raise ManifoldError(f"task is a name or a task of envs.tasks, not {task!r:.60}; names: {', '.join(TASKS)}")
     if tau is not None:
         task = replace(task, tau=tau)
     if pair is not None:

@@ -39,8 +39,9 @@ from envs.errors import ManifoldError
 from envs.files import read_npy, read_picture
 from envs.making_data import gathered, units_of
 from envs.manifolds import PCA, Manifold
+from vime.errors import VimeError
 
-NAMED = (ManifoldError, UserError)
+NAMED = (ManifoldError, UserError, VimeError)
 SECONDS = 60  # more than this is a hang
 Rng = np.random.Generator
 VALUES: tuple[Any, ...] = (
@@ -161,7 +162,8 @@ def of_environment(rng: Rng, content: bytes) -> bytes:
     tree = json.loads(str(arrays["metadata"][0]))
     kwargs = tree["environment"]["kwargs"]
     names = ("task", "tau", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry", "seed",
-             "label_only", "class_names", "latent_dim", "fit", "manifold", "classifier", "pair", "columns", "data")  # fmt: skip
+             "label_only", "class_names", "latent_dim", "fit", "manifold",
+             "classifier", "pair", "columns", "data")  # fmt: skip
     kwargs[str(rng.choice(names))] = _value(rng)
     if isinstance(reward := kwargs.get("reward", {"step": 0.1}), dict) and rng.random() < 0.2:
         kwargs["reward"] = {**reward, "success": _value(rng)}
