@@ -32,6 +32,7 @@ import argparse
 import ast
 import dataclasses
 import errno
+import math
 import os
 import sys
 import types
@@ -43,6 +44,10 @@ from typing import Any, TypeVar
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUR_PACKAGES = ("agents", "envs", "vime")
 OUR_DISTRIBUTION = "manifold-traversal"
+
+MOST_THREADS, MOST_STEPS = 10_000, 10**15
+SEEDS: dict[str, Any] = {"low": 0, "high": 2**32 - 1}  # limits of flags, see option
+STEPS: dict[str, Any] = {"low": 1, "high": MOST_STEPS}
 
 ConfigT = TypeVar("ConfigT")
 
@@ -59,6 +64,8 @@ def option(
     choices: Sequence[Any] | None = None,
     metavar: str | None = None,
     hidden: bool = False,
+    low: float | None = None,
+    high: float | None = None,
 ) -> Any:
     """A dataclass field that is also a command-line flag.
 
@@ -70,9 +77,10 @@ def option(
         choices: the allowed values.
         metavar: the placeholder in ``--help``.
         hidden: no flag at all: the field is for Python alone.
+        low, high: the least and the largest number that the flag takes.
     """
     metadata: dict[str, Any] = {"help": help, "flags": flags, "positional": positional, "choices": choices}
-    metadata |= {"metavar": metavar, "hidden": hidden}
+    metadata |= {"metavar": metavar, "hidden": hidden, "low": low, "high": high}
     if isinstance(default, dict | list):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -104,10 +112,30 @@ def parse_config(
 
     Raises:
         SystemExit: 0 after ``--help``, 2 with a usage line for an unknown flag or a value of the wrong type.
+        UserError: a number outside the limits of its flag.
     """
     parser = make_parser(config_class, prog, epilog)
     namespace = parser.parse_args(argv)
-    return config_class(**vars(namespace))
+    config = config_class(**vars(namespace))
+    _check_numbers(config)
+    return config
+
+
+def _check_numbers(config: Any) -> None:
+    """Refuse numbers outside the limits of their flags, and those that are not finite."""
+    for field in dataclasses.fields(config):
+        given = getattr(config, field.name)
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            low, high = (field.metadata.get(end) for end in ("low", "high"))
+            flag = "--" + field.name.replace("_", "-")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{flag} {value}: a finite number is needed")
+            if low is not None and value < low:
+                raise UserError(f"{flag} {value}: a number of at least {low:,} is needed")
+            if high is not None and value > high:
+                raise UserError(f"{flag} {value}: a number of at most {high:,} is needed")
 
 
 def make_parser(config_class: type, prog: str | None = None, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -235,8 +263,12 @@ def prepare_process(num_threads: int = 1) -> None:
     Raises:
         UserError: a distribution other than ours installs ``agents``, ``envs`` or ``vime``; a thread count below 1.
     """
-    if num_threads < 1:
-        raise UserError(f"--num-threads {num_threads}: at least 1 is needed")
+    if not 1 <= num_threads <= MOST_THREADS:
+        raise UserError(f"--num-threads {num_threads}: at least 1 is needed, and at most {MOST_THREADS:,}")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the folder that this was started in is no longer there: go to another (cd) and try again") from None
     check_distributions()
     for variable in THREAD_VARIABLES:
         if num_threads == 1:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ class EvaluateConfig(LoadingConfig):
     env: str | None = option(None, "environment id, to measure walkers without a run", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
-    seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N")
+    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
     judges: bool = option(True, "fit independent judges of end points (once for a data set, a few seconds)")
-    closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N")
-    alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N")
-    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N", low=0)
+    alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N", low=0)
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     json: str | None = option(None, "write the figures to this file, too", metavar="FILE")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar", "-P")

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
 from agents.walkers import WALKERS
+from envs import checks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,9 +51,9 @@ class ExplainConfig(LoadingConfig):
     )
     env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
-    seed: int = option(0, "seed of walkers that draw", metavar="N")
-    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    seed: int = option(0, "seed of walkers that draw", metavar="N", **SEEDS)
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
     format: list[str] = option(  # noqa: RUF009
         ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
@@ -105,6 +106,7 @@ def explain(
 
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
+    checks.seed(seed, error=UserError)
     from agents.curiosity import bonus_in_nats, information_gain
     from agents.explain_input import gather, read_targets
     from agents.trajectory_recording import trajectories_of

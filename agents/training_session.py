@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 
 from agents.algorithms import ON_POLICY, algorithm_class, load_hyperparameters, make_model
 from agents.checkpoint import restore_state
-from agents.cli import UserError
+from agents.cli import MOST_STEPS, UserError
 from agents.run import totals_of, world_of
+from agents.run_checks import MOST_ENVS
 from agents.run_folder import RunFolder
 from agents.training_env import (
     CURIOSITIES,
@@ -25,9 +27,12 @@ from agents.training_env import (
     tell_guess,
     trained_walk,
 )
+from envs import checks
 from envs.errors import UnknownNameError
 from envs.making import configure
 from envs.trust import named, trusting
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
 
 #: Endings of files that --data and --columns may name.
 FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
@@ -57,12 +62,14 @@ def check_settings(config: TrainConfig) -> None:
             f"-i {config.trained_agent} is an SB3 .zip. Reading one unpickles it, which runs whatever code its maker "
             f"put there: if you trust that maker, add --trust {config.trained_agent}"
         )
-    if config.n_timesteps is not None and config.n_timesteps < 1:
-        raise UserError(f"-n {config.n_timesteps}: at least one step is needed")
+    if config.n_timesteps is not None and not 1 <= config.n_timesteps <= MOST_STEPS:
+        raise UserError(f"-n {config.n_timesteps}: at least one step is needed, and at most {MOST_STEPS:,}")
     if config.curiosity is not None and config.curiosity not in CURIOSITIES:
         raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
-    if config.eta is not None and config.eta < 0:
-        raise UserError(f"--eta {config.eta}: the weight of a bonus cannot be negative")
+    if config.eta is not None and not 0 <= config.eta < math.inf:
+        raise UserError(f"--eta {config.eta}: the weight of a bonus is a finite number of at least 0, never negative")
+    if config.n_envs is not None:
+        checks.whole(config.n_envs, "--n-envs", 1, MOST_ENVS, error=UserError)
     if "eta" in config.curiosity_kwargs:
         raise UserError("--curiosity-kwargs eta: the weight of the bonus has a flag of its own, --eta")
     if config.trained_agent is None and config.curiosity in (None, "none"):
@@ -78,6 +85,8 @@ def check_settings(config: TrainConfig) -> None:
         device = torch.device(config.device)
     except RuntimeError:
         raise UserError(f"--device {config.device!r} is no device; use cpu, cuda or cuda:N") from None
+    if device.type not in DEVICES:
+        raise UserError(f"--device {config.device!r} holds no numbers to compute with; use {', '.join(DEVICES)}")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UserError(
             f"--device {config.device}: this machine has no such GPU (or a torch without CUDA); use --device cpu"
