@@ -41,6 +41,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from agents.terminal import own, visible_output
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUR_PACKAGES = ("agents", "envs", "vime")
 OUR_DISTRIBUTION = "manifold-traversal"
@@ -313,7 +315,7 @@ def progress_bar(total: int, description: str, enabled: bool = True, unit: str =
     from tqdm import tqdm
 
     return tqdm(
-        total=total, desc=description, unit=unit, disable=not enabled, dynamic_ncols=True, leave=True, file=sys.stderr
+        total=total, desc=description, unit=unit, disable=not enabled, dynamic_ncols=True, leave=True, file=own(sys.stderr)
     )
 
 
@@ -325,6 +327,12 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
         keep their traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    with visible_output():
+        return _run(main, arguments)
+
+
+def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str]) -> int:
+    """See :func:`run_main`."""
     try:
         return main(arguments) or 0
     except KeyboardInterrupt as interrupt:

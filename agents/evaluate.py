@@ -221,9 +221,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.json is not None and not Path(config.json).resolve().parent.is_dir():
         raise UserError(f"--json {config.json}: there is no folder {Path(config.json).resolve().parent}")
     prepare_process(config.num_threads)
-    from rich.console import Console
-
     from agents.explain import open_source, world_and_run
+    from agents.terminal import console as visible_console
     from envs.geometry.transport import LAWLESS
 
     source = open_source(config)
@@ -241,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         judges=config.judges, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
-    console = Console(highlight=False)
+    console = visible_console(highlight=False)
     for part in tables(found):
         console.print(part)
         console.print()

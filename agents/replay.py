@@ -245,8 +245,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
-    from rich.console import Console
-
+    from agents.terminal import console as visible_console
     from agents.trajectory import Trajectory
 
     path = Trajectory.load(file)
@@ -255,7 +254,7 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
         worlds[key] = build_world(path.environment, run, config.trust, file)
     world = worlds[key]
     path.check_world(world)
-    console = Console(highlight=False)
+    console = visible_console(highlight=False)
     console.print(f"\n{file.name}: {path.summary()}", markup=False, soft_wrap=True)
     if config.show or config.live:
         from agents.explanation.figures_terminal import PathScreen
