@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.algorithms import make_model
 from agents.cli import UserError
+from agents.run_checks import check_progress
 from agents.run_folder import RunFolder, read_json
 from envs.errors import UnknownNameError
 
@@ -151,6 +152,7 @@ def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[
     if not file.is_file():
         return progress, {}
     summary = read_json(file)
+    check_progress(summary, f"{str(file)!r} is damaged")
     if summary.pop("steps", None) != steps:
         return progress, {}
     evaluation = {key: value for key, value in summary.items() if key not in progress}

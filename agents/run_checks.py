@@ -67,6 +67,13 @@ def check_files(files: Mapping[str, Any], folder: Path) -> None:
         checks.text(entry.get("sha256"), f"{told}: the sha256 of {name!r}", error=UserError)
 
 
+def check_progress(progress: Any, told: str) -> None:
+    """Refuse progress or a summary with something else than numbers and flags (None and NaN: not measured)."""
+    for name, value in checks.mapping(progress, told, error=UserError).items():
+        if value is not None and not isinstance(value, bool) and value == value:  # NaN is no value of its own
+            checks.number(value, f"{told}: {name}", error=UserError)
+
+
 def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) -> None:
     """Refuse metadata of a path with fields of another type; those that are not there are the constructor's to miss."""
     count = partial(checks.whole, low=0, high=MOST_STEPS)

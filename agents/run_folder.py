@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole
 from agents.cli import UserError
-from agents.run_checks import check_config, check_files, check_version
+from agents.run_checks import check_config, check_files, check_progress, check_version
 from envs.files import check_links, read_object
 from envs.trust import digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 
@@ -259,7 +259,13 @@ class RunFolder:
                 raise UserError(
                     f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}"
                 )
-        return read_state(folder, device, only)
+        state = read_state(folder, device, only)
+        for name in ("policy", "progress"):
+            if name not in state and (only is None or name in only):
+                raise UserError(f"{str(folder)!r} is damaged: it lacks the checkpoint's {name}; {self._others(steps)}")
+        if "progress" in state:
+            check_progress(state["progress"], f"{str(folder / 'progress.json')!r} is damaged")
+        return state
 
     def _others(self, steps: int) -> str:
         others = [s for s in self.checkpoints() if s != steps]

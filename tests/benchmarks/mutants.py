@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import hashlib
 import io
 import json
 import signal
@@ -28,6 +29,7 @@ from agents.cli import UserError
 from agents.replay import build_world
 from agents.run import load_run
 from agents.run_folder import RunFolder
+from agents.train import TrainConfig, report
 from agents.trajectory import Trajectory
 from agents.trajectory_file import checksum
 from envs.datasets.arrays import load_npz
@@ -291,6 +293,23 @@ def _trained(folder: Path) -> None:
     shutil.rmtree(folder / "runs")
 
 
+def _resumed(folder: Path) -> None:
+    """The training at its last checkpoint, whose manifest is signed again, as anybody can."""
+    from agents.checkpoint import restore_random_state
+    from agents.random_state import fenced_random_state
+    from agents.training_session import resume
+
+    place = folder / "checkpoints" / "16" / "manifest.json"
+    manifest = json.loads(place.read_text())
+    for name, entry in manifest["files"].items():
+        entry["sha256"] = hashlib.sha256((place.parent / name).read_bytes()).hexdigest()
+    place.write_text(json.dumps(manifest))
+    with fenced_random_state():
+        session = resume(TrainConfig(trained_agent=str(folder), n_timesteps=64), None)
+        assert session.resumed is not None
+        restore_random_state(session.resumed)
+
+
 def _replayed(folder: Path) -> None:
     path = Trajectory.load(folder / "p.npz")
     build_world(path.environment, file=folder / "p.npz")
@@ -354,6 +373,12 @@ KINDS: dict[str, Kind] = {
     "config": Kind("config.json", _run, of_json, lambda f: RunFolder.open(f).names()),
     "manifest": Kind("checkpoints/64/manifest.json", _run, of_json, lambda f: RunFolder.open(f).load_checkpoint()),
     "run": Kind("config.json", _trained, of_json, lambda f: load_run(f).bonus),
+    "training state": Kind("checkpoints/16/training.json", _trained, of_json, _resumed),
+    "environments' state": Kind("checkpoints/16/environment.json", _trained, of_json, _resumed),
+    "curiosity's state": Kind("checkpoints/16/curiosity.npz", _trained, of_npz, _resumed),
+    "random state": Kind("checkpoints/16/random.json", _trained, of_json, _resumed),
+    "progress": Kind("checkpoints/16/progress.json", _trained, of_json, _resumed),
+    "summary": Kind("summary.json", _trained, of_json, lambda f: report(load_run(f))),
     "environment of a path": Kind("p.npz", _path, of_environment, _replayed),
     "policy": Kind("policy.safetensors", _state, of_tensors, lambda f: read_state(f, only=("policy",))),
     "optimizers": Kind("optimizers.pt", _state, of_bytes, lambda f: read_state(f, only=("optimizers",))),

@@ -15,7 +15,8 @@ from envs.checks import number, whole
 from envs.files import DEEPEST, member, parse_json, read_bytes, read_json, read_npy, read_npz, read_text, read_yaml
 from tests.benchmarks.mutants import KINDS, run_kind
 
-SLOW = {"run": 40, "environment of a path": 60}  # each of these builds a world
+STATES = ("training state", "environments' state", "curiosity's state", "random state", "progress", "summary")
+SLOW = {"run": 40, "environment of a path": 60, **dict.fromkeys(STATES, 20)}  # each of these mutants takes a world or a model
 
 
 @pytest.mark.parametrize("kind", KINDS)
