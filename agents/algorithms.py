@@ -25,6 +25,7 @@ import yaml
 from agents.cli import MOST_STEPS, UserError
 from agents.run_checks import MOST_ENVS
 from envs import checks
+from envs.errors import UnknownNameError
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
 ALGORITHMS = {
@@ -143,9 +144,14 @@ def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, 
     """The SB3 algorithm on a VecEnv, from plain settings.
 
     Raises:
+        UnknownNameError: a setting that the algorithm does not have.
         UserError: a setting that the algorithm refuses; its own words are passed on.
     """
     check_hyperparameters(settings)
+    accepted = accepted_hyperparameters(algo)
+    for key in settings:
+        if key not in accepted:
+            raise UnknownNameError(f"hyperparameter of {algo}", key, sorted(accepted))
     arguments = {key: value for key, value in settings.items() if key not in OURS}
     if isinstance(rate := arguments.get("learning_rate"), str):
         arguments["learning_rate"] = linear_schedule(rate)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MB = 1 << 20
 LARGEST_TEXT = 256 * MB  # bytes of a text, JSON or YAML file
+LARGEST_YAML = 4 * MB  # which is read slowly
 LARGEST_FILE = 1 << 36  # bytes of any other
 UNPACKED, RATIO = 1 << 30, 20  # what a compressed file may unpack to: this many bytes, or this many times its own size
 DEEPEST = 64  # lists and objects inside each other
@@ -158,7 +159,12 @@ def read_yaml(path: str | Path, *, error: Error = ManifoldError) -> Any:
                 raise error(f"{path}, line {mark.line + 1}: aliases (*name) are not read; write the value out")
             return super().compose_node(parent, index)
 
-    text = read_text(path, error=error)
+        def fetch_flow_collection_start(self, kind: Any) -> None:
+            if self.flow_level >= DEEPEST:  # here, for what the scanner does later takes the square of the depth
+                raise error(_too_deep(str(path)))
+            super().fetch_flow_collection_start(kind)
+
+    text = read_text(path, limit=LARGEST_YAML, error=error)
     try:
         return check_depth(yaml.load(text, Loader), str(path), error=error)  # noqa: S506  (a SafeLoader)
     except RecursionError:

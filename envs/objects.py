@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from envs.errors import ManifoldError
-from envs.trust import check_name
+from envs.trust import check_name, check_place
 
 _FORM = re.compile(r"[^\W\d][\w-]*(\.[^\W\d][\w-]*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -23,11 +23,12 @@ def load_object(name: str) -> Any:
     """
     if not _FORM.fullmatch(name):
         raise ManifoldError(f"{name!r} does not name an object; write package.module:object")
+    check_name(name)
     module_name, _, path = name.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    check_name(name)
+    check_place(name)
     try:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):

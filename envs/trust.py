@@ -125,17 +125,25 @@ def names_of_file(file: Any, wanted: Mapping[str, str], *folders: Path, own: boo
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of a file's that nobody allowed, or whose module came with the file; names of the user's pass.
+    """Refuse a name of a file's that nobody allowed; names of the user's pass.
 
     Raises:
         UntrustedNameError: it is not allowed.
-        ManifoldError: its module lies in a folder of the file's.
+    """
+    origin = _ORIGIN.get()
+    if origin is not None and name not in origin.trusted:
+        raise UntrustedNameError(origin.file, {name: ""})
+
+
+def check_place(name: str) -> None:
+    """Refuse a name of a file's whose module came with that file.
+
+    Raises:
+        ManifoldError: the module lies in a folder of the file's.
     """
     origin = _ORIGIN.get()
     if origin is None:
         return
-    if name not in origin.trusted:
-        raise UntrustedNameError(origin.file, {name: ""})
     for place in _module_places(name.partition(":")[0]):
         for folder in origin.folders:
             if _within(place, folder):

@@ -165,16 +165,17 @@ ONE = ("--index", "0", "--walker", "line")
 # --- what must go on -------------------------------------------------------------------------------------------------
 
 
-def test_the_account_that_trained_goes_on_without_flags(honest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_main(explain.main, [str(honest), *ONE, "--format", "npz"]) == 0
-    assert run_main(replay.main, [str(honest), "--no-show"]) == 0
-    assert run_main(report.main, [str(honest)]) == 0
-    found = load_run(honest)
-    path = explain.explain(found, 1, walker="line")
-    assert replay.build_world(path.environment, file=path.save(honest.parent / "out" / "mine.npz")).class_names
+def test_the_account_that_trained_goes_on_without_flags(honest: Path, tmp_path: Path) -> None:
+    run = tmp_path / "mine_1"
+    shutil.copytree(honest, run)
+    assert run_main(explain.main, [str(run), *ONE, "--format", "npz"]) == 0
+    assert run_main(replay.main, [str(run), "--no-show"]) == 0
+    assert run_main(report.main, [str(run)]) == 0
+    path = explain.explain(load_run(run), 1, walker="line")
+    assert replay.build_world(path.environment, file=path.save(tmp_path / "out" / "mine.npz")).class_names
     # Resuming writes config.json anew, which stays this account's.
-    assert run_main(train.main, ["-i", str(honest), "-n", "128", "--eval-episodes", "0"]) == 0
-    assert load_run(honest).steps == 128
+    assert run_main(train.main, ["-i", str(run), "-n", "128", "--eval-episodes", "0", "--no-pictures"]) == 0
+    assert load_run(run).steps == 128
 
 
 def test_another_account_is_shown_the_names_and_the_flags(attack: Attack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,18 +294,21 @@ def test_a_link_to_a_module_outside_does_not_help(attack: Attack, capsys: pytest
         lambda config: config.update(algo="marker_parts:mark"),
         lambda config: config.update(curiosity={"name": "marker_parts:mark", "eta": None, "options": {}}),
         lambda config: config["hyperparameters"].update(policy_kwargs={"features_extractor_class": "marker_parts:mark"}),
+        lambda config: config["hyperparameters"].update(tensorboard_log="marker_parts:mark"),
+        lambda config: config["hyperparameters"].update({"marker_parts:mark": 1}),
         lambda config: config["hyperparameters"].update(policy_kwargs={"activation_fn": "marker_parts:mark"}),
         lambda config: config["env"]["kwargs"].update(task="marker_parts:mark"),
         lambda config: config["env"]["kwargs"].update(move="marker_parts:mark"),
     ],
-    ids=["id", "algorithm", "curiosity", "policy", "activation", "task", "move"],
+    ids=["id", "algorithm", "curiosity", "policy", "logs", "hyperparameter", "activation", "task", "move"],
 )
 def test_names_where_tables_decide(
     attack: Attack, edit: Callable[[dict[str, Any]], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     change(attack.run / "config.json", edit)
     trust = ("--trust", "honest_parts:classify", "honest_parts:x")
-    refused("marker_parts:", explain.main, attack.run, *ONE, *trust, attack=attack, capsys=capsys)
+    told = refused("", explain.main, attack.run, *ONE, *trust, attack=attack, capsys=capsys)
+    assert "marker_parts:mark" in told or "tensorboard_log" in told or "marker_parts:Env-v0" in told
 
 
 def test_the_own_run_changed_by_another_is_no_longer_own(honest: Path, tmp_path: Path) -> None:
