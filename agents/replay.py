@@ -142,17 +142,17 @@ def build_world(
 
 
 def _names_of_path(kwargs: Mapping[str, Any], run: Path | None, file: Path | None) -> AbstractContextManager[None]:
-    """Within, the names of a path are resolved as a file's: its own where this account wrote the path, or its run with the
-    same names."""
+    """Within, the names of a path are resolved as a file's; this account's own are those of a path that it wrote, and of a run
+    that it made."""
     from agents.run_folder import RunFolder
     from envs.trust import digest_of, names_in, names_of_file, remembered
 
     wanted = names_in(kwargs)
-    own = file is not None and remembered(digest_of(file))
+    own = set(wanted) if file is not None and remembered(digest_of(file)) else set()
     folders = [] if file is None else [Path(file).parent]
-    if run is not None and wanted:
+    if run is not None:
         folder = RunFolder.open(run)
-        own = own or (folder.is_own() and set(wanted) <= set(folder.names()))
+        own |= set(folder.names()) if folder.is_own() else set()
         wanted, folders = wanted | folder.names_of_manifold(), [*folders, run]
     return names_of_file(file or "this path", wanted, *folders, own=own)
 

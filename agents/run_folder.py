@@ -171,7 +171,8 @@ class RunFolder:
             UntrustedNameError: some may not be: they are not in `trust`, and this account did not make the run.
         """
         file = self.root / "config.json"
-        with trusting(trust), names_of_file(file, self.names(), self.root, own=self.is_own()):
+        names = self.names()
+        with trusting(trust), names_of_file(file, names, self.root, own=names if self.is_own() else ()):
             yield
 
     def _digest(self) -> str:

@@ -69,7 +69,7 @@ def check_settings(config: TrainConfig) -> None:
     if config.eta is not None and not 0 <= config.eta < math.inf:
         raise UserError(f"--eta {config.eta}: the weight of a bonus is a finite number of at least 0, never negative")
     if config.n_envs is not None:
-        checks.whole(config.n_envs, "--n-envs", 1, MOST_ENVS, error=UserError)
+        checks.whole(config.n_envs, "n_envs", 1, MOST_ENVS, error=UserError)
     if "eta" in config.curiosity_kwargs:
         raise UserError("--curiosity-kwargs eta: the weight of the bonus has a flag of its own, --eta")
     if config.trained_agent is None and config.curiosity in (None, "none"):

@@ -19,7 +19,7 @@ def whole(
 ) -> int:
     """A whole number from `low` to `high` (Python's or numpy's); 3.0 and true are none."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise error(f"{name} is a whole number{_between(low, high)}, not {_shown(value)}")
+        raise error(f"{name} is {_shown(value)}; a whole number{_between(low, high)} is needed")
     plain = int(value)
     if (low is not None and plain < low) or (high is not None and plain > high):
         raise error(f"{name} is {_shown(plain)}; a whole number{_between(low, high)} is needed")
@@ -37,7 +37,7 @@ def number(
 ) -> float:
     """A finite number from `low` to `high` (`above`: `low` itself is too little)."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise error(f"{name} is a number{_between(low, high, above)}, not {_shown(value)}")
+        raise error(f"{name} is {_shown(value)}; a number{_between(low, high, above)} is needed")
     if isinstance(value, numbers.Integral) and abs(int(value)) > 1e300:
         raise error(f"{name} is {_shown(value)}; a number{_between(low, high, above)} is needed")
     plain = float(value)
@@ -104,6 +104,15 @@ def weights(value: Any, name: str, *, error: Error = ManifoldError) -> dict[str,
     return {key: number(item, f"{name}: {key}", error=error) for key, item in mapping(value, name, error=error).items()}
 
 
+def share(value: Any, name: str, positive: bool, *, error: Error = ManifoldError) -> float:
+    """A share of the class distance; 0 stands for no bound, unless it must be `positive`."""
+    try:
+        return number(value, name, 0, above=positive)
+    except ManifoldError:
+        told = "a positive share of the class distance" if positive else "a share of the class distance, 0 for no bound"
+        raise error(f"{name} is {told}, not {_shown(value)}") from None
+
+
 def sizes(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[int, ...]:
     """The shape of an array: whole numbers of at least 1."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
@@ -138,8 +147,8 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "pair": partial(whole, low=0, high=LARGEST_SIZE),
     "reward": weights,
     "move": text,
-    "step": partial(number, low=0, above=True),
-    "max_step": partial(number, low=0),
+    "step": partial(share, positive=True),
+    "max_step": partial(share, positive=False),
     "compass": flag,
     "gamma": partial(number, low=0, high=1, above=True),
     "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),

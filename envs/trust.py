@@ -16,7 +16,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.machinery import ModuleSpec, all_suffixes
@@ -99,20 +99,20 @@ def source_of(card: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextmanager
-def names_of_file(file: Any, wanted: Mapping[str, str], *folders: Path, own: bool = False) -> Iterator[None]:
+def names_of_file(file: Any, wanted: Mapping[str, str], *folders: Path, own: Iterable[str] = ()) -> Iterator[None]:
     """Within, names are resolved as names that a file gave.
 
     Args:
         file: where they stand, for messages.
         wanted: the names of it (see `names_in`).
         folders: what came with the file; modules inside are never loaded.
-        own: this account wrote the file.
+        own: those of them that stand in files that this account wrote.
 
     Raises:
         UntrustedNameError: there are names that nobody allowed; the message lists them and the flags to give.
     """
     outer = _ORIGIN.get()
-    allowed = _NAMED.get() | (outer.trusted if outer else frozenset()) | (frozenset(wanted) if own else frozenset())
+    allowed = _NAMED.get() | (outer.trusted if outer else frozenset()) | frozenset(own)
     refused = {name: place for name, place in wanted.items() if name not in allowed}
     if refused:
         raise UntrustedNameError(file, refused)

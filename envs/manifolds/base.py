@@ -180,8 +180,9 @@ class Manifold(torch.nn.Module, ABC):
                 raise UnknownNameError("manifold kind", card["kind"], Manifold.kinds)
             tensors = read_safetensors(folder / "manifold.safetensors")
             _check_settings(card, tensors, folder / "manifold.json")
-            own = remembered(digest_of(folder / "manifold.json"))
-            names = names_of_file(folder / "manifold.json", source_of(card), folder, own=own)
+            source = source_of(card)
+            own = source if remembered(digest_of(folder / "manifold.json")) else ()
+            names = names_of_file(folder / "manifold.json", source, folder, own=own)
             # The first weights are drawn, and then written over.
             with trusting(trust), names, torch.random.fork_rng(devices=[]):
                 manifold = Manifold.kinds[card["kind"]](**card["settings"])

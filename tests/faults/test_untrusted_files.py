@@ -372,6 +372,18 @@ def test_a_path_that_another_put_into_the_own_run(honest: Path, tmp_path: Path, 
     assert "--trust" in capsys.readouterr().err
 
 
+def test_the_own_path_beside_a_manifold_of_another(honest: Path, tmp_path: Path) -> None:
+    path = explain.explain(load_run(honest), 2, walker="line")
+    shutil.copytree(honest, tmp_path / "got_1")
+    file = path.save(tmp_path / "got_1" / "paths" / "mine.npz")
+    assert replay.build_world(path.environment, tmp_path / "got_1", file=file).class_names
+    card = tmp_path / "got_1" / "manifold" / "manifold.json"
+    settings = {"data_shape": [3], "latent_dim": 2, "modality": "table", "prior": "none", "rows": 2, "source": "os:abort"}
+    card.write_text(json.dumps({"format": 1, "kind": "pair", "settings": settings}))
+    with pytest.raises(UntrustedNameError, match="source 'os:abort'"):
+        replay.build_world(path.environment, tmp_path / "got_1", file=file)
+
+
 def test_modules_beside_a_path_are_refused_even_with_trust(attack: Attack, capsys: pytest.CaptureFixture[str]) -> None:
     alone = attack.project / "got" / "p.npz"
     alone.parent.mkdir()
