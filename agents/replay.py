@@ -149,11 +149,11 @@ def _names_of_path(kwargs: Mapping[str, Any], run: Path | None, file: Path | Non
 
     wanted = names_in(kwargs)
     own = set(wanted) if file is not None and remembered(digest_of(file)) else set()
-    folders = [] if file is None else [Path(file).parent]
-    if run is not None:
+    folders = [folder for folder in (None if file is None else Path(file).parent, run) if folder is not None]
+    if run is not None and wanted:
         folder = RunFolder.open(run)
         own |= set(folder.names()) if folder.is_own() else set()
-        wanted, folders = wanted | folder.names_of_manifold(), [*folders, run]
+        wanted |= folder.names_of_manifold()
     return names_of_file(file or "this path", wanted, *folders, own=own)
 
 

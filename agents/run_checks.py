@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -68,9 +69,10 @@ def check_files(files: Mapping[str, Any], folder: Path) -> None:
 
 
 def check_progress(progress: Any, told: str) -> None:
-    """Refuse progress or a summary with something else than numbers and flags (None and NaN: not measured)."""
+    """Refuse progress or a summary with texts or lists, or numbers beyond all limits (None and NaN: not measured)."""
     for name, value in checks.mapping(progress, told, error=UserError).items():
-        if value is not None and not isinstance(value, bool) and value == value:  # NaN is no value of its own
+        plain = isinstance(value, int | float | str | list | tuple | dict) and not isinstance(value, bool)
+        if plain and not (isinstance(value, float) and math.isnan(value)):
             checks.number(value, f"{told}: {name}", error=UserError)
 
 
