@@ -14,9 +14,7 @@ Error = type[ValueError]
 LARGEST_SEED = 2**32 - 1
 
 
-def whole(
-    value: Any, name: str, low: float | None = None, high: float | None = None, *, error: Error = ManifoldError
-) -> int:
+def whole(value: Any, name: str, low: float | None = None, high: float | None = None, *, error: Error = ManifoldError) -> int:
     """A whole number from `low` to `high` (Python's or numpy's); 3.0 and true are none."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise error(f"{name} is {_shown(value)}; a whole number{_between(low, high)} is needed")

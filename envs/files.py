@@ -76,9 +76,7 @@ def read_bytes(path: str | Path, limit: int = LARGEST_FILE, *, error: Error = Ma
     return content
 
 
-def read_text(
-    path: str | Path, encoding: str = "utf-8", limit: int = LARGEST_TEXT, *, error: Error = ManifoldError
-) -> str:
+def read_text(path: str | Path, encoding: str = "utf-8", limit: int = LARGEST_TEXT, *, error: Error = ManifoldError) -> str:
     """A text file; a byte order mark is left out.
 
     Raises:
