@@ -88,7 +88,8 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
     for name, value in fields.items():
         if name not in known:
             raise error(f"{told}: holds a field {name!r}, which paths do not have; they have {', '.join(known)}")
-        if not (value is None and name in ("index", "texts")):
+        older = name == "planned" and isinstance(value, bool)  # paths of before the planned steps were counted
+        if not (value is None and name in ("index", "texts")) and not older:
             known[name](value, f"{told}: {name}", error=error)
     if isinstance(fields.get("environment"), Mapping):
         environment = fields["environment"]

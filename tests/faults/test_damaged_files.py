@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.trajectory import Trajectory
 from envs import ManifoldError
 from envs.checks import number, whole
 from envs.files import DEEPEST, member, parse_json, read_bytes, read_json, read_npy, read_npz, read_text, read_yaml
@@ -122,3 +123,9 @@ def test_numbers_are_checked(value: object) -> None:
 def test_numbers_of_numpy_are_numbers() -> None:
     assert whole(np.int64(3), "n") == 3
     assert number(np.float32(0.5), "p", 0, 1) == 0.5
+
+
+def test_the_example_is_read() -> None:
+    files = sorted((Path(__file__).parents[2] / "runs" / "example" / "paths").glob("*.npz"))
+    assert files
+    assert all(Trajectory.load(file).steps for file in files)
