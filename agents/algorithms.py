@@ -22,7 +22,10 @@ from typing import Any
 
 import yaml
 
-from agents.cli import UserError
+from agents.cli import MOST_STEPS, UserError
+from agents.run_checks import MOST_ENVS
+from envs import checks
+from envs.errors import UnknownNameError
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
 ALGORITHMS = {
@@ -87,9 +90,7 @@ def load_hyperparameters(
     envs = settings.setdefault("n_envs", 1)
     if not isinstance(envs, int) or envs < 1:
         raise UserError(f"n_envs is {envs!r}; it must be a whole number of at least 1")
-    gamma = settings.get("gamma", 0.99)
-    if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma <= 1:
-        raise UserError(f"gamma is {gamma!r}; the discount is a number above 0 and up to 1")
+    check_hyperparameters(settings)
     if "batch_size" in settings and "batch_size" not in overrides and envs != own_envs:
         settings["batch_size"] = max(32, round(settings["batch_size"] * envs / own_envs))
         if algo in ON_POLICY and "n_steps" in settings:
@@ -105,12 +106,52 @@ def accepted_hyperparameters(algo: str) -> set[str]:
     return (names - {"self", *SET_BY_US}) | set(OURS)
 
 
+#: Hyperparameters that are numbers -> their least and largest value; ``above``: the least itself is too little.
+_WHOLE: dict[str, tuple[int, int]] = {
+    "n_envs": (1, MOST_ENVS), "n_eval_envs": (1, MOST_ENVS), "n_timesteps": (1, MOST_STEPS), "n_steps": (1, 10**9),
+    "n_epochs": (1, 10**6), "batch_size": (1, 10**9), "buffer_size": (1, 10**10), "learning_starts": (0, 10**12),
+    "gradient_steps": (-1, 10**9), "policy_delay": (1, 10**6), "target_update_interval": (1, 10**9),
+    "cg_max_steps": (1, 10**6), "n_critic_updates": (1, 10**6), "sub_sampling_factor": (1, 10**6),
+    "top_quantiles_to_drop_per_net": (0, 10**6),
+}  # fmt: skip
+_NUMBERS: dict[str, tuple[float, float, bool]] = {
+    "learning_rate": (0, 1e3, True), "gamma": (0, 1, True), "gae_lambda": (0, 1, False), "clip_range": (0, 1e9, True),
+    "clip_range_vf": (0, 1e9, True), "ent_coef": (0, 1e9, False), "vf_coef": (0, 1e9, False), "max_grad_norm": (0, 1e9, True),
+    "target_kl": (0, 1e9, True), "tau": (0, 1, True), "noise_std": (0, 1e9, False), "rms_prop_eps": (0, 1e9, True),
+    "target_policy_noise": (0, 1e9, False), "target_noise_clip": (0, 1e9, False), "target_entropy": (-1e9, 1e9, False),
+}  # fmt: skip
+
+
+def check_hyperparameters(settings: dict[str, Any]) -> None:
+    """Refuse numbers that no algorithm can use; texts such as ``lin_3e-4`` and ``auto`` are the algorithm's to read.
+
+    Raises:
+        UserError: naming the hyperparameter, its value and its limits.
+    """
+    for name, value in settings.items():
+        if value is None or isinstance(value, str):
+            continue
+        if name in _WHOLE:
+            checks.whole(value, name, *_WHOLE[name], error=UserError)
+        elif name in _NUMBERS:
+            low, high, above = _NUMBERS[name]
+            checks.number(value, name, low, high, above=above, error=UserError)
+        elif isinstance(value, float):
+            checks.number(value, name, error=UserError)
+
+
 def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, device: str) -> Any:
     """The SB3 algorithm on a VecEnv, from plain settings.
 
     Raises:
+        UnknownNameError: a setting that the algorithm does not have.
         UserError: a setting that the algorithm refuses; its own words are passed on.
     """
+    check_hyperparameters(settings)
+    accepted = accepted_hyperparameters(algo)
+    for key in settings:
+        if key not in accepted:
+            raise UnknownNameError(f"hyperparameter of {algo}", key, sorted(accepted))
     arguments = {key: value for key, value in settings.items() if key not in OURS}
     if isinstance(rate := arguments.get("learning_rate"), str):
         arguments["learning_rate"] = linear_schedule(rate)

@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -42,7 +42,7 @@ class Drawing(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class AtlasConfig(ScriptConfig):
+class AtlasConfig(LoadingConfig):
     """Draw a picture of a latent space as PNG; for a run it goes into the run's folder and its TensorBoard logs, too."""
 
     run: str = option(
@@ -56,13 +56,15 @@ class AtlasConfig(ScriptConfig):
     between: list[str] = option([], "two sentences of your own for a homotopy", metavar="TEXT")  # noqa: RUF009
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
     way: str = option("slerp", "how the cells of j-diagram and mine are interpolated", choices=WAYS)
-    rows: int | None = option(None, "rows of a grid (default: 7 for j-diagram, 21 for mine)", metavar="N")
-    columns: int | None = option(None, "columns of a grid (default: 9; 29 for mine; frames of a strip: 11)", metavar="N")
-    spacing: int = option(4, "cells from one anchor of a MINE grid to the next", metavar="N")
+    rows: int | None = option(None, "rows of a grid (default: 7 for j-diagram, 21 for mine)", metavar="N", low=1, high=1000)
+    columns: int | None = option(
+        None, "columns of a grid (default: 9; 29 for mine; frames of a strip: 11)", metavar="N", low=1, high=1000
+    )
+    spacing: int = option(4, "cells from one anchor of a MINE grid to the next", metavar="N", low=1, high=1000)
     arrange: str = option("umap", "what lays out the anchors of a MINE grid", choices=("umap", "pca"))
-    seed: int = option(0, "seed of whatever is drawn at random", metavar="N")
+    seed: int = option(0, "seed of whatever is drawn at random", metavar="N", **SEEDS)
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, with an id, e.g. tau:0.8")  # noqa: RUF009
-    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(
         None, "the PNG file (default: atlas/FIGURE.png in the run's folder, FIGURE.png here with an id)", metavar="FILE"
     )
@@ -134,12 +136,14 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
     """The world of an id, or a run and its world."""
     if by_id:
         from envs.making import make_world_named
+        from envs.trust import trusting
 
-        return make_world_named(config.run, config.env_kwargs), None
+        with trusting(config.trust):  # a saved manifold's folder may name what it is made of
+            return make_world_named(config.run, config.env_kwargs), None
     from agents.explain import world_and_run
     from agents.run import load_run
 
-    return world_and_run(load_run(config.run, config.checkpoint, root=config.log_folder))
+    return world_and_run(load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder))
 
 
 def _log(run: Run, figure: str, image: bytes) -> None:

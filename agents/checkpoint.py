@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
 from agents.cli import UserError
 from agents.random_state import global_random_state, set_global_random_state
+from envs import checks
+from vime.errors import VimeError
 
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_current_progress_remaining")
 CURIOSITY = "CuriosityVecEnvWrapper"
@@ -63,11 +66,35 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any]) -> None:
     """Put ``model`` (built with the same settings and environment) where the state was captured.
 
     The global generators are not touched: call :func:`restore_random_state` right before the next rollout.
+
+    Raises:
+        UserError: the state lacks something, or holds what does not fit the model.
     """
+    with _named("the checkpoint does not fit its run"):
+        _restore(model, state)
+
+
+@contextmanager
+def _named(told: str) -> Iterator[None]:
+    """What setting a wrong or damaged state raises, as an error that says so."""
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(f"{told}: it lacks {error}; go on from another checkpoint, or train again") from error
+    except (TypeError, ValueError, AttributeError, IndexError, RuntimeError, ArithmeticError) as error:
+        if isinstance(error, UserError | VimeError):
+            raise
+        raise UserError(f"{told}: {error}; go on from another checkpoint, or train again") from error
+
+
+def _restore(model: BaseAlgorithm, state: dict[str, Any]) -> None:
+    """See :func:`restore_state`."""
     model.set_parameters({"policy": state["policy"], **state["optimizers"]}, exact_match=True, device=model.device)
     training = state["training"]
     for name in COUNTERS:
         if name in training:
+            kind = checks.number if name == "_current_progress_remaining" else checks.whole
+            kind(training[name], f"the checkpoint's {name}", error=UserError)
             setattr(model, name, training[name])
     with torch.no_grad():
         for name, value in training["tensors"].items():
@@ -97,8 +124,13 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any]) -> None:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Set the process's global generators to where they were when ``state`` was captured."""
-    set_global_random_state(state["random"])
+    """Set the process's global generators to where they were when ``state`` was captured.
+
+    Raises:
+        UserError: the state of a generator is damaged.
+    """
+    with _named("the checkpoint's random state is damaged"):
+        set_global_random_state(state["random"])
 
 
 def _layers(env: VecEnv | None) -> Iterator[VecEnv]:

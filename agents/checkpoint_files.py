@@ -18,7 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
+
+from agents.cli import UserError
+from envs.files import read_json, read_npz, read_safetensors, read_weights
+
+LARGEST_TREE = 1 << 34  # bytes of a replay buffer, which packs well
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
@@ -46,13 +51,16 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
 
 def read_state(folder: Path, device: torch.device | str = "cpu", only: tuple[str, ...] | None = None) -> dict[str, Any]:
     """The state that :func:`write_state` wrote; ``only`` names the entries to read (all by default)."""
+    links = [path.name for path in folder.iterdir() if path.is_symlink()]
+    if links:
+        raise UserError(f"{str(folder / links[0])!r} is a link; a checkpoint holds its files itself")
     names = {path.stem for path in folder.iterdir() if path.suffix in (".safetensors", ".pt", ".json")} - {"manifest"}
     state: dict[str, Any] = {}
     for name in sorted(names if only is None else names.intersection(only)):
         if name == "policy":
-            state[name] = load_file(folder / "policy.safetensors", device=str(device))
+            state[name] = read_safetensors(folder / "policy.safetensors", device, error=UserError)
         elif name == "optimizers":
-            state[name] = torch.load(folder / "optimizers.pt", map_location=device, weights_only=True)
+            state[name] = read_weights(folder / "optimizers.pt", device, error=UserError)
         else:
             state[name] = read_tree(folder, name)
     return state
@@ -72,9 +80,14 @@ def read_tree(folder: Path, name: str) -> Any:
     """The tree that :func:`write_tree` wrote, bit for bit."""
     arrays: dict[str, np.ndarray] = {}
     if (folder / f"{name}.npz").exists():
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as file:
-            arrays = dict(file.items())
-    return _decode(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")), arrays)
+        arrays = read_npz(folder / f"{name}.npz", LARGEST_TREE, error=UserError)
+    file = folder / f"{name}.json"
+    try:
+        return _decode(read_json(file, error=UserError), arrays)
+    except KeyError as error:
+        raise UserError(f"{str(file)!r} is damaged: it names {error}, which {name}.npz does not hold") from None
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, UserError) else UserError(f"{str(file)!r} is damaged: {error}") from None
 
 
 def _encode(tree: Any, arrays: dict[str, np.ndarray], where: str) -> Any:

@@ -34,6 +34,7 @@ import codecs
 import dataclasses
 import errno
 import io
+import math
 import os
 import sys
 import types
@@ -43,9 +44,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from agents.terminal import own, visible_output
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUR_PACKAGES = ("agents", "envs", "vime")
 OUR_DISTRIBUTION = "manifold-traversal"
+
+MOST_THREADS, MOST_STEPS = 10_000, 10**15
+SEEDS: dict[str, Any] = {"low": 0, "high": 2**32 - 1}  # limits of flags, see option
+STEPS: dict[str, Any] = {"low": 1, "high": MOST_STEPS}
 
 ConfigT = TypeVar("ConfigT")
 
@@ -62,6 +69,8 @@ def option(
     choices: Sequence[Any] | None = None,
     metavar: str | None = None,
     hidden: bool = False,
+    low: float | None = None,
+    high: float | None = None,
 ) -> Any:
     """A dataclass field that is also a command-line flag.
 
@@ -73,9 +82,10 @@ def option(
         choices: the allowed values.
         metavar: the placeholder in ``--help``.
         hidden: no flag at all: the field is for Python alone.
+        low, high: the least and the largest number that the flag takes.
     """
     metadata: dict[str, Any] = {"help": help, "flags": flags, "positional": positional, "choices": choices}
-    metadata |= {"metavar": metavar, "hidden": hidden}
+    metadata |= {"metavar": metavar, "hidden": hidden, "low": low, "high": high}
     if isinstance(default, dict | list):
         return dataclasses.field(default_factory=lambda: type(default)(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -91,6 +101,15 @@ class ScriptConfig:
     debug: bool = option(False, "show the traceback of an error")
 
 
+@dataclass(kw_only=True)
+class LoadingConfig(ScriptConfig):
+    """Flags of every script that reads runs or paths."""
+
+    trust: list[str] = option(  # noqa: RUF009
+        [], "objects that may be loaded though a file names them that this account did not write", metavar="MODULE:OBJECT"
+    )
+
+
 def parse_config(
     config_class: type[ConfigT], argv: Sequence[str] | None = None, prog: str | None = None, epilog: str | None = None
 ) -> ConfigT:
@@ -98,15 +117,37 @@ def parse_config(
 
     Raises:
         SystemExit: 0 after ``--help``, 2 with a usage line for an unknown flag or a value of the wrong type.
+        UserError: a number outside the limits of its flag.
     """
     parser = make_parser(config_class, prog, epilog)
     namespace = parser.parse_args(argv)
-    return config_class(**{name: in_home(value) for name, value in vars(namespace).items()})
+    config = config_class(**{name: in_home(value) for name, value in vars(namespace).items()})
+    _check_numbers(config)
+    return config
 
 
 def in_home(value: Any) -> Any:
     """A text that begins with ``~/`` as a path in the user's home; the shell leaves it alone behind ``=`` and in quotes."""
+    if isinstance(value, list):
+        return [in_home(item) for item in value]
     return os.path.expanduser(value) if isinstance(value, str) and value.startswith(f"~{os.sep}") else value
+
+
+def _check_numbers(config: Any) -> None:
+    """Refuse numbers outside the limits of their flags, and those that are not finite."""
+    for field in dataclasses.fields(config):
+        given = getattr(config, field.name)
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            low, high = (field.metadata.get(end) for end in ("low", "high"))
+            flag = "--" + field.name.replace("_", "-")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UserError(f"{flag} {value}: a finite number is needed")
+            if low is not None and value < low:
+                raise UserError(f"{flag} {value}: a number of at least {low:,} is needed")
+            if high is not None and value > high:
+                raise UserError(f"{flag} {value}: a number of at most {high:,} is needed")
 
 
 def make_parser(config_class: type, prog: str | None = None, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -151,7 +192,7 @@ def _add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]
     if metadata["metavar"] is not None:
         keywords["metavar"] = metadata["metavar"]
     if is_list:
-        keywords["nargs"] = "+"
+        keywords |= {"nargs": "+"} | ({} if default else {"action": "extend"})
     elif metadata["positional"]:
         keywords["nargs"] = "?"
     parser.add_argument(*names, **keywords)
@@ -234,8 +275,12 @@ def prepare_process(num_threads: int = 1) -> None:
     Raises:
         UserError: a distribution other than ours installs ``agents``, ``envs`` or ``vime``; a thread count below 1.
     """
-    if num_threads < 1:
-        raise UserError(f"--num-threads {num_threads}: at least 1 is needed")
+    if not 1 <= num_threads <= MOST_THREADS:
+        raise UserError(f"--num-threads {num_threads}: at least 1 is needed, and at most {MOST_THREADS:,}")
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the folder that this was started in is no longer there: go to another (cd) and try again") from None
     check_distributions()
     for variable in THREAD_VARIABLES:
         if num_threads == 1:
@@ -280,7 +325,7 @@ def progress_bar(total: int, description: str, enabled: bool = True, unit: str =
     from tqdm import tqdm
 
     return tqdm(
-        total=total, desc=description, unit=unit, disable=not enabled, dynamic_ncols=True, leave=True, file=sys.stderr
+        total=total, desc=description, unit=unit, disable=not enabled, dynamic_ncols=True, leave=True, file=own(sys.stderr)
     )
 
 
@@ -293,6 +338,12 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     write_any_text()
+    with visible_output():
+        return _run(main, arguments)
+
+
+def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str]) -> int:
+    """See :func:`run_main`."""
     try:
         return main(arguments) or 0
     except KeyboardInterrupt as interrupt:

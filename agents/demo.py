@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -27,9 +27,9 @@ class DemoConfig(ScriptConfig):
     """Train a path agent on handwritten digits, explain held-out ones, and write a run folder with a report."""
 
     env: str = option("Manifold/Digits-v0", "environment id")
-    n_timesteps: int = option(200_000, "training steps", "-n", metavar="N")
-    paths: int = option(12, "how many held-out inputs to show", metavar="N")
-    seed: int = option(0, "seed of everything random", metavar="N")
+    n_timesteps: int = option(200_000, "training steps", "-n", metavar="N", **STEPS)
+    paths: int = option(12, "how many held-out inputs to show", metavar="N", low=1)
+    seed: int = option(0, "seed of everything random", metavar="N", **SEEDS)
     log_folder: str = option("runs", "where the run folder is made", "-f", metavar="DIR")
     progress: bool = option(True, "show progress bars", "-P")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole, writing
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class EvaluateConfig(ScriptConfig):
+class EvaluateConfig(LoadingConfig):
     """Explain all held-out inputs by the run's agent and by other walkers, and measure validity, distance, typicality,
     path shape and cost of what they find, with 95 % bootstrap intervals."""
 
@@ -42,12 +42,12 @@ class EvaluateConfig(ScriptConfig):
     env: str | None = option(None, "environment id, to measure walkers without a run", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
-    seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N")
+    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
     judges: bool = option(True, "fit independent judges of end points (once for a data set, a few seconds)")
-    closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N")
-    alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N")
-    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N", low=0)
+    alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N", low=0)
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     json: str | None = option(None, "write the figures to this file, too", metavar="FILE")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar", "-P")
@@ -228,9 +228,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.json is not None and not Path(config.json).resolve().parent.is_dir():
         raise UserError(f"--json {config.json}: there is no folder {Path(config.json).resolve().parent}")
     prepare_process(config.num_threads)
-    from rich.console import Console
-
     from agents.explain import open_source, world_and_run
+    from agents.terminal import console as visible_console
     from envs.geometry.transport import LAWLESS
 
     source = open_source(config)
@@ -248,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         judges=config.judges, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
-    console = Console(highlight=False)
+    console = visible_console(highlight=False)
     for part in tables(found):
         console.print(part)
         console.print()

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
+from envs import checks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +36,7 @@ RETRIES = 2  # sampled walks for what the deterministic policy left
 
 
 @dataclass(kw_only=True)
-class ExplainConfig(ScriptConfig):
+class ExplainConfig(LoadingConfig):
     """Explain inputs: walk from each along the manifold to where the classifier's answer changes; save and show it."""
 
     run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
@@ -51,9 +52,9 @@ class ExplainConfig(ScriptConfig):
     )
     env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
-    seed: int = option(0, "seed of walkers that draw", metavar="N")
-    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS")
+    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    seed: int = option(0, "seed of walkers that draw", metavar="N", **SEEDS)
+    checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
     format: list[str] = option(  # noqa: RUF009
         ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
@@ -109,6 +110,7 @@ def explain(
 
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
+    checks.seed(seed, error=UserError)
     from agents.curiosity import bonus_in_nats, information_gain
     from agents.explain_input import gather, read_targets
     from agents.trajectory_recording import trajectories_of
@@ -281,10 +283,12 @@ def open_source(config: Any) -> Run | World:
             raise UserError("--env-kwargs belongs to --env ID; a run has its own arguments in its config.json")
         from agents.run import load_run
 
-        return load_run(config.run, config.checkpoint, root=config.log_folder)
+        return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
     from envs.making import make_world_named
+    from envs.trust import trusting
 
-    return make_world_named(config.env, config.env_kwargs)
+    with trusting(config.trust):  # a saved manifold's folder may name what it is made of
+        return make_world_named(config.env, config.env_kwargs)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from envs.datasets import TableUnits
 from envs.datasets.corpora import read_corpus
 from envs.datasets.tables import read_csv
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import read_npy, read_npz, read_picture, read_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,21 +142,18 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: inputs are read from {', '.join(FILES)}")
     try:
-        if path.suffix == ".npz":
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-                names = [name for name in ("x", "X") if name in archive.files] or archive.files
-                if len(names) != 1 and names[0] not in ("x", "X"):
-                    raise ManifoldError(f"{path}: name the array of inputs x; it holds {archive.files}")
-                return np.asarray(archive[names[0]])
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        return _csv(world, path) if path.suffix == ".csv" else _picture(world, path)
-    except ManifoldError:
-        raise
+        kind = path.suffix.lower()
+        if kind == ".npz":
+            arrays = read_npz(path)
+            names: list[str] = [name for name in ("x", "X") if name in arrays] or list(arrays)
+            if len(names) != 1 and (not names or names[0] not in ("x", "X")):
+                raise ManifoldError(f"{path}: name the array of inputs x; it holds {sorted(arrays)}")
+            return arrays[names[0]]
+        if kind == ".npy":
+            return read_npy(path)
+        return _csv(world, path) if kind == ".csv" else _picture(world, path)
     except FileNotFoundError:
         raise ManifoldError(f"{path}: there is no such file") from None
-    except Exception as error:  # zipfile, numpy and Pillow raise many kinds for a damaged file
-        raise ManifoldError(f"{path}: cannot be read ({error})") from None
 
 
 def _csv(world: World, path: Path) -> np.ndarray:
@@ -170,7 +169,7 @@ def _csv(world: World, path: Path) -> np.ndarray:
         world.units.inward(cells, lambda row: f"{path}, line {given.lines[row]}")
         return cells
 
-    with path.open(newline="", encoding="utf-8-sig") as stream:
+    with io.StringIO(read_text(path), newline="") as stream:
         reader = csv.DictReader(stream)
         missing = [name for name in world.units.columns if name not in (reader.fieldnames or [])]
         if missing or not world.units.columns:
@@ -195,13 +194,11 @@ def _is_number(text: str | None) -> bool:
 
 def _picture(world: World, path: Path) -> np.ndarray:
     """A picture file of the data's own size as an array of the data's shape in [0, 1]."""
-    from PIL import Image
-
     shape = tuple(world.manifold.data_shape)
     if world.modality != "image":
         raise ManifoldError(f"{path}: is a picture, but this world's data are table rows; give a .csv or .npz")
     height, width = shape[-2:] if len(shape) == 2 or shape[0] in (1, 3) else shape[:2]
-    with Image.open(path) as opened:
+    with read_picture(path) as opened:
         if opened.size != (width, height):
             size = f"{opened.size[0]}x{opened.size[1]}"
             raise ManifoldError(f"{path}: is {size} pixels, this world's pictures are {width}x{height}")

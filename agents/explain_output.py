@@ -81,11 +81,10 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         world: where they were walked: tells what changed in the terms of its data's attributes, where they have any, and in
             the rows of a few paths through a table.
     """
-    from rich.console import Console
-
     from agents.explanation.attribute_words import attribute_sentence
+    from agents.terminal import console as visible_console
 
-    console = Console(highlight=False)
+    console = visible_console(highlight=False)
     for path in () if brief else paths:
         place = "" if path.index is None else f"[{path.index}] "
         console.print(place + path.summary(), markup=False, soft_wrap=True)

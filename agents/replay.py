@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.threads import one_threaded
 from agents.world_record import build_world
 
@@ -51,7 +51,7 @@ class Comparison(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class ReplayConfig(ScriptConfig):
+class ReplayConfig(LoadingConfig):
     """Show a saved path step by step, take its actions again in the environment, and say whether it reproduced."""
 
     source: str = option("latest", "a path (.npz), a run folder, or 'latest'", positional=True, metavar="PATH_OR_RUN")
@@ -59,10 +59,10 @@ class ReplayConfig(ScriptConfig):
     all: bool = option(False, "replay every path of the run")
     gif: str | None = option(None, "write the path as a GIF", metavar="FILE")
     live: bool = option(False, "play the frames in place, like a film")
-    delay: float = option(0.6, "seconds a frame with --live", metavar="SECONDS")
+    delay: float = option(0.6, "seconds a frame with --live", metavar="SECONDS", low=0, high=3600)
     show: bool = option(True, "show the steps; --no-show: only compare")
     log_folder: str = option("runs", "where runs are looked up", "-f")
-    tolerance: float = option(TOLERANCE, "largest difference that still counts as the same")
+    tolerance: float = option(TOLERANCE, "largest difference that still counts as the same", low=0)
 
 
 
@@ -156,17 +156,16 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
-    from rich.console import Console
-
+    from agents.terminal import console as visible_console
     from agents.trajectory import Trajectory
 
     path = Trajectory.load(file)
     key = json.dumps(path.environment, sort_keys=True)
     if key not in worlds:
-        worlds[key] = build_world(path.environment, run, where=file.name)
+        worlds[key] = build_world(path.environment, run, where=file.name, trust=config.trust, file=file)
     world = worlds[key]
     path.check_world(world)
-    console = Console(highlight=False)
+    console = visible_console(highlight=False)
     console.print(f"\n{file.name}: {path.summary()}", markup=False, soft_wrap=True)
     if config.show or config.live:
         from agents.explanation.figures_terminal import PathScreen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from agents.algorithms import make_model
 from agents.cli import UserError
+from agents.run_checks import check_progress
 from agents.run_folder import RunFolder, read_json
 from agents.threads import one_threaded
 from agents.world_record import build_world
+from envs import checks
+from envs.errors import UnknownNameError
 
 #: key in JSON files of ours: which values were NaN or infinite, and stand there as null
 NOT_FINITE = "not_finite"
@@ -91,7 +95,9 @@ class Run:
 
         if (learned := curiosity_of(self.model.get_env())) is not None:
             return learned.bonus  # the model comes straight from a training
-        state = self.folder.load_checkpoint(self.steps, only=("curiosity",))["curiosity"]
+        state = self.folder.load_checkpoint(self.steps, only=("curiosity",)).get("curiosity")
+        if state is None:
+            raise UserError(f"{str(self.folder.root)!r} has a curiosity, but its checkpoint at {self.steps} lacks it: damaged")
         wrapper = add_curiosity(self.model.get_env(), config.curiosity, config.seed, self.world)
         wrapper.load_state_dict(state)
         return wrapper.bonus
@@ -101,7 +107,7 @@ class Run:
 def load_run(
     path: str | Path,
     steps: int | None = None,
-    trust: bool = False,
+    trust: Sequence[str] = (),
     world: World | None = None,
     root: str | Path = "runs",
     device: str = "cpu",
@@ -111,29 +117,32 @@ def load_run(
     Args:
         path: run folder, ``"latest"`` or shorthand (see ``RunFolder.open``).
         steps: which checkpoint; the last by default.
-        trust: an SB3 .zip has no world in it and is never read here; see the error.
+        trust: objects that may be loaded though the run names them and this account did not make it, each as
+            ``module:object`` (see `envs.trust`).
         world: the live world, for runs that were trained on live objects.
         root: where shorthands are looked up.
         device: of the policy.
 
     Raises:
+        envs.errors.UntrustedNameError: the run names objects that nobody allowed; they are listed.
         UserError: no such run, a damaged file, or a live world that isn't given.
     """
     if str(path).endswith(".zip"):
-        how = f"python -m agents.train --env ID --algo ALGO -i {path} --trust"
+        how = f"python -m agents.train --env ID --algo ALGO -i {path} --trust {path}"
         raise UserError(
             f"{str(path)!r} is an SB3 .zip, not a run folder: it names no world, and reading it unpickles it, which "
-            f"runs whatever code its maker put there. "
-            f"{'Make' if trust else 'If you trust that maker, make'} a run of it first: {how}"
+            f"runs whatever code its maker put there. If you trust that maker, make a run of it first: {how}"
         )
     from agents.random_state import fenced_random_state
-    from agents.training_env import make_vec_env
+    from agents.training_env import CURIOSITIES, make_vec_env
 
     folder = RunFolder.open(path, root)
     config = folder.run_config()
+    if config.curiosity is not None and config.curiosity.name not in CURIOSITIES:
+        raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, CURIOSITIES)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
-    world = world_of(folder, world)
+    world = world_of(folder, world, trust)
     with fenced_random_state():
         env = make_vec_env(config.env_id, config.env_kwargs, world, config.n_envs)
         settings = dict(config.hyperparameters)
@@ -151,9 +160,11 @@ def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[
     if not file.is_file():
         return progress, {}
     summary = read_json(file)
+    lost = checks.texts(summary.pop(NOT_FINITE, []), f"{str(file)!r} is damaged: {NOT_FINITE}", error=UserError)
+    check_progress(summary, f"{str(file)!r} is damaged")
     if summary.pop("steps", None) != steps:
         return progress, {}
-    lost = summary.pop(NOT_FINITE, [])  # null in the file, and nothing that could be shown
+    # What was lost is null in the file, and nothing that could be shown.
     evaluation = {key: value for key, value in summary.items() if key not in progress and key not in lost}
     return {key: summary.get(key, value) for key, value in progress.items()}, evaluation
 
@@ -172,18 +183,25 @@ def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
         ) from None
 
 
-def world_of(folder: RunFolder, live: World | None = None) -> World | None:
+def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] = ()) -> World | None:
     """The world that a run folder describes, or the `live` one set up as the run's was; None where there is none.
 
     Raises:
+        envs.errors.UntrustedNameError: it names objects that are not in `trust`, and this account did not make it.
         UserError: the run was trained on live objects, and `live` is not given; or the world differs from the run's.
     """
+    from agents.training_env import is_latent
+
     config = folder.run_config()
+    if is_latent(config.env_id) != (config.world is not None):
+        kind = "holds no world, though its environment has one" if config.world is None else "holds a world, and its environment none"
+        raise UserError(f"{str(folder.root / 'config.json')!r} is damaged: it {kind}: {config.env_id}")
     if config.world is None:
         if live is not None:
             raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
         return None
-    return build_world(config.world, folder.root, live, repr(str(folder.root)), WITH_WORLD)
+    where, file = repr(str(folder.root)), folder.root / "config.json"
+    return build_world(config.world, folder.root, live, where, WITH_WORLD, trust, file)
 
 
 __all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

@@ -9,14 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from agents.cli import UserError
+from agents.run_checks import CURIOSITY_FIELDS, RUN_FIELDS, Check
 from envs.errors import UnknownNameError
 
 
 class _Json:
-    """A dataclass that goes through JSON in both directions."""
+    """A dataclass that goes through JSON in both directions; `CHECKS` says of fields what checks a value of a file."""
+
+    CHECKS: ClassVar[Mapping[str, Check]] = {}
 
     def to_json(self) -> dict[str, Any]:
         """Every field, as JSON holds it."""
@@ -40,6 +43,9 @@ class _Json:
         missing = [part.name for part in parts if part.name not in values and _required(part)]
         if missing:
             raise UserError(f"{where} is damaged: it lacks {', '.join(missing)}")
+        for name, check in cls.CHECKS.items():
+            if name in values:
+                check(values[name], f"{where} is damaged: {name}", error=UserError)
         return cls(**values)
 
 
@@ -57,6 +63,8 @@ class CuriosityConfig(_Json):
             is paid.
         options: further arguments of the wrapper or the bonus, see `vime`.
     """
+
+    CHECKS: ClassVar = CURIOSITY_FIELDS
 
     name: str
     eta: float | None = None
@@ -82,6 +90,8 @@ class RunConfig(_Json):
         warm_start: what a policy learned before its first step, see `agents.warm_start`; None: nothing.
     """
 
+    CHECKS: ClassVar = RUN_FIELDS
+
     algo: str
     env: dict[str, Any]
     hyperparameters: dict[str, Any]
@@ -95,18 +105,13 @@ class RunConfig(_Json):
     versions: dict[str, str] = field(default_factory=dict)
     warm_start: dict[str, Any] | None = None
 
-    def __post_init__(self) -> None:
-        if isinstance(self.curiosity, Mapping):
-            object.__setattr__(self, "curiosity", CuriosityConfig.from_json(self.curiosity, "the curiosity of config.json"))
-        for name in ("env", "hyperparameters", "versions", *(["world"] if self.world is not None else [])):
-            if not isinstance(getattr(self, name), Mapping):
-                raise UserError(f"config.json is damaged: {name} is {getattr(self, name)!r:.60}, no JSON object")
-        if not isinstance(self.env.get("id"), str):
-            raise UserError(f"config.json is damaged: env names no id, but {self.env!r:.60}")
-        for name in ("seed", "n_envs", "n_timesteps", "num_threads"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise UserError(f"config.json is damaged: {name} is {value!r:.60}, no whole number")
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], where: str = "config.json") -> Self:
+        """See `_Json.from_json`; the curiosity is read in the same way."""
+        config = super().from_json(values, where)
+        if config.curiosity is None:
+            return config
+        return dataclasses.replace(config, curiosity=CuriosityConfig.from_json(config.curiosity, f"the curiosity of {where}"))  # type: ignore[arg-type]
 
     @property
     def env_id(self) -> str:

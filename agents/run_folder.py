@@ -21,6 +21,7 @@ import json
 import os
 import secrets
 import shutil
+import sys
 import warnings
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -28,8 +29,11 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import remove_litter, sync_folder, sync_tree, write_whole
 from agents.cli import UserError, in_home
+from agents.run_checks import check_files, check_progress, check_version
 from agents.run_config import RunConfig
 from agents.run_lock import run_lock
+from envs.files import check_links, read_object
+from envs.trust import digest_of, names_in, remember, remembered, source_of
 
 if TYPE_CHECKING:
     from agents.trajectory import Trajectory
@@ -90,7 +94,7 @@ class RunFolder:
         if folder.suffix == ".zip":
             raise UserError(
                 f"{str(folder)!r} is an SB3 .zip, not a run folder. Reading one unpickles it, which runs whatever code "
-                "its maker put there: if you trust that maker, make a run of it by agents.train -i FILE.zip --trust"
+                "its maker put there: if you trust that maker, make a run of it by agents.train -i FILE.zip --trust FILE.zip"
             )
         file = folder / "config.json"
         if not file.is_file():
@@ -98,18 +102,15 @@ class RunFolder:
                 f"{str(folder)!r} is no run folder: it has no config.json. Runs are made by python -m agents.train"
             )
         config = read_json(file)
-        if not isinstance(config.get("format_version"), int):
+        if "format_version" not in config:
             raise UserError(f"{str(file)!r} is damaged: it lacks format_version")
-        if config["format_version"] > FORMAT_VERSION:
-            raise UserError(
-                f"{str(file)!r} has format version {config['format_version']}, this release reads up to "
-                f"{FORMAT_VERSION}: install a newer one"
-            )
+        check_version(config["format_version"], str(file), FORMAT_VERSION)
         if config["format_version"] < FORMAT_VERSION:
             raise UserError(
                 f"{str(file)!r} has format version {config['format_version']}, this release reads {FORMAT_VERSION}: "
                 "train again, or read it with the release that wrote it"
             )
+        check_links(folder, error=UserError)
         run = cls(folder, config)
         run.run_config(repr(str(file)))
         return run
@@ -155,6 +156,34 @@ class RunFolder:
         """Within: no other training writes into this run; see :func:`agents.run_lock.run_lock`."""
         return run_lock(self.root)
 
+    # -- trust ----------------------------------------------------------------------------------------------------
+
+    def names(self) -> dict[str, str]:
+        """What config.json and the kept manifold name by ``module:object`` -> the setting it stands in."""
+        settings = {**self.config["env"].get("kwargs", {}), **((self.config.get("world") or {}).get("config") or {})}
+        return names_in(settings) | self.names_of_manifold()
+
+    def names_of_manifold(self) -> dict[str, str]:
+        """The same of the kept manifold alone."""
+        card = self.root / "manifold" / "manifold.json"
+        return source_of(read_json(card)) if card.is_file() else {}
+
+    def is_own(self) -> bool:
+        """Whether this account wrote what the run names, as it is now."""
+        return remembered(self._digest())
+
+    def remember(self) -> None:
+        """Note that this account wrote what the run names; a run that names nothing needs no note."""
+        if (names := self.names()) and not remember(self._digest()):
+            print(
+                f"the run names objects of yours, which cannot be remembered (no configuration folder can be written to): "
+                f"scripts that read it need --trust {' '.join(sorted(names))}",
+                file=sys.stderr,
+            )
+
+    def _digest(self) -> str:
+        return digest_of(self.root / "config.json", self.root / "manifold" / "manifold.json")
+
     # -- checkpoints ----------------------------------------------------------------------------------------------
 
     def checkpoint_path(self, steps: int) -> Path:
@@ -171,7 +200,7 @@ class RunFolder:
         folder = self.root / "checkpoints"
         names = [place.name for place in folder.iterdir()] if folder.is_dir() else []
         steps = [name.removesuffix(SET_ASIDE)[1:] if name.endswith(SET_ASIDE) else name for name in names]
-        return sorted({int(name) for name in steps if name.isdecimal()})
+        return sorted({int(name) for name in steps if _is_steps(name)})
 
     def latest_checkpoint(self) -> int:
         """The steps of the newest checkpoint that is whole; damaged ones are skipped with a warning.
@@ -272,7 +301,14 @@ class RunFolder:
             steps = self.latest_checkpoint()  # which has checked it
         else:
             self._check(steps)
-        return read_state(self.checkpoint_path(steps), device, only)
+        folder = self.checkpoint_path(steps)
+        state = read_state(folder, device, only)
+        for name in ("policy", "progress"):
+            if name not in state and (only is None or name in only):
+                raise UserError(f"{str(folder)!r} is damaged: it lacks the checkpoint's {name}; {self._others(steps)}")
+        if "progress" in state:
+            check_progress(state["progress"], f"{str(folder / 'progress.json')!r} is damaged")
+        return state
 
     def _check(self, steps: int) -> None:
         """Raise UserError unless the checkpoint is there and every file is as its manifest says."""
@@ -321,10 +357,16 @@ class RunFolder:
         return sorted((self.root / "paths").glob("*.npz"))
 
 
+def _is_steps(name: str) -> bool:
+    """Whether a checkpoint could have this name."""
+    return name.isascii() and name.isdecimal() and len(name) < 19
+
+
 def _read_manifest(folder: Path) -> dict[str, Any]:
     manifest = read_json(folder / "manifest.json")
     if not isinstance(manifest.get("files"), dict) or "policy.safetensors" not in manifest["files"]:
         raise UserError(f"{str(folder / 'manifest.json')!r} is damaged: it doesn't list the policy's file")
+    check_files(manifest["files"], folder)
     return manifest
 
 
@@ -335,14 +377,9 @@ def read_json(file: Path) -> dict[str, Any]:
         UserError: missing or damaged; the message names the file.
     """
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        return read_object(file, error=UserError)
     except FileNotFoundError:
         raise UserError(f"{str(file)!r} is missing: the run folder is damaged") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{str(file)!r} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{str(file)!r} is damaged: it holds no JSON object")
-    return content
 
 
 def _sha256(file: Path) -> str:

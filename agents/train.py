@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import ScriptConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -24,7 +24,7 @@ DEFAULT_ENV, DEFAULT_ALGO = "Manifold/Digits-v0", "ppo"
 
 
 @dataclass(kw_only=True)
-class TrainConfig(ScriptConfig):
+class TrainConfig(LoadingConfig):
     """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
 
     env: str | None = option(None, f"environment id (default: {DEFAULT_ENV}; with --data: Manifold/Custom-v0)")
@@ -76,9 +76,10 @@ class TrainConfig(ScriptConfig):
     gym_packages: list[str] = option([], "packages to import first (further ids)", metavar="NAME")  # noqa: RUF009
     progress: bool = option(False, "show a progress bar", "-P")
     verbose: int = option(0, "1: SB3's table at every update", metavar="N")
-    trust: bool = option(
-        False, "allow -i FILE.zip: an SB3 .zip is unpickled, which runs whatever code its maker put there"
-    )
+    trust: list[str] = option(  # noqa: RUF009
+        [], "what may be loaded though it runs its maker's code: objects that the run of -i names, or the .zip of -i",
+        metavar="MODULE:OBJECT",
+    )  # fmt: skip
 
 
 def train(config: TrainConfig | None = None, *, world: World | None = None, **settings: Any) -> Run:

@@ -64,7 +64,10 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
         folder = RunFolder.open(folder.root)  # as whoever held the lock before left it
         session = resume(config, world, folder)
         if session.config != folder.run_config():
+            own = folder.is_own()
             folder.write_config(session.config.to_json())
+            if own:
+                folder.remember()
         return _learn(config, session, folder, fresh=False)
 
 
@@ -87,6 +90,7 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
         if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
             sync_tree(folder.root / "manifold")
+        folder.remember()
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)
         raise

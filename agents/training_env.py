@@ -38,11 +38,18 @@ def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = False) -
     Raises:
         ManifoldError, gymnasium.error.Error: unknown id (close ones are offered) or arguments.
     """
-    if env_id not in SPECS:
-        if env_id in gymnasium.registry:
-            return None
+    return make_world_named(env_id, kwargs, progress) if is_latent(env_id) else None
+
+
+def is_latent(env_id: str) -> bool:
+    """Whether an id is one of a latent space. Ids are looked up and never imported, as Gymnasium does with ``module:id``.
+
+    Raises:
+        UnknownNameError: nobody registered it; close ones are offered.
+    """
+    if env_id not in SPECS and env_id not in gymnasium.registry:
         spec_kwargs(env_id)  # raises, with close names
-    return make_world_named(env_id, kwargs, progress)
+    return env_id in SPECS
 
 
 def tell_guess(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import torch
 
 from agents.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
 from agents.checkpoint import restore_state
-from agents.cli import UserError
+from agents.cli import MOST_STEPS, UserError
 from agents.run import totals_of, world_of
+from agents.run_checks import MOST_ENVS
 from agents.run_config import RunConfig
 from agents.run_folder import RunFolder
 from agents.training_env import (
@@ -27,8 +29,12 @@ from agents.training_env import (
     trained_walk,
 )
 from agents.world_record import describe_world
+from envs import checks
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
+from envs.trust import named, trusting
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -48,17 +54,20 @@ class Session:
 
 def check_settings(config: TrainConfig) -> None:
     """Refuse what no training could use, before anything heavy is built."""
-    if config.trained_agent is not None and config.trained_agent.endswith(".zip") and not config.trust:
+    named(config.trust)
+    if config.trained_agent is not None and config.trained_agent.endswith(".zip") and config.trained_agent not in config.trust:
         raise UserError(
             f"-i {config.trained_agent} is an SB3 .zip. Reading one unpickles it, which runs whatever code its maker "
-            "put there: if you trust that maker, add --trust"
+            f"put there: if you trust that maker, add --trust {config.trained_agent}"
         )
-    if config.n_timesteps is not None and config.n_timesteps < 1:
-        raise UserError(f"-n {config.n_timesteps}: at least one step is needed")
+    if config.n_timesteps is not None and not 1 <= config.n_timesteps <= MOST_STEPS:
+        raise UserError(f"-n {config.n_timesteps}: at least one step is needed, and at most {MOST_STEPS:,}")
     if config.curiosity is not None and config.curiosity not in CURIOSITIES:
         raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
-    if config.eta is not None and config.eta < 0:
-        raise UserError(f"--eta {config.eta}: the weight of a bonus cannot be negative")
+    if config.eta is not None and not 0 <= config.eta < math.inf:
+        raise UserError(f"--eta {config.eta}: the weight of a bonus is a finite number of at least 0, never negative")
+    if config.n_envs is not None:
+        checks.whole(config.n_envs, "n_envs", 1, MOST_ENVS, error=UserError)
     if "eta" in config.curiosity_kwargs:
         raise UserError("--curiosity-kwargs eta: the weight of the bonus has a flag of its own, --eta")
     if config.trained_agent is None and config.curiosity in (None, "none"):
@@ -76,6 +85,8 @@ def check_settings(config: TrainConfig) -> None:
         device = torch.device(config.device)
     except RuntimeError:
         raise UserError(f"--device {config.device!r} is no device; use cpu, cuda or cuda:N") from None
+    if device.type not in DEVICES:
+        raise UserError(f"--device {config.device!r} holds no numbers to compute with; use {', '.join(DEVICES)}")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UserError(
             f"--device {config.device}: this machine has no such GPU (or a torch without CUDA); use --device cpu"
@@ -95,7 +106,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
-        world = make_world_of(env_id, kwargs, config.progress)
+        with trusting(config.trust):  # a saved manifold's folder may name what it is made of
+            world = make_world_of(env_id, kwargs, config.progress)
         if world is not None and world.config.columns is None:
             tell_guess(world)
     if world is not None:
@@ -184,7 +196,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
     state = folder.load_checkpoint(steps, config.device)
     if (note := schedule_note(made.hyperparameters.get("learning_rate"), steps, before, made.n_timesteps)) is not None:
         print(note, file=sys.stderr)
-    world = world_of(folder, world)
+    world = world_of(folder, world, config.trust)
     model = _model(config.device, made, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}

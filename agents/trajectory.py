@@ -13,7 +13,7 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from agents.trajectory_file import FORMAT_VERSION, TrajectoryError, checksum, re
 from agents.trajectory_world import coordinates, decode, manifold_key
 from envs.alignment import edit_distance
 from envs.config import DEFAULTS
+from envs.trust import digest_of, names_in, remember
 
 STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
@@ -90,6 +91,8 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+
+    walked_here: ClassVar[bool] = False  # set by what walks: this account may load again what such a path names
 
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
@@ -268,8 +271,13 @@ class Trajectory:
         return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an ``.npz`` (the ending is added if missing) beside its place and rename it whole; returns its path."""
-        return write_parts(path, *self._parts())
+        """Write an ``.npz`` (the ending is added if missing) beside its place and rename it whole; returns its path.
+
+        What a path names that was walked here is remembered as this account's own (see `envs.trust`)."""
+        file = write_parts(path, *self._parts())
+        if self.walked_here and names_in(self.environment):
+            remember(digest_of(file))
+        return file
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,10 @@ import numpy as np
 
 from agents.atomic import write_whole
 from agents.cli import UserError, in_home
+from agents.run_checks import check_fields
+from envs.files import parse_json, read_npz
 
 FORMAT_VERSION = 2
-LARGEST_FILE = 1 << 30  # bytes once unpacked: a path is far smaller
 
 
 class TrajectoryError(UserError):
@@ -45,17 +44,23 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
     arrays = _unpack(path)
     try:
         text, expected = str(arrays.pop("metadata")[0]), str(arrays.pop("checksum")[0])
-        fields = json.loads(text)
-        version = fields.pop("format")
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError) as error:
         raise TrajectoryError(f"{path}: is an .npz, but no path of this project ({error!r})") from None
+    fields = parse_json(text, f"{path}, metadata", error=TrajectoryError)
+    if not isinstance(fields, dict) or "format" not in fields:
+        raise TrajectoryError(f"{path}: is an .npz, but no path of this project (its metadata name no format)")
+    version = fields.pop("format")
     if version != FORMAT_VERSION:
         raise TrajectoryError(
-            f"{path}: was written in format {version}, this version reads {FORMAT_VERSION}; read it "
+            f"{path}: was written in format {version!r:.40}, this version reads {FORMAT_VERSION}; read it "
             "with the version of manifold-traversal that wrote it, or walk again"
         )
     if expected != checksum(arrays, text):
         raise TrajectoryError(f"{path}: does not match its checksum: changed or damaged after it was written")
+    check_fields(fields, str(path), TrajectoryError)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise TrajectoryError(f"{path}: {name} holds {array.dtype}; a path is made of numbers")
     return arrays, fields
 
 
@@ -71,19 +76,6 @@ def checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
 def _unpack(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The arrays of an .npz, read without pickle; TrajectoryError for whatever is wrong with the file."""
     try:
-        content = Path(in_home(os.fspath(path))).read_bytes()
-        with zipfile.ZipFile(io.BytesIO(content)) as parts:
-            if sum(part.file_size for part in parts.infolist()) > LARGEST_FILE:
-                raise TrajectoryError(f"{path}: unpacks to more than {LARGEST_FILE >> 20} MB; that is no path")
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except TrajectoryError:
-        raise
+        return read_npz(Path(in_home(os.fspath(path))), error=TrajectoryError)
     except FileNotFoundError:
         raise TrajectoryError(f"{path}: there is no such file; a run keeps its paths in paths/") from None
-    except OSError as error:
-        raise TrajectoryError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file
-        if isinstance(error, ValueError) and "allow_pickle" in str(error):
-            raise TrajectoryError(f"{path}: holds pickled objects, which could run code: refused") from None
-        raise TrajectoryError(f"{path}: no path file, or truncated or damaged ({type(error).__name__})") from None

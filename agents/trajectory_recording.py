@@ -91,6 +91,7 @@ def trajectories_of(
                 **shared,
             )
         )
+        paths[-1].__dict__["walked_here"] = True  # what it names was loaded here already
         first += n
     return paths
 

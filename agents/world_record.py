@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import UserError
 from envs.config import SETTINGS, Live, WorldConfig
+from envs.trust import digest_of, names_in, names_of_file, remembered, trusting
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -34,6 +36,8 @@ def build_world(
     world: World | None = None,
     where: str = "this path",
     how: str = IN_PYTHON,
+    trust: Sequence[str] = (),
+    file: Path | None = None,
 ) -> World:
     """The world of a record, compared with what the record says of it.
 
@@ -43,8 +47,11 @@ def build_world(
         world: a live world with the parts of the record's; its settings become those of the record.
         where: what holds the record, for messages.
         how: what to do where live objects are needed, for the message.
+        trust: objects that may be loaded though the record names them, each as ``module:object`` (see `envs.trust`).
+        file: the file that holds the record; what one of this account's names needs no trust.
 
     Raises:
+        envs.errors.UntrustedNameError: the record names objects that nobody allowed; they are listed.
         UserError: no record of this version; live objects are missing; or the world that was rebuilt differs.
         envs.ManifoldError: a name or value that is unknown here.
     """
@@ -53,7 +60,8 @@ def build_world(
         own = {name: value for name in SETTINGS if not isinstance(value := getattr(config, name), Live)}
         rebuilt = world.replace(config=dataclasses.replace(world.config, **own))
     else:
-        rebuilt = _rebuilt(config, run, where, how)
+        with trusting(trust), _names_of_record(record["config"], run, file or where):
+            rebuilt = _rebuilt(config, run, where, how)
     if record.get("step_length") is not None:
         rebuilt = rebuilt.replace(step_length=record["step_length"])  # as it was calibrated then, to the last bit
     if found := differences(record, rebuilt):
@@ -95,6 +103,23 @@ def _config_of(record: Mapping[str, Any], where: str) -> WorldConfig:
     if not isinstance(settings, Mapping):
         raise UserError(f"{where} is damaged: settings is {settings!r:.60}, no JSON object")
     return WorldConfig.from_json(record["config"])
+
+
+def _names_of_record(config: Mapping[str, Any], run: Path | None, file: Path | str) -> AbstractContextManager[None]:
+    """Within, the names of a record are resolved as a file's; this account's own are those of a file that it wrote, and of a
+    run that it made."""
+    from agents.run_folder import RunFolder
+
+    wanted, own = names_in(config), set[str]()
+    folders = [] if run is None else [run]
+    if isinstance(file, Path):
+        folders.append(file.parent)
+        own |= set(wanted) if remembered(digest_of(file)) else set()
+    if run is not None:
+        wanted |= RunFolder(run, {}).names_of_manifold()
+        if wanted and (folder := RunFolder.open(run)).is_own():
+            own |= set(folder.names())
+    return names_of_file(file, wanted, *folders, own=own)
 
 
 def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> World:

@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from envs.checks import check_world_settings
 from envs.errors import ManifoldError, UnknownNameError
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, never nested ones
 NAMES = ("class_names", "columns", "data_shape", "input_shape")  # fields of short lists, which may come as arrays
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
-NUMBERS = ("tau", "step", "max_step", "gamma")
-WHOLE = {"pair": 0, "latent_dim": None, "max_episode_steps": 1, "seed": 0}  # and the smallest value, where one is known here
-TEXTS = ("data_dir", "target_column", "text_column", "encoding", "move", "entry")
 PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
 
@@ -88,7 +86,7 @@ class WorldConfig:
             paths of many steps.
         max_step: largest length of a step, as such a share; default: 0, no bound.
         compass: whether observations hold which way the known costs fall, see `envs.compass`; default: False.
-        gamma: discount in [0, 1] of the shaping potential; a training sets its own. Default: 0.98.
+        gamma: discount in (0, 1] of the shaping potential; a training sets its own. Default: 0.98.
         max_episode_steps: the step limit, at least 1; default: 20.
         entry: where walks from inputs begin, see `envs.entry`: at the ``code``, or, if its frame is called otherwise than the
             input, at the nearest candidate that keeps the class, ``kept``. Default: ``kept`` for sentences, else ``code``.
@@ -137,23 +135,7 @@ class WorldConfig:
             self._take_task(named())
         for name in ("fit", "reward"):
             self._check_mapping(name)
-        weights = self.reward if isinstance(self.reward, Mapping) else {}
-        for name, value in weights.items():
-            _check_number(f"the reward weight {name}", value)
-            if not math.isfinite(value):
-                raise ManifoldError(f"the reward weight {name} is a finite number, not {value!r}")
-        for name in NUMBERS:
-            _check_number(name, getattr(self, name))
-        for name, least in WHOLE.items():
-            _check_whole(name, getattr(self, name), least)
-        for name in ("label_only", "compass"):
-            if not isinstance(getattr(self, name), bool | None.__class__):
-                raise ManifoldError(f"{name} is true or false, not {getattr(self, name)!r}")
-        for name in TEXTS:
-            if not isinstance(getattr(self, name), str | None.__class__ | Live):
-                raise ManifoldError(f"{name} is a text, not {getattr(self, name)!r:.60}")
-        self._check_lists()
-        self._check_ranges()
+        check_world_settings({name: value for name in FIELDS if not isinstance(value := getattr(self, name), Live)})
 
     def _put(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -173,25 +155,6 @@ class WorldConfig:
                 f"{name} is a mapping of settings such as {example}, not {value!r}; "
                 f'on a command line: --env-kwargs {name}:"{example}"'
             )
-
-    def _check_lists(self) -> None:
-        for name in ("data_shape", "input_shape"):
-            shape = getattr(self, name)
-            sizes = shape if isinstance(shape, list) else [None]
-            if shape is not None and not all(type(size) is int and size > 0 for size in sizes):
-                raise ManifoldError(f"{name} is a list of whole numbers of at least 1, such as [28, 28], not {shape!r:.60}")
-        if isinstance(self.class_names, str | int | float | Mapping):
-            raise ManifoldError(f"class_names is a list of names, one a class, not {self.class_names!r:.60}")
-
-    def _check_ranges(self) -> None:
-        if self.step is not None and not 0 < self.step < math.inf:
-            raise ManifoldError(f"step is a positive share of the class distance, not {self.step}")
-        if self.max_step is not None and not 0 <= self.max_step < math.inf:
-            raise ManifoldError(f"max_step is a share of the class distance, 0 for no bound, not {self.max_step}")
-        if self.gamma is not None and not 0 <= self.gamma <= 1:
-            raise ManifoldError(f"gamma is a discount in [0, 1], not {self.gamma}")
-        if self.tau is not None and not 0 < self.tau <= 1:
-            raise ManifoldError(f"tau is a probability in (0, 1], not {self.tau}")
 
     @property
     def live(self) -> dict[str, str]:
@@ -292,20 +255,6 @@ def refuse_unknown(settings: Mapping[str, Any]) -> None:
     for name in settings:
         if name not in DEFAULTS:
             raise UnknownNameError("setting of a world", name, FIELDS)
-
-
-def _check_number(name: str, value: Any) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise ManifoldError(f"{name} is a number, not {value!r}")
-
-
-def _check_whole(name: str, value: Any, least: int | None) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ManifoldError(f"{name} is a whole number, not {value!r}")
-    if least is not None and value < least:
-        raise ManifoldError(f"{name} is a whole number of at least {least}, not {value}")
 
 
 def _plain(value: Any, nested: bool = True) -> Any:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
-from envs.classifiers import load_object
 from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data
 from envs.errors import ManifoldError
+from envs.objects import load_object
 
 CLASSIFIER_STEPS = 4000  # gradient steps of a classifier that is fitted to a table's classes
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
-from envs.classifiers import load_object
 from envs.config import WorldConfig
 from envs.datasets import DATASETS, FROM_FILES, Data, TableUnits, Units, load_csv, load_npz
 from envs.datasets.corpora import is_corpus, read_corpus
 from envs.datasets.tables import describe_rows
 from envs.datasets.text_units import is_text
 from envs.errors import ManifoldError, UnknownNameError
+from envs.objects import load_object
 
 
 def gathered(config: WorldConfig) -> tuple[Data, str | None]:
@@ -42,8 +42,7 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
         elif data.endswith(".npz"):
             data = load_npz(data)
         elif ":" in data:
-            data = load_object(data)
-            data = data() if callable(data) else data
+            data = _uncalled(data, load_object(data))
         else:
             raise UnknownNameError("data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "module:object"])
     try:
@@ -61,6 +60,16 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
     if parts.truth is not None and len(parts.truth) != len(parts.x):
         raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")
     return parts, key
+
+
+def _uncalled(name: str, found: Any) -> Any:
+    """The object behind a name of data, which must be the rows themselves: what data name is never called."""
+    if callable(found):
+        raise ManifoldError(
+            f"data {name!r} is callable, and data are never called: name the rows that it gives, "
+            f"for example by a line rows = {name.partition(':')[2]}() in that module, and --data {name.partition(':')[0]}:rows"
+        )
+    return found
 
 
 def units_of(parts: Data) -> Units:

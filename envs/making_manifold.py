@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
-from envs.classifiers import Classifier, load_object
+from envs.classifiers import Classifier
 from envs.config import WorldConfig
 from envs.datasets import TableUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
 from envs.manifolds.cache import fit_key, kept_fit
+from envs.objects import load_object
 from envs.starts import BATCH
 
 FITS: dict[str, Any] = {

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
-from envs.classifiers import Classifier, load_object
+from envs.classifiers import Classifier
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.config import WorldConfig
 from envs.datasets import Data
@@ -22,6 +22,7 @@ from envs.making_manifold import refuse_fit
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.manifolds.sentence_training import SentenceTraining
+from envs.objects import load_object
 from envs.starts import BATCH
 
 LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning

@@ -228,7 +228,7 @@ def make_task(task: str | Task, tau: float | None, pair: int | None, reward: Map
             raise UnknownNameError("task", task, TASKS)
         task = TASKS[task]()
     if not isinstance(task, Task):
-        raise ManifoldError(f"task is one of {', '.join(TASKS)} or an envs.tasks.Task, not {task!r}")
+        raise ManifoldError(f"task is a name or a task of envs.tasks, not {task!r:.60}; names: {', '.join(TASKS)}")
     if tau is not None:
         task = replace(task, tau=tau)
     if pair is not None:

@@ -34,6 +34,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["MANIFOLD_CACHE"] = str(tmp_path_factory.mktemp("fits"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What this session wrote is remembered for it alone, never in the user's configuration folder."""
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("configuration"))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of the larger data sets (mnist/, omniglot/, ...): $MANIFOLD_DATA, else shared/data beside the checkout."""

@@ -132,7 +132,7 @@ def expect_options(state: Mapping[str, Tensor], options: Mapping[str, Any], owne
         return
     try:
         saved = dict(json.loads(read_text(state, OPTIONS, owner)))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise StateMismatchError(f"the state of {owner} has options that cannot be read: {error}") from error
     present = json.loads(json.dumps(options))  # tuples are lists, as in the saved ones
     differing = [name for name in present if name in saved and saved[name] != present[name]]

@@ -62,12 +62,12 @@ def run_gain_map(run: Run | None, paths: Sequence[Trajectory] = ()) -> bytes | N
     return gain_map_figure(expected_gain_map(bonus, run.world), run.world, paths)  # type: ignore[arg-type]
 
 
-def gain_panels(folder: Path | None, paths: Sequence[Trajectory]) -> list[Panel]:
+def gain_panels(folder: Path | None, paths: Sequence[Trajectory], trust: Sequence[str] = ()) -> list[Panel]:
     """The report's panel about the run in `folder`: none where there is no run, or no such curiosity."""
     from agents.run import load_run
     from agents.run_folder import RunFolder
 
     if folder is None or RunFolder.open(folder).config.get("curiosity") is None:
         return []
-    image = run_gain_map(load_run(folder), paths)
+    image = run_gain_map(load_run(folder, trust=trust), paths)
     return [] if image is None else [Panel(TITLE, NOTE, image)]

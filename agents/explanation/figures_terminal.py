@@ -30,10 +30,10 @@ class PathScreen:
     """
 
     def __init__(self, path: Trajectory, world: Any, console: Any = None) -> None:
-        from rich.console import Console
+        from agents.terminal import console as visible_console
 
         self.path, self.world = path, world
-        self.console = Console(highlight=False) if console is None else console
+        self.console = visible_console(highlight=False) if console is None else console
         self.frames = path.frames(world)
         self.rows = path.table()
         self.classes = shown_classes(path)

@@ -25,13 +25,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agents.atomic import write_whole
 from agents.cli import progress_bar
+from envs.errors import ManifoldError
+from envs.files import read_safetensors
 
 HIDDEN, CODE = 64, 8  # of the autoencoders
 PER_CLASS = 2000  # items of a class that judges are fitted to
@@ -209,10 +210,10 @@ def _read(file: Path, shape: tuple[int, ...], classes: int) -> Judges | None:
     """Judges from their file; None where it is missing or damaged: they are then fitted again."""
     judges = Judges(tuple(shape), classes)
     try:
-        state = load(file.read_bytes())
+        state = read_safetensors(file)
         judges.present = state.pop("present")
         judges.modules.load_state_dict(state)
-    except (OSError, KeyError, RuntimeError, SafetensorError):
+    except (OSError, KeyError, RuntimeError, ManifoldError):
         return None
     judges.modules.eval().requires_grad_(False)
     return judges

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from agents.atomic import write_whole, writing
-from agents.cli import ScriptConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 from agents.explanation.figures_map import starts_map
 from agents.explanation.figures_style import png
 from agents.explanation.figures_words import heading
@@ -42,7 +42,7 @@ MOST_STARTS = 300  # dots on the overview map
 
 
 @dataclass(kw_only=True)
-class ReportConfig(ScriptConfig):
+class ReportConfig(LoadingConfig):
     """Write one self-contained report.html for the paths of a run, or for one path."""
 
     source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for file in files:
         try:
             path = Trajectory.load(file)
-            world = build_world(path.environment, run) if world is None else world
+            world = world or build_world(path.environment, run, where=file.name, trust=config.trust, file=file)
             path.check_world(world)
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)
@@ -157,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = config.out or (run / "report.html" if run is not None else "report.html")
     over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
     made = {"command": "python -m agents.explanation.report RUN", "measured over": over}
-    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS])
+    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
     print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
     return 0
 

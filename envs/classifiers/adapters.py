@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +14,7 @@ from envs.classifiers.base import Classifier
 from envs.datasets.units import Units
 from envs.errors import ManifoldError
 from envs.manifolds.arrays import on_arrays
+from envs.objects import load_object
 
 
 class TorchClassifier(Classifier):
@@ -165,27 +163,6 @@ class LabelClassifier(FunctionClassifier):
                 f"the classifier answered with label {error}, not one of its classes {self.class_names}"
             ) from None
         return torch.nn.functional.one_hot(torch.tensor(index), len(self.class_names)).float()
-
-
-def load_object(name: str) -> Any:
-    """The object behind ``package.module:object``; the present folder is searched too, as `python -m` does.
-
-    Raises:
-        ManifoldError: no such module or attribute, or a name of another form.
-    """
-    module_name, _, path = name.partition(":")
-    if not module_name or not path:
-        raise ManifoldError(f"{name!r} does not name an object; write package.module:object")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ManifoldError(f"cannot load {name!r}: {error}; run from the folder that holds the module") from error
-    return found
 
 
 def adapt(

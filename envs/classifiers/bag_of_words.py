@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from envs.datasets.vocabulary import tokens
 from envs.errors import ManifoldError
+from envs.files import read_object, read_safetensors
 
 
 class BagOfWords:
@@ -103,12 +104,13 @@ class BagOfWords:
         """
         folder = Path(folder)
         try:
-            arrays = load_file(folder / "classifier.safetensors")
-            card = json.loads((folder / "classifier.json").read_text(encoding="utf-8"))
+            tensors = read_safetensors(folder / "classifier.safetensors")
+            arrays = {name: tensors[name].numpy() for name in ("weights", "intercept")}
+            card = read_object(folder / "classifier.json")
             return cls(card["words"], **arrays, classes=card["classes"], ngrams=card["ngrams"], tokeniser=card["tokeniser"])
         except FileNotFoundError as error:
             raise ManifoldError(f"no saved text classifier in {folder}: {error}") from error
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ManifoldError(f"the text classifier saved in {folder} is damaged: {error}") from error
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from envs.errors import ManifoldError
+from envs.files import read_npz
 
 
 class Data(NamedTuple):
@@ -41,25 +41,22 @@ def load_npz(path: str | Path) -> Data:
     """
     path = Path(path).expanduser()
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ManifoldError(f"{path} holds a single array; save it with numpy.savez(path, x=array)")
-            arrays: dict[str, Any] = {name: archive[name] for name in archive.files}
+        arrays: dict[str, Any] = dict(read_npz(path))
     except FileNotFoundError as error:
         raise ManifoldError(f"no data file {path}") from error
-    except ManifoldError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ManifoldError(f"cannot read {path} as an .npz file without pickled objects: {error}") from error
     if "X" in arrays:
         arrays.setdefault("x", arrays.pop("X"))
     if "x" not in arrays:
         raise ManifoldError(f"{path} has no array named 'x' (it has {sorted(arrays)}); save it with numpy.savez(path, x=rows)")
     known = {name: arrays[name] for name in Data._fields if name in arrays and name != "table"}
+    for name in ("class_names", "columns", "data_shape", "truth", "held_out_truth"):
+        if name in known and known[name].ndim != 1:
+            raise ManifoldError(f"{path}: {name} has shape {known[name].shape}; a list is needed, an array with one axis")
     for name in ("class_names", "columns"):
         if name in known:
             known[name] = [str(item) for item in known[name]]
     if "data_shape" in known:
+        if known["data_shape"].dtype.kind not in "iu":
+            raise ManifoldError(f"{path}: data_shape is a list of whole numbers, not {known['data_shape'].dtype}")
         known["data_shape"] = tuple(int(n) for n in known["data_shape"])
     return Data(**known)

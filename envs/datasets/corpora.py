@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.datasets.vocabulary import check_text
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import LARGEST_TEXT, parse_json, read_bytes
 
 FILES = (".txt", ".tsv", ".csv", ".jsonl")
 TEXT_COLUMNS = ("text", "sentence")
@@ -68,11 +68,9 @@ def read_corpus(
 
 def _decoded(path: Path, encoding: str) -> str:
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, LARGEST_TEXT)
     except FileNotFoundError:
         raise ManifoldError(f"no data file {path}") from None
-    except OSError as error:
-        raise ManifoldError(f"{path}: cannot be read ({error})") from None
     try:
         return content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except LookupError:
@@ -112,10 +110,7 @@ def _json_rows(path: Path, content: str, text_column: str | None, label_column: 
     for line, part in enumerate(content.split("\n"), start=1):
         if not part.strip():
             continue
-        try:
-            entry = json.loads(part)
-        except json.JSONDecodeError as error:
-            raise ManifoldError(f"{path}, line {line}: no JSON ({error})") from None
+        entry = parse_json(part, f"{path}, line {line}")
         if not isinstance(entry, dict):
             raise ManifoldError(f'{path}, line {line}: an object is needed, {{"text": ...}}, not {part.strip()[:40]}')
         if text is None:

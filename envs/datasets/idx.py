@@ -6,6 +6,7 @@ Format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", se
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import ManifoldError
+from envs.files import RATIO, UNPACKED, read_bytes
 
 #: Third byte of the magic number -> type of the values, big-endian as the whole file is.
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -48,8 +50,14 @@ def read_idx(path: str | Path) -> np.ndarray:
 
 def _content(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
-        return gzip.decompress(raw) if raw[:2] == GZIP_MAGIC else raw
+        raw = read_bytes(path)
+        if raw[:2] != GZIP_MAGIC:
+            return raw
+        most = max(UNPACKED, RATIO * len(raw))
+        content = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(most + 1)
+        if len(content) > most:
+            raise ManifoldError(f"{path} unpacks to more than {most:,} bytes: that is no data set of pictures")
+        return content
     except FileNotFoundError as error:
         raise ManifoldError(f"no IDX file {path}") from error
     except (OSError, EOFError, zlib.error) as error:

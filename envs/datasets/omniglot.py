@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.datasets.mnist import data_folder
 from envs.errors import ManifoldError
+from envs.files import read_npz
 
 FILES = ("omniglot_background_28.npz", "omniglot_evaluation_28.npz")
 #: Alphabets of the registered world, which its classifier tells apart -> their names for people.
@@ -67,11 +67,11 @@ def decoded(seed: int = 0) -> Data:
 def _read(path: Path) -> dict[str, np.ndarray]:
     """The three arrays of one file, checked."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("images", "alphabet", "alphabet_names")}
+        found = read_npz(path)
+        arrays = {name: found[name] for name in ("images", "alphabet", "alphabet_names")}
     except KeyError as error:
         raise ManifoldError(f"{path} lacks an array: {error.args[0]}; see {SOURCES}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (FileNotFoundError, ManifoldError) as error:
         raise ManifoldError(f"cannot read {path}: {error}; it is damaged or truncated, fetch it again") from error
     images, alphabet = arrays["images"], arrays["alphabet"]
     if images.ndim != 3 or images.dtype != np.uint8 or alphabet.shape != (len(images),) or not len(images):

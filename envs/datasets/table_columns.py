@@ -15,7 +15,6 @@ Columns that it does not name, and keys that it leaves out, are guessed from the
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ import numpy as np
 import yaml
 
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import read_json, read_yaml
 
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
 KINDS = ("number", "category", "ignore")
@@ -105,12 +105,11 @@ def read_description(source: Any) -> dict[str, Any]:
 
 def _load(path: Path) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
-        return json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+        return read_json(path) if path.suffix.lower() == ".json" else read_yaml(path)
     except FileNotFoundError as error:
         raise ManifoldError(f"no column description {path}") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, yaml.YAMLError) as error:
-        raise ManifoldError(f"cannot read the column description {path}: {error}") from error
+    except ManifoldError as error:
+        raise ManifoldError(f"cannot read the column description: {error}") from None
 
 
 def _check(name: str, about: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.datasets.table_columns import Column, as_yaml, by_size, describe, read_description, text_of
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import read_text
 
 SEPARATORS = ",;\t|"
 HELD_OUT = 0.3  # share of the rows that walks do not start from
@@ -51,7 +53,7 @@ def read_csv(path: str | Path, at_least: int = 2) -> Rows:
     """
     path = Path(path).expanduser()
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
+        with io.StringIO(read_text(path), newline="") as stream:
             head = stream.readline()
             stream.seek(0)
             separator = max(SEPARATORS, key=head.count)
@@ -69,9 +71,7 @@ def read_csv(path: str | Path, at_least: int = 2) -> Rows:
                 lines.append(reader.line_num)
     except FileNotFoundError as error:
         raise ManifoldError(f"no data file {path}") from error
-    except UnicodeDecodeError as error:
-        raise ManifoldError(f"{path} is not a UTF-8 text: {error}; save it as UTF-8") from error
-    except (OSError, csv.Error) as error:
+    except csv.Error as error:
         raise ManifoldError(f"cannot read {path} as CSV: {error}") from error
     _check_names(path, names)
     if len(cells) < at_least:
@@ -82,11 +82,13 @@ def read_csv(path: str | Path, at_least: int = 2) -> Rows:
 def _check_names(path: Path, names: Sequence[str]) -> None:
     if not names or all(not name for name in names):
         raise ManifoldError(f"{path} is empty: its first line must name the columns")
+    seen: set[str] = set()
     for place, name in enumerate(names):
         if not name:
             raise ManifoldError(f"{path}, line 1: column {place + 1} has no name")
-        if name in names[:place]:
+        if name in seen:
             raise ManifoldError(f"{path}, line 1: two columns are called {name!r}")
+        seen.add(name)
 
 
 def load_csv(

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from envs.checks import mapping
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import read_object, read_safetensors
 from envs.manifolds.prior import Prior
+from envs.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
 
 FORMAT = 1
+SIZES = 4096  # sizes up to this are built without asking whether the weights have them
+_REFUSED = (TypeError, ValueError, RuntimeError, IndexError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 Pull = Callable[[np.ndarray], np.ndarray]
 
 
@@ -151,30 +156,62 @@ class Manifold(torch.nn.Module, ABC):
         save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, folder / "manifold.safetensors")
         card = {"format": FORMAT, "kind": self.kind, "settings": settings}
         (folder / "manifold.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        if settings.get("source") is not None:
+            remember(digest_of(folder / "manifold.json"))
 
     @staticmethod
-    def load(folder: str | Path) -> Manifold:
+    def load(folder: str | Path, trust: Sequence[str] = ()) -> Manifold:
         """The manifold that `save` wrote.
 
+        Args:
+            folder: where it is.
+            trust: the ``module:object`` that its modules may be loaded by, if another account saved it (see `envs.trust`).
+
         Raises:
+            UntrustedNameError: another account saved it, and it names an object that is not in `trust`.
             ManifoldError: nothing there, an unknown kind or format, or weights that do not fit.
         """
         folder = Path(folder).expanduser()
         try:
-            card = json.loads((folder / "manifold.json").read_text(encoding="utf-8"))
+            card = read_object(folder / "manifold.json")
             if card["format"] != FORMAT:
-                raise ManifoldError(f"{folder}: manifold format {card['format']}, this version reads {FORMAT}")
-            if card["kind"] not in Manifold.kinds:
+                raise ManifoldError(f"{folder}: manifold format {card['format']!r}, this version reads {FORMAT}")
+            if not isinstance(card["kind"], str) or card["kind"] not in Manifold.kinds:
                 raise UnknownNameError("manifold kind", card["kind"], Manifold.kinds)
-            with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+            tensors = read_safetensors(folder / "manifold.safetensors")
+            _check_settings(card, tensors, folder / "manifold.json")
+            source = source_of(card)
+            own = source if remembered(digest_of(folder / "manifold.json")) else ()
+            names = names_of_file(folder / "manifold.json", source, folder, own=own)
+            # The first weights are drawn, and then written over.
+            with trusting(trust), names, torch.random.fork_rng(devices=[]):
                 manifold = Manifold.kinds[card["kind"]](**card["settings"])
-            manifold.load_state_dict(load_file(folder / "manifold.safetensors"))
+            manifold.load_state_dict(tensors)
         except FileNotFoundError as error:
             missing = [name for name in ("manifold.json", "manifold.safetensors") if not (folder / name).is_file()]
             raise ManifoldError(f"no saved manifold in {folder}: {' and '.join(missing)} missing") from error
-        except (KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ManifoldError(f"the manifold saved in {folder} is damaged: {error}") from error
+        except ManifoldError:
+            raise
+        except KeyError as error:
+            raise ManifoldError(f"the manifold saved in {folder} is damaged: manifold.json lacks {error}") from error
+        except _REFUSED as error:  # what the constructors of the kinds raise for settings that cannot be
+            told = f"its settings make no manifold of kind {card['kind']!r}, or one that its weights do not fit"
+            raise ManifoldError(f"the manifold saved in {folder} is damaged: {told}: {error}") from error
         return manifold.eval().requires_grad_(False)
+
+
+def _check_settings(card: Mapping[str, Any], tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Refuse settings that the kind does not have, and sizes far beyond those of the weights."""
+    settings = mapping(card.get("settings"), f"{file}: settings")
+    known = inspect.signature(Manifold.kinds[card["kind"]].__init__).parameters
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError(f"setting of {file}", name, [name for name in known if name != "self"])
+    largest = max([SIZES, *(max(tensor.shape, default=0) for tensor in tensors.values())])
+    for name, values in settings.items():
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, int | float) and not abs(value) <= largest:
+                raise ManifoldError(f"{file}: {name} is {value!r:.40}, which no array of its weights has: it is damaged")
 
 
 class NetworkManifold(Manifold):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
+from envs.objects import load_object
 
 PRIORS = ("normal", "uniform", "sphere", "none")
 BATCH = 4096
@@ -176,8 +177,6 @@ def resolved(pair: Any) -> Any:
         ManifoldError: no such name, or a function that wants arguments.
     """
     if isinstance(pair, str):
-        from envs.classifiers import load_object
-
         pair = load_object(pair)
     if callable(pair) and not isinstance(pair, nn.Module):
         try:

@@ -262,10 +262,11 @@ def test_bad_settings_are_named_and_leave_nothing(tmp_path: Path, settings: dict
 def test_a_trusted_sb3_zip_starts_a_run(tmp_path: Path) -> None:
     run = small(tmp_path)
     run.model.save(tmp_path / "model.zip")
-    started = small(tmp_path, trained_agent=str(tmp_path / "model.zip"), trust=True, n_timesteps=64)
+    given = {"trained_agent": str(tmp_path / "model.zip"), "trust": [str(tmp_path / "model.zip")]}
+    started = small(tmp_path, **given, n_timesteps=64)
     assert started.folder.root.name == "Manifold-Digits-v0_2"
     with pytest.raises(UserError, match="don't fit"):
-        small(tmp_path, trained_agent=str(tmp_path / "model.zip"), trust=True, hyperparams={"n_steps": 8})
+        small(tmp_path, **given, hyperparams={"n_steps": 8})
     with pytest.raises(UserError, match=r"agents.train"):
         load_run(tmp_path / "model.zip")
 

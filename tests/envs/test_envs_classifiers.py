@@ -13,8 +13,9 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import SVC
 
 from envs import ManifoldError, UnknownNameError, make_world
-from envs.classifiers import Classifier, adapt, load_object
+from envs.classifiers import Classifier, adapt
 from envs.datasets import Units
+from envs.objects import load_object
 
 SHAPE = (2, 3)
 PICTURES = np.random.default_rng(0).random((40, *SHAPE)).astype(np.float32)

@@ -65,7 +65,7 @@ def test_wrong_pairs_are_named(toy_world):
     world = make_world_named("Manifold/DigitsOnePair-v0", {"pair": 100_000})
     with pytest.raises(ManifoldError, match=r"pair=100000: this world has pairs from 0, the hardest, to \d+"):
         LatentVectorEnv(2, world=world).reset(seed=0)
-    with pytest.raises(ManifoldError, match="pair is a whole number"):
+    with pytest.raises(ManifoldError, match="pair is 'far'; a whole number of at least 0"):
         make_world_named("Manifold/DigitsOnePair-v0", {"pair": "far"})
 
 

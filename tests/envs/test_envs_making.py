@@ -286,7 +286,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path, what, match):
     assert str(path) in str(caught.value)
 
 
-def test_data_from_a_function_by_name(tmp_path, monkeypatch):
+def test_data_by_name_are_rows_and_never_called(tmp_path, monkeypatch):
     (tmp_path / "my_own_data.py").write_text(
         textwrap.dedent("""
         import numpy as np
@@ -297,6 +297,8 @@ def test_data_from_a_function_by_name(tmp_path, monkeypatch):
         def load():
             return Data(rows, columns=["u", "v"])
 
+        loaded = load()
+
         def classify(x):
             p = 1 / (1 + np.exp(-x[:, 0]))
             return np.stack([p, 1 - p], 1)
@@ -305,7 +307,9 @@ def test_data_from_a_function_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     common = {"classifier": "my_own_data:classify", "class_names": ["a", "b"], "manifold": "pca"}
-    world = make_world(data="my_own_data:load", **common)
+    with pytest.raises(ManifoldError, match=r"data 'my_own_data:load' is callable.*never called.*--data my_own_data:rows"):
+        make_world(data="my_own_data:load", **common)
+    world = make_world(data="my_own_data:loaded", **common)
     assert world.units.columns == ["u", "v"]
     assert make_world(data="my_own_data:rows", **common).starts.x.equal(world.starts.x)
     assert_equal_worlds(world, make_world(WorldConfig.from_json(json.loads(json.dumps(world.config.to_json())))))
