@@ -207,7 +207,7 @@ def page_of(found: list[dict[str, Any]], steps: int, judged: str, flags: str) ->
         f"Held-out sentences of up to {LONGEST} words, towards the other sentiment; {len(found)} seed(s) of bed and agent:",
         f"mean (smallest to largest). The agent is PPO, {steps:,} steps, from a policy that was first taught to follow the",
         "compass; its last step is planned and failures are walked again (the next row is without). Frames lean on",
-        "the input (docs/sentences.md); the last row is without that. Nothing was fitted to a sentence of SST's test set",
+        "the input (docs/concepts/sentences.md); the last row is without that. Nothing was fitted to a sentence of SST's test set",
         "or of the tenth of rt-polarity that was held out. Settings were chosen on SST's development set, with beds",
         "that were not fitted to it either. Queries before: the training's and the starts'; those of the manifold's fit stand",
         f"below. Growing spheres are walked from the first {SEARCHED} sentences of SST alone.", "",

@@ -29,12 +29,12 @@ ABOUT = {
     ),
     "Manifold/DigitsGAN-v0": (
         "The same digits and network on the 32-dimensional latent space of a GAN (WGAN-GP). It has no encoder of its own: inputs "
-        "enter by gradient inversion of the generator, from a small encoder's start. See docs/gan.md."
+        "enter by gradient inversion of the generator, from a small encoder's start. See [GANs](concepts/gan.md)."
     ),
     "Manifold/Sentences-v0": (
         "Sentences of a small grammar that carries sentiment, topic, tense and length, a 16-dimensional sentence VAE and logistic "
         "regression on words as black box. Walk from a sentence to one of the other sentiment; lengths are measured between codes. "
-        "See docs/sentences.md."
+        "See [Sentences](concepts/sentences.md)."
     ),
     "Manifold/MNIST-v0": (
         "MNIST's 28x28 digits, a 16-dimensional VAE with a convolutional encoder, and a small CNN as black box. It works offline: "
@@ -45,14 +45,14 @@ ABOUT = {
         "Handwritten characters of 28x28 in five scripts, on the 64-dimensional latent space of a convolutional GAN that was "
         "trained on 30 alphabets of Omniglot; the black box is a small CNN that tells the script. It works offline: the "
         "pictures are what the shipped codes of 186 characters by 19 drawers, and by a twentieth to be explained, decode to. "
-        "Codes were found by inversion, as any input's are. See docs/gan.md."
+        "Codes were found by inversion, as any input's are. See [GANs](concepts/gan.md)."
     ),
     "Manifold/DigitsPCA-v0": (
         "The digits and their network on eight principal components: the linear baseline of a latent space."
     ),
     "Manifold/DigitsUMAP-v0": (
         "The digits and their network on a two-dimensional UMAP map, with a decoder of our own and the convex hull of the map as "
-        "its wall. It walks without umap-learn. Ways are long there: the step limit is 80. See docs/manifolds.md."
+        "its wall. It walks without umap-learn. Ways are long there: the step limit is 80. See [Latent spaces](concepts/manifolds.md)."
     ),
     "Manifold/DigitsJoint-v0": (
         "A VAE and a classifier trained together on one latent space; the black box is that classifier, not the network of "
