@@ -40,10 +40,16 @@ def test_commands_run_one_after_the_other(lines, tmp_path):
 
 
 def test_the_tutorials_are_programs():
-    assert {page.stem for page in WRITTEN if page.parent.name == "tutorials" and PROGRAMS[page]} == {"table", "pictures", "curiosity"}
+    assert {page.stem for page in WRITTEN if page.parent.name == "tutorials" and PROGRAMS[page]} == {
+        "table",
+        "pictures",
+        "curiosity",
+    }
 
 
-@pytest.mark.parametrize("name", ["tutorials/table.md", "tutorials/pictures.md", "tutorials/curiosity.md", "how-to/own-model.md"])
+@pytest.mark.parametrize(
+    "name", ["tutorials/table.md", "tutorials/pictures.md", "tutorials/curiosity.md", "how-to/own-model.md"]
+)
 def test_every_python_block_of_a_tutorial_is_marked(name):
     text = (DOCS / name).read_text()
     assert len(re.findall(BLOCK.format("python"), text, re.S)) == text.count("```python")
@@ -87,7 +93,9 @@ def test_the_site_fetches_nothing_and_builds_without_a_warning(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     home = (tmp_path / "site" / "index.html").read_text()
-    fetched = re.findall(r"<(?:script|img|iframe)[^>]+src=\"?(?:https?:)?//[^>]+|<link[^>]+(?:stylesheet|preconnect)[^>]+//[^>]+", home)
+    fetched = re.findall(
+        r"<(?:script|img|iframe)[^>]+src=\"?(?:https?:)?//[^>]+|<link[^>]+(?:stylesheet|preconnect)[^>]+//[^>]+", home
+    )
     assert not fetched
-    assert "class=\"doc doc-heading\"" in (tmp_path / "site" / "reference" / "envs.html").read_text()
+    assert 'class="doc doc-heading"' in (tmp_path / "site" / "reference" / "envs.html").read_text()
     shutil.rmtree(tmp_path / "site")
