@@ -22,6 +22,9 @@ WRITTEN = [page for page, name in zip(PAGES, NAMES, strict=True) if name not in 
 PROGRAMS = {page: "\n".join(re.findall(BLOCK.format("python"), page.read_text(), re.S)) for page in WRITTEN}
 COMMANDS = {page: "".join(re.findall(BLOCK.format("bash"), page.read_text(), re.S)) for page in WRITTEN}
 
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+RECIPES = re.findall(r"### Add an? ([\w ]+)\n(?:(?!\n### ).)*?" + BLOCK.format("python"), CONTRIBUTING, re.S)
+
 
 def named(texts: dict[Path, str]) -> list:
     return [pytest.param(text, id=str(page.relative_to(DOCS))) for page, text in texts.items() if text]
@@ -31,6 +34,20 @@ def named(texts: dict[Path, str]) -> list:
 @pytest.mark.parametrize("program", named(PROGRAMS))
 def test_the_blocks_of_a_page_run_as_one_program(program, tmp_path):
     run([sys.executable, "-c", program], tmp_path)
+
+
+@pytest.mark.parametrize("recipe", [pytest.param(text, id=title) for title, text in RECIPES])
+def test_the_recipes_of_contributing_run(recipe, tmp_path):
+    run([sys.executable, "-c", recipe], tmp_path)
+
+
+def test_there_is_a_recipe_for_each_kind_of_part():
+    assert [title for title, _ in RECIPES] == ["manifold", "move", "walker", "bonus", "data set"]
+
+
+def test_files_that_the_recipes_name_exist():
+    for path in re.findall(r"`((?:envs|vime|agents|tests|docs)/[\w/.]+)`", CONTRIBUTING):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.mark.slow
