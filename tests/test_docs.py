@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -70,6 +71,36 @@ def test_the_tutorials_are_programs():
 def test_every_python_block_of_a_tutorial_is_marked(name):
     text = (DOCS / name).read_text()
     assert len(re.findall(BLOCK.format("python"), text, re.S)) == text.count("```python")
+
+
+@pytest.mark.parametrize("name", ["table", "pictures", "curiosity"])
+def test_a_tutorial_becomes_a_notebook_with_the_same_program(name, tmp_path):
+    page = DOCS / "tutorials" / f"{name}.md"
+    said = run([sys.executable, str(ROOT / "scripts" / "notebook.py"), str(page)], tmp_path)
+    assert said == f"wrote {name}.ipynb\n"
+    cells = json.loads((tmp_path / f"{name}.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert code == [block.strip() for block in re.findall(BLOCK.format("python"), page.read_text(), re.S)]
+    assert "".join(cells[0]["source"]).startswith("# Tutorial")
+
+
+STOPPED_READERS = (
+    "hangs on",
+    "hang on ",
+    "foretold",
+    "foretell",
+    "stand-in",
+    "the house",
+    "second opinion",
+    "unlike neighbour",
+    "asks four",
+)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "results"], ids=str)
+def test_pages_avoid_the_words_that_stopped_readers(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.S).lower()
+    assert not [word for word in STOPPED_READERS if word in text]
 
 
 def targets(page: Path) -> list[str]:
