@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc|py:\w+):(?=<code>)")
+ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc|py:\w+):(?=<code>|[a-z_]+\.)")
 
 
-def on_page_content(html: str, **_: Any) -> str:
+def on_post_page(output: str, **_: Any) -> str:
     """Docstrings written for Sphinx name things as :class:`X`; on the site the name is enough."""
-    return ROLE.sub("", html)
+    return ROLE.sub("", output)

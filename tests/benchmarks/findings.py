@@ -573,7 +573,7 @@ def readme_table() -> str:
 def readme() -> str:
     """README with its table written again between the two marks."""
     text = README.read_text(encoding="utf-8")
-    return re.sub(f"{MARKS[0]}.*{MARKS[1]}", lambda _: f"{MARKS[0]}\n{readme_table()}\n{MARKS[1]}", text, flags=re.S)
+    return re.sub(f"{MARKS[0]}.*{MARKS[1]}", lambda _: f"{MARKS[0]}\n\n{readme_table()}\n\n{MARKS[1]}", text, flags=re.S)
 
 
 def draw(claim: Claim) -> None:
