@@ -37,6 +37,7 @@ def test_the_blocks_of_a_page_run_as_one_program(program, tmp_path):
     run([sys.executable, "-c", program], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", [pytest.param(text, id=title) for title, text in RECIPES])
 def test_the_recipes_of_contributing_run(recipe, tmp_path):
     run([sys.executable, "-c", recipe], tmp_path)
