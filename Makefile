@@ -16,7 +16,7 @@ export VENV PYTHON PIP_ARGS MPLBACKEND MPLCONFIGDIR
 comma := ,
 DEV = dev$(if $(EXTRAS),$(comma)$(EXTRAS))
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test lint docs clean
 
 help: ## list the targets and their variables
 	@echo 'make TARGET [VARIABLE=value ...]'
@@ -28,7 +28,7 @@ help: ## list the targets and their variables
 	@echo '  VENV=folder         where the environment is (default .venv)'
 	@echo '  DEMO_ARGS="..."     arguments of the demo (make demo DEMO_ARGS=--help lists them)'
 	@echo '  PYTEST_ARGS="..."   arguments of pytest, for instance "-m slow" or "-k trajectory -n 0"'
-	@echo '  EXTRAS=umap,lime    extras to install beside the test tools (umap, lime, mujoco, ray)'
+	@echo '  EXTRAS=umap,lime    extras to install beside the test tools (umap, lime, mujoco, ray, docs)'
 
 demo: ## install, train an agent on handwritten digits, explain some, write a run folder with a report
 	@sh scripts/setup.sh
@@ -42,7 +42,11 @@ lint: ## ruff and mypy
 	@sh scripts/setup.sh $(DEV)
 	@"$$VENV/bin/python" -m ruff check . && status=0 || status=1; "$$VENV/bin/python" -m mypy && exit $$status
 
+docs: ## build the documentation site into site/, strictly and offline
+	@sh scripts/setup.sh docs
+	@NO_MKDOCS_2_WARNING=1 "$$VENV/bin/python" -m mkdocs build --strict --quiet && echo 'The site is in site/index.html.'
+
 clean: ## remove the environment, caches and build output; runs/ stays
 	@if [ -e "$$VENV/.made-by-setup" ]; then rm -rf "$$VENV" "$$VENV.lock" "$$VENV.trash"; fi
-	@rm -rf build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist site ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find envs vime agents tests -name __pycache__ -type d -prune -exec rm -rf {} +

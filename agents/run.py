@@ -194,8 +194,10 @@ def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] 
 
     config = folder.run_config()
     if is_latent(config.env_id) != (config.world is not None):
-        kind = "holds no world, though its environment has one" if config.world is None else "holds a world, and its environment none"
-        raise UserError(f"{str(folder.root / 'config.json')!r} is damaged: it {kind}: {config.env_id}")
+        found = "holds no world, though its environment has one"
+        if config.world is not None:
+            found = "holds a world, though its environment has none"
+        raise UserError(f"{str(folder.root / 'config.json')!r} is damaged: it {found}: {config.env_id}")
     if config.world is None:
         if live is not None:
             raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")

@@ -34,6 +34,7 @@ case "$*" in
         echo 'Installing collected packages: some' >>"$2" ;;
     '-m agents.demo'*) echo "the demo of Python {version} ran with: $*" ;;
     '-m pytest'*) echo "pytest ran with: $*" ;;
+    '-m mkdocs'*) echo "mkdocs ran with: $*" ;;
     *) echo "unexpected: $*" >&2; exit 99 ;;
 esac
 """
@@ -87,7 +88,7 @@ def checkout(tmp_path: Path) -> Checkout:
 
 def test_make_alone_lists_the_targets(checkout: Checkout) -> None:
     said = checkout.make()
-    for word in ("demo", "test", "lint", "clean", "PYTHON=", "PIP_ARGS="):
+    for word in ("demo", "test", "lint", "docs", "clean", "PYTHON=", "PIP_ARGS="):
         assert word in said
 
 
@@ -147,6 +148,12 @@ def test_the_test_tools_are_a_second_step_in_the_same_environment(checkout: Chec
     checkout.make("test")
     checkout.make("demo")
     assert len(checkout.installs) == 6
+
+
+def test_the_site_is_built_strictly_with_the_docs_extra(checkout: Checkout) -> None:
+    checkout.python()
+    assert "mkdocs ran with: -m mkdocs build --strict" in checkout.make("docs")
+    assert checkout.installs[-1].endswith("-e .[docs]")
 
 
 def test_tests_first_serves_the_demo_too(checkout: Checkout) -> None:

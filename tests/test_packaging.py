@@ -83,6 +83,10 @@ def test_the_changelog_has_an_entry_for_the_version() -> None:
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
+def test_the_citation_is_of_the_version() -> None:
+    assert f"\nversion: {PYPROJECT['project']['version']}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(("package", "forbidden"), [("envs", {"vime", "agents"}), ("vime", {"envs", "agents"})])
 def test_imports_point_one_way(package: str, forbidden: set[str]) -> None:
     """Agents may import both others; envs and vime import neither each other nor agents."""

@@ -1,4 +1,4 @@
-"""Every command and program of the README runs as it is written (trainings cut short)."""
+"""Every command and program of the README runs as it is written (trainings cut short). tests/test_docs.py does the site."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"<!-- run -->\n```(\w+)\n(.*?)```", README, re.S)
+BLOCK = r"<!-- run -->\n```{}\n(.*?)```"
+BLOCKS = re.findall(BLOCK.replace("{}", r"(\w+)"), README, re.S)
 SHORT = {"agents.train": ["-n", "8192"]}  # a later flag wins over an earlier one
 
 
@@ -25,11 +26,28 @@ def run(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
+def run_commands(lines: str, folder: Path) -> None:
+    """Lines of `python -m ...`, one after the other in one folder; what is replayed must be reproduced."""
+    for line in lines.splitlines():
+        words = shlex.split(line)
+        assert words[:2] == ["python", "-m"], line
+        out = run([sys.executable, *words[1:], *SHORT.get(words[2], [])], folder)
+        if words[2] == "agents.replay":
+            assert "reproduced" in out
+        if "--gif" in words:
+            assert (folder / words[words.index("--gif") + 1]).is_file()
+
+
 def test_the_readme_marks_its_programs():
     kinds = [kind for kind, _ in BLOCKS]
-    assert kinds.count("python") >= 3
-    assert kinds.count("bash") >= 1
+    assert set(kinds) == {"python", "bash"}
     assert README.count("```python") + README.count("```bash") == len(BLOCKS), "a block without <!-- run --> above it"
+
+
+def test_the_readme_is_short_and_says_what_this_is_first():
+    assert len(README.split()) < 1000
+    prose = [line for line in README.splitlines() if line and not line.startswith("#")]
+    assert "counterfactual explanation as a path" in prose[0]
 
 
 @pytest.mark.parametrize("program", [text for kind, text in BLOCKS if kind == "python"])
@@ -38,12 +56,7 @@ def test_programs_run(program, tmp_path):
 
 
 def test_commands_run_one_after_the_other(tmp_path):
-    for line in "".join(text for kind, text in BLOCKS if kind == "bash").splitlines():
-        words = shlex.split(line)
-        assert words[:2] == ["python", "-m"], line
-        out = run([sys.executable, *words[1:], *SHORT.get(words[2], [])], tmp_path)
-        if words[2] == "agents.replay":
-            assert "reproduced" in out
+    run_commands("".join(text for kind, text in BLOCKS if kind == "bash"), tmp_path)
     assert (tmp_path / "path.gif").is_file()
 
 

@@ -1,6 +1,6 @@
 """What TensorBoard shows of explanations: figures, film strips, maps, animations, and each path as a run of its own.
 
-``docs/tensorboard.md`` explains every tag. Nothing here asks the classifier, except for the maps of single paths
+``docs/how-to/tensorboard.md`` explains every tag. Nothing here asks the classifier, except for the maps of single paths
 (``figures_map.path_map``) and :func:`log_training_end`, which explains a few inputs. Where only labels are seen no
 probability is logged.
 """

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from agents.cli import prepare_process
 from tests.benchmarks.vime_cells import Cell, manifold_cell
 from tests.benchmarks.vime_plan import (
-    RESULTS,
     Runner,
     arguments,
     eta_told,
@@ -75,7 +75,7 @@ def eta_of(runner: Runner, env: str, arm: str) -> tuple[float | None, dict[str, 
     if arm == "none":
         return None, {}
     if arm in PLAN["tuned_before"]["arms"][env] and not runner.options.untuned:
-        row = json.loads((RESULTS / PLAN["tuned_before"]["page"]).read_text())[env][arm]
+        row = json.loads((Path(__file__).parent / PLAN["tuned_before"]["file"]).read_text())[env][arm]
         return row["eta"], row["tuning"]
     if env == EXPLORE:
         return runner.best_eta(PLAN, lambda eta, seed: cell_of(env, arm, eta, seed), coverage, f"tuning {arm}")
@@ -143,7 +143,7 @@ are of the third, which ran twice, the first time in part and on another machine
 of the same seeds; only the second run stands here (the first: DigitsLabelOnlyLong, five seeds, none 0.91 [0.73, 1.00]
 and VIME 0.96 [0.91, 1.00]; DigitsExplore, five seeds, none 274, RND 637, VIME 965; pairs 11 and 23 of 30). On its
 pairs VIME's network learned in 12 large steps a fit, where RND's and L2's learn in 100 small ones, and solved 22 of
-30, plain PPO 13, RND 29 ([vime_manifold_third.md](vime_manifold_third.md)). On the ten pairs of the ablation, with a
+30, plain PPO 13, RND 29 (that page is in the git history). On the ten pairs of the ablation, with a
 constant eta of 0.003, it solved 7 so and all 10 with a hundred small steps; so the table of DigitsOnePair is a fourth
 edition, in which VIME, and VIME alone, learns in small steps, on pairs that are fresh for every arm. VIME's eta was
 tuned anew, the others' are those of the third. On those ten tuning pairs, where eta falls with success, the new form

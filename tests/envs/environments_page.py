@@ -9,7 +9,9 @@ import inspect
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
@@ -21,38 +23,38 @@ PAGE = ROOT / "docs" / "environments.md"
 ABOUT = {
     "Manifold/Digits-v0": (
         "scikit-learn's handwritten digits (8x8, real, embedded), an 8-dimensional VAE and a small neural network as black "
-        "box. Walk from a digit to where the network calls it another one."
+        "box. Walk from a digit to where the network predicts another one."
     ),
     "Manifold/DigitsLabelOnly-v0": (
-        "The same digits and the same network, of which only the label is seen: no probability is observed, kept or paid for. "
-        "The reward is 1 on arriving and 0 before."
+        "The same digits and the same network, which shows only its label: no probability is in the observation, the paths or the reward. "
+        "The reward is 1 on arrival and 0 before."
     ),
     "Manifold/DigitsGAN-v0": (
-        "The same digits and network on the 32-dimensional latent space of a GAN (WGAN-GP). It has no encoder of its own: inputs "
-        "enter by gradient inversion of the generator, from a small encoder's start. See docs/gan.md."
+        "The same digits and network on the 32-dimensional latent space of a GAN (WGAN-GP). It has no encoder of its own: codes "
+        "are found by gradient inversion of the generator, starting at a small encoder's code. See [GANs](concepts/gan.md)."
     ),
     "Manifold/Sentences-v0": (
         "Sentences of a small grammar that carries sentiment, topic, tense and length, a 16-dimensional sentence VAE and logistic "
-        "regression on words as black box. Walk from a sentence to one of the other sentiment; lengths are measured between codes. "
-        "See docs/sentences.md."
+        "regression on words as black box. Walk from a sentence to one with the other sentiment. Lengths are measured between codes. "
+        "See [Sentences](concepts/sentences.md)."
     ),
     "Manifold/MNIST-v0": (
         "MNIST's 28x28 digits, a 16-dimensional VAE with a convolutional encoder, and a small CNN as black box. It works offline: "
-        "the pictures are what the shipped codes of 4,000 training and 1,000 test images decode to. For all 70,000 real ones "
+        "the pictures are decoded from the shipped codes of 4,000 training and 1,000 test images. For all 70,000 real ones "
         "pass `data=\"mnist\"` to `Manifold/Custom-v0`, with the folder of the files as `data_dir=` or in MANIFOLD_DATA."
     ),
     "Manifold/OmniglotGAN-v0": (
         "Handwritten characters of 28x28 in five scripts, on the 64-dimensional latent space of a convolutional GAN that was "
-        "trained on 30 alphabets of Omniglot; the black box is a small CNN that tells the script. It works offline: the "
-        "pictures are what the shipped codes of 186 characters by 19 drawers, and by a twentieth to be explained, decode to. "
-        "Codes were found by inversion, as any input's are. See docs/gan.md."
+        "trained on 30 alphabets of Omniglot; the black box is a small CNN that predicts the script. It works offline: the "
+        "pictures are decoded from the shipped codes of 186 characters by 19 drawers, and by a twentieth drawer who is held out. "
+        "The codes were found by inversion, as those of any input are. See [GANs](concepts/gan.md)."
     ),
     "Manifold/DigitsPCA-v0": (
         "The digits and their network on eight principal components: the linear baseline of a latent space."
     ),
     "Manifold/DigitsUMAP-v0": (
-        "The digits and their network on a two-dimensional UMAP map, with a decoder of our own and the convex hull of the map as "
-        "its wall. It walks without umap-learn. Ways are long there: the step limit is 80. See docs/manifolds.md."
+        "The digits and their network on a two-dimensional UMAP map, with a decoder of this project and the convex hull of the map as "
+        "its boundary. It works without umap-learn. Paths are long there: the step limit is 80. See [Latent spaces](concepts/manifolds.md)."
     ),
     "Manifold/DigitsJoint-v0": (
         "A VAE and a classifier trained together on one latent space; the black box is that classifier, not the network of "
@@ -62,18 +64,18 @@ ABOUT = {
         "The digits network's own last hidden layer, whitened, as the latent space, with a decoder fitted to it."
     ),
     "Manifold/DigitsLabelOnlyLong-v0": (
-        "Labels alone, small steps and a long way: an isotropic random walk arrives in 1 of 100 episodes. For those who study "
+        "Labels only, small steps and a long path: an isotropic random walk arrives in 1 of 100 episodes. For the study of "
         "exploration."
     ),
     "Manifold/DigitsOnePair-v0": (
-        "Labels alone, always the same start and the same far target: `pair=k` is the rank of the pair by the latent distance "
-        "from the start to the nearest code of the target's class, 0 is the hardest (`world.far_pairs`). A random walk finds "
-        "nothing in 256 episodes of nearly any pair."
+        "Labels only, always the same start and the same far target: `pair=k` is the rank of the pair by the latent distance "
+        "from the start to the nearest code of the target's class, 0 is the hardest (`world.far_pairs`). A random walk does not "
+        "arrive in 256 episodes of nearly any pair."
     ),
     "Manifold/DigitsExplore-v0": (
-        "No reward, no target and no end: all walks begin at one typical digit, and what counts is how much is seen. `info` "
+        "No reward, no target and no end: all walks begin at one typical digit, and the measure is how much is visited. `info` "
         "holds `cells_covered` (latent cells: terciles of the starts' codes in each dimension, 6,561 in all) and "
-        "`regions_covered` (labels seen), both over all walks since the environment was made."
+        "`regions_covered` (labels visited), both over all walks since the environment was made."
     ),
     "Manifold/Custom-v0": (
         "Your own data, classifier and manifold, by keyword arguments. Without arguments: Fisher's iris, a logistic regression "
@@ -258,9 +260,9 @@ print(env.unwrapped.world.render(env.unwrapped.state.frame[0]), info)
 
 CONTROL_INTRODUCTION = """## Sparse control tasks
 
-No latent spaces: tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch.
-`python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one; there is nothing
-to explain there. What curiosity brings: [results/vime_control.md](results/vime_control.md)."""
+These are not latent spaces: they are tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch.
+`python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one. There is nothing to explain in them.
+[Findings](findings.md#curiosity-helps-where-reward-is-rare-and-vime-is-not-always-the-best-bonus) shows what curiosity achieves."""
 
 CONTROL_EXAMPLE = """
 import gymnasium as gym
@@ -297,14 +299,39 @@ def arguments_table(config_class) -> str:
     return "\n".join(lines)
 
 
+@cache
+def world_of(env_id: str) -> Any:
+    """The world behind an id."""
+    import gymnasium as gym
+
+    return gym.make(env_id).unwrapped.world
+
+
+def shown(world: Any) -> str:
+    """What the classifier shows."""
+    return "the label alone" if world.label_only else "probabilities"
+
+
+def overview() -> str:
+    """All ids in one table."""
+    from envs import SPECS
+
+    lines = ["| id | latent space | data | the classifier shows | task |", "|---|---|---|---|---|"]
+    for env_id in SPECS:
+        world = world_of(env_id)
+        space = f"{world.latent_dim}-d `{type(world.manifold).__name__}`"
+        anchor = env_id.lower().replace("/", "")
+        lines.append(f"| [{env_id}](#{anchor}) | {space} | {world.modality} | {shown(world)} | `{world.task.name}` |")
+    return "\n".join([*lines, "| [VIME/...](#sparse-control-tasks) | none | the state | – | sparse reward |"])
+
+
 def section(env_id: str) -> str:
     """One id: what it is, its spaces, its world, its arguments, an example."""
     import gymnasium as gym
 
     from envs import SPECS
 
-    env = gym.make(env_id)
-    world, spec = env.unwrapped.world, gym.spec(env_id)
+    world, spec = world_of(env_id), gym.spec(env_id)
     arguments = ", ".join(f"{name}={value!r}" for name, value in SPECS[env_id].items())
     compass = f", compass {2 * world.latent_dim}" if world.compass else ""
     rows = [
@@ -317,7 +344,7 @@ def section(env_id: str) -> str:
             ),
         ),
         ("classes", ", ".join(world.class_names)),
-        ("shows", "the label alone" if world.label_only else "probabilities"),
+        ("shows", shown(world)),
         (
             "data",
             f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.starts.x)} starts, {len(world.held_out.x)} held out",
@@ -358,8 +385,9 @@ def page() -> str:
         "<!-- Written by tests/envs/environments_page.py from the registry and the docstring of envs/latent_env.py. -->",
         (
             "Every id works at once, offline: `gym.make(id)` for one walk, `gym.make_vec(id, num_envs=n)` for a batch that shares one "
-            "decode and one question to the classifier a step."
+            "decode and one classifier call a step."
         ),
+        overview(),
         *(section(env_id) for env_id in SPECS),
         "## What all have in common",
         shared,

@@ -1,4 +1,4 @@
-"""docs/geometry.md says what is so: its examples run, one after the other, as they stand."""
+"""docs/concepts/geometry.md says what is so: its examples run, one after the other, as they stand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "geometry.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "geometry.md"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The programs of docs/curiosity.md run as they are written, and its table knows every option."""
+"""The programs of docs/concepts/curiosity.md run as they are written, and its table knows every option."""
 
 import inspect
 import os
@@ -13,7 +13,7 @@ from vime import VIME, BonusMixer, CuriosityVecEnvWrapper
 from vime.bonuses.base import Bonus
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "curiosity.md").read_text()
+PAGE = (ROOT / "docs" / "concepts" / "curiosity.md").read_text()
 PROGRAMS = re.findall(r"<!-- run -->\n```python\n(.*?)```", PAGE, re.S)
 PROGRAMS[2:] = ["\n".join(PROGRAMS[1:])]  # the third goes on where the second ends
 

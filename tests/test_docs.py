@@ -1,0 +1,150 @@
+"""The site's pages: marked programs run as they are written, nothing is missing from the menu, links and pictures exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.test_readme import BLOCK, ROOT, run, run_commands
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
+# Pages whose programs have tests of their own: tests/vime/test_vime_docs.py and the pages of tests/envs.
+TESTED_ELSEWHERE = {"concepts/curiosity.md", "concepts/geometry.md", "environments.md"}
+WRITTEN = [page for page, name in zip(PAGES, NAMES, strict=True) if name not in TESTED_ELSEWHERE]
+PROGRAMS = {page: "\n".join(re.findall(BLOCK.format("python"), page.read_text(), re.S)) for page in WRITTEN}
+COMMANDS = {page: "".join(re.findall(BLOCK.format("bash"), page.read_text(), re.S)) for page in WRITTEN}
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+RECIPES = re.findall(r"### Add an? ([\w ]+)\n(?:(?!\n### ).)*?" + BLOCK.format("python"), CONTRIBUTING, re.S)
+
+
+def named(texts: dict[Path, str]) -> list:
+    return [pytest.param(text, id=str(page.relative_to(DOCS))) for page, text in texts.items() if text]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", named(PROGRAMS))
+def test_the_blocks_of_a_page_run_as_one_program(program, tmp_path):
+    run([sys.executable, "-c", program], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", [pytest.param(text, id=title) for title, text in RECIPES])
+def test_the_recipes_of_contributing_run(recipe, tmp_path):
+    run([sys.executable, "-c", recipe], tmp_path)
+
+
+def test_there_is_a_recipe_for_each_kind_of_part():
+    assert [title for title, _ in RECIPES] == ["manifold", "move", "walker", "bonus", "data set"]
+
+
+def test_files_that_the_recipes_name_exist():
+    for path in re.findall(r"`((?:envs|vime|agents|tests|docs)/[\w/.]+)`", CONTRIBUTING):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lines", named(COMMANDS))
+def test_commands_run_one_after_the_other(lines, tmp_path):
+    run_commands(lines, tmp_path)
+
+
+def test_the_tutorials_are_programs():
+    assert {page.stem for page in WRITTEN if page.parent.name == "tutorials" and PROGRAMS[page]} == {
+        "table",
+        "pictures",
+        "curiosity",
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["tutorials/table.md", "tutorials/pictures.md", "tutorials/curiosity.md", "how-to/own-model.md"]
+)
+def test_every_python_block_of_a_tutorial_is_marked(name):
+    text = (DOCS / name).read_text()
+    assert len(re.findall(BLOCK.format("python"), text, re.S)) == text.count("```python")
+
+
+@pytest.mark.parametrize("name", ["table", "pictures", "curiosity"])
+def test_a_tutorial_becomes_a_notebook_with_the_same_program(name, tmp_path):
+    page = DOCS / "tutorials" / f"{name}.md"
+    said = run([sys.executable, str(ROOT / "scripts" / "notebook.py"), str(page)], tmp_path)
+    assert said == f"wrote {name}.ipynb\n"
+    cells = json.loads((tmp_path / f"{name}.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert code == [block.strip() for block in re.findall(BLOCK.format("python"), page.read_text(), re.S)]
+    assert "".join(cells[0]["source"]).startswith("# Tutorial")
+
+
+STOPPED_READERS = (
+    "hangs on",
+    "hang on ",
+    "foretold",
+    "foretell",
+    "stand-in",
+    "the house",
+    "second opinion",
+    "unlike neighbour",
+    "asks four",
+)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name != "results"], ids=str)
+def test_pages_avoid_the_words_that_stopped_readers(page):
+    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.S).lower()
+    assert not [word for word in STOPPED_READERS if word in text]
+
+
+def targets(page: Path) -> list[str]:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    return [target for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text) if not target.startswith("http")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_and_pictures_exist(page):
+    missing = [target for target in targets(page) if not (page.parent / target).exists()]
+    assert not missing, missing
+
+
+def test_every_page_is_in_the_menu_once():
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+
+    def pages(entry):
+        if isinstance(entry, str):
+            return [entry]
+        return [page for part in (entry.values() if isinstance(entry, dict) else entry) for page in pages(part)]
+
+    assert sorted(pages(menu)) == sorted(NAMES)
+
+
+def test_every_page_of_results_has_its_data_beside_it():
+    for page in (DOCS / "results").glob("*.md"):
+        assert page.stem == "index" or page.with_suffix(".json").is_file(), page.name
+
+
+def test_every_picture_is_shown_somewhere():
+    shown = "".join(page.read_text() for page in [*PAGES, ROOT / "README.md"])
+    assert not [picture.name for picture in (DOCS / "images").iterdir() if f"images/{picture.name}" not in shown]
+
+
+def test_the_site_fetches_nothing_and_builds_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs", reason="the docs extra is not installed")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    home = (tmp_path / "site" / "index.html").read_text()
+    fetched = re.findall(
+        r"<(?:script|img|iframe)[^>]+src=\"?(?:https?:)?//[^>]+|<link[^>]+(?:stylesheet|preconnect)[^>]+//[^>]+", home
+    )
+    assert not fetched
+    assert 'class="doc doc-heading"' in (tmp_path / "site" / "reference" / "envs.html").read_text()
+    shutil.rmtree(tmp_path / "site")
