@@ -194,12 +194,12 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
             "ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
-    if (note := schedule_note(made.hyperparameters.get("learning_rate"), steps, before, made.n_timesteps)) is not None:
-        print(note, file=sys.stderr)
     world = world_of(folder, world, config.trust)
     model = _model(config.device, made, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}
+    if (note := schedule_note(made.hyperparameters.get("learning_rate"), steps, before, made.n_timesteps)) is not None:
+        print(note, file=sys.stderr)
     return Session(made, world, model, state, 0)
 
 

@@ -85,6 +85,7 @@ def saved(folder: Path, world: World) -> RunFolder:
     })  # fmt: skip
     if world.manifold.portable:
         world.manifold.save(run.root / "manifold")
+    run.remember()
     return RunFolder.open(run.root)
 
 
@@ -153,7 +154,7 @@ def test_a_world_that_differs_from_the_saved_one_is_an_error_that_names_the_diff
     config["world"]["config"] |= change
     file.write_text(json.dumps(config))
     with pytest.raises(UserError, match=message):
-        world_of(RunFolder.open(run.root))
+        world_of(RunFolder.open(run.root), trust=["own_rows:classify", "own_rows:three"])
 
 
 def test_a_data_file_with_other_columns_is_noticed(tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_a_path_holds_the_config_and_replays_from_it(module: Any, tmp_path: Path
     file = explain(world, 0, walker="line").save(tmp_path / "path")
     path = Trajectory.load(file)
     assert WorldConfig.from_json(path.environment["config"]) == world.config
-    again = build_world(path.environment)
+    again = build_world(path.environment, file=file)
     assert_same(world, again)
     assert compare(path, again).reproduced
     assert "tau=0.6" in path.world_settings
