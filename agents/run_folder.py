@@ -160,8 +160,8 @@ class RunFolder:
 
     def names(self) -> dict[str, str]:
         """What config.json and the kept manifold name by ``module:object`` -> the setting it stands in."""
-        settings = {**self.config["env"].get("kwargs", {}), **((self.config.get("world") or {}).get("config") or {})}
-        return names_in(settings) | self.names_of_manifold()
+        world = self.config.get("world") or {}
+        return names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
 
     def names_of_manifold(self) -> dict[str, str]:
         """The same of the kept manifold alone."""

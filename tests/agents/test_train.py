@@ -194,13 +194,16 @@ def test_a_signal_stops_at_the_next_rollout(
                 os.kill(os.getpid(), number)
             return True
 
-    handler = signal.getsignal(number)
+    before = signal.signal(number, signal.SIG_DFL)  # tests that run in the background of a shell have SIGINT ignored
     monkeypatch.setattr(training, "ProgressCallback", Signal)
-    with pytest.raises(training.TrainingInterrupted, match="128 steps are saved") as caught:
-        small(tmp_path)
+    try:
+        with pytest.raises(training.TrainingInterrupted, match="128 steps are saved") as caught:
+            small(tmp_path)
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
     assert caught.value.exit_code == code
     assert caught.value.folder.checkpoints() == [128]
-    assert signal.getsignal(number) is handler
 
 
 def test_a_full_disk_leaves_a_loadable_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -220,7 +220,7 @@ def test_a_live_manifold_that_the_run_holds_need_not_be_given(module: Any, tmp_p
 
 def test_a_path_holds_the_config_and_replays_from_it(module: Any, tmp_path: Path) -> None:
     world = make_world(**by_name(), tau=0.6, move="pullback", max_step=0.3, reward={"path": 0.2}, entry="kept")
-    file = explain(world, 0, walker="line").save(tmp_path / "path")
+    file = explain(world, 0, walker="line").save(tmp_path / "paths" / "path")  # not beside the module, which is never loaded
     path = Trajectory.load(file)
     assert WorldConfig.from_json(path.environment["config"]) == world.config
     again = build_world(path.environment, file=file)

@@ -32,6 +32,7 @@ from agents.run_folder import RunFolder
 from agents.train import TrainConfig, report
 from agents.trajectory import Trajectory
 from agents.trajectory_file import checksum
+from envs.config import WorldConfig
 from envs.datasets.arrays import load_npz
 from envs.datasets.corpora import read_corpus
 from envs.datasets.idx import read_idx
@@ -367,7 +368,7 @@ def _idx(folder: Path) -> None:
 
 def _use_data(folder: Path) -> None:
     data = load_npz(folder / "rows.npz")
-    units_of(gathered(data, None, None, None, None, None, None, None, 0)[0])
+    units_of(gathered(WorldConfig(data=data))[0])
 
 
 KINDS: dict[str, Kind] = {
