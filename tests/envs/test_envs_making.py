@@ -166,7 +166,7 @@ def test_data_that_are_none_are_refused(data, match):
         ({"step": -1.0}, "step.*must be positive|positive share"),
         ({"max_step": -0.1}, "max_step is a share"),
         ({"max_step": float("nan")}, "max_step is a share"),
-        ({"tau": 0}, "tau is a probability"),
+        ({"tau": 0}, "tau is 0; a finite number above 0 and at most 1"),
         ({"class_names": ["high"]}, "at least two classes"),
     ],
 )

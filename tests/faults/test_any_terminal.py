@@ -90,7 +90,7 @@ def _opens_text(call: ast.Call) -> bool:
     if name in ("read_text", "write_text"):
         return isinstance(call.func, ast.Attribute)
     owner = call.func.value.id if isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name) else ""
-    if name != "open" or owner in ("os", "Image", "RunFolder", "gzip"):
+    if name != "open" or owner in ("os", "Image", "RunFolder", "gzip", "archive"):
         return False
     modes = [part.value for part in [*call.args, *(word.value for word in call.keywords)] if isinstance(part, ast.Constant)]
     return not any(isinstance(mode, str) and "b" in mode for mode in modes)
