@@ -139,7 +139,7 @@ def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | No
     """
     import torch
 
-    if world.task.name in ("leave", "prototype"):
+    if not world.task.takes_target:
         return None
     generator = torch.Generator().manual_seed(seed)
     shift = torch.randint(1, world.classes, (len(world.held_out.x),), generator=generator)[list(rows)]
@@ -245,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in tables(found):
         console.print(part)
         console.print()
-    rule = "the label" if world.label_only else f"p >= {world.task.tau:g}"
+    rule = world.task.stop_rule(world.label_only)
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
     for line in told_break_even(found):
         print(line)
@@ -254,7 +254,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             more = " ..." if len(failed) > 20 else ""
             print(f"{walker}: not explained: {', '.join(map(str, failed[:20]))}{more}")
     if config.json is not None:
-        about = {"inputs": count, "targets": config.targets, "tau": world.task.tau, "seed": config.seed}
+        about = {"inputs": count, "targets": config.targets, "seed": config.seed}
+        about |= {"task": world.task.name, "tau": world.task.tau}
         Path(config.json).write_text(json.dumps({"settings": about, "walkers": plain(found)}, indent=1) + "\n")
         print(f"wrote {config.json}")
     return 0

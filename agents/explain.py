@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from envs.world import World
 
 BATCH = 2048  # inputs that walk at once: the more, the less each costs
-REACHING = ("reach", "reach_label")  # tasks of agents that were trained to reach other classes
 RETRIES = 2  # sampled walks for what the deterministic policy left
 
 
@@ -110,11 +109,13 @@ def explain(
     from agents.trajectory_recording import trajectories_of
     from agents.trajectory_world import installed_versions
     from agents.walkers.base import rows_asked_before, select
+    from agents.walkers.retarget import to_the_end_class
 
     world, run = world_and_run(source)
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     given = gather(world, inputs, split)
     targets = read_targets(world, target, len(given.x))
+    walked_in = world.untargeted if targets is None else world
     generator = torch.Generator().manual_seed(seed)
     versions, environment = installed_versions(), _environment(world, run)
     paths: list[Trajectory] = []
@@ -132,9 +133,11 @@ def explain(
                 if len(items) == 0:
                     continue
                 start = select(state, items)
-                walk = walks.walk(world, start, queries[items], generator, max_steps)
+                walk = walks.walk(walked_in, start, queries[items], generator, max_steps)
                 if curious is not None:
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))
+                if walked_in is not world:
+                    start, walk = to_the_end_class(world, start, walk)
                 policy = run if walks.name == "policy" else None
                 asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
@@ -204,7 +207,7 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
     was named, such items are walked along the latent line.
     """
     own = state.target == state.source
-    if by_default and chosen.name == "policy" and world.task.name in REACHING and bool(own.any()):
+    if by_default and chosen.name == "policy" and world.task.takes_target and bool(own.any()):
         from agents.walkers import make_walker
 
         return [(chosen, ~own), (make_walker("line"), own)]

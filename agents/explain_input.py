@@ -102,7 +102,7 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
     """
     if target is None:
         return None
-    if world.task.name in ("leave", "prototype"):
+    if not world.task.takes_target:
         raise ManifoldError(f"target {target!r}: the task {world.task.name!r} of this world takes none; leave it out")
     if isinstance(target, str) or np.ndim(target) == 0:
         asked: Sequence[Any] = [target] * n

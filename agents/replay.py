@@ -72,6 +72,7 @@ def describe_environment(world: Any) -> dict[str, Any]:
     ``"live": true`` says that live objects went in, so that it cannot be made from this alone.
     """
     from envs import SPECS
+    from envs.tasks import Task
 
     defaults = _defaults()
     kwargs: dict[str, Any] = json.loads(json.dumps(world.spec))
@@ -83,7 +84,8 @@ def describe_environment(world: Any) -> dict[str, Any]:
     kwargs |= {
         "move": world.move_name, "step": world.step, "compass": world.compass, "gamma": world.gamma,
         "max_step": known if same else share,
-        "max_episode_steps": world.max_episode_steps, "label_only": world.label_only, "task": task.name,
+        "max_episode_steps": world.max_episode_steps, "label_only": world.label_only,
+        "task": None if task.name == Task.name else task.name,
         "tau": None if task.tau == usual.tau else task.tau,
         "reward": {k: v for k, v in vars(task.weights).items() if v != getattr(usual.weights, k)} or None,
     }  # fmt: skip
@@ -112,12 +114,14 @@ def build_world(environment: Mapping[str, Any], run: Path | None = None) -> Any:
         envs.ManifoldError: an id or value that is unknown here.
     """
     from envs import make_world
+    from envs.making import saved_arguments
     from envs.registration import spec_kwargs
 
     if environment.get("live"):
         raise UserError("this path was walked in a world made of live objects, which no file can hold. In Python, make "
                         "the world again and call agents.replay.compare(path, world)")
-    kwargs = {**spec_kwargs(str(environment.get("id"))), **environment.get("kwargs", {})}
+    env_id = str(environment.get("id"))
+    kwargs = {**spec_kwargs(env_id), **saved_arguments(env_id, environment.get("kwargs", {}))}
     if run is not None and (run / "manifold" / "manifold.json").is_file():
         kwargs = {name: value for name, value in kwargs.items() if name not in ("latent_dim", "fit")}  # it is fitted already
         kwargs["manifold"] = str(run / "manifold")

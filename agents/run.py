@@ -171,17 +171,18 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
         UserError: the run was trained on live objects.
     """
     from agents.training_env import make_world_of
-    from envs.making import SETTINGS, configure
+    from envs.making import SETTINGS, configure, saved_arguments
 
     told = folder.config["env"]
     if live is not None:
-        return configure(live, **{name: value for name, value in told["kwargs"].items() if name in SETTINGS})
+        kwargs = told["kwargs"] if live.task.takes_tau else saved_arguments(told["id"], told["kwargs"])
+        return configure(live, **{name: value for name, value in kwargs.items() if name in SETTINGS})
     if told.get("live"):
         raise UserError(
             f"{str(folder.root)!r} was trained on objects that lived in Python alone: pass load_run(..., world=...), "
             "or train with --data FILE.npz --classifier module:object, which a saved run can find again"
         )
-    kwargs = dict(told["kwargs"])
+    kwargs = saved_arguments(told["id"], told["kwargs"])
     if (folder.root / "manifold").is_dir():
         kwargs = {name: value for name, value in kwargs.items() if name not in FIT_SETTINGS}  # it is fitted already
         kwargs["manifold"] = str(folder.root / "manifold")

@@ -26,7 +26,7 @@ from agents.training_env import (
     trained_walk,
 )
 from envs.errors import UnknownNameError
-from envs.making import configure
+from envs.making import configure, saved_arguments
 
 #: Endings of files that --data and --columns may name.
 FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
@@ -101,6 +101,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
+        if saved_arguments(env_id, kwargs)["task"] != world.task.name:
+            kwargs["task"] = world.task.name  # chosen for the data; a saved run says it
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

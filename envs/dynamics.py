@@ -117,8 +117,9 @@ def refresh(world: World, state: State) -> State:
     return state._replace(potential=potential, cost=cost, compass=compass)
 
 
-def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
-    """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk."""
+def step(world: World, state: State, action: Tensor, known: Tensor | None = None) -> tuple[State, StepInfo]:
+    """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk, none
+    where the answers (B, K) on the new frames are `known`."""
     manifold, task = world.manifold, world.task
     with torch.inference_mode():
         given = action.numpy()
@@ -130,14 +131,14 @@ def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
         length = torch.from_numpy(norm((manifold.coordinates(z, frame) - before).numpy()))
         if world.max_step is not None:
             z, frame, length = _shortened(world, state, z, frame, length)
-        answer = world.classifier.predict_proba(frame)
+        answer = world.classifier.predict_proba(frame) if known is None else known
         cost, compass = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
         moved = state._replace(z=z, frame=frame, answer=answer, cost=cost, compass=compass)
         goal = task.goal(moved)
         success = task.arrived(world, moved, goal)
         moved = moved._replace(potential=task.potential(world, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        queries = torch.ones(len(z), dtype=torch.int64)
+        queries = torch.full((len(z),), int(known is None), dtype=torch.int64)
         return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
 
 

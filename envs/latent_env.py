@@ -46,8 +46,9 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
 
     ## Description
     An input is encoded; each action moves its code; each code is decoded and shown to the classifier, a black box. The walk
-    is to reach what the task asks (by default: a target class with probability at least tau). The frames from the input to
-    there are the explanation.
+    is to reach what the task asks: by default a target class with probability at least tau, and for the user's own data or
+    classifier the first frame on which the target class has the largest probability. The frames from the input to there are
+    the explanation.
 
     ## Action space
     ``Box(-1, 1, (d,))``. Actions longer than 1 are shortened to the unit ball; a full action moves `step_length`, calibrated

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from envs.assets import ASSETS
 from envs.classifiers import Classifier, adapt
-from envs.datasets import TextUnits, Units, read_corpus
+from envs.datasets import DATASETS, TextUnits, Units, read_corpus
 from envs.datasets.corpora import is_corpus
 from envs.datasets.text_units import is_text
 from envs.datasets.vocabulary import Vocabulary
@@ -21,9 +22,9 @@ from envs.making_data import classes_of, gathered, units_of
 from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
 from envs.manifolds import Joint
-from envs.registration import spec_kwargs
+from envs.registration import CUSTOM, SPECS, spec_kwargs
 from envs.starts import Examples, make_starts
-from envs.tasks import TASKS, OnePair, Task, Weights
+from envs.tasks import TASKS, Flip, OnePair, Task, Weights
 from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
@@ -50,7 +51,7 @@ def make_world(
     label_only: bool = False,
     latent_dim: int | None = None,
     fit: Mapping[str, Any] | None = None,
-    task: str | Task = "reach",
+    task: str | Task | None = None,
     tau: float | None = None,
     pair: int | None = None,
     reward: Mapping[str, float] | None = None,
@@ -93,7 +94,9 @@ def make_world(
         label_only: the classifier shows labels alone.
         latent_dim: d of a fitted manifold, or of the user's own generator; refused for one that stands already.
         fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
-        task, tau, reward: see `envs.tasks`; `reward` overrides single weights.
+        task: see `envs.tasks`. Default: ``flip`` (until the answer changes) for the user's own data or classifier that shows
+            probabilities; ``reach`` for shipped data with their own classifier, where labels alone are shown, and with `tau`.
+        tau, reward: see `envs.tasks`; `reward` overrides single weights. `tau` alone means the task ``reach``.
         move: a key of `envs.moves.MOVES`; ``euclidean`` if nothing is said.
         pair: of the task ``one_pair``: the rank of the start and its target in `World.far_pairs`, 0 is the hardest.
         step, max_step: median and largest length of a full action's step, as shares of the class distance: an eighth, and 0
@@ -120,6 +123,8 @@ def make_world(
             f"fit is a mapping of settings such as {{'epochs': 10}}, not {fit!r}; "
             "on a command line: --env-kwargs fit:\"{'epochs': 10}\""
         )
+    if task is None:
+        task = default_task(data, classifier, tau, label_only)
     if is_corpus(data, text_column):
         data, target_column = read_corpus(data, text_column, target_column, encoding), None
     parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed)
@@ -170,9 +175,16 @@ def make_world(
         x if parts.held_out is None else units.inward(parts.held_out),
         classes_of(parts.truth if parts.held_out is None else parts.held_out_truth),
     )
+    if adapted.label_only and task == Flip.name and "task" not in given:
+        task = Task.name  # labels alone are shown: reaching one is what changes the answer
     world = World(model, adapted, units, starts, _task(task, None, None, None), examples, spec=_spec(given))
+    if world.task.name != Task.name:
+        world.spec.setdefault("task", world.task.name)  # a spec without a task means `reach`
     world.entry = "kept" if world.modality == "text" else "code"
-    return configure(world, **{name: value for name, value in given.items() if name in SETTINGS and name != "task"})
+    settings = {name: value for name, value in given.items() if name in SETTINGS and name != "task"}
+    if isinstance(given.get("task"), str):
+        settings["task"] = given["task"]
+    return configure(world, **settings)
 
 
 def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool = False) -> World:
@@ -186,13 +198,26 @@ def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool =
     for name in arguments:
         if name not in _DEFAULTS:
             raise UnknownNameError("argument of the environment", name, _DEFAULTS)
-        if name in PARTS and env_id != "Manifold/Custom-v0":
-            raise ManifoldError(f"{name} belongs to Manifold/Custom-v0; {env_id} has its own: leave the id or {name} out")
+        if name in PARTS and env_id != CUSTOM:
+            raise ManifoldError(f"{name} belongs to {CUSTOM}; {env_id} has its own: leave the id or {name} out")
     return make_world(**{**own, **arguments, "progress": progress})
 
 
+def saved_arguments(env_id: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of an id as a run or a path holds them: where they name no task, it is the id's own, or ``reach``."""
+    return {"task": SPECS.get(env_id, {}).get("task", Task.name), **arguments}
+
+
+def default_task(data: Any, classifier: Any, tau: float | None, label_only: bool) -> str:
+    """The task where none is requested; see `make_world`."""
+    shipped = isinstance(data, str) and data in DATASETS and data != SPECS[CUSTOM]["data"]
+    usual = shipped and (classifier is None or (isinstance(classifier, str) and classifier in ASSETS))
+    return Task.name if usual or label_only or tau is not None else Flip.name
+
+
 def configure(world: World, **settings: Any) -> World:
-    """The world with other `SETTINGS`; what is not named, or None, stays as it is.
+    """The world with other `SETTINGS`; what is not named, or None, stays as it is. `tau` where the present task has none means
+    the task ``reach``.
 
     Raises:
         UnknownNameError, ManifoldError: no such setting, or a value that it cannot have.
@@ -206,6 +231,8 @@ def configure(world: World, **settings: Any) -> World:
             raise ManifoldError(f"{name} is a number, not {settings[name]!r}")
     if not isinstance(settings.get("compass", False), bool):
         raise ManifoldError(f"compass is true or false, not {settings['compass']!r}")
+    if "tau" in settings and "task" not in settings and not world.task.takes_tau:
+        settings["task"] = Task.name
     named = settings.get("task", world.task.name)
     same = isinstance(named, str) and named == world.task.name
     task = _task(world.task if same else named, settings.get("tau"), settings.get("pair"), settings.get("reward"))
@@ -238,6 +265,11 @@ def _task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping
             raise UnknownNameError("task", task, TASKS)
         task = TASKS[task]()
     if tau is not None:
+        if not task.takes_tau:
+            raise ManifoldError(
+                f"tau={tau} belongs to tasks such as 'reach'; the task {task.name!r} ends at {task.stop_rule()}: "
+                "leave tau out, or use task='reach'"
+            )
         task = replace(task, tau=tau)
     if pair is not None:
         if not isinstance(task, OnePair):

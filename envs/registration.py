@@ -10,6 +10,7 @@ from envs.errors import UnknownNameError
 
 NAMESPACE = "Manifold"
 MAX_EPISODE_STEPS = 20
+CUSTOM = f"{NAMESPACE}/Custom-v0"  # the id of the user's own data
 
 SPECS: dict[str, dict[str, Any]] = {
     "Manifold/Digits-v0": {"data": "digits"},
@@ -37,7 +38,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "max_episode_steps": 80,
     },
     "Manifold/DigitsExplore-v0": {"data": "digits", "task": "explore", "step": 0.05, "max_episode_steps": 80},
-    "Manifold/Custom-v0": {"data": "iris"},
+    CUSTOM: {"data": "iris"},
 }
 
 

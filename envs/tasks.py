@@ -6,7 +6,7 @@ A task says which target a walk may have, when it has arrived, and how near it i
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -65,7 +65,10 @@ class Task:
     weights: Weights = field(default_factory=Weights)
     name: ClassVar[str] = "reach"
     needs_label_only: ClassVar[bool] = False
+    takes_target: ClassVar[bool] = True  # False: the target is always the source class
     towards_target: ClassVar[bool] = True  # False: the target is what the walk goes away from
+    any_other: ClassVar[bool] = False  # True: every class other than the source ends the walk
+    takes_tau: ClassVar[bool] = True  # False: `tau` is fixed
     scores_coverage: ClassVar[bool] = False  # True: environments tell how much of the latent space was seen
 
     def __post_init__(self) -> None:
@@ -86,6 +89,23 @@ class Task:
         """What is to rise, (B,): the probability of the target class."""
         return torch.from_numpy(state.answer.numpy()[np.arange(len(state.target)), state.target.numpy()])
 
+    def evidence(self, state: State) -> Tensor:
+        """Log odds (B,) of what is to rise; the walk may end where they reach those of `tau`."""
+        return log_odds(self.goal(state))
+
+    def satisfied(self, answer: Tensor, target: Tensor) -> Tensor:
+        """Whether answers (B, K) are what a walk to the classes `target` (B,) may end with, (B,) bool."""
+        return answer.gather(1, target[:, None])[:, 0] >= self.tau
+
+    @property
+    def untargeted(self) -> Task:
+        """The task of a walk for which no target was requested."""
+        return self
+
+    def stop_rule(self, label_only: bool = False) -> str:
+        """When a walk ends, in a few words for people."""
+        return "the label" if label_only else f"p >= {self.tau:g}"
+
     def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
         """Whether the walk is over, (B,) bool."""
         there = torch.from_numpy(goal.numpy() >= self.tau)
@@ -95,6 +115,12 @@ class Task:
     def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
         """Height (B,) of the shaping potential, weights included: never changes which policy is best (Ng and others 1999)."""
         return scaled_log(goal).mul_(self.weights.progress)
+
+
+def log_odds(p: Tensor) -> Tensor:
+    """log(p / (1 - p)) with p kept off 0 and 1."""
+    p = p.clamp(1e-6, 1 - 1e-6)
+    return torch.log(p) - torch.log1p(-p)
 
 
 def near_prototype(world: World, state: State) -> Tensor:
@@ -108,11 +134,58 @@ def _prototype_gap(world: World, state: State) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Flip(Task):
+    """Walk until the answer changes: the class with the largest probability is the target.
+
+    Ties are decided as the classifier decides them, by the argmax of its own answer. Where no target is requested, the walk
+    heads for the class of the nearest start that is called otherwise, and any class other than the source ends it
+    (`untargeted`). Where the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
+
+    Attributes:
+        tau: the share from which on a class surely has the largest probability; not a setting.
+        any_other: every class other than the source ends the walk, whatever its target.
+    """
+
+    tau: float = field(default=0.5, init=False)
+    any_other: bool = False  # type: ignore[misc]  # a field here, the same for all walks of another task
+    name: ClassVar[str] = "flip"
+    takes_tau: ClassVar[bool] = False
+
+    @property
+    def untargeted(self) -> Task:
+        """The same, ended by every class other than the source."""
+        return replace(self, any_other=True)
+
+    def evidence(self, state: State) -> Tensor:
+        """Log ratio (B,) of the target's probability (untargeted: of the largest other than the source's) to its rival's."""
+        asked = (state.source if self.any_other else state.target)[:, None]
+        p = state.answer.clamp_min(1e-6)
+        own, rival = torch.log(p.gather(1, asked)[:, 0]), torch.log(p.scatter(1, asked, 0.0).amax(1))
+        return rival - own if self.any_other else own - rival
+
+    def satisfied(self, answer: Tensor, target: Tensor) -> Tensor:
+        """See `Task.satisfied`."""
+        return answer.argmax(1) == target
+
+    def stop_rule(self, label_only: bool = False) -> str:
+        """See `Task.stop_rule`."""
+        return "the class with the largest probability"
+
+    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """See `Task.arrived`."""
+        own, label = state.target == state.source, state.answer.argmax(1)
+        there = label != state.source if self.any_other else label == state.target
+        return torch.where(own, (label == state.source) & near_prototype(world, state), there) if bool(own.any()) else there
+
+
+@dataclass(frozen=True)
 class Leave(Task):
     """Leave the own class (untargeted): any other class at p >= tau. The target is the class to leave."""
 
     name: ClassVar[str] = "leave"
+    takes_target: ClassVar[bool] = False
     towards_target: ClassVar[bool] = False
+    any_other: ClassVar[bool] = True
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""
@@ -132,6 +205,7 @@ class Prototype(Task):
     """Reach the own class's most typical form: the start whose code is nearest to the class's mean code."""
 
     name: ClassVar[str] = "prototype"
+    takes_target: ClassVar[bool] = False
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""
@@ -181,6 +255,7 @@ class Explore(Task):
 
     weights: Weights = field(default_factory=lambda: Weights(success=0.0, step=0.0, distance=0.0, progress=0.0))
     name: ClassVar[str] = "explore"
+    takes_target: ClassVar[bool] = False
     towards_target: ClassVar[bool] = False
     scores_coverage: ClassVar[bool] = True
 
@@ -202,4 +277,4 @@ class Explore(Task):
         return torch.zeros_like(goal)
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Leave, Prototype, ReachLabel, OnePair, Explore)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Flip, Leave, Prototype, ReachLabel, OnePair, Explore)}

@@ -33,7 +33,7 @@ def ends(world: World) -> ClassNeighbours:
     """The codes at which walks may end: of the starts whose own frame satisfies the task, class by class, or of all of a
     class's starts where none does."""
     label = world.starts.label
-    sure = world.start_answers.gather(1, label[:, None])[:, 0] >= world.task.tau
+    sure = world.task.satisfied(world.start_answers, label)
     known = torch.bincount(label[sure], minlength=world.classes) > 0
     return ClassNeighbours(world.starts.z, torch.where(sure | ~known[label], label, -1), world.classes, k=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -84,6 +85,16 @@ class World:
     def move(self) -> Move:
         """How actions move codes."""
         return MOVES[self.move_name]
+
+    @property
+    def untargeted(self) -> World:
+        """This world for walks without a requested target (see `Task.untargeted`); all other parts are shared."""
+        task = self.task.untargeted
+        if task is self.task:
+            return self
+        world = copy.copy(self)  # shares what was computed, too: none of it depends on this
+        world.task = task
+        return world
 
     @property
     def class_names(self) -> list[str]:
@@ -201,7 +212,7 @@ class World:
         """
         label = self.starts.label
         if self.manifold.leans:
-            sure = self.start_answers.gather(1, label[:, None])[:, 0] >= self.task.tau
+            sure = self.task.satisfied(self.start_answers, label)
             known = torch.bincount(label[sure], minlength=self.classes) > 0
             label = torch.where(sure | ~known[label], label, -1)
         return ClassNeighbours(self.start_places, label, self.classes)
@@ -226,7 +237,7 @@ class World:
     def default_target(self, place: Tensor, source: Tensor) -> Tensor:
         """Targets (B,) of inputs at coordinates `place` (B, D) where none is asked: the class of the nearest start that is not
         called like the input."""
-        if self.task.name in ("leave", "prototype", "explore"):
+        if not self.task.takes_target:
             return source.clone()
         flat, label, chosen = self.start_places, self.starts.label, []
         rows = max(1, MAX_GAPS // len(flat))

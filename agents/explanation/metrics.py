@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: name -> (one line of explanation, unit); the order is the order of tables.
 MEASURES: dict[str, tuple[str, str]] = {
-    "validity": ("items whose last frame is what was asked for: the task's own stop rule, at tau", "share"),
+    "validity": ("items whose last frame is what was asked for, by the task's own stop rule", "share"),
     "validity_90": ("items whose last frame has p(asked) >= 0.9, whatever the task's tau", "share"),
     "validity_argmax": ("items whose last frame the classifier puts into the class asked for", "share"),
     "coverage": ("items that the distances below are taken over: the valid ones", "share"),

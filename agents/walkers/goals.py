@@ -24,7 +24,7 @@ def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tupl
     for target in state.target.unique().tolist():
         rows = torch.nonzero(state.target == target).flatten()
         sources = state.source[rows].unique().tolist()
-        alike = world.task.towards_target and target not in sources
+        alike = world.task.towards_target and not world.task.any_other and target not in sources
         for source in sources[:1] if alike else sources:
             own = rows if alike else rows[state.source[rows] == source]
             plain = not arriving and target != source
@@ -61,7 +61,8 @@ def arriving_starts(world: World, source: int, target: int) -> Tensor:
 
 def _unlike(world: World, source: int, target: int) -> Tensor:
     """Which starts the classifier puts into the target class, or any other than the source where that is the target."""
-    return world.starts.label != source if target == source else world.starts.label == target
+    any_other = target == source or world.task.any_other
+    return world.starts.label != source if any_other else world.starts.label == target
 
 
 def _arrived(world: World, source: int, target: int) -> Tensor:

@@ -64,7 +64,7 @@ class Ends:
         self.target = end.target.numpy()
         self.doubt = settings.doubt * world.class_distance
         self.enough = settings.enough(world)
-        seen = _logit(end.answer.numpy()[np.arange(len(self.target)), self.target])
+        seen = world.task.evidence(end).numpy()
         wanted = _logit(np.float32(world.task.tau)) + settings.margin
         if steady:
             wanted = np.maximum(seen + settings.margin / 2, wanted)

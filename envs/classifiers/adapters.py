@@ -128,21 +128,32 @@ class FunctionClassifier(Classifier):
         self.of_text = units.modality == "text"
         self.shown = units.asker(function if owner is None else owner, self.input_shape)
 
-    def _asked(self, x: Tensor, dtype: type | None = None) -> np.ndarray:
+    def _asked(self, x: Tensor, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
         """What the function gives for data-space rows; a copy, for functions may give the same buffer again and again."""
         rows = self.shown(x)
         try:
-            return np.array(self.function(rows.copy()), dtype=dtype)
+            answer = np.array(self.function(rows.copy()))
+            return answer if convert is None else convert(answer)
         except (TypeError, ValueError) as error:
             what = "texts" if self.of_text else f"rows of shape {self.input_shape}"
             raise ManifoldError(f"the classifier failed on {len(x)} {what}: {error}") from error
 
     def _answer(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self._asked(x, np.float32))
+        return torch.from_numpy(self._asked(x, _in_float32))
 
     def _check(self, answer: Tensor, rows: int) -> None:
         super()._check(answer, rows)
         answer.clamp_min_(0).div_(answer.sum(1, keepdim=True))  # exactly on the simplex, whatever the function's rounding
+
+
+def _in_float32(answer: np.ndarray) -> np.ndarray:
+    """Answers (B, K) in float32; the class with the largest value stays the same where rounding would make a tie of it."""
+    rounded = np.array(answer, dtype=np.float32)
+    if rounded.ndim == 2 and rounded.size and answer.dtype != np.float32:
+        best = answer.argmax(1)
+        lost = np.flatnonzero(rounded.argmax(1) != best)
+        rounded[lost, best[lost]] = np.nextafter(rounded[lost].max(1), np.float32(np.inf))
+    return rounded
 
 
 class LabelClassifier(FunctionClassifier):
