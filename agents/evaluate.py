@@ -155,6 +155,13 @@ def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
+def kept_line(share: float) -> str:
+    """For how many inputs a walk can begin in the input's own class."""
+    return f"frame 0 keeps the class for {share:.2f} of inputs" + (
+        "" if share == 1 else ": of the others the reconstruction is already seen as another class"
+    )
+
+
 SIDE_BY_SIDE = 3  # walkers a table holds, with their intervals, in a terminal of usual width
 
 
@@ -249,6 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
     for line in told_break_even(found):
         print(line)
+    print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
         if failed := measures["failed"]:
             more = " ..." if len(failed) > 20 else ""

@@ -45,8 +45,9 @@ class ExplainConfig(ScriptConfig):
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
     input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
-        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy)"
+        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy, or the line if that found more)"
     )
+    fallback: bool = option(True, "let the line walk where the run's policy found nothing; --no-fallback: the policy alone")
     env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N")
@@ -74,6 +75,7 @@ def explain(
     max_steps: int | None = None,
     seed: int = 0,
     skip_present: bool = False,
+    fallback: bool | None = None,
     progress: bool = False,
 ) -> Any:
     """Walk from inputs to where the classifier's answer changes.
@@ -84,12 +86,14 @@ def explain(
             input of the data's shape or a batch.
         target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
             whichever other class is nearest.
-        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy, and for the own class's typical
-            form, which it was not trained for, the line.
+        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy (the line, if that found clearly more
+            inputs at the training's end), and for the own class's typical form, which it was not trained for, the line.
         split: `held_out` or `starts`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
         seed: of what walkers draw.
         skip_present: leave out inputs that are of the target class already, instead of an error.
+        fallback: let the line walk from inputs for which the walker found no path; the path then says `line`, and the queries
+            of both count. None: where no walker was named. False: the run's policy alone, even where the line found more.
         progress: show a bar.
 
     Returns:
@@ -109,10 +113,15 @@ def explain(
     from agents.trajectory_recording import trajectories_of
     from agents.trajectory_world import installed_versions
     from agents.walkers.base import rows_asked_before, select
+    from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
 
     world, run = world_and_run(source)
+    by_default = walker is None
+    if by_default and run is not None and run.trails_the_line and fallback is not False:
+        walker = "line"
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
+    fallback = by_default and run is not None if fallback is None else fallback
     given = gather(world, inputs, split)
     targets = read_targets(world, target, len(given.x))
     walked_in = world.untargeted if targets is None else world
@@ -128,12 +137,15 @@ def explain(
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
             found: dict[int, Trajectory] = {}
-            for walks, group in _groups(world, state, chosen, walker is None):
+            for walks, group in _groups(world, state, chosen, by_default):
                 items = torch.nonzero(group & ~present).flatten()
                 if len(items) == 0:
                     continue
                 start = select(state, items)
                 walk = walks.walk(walked_in, start, queries[items], generator, max_steps)
+                by = [walks.name] * len(items)
+                if fallback:
+                    walk, by = with_the_line(walks, walked_in, start, walk, generator, max_steps)
                 if curious is not None:
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))
                 if walked_in is not world:
@@ -141,7 +153,7 @@ def explain(
                 policy = run if walks.name == "policy" else None
                 asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
-                    world, start, walk, walker=walks.name, seed=seed, versions=versions, training_queries=asked_before,
+                    world, start, walk, walker=by, seed=seed, versions=versions, training_queries=asked_before,
                     index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
                     environment=environment,
                 )  # fmt: skip
@@ -263,11 +275,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
     many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
     paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
-                    seed=config.seed, skip_present=many, progress=bar)  # fmt: skip
+                    seed=config.seed, skip_present=many, fallback=None if config.fallback else False,
+                    progress=bar)  # fmt: skip
     paths = paths if isinstance(paths, list) else [paths]
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
     files = [] if folder is None else save(paths, world, folder, config.format, bar)
     report(paths, files, brief=config.all, world=world)
+    if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
+        print(said)
     if config.lime != "none":
         from agents.explanation.lime_figure import save_lime
 
@@ -276,6 +291,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.input is not None and inputs is not None and (skipped := len(inputs) - len(paths)) and many:
         print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already")
     return 0
+
+
+def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:
+    """One line where, of a run's default walkers, another than the policy walked; None where the policy did all."""
+    lines = [path for path in paths if path.walker == "line" and path.target != path.source]
+    if not lines or not fallback:
+        return None
+    rates = run.evaluation
+    if run.trails_the_line:
+        return (
+            f"the line walked: at the training's end it found {rates['line_success_rate']:.2f} of held-out inputs, the policy "
+            f"{rates['success_rate']:.2f} (train longer, or name --walker policy)"
+        )
+    return (
+        f"the policy found no path for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}: "
+        "the line walked there (--no-fallback: the policy alone)"
+    )
 
 
 def open_source(config: Any) -> Run | World:

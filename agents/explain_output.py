@@ -86,6 +86,10 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
         console.print(f"{arrived} of {len(paths)} inputs explained, {queries:.1f} queries each on average")
         failed = [path.index for path in paths if not path.success]
+        lost = [path.index for path in paths if not path.keeps_class]
+        if lost:
+            rows = f"{', '.join(map(str, lost[:20]))}{' ...' if len(lost) > 20 else ''}"
+            console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
         if failed:
             console.print(f"not explained: {', '.join(map(str, failed[:20]))}{' ...' if len(failed) > 20 else ''}")
     if not files:

@@ -152,6 +152,7 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     state = state._replace(source=torch.tensor([path.source]))
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0
+    ended = ended and path.keeps_class
     for t, action in enumerate(path.actions):
         state, info = dynamics.step(world, state, torch.from_numpy(action)[None])
         states.append(state)

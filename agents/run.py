@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from envs.world import World
 
 #: of a world whose manifold is fitted; a saved run holds the fitted one, and is told neither
+CLEARLY = 0.02  # a difference of success rates that a few inputs do not make
 FIT_SETTINGS = ("latent_dim", "fit")
 
 
@@ -64,6 +65,12 @@ class Run:
 
         weights = self._distilled.get("opinions")
         return None if self.world is None or weights is None else Opinions.of(self.world, weights)
+
+    @property
+    def trails_the_line(self) -> bool:
+        """Whether the straight latent line found clearly more of the held-out inputs than the policy at the training's end."""
+        line = self.evaluation.get("line_success_rate", 0.0)
+        return line - self.evaluation.get("success_rate", 1.0) > CLEARLY
 
     @cached_property
     def _distilled(self) -> dict[str, Any]:

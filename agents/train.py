@@ -139,14 +139,41 @@ def report(run: Run) -> str:
     if rate is not None:
         of_what = "held-out inputs" if run.world is not None else "evaluation episodes"
         lines.append(f"success rate      {rate:.3f} of {of_what} (deterministic policy)")
+        lines += success_advice(run)
     elif "mean_reward" in run.evaluation:
         lines.append(f"mean return       {run.evaluation['mean_reward']:.3f} (deterministic policy)")
-    quoted = f"'{folder}'" if " " in str(folder) else str(folder)
+    place = quoted(run)
     if run.world is not None:
-        lines.append(f"explain           python -m agents.explain {quoted} --index 0")
-        lines.append(f"then replay it    python -m agents.replay {quoted}")
-    lines.append(f"TensorBoard       tensorboard --logdir {quoted} --load_fast=false")
+        lines.append(f"explain           python -m agents.explain {place} --index 0")
+        lines.append(f"then replay it    python -m agents.replay {place}")
+    lines.append(f"TensorBoard       tensorboard --logdir {place} --load_fast=false")
     return "\n".join(lines)
+
+
+ENOUGH = 0.9  # success of an agent that needs no advice
+
+
+def success_advice(run: Run) -> list[str]:
+    """What the success on held-out inputs means, where it says something: frames 0 in another class, a training too short."""
+    found, world = run.evaluation, run.world
+    if world is None or world.task.scores_coverage or "class_kept" not in found:
+        return []
+    rate, kept, line = found["success_rate"], found["class_kept"], found.get("line_success_rate")
+    lines = [] if kept == 1 else [f"                  frame 0 keeps the class for {kept:.2f} of inputs"]
+    if rate < ENOUGH * kept:
+        lower = " (or lower tau)" if world.task.takes_tau and not world.label_only else ""
+        more = f"python -m agents.train -i {quoted(run)} -n {2 * run.steps}"
+        lines.append(f"                  success {rate:.2f}: train longer{lower}: {more}")
+    if line is not None and (rate < ENOUGH * kept or run.trails_the_line):
+        use = ", so explain uses it (--walker policy: the agent)" if run.trails_the_line else ""
+        lines.append(f"                  the straight line finds {line:.2f} of the same inputs{use}")
+    return lines
+
+
+def quoted(run: Run) -> str:
+    """The run folder as a shell takes it."""
+    folder = str(run.folder.root)
+    return f"'{folder}'" if " " in folder else folder
 
 
 if __name__ == "__main__":

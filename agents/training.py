@@ -92,10 +92,10 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
     books = Bookkeeper(world, session.resumed["progress"] if session.resumed else None)
     stop = StopRequest()
 
-    def evaluate() -> dict[str, float]:
+    def evaluate(at_the_end: bool = False) -> dict[str, float]:
         with books.evaluating():
             if world is not None:
-                return evaluate_in_world(model, world, config.eval_episodes, told["seed"])
+                return evaluate_in_world(model, world, config.eval_episodes, told["seed"], with_line=at_the_end)
             return evaluate_in_environment(
                 model, told["env"]["id"], told["env"]["kwargs"], config.eval_episodes, told["seed"]
             )
@@ -125,7 +125,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
             raise KeyboardInterrupt
         run = Run(folder, world, model, model.num_timesteps, books.totals())
         if config.eval_episodes:
-            run.evaluation = evaluate()
+            run.evaluation = evaluate(at_the_end=True)
             run.progress = {**run.progress, "evaluation_queries": books.evaluation_queries}
         _finish(run, logger, config.pictures)
         return run

@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from envs.world import World
 
 
-def evaluate_in_world(model: Any, world: World, episodes: int, seed: int) -> dict[str, float]:
+def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_line: bool = False) -> dict[str, float]:
     """Walk ``episodes`` held-out inputs (drawn once by ``seed``, targets too) by the deterministic policy.
 
     Returns:
-        success_rate, mean_ep_length (steps), mean_reward, mean_queries (rows an input, its entry included).
+        success_rate, line_success_rate (of the straight latent line on the same inputs; `with_line`, and where its ends are
+        known without further queries), class_kept (share of inputs whose frame 0 is called like them), mean_ep_length
+        (steps), mean_reward, mean_queries (rows an input, its entry included).
     """
+    from agents.walkers.line import LineWalker
     from agents.walkers.policy import PolicyWalker
     from envs.episodes import chosen
 
@@ -24,8 +27,14 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int) -> dic
     rows = random.permutation(len(world.held_out.x))[:episodes]
     state, queries = chosen(world, {"split": "held_out", "index": rows}, random.random((len(rows), 2)))
     walk = PolicyWalker(model).walk(world, state, queries, torch.Generator().manual_seed(seed))
+    compared: dict[str, float] = {}
+    if with_line and world.ends_are_known and not world.task.scores_coverage:
+        line = LineWalker().walk(world, state, queries, torch.Generator().manual_seed(seed))
+        compared["line_success_rate"] = float(line.success.float().mean())
     return {
+        **compared,
         "success_rate": float(walk.success.float().mean()),
+        "class_kept": float((state.answer.argmax(1) == state.source).float().mean()),
         "mean_ep_length": float(walk.length.float().mean()),
         "mean_reward": float(walk.rewards.sum(0).mean()),
         "mean_queries": float(walk.queries.float().mean()),

@@ -53,6 +53,7 @@ class Trajectory:
         environment: the world's spec ``{"id", "kwargs", ...}``; ``"live": true`` if objects are needed besides.
         manifold_key: names the manifold whose latents these are.
         walker, seed, index: who walked, with which seed, on which input of the data.
+        success: arrived at what was requested; never at frame 0 where that is called otherwise than the input.
         queries: rows asked of the classifier for this path, input, frame 0 and search included.
         training_queries: all rows asked before.
         planned: how many of the last steps were planned on the agent's stand-in of the classifier, not chosen by its policy.
@@ -149,6 +150,11 @@ class Trajectory:
     def predicted(self) -> np.ndarray:
         """(T+1,) the classifier's class on every frame."""
         return self.answers.argmax(axis=1) if self.answers is not None else np.asarray(self.labels)
+
+    @property
+    def keeps_class(self) -> bool:
+        """Whether the classifier puts frame 0, the reconstruction, into the class of the input."""
+        return bool(self.predicted[0] == self.source)
 
     @property
     def modality(self) -> str:

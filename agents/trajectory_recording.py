@@ -18,7 +18,7 @@ def trajectories_of(
     state: Any,
     walk: Any,
     *,
-    walker: str,
+    walker: str | Sequence[str],
     seed: int = 0,
     items: Sequence[int] | None = None,
     index: Mapping[int, int] | Sequence[int] | None = None,
@@ -33,7 +33,7 @@ def trajectories_of(
         state: the State at the start: origin (B, *data), source (B,), target (B,).
         walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
         walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
-            environment to the world's own description.
+            environment to the world's own description. Several walkers are one for each of the B walks.
         items: which of the B walks; all by default.
         index: for each item its place in the data, if it has one.
     """
@@ -58,7 +58,6 @@ def trajectories_of(
     planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
     texts = world.units.texts(torch.from_numpy(frames)) if world.modality == "text" else None
     shared: dict[str, Any] = {
-        "walker": walker,
         "seed": seed,
         "training_queries": training_queries,
         "label_only": world.label_only,
@@ -67,6 +66,7 @@ def trajectories_of(
         "environment": describe_environment(world) if environment is None else dict(environment),
         "manifold_key": manifold_key(world),
     }
+    walkers = [walker] * walk.z.shape[1] if isinstance(walker, str) else list(walker)
     rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))
     sound = _sound(world, (together, actions, rewards, lengths, typical, away, origins), answers)
     paths, first = [], 0
@@ -87,6 +87,7 @@ def trajectories_of(
                 distances=away[first : first + n],
                 texts=None if texts is None else [world.render(state.origin[i]), *texts[first : first + n]],
                 planned=planned[i],
+                walker=walkers[i],
                 index=None if index is None else int(index[i]),
                 **shared,
             )

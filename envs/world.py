@@ -159,6 +159,11 @@ class World:
             parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
             return torch.cat([self.classifier.predict_proba(part) for part in parts])
 
+    @property
+    def ends_are_known(self) -> bool:
+        """Whether `start_answers` can be had without a query."""
+        return not self.manifold.leans or "start_answers" in self.__dict__
+
     @cached_property
     def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
         """(start (n,), target (n,), distance (n,)): each chosen start with the class whose nearest code is furthest away.

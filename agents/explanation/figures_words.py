@@ -37,7 +37,9 @@ def summarise(path: Trajectory) -> str:
                "typical": f"From this {source} to a typical {source}"}[asks(path)]
     failed = {"reach": f"From {source} towards {target}, not reached", "leave": f"{source} was not left",
               "typical": f"From this {source} towards a typical {source}, not reached"}[asks(path)]
-    if path.steps == 0:
+    if path.steps == 0 and not path.keeps_class:
+        text = f"{failed}: the reconstruction (frame 0) of this {source} is already seen as {end}, so there is nothing to walk"
+    elif path.steps == 0:
         happened = f"nothing to walk: the reconstruction of this {source} already answers what was asked"
         text = happened[0].upper() + happened[1:] if path.success else f"{failed} (no step was made)"
     else:
@@ -50,7 +52,7 @@ def summarise(path: Trajectory) -> str:
         parts.append(f"{changed} word{'' if changed == 1 else 's'} changed")
     parts.append(f"{path.queries} {'query' if path.queries == 1 else 'queries'}")
     text += ": " + ", ".join(part for part in parts if part) + "."
-    if path.predicted[0] != path.source:
+    if path.steps and not path.keeps_class:
         text += f" The reconstruction (frame 0) is already seen as {path.class_names[path.predicted[0]]}, not {source}."
     return text
 

@@ -30,6 +30,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "validity": ("items whose last frame is what was asked for, by the task's own stop rule", "share"),
     "validity_90": ("items whose last frame has p(asked) >= 0.9, whatever the task's tau", "share"),
     "validity_argmax": ("items whose last frame the classifier puts into the class asked for", "share"),
+    "class_kept": ("items whose frame 0, the reconstruction, the classifier puts into the input's class", "share"),
     "coverage": ("items that the distances below are taken over: the valid ones", "share"),
     "l2_input": ("Euclidean distance from the last frame to the true input", "data space"),
     "l2_reconstruction": ("the same to frame 0, the decoded encoding: the move alone", "data space"),
@@ -135,6 +136,7 @@ def evaluate_paths(
         "validity": mean("valid"),
         "validity_90": mean("valid_90"),
         "validity_argmax": mean("valid_argmax"),
+        "class_kept": mean("class_kept"),
         "coverage": mean("valid"),
         "rising_share": bootstrap.ratio(columns["rising"][valid], columns["rising_of"][valid], resamples, seed),
         "frames": bootstrap.median(columns["frames"][valid], resamples, seed),
@@ -153,8 +155,8 @@ def evaluate_paths(
 def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:
     """Per-item measures: name -> (N,) float64, `nan` where a measure has no meaning for an item.
 
-    Beside the measures: `valid`, `valid_90`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps, `within_bound` of
-    `steps`, and `last_frame` (N, *data).
+    Beside the measures: `valid`, `valid_90`, `class_kept`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps,
+    `within_bound` of `steps`, and `last_frame` (N, *data).
     """
     frames = _decode_all(world, trajectories)
     rows = [_one(world, path, shown) for path, shown in zip(trajectories, frames, strict=True)]
@@ -237,6 +239,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     return {
         "valid": float(path.success),
         "valid_90": float(p[-1] >= 0.9) if known else np.nan,
+        "class_kept": float(path.keeps_class),
         "valid_argmax": float(left if world.task.name == "leave" else path.predicted[-1] == path.target),
         "l2_input": of_path.l2(frames[-1], home),
         "l2_reconstruction": of_path.l2(frames[-1], frames[0]),
@@ -262,9 +265,9 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
 
 
 _NAMES = (
-    "valid", "valid_90", "valid_argmax", "l2_input", "l2_reconstruction", "l1_input", "l1_reconstruction", "edit_input",
-    "latent_length", "path_length", "straightness", "rising", "rising_of", "tv_ratio", "cout", "largest_step_ratio",
-    "class_switches", "p_end", "frames", "longest_step", "within_bound", "steps", "queries",
+    "valid", "valid_90", "class_kept", "valid_argmax", "l2_input", "l2_reconstruction", "l1_input", "l1_reconstruction",
+    "edit_input", "latent_length", "path_length", "straightness", "rising", "rising_of", "tv_ratio", "cout",
+    "largest_step_ratio", "class_switches", "p_end", "frames", "longest_step", "within_bound", "steps", "queries",
 )  # fmt: skip
 
 
