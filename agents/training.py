@@ -111,7 +111,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
     logger = make_logger(folder.root, config.verbose)
     model.set_logger(logger)
     remaining = told["n_timesteps"] - model.num_timesteps
-    books.start(session.counted_before)
+    books.start(session.counted_before, session.evaluated_before)
     try:
         with stop.listening():
             model.learn(

@@ -15,6 +15,7 @@ from agents.checkpoint import restore_state
 from agents.cli import UserError
 from agents.run import totals_of, world_of
 from agents.run_folder import RunFolder
+from agents.training_diagnosis import diagnose, lines_of
 from agents.training_env import (
     CURIOSITIES,
     add_curiosity,
@@ -27,6 +28,7 @@ from agents.training_env import (
 )
 from envs.errors import UnknownNameError
 from envs.making import configure, saved_arguments
+from envs.registration import CUSTOM
 
 #: Endings of files that --data and --columns may name.
 FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """The parts of one training: ``told`` is what config.json says."""
+    """The parts of one training: ``told`` is what config.json says; classifier rows that other things were queried for
+    (``counted_before``), and those of the diagnosis (``evaluated_before``)."""
 
     told: dict[str, Any]
     world: World | None
@@ -46,6 +49,7 @@ class Session:
     folder: RunFolder | None
     resumed: dict[str, Any] | None
     counted_before: int
+    evaluated_before: int = 0
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -88,7 +92,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     env_id, own = _environment(config, world)
     settings = load_hyperparameters(algo, env_id, config.hyperparams, config.n_envs)
     kwargs = {**settings.pop("env_kwargs", {}), **own}
-    counted = 0
+    counted = looked = 0
     if world is not None:
         counted = world.classifier.queries  # what the caller asked before is not this training's
         world = configure(world, gamma=settings["gamma"]) if "gamma" in settings else world
@@ -104,6 +108,11 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         if saved_arguments(env_id, kwargs)["task"] != world.task.name:
             kwargs["task"] = world.task.name  # chosen for the data; a saved run says it
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
+        before = world.classifier.queries
+        diagnosis = None if world.task.scores_coverage else diagnose(world, seed, ask=env_id == CUSTOM)
+        looked = world.classifier.queries - before  # counts as evaluation
+        if diagnosis is not None:
+            print("\n".join(lines_of(diagnosis, world)), file=sys.stderr)
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,
@@ -120,6 +129,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
             config.curiosity, config.eta, config.curiosity_kwargs, world, env_id
         )
     if world is not None:
+        told["reference"] = None if diagnosis is None else diagnosis.as_dict()
         told["class_names"], told["label_only"] = list(world.class_names), world.label_only
         if world.spec.get("live"):
             told["env"] = {"id": env_id, "kwargs": {k: v for k, v in world.spec.items() if k != "live"}, "live": True}
@@ -137,7 +147,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
                 f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
             )
         told["warm_start"] = follow_the_teacher(model, world, seed, teacher)
-    return Session(told, world, model, None, None, counted)
+    return Session(told, world, model, None, None, counted, looked)
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:

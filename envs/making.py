@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from envs.assets import ASSETS
 from envs.classifiers import Classifier, adapt
@@ -173,7 +174,9 @@ def make_world(
     starts = make_starts(model, adapted, x, codes, units)
     examples = Examples(
         x if parts.held_out is None else units.inward(parts.held_out),
-        classes_of(parts.truth if parts.held_out is None else parts.held_out_truth),
+        _aligned(
+            classes_of(parts.truth if parts.held_out is None else parts.held_out_truth), parts.class_names, adapted.class_names
+        ),
     )
     if adapted.label_only and task == Flip.name and "task" not in given:
         task = Task.name  # labels alone are shown: reaching one is what changes the answer
@@ -279,6 +282,15 @@ def _task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping
     if unknown:
         raise UnknownNameError("reward weight", sorted(unknown)[0], asdict(Weights()))
     return replace(task, weights=replace(task.weights, **reward)) if reward else task
+
+
+def _aligned(truth: torch.Tensor | None, names: Sequence[Any] | None, known: list[str]) -> torch.Tensor | None:
+    """True classes (M,), indices of the data's `names`, as indices of the classifier's classes, which may have another order;
+    None where a name is not among them."""
+    if truth is None or names is None or [str(name) for name in names] == known:
+        return truth
+    order = [known.index(str(name)) if str(name) in known else -1 for name in names]
+    return torch.tensor(order)[truth] if min(order) >= 0 and int(truth.max()) < len(order) else None
 
 
 def _differs(value: Any, default: Any) -> bool:
