@@ -36,7 +36,9 @@ import os
 import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -276,6 +278,22 @@ def progress_bar(total: int, description: str, enabled: bool = True, unit: str =
     )
 
 
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Within: warnings for the user are lines on stderr without a place in our source."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if category is UserWarning:
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
 def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
     """Call ``main(argv)`` and turn what goes wrong into one line on stderr and an exit code.
 
@@ -285,7 +303,8 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return main(arguments) or 0
+        with _plain_warnings():
+            return main(arguments) or 0
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
         return getattr(interrupt, "exit_code", 130)

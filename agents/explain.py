@@ -123,7 +123,9 @@ def explain(
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     fallback = by_default and run is not None if fallback is None else fallback
     given = gather(world, inputs, split)
-    targets = read_targets(world, target, len(given.x))
+    targets = read_targets(world, target, len(given.x) if given.given is None else given.given)
+    if targets is not None and given.kept is not None:
+        targets = [targets[row] for row in given.kept]
     walked_in = world.untargeted if targets is None else world
     generator = torch.Generator().manual_seed(seed)
     versions, environment = installed_versions(), _environment(world, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 
 from envs.datasets import TableUnits
 from envs.datasets.corpora import read_corpus
+from envs.datasets.table_columns import Where
 from envs.datasets.tables import read_csv
 from envs.errors import ManifoldError, UnknownNameError
 
@@ -18,17 +20,21 @@ if TYPE_CHECKING:
 
     from envs.world import World
 
+MOST_NOTES = 20  # rows or values that are named; of more, the number
 SPLITS = ("held_out", "starts")
 OWN = "own"
 FILES = (".npz", ".npy", ".csv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Inputs(NamedTuple):
-    """Inputs in data space x (N, *data_shape), their place in the data or None, and whether one alone was given."""
+    """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given; and, where not
+    all could be held, which they are of how many `given`."""
 
     x: Tensor
     rows: list[int] | None
     single: bool
+    kept: list[int] | None = None
+    given: int | None = None
 
 
 def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
@@ -77,7 +83,37 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
 def _table_rows(units: TableUnits, inputs: Any) -> Inputs:
     """Rows of a mixed table in the user's own values: one (a list or a dictionary by column), or several."""
     row = isinstance(inputs, dict) or (np.ndim(inputs) == 1 and not isinstance(inputs[0], dict))
-    return Inputs(units.inward([inputs] if row else inputs), None, row)
+    given = [inputs] if row else inputs
+    try:
+        return Inputs(units.inward(given), None, row)
+    except ManifoldError:
+        rows, kept = held_rows(units, given)
+        return Inputs(units.inward(rows), None, row, kept, len(given))
+
+
+def held_rows(units: TableUnits, given: Any, where: Where = "row {}".format) -> tuple[np.ndarray, list[int]]:
+    """The rows (n, C) of `given` that the table can hold, and which they are; of each other one a warning says why.
+
+    Numbers outside the range of their column are moved to its end, with a warning. A row with a new category, a missing value
+    in a column that has none, or something that is no number is left out.
+
+    Raises:
+        ManifoldError: no row can be held; the message is the first one's.
+    """
+    rows, notes = units.clipped(given, where)
+    kept, errors = [], []
+    for row in range(len(rows)):
+        try:
+            units.inward(rows[row : row + 1], lambda _, row=row: where(row))
+            kept.append(row)
+        except ManifoldError as error:
+            errors.append(error)
+    if not kept:
+        raise errors[0]
+    notes += [f"{error}; this row is left out" for error in errors]
+    more = [f"... and {len(notes) - MOST_NOTES} more rows or values"] if len(notes) > MOST_NOTES else []
+    warnings.warn("\n".join(["not all rows are explained as they are:", *notes[:MOST_NOTES], *more]), stacklevel=2)
+    return rows[kept], kept
 
 
 def _as_rows(inputs: Any) -> list[int] | None:
@@ -166,7 +202,10 @@ def _csv(world: World, path: Path) -> np.ndarray:
         if lacking:
             raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {world.units.columns}")
         cells = given.cells[:, [given.names.index(name) for name in world.units.columns]]
-        world.units.inward(cells, lambda row: f"{path}, line {given.lines[row]}")
+        try:
+            world.units.inward(cells)
+        except ManifoldError:
+            return held_rows(world.units, cells, lambda row: f"{path}, line {given.lines[row]}")[0]
         return cells
 
     with path.open(newline="") as stream:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from envs.world import World
 
 #: of a world whose manifold is fitted; a saved run holds the fitted one, and is told neither
+KNOWN_ANSWERS = "known_answers.safetensors"  # of the reference rows, in a run's folder
 CLEARLY = 0.02  # a difference of success rates that a few inputs do not make
 FIT_SETTINGS = ("latent_dim", "fit")
 
@@ -193,6 +194,8 @@ def world_of(folder: RunFolder, live: World | None = None) -> World | None:
     if (folder.root / "manifold").is_dir():
         kwargs = {name: value for name, value in kwargs.items() if name not in FIT_SETTINGS}  # it is fitted already
         kwargs["manifold"] = str(folder.root / "manifold")
+    if (folder.root / KNOWN_ANSWERS).is_file():
+        kwargs["known_answers"] = str(folder.root / KNOWN_ANSWERS)
     return make_world_of(told["id"], kwargs)
 
 

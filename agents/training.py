@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
 from agents.atomic import write_whole
 from agents.cli import UserError
-from agents.run import Run
+from agents.run import KNOWN_ANSWERS, Run
 from agents.run_folder import RunFolder
 from agents.training_callbacks import (
     Bookkeeper,
@@ -29,6 +29,7 @@ from agents.training_callbacks import (
 from agents.training_evaluation import evaluate_in_environment, evaluate_in_world
 from agents.training_log import close_logger, make_logger, summary_writer
 from agents.training_session import Session, begin, check_settings, resume
+from envs.known_answers import answers_of
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -80,6 +81,8 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
         own = session.told["env"]["id"] == "Manifold/Custom-v0"
         if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
+        if session.world is not None and own and "live" not in session.told["env"]:
+            write_whole(folder.root / KNOWN_ANSWERS, answers_of(session.world).to_bytes())
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)
         raise

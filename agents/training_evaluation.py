@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 
 if TYPE_CHECKING:
     from envs.world import World
+
+MOST_STEPS = 1_000_000  # of an evaluation: an environment without a step limit may never end an episode
 
 
 def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_line: bool = False) -> dict[str, float]:
@@ -44,7 +47,8 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
 def evaluate_in_environment(
     model: Any, env_id: str, kwargs: dict[str, Any], episodes: int, seed: int
 ) -> dict[str, float]:
-    """The same for an environment that is no latent space: whole episodes of fresh environments."""
+    """The same for an environment that is no latent space: whole episodes of fresh environments, as many as end within a
+    million steps; nothing where none does."""
     from agents.training_env import make_vec_env
 
     n_envs = min(episodes, 16)
@@ -52,11 +56,21 @@ def evaluate_in_environment(
     env.seed(seed)
     obs = env.reset()
     ended: list[dict[str, Any]] = []
-    while len(ended) < episodes:
+    for _ in range(max(MOST_STEPS // n_envs, 1)):
+        if len(ended) >= episodes:
+            break
         action, _ = model.predict(obs, deterministic=True)
         obs, _, _, infos = env.step(action)
         ended += [info for info in infos if "episode" in info]
     env.close()
+    if len(ended) < episodes:
+        warnings.warn(
+            f"the evaluation stopped after {MOST_STEPS:,} steps with {len(ended)} of {episodes} episodes ended: {env_id} has "
+            "no step limit, or a long one; register it with max_episode_steps, or use fewer --eval-episodes",
+            stacklevel=2,
+        )
+    if not ended:
+        return {}
     result = {
         "mean_reward": float(np.mean([info["episode"]["r"] for info in ended[:episodes]])),
         "mean_ep_length": float(np.mean([info["episode"]["l"] for info in ended[:episodes]])),

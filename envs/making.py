@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,11 +19,12 @@ from envs.datasets.corpora import is_corpus
 from envs.datasets.text_units import is_text
 from envs.datasets.vocabulary import Vocabulary
 from envs.errors import ManifoldError, UnknownNameError
+from envs.known_answers import KnownAnswers, digest_of
 from envs.making_classifier import fitted_classifier, names_for, standing_classifier
 from envs.making_data import classes_of, gathered, units_of
 from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
-from envs.manifolds import Joint
+from envs.manifolds import Joint, Manifold
 from envs.registration import CUSTOM, SPECS, spec_kwargs
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, Flip, OnePair, Task, Weights
@@ -30,6 +32,7 @@ from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
 NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")
+UNSAID = ("progress", "live", "known_answers")  # arguments that describe no world
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")
 SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
 
@@ -64,6 +67,7 @@ def make_world(
     max_episode_steps: int | None = None,
     entry: str | None = None,
     seed: int = 0,
+    known_answers: str | Path | None = None,
     progress: bool = False,
     live: bool = False,
 ) -> World:
@@ -107,6 +111,8 @@ def make_world(
             input, at the nearest candidate that keeps the class, ``kept``. If nothing is said: ``kept`` for sentences, else
             ``code``.
         seed: of the split and the fits.
+        known_answers: a file of the classifier's answers on these data, as a saved run keeps it (see `envs.known_answers`);
+            the classifier is then queried for a few rows only, to see whether it has changed. A world does not remember it.
         progress: show fits.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
 
@@ -118,7 +124,7 @@ def make_world(
             "this spec is of a world that was built from live objects, which JSON cannot hold: "
             "pass those objects again, without live="
         )
-    given = {k: v for k, v in locals().items() if k not in ("progress", "live") and _differs(v, _DEFAULTS[k])}
+    given = {k: v for k, v in locals().items() if k not in UNSAID and _differs(v, _DEFAULTS[k])}
     if fit is not None and not isinstance(fit, Mapping):
         raise ManifoldError(
             f"fit is a mapping of settings such as {{'epochs': 10}}, not {fit!r}; "
@@ -171,7 +177,8 @@ def make_world(
     if isinstance(model, str):
         model = fitted_manifold(model, x, units, classifier=adapted, **fitting)
     model.attach(adapted)
-    starts = make_starts(model, adapted, x, codes, units)
+    known = None if known_answers is None else _known(known_answers, x, model, adapted, classifier)
+    starts = make_starts(model, adapted, x, codes, units, known)
     examples = Examples(
         x if parts.held_out is None else units.inward(parts.held_out),
         _aligned(
@@ -181,6 +188,8 @@ def make_world(
     if adapted.label_only and task == Flip.name and "task" not in given:
         task = Task.name  # labels alone are shown: reaching one is what changes the answer
     world = World(model, adapted, units, starts, _task(task, None, None, None), examples, spec=_spec(given))
+    if known is not None and known.elsewhere is not None and starts.answer is known.answer:
+        world.start_answers = known.elsewhere
     if world.task.name != Task.name:
         world.spec.setdefault("task", world.task.name)  # a spec without a task means `reach`
     world.entry = "kept" if world.modality == "text" else "code"
@@ -204,6 +213,21 @@ def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool =
         if name in PARTS and env_id != CUSTOM:
             raise ManifoldError(f"{name} belongs to {CUSTOM}; {env_id} has its own: leave the id or {name} out")
     return make_world(**{**own, **arguments, "progress": progress})
+
+
+def _known(
+    file: str | Path, x: torch.Tensor, model: Manifold, classifier: Classifier, name: Any
+) -> KnownAnswers | None:
+    """The answers kept in a file, or None with a warning where they belong to other data, another manifold or classifier."""
+    known = KnownAnswers.read(file)
+    if known.digest == digest_of(x, model, classifier, name):
+        return known
+    warnings.warn(
+        f"the answers kept in {str(file)!r} belong to other data, another manifold or another classifier: "
+        f"all {len(x):,} reference rows are queried again",
+        stacklevel=3,
+    )
+    return None
 
 
 def saved_arguments(env_id: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,24 @@ class TableUnits(Units):
                 x[torch.arange(len(rows)), first + chosen] = 1.0
         return x
 
+    def clipped(self, raw: object, where: Where = "row {}".format) -> tuple[np.ndarray, list[str]]:
+        """Rows (B, C) with numbers outside their column's range moved to its end, and what was moved, in words."""
+        rows, moved = self._rows_of(raw).copy(), []
+        for j, column in enumerate(self.table.columns):
+            for row, value in enumerate(rows[:, j] if column.kind == "number" else ()):
+                try:
+                    number = float(text_of(value))
+                except ValueError:  # missing, or no number: `inward` says so
+                    continue
+                if np.isfinite(number) and not column.low <= number <= column.high:
+                    end = np.ceil(column.low) if number < column.low else np.floor(column.high)
+                    rows[row, j] = int(end) if column.integer else column.low if number < column.low else column.high
+                    moved.append(
+                        f"{where(row)}, column {column.name!r}: {text_of(value)} is outside its range {column.low:g} to "
+                        f"{column.high:g}; explained as {rows[row, j]:g}"
+                    )
+        return rows, moved
+
     def _rows_of(self, raw: Any) -> np.ndarray:
         """(B, C) object array of whatever holds rows."""
         if hasattr(raw, "columns") and hasattr(raw, "to_numpy"):
