@@ -270,11 +270,13 @@ def _normalised(name: str) -> str:
 
 
 def progress_bar(total: int, description: str, enabled: bool = True, unit: str = "it") -> Any:
-    """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled."""
+    """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled, and where
+    stderr is no terminal."""
     from tqdm import tqdm
 
     return tqdm(
-        total=total, desc=description, unit=unit, disable=not enabled, dynamic_ncols=True, leave=True, file=sys.stderr
+        total=total, desc=description, unit=unit, disable=None if enabled else True, dynamic_ncols=True, leave=True,
+        file=sys.stderr,
     )
 
 

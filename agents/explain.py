@@ -322,7 +322,7 @@ def open_source(config: Any) -> Run | World:
         return load_run(config.run, config.checkpoint, root=config.log_folder)
     from envs.making import make_world_named
 
-    return make_world_named(config.env, config.env_kwargs)
+    return make_world_named(config.env, config.env_kwargs, getattr(config, "progress", True))
 
 
 if __name__ == "__main__":

@@ -103,10 +103,9 @@ def held_rows(units: TableUnits, given: Any, where: Where = "row {}".format) -> 
     rows, notes = units.clipped(given, where)
     kept, errors = [], []
     for row in range(len(rows)):
-        try:
-            units.inward(rows[row : row + 1], lambda _, row=row: where(row))
+        if (error := _refused(units, rows[row], where(row))) is None:
             kept.append(row)
-        except ManifoldError as error:
+        else:
             errors.append(error)
     if not kept:
         raise errors[0]
@@ -114,6 +113,15 @@ def held_rows(units: TableUnits, given: Any, where: Where = "row {}".format) -> 
     more = [f"... and {len(notes) - MOST_NOTES} more rows or values"] if len(notes) > MOST_NOTES else []
     warnings.warn("\n".join(["not all rows are explained as they are:", *notes[:MOST_NOTES], *more]), stacklevel=2)
     return rows[kept], kept
+
+
+def _refused(units: TableUnits, row: np.ndarray, place: str) -> ManifoldError | None:
+    """Why one row (C,) cannot be held, or None."""
+    try:
+        units.inward(row[None], lambda _: place)
+    except ManifoldError as error:
+        return error
+    return None
 
 
 def _as_rows(inputs: Any) -> list[int] | None:

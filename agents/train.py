@@ -70,7 +70,7 @@ class TrainConfig(ScriptConfig):
     pictures: bool = option(True, "at the end, log film strips and the latent map of a few held-out inputs")
     device: str = option("cpu", "cpu, cuda or cuda:N; these networks are faster on the CPU")
     gym_packages: list[str] = option([], "packages to import first (further ids)", metavar="NAME")  # noqa: RUF009
-    progress: bool = option(False, "show a progress bar", "-P")
+    progress: bool = option(True, "show progress bars, on a terminal", "-P")
     verbose: int = option(0, "1: SB3's table at every update", metavar="N")
     trust: bool = option(
         False, "allow -i FILE.zip: an SB3 .zip is unpickled, which runs whatever code its maker put there"

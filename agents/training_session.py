@@ -93,6 +93,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     settings = load_hyperparameters(algo, env_id, config.hyperparams, config.n_envs)
     kwargs = {**settings.pop("env_kwargs", {}), **own}
     counted = looked = 0
+    given = world
     if world is not None:
         counted = world.classifier.queries  # what the caller asked before is not this training's
         world = configure(world, gamma=settings["gamma"]) if "gamma" in settings else world
@@ -100,8 +101,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         if env_id.startswith("Manifold/") and "gamma" in settings:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
         world = make_world_of(env_id, kwargs, config.progress)
-        if world is not None and "columns" not in kwargs:
-            tell_guess(world)
+    guessed = given is None and "columns" not in kwargs
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
@@ -113,6 +113,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         looked = world.classifier.queries - before  # counts as evaluation
         if diagnosis is not None:
             print("\n".join(lines_of(diagnosis, world)), file=sys.stderr)
+        if guessed:
+            tell_guess(world)
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "algo": algo,

@@ -78,7 +78,7 @@ class KnownAnswers(NamedTuple):
 
 
 def digest_of(x: Tensor, manifold: Manifold, classifier: Classifier, name: Any) -> str:
-    """sha256 of reference rows x (N, \\*data_shape), the manifold's settings and weights, the classifier's classes and name."""
+    """sha256 of reference rows x (N, \\*shape), the manifold's settings and weights, the classifier's classes and name."""
     about = [manifold.settings, classifier.class_names, classifier.label_only, name if isinstance(name, str) else None]
     found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for key, value in sorted(manifold.state_dict().items()):

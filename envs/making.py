@@ -68,7 +68,7 @@ def make_world(
     entry: str | None = None,
     seed: int = 0,
     known_answers: str | Path | None = None,
-    progress: bool = False,
+    progress: bool = True,
     live: bool = False,
 ) -> World:
     """Build a world. Everything may be given by name, so that a saved run finds it again; live objects work too.
@@ -113,7 +113,7 @@ def make_world(
         seed: of the split and the fits.
         known_answers: a file of the classifier's answers on these data, as a saved run keeps it (see `envs.known_answers`);
             the classifier is then queried for a few rows only, to see whether it has changed. A world does not remember it.
-        progress: show fits.
+        progress: show fits, on a terminal.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
 
     Raises:
@@ -199,7 +199,7 @@ def make_world(
     return configure(world, **settings)
 
 
-def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool = False) -> World:
+def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool = True) -> World:
     """The world of a registered id with further arguments, as a command line gives them.
 
     Raises:

@@ -20,6 +20,7 @@ from envs.manifolds.hull import MAX_DIMENSIONS
 from envs.manifolds.neighbours import NeighbourAverage, interpolate, nearest
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
+from envs.progress import on_terminal
 
 DECODERS = ("mlp", "knn")
 ENCODER_NEIGHBOURS = 8
@@ -245,6 +246,7 @@ def _embed(flat: Tensor, latent_dim: int, n_neighbors: int, min_dist: float, see
         raise ManifoldError(
             "fitting a UMAP map needs umap-learn: pip install 'manifold-traversal[umap]' (maps that are fitted need it not)"
         ) from error
+    progress = on_terminal(progress)
     told = contextlib.redirect_stdout(sys.stderr) if progress else contextlib.nullcontext()  # its bar goes where ours do
     with told, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the seed's single job, and of spectral starts that fall back

@@ -59,7 +59,7 @@ def test_what_cannot_be_held_is_left_out_row_by_row(world: envs.World) -> None:
     assert len(both) == 2
     with pytest.raises(ManifoldError, match="'pilot' is none of its categories"):
         explain(world, [40, "pilot"], walker="line")
-    with pytest.raises(ManifoldError, match="4 inputs"):
+    with pytest.warns(UserWarning, match="left out"), pytest.raises(ManifoldError, match="4 inputs"):
         explain(world, rows, target=["rich"], walker="line")
 
 
