@@ -307,8 +307,8 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
             f"{rates['success_rate']:.2f} (train longer, or name --walker policy)"
         )
     return (
-        f"the policy found no path for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}: "
-        "the line walked there (--no-fallback: the policy alone)"
+        f"the line walked for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}, "
+        "where the policy found no path (--no-fallback: the policy alone)"
     )
 
 

@@ -86,7 +86,7 @@ class World:
         """How actions move codes."""
         return MOVES[self.move_name]
 
-    @property
+    @cached_property
     def untargeted(self) -> World:
         """This world for walks without a requested target (see `Task.untargeted`); all other parts are shared."""
         task = self.task.untargeted

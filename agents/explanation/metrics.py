@@ -239,7 +239,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     return {
         "valid": float(path.success),
         "valid_90": float(p[-1] >= 0.9) if known else np.nan,
-        "class_kept": float(path.keeps_class),
+        "class_kept": float(path.predicted[0] == path.source),
         "valid_argmax": float(left if world.task.name == "leave" else path.predicted[-1] == path.target),
         "l2_input": of_path.l2(frames[-1], home),
         "l2_reconstruction": of_path.l2(frames[-1], frames[0]),

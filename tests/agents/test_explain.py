@@ -83,7 +83,7 @@ def test_own_walks_to_the_classs_most_typical_form(digits: Any) -> None:
 
 
 def test_an_agent_leaves_the_way_to_the_own_class_to_the_line(run: Any) -> None:
-    own, other = explain(run, [0, 1], target=["own", (explain(run, 1).source + 1) % 3])
+    own, other = explain(run, [0, 1], target=["own", (explain(run, 1).source + 1) % 3], fallback=False)
     assert (own.walker, other.walker) == ("line", "policy")
     assert (own.index, other.index) == (0, 1)
     assert own.training_queries == 2 * len(run.world.starts.x)

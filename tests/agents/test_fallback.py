@@ -73,7 +73,7 @@ def test_the_line_walks_where_the_policy_found_nothing_and_both_count(run: Any) 
             torch.testing.assert_close(torch.tensor(a.z), torch.tensor(b.z))
     said = script.who_walked(run, paths)
     assert said is not None
-    assert f"the policy found no path for {len(helped)} of 40 inputs" in said
+    assert f"the line walked for {len(helped)} of 40 inputs, where the policy found no path" in said
 
 
 def test_a_named_walker_and_evaluation_measure_the_agent_alone(run: Any) -> None:
@@ -90,10 +90,10 @@ def test_the_script_says_who_walked(run: Any, capsys: pytest.CaptureFixture[str]
     told = json.loads(summary.read_text())
     summary.write_text(json.dumps({**told, "success_rate": 0.95, "line_success_rate": 0.95}))
     assert run_main(script.main, [str(run.folder.root), "--all", "--out", str(tmp_path), "--format", "npz"]) == 0
-    assert "the line walked there (--no-fallback: the policy alone)" in capsys.readouterr().out
+    assert "where the policy found no path (--no-fallback: the policy alone)" in capsys.readouterr().out
     alone = ["--all", "--no-fallback", "--out", str(tmp_path), "--format", "npz"]
     assert run_main(script.main, [str(run.folder.root), *alone]) == 0
-    assert "the line walked there" not in capsys.readouterr().out
+    assert "found no path" not in capsys.readouterr().out
 
 
 # --- frame 0 in another class -----------------------------------------------------------------------------------------
