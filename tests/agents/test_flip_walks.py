@@ -90,4 +90,8 @@ def test_the_last_step_is_refined_to_just_where_the_answer_changes(world):
 
 def test_evaluation_measures_it(world):
     found = evaluate(world, ["line"], targets="nearest", inputs=ROWS, judges=False, closely=0, alone=0)["line"]
-    assert found["validity"].value == found["validity_argmax"].value
+    paths = explain(world, ROWS, walker="line")
+    assert found["validity"].value == pytest.approx(np.mean([path.success for path in paths]))
+    assert found["class_kept"].value == pytest.approx(np.mean([path.predicted[0] == path.source for path in paths]))
+    kept = [path for path in paths if path.keeps_class]
+    assert all(path.success == (path.predicted[-1] == path.target) for path in kept)
