@@ -103,7 +103,7 @@ def evaluate(
     found: dict[str, dict[str, Any]] = {}
     for walker in chosen:
         started = time.process_time()
-        paths = explain(run or world, rows, wanted, walker, max_steps=max_steps, seed=seed, progress=progress)
+        paths = explain(run or world, None, wanted, walker, rows=rows, max_steps=max_steps, seed=seed, progress=progress)
         seconds = time.process_time() - started
         asked = world.classifier.queries
         measures: dict[str, Any] = dict(
