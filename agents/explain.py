@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
 from agents.walkers import WALKERS
+from envs.plain import plain
+from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,6 +67,7 @@ class ExplainConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar with --all", "-P")
 
 
+@in_usual_torch
 def explain(
     source: Run | World | str | Path,
     inputs: Any = None,
@@ -105,6 +108,7 @@ def explain(
     """
     import torch
 
+    max_steps, seed = plain(max_steps), plain(seed)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     from agents.curiosity import bonus_in_nats, information_gain

@@ -22,18 +22,23 @@ from envs.making_data import classes_of, gathered, refuse_pixels, units_of
 from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
 from envs.manifolds import Joint
+from envs.plain import with_plain_arguments
 from envs.registration import spec_kwargs
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, OnePair, Task, Weights
+from envs.torch_defaults import in_usual_torch
 from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
 NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")
+VECTORS = ("class_names", "columns", "data_shape", "input_shape", "pixel_range")  # arguments that are lists
 SAMPLE = 16  # rows that show what kind of answers a classifier gives
 SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
 
 
+@in_usual_torch
+@with_plain_arguments(*VECTORS)
 def make_world(
     *,
     data: Any = "iris",
@@ -212,6 +217,8 @@ def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool =
     return make_world(**{**own, **arguments, "progress": progress})
 
 
+@in_usual_torch
+@with_plain_arguments()
 def configure(world: World, **settings: Any) -> World:
     """The world with other `SETTINGS`; what is not named, or None, stays as it is.
 

@@ -20,6 +20,7 @@ from envs.datasets.image_units import ImageUnits
 from envs.datasets.units import Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.arrays import on_arrays
+from envs.torch_defaults import owners_torch
 
 OUTPUTS = ("logits", "probabilities")
 SURE = 4  # rows of probabilities that are no accident
@@ -106,7 +107,7 @@ class TorchClassifier(Classifier):
         """What the module gives for data-space rows, float32 (B, K)."""
         rows = self._rows(x)
         call = f"the torch module {type(self.module).__name__}"
-        with in_eval_mode(self.module), failures_named(call, len(x), self.input_shape):
+        with in_eval_mode(self.module), failures_named(call, len(x), self.input_shape), owners_torch():
             given: Tensor = self.module(rows)
         return given.to("cpu", torch.float32)
 
@@ -194,7 +195,7 @@ class FunctionClassifier(Classifier):
     def _asked(self, x: Tensor, dtype: type | None = None) -> np.ndarray:
         """What the function gives for data-space rows; a copy, for functions may give the same buffer again and again."""
         rows = self.shown(x)
-        with failures_named(self.call, len(x), None if self.of_text else self.input_shape):
+        with failures_named(self.call, len(x), None if self.of_text else self.input_shape), owners_torch():
             return np.array(self.function(rows.copy()), dtype=dtype)
 
     def _answer(self, x: Tensor) -> Tensor:
@@ -502,7 +503,7 @@ def _probe(module: torch.nn.Module, input_shape: Sequence[int]) -> tuple[int, bo
     """How many logits the module gives for one row of zeros, and whether it writes to its input."""
     zeros = torch.zeros(1, *input_shape, **_type_of(module))
     try:
-        with torch.inference_mode(), in_eval_mode(module):
+        with torch.inference_mode(), in_eval_mode(module), owners_torch():
             logits = module(zeros)
     except Exception as error:
         raise ManifoldError(
