@@ -101,6 +101,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if world is not None:
         world, chosen = trained_walk(world, world.spec)
         kwargs = {**kwargs, **chosen}
+        if "pixel_range" in world.spec:  # a guess is kept: the run's pictures may be others when it is loaded
+            kwargs["pixel_range"] = world.spec["pixel_range"]
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
     told = {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
