@@ -354,3 +354,17 @@ def test_pictures_in_zero_and_one_are_given_as_they_are():
     pictures = torch.from_numpy((GREY / 255).astype(np.float32))
     units = Units.of(pictures.numpy())
     assert units.outward(pictures) is pictures
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 3), (90,), (3, 6, 5)])
+def test_modules_of_the_users_own_manifold_speak_channels_first(shape):
+    class Decoder(torch.nn.Module):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
+            return z.sigmoid().repeat(1, 30).reshape(len(z), *shape)
+
+    pair = (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(90, 3)), Decoder())
+    if shape == (3, 6, 5):
+        assert world_of(COLOUR, seen_by(COLOUR), manifold=pair, latent_dim=None).manifold.data_shape == shape
+        return
+    with pytest.raises(ManifoldError, match=r"the decoder gives pictures of shape .*channels first: wrap encoder and decoder"):
+        world_of(COLOUR, seen_by(COLOUR), manifold=pair, latent_dim=None)
