@@ -100,7 +100,8 @@ class TorchClassifier(Classifier):
 
     def _rows(self, x: Tensor) -> Tensor:
         """Data-space rows as the module expects them: in the user's values, float32 unless its weights are of another type."""
-        rows = self.units.shaped(x, self.input_shape).to(**_type_of(self.module))
+        rows = self.units.shaped(x, self.input_shape)
+        rows = rows.to(**_type_of(self.module)) if self.plain is None else rows.float()  # those of `plain` are float32
         return rows.clone() if self.writes_input else rows
 
     def _outputs(self, x: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def usual() -> tuple[Any, ...]:
 def test_worlds_and_walks_are_the_same(usual, switched):
     for found, want in zip(walked(), usual, strict=True):
         assert found.dtype == want.dtype
-        np.testing.assert_array_equal(found, want)
+        np.testing.assert_allclose(found, want, atol=1e-5, rtol=1e-5)  # last bits differ with where arrays lie
 
 
 def test_trainings_run(switched, tmp_path):
