@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from envs.plain import with_plain_arguments
+from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -69,6 +71,8 @@ class AtlasConfig(ScriptConfig):
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
+@in_usual_torch
+@with_plain_arguments()
 def atlas(source: Run | World | str | Path, figure: str = "map", **options: Any) -> Drawing:
     """Draw a figure of `FIGURES`.
 

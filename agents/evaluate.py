@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.walkers import WALKERS
+from envs.plain import with_plain_arguments
+from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.explanation.metrics import Reference
@@ -50,6 +52,8 @@ class EvaluateConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar", "-P")
 
 
+@in_usual_torch
+@with_plain_arguments()
 def evaluate(
     source: Run | World | str | Path,
     walkers: Sequence[str | Walker] = ("policy", "line"),
@@ -103,7 +107,7 @@ def evaluate(
     found: dict[str, dict[str, Any]] = {}
     for walker in chosen:
         started = time.process_time()
-        paths = explain(run or world, rows, wanted, walker, max_steps=max_steps, seed=seed, progress=progress)
+        paths = explain(run or world, None, wanted, walker, rows=rows, max_steps=max_steps, seed=seed, progress=progress)
         seconds = time.process_time() - started
         asked = world.classifier.queries
         measures: dict[str, Any] = dict(

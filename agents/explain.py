@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
 from agents.walkers import WALKERS
+from envs.plain import plain
+from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,12 +67,14 @@ class ExplainConfig(ScriptConfig):
     progress: bool = option(True, "show a progress bar with --all", "-P")
 
 
+@in_usual_torch
 def explain(
     source: Run | World | str | Path,
     inputs: Any = None,
     target: Any = None,
     walker: str | Walker | None = None,
     *,
+    rows: Any = None,
     split: str = "held_out",
     max_steps: int | None = None,
     seed: int = 0,
@@ -82,12 +86,13 @@ def explain(
 
     Args:
         source: a run (or its folder), or a world.
-        inputs: a row of `split`, a list or range of rows, None for all of them, or data in the user's own units: one
+        inputs: a row of `split`, a list, array or range of rows, None for all of them, or data in the user's own units: one
             input of the data's shape or a batch.
         target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
             whichever other class is nearest.
         walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy (the line, if that found clearly more
             inputs at the training's end), and for the own class's typical form, which it was not trained for, the line.
+        rows: rows of `split`, instead of `inputs`, where as many whole numbers may be an input as well.
         split: `held_out` or `starts`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
         seed: of what walkers draw.
@@ -106,6 +111,7 @@ def explain(
     """
     import torch
 
+    max_steps, seed = plain(max_steps), plain(seed)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     from agents.curiosity import bonus_in_nats, information_gain
@@ -122,7 +128,7 @@ def explain(
         walker = "line"
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     fallback = by_default and run is not None if fallback is None else fallback
-    given = gather(world, inputs, split)
+    given = gather(world, inputs, split, rows)
     targets = read_targets(world, target, len(given.x) if given.given is None else given.given)
     if targets is not None and given.kept is not None:
         targets = [targets[row] for row in given.kept]
@@ -132,10 +138,10 @@ def explain(
     paths: list[Trajectory] = []
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
         for low in range(0, len(given.x), BATCH):
-            rows = range(low, min(low + BATCH, len(given.x)))
-            part = None if targets is None else [targets[row] for row in rows]
-            state, queries, present = _enter(world, given.x[low : rows.stop], part)
-            bar.update(len(rows))
+            now = range(low, min(low + BATCH, len(given.x)))
+            part = None if targets is None else [targets[row] for row in now]
+            state, queries, present = _enter(world, given.x[low : now.stop], part)
+            bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
             found: dict[int, Trajectory] = {}
@@ -272,11 +278,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     source = open_source(config)
     world, run = world_and_run(source)
-    inputs = read_file(world, config.input) if config.input else None if config.all else config.index
+    inputs = read_file(world, config.input) if config.input else None
     bar = config.progress and config.all
     # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
     many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
-    paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
+    rows = config.index or None
+    paths = explain(source, inputs, config.target, config.walker, rows=rows, split=config.split, max_steps=config.max_steps,
                     seed=config.seed, skip_present=many, fallback=None if config.fallback else False,
                     progress=bar)  # fmt: skip
     paths = paths if isinstance(paths, list) else [paths]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from envs.datasets import TableUnits
+from envs.datasets import ImageUnits, TableUnits
 from envs.datasets.corpora import read_corpus
+from envs.datasets.image_units import COLOURS
 from envs.datasets.table_columns import Where
 from envs.datasets.tables import read_csv
 from envs.errors import ManifoldError, UnknownNameError
@@ -37,22 +38,31 @@ class Inputs(NamedTuple):
     given: int | None = None
 
 
-def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
+def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = None) -> Inputs:
     """Read what `explain` was given.
 
     Args:
-        inputs: a whole number, or a list or range of them: rows of `split`; None: all rows. Anything else is data in
+        inputs: a whole number, or a range, list or array of them: rows of `split`; None: all rows. Anything else is data in
             the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
         split: `held_out` or `starts`.
+        chosen: whole numbers that are surely rows of `split`, instead of `inputs`.
 
     Raises:
-        ManifoldError: an index outside the split; data of another shape, not finite, or pictures outside [0, 1].
+        ManifoldError: an index outside the split; data of another shape, not finite, or of another scale than the world's
+            pictures; whole numbers that may as well be an input as rows.
     """
     import torch
 
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    rows = _as_rows(inputs)
+    if chosen is not None:
+        if inputs is not None:
+            raise ManifoldError("rows= and inputs together: pass the rows of a split, or inputs of your own")
+        inputs = chosen
+        if (rows := _as_rows(inputs)) is None:
+            raise ManifoldError(f"rows are whole numbers of the split {split!r}, not {chosen!r:.60}")
+    elif (rows := _as_rows(inputs)) is not None:
+        _refuse_ambiguous(world, inputs, rows, split)
     if inputs is None or rows is not None:
         data = world.held_out.x if split == "held_out" else world.starts.x
         single = rows is not None and np.ndim(inputs) == 0 and not isinstance(inputs, range)
@@ -65,6 +75,8 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
         return _table_rows(world.units, inputs)
     if world.modality == "text":
         return Inputs(world.units.inward(inputs), None, isinstance(inputs, str))
+    if isinstance(world.units, ImageUnits):
+        return _pictures(world.units, inputs)
     array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
     try:
         array = np.asarray(array, dtype=np.float32)
@@ -124,15 +136,59 @@ def _refused(units: TableUnits, row: np.ndarray, place: str) -> ManifoldError | 
     return None
 
 
+def _pictures(units: ImageUnits, inputs: Any) -> Inputs:
+    """Pictures in the user's own units: one, or several."""
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise ManifoldError(f"the input must be numbers: {error}") from None
+    if array.dtype.kind in "US":
+        raise ManifoldError(f"the input must be numbers, not {inputs!r:.60}")
+    for shape in units.shapes:  # the user's own first: (1, 8, 8) is a batch of one where pictures are (8, 8)
+        if array.shape == shape:
+            return Inputs(units.inward(array[None]), None, True)
+        if array.shape[1:] == shape:
+            return Inputs(units.inward(array), None, False)
+    raise ManifoldError(
+        f"an input of shape {array.shape} does not fit: this world takes one of shape {units.own_shape}, "
+        f"or a batch of shape ({', '.join(['n', *map(str, units.own_shape)])})"
+    )
+
+
 def _as_rows(inputs: Any) -> list[int] | None:
-    """Whole numbers as a list of rows; None for anything else."""
-    if isinstance(inputs, int | np.integer) and not isinstance(inputs, bool):
-        return [int(inputs)]
+    """Whole numbers as a list of rows; None for anything else, such as a row of a table with its column names."""
     if isinstance(inputs, range):
         return list(inputs)
-    if isinstance(inputs, list | tuple) and all(isinstance(item, int | np.integer) for item in inputs):
-        return [int(item) for item in inputs]
-    return None
+    if isinstance(inputs, list | tuple):
+        whole = all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in inputs)
+        return [int(item) for item in inputs] if whole else None
+    if isinstance(inputs, bool | str | bytes | dict) or (hasattr(inputs, "index") and _names(inputs)):
+        return None
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else np.asarray(inputs)
+    numbers = array.dtype.kind in "iu" and (array.ndim == 0 or (array.ndim == 1 and array.dtype.itemsize > 1))
+    return array.reshape(-1).tolist() if numbers else None  # one byte each: pixels
+
+
+def _names(inputs: Any) -> bool:
+    """Whether a pandas Series names its values by text."""
+    return any(isinstance(name, str) for name in getattr(inputs.index, "tolist", list)())
+
+
+def _refuse_ambiguous(world: World, inputs: Any, rows: list[int], split: str) -> None:
+    """Refuse whole numbers, as many as one input has values: they may be either.
+
+    Raises:
+        ManifoldError: saying how to give rows and how to give an input.
+    """
+    size = len(world.units.columns) or int(np.prod(world.manifold.data_shape))
+    if isinstance(inputs, range) or world.modality == "text" or np.ndim(inputs) == 0 or len(rows) != size:
+        return
+    shown = str(rows) if size <= 8 else "[...]"
+    raise ManifoldError(
+        f"{shown} are {size} whole numbers: {size} rows of the split {split!r}, or one input of {size} values? "
+        f"Pass rows={shown} for the rows, or [{shown}], a batch of one, for the input"
+    )
 
 
 def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
@@ -166,7 +222,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     """The user's own input or inputs from a file, in the user's units.
 
     An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
-    read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in a column of a
+    read as grey levels or colours in the data's own scale and order. Sentences stand one a line in a .txt, or in a column of a
     .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or `sentence`;
     in the encoding of that corpus.
 
@@ -240,19 +296,21 @@ def _is_number(text: str | None) -> bool:
 
 
 def _picture(world: World, path: Path) -> np.ndarray:
-    """A picture file of the data's own size as an array of the data's shape in [0, 1]."""
+    """A picture file of the data's own size as a batch of one in the user's units."""
+    import torch
     from PIL import Image
 
     shape = tuple(world.manifold.data_shape)
     if world.modality != "image":
         raise ManifoldError(f"{path}: is a picture, but this world's data are table rows; give a .csv or .npz")
-    height, width = shape[-2:] if len(shape) == 2 or shape[0] in (1, 3) else shape[:2]
+    height, width = shape[-2:] if len(shape) == 2 or shape[0] in COLOURS else shape[:2]
     with Image.open(path) as opened:
         if opened.size != (width, height):
             size = f"{opened.size[0]}x{opened.size[1]}"
             raise ManifoldError(f"{path}: is {size} pixels, this world's pictures are {width}x{height}")
         grey = len(shape) == 2 or 1 in (shape[0], shape[-1])
-        pixels = np.asarray(opened.convert("L" if grey else "RGB"), dtype=np.float32) / 255
-    if not grey and shape[0] == 3:
+        mode = "L" if grey else "RGBA" if shape[0] == 4 else "RGB"
+        pixels = np.asarray(opened.convert(mode), dtype=np.float32) / 255
+    if not grey and shape[0] in COLOURS:
         pixels = np.moveaxis(pixels, -1, 0)
-    return pixels.reshape(1, *shape)
+    return world.units.outward(torch.from_numpy(pixels.reshape(1, *shape))).numpy()

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, option, parse_config, prepare_process, run_main
+from envs.plain import plain
+from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -77,6 +79,7 @@ class TrainConfig(ScriptConfig):
     )
 
 
+@in_usual_torch
 def train(config: TrainConfig | None = None, *, world: World | None = None, **settings: Any) -> Run:
     """Train, or go on training with ``trained_agent=``.
 
@@ -97,6 +100,7 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
+        config = replace(config, **plain(vars(config)))
     except TypeError:
         from agents.cli import UserError
 

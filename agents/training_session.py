@@ -107,6 +107,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         kwargs = {**kwargs, **chosen}
         if saved_arguments(env_id, kwargs)["task"] != world.task.name:
             kwargs["task"] = world.task.name  # chosen for the data; a saved run says it
+        if "pixel_range" in world.spec:  # a guess is kept: the run's pictures may be others when it is loaded
+            kwargs["pixel_range"] = world.spec["pixel_range"]
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
         before = world.classifier.queries
         diagnosis = None if world.task.scores_coverage else diagnose(world, seed, ask=env_id == CUSTOM)

@@ -18,7 +18,9 @@ from envs.dynamics import State
 from envs.episodes import BLOCK, Draws, chosen, drawn
 from envs.errors import ManifoldError
 from envs.latent_env import world_from, world_spaces
+from envs.plain import plain
 from envs.rendering import Renderer
+from envs.torch_defaults import in_usual_torch
 from envs.world import World
 
 SHARED = ("z0", "origin", "source", "target")  # what a step hands on as it is
@@ -79,6 +81,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded("call reset() before step() or state")
         return self._state
 
+    @in_usual_torch
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -88,6 +91,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             seed: one number (walk i takes seed + i) or one a walk; None goes on with the present draws.
             options: ``index``, ``target``, ``split`` (see `envs.episodes.chosen`) and ``reset_mask`` (n,) bool.
         """
+        seed = plain(seed)
         asked = dict(options or {})
         mask = np.asarray(asked.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
@@ -119,6 +123,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             if seeds[i] is not None and not first:
                 self._draws.generators[i], self._draws.position[i] = seeding.np_random(seeds[i])[0], BLOCK
 
+    @in_usual_torch
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move every walk that is not over; see the autoreset mode for those that are.
 

@@ -14,29 +14,35 @@ import torch
 
 from envs.assets import ASSETS
 from envs.classifiers import Classifier, adapt
-from envs.datasets import DATASETS, TextUnits, Units, read_corpus
+from envs.datasets import DATASETS, ImageUnits, TextUnits, Units, read_corpus
 from envs.datasets.corpora import is_corpus
 from envs.datasets.text_units import is_text
 from envs.datasets.vocabulary import Vocabulary
 from envs.errors import ManifoldError, UnknownNameError
 from envs.known_answers import KnownAnswers, digest_of
 from envs.making_classifier import fitted_classifier, names_for, standing_classifier
-from envs.making_data import classes_of, gathered, units_of
+from envs.making_data import classes_of, gathered, refuse_pixels, units_of
 from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
 from envs.manifolds import Joint, Manifold
+from envs.plain import with_plain_arguments
 from envs.registration import CUSTOM, SPECS, spec_kwargs
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, Flip, OnePair, Task, Weights
+from envs.torch_defaults import in_usual_torch
 from envs.world import World
 
 # What a training run may set of a world that stands already; the rest are its parts.
 NUMBERS = ("tau", "pair", "step", "max_step", "gamma", "max_episode_steps")
 UNSAID = ("progress", "live", "known_answers")  # arguments that describe no world
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")
+VECTORS = ("class_names", "columns", "data_shape", "input_shape", "pixel_range")  # arguments that are lists
+SAMPLE = 16  # rows that show what kind of answers a classifier gives
 SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
 
 
+@in_usual_torch
+@with_plain_arguments(*VECTORS)
 def make_world(
     *,
     data: Any = "iris",
@@ -51,7 +57,10 @@ def make_world(
     text_column: str | None = None,
     encoding: str = "utf-8",
     data_shape: Sequence[int] | None = None,
+    pixel_range: Sequence[float] | None = None,
+    channels: str | None = None,
     input_shape: Sequence[int] | None = None,
+    outputs: str | None = None,
     label_only: bool = False,
     latent_dim: int | None = None,
     fit: Mapping[str, Any] | None = None,
@@ -77,7 +86,7 @@ def make_world(
         data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv file (a
             mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
             .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, or raw rows (N, ...) in the user's
-            units; rows with more than one axis are pictures in [0, 1], strings are sentences.
+            units; rows with more than one axis are pictures, strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
@@ -95,7 +104,12 @@ def make_world(
         text_column: the column of sentences; makes a corpus of a .csv, too.
         encoding: of a corpus.
         data_shape: shape of a picture where rows are flat.
-        input_shape: shape of one input of the classifier where it is not that of the data.
+        pixel_range: lowest and highest value of a pixel, e.g. ``(0, 16)``. If nothing is said, it is guessed from the type and
+            the values of the pictures. The classifier is asked in these values and in the pictures' own type.
+        channels: ``first`` or ``last``: where pictures have their channels; guessed from their shape if nothing is said.
+        input_shape: shape of one input of the classifier where it is not that of the data. Pictures with their channels
+            elsewhere are transposed.
+        outputs: what a torch module gives, ``logits`` or ``probabilities``; noticed if nothing is said.
         label_only: the classifier shows labels alone.
         latent_dim: d of a fitted manifold, or of the user's own generator; refused for one that stands already.
         fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
@@ -135,16 +149,21 @@ def make_world(
     if is_corpus(data, text_column):
         data, target_column = read_corpus(data, text_column, target_column, encoding), None
     parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed)
+    if pixel_range is not None:
+        parts = parts._replace(pixel_range=tuple(pixel_range))
+    if channels is not None:
+        parts = parts._replace(channels=channels)
     only_labels = label_only or (isinstance(task, str) and task in TASKS and TASKS[task].needs_label_only)
     asked = 0
     if is_text(parts.x):  # data space is made of the words that the manifold knows: it comes first
+        refuse_pixels(parts)
         if classifier is None and key is None and parts.truth is not None:
             classifier = word_classifier(parts)
 
         def asker(vocabulary: Vocabulary) -> Classifier:
             standing = standing_classifier(classifier, data, parts, key, seed)
             names = class_names if class_names is not None else names_for(parts, standing)
-            return adapt(standing, units=TextUnits(vocabulary), class_names=names, label_only=only_labels)
+            return adapt(standing, units=TextUnits(vocabulary), class_names=names, label_only=only_labels, outputs=outputs)
 
         sentences, codes, asked = text_manifold(manifold, key, parts, asker, latent_dim, fit, seed, progress)
         model: Any = sentences
@@ -152,6 +171,8 @@ def make_world(
         x = units.inward(parts.x)
     else:
         units = units_of(parts)
+        if isinstance(units, ImageUnits):
+            given |= units.declared
         x = units.inward(parts.x)
         model, codes = standing_manifold(manifold, key, latent_dim, fit, x, units)
     fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
@@ -165,6 +186,8 @@ def make_world(
     elif classifier is None and parts.table is not None and parts.truth is not None:
         classifier = fitted_classifier(x, np.asarray(parts.truth), seed, progress)
     else:
+        if isinstance(units, ImageUnits) and (classifier is None or (isinstance(classifier, str) and classifier in ASSETS)):
+            asked_in = Units("image", units.data_shape)  # shipped classifiers of pictures read data space
         classifier = standing_classifier(classifier, data, parts, key, seed)
     adapted = adapt(
         classifier,
@@ -172,6 +195,8 @@ def make_world(
         class_names=class_names if class_names is not None else names_for(parts, classifier),
         input_shape=input_shape,
         label_only=only_labels,
+        outputs=outputs,
+        sample=x[:: max(1, len(x) // SAMPLE)][:SAMPLE],
     )
     adapted.queries += asked
     if isinstance(model, str):
@@ -242,6 +267,8 @@ def default_task(data: Any, classifier: Any, tau: float | None, label_only: bool
     return Task.name if usual or label_only or tau is not None else Flip.name
 
 
+@in_usual_torch
+@with_plain_arguments()
 def configure(world: World, **settings: Any) -> World:
     """The world with other `SETTINGS`; what is not named, or None, stays as it is. `tau` where the present task has none means
     the task ``reach``.

@@ -60,10 +60,33 @@ def gathered(
 
 
 def units_of(parts: Data) -> Units:
-    """The units of the data: of a mixed table where its columns are described."""
+    """The units of the data: of a mixed table where its columns are described.
+
+    Raises:
+        ManifoldError: what is declared of pictures, for a table.
+    """
+    pixels = {"pixel_range": parts.pixel_range, "channels": parts.channels}
+    rows = np.asarray(parts.x)
+    if parts.table is None and len(rows.shape[1:] if parts.data_shape is None else parts.data_shape) > 1:
+        return Units.of(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
+    refuse_pixels(parts)
     if parts.table is not None:
         return TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table)
-    return Units.of(np.asarray(parts.x), parts.data_shape, parts.columns)
+    return Units.of(rows, parts.data_shape, parts.columns)
+
+
+def refuse_pixels(parts: Data) -> None:
+    """Refuse what is declared of pictures for data that are none.
+
+    Raises:
+        ManifoldError: there is such a thing.
+    """
+    for name in ("pixel_range", "channels"):
+        if (value := getattr(parts, name)) is not None:
+            raise ManifoldError(
+                f"{name}={value!r} belongs to pictures; rows of data of shape {np.shape(parts.x)} are none: leave it out, or "
+                "pass data_shape=(height, width) for flat pictures"
+            )
 
 
 def classes_of(truth: Any) -> torch.Tensor | None:

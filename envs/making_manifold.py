@@ -75,7 +75,27 @@ def standing_manifold(
     refuse_fit(manifold, latent_dim, fit)
     if tuple(manifold.data_shape) != tuple(units.data_shape):
         raise ManifoldError(f"the manifold makes data of shape {manifold.data_shape}, the data have {units.data_shape}")
+    if units.layouts_differ:
+        _refuse_other_layout(manifold)
     return manifold, codes
+
+
+def _refuse_other_layout(manifold: Manifold) -> None:
+    """Refuse the user's own modules where they give colours in an order that would have to be guessed.
+
+    Raises:
+        ManifoldError: what they give has not the shape of pictures with channels first.
+    """
+    module = getattr(manifold, "decoder" if isinstance(manifold, Pair) else "generator", None)
+    if not isinstance(manifold, Pair | Generator) or module is None:
+        return
+    with torch.inference_mode():
+        made = tuple(module(torch.zeros(2, manifold.latent_dim)).shape[1:])
+    if made != tuple(manifold.data_shape):
+        raise ManifoldError(
+            f"the decoder gives pictures of shape {made}; the data have their channels last, and a manifold works on pictures "
+            f"with channels first: wrap encoder and decoder, so that they take and give {tuple(manifold.data_shape)}"
+        )
 
 
 def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any] | None) -> None:

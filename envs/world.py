@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.datasets.image_units import ImageUnits
 from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
 from envs.entry import ENTRIES
@@ -281,15 +282,22 @@ class World:
 
     def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, Any] | str:
         """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid), or a
-        sentence."""
+        sentence.
+
+        Args:
+            x: one datum in data space; or a picture as the user has it, if whole numbers or its channels show that.
+        """
         x = torch.as_tensor(x)
         if isinstance(self.units, TextUnits):
             return self.units.texts(x[None])[0]
         if self.modality == "table":
             return self.units.shown(x)
+        if isinstance(self.units, ImageUnits) and self.units.is_own(x):
+            x = self.units.inward(x[None].cpu().numpy())[0]
         picture = x.detach().cpu().numpy()
-        if picture.ndim == 3 and picture.shape[-1] not in (1, 3):  # channels first
+        if picture.ndim == 3 and (isinstance(self.units, ImageUnits) or picture.shape[-1] not in (1, 3)):  # channels first
             picture = np.moveaxis(picture, 0, -1)
+            picture = picture[:, :, :3] if picture.shape[-1] == 4 else picture  # without transparency
         grey = picture if picture.ndim == 2 or picture.shape[-1] == 3 else picture[:, :, 0]
         levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels

@@ -22,7 +22,10 @@ class Classifier(ABC):
 
     Attributes:
         queries: rows asked so far.
+        tolerance: how far from 1 the probabilities of a row may sum.
     """
+
+    tolerance = 1e-3
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
         self.class_names = [str(name) for name in class_names]
@@ -59,15 +62,23 @@ class Classifier(ABC):
             raise ManifoldError(
                 f"the classifier answered with shape {tuple(answer.shape)} for {rows} rows of "
                 f"{len(self.class_names)} classes {self.class_names}; it must give one probability a class"
+                + ("; of several outputs (multi-label), explain one at a time with a function" if answer.ndim == 3 else "")
             )
         if not torch.isfinite(answer).all():
             raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
         total = answer.sum(1)
-        if (total - 1).abs().max() > 1e-3 or answer.min() < -1e-6:
+        if (total - 1).abs().max() > self.tolerance or answer.min() < -1e-6:
             worst = int((total - 1).abs().argmax())
+            several = answer.min() >= 0 and answer.max() <= 1 and total.max() > 1 + self.tolerance
             raise ManifoldError(
                 f"the classifier's probabilities must be >= 0 and sum to 1 (row {worst} sums to {float(total[worst]):.4g}, "
                 f"smallest value {float(answer.min()):.4g}); if these are logits, apply a softmax"
+                + (
+                    "; if a row may have several labels (multi-label), explain one label at a time: a function that gives its "
+                    "probability alone, with class_names=['no', 'yes']"
+                    if several
+                    else ""
+                )
             )
 
     def class_index(self, name: Any) -> int:

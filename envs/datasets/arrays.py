@@ -20,6 +20,7 @@ class Data(NamedTuple):
         truth, held_out_truth: true class index of each row, or None.
         class_names, columns: names, or None.
         data_shape: shape of one datum where the rows are flattened pictures, else None.
+        pixel_range, channels: what is known of pictures (see `envs.make_world`), else None.
         table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
     """
 
@@ -31,6 +32,8 @@ class Data(NamedTuple):
     columns: list[str] | None = None
     data_shape: tuple[int, ...] | None = None
     table: Any = None
+    pixel_range: tuple[float, ...] | None = None
+    channels: str | None = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -62,4 +65,8 @@ def load_npz(path: str | Path) -> Data:
             known[name] = [str(item) for item in known[name]]
     if "data_shape" in known:
         known["data_shape"] = tuple(int(n) for n in known["data_shape"])
+    if "pixel_range" in known:
+        known["pixel_range"] = tuple(known["pixel_range"].ravel().tolist())
+    if "channels" in known:
+        known["channels"] = str(known["channels"])
     return Data(**known)

@@ -17,8 +17,8 @@ from envs.errors import ManifoldError
 class Units:
     """How raw data become data space and back.
 
-    Pictures are the same inside and outside (values in [0, 1]); table columns are standardised inside. What comes in is
-    copied: nobody's array is written to.
+    Table columns are standardised inside; pictures lie in [0, 1] with channels first inside, and have units of their own
+    (see `envs.datasets.image_units`). What comes in is copied: nobody's array is written to.
 
     Attributes:
         modality: ``image``, ``table`` or ``text`` (see `envs.datasets.text_units`).
@@ -36,11 +36,18 @@ class Units:
     dtype: torch.dtype = torch.float32
 
     @classmethod
-    def of(cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> Units:
-        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures."""
+    def of(
+        cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None, **pixels: Any
+    ) -> Units:
+        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures.
+
+        `pixels`: what is known of pictures, see `envs.datasets.image_units.ImageUnits.of_pictures`.
+        """
         shape = tuple(data_shape) if data_shape is not None else raw.shape[1:]
         if len(shape) > 1:
-            return cls("image", shape)
+            from envs.datasets.image_units import ImageUnits
+
+            return ImageUnits.of_pictures(raw, shape, **pixels)
         names = [str(name) for name in columns] if columns is not None else [f"column {i}" for i in range(shape[0])]
         if len(names) != shape[0]:
             raise ManifoldError(f"{len(names)} column names for {shape[0]} columns: {names}")
@@ -115,9 +122,22 @@ class Units:
         )
         return (size,) if flat else tuple(self.data_shape)
 
+    def torch_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of an input that a torch module may expect where none is declared, the likeliest first."""
+        return [tuple(self.data_shape)]
+
+    @property
+    def layouts_differ(self) -> bool:
+        """Whether the `torch_shapes` order the same values differently."""
+        return False
+
+    def shaped(self, x: Tensor, input_shape: Sequence[int]) -> Tensor:
+        """The user's values (B, \\*input_shape) of data-space rows."""
+        return self.outward(x).reshape(len(x), *input_shape)
+
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
         """The function that makes what `classifier` is shown (numpy, its own to write to) of data-space rows."""
-        return lambda x: self.outward(x).numpy().reshape(len(x), *input_shape)
+        return lambda x: self.shaped(x, input_shape).numpy()
 
 
 def _numbers(raw: object) -> np.ndarray:
