@@ -143,7 +143,8 @@ def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | No
         return None
     generator = torch.Generator().manual_seed(seed)
     shift = torch.randint(1, world.classes, (len(world.held_out.x),), generator=generator)[list(rows)]
-    source = world.classifier.predict_proba(world.held_out.x[list(rows)]).argmax(1)
+    x, cells = world.held_out.x[list(rows)], world.held_out.cells
+    source = world.classifier.predict_proba(x, None if cells is None or not cells.shape[1] else cells[list(rows)]).argmax(1)
     return [int(target) for target in (source + shift) % world.classes]
 
 

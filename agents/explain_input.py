@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from envs.datasets import TableUnits
+from envs.datasets import NumberUnits
 from envs.datasets.corpora import read_corpus
-from envs.datasets.tables import read_csv
+from envs.datasets.frames import is_row
+from envs.datasets.row_units import RowUnits
+from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ FILES = (".npz", ".npy", ".csv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Inputs(NamedTuple):
-    """Inputs in data space x (N, *data_shape), their place in the data or None, and whether one alone was given."""
+    """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given, and the user's
+    own cells (N, C) of a table's rows (see `envs.origin.Origin`)."""
 
     x: Tensor
     rows: list[int] | None
     single: bool
+    cells: Tensor | None
 
 
 def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
@@ -48,17 +52,20 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
         raise UnknownNameError("split", split, SPLITS)
     rows = _as_rows(inputs)
     if inputs is None or rows is not None:
-        data = world.held_out.x if split == "held_out" else world.starts.x
+        data, cells = world.held_out.x, world.held_out.cells
+        if split == "starts":
+            data, cells = world.starts.x, world.starts.cells
         single = rows is not None and np.ndim(inputs) == 0 and not isinstance(inputs, range)
         rows = list(range(len(data))) if rows is None else rows
         for row in rows:
             if not 0 <= row < len(data):
                 raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
-        return Inputs(data[torch.as_tensor(rows, dtype=torch.int64)], rows, single)
-    if isinstance(world.units, TableUnits):
+        chosen = torch.as_tensor(rows, dtype=torch.int64)
+        return Inputs(data[chosen], rows, single, None if cells is None else cells[chosen])
+    if isinstance(world.units, RowUnits):
         return _table_rows(world.units, inputs)
     if world.modality == "text":
-        return Inputs(world.units.inward(inputs), None, isinstance(inputs, str))
+        return Inputs(world.units.inward(inputs), None, isinstance(inputs, str), None)
     array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
     try:
         array = np.asarray(array, dtype=np.float32)
@@ -71,13 +78,18 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
             f"an input of shape {array.shape} does not fit: this world takes one of shape {shape}, "
             f"or a batch of shape ({', '.join(['n', *map(str, shape)])})"
         )
-    return Inputs(world.units.inward(array[None] if single else array), None, single)
+    return Inputs(world.units.inward(array[None] if single else array), None, single, None)
 
 
-def _table_rows(units: TableUnits, inputs: Any) -> Inputs:
-    """Rows of a mixed table in the user's own values: one (a list or a dictionary by column), or several."""
-    row = isinstance(inputs, dict) or (np.ndim(inputs) == 1 and not isinstance(inputs[0], dict))
-    return Inputs(units.inward([inputs] if row else inputs), None, row)
+def _table_rows(units: RowUnits, inputs: Any) -> Inputs:
+    """Rows of a table in the user's own values, unrounded: one (a list, a series, a dictionary by column), or several."""
+    rows = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        row = is_row(rows)
+    except TypeError:
+        raise ManifoldError(f"the input must be rows of a table, not {inputs!r:.60}") from None
+    x, cells = units.entered([rows] if row else rows)
+    return Inputs(x, None, row, cells)
 
 
 def _as_rows(inputs: Any) -> list[int] | None:
@@ -158,30 +170,22 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
 
 def _csv(world: World, path: Path) -> np.ndarray:
     """Rows of the world's own columns, in their order; other columns are passed over."""
-    import csv
-
-    if isinstance(world.units, TableUnits):
-        given = read_csv(path, at_least=1)
-        lacking = [name for name in world.units.columns if name not in given.names]
-        if lacking:
-            raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {world.units.columns}")
-        cells = given.cells[:, [given.names.index(name) for name in world.units.columns]]
-        world.units.inward(cells, lambda row: f"{path}, line {given.lines[row]}")
-        return cells
-
-    with path.open(newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in world.units.columns if name not in (reader.fieldnames or [])]
-        if missing or not world.units.columns:
-            raise ManifoldError(f"{path}: lacks the columns {missing}; its first line must name {world.units.columns}")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            try:
-                rows.append([float(row[name]) for name in world.units.columns])
-            except (TypeError, ValueError):
-                bad = next(name for name in world.units.columns if not _is_number(row[name]))
-                raise ManifoldError(f"{path}, line {number}: {bad} is {row[bad]!r}, a number is needed") from None
-    return np.array(rows)
+    units = world.units
+    if not isinstance(units, RowUnits):
+        raise ManifoldError(f"{path}: holds rows of a table, but this world's data are pictures")
+    given = read_csv(path, at_least=1)
+    lacking = [name for name in units.columns if name not in given.names]
+    if lacking:
+        raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {units.columns}")
+    cells = given.cells[:, [given.names.index(name) for name in units.columns]]
+    for name, column in zip(units.columns, cells.T, strict=True) if isinstance(units, NumberUnits) else ():
+        bad = next((row for row, text in enumerate(column) if not _is_number(text)), None)
+        if bad is not None:
+            raise ManifoldError(f"{path}, line {given.lines[bad]}: {name} is {column[bad]!r}, a number is needed")
+    if isinstance(units, NumberUnits):
+        cells = np.array([[as_number(text.strip()) for text in row] for row in cells], dtype=object)
+    found = units.cells(cells, lambda row: f"{path}, line {given.lines[row]}")
+    return found.numpy() if isinstance(units, NumberUnits) else cells
 
 
 def _is_number(text: str | None) -> bool:

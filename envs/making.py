@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
 from envs.manifolds import Joint
 from envs.registration import spec_kwargs
+from envs.round_trip import ROWS, check_round_trip
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, OnePair, Task, Weights
 from envs.world import World
@@ -64,6 +66,7 @@ def make_world(
     seed: int = 0,
     progress: bool = False,
     live: bool = False,
+    check_rows: int = ROWS,
 ) -> World:
     """Build a world. Everything may be given by name, so that a saved run finds it again; live objects work too.
 
@@ -104,6 +107,8 @@ def make_world(
             ``code``.
         seed: of the split and the fits.
         progress: show fits.
+        check_rows: how many rows are asked as the user has them and as walks know them, to see that the classifier is asked
+            what it was fitted to (see `envs.round_trip`); fewer for slow classifiers, 0 for none.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
 
     Raises:
@@ -137,10 +142,10 @@ def make_world(
         sentences, codes, asked = text_manifold(manifold, key, parts, asker, latent_dim, fit, seed, progress)
         model: Any = sentences
         units: Units = TextUnits(sentences.vocabulary)
-        x = units.inward(parts.x)
+        x, cells = units.entered(parts.x)
     else:
-        units = units_of(parts)
-        x = units.inward(parts.x)
+        units = units_of(parts, classifier)
+        x, cells = units.entered(parts.x)
         model, codes = standing_manifold(manifold, key, latent_dim, fit, x, units)
     fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
     asked_in = units
@@ -163,14 +168,21 @@ def make_world(
     )
     adapted.queries += asked
     if isinstance(model, str):
-        model = fitted_manifold(model, x, units, classifier=adapted, **fitting)
+        model = fitted_manifold(model, x, units, classifier=adapted, cells=cells, **fitting)
     model.attach(adapted)
-    starts = make_starts(model, adapted, x, codes, units)
+    starts = make_starts(model, adapted, x, codes, units, cells)
+    checked = None
+    if classifier is not None and adapted is not classifier and classifier is given.get("classifier"):
+        raw = parts.x if parts.own is None else parts.own
+        checked = check_round_trip(adapted, units, raw, x, cells, starts.label, check_rows)
+    if progress and checked is not None:
+        print(checked, file=sys.stderr)
+    explained = (x, cells) if parts.held_out is None else units.entered(parts.held_out)
     examples = Examples(
-        x if parts.held_out is None else units.inward(parts.held_out),
-        classes_of(parts.truth if parts.held_out is None else parts.held_out_truth),
+        explained[0], classes_of(parts.truth if parts.held_out is None else parts.held_out_truth), explained[1]
     )
     world = World(model, adapted, units, starts, _task(task, None, None, None), examples, spec=_spec(given))
+    world.round_trip = checked
     world.entry = "kept" if world.modality == "text" else "code"
     return configure(world, **{name: value for name, value in given.items() if name in SETTINGS and name != "task"})
 

@@ -26,8 +26,8 @@ def gif_frames(path: Trajectory, world: Any) -> list[Image.Image]:
     """T+2 pictures of one size: the input, then every frame with its number, class and probability bar."""
     frames = path.frames(world)
     if path.modality == "table":
-        names, texts = row_texts(world, [path.source_input, *frames])
-        changed = changed_cells(world, frames)
+        names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
+        changed = changed_cells(world, frames, path.origin(world))
         bodies = [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else np.zeros(len(names), bool))
                   for t in range(-1, len(frames))]
     elif path.modality == "text":

@@ -66,7 +66,8 @@ def _unlike(world: World, source: int, target: int) -> Tensor:
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
-    x, z, frame, _, label = world.starts
+    x, z, frame, _, label, cells, base = world.starts
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
-    ends = State(z, z, frame, x, world.start_answers, torch.full_like(label, source), wanted, unused, unused, unused)
+    answers, own = world.start_answers, torch.full_like(label, source)
+    ends = State(z, z, frame, x, cells, base, answers, own, wanted, unused, unused, unused)
     return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from envs.dynamics import State
 from envs.errors import ManifoldError
+from envs.origin import Origin
 from envs.world import World
 
 
@@ -40,7 +41,7 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """
     with torch.enable_grad():
         z = state.z.detach().clone().requires_grad_(True)
-        frame = world.decode(z, state.origin.clone())
+        frame = world.decode(z, Origin(*(part.clone() for part in state.home)))
         log_p = torch.log_softmax(module(frame), dim=1)
         rows = torch.arange(len(z))
         loss = -log_p[rows, state.target.clone()]

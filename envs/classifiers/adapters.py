@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.datasets.row_units import RowUnits
 from envs.datasets.units import Units
 from envs.errors import ManifoldError
 from envs.manifolds.arrays import on_arrays
@@ -77,10 +78,29 @@ class TorchClassifier(Classifier):
         return rows.clone() if self.writes_input else rows
 
     def _answer(self, x: Tensor) -> Tensor:
+        return self._of_rows(self._rows(x))
+
+    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        if not isinstance(self.units, RowUnits):
+            return self._answer(x)
+        rows = self.units.tensor(cells).reshape(len(x), *self.input_shape)
+        return self._of_rows(rows.clone() if self.writes_input else rows)
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """See `Classifier.of_raw`; an encoded table has no raw rows that a module could be shown."""
+        if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw[0].size == np.prod(self.input_shape):
+            rows = torch.from_numpy(raw.astype(np.float32)).reshape(len(raw), *self.input_shape)
+            with torch.inference_mode():
+                return self._counted(self._of_rows(rows), len(raw))
+        return None
+
+    def _of_rows(self, rows: Tensor) -> Tensor:
+        """Probabilities (B, K) of rows as the module expects them."""
         if self.plain is None:
-            logits = self.logits(x).detach().numpy()
+            self.module.eval()
+            logits = self.module(rows).detach().numpy()
         else:
-            logits = self.plain(self._rows(x).numpy())
+            logits = self.plain(rows.numpy())
         # By hand: torch.softmax takes twice as long on a few columns.
         p = np.exp(logits - logits.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
@@ -126,19 +146,33 @@ class FunctionClassifier(Classifier):
         self.function = function
         self.input_shape = tuple(input_shape)
         self.of_text = units.modality == "text"
-        self.shown = units.asker(function if owner is None else owner, self.input_shape)
+        whom = function if owner is None else owner
+        self.shown = units.asker(whom, self.input_shape)
+        self.shown_cells = units.cells_asker(whom, self.input_shape) if isinstance(units, RowUnits) else None
+        self.shown_raw = units.raw_asker(whom, self.input_shape)
 
-    def _asked(self, x: Tensor, dtype: type | None = None) -> np.ndarray:
-        """What the function gives for data-space rows; a copy, for functions may give the same buffer again and again."""
-        rows = self.shown(x)
+    def _asked(self, rows: Any, dtype: type | None = None) -> np.ndarray:
+        """What the function gives for rows; a copy, for functions may give the same buffer again and again."""
         try:
             return np.array(self.function(rows.copy()), dtype=dtype)
         except (TypeError, ValueError) as error:
             what = "texts" if self.of_text else f"rows of shape {self.input_shape}"
-            raise ManifoldError(f"the classifier failed on {len(x)} {what}: {error}") from error
+            raise ManifoldError(f"the classifier failed on {len(rows)} {what}: {error}") from error
 
     def _answer(self, x: Tensor) -> Tensor:
-        return torch.from_numpy(self._asked(x, np.float32))
+        return self._of_rows(self.shown(x))
+
+    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        return self._answer(x) if self.shown_cells is None else self._of_rows(self.shown_cells(cells))
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """See `Classifier.of_raw`."""
+        rows = self.shown_raw(raw)
+        return None if rows is None else self._counted(self._of_rows(rows), len(raw))
+
+    def _of_rows(self, rows: Any) -> Tensor:
+        """Probabilities (B, K) of rows as the function is shown them."""
+        return torch.from_numpy(self._asked(rows, np.float32))
 
     def _check(self, answer: Tensor, rows: int) -> None:
         super()._check(answer, rows)
@@ -152,11 +186,11 @@ class LabelClassifier(FunctionClassifier):
         super().__init__(function, [str(item) for item in classes], *args, **{**kwargs, "label_only": True})
         self._index = {str(item): i for i, item in enumerate(classes)}
 
-    def _answer(self, x: Tensor) -> Tensor:
-        labels = self._asked(x)
-        if labels.shape != (len(x),):
+    def _of_rows(self, rows: Any) -> Tensor:
+        labels = self._asked(rows)
+        if labels.shape != (len(rows),):
             raise ManifoldError(
-                f"the classifier gave labels of shape {labels.shape} for {len(x)} rows; one label a row is needed"
+                f"the classifier gave labels of shape {labels.shape} for {len(rows)} rows; one label a row is needed"
             )
         try:
             index = [self._index[str(label)] for label in labels]

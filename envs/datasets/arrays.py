@@ -21,6 +21,8 @@ class Data(NamedTuple):
         class_names, columns: names, or None.
         data_shape: shape of one datum where the rows are flattened pictures, else None.
         table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
+        frame: the columns of the data frame that x came as (see `envs.datasets.frames.Frame`), or None.
+        own: that data frame.
     """
 
     x: np.ndarray
@@ -31,6 +33,8 @@ class Data(NamedTuple):
     columns: list[str] | None = None
     data_shape: tuple[int, ...] | None = None
     table: Any = None
+    frame: Any = None
+    own: Any = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -56,7 +60,7 @@ def load_npz(path: str | Path) -> Data:
         arrays.setdefault("x", arrays.pop("X"))
     if "x" not in arrays:
         raise ManifoldError(f"{path} has no array named 'x' (it has {sorted(arrays)}); save it with numpy.savez(path, x=rows)")
-    known = {name: arrays[name] for name in Data._fields if name in arrays and name != "table"}
+    known = {name: arrays[name] for name in Data._fields if name in arrays and name not in ("table", "frame", "own")}
     for name in ("class_names", "columns"):
         if name in known:
             known[name] = [str(item) for item in known[name]]
