@@ -174,7 +174,7 @@ def make_world(
     checked = None
     if classifier is not None and adapted is not classifier and classifier is given.get("classifier"):
         raw = parts.x if parts.own is None else parts.own
-        checked = check_round_trip(adapted, units, raw, x, cells, starts.label, check_rows)
+        checked = check_round_trip(adapted, units, raw, x, cells, starts, check_rows)
     if progress and checked is not None:
         print(checked, file=sys.stderr)
     explained = (x, cells) if parts.held_out is None else units.entered(parts.held_out)

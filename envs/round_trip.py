@@ -20,6 +20,7 @@ from envs.datasets.frames import is_frame
 from envs.datasets.row_units import RowUnits
 from envs.datasets.units import Units
 from envs.errors import ManifoldError
+from envs.starts import Starts
 
 ROWS = 2000  # that are asked by default
 TOLERANCE = 1e-6  # of probabilities
@@ -51,15 +52,15 @@ class RoundTrip(NamedTuple):
 
 
 def check_round_trip(
-    classifier: Classifier, units: Units, raw: Any, x: Tensor, cells: Tensor, label: Tensor, rows: int = ROWS
+    classifier: Classifier, units: Units, raw: Any, x: Tensor, cells: Tensor, starts: Starts, rows: int = ROWS
 ) -> RoundTrip | None:
     """Ask the classifier about rows as the user has them and as walks know them, and compare the answers.
 
     Args:
         raw: (N, ...) the rows as the user gave them: an array, texts, or a data frame.
         x, cells: the same rows inside, see `Units.entered`.
-        label: (N,) labels; the rows that are asked are spread evenly over them.
-        rows: at most so many are asked, each two times (three times where the answers differ); 0: none.
+        starts: what the classifier has said of these rows already; the rows that are asked are spread evenly over its labels.
+        rows: at most so many are asked, each once (twice for pictures, and once more where the answers differ); 0: none.
 
     Returns:
         What was found; None where nothing could be compared: no rows asked for, or a classifier of encoded rows.
@@ -71,13 +72,13 @@ def check_round_trip(
     if rows <= 0:
         return None
     before = classifier.queries
-    index = label.argsort(stable=True)[torch.linspace(0, len(x) - 1, min(rows, len(x))).long()]
+    index = starts.label.argsort(stable=True)[torch.linspace(0, len(x) - 1, min(rows, len(x))).long()]
     chosen = raw.iloc[index.numpy()] if is_frame(raw) else np.asarray(raw)[index.numpy()]
     true = classifier.of_raw(chosen)
     if true is None:
         return None
     kept = cells[index] if isinstance(units, RowUnits) else None
-    back = classifier.predict_proba(x[index], kept)
+    back = starts.answer[index] if units.anchored else classifier.predict_proba(x[index])
     agreement, largest = _compare(true, back)
     noise, steady = 0.0, 1.0
     if largest > TOLERANCE:

@@ -105,13 +105,10 @@ def near_prototype(world: World, state: State) -> Tensor:
 def _prototype_gap(world: World, state: State) -> Tensor:
     """Distance (B,) from the frame to its class's prototype; NaN for a class without starts.
 
-    Where frames are the input plus a change, the change is what is compared: what no code holds of the input is left out.
+    Where frames keep something of the input, what the code itself decodes to is compared.
     """
-    place = world.manifold.coordinates(state.z, state.frame)
-    if world.units.anchored:
-        own, base = (world.manifold.coordinates(state.z0, part) for part in (state.origin, state.base))
-        place = place - (own - base)
-    return (place - world.prototype_places[state.source]).norm(dim=1)
+    frame = world.manifold.decode(state.z) if world.units.anchored else state.frame
+    return (world.manifold.coordinates(state.z, frame) - world.prototype_places[state.source]).norm(dim=1)
 
 
 @dataclass(frozen=True)

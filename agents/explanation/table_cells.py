@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from agents.explanation.figures_style import row_values
 
@@ -40,6 +39,8 @@ def changed_cells(world: Any, frames: np.ndarray, origin: Origin | None = None) 
     Without it: from the first row's, a number by more than a tenth of its column's standard deviation among the starts.
     """
     if origin is not None:
+        import torch
+
         cells, own = world.units.exact(torch.from_numpy(np.array(frames)), origin).numpy(), origin.cells.numpy()
         return ((cells != own) & ~(np.isnan(cells) & np.isnan(own))).T
     shown = [row_values(world, frame) for frame in frames]

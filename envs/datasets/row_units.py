@@ -3,10 +3,11 @@
 A row is kept twice: as *cells*, the user's own values bit for bit, which the classifier is asked about, and encoded, which the
 manifold is made of. A frame of a walk is the input plus what the decoded row has changed since the walk began:
 
-    frame = input + shrink(decode(z) - decode(z0))
+    change = decode(z) - decode(z0);  frame = input + shrink(change) - fade(change) (input - decode(z0))
 
 so that frame 0 is the input, a column that did not move holds the input's own cell, and what is shown as changed is what
-changes the answer.
+changes the answer. The last term: the further a column has moved, the less it keeps of what the manifold does not hold of the
+input, or frames would never quite be what the codes at which walks end stand for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from envs.errors import ManifoldError
 from envs.origin import Origin
 
 DEAD_ZONE = 0.05  # standard deviations of a number: a smaller change of the decoded row is none
+FADED = 1.0  # standard deviations: a number that has moved by so much is the decoded one
 Where = Callable[[int], str]
 
 
@@ -111,12 +113,19 @@ class RowUnits(Units):
         The gradient is that of the decoded row, as if nothing had been shrunk or bounded.
         """
         with torch.no_grad():
-            frame = self.bounded(origin.x + self.shrunk(decoded.detach() - origin.base), origin.x)
+            change = decoded.detach() - origin.base
+            moved = self.shrunk(change)
+            frame = origin.x + moved - self.faded(moved) * (origin.x - origin.base)
+            frame = self.bounded(frame, origin.x)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 
     def shrunk(self, change: Tensor) -> Tensor:
         """Changes (B, D) less the dead zone: those within it are none."""
         return change.sign() * (change.abs() - DEAD_ZONE).clamp_min(0)
+
+    def faded(self, moved: Tensor) -> Tensor:
+        """Share (B, D) in [0, 1] of what the manifold does not hold of the input that changes by `moved` (B, D) take away."""
+        return (moved.abs() / FADED).clamp_max(1)
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
         """Frames (B, D) inside the columns' ranges; an input beyond them keeps what it has."""

@@ -23,6 +23,8 @@ from envs.datasets.tables import Table
 from envs.errors import ManifoldError
 from envs.origin import Origin
 
+MOVED = 0.5  # of a choice's probability: one of which so much has moved is the decoded one
+
 
 @dataclass
 class TableUnits(RowUnits):
@@ -271,6 +273,11 @@ class TableUnits(RowUnits):
     def shrunk(self, change: Tensor) -> Tensor:
         """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""
         return torch.where(self._is_number, super().shrunk(change), change)
+
+    def faded(self, moved: Tensor) -> Tensor:
+        """See `RowUnits.faded`; of a choice between categories, by the probability that has moved."""
+        shares = 0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED
+        return torch.where(self._is_number, super().faded(moved), shares.clamp_max(1))
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
         """See `RowUnits.bounded`; shares of categories are positive and sum to 1, and what a walk may not change is held."""

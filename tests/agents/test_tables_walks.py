@@ -128,7 +128,7 @@ def test_the_table_of_rows_marks_what_changed_and_names_what_stayed(world: World
             assert line is not None
             assert line.rstrip().endswith(f"• {last[name]}")
     assert re.search(r"As in the input:[^.]*sex", text)
-    narrow = row_table(path, world, 60)
+    narrow = row_table(path, world, 40)
     assert len(narrow.columns) < len(row_table(path, world, 200).columns)
 
 

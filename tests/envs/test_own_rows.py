@@ -285,12 +285,14 @@ class Lossy(NumberUnits):
 def test_another_classifier_than_the_user_s_is_refused_with_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, _ = flowers()
     rows = frame.to_numpy() / [1, 1e4, 1e5, 1e6]
-    y = rows[:, 1] > np.median(rows[:, 1])
+    y = (rows[:, 1] * 1e3).round() % 2 == 0
     tree = DecisionTreeClassifier(random_state=0).fit(rows, y)
     monkeypatch.setattr("envs.making_data.NumberUnits", Lossy)
     with pytest.raises(ManifoldError, match=r"labels agree for 0\.\d+ of 150 rows.*differ in 'column 0', 'column 1'"):
         make_world(data=rows, classifier=tree, **FAST)
-    assert make_world(data=rows, classifier=tree, check_rows=0, **FAST).round_trip is None
+    y[:] = rows[:, 0] > 0
+    coarse = DecisionTreeClassifier(random_state=0).fit(rows, y)
+    assert make_world(data=rows, classifier=coarse, check_rows=0, **FAST).round_trip is None
 
 
 def test_probabilities_alone_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,8 +316,8 @@ def test_a_noisy_classifier_passes_and_its_queries_are_counted() -> None:
     world = make_world(**asked)
     assert world.round_trip is not None
     assert world.round_trip.noise > 0
-    assert world.round_trip.queries == 3 * 150
-    assert world.classifier.queries == 3 * 150 + 150  # and once about each start
+    assert world.round_trip.queries == 2 * 150
+    assert world.classifier.queries == 2 * 150 + 150  # and once about each start
     few = make_world(**asked, check_rows=10)
     assert few.round_trip is not None
-    assert (few.round_trip.rows, few.round_trip.queries) == (10, 30)
+    assert (few.round_trip.rows, few.round_trip.queries) == (10, 20)
