@@ -67,7 +67,7 @@ def _page(path: Trajectory, body: Image.Image, t: int) -> Image.Image:
     draw.rectangle((left - 1, top - 1, left + body.width, top + body.height), outline=rgb("#b9bec6"))
     below = top + body.height + 6
     index = path.source if t < 0 else int(path.predicted[t])
-    words = "input" if t < 0 else f"frame {t} of {path.steps}" + (" (reconstruction)" if t == 0 else "")
+    words = "input" if t < 0 else f"frame {t} of {path.steps}" + (" (reconstruction)" if t == 0 and path.reconstructs else "")
     _fit(draw, (MARGIN, below), f"{words}: {path.class_names[index]}", 14,
          {path.source: SOURCE, path.target: TARGET}.get(index, INK))
     if t >= 0:

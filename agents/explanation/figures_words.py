@@ -38,7 +38,8 @@ def summarise(path: Trajectory) -> str:
     failed = {"reach": f"From {source} towards {target}, not reached", "leave": f"{source} was not left",
               "typical": f"From this {source} towards a typical {source}, not reached"}[asks(path)]
     if path.steps == 0:
-        happened = f"nothing to walk: the reconstruction of this {source} already answers what was asked"
+        what = f"{'the reconstruction of ' if path.reconstructs else ''}this {source}"
+        happened = f"nothing to walk: {what} already answers what was asked"
         text = happened[0].upper() + happened[1:] if path.success else f"{failed} (no step was made)"
     else:
         text = f"{reached if path.success else failed} in {steps}"

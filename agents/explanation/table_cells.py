@@ -20,7 +20,12 @@ def row_texts(world: Any, rows: Sequence[np.ndarray], origin: Origin | None = No
     walk from it, if that is known."""
     shown = [row_values(world, row, origin) for row in rows]
     names = list(shown[0])
-    return names, np.array([[_text(row[name]) for row in shown] for name in names], dtype=object)
+    texts = [[_text(row[name]) for row in shown] for name in names]
+    for name, line in zip(names, texts, strict=True):
+        for row, values in enumerate(shown):  # two numbers that differ read differently
+            if line[row] == line[0] and values[name] != shown[0][name] and isinstance(values[name], float):
+                line[row] = f"{values[name]:.8g}"
+    return names, np.array(texts, dtype=object)
 
 
 def _text(value: Any) -> str:

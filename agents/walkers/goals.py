@@ -70,4 +70,8 @@ def _arrived(world: World, source: int, target: int) -> Tensor:
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
     answers, own = world.start_answers, torch.full_like(label, source)
     ends = State(z, z, frame, x, cells, base, answers, own, wanted, unused, unused, unused)
-    return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    there = torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    if not world.units.anchored:
+        return there
+    # What the code decodes to is not the start itself: both must be of the class, or a walk could end where it begins.
+    return there & (label == target if world.task.towards_target else label != source)

@@ -36,7 +36,7 @@ class Numbers:
     digits: int
 
     @classmethod
-    def of(cls, raw: Sequence[Any], values: np.ndarray, column: Column, scale: float) -> Numbers:
+    def of(cls, raw: np.ndarray, values: np.ndarray, column: Column, scale: float) -> Numbers:
         """How the user's values (N,), which are the numbers `values`, are kept."""
         own = [value for value, number in zip(raw, values, strict=True) if not math.isnan(number)]
         whole = column.integer and not any(isinstance(value, float | np.floating) for value in own)
@@ -68,7 +68,7 @@ class Values:
     names: list[str]
 
     @classmethod
-    def of(cls, raw: Sequence[Any], column: Column, missing: Sequence[str]) -> Values:
+    def of(cls, raw: np.ndarray, column: Column, missing: Sequence[str]) -> Values:
         """How the user's values (N,) are kept; each must be of one of the column's categories, or missing."""
         counts: Counter[Any] = Counter()
         first: dict[Any, Any] = {}
@@ -90,7 +90,7 @@ class Values:
             usual.append(max(there, key=lambda v: often[v]))
         return cls(own, torch.tensor(place), torch.tensor(usual), names)
 
-    def cells(self, raw: Sequence[Any], chosen: np.ndarray) -> list[int]:
+    def cells(self, raw: np.ndarray, chosen: np.ndarray) -> list[int]:
         """Cells (B,) of the user's values, whose categories are `chosen` (B,): their own where the data have the very value,
         else the one that stands for the category most often."""
         known = {_key(value): v for v, value in enumerate(self.own)}
@@ -122,7 +122,7 @@ def _alike(name: str, own: Sequence[Any]) -> Any:
     if kinds <= {bool, np.bool_} and kinds and name in ("True", "False"):
         return name == "True"
     for kind in (int, float):
-        if kinds and all(issubclass(k, kind | np.number) for k in kinds):  # type: ignore[arg-type]
+        if kinds and all(issubclass(k, kind | np.number) for k in kinds):
             try:
                 return kind(name)
             except ValueError:

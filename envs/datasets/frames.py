@@ -26,12 +26,12 @@ class Frame(NamedTuple):
     labels: tuple[Any, ...]
     dtypes: tuple[Any, ...]
 
-    def of(self, columns: Sequence[Sequence[Any]]) -> Any:
+    def of(self, columns: Sequence[np.ndarray]) -> Any:
         """A data frame of these columns of values, each in its own dtype where that holds the values (a number that was
         changed may be none of an integer column)."""
         import pandas
 
-        series = [pandas.Series(_plain(column, dtype)) for column, dtype in zip(columns, self.dtypes, strict=True)]
+        series = [pandas.Series(np.asarray(column, dtype=object)) for column in columns]
         typed = [_cast(values, dtype) for values, dtype in zip(series, self.dtypes, strict=True)]
         return pandas.concat(typed, axis=1, keys=list(self.labels))
 
@@ -160,13 +160,6 @@ def exact_floats(values: np.ndarray, name: str, where: Where = "row {}".format) 
                 "number; if it is an identifier, leave the column out or give it as text"
             )
     return np.asarray(found)
-
-
-def _plain(column: Sequence[Any], dtype: Any) -> Any:
-    """Values as an object array: pandas is to guess nothing, the dtype is known."""
-    found = np.empty(len(column), dtype=object)
-    found[:] = column
-    return found
 
 
 def _cast(values: Any, dtype: Any) -> Any:

@@ -144,7 +144,7 @@ def load_csv(
     )
 
 
-def typed(texts: Sequence[str], column: Column, missing: Sequence[str]) -> list[Any]:
+def typed(texts: np.ndarray, column: Column, missing: Sequence[str]) -> list[Any]:
     """The texts of a column as pandas reads them, which is what most classifiers of tables were fitted to: numbers (but for
     codes such as 00171), True and False, NaN for what is missing (but for texts such as "?"); else the text and its blanks."""
     bare = [text_of(text) for text in texts]

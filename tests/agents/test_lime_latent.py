@@ -59,7 +59,7 @@ class Linear:
         return self.manifold.decode(z)
 
     def answers(self, frame: torch.Tensor, origin: Origin) -> torch.Tensor:
-        return self.predict_proba(frame)
+        return self.classifier.predict_proba(frame)
 
     def move(self, manifold: Any, z: torch.Tensor, action: torch.Tensor, length: float) -> torch.Tensor:
         return z + length * action
