@@ -80,7 +80,8 @@ def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tupl
     told = columns if described else {}
     if not described and is_numeric(cells, frame):
         return parts._replace(x=cells, held_out=later, columns=frame.names, frame=frame, own=parts.x), None, False
-    table = describe_rows(cells, frame.names, told, partial=True)
+    known = cells if later is None else np.concatenate([cells, np.asarray(later, dtype=object)])
+    table = describe_rows(known, frame.names, told, partial=True)
     kept = [frame.names.index(column.name) for column in table.columns]
     parts = parts._replace(
         x=cells[:, kept],
@@ -97,7 +98,8 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     """The units of the data: of a mixed table where its columns are described. Rows without names take those that the
     classifier was fitted to."""
     if parts.table is not None:
-        return TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame)
+        more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
+        return TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
     if (parts.data_shape is not None and len(parts.data_shape) > 1) or np.ndim(parts.x) != 2:
         return Units.of(np.asarray(parts.x), parts.data_shape, parts.columns)
     names = parts.columns

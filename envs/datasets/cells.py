@@ -68,7 +68,7 @@ class Values:
     names: list[str]
 
     @classmethod
-    def of(cls, raw: np.ndarray, column: Column, missing: Sequence[str]) -> Values:
+    def of(cls, raw: np.ndarray, column: Column) -> Values:
         """How the user's values (N,) are kept; each must be of one of the column's categories, or missing."""
         counts: Counter[Any] = Counter()
         first: dict[Any, Any] = {}

@@ -50,9 +50,21 @@ class TableUnits(RowUnits):
 
     @classmethod
     def of_table(
-        cls, rows: np.ndarray, table: Table, where: Where = "row {}".format, frame: Frame | None = None
+        cls,
+        rows: np.ndarray,
+        table: Table,
+        where: Where = "row {}".format,
+        frame: Frame | None = None,
+        more: np.ndarray | None = None,
     ) -> TableUnits:
-        """Units fitted to rows (N, C) in the user's values; `frame` describes the data frame that they came as, if one.
+        """Units fitted to rows (N, C) in the user's values.
+
+        Args:
+            rows: what the numbers are scaled by.
+            table: the description of their columns.
+            where: what a row's place is called in errors.
+            frame: the columns of the data frame that the rows came as, if one.
+            more: (M, C) further rows, whose values of categories are kept, too.
 
         Raises:
             ManifoldError: see `inward`.
@@ -81,8 +93,9 @@ class TableUnits(RowUnits):
                 units.high[first] = float((high - units.mean[j]) / units.scale[j])
                 units.kept.append(Numbers.of(rows[:, j], values, column, float(units.scale[j])))
             else:
-                units._choices(rows[:, j], column, where)  # refuses what is none of its categories
-                units.kept.append(Values.of(rows[:, j], column, table.missing))
+                known = rows[:, j] if more is None or more.shape[1:] != rows.shape[1:] else np.concatenate([rows, more])[:, j]
+                units._choices(known, column, where)
+                units.kept.append(Values.of(known, column))
         units._index()
         return units
 
