@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("held_out", "starts")
 OWN = "own"
-FILES = (".npz", ".npy", ".csv", ".png", ".jpg", ".jpeg", ".bmp")
+FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Inputs(NamedTuple):
@@ -133,8 +133,8 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
 def read_file(world: World, path: str | Path) -> np.ndarray:
     """The user's own input or inputs from a file, in the user's units.
 
-    An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
-    read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in a column of a
+    An .npz holds them as `x` (or alone), an .npy is the array, a .csv or .tsv has the table's columns by name, and a picture
+    is read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in a column of a
     .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or `sentence`;
     in the encoding of that corpus.
 
@@ -159,7 +159,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
                 return np.asarray(archive[names[0]])
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
-        return _csv(world, path) if path.suffix == ".csv" else _picture(world, path)
+        return _csv(world, path) if path.suffix.lower() in (".csv", ".tsv") else _picture(world, path)
     except ManifoldError:
         raise
     except FileNotFoundError:
@@ -173,7 +173,7 @@ def _csv(world: World, path: Path) -> np.ndarray:
     units = world.units
     if not isinstance(units, RowUnits):
         raise ManifoldError(f"{path}: holds rows of a table, but this world's data are pictures")
-    given = read_csv(path, at_least=1)
+    given = read_csv(path, at_least=1, encoding=world.spec.get("encoding", "utf-8"))
     lacking = [name for name in units.columns if name not in given.names]
     if lacking:
         raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {units.columns}")

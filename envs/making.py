@@ -71,10 +71,10 @@ def make_world(
     """Build a world. Everything may be given by name, so that a saved run finds it again; live objects work too.
 
     Args:
-        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv file (a
+        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv or .tsv (a
             mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
-            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, or raw rows (N, ...) in the user's
-            units; rows with more than one axis are pictures in [0, 1], strings are sentences.
+            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, a data frame (described by guesses
+            where it is not all numbers), or raw rows (N, ...) in the user's units; rows with more than one axis are pictures in [0, 1], strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
@@ -90,7 +90,7 @@ def make_world(
             makes a mixed table of rows in memory, too.
         target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
         text_column: the column of sentences; makes a corpus of a .csv, too.
-        encoding: of a corpus.
+        encoding: of a corpus, or of a table's file.
         data_shape: shape of a picture where rows are flat.
         input_shape: shape of one input of the classifier where it is not that of the data.
         label_only: the classifier shows labels alone.
@@ -127,7 +127,7 @@ def make_world(
         )
     if is_corpus(data, text_column):
         data, target_column = read_corpus(data, text_column, target_column, encoding), None
-    parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed)
+    parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed, encoding)
     only_labels = label_only or (isinstance(task, str) and task in TASKS and TASKS[task].needs_label_only)
     asked = 0
     if is_text(parts.x):  # data space is made of the words that the manifold knows: it comes first

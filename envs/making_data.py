@@ -20,17 +20,18 @@ from envs.errors import ManifoldError, UnknownNameError
 
 
 def gathered(
-    data: Any, folder: Any, held_out: Any, truth: Any, names: Any, columns: Any, target: str | None, shape: Any, seed: int
+    data: Any, folder: Any, held_out: Any, truth: Any, names: Any, columns: Any, target: str | None, shape: Any, seed: int,
+    encoding: str = "utf-8",
 ) -> tuple[Data, str | None]:
     """The raw data, and the asset key where they belong to one."""
     key = None
     described = isinstance(columns, str | Path | Mapping)
     if folder is not None and not (isinstance(data, str) and data in FROM_FILES):
         raise ManifoldError(f"data_dir= is for data={' or '.join(map(repr, FROM_FILES))}, not for data={data!r:.60}")
-    if isinstance(data, str | Path) and str(data).lower().endswith(".csv"):
+    if isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
         if columns is not None and not described:
             raise ManifoldError("a .csv names its columns itself; columns= takes their description, a file or a mapping")
-        data, described, columns = load_csv(data, columns, target, seed), False, None
+        data, described, columns = load_csv(data, columns, target, seed, encoding=encoding), False, None
     elif target is not None:
         raise ManifoldError(f"target_column {target!r} belongs to a .csv file; give the classes of other data as truth=")
     if isinstance(data, str):

@@ -80,7 +80,10 @@ class NumberUnits(RowUnits):
         except ManifoldError:
             raise
         except (TypeError, ValueError) as error:
-            raise ManifoldError(f"the data must be numbers, each row as long as the others: {error}") from error
+            raise ManifoldError(
+                f"the data must be numbers, each row as long as the others: {error}; describe a table that holds texts with "
+                "columns=, or pass it as a data frame"
+            ) from error
         if not np.isfinite(values).all():
             row, column = (int(i) for i in np.argwhere(~np.isfinite(values))[0])
             raise ManifoldError(

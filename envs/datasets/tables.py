@@ -46,15 +46,17 @@ class Rows(NamedTuple):
     lines: list[int]
 
 
-def read_csv(path: str | Path, at_least: int = 2) -> Rows:
+def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Rows:
     """The cells of a CSV file with a first line of names, separated by whichever of ``, ; tab |`` that line has most.
 
     Raises:
-        ManifoldError: no such file, not UTF-8 text, no names or two alike, no rows, a row of another length.
+        UnknownNameError: no such encoding.
+        ManifoldError: no such file, a text of another encoding, no names or two alike, no rows, a row of another length.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        plain = encoding.lower() in ("utf-8", "utf8")
+        text = path.read_text(encoding="utf-8-sig" if plain else encoding)
         try:
             names, cells, lines = _parsed(path, text, blanks=True)
         except (ManifoldError, csv.Error):  # quotes behind blanks: a, "b, c"
@@ -62,7 +64,12 @@ def read_csv(path: str | Path, at_least: int = 2) -> Rows:
     except FileNotFoundError as error:
         raise ManifoldError(f"no data file {path}") from error
     except UnicodeDecodeError as error:
-        raise ManifoldError(f"{path} is not a UTF-8 text: {error}; save it as UTF-8") from error
+        name = "UTF-8" if plain else encoding
+        raise ManifoldError(
+            f"{path} is not a {name} text: {error}; name the file's encoding, for example encoding=cp1252"
+        ) from error
+    except LookupError:
+        raise UnknownNameError("encoding", encoding, ("utf-8", "cp1252", "latin-1", "utf-16")) from None
     except (OSError, csv.Error) as error:
         raise ManifoldError(f"cannot read {path} as CSV: {error}") from error
     _check_names(path, names)
@@ -101,7 +108,12 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def load_csv(
-    path: str | Path, description: Any = None, target: str | None = None, seed: int = 0, test_size: float = HELD_OUT
+    path: str | Path,
+    description: Any = None,
+    target: str | None = None,
+    seed: int = 0,
+    test_size: float = HELD_OUT,
+    encoding: str = "utf-8",
 ) -> Data:
     """A CSV file as `Data`: rows in the user's own values, their columns described, a share of them held out.
 
@@ -110,11 +122,12 @@ def load_csv(
         description: see `envs.datasets.table_columns`: a file or a mapping; what it leaves out is guessed.
         target: the column of the classes; else the description's. Without one there are no true classes.
         seed, test_size: of the split, stratified by class where each has two rows.
+        encoding: of the file.
 
     Raises:
         ManifoldError: whatever in the file contradicts itself or the description, with line and column.
     """
-    rows = read_csv(path)
+    rows = read_csv(path, encoding=encoding)
     told = read_description({} if description is None else description)
     target = target or told["target"]
 

@@ -321,3 +321,30 @@ def test_a_noisy_classifier_passes_and_its_queries_are_counted() -> None:
     few = make_world(**asked, check_rows=10)
     assert few.round_trip is not None
     assert (few.round_trip.rows, few.round_trip.queries) == (10, 20)
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_in_a_tsv_of_another_encoding(tmp_path: Path) -> None:
+    frame, y = workers()
+    frame = frame.assign(town=frame["town"].replace({"Rome": "Zürich"}), rich=y)
+    file = tmp_path / "people.tsv"
+    frame.to_csv(file, index=False, sep="\t", encoding="cp1252")
+    with pytest.raises(ManifoldError, match=r"not a UTF-8 text.*encoding=cp1252"):
+        make_world(data=str(file), target_column="rich", **FAST)
+    with pytest.raises(ManifoldError, match="encoding"):
+        make_world(data=str(file), target_column="rich", encoding="cp125x", **FAST)
+    world = make_world(data=str(file), target_column="rich", encoding="cp1252", **FAST)
+    town = next(c for c in world.units.table.columns if c.name == "town")  # type: ignore[attr-defined]
+    assert town.categories == ("Bern", "Zürich")
+
+    from agents.explain_input import read_file
+
+    assert len(read_file(world, file)) == len(frame)
+
+
+def test_mixed_rows_without_names_say_what_describes_them() -> None:
+    rows = np.array([["A11", 1.0], ["A12", 2.0]] * 5, dtype=object)
+    with pytest.raises(ManifoldError, match="columns="):
+        make_world(data=rows, classifier=lambda x: x, class_names=["a", "b"], **FAST)
