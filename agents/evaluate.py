@@ -147,7 +147,7 @@ def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | No
         return None
     generator = torch.Generator().manual_seed(seed)
     shift = torch.randint(1, world.classes, (len(world.held_out.x),), generator=generator)[list(rows)]
-    source = world.classifier.predict_proba(world.held_out.x[list(rows)]).argmax(1)
+    source = world.answers_held_out(list(rows)).argmax(1)
     return [int(target) for target in (source + shift) % world.classes]
 
 

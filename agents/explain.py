@@ -140,7 +140,8 @@ def explain(
         for low in range(0, len(given.x), BATCH):
             now = range(low, min(low + BATCH, len(given.x)))
             part = None if targets is None else [targets[row] for row in now]
-            state, queries, present = _enter(world, given.x[low : now.stop], part)
+            own = None if given.cells is None else given.cells[low : now.stop]
+            state, queries, present = _enter(world, given.x[low : now.stop], part, own)
             bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
@@ -200,8 +201,11 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
     return source.world, source
 
 
-def _enter(world: World, x: Tensor, targets: list[int | None] | None) -> tuple[State, Tensor, Tensor]:
-    """States at frame 0 for inputs x, the rows asked for each, and which are of their target class already.
+def _enter(
+    world: World, x: Tensor, targets: list[int | None] | None, cells: Tensor | None = None
+) -> tuple[State, Tensor, Tensor]:
+    """States at frame 0 for inputs x with the user's own cells, the rows asked for each, and which are of their target
+    class already.
 
     A target None is the own class. The last is (B,) bool.
     """
@@ -210,10 +214,10 @@ def _enter(world: World, x: Tensor, targets: list[int | None] | None) -> tuple[S
     from envs import dynamics
 
     if targets is None:
-        state, queries = dynamics.enter(world, x)
+        state, queries = dynamics.enter(world, x, cells=cells)
         return state, queries, torch.zeros(len(x), dtype=torch.bool)
     asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
-    state, queries = dynamics.enter(world, x, asked.clamp_min(0))
+    state, queries = dynamics.enter(world, x, asked.clamp_min(0), cells)
     own = asked < 0
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))

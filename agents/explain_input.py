@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from envs.datasets import ImageUnits, TableUnits
+from envs.datasets import ImageUnits, NumberUnits
 from envs.datasets.corpora import read_corpus
+from envs.datasets.frames import is_row
 from envs.datasets.image_units import COLOURS
-from envs.datasets.table_columns import Where
-from envs.datasets.tables import read_csv
+from envs.datasets.row_units import RowUnits, Where
+from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
 MOST_NOTES = 20  # rows or values that are named; of more, the number
 SPLITS = ("held_out", "starts")
 OWN = "own"
-FILES = (".npz", ".npy", ".csv", ".png", ".jpg", ".jpeg", ".bmp")
+FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Inputs(NamedTuple):
-    """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given; and, where not
-    all could be held, which they are of how many `given`."""
+    """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given, and the user's
+    own cells (N, C) of a table's rows (see `envs.origin.Origin`); and, where not all could be held, which they are of how many
+    `given`."""
 
     x: Tensor
     rows: list[int] | None
     single: bool
+    cells: Tensor | None = None
     kept: list[int] | None = None
     given: int | None = None
 
@@ -64,14 +67,17 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
     elif (rows := _as_rows(inputs)) is not None:
         _refuse_ambiguous(world, inputs, rows, split)
     if inputs is None or rows is not None:
-        data = world.held_out.x if split == "held_out" else world.starts.x
+        data, cells = world.held_out.x, world.held_out.cells
+        if split == "starts":
+            data, cells = world.starts.x, world.starts.cells
         single = rows is not None and np.ndim(inputs) == 0 and not isinstance(inputs, range)
         rows = list(range(len(data))) if rows is None else rows
         for row in rows:
             if not 0 <= row < len(data):
                 raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
-        return Inputs(data[torch.as_tensor(rows, dtype=torch.int64)], rows, single)
-    if isinstance(world.units, TableUnits):
+        index = torch.as_tensor(rows, dtype=torch.int64)
+        return Inputs(data[index], rows, single, None if cells is None else cells[index])
+    if isinstance(world.units, RowUnits):
         return _table_rows(world.units, inputs)
     if world.modality == "text":
         return Inputs(world.units.inward(inputs), None, isinstance(inputs, str))
@@ -92,45 +98,59 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
     return Inputs(world.units.inward(array[None] if single else array), None, single)
 
 
-def _table_rows(units: TableUnits, inputs: Any) -> Inputs:
-    """Rows of a mixed table in the user's own values: one (a list or a dictionary by column), or several."""
-    row = isinstance(inputs, dict) or (np.ndim(inputs) == 1 and not isinstance(inputs[0], dict))
-    given = [inputs] if row else inputs
+def _table_rows(units: RowUnits, inputs: Any) -> Inputs:
+    """Rows of a table in the user's own values, unrounded: one (a list, a series, a dictionary by column), or several."""
+    rows = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
     try:
-        return Inputs(units.inward(given), None, row)
-    except ManifoldError:
-        rows, kept = held_rows(units, given)
-        return Inputs(units.inward(rows), None, row, kept, len(given))
+        row = is_row(rows)
+    except TypeError:
+        raise ManifoldError(f"the input must be rows of a table, not {inputs!r:.60}") from None
+    rows = [rows] if row else rows
+    try:
+        x, cells = units.entered(rows)
+    except ManifoldError as error:
+        fitting, kept = held_rows(units, rows, error)
+        x, cells = units.entered(fitting)
+        return Inputs(x, None, row, cells, kept, len(rows))
+    return Inputs(x, None, row, cells)
 
 
-def held_rows(units: TableUnits, given: Any, where: Where = "row {}".format) -> tuple[np.ndarray, list[int]]:
+def held_rows(
+    units: RowUnits, given: Any, error: ManifoldError, where: Where = "row {}".format
+) -> tuple[np.ndarray, list[int]]:
     """The rows (n, C) of `given` that the table can hold, and which they are; of each other one a warning says why.
 
     Numbers outside the range of their column are moved to its end, with a warning. A row with a new category, a missing value
     in a column that has none, or something that is no number is left out.
 
+    Args:
+        error: why not all of them can be held.
+
     Raises:
-        ManifoldError: no row can be held; the message is the first one's.
+        ManifoldError: no row can be held: the first one's message; the columns are others: `error`.
     """
-    rows, notes = units.clipped(given, where)
+    try:
+        rows, notes = units.clipped(given, where)
+    except (ManifoldError, ValueError):
+        raise error from None
     kept, errors = [], []
     for row in range(len(rows)):
-        if (error := _refused(units, rows[row], where(row))) is None:
+        if (refused := _refused(units, rows[row], where(row))) is None:
             kept.append(row)
         else:
-            errors.append(error)
+            errors.append(refused)
     if not kept:
         raise errors[0]
-    notes += [f"{error}; this row is left out" for error in errors]
+    notes += [f"{refused}; this row is left out" for refused in errors]
     more = [f"... and {len(notes) - MOST_NOTES} more rows or values"] if len(notes) > MOST_NOTES else []
     warnings.warn("\n".join(["not all rows are explained as they are:", *notes[:MOST_NOTES], *more]), stacklevel=2)
     return rows[kept], kept
 
 
-def _refused(units: TableUnits, row: np.ndarray, place: str) -> ManifoldError | None:
+def _refused(units: RowUnits, row: np.ndarray, place: str) -> ManifoldError | None:
     """Why one row (C,) cannot be held, or None."""
     try:
-        units.inward(row[None], lambda _: place)
+        units.cells(row[None], lambda _: place)
     except ManifoldError as error:
         return error
     return None
@@ -221,10 +241,10 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
 def read_file(world: World, path: str | Path) -> np.ndarray:
     """The user's own input or inputs from a file, in the user's units.
 
-    An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
-    read as grey levels or colours in the data's own scale and order. Sentences stand one a line in a .txt, or in a column of a
-    .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or `sentence`;
-    in the encoding of that corpus.
+    An .npz holds them as `x` (or alone), an .npy is the array, a .csv or .tsv has the table's columns by name, and a picture
+    is read as grey levels or colours in the data's own scale and order. Sentences stand one a line in a .txt, or in a column
+    of a .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or
+    `sentence`; in the encoding of that corpus.
 
     Raises:
         ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
@@ -247,7 +267,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
                 return np.asarray(archive[names[0]])
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
-        return _csv(world, path) if path.suffix == ".csv" else _picture(world, path)
+        return _csv(world, path) if path.suffix.lower() in (".csv", ".tsv") else _picture(world, path)
     except ManifoldError:
         raise
     except FileNotFoundError:
@@ -258,33 +278,25 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
 
 def _csv(world: World, path: Path) -> np.ndarray:
     """Rows of the world's own columns, in their order; other columns are passed over."""
-    import csv
+    units = world.units
+    if not isinstance(units, RowUnits):
+        raise ManifoldError(f"{path}: holds rows of a table, but this world's data are pictures")
+    given = read_csv(path, at_least=1, encoding=world.spec.get("encoding", "utf-8"))
+    lacking = [name for name in units.columns if name not in given.names]
+    if lacking:
+        raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {units.columns}")
+    cells = given.cells[:, [given.names.index(name) for name in units.columns]]
+    if isinstance(units, NumberUnits):
+        cells = np.array([[as_number(t.strip()) if _is_number(t) else t for t in row] for row in cells], dtype=object)
 
-    if isinstance(world.units, TableUnits):
-        given = read_csv(path, at_least=1)
-        lacking = [name for name in world.units.columns if name not in given.names]
-        if lacking:
-            raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {world.units.columns}")
-        cells = given.cells[:, [given.names.index(name) for name in world.units.columns]]
-        try:
-            world.units.inward(cells)
-        except ManifoldError:
-            return held_rows(world.units, cells, lambda row: f"{path}, line {given.lines[row]}")[0]
-        return cells
+    def where(row: int) -> str:
+        return f"{path}, line {given.lines[row]}"
 
-    with path.open(newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in world.units.columns if name not in (reader.fieldnames or [])]
-        if missing or not world.units.columns:
-            raise ManifoldError(f"{path}: lacks the columns {missing}; its first line must name {world.units.columns}")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            try:
-                rows.append([float(row[name]) for name in world.units.columns])
-            except (TypeError, ValueError):
-                bad = next(name for name in world.units.columns if not _is_number(row[name]))
-                raise ManifoldError(f"{path}, line {number}: {bad} is {row[bad]!r}, a number is needed") from None
-    return np.array(rows)
+    try:
+        units.cells(cells, where)
+    except ManifoldError as error:
+        cells = held_rows(units, cells, error, where)[0]
+    return units.cells(cells).numpy() if isinstance(units, NumberUnits) else cells
 
 
 def _is_number(text: str | None) -> bool:

@@ -55,7 +55,7 @@ def diagnose(world: World, seed: int = 0, ask: bool = True) -> Diagnosis:
     if truth is None or not ask or not len(truth):
         return Diagnosis(classes)
     chosen = torch.randperm(len(truth), generator=torch.Generator().manual_seed(seed))[:MOST_ASKED]
-    right = world.classifier.predict_proba(world.held_out.x[chosen]).argmax(1) == truth[chosen]
+    right = world.answers_held_out(chosen).argmax(1) == truth[chosen]
     majority = float(torch.bincount(truth[chosen]).max()) / len(chosen)
     return Diagnosis(classes, float(right.float().mean()), majority, len(chosen))
 

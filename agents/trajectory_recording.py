@@ -40,6 +40,7 @@ def trajectories_of(
     import torch
 
     from agents.replay import describe_environment
+    from agents.walkers.base import select
 
     chosen = list(range(walk.z.shape[1])) if items is None else list(items)
     ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
@@ -48,7 +49,8 @@ def trajectories_of(
     latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
     origins = as_array(state.origin)[chosen]
-    frames = decode(world, together, np.repeat(origins, ends, axis=0))
+    home = select(state, torch.as_tensor(chosen, dtype=torch.int64)).home
+    frames = decode(world, together, home.chosen(torch.arange(len(chosen)).repeat_interleave(torch.tensor(ends))))
     typical = on_latents(world.manifold.typicality, together)
     places = coordinates(world, together, frames)
     homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], origins), ends, axis=0)
@@ -78,6 +80,7 @@ def trajectories_of(
                 actions=actions[: n - 1, i].copy(),
                 rewards=rewards[: n - 1, i].copy(),
                 source_input=origins[k],
+                source_cells=as_array(home.cells[k]) if world.units.anchored else None,
                 **{name: values[i] for name, values in each.items()},
                 answers=None if world.label_only else asked,
                 labels=asked.argmax(1) if world.label_only else None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,10 +23,11 @@ from envs.errors import ManifoldError
 
 if TYPE_CHECKING:
     from envs.classifiers.base import Classifier
+    from envs.datasets.units import Units
     from envs.manifolds.base import Manifold
     from envs.world import World
 
-CHECKED = 32  # rows that are queried again, half of them inputs, half decoded ones
+CHECKED = 32  # rows that are queried again: inputs, and where frames 0 are decoded ones, as many of these
 CLOSE = 1e-4  # answers that differ by less are the same: batches of other sizes round differently
 
 
@@ -60,15 +62,17 @@ class KnownAnswers(NamedTuple):
         except (OSError, KeyError, SafetensorError) as error:
             raise ManifoldError(f"the answers kept in {str(file)!r} cannot be read ({error}); remove the file") from error
 
-    def changed(self, classifier: Classifier, x: Tensor, frame: Tensor) -> str | None:
-        """Whether `classifier` answers otherwise than it did, in words, or None; at most 32 rows are queried.
+    def changed(self, ask: Callable[[Tensor, Tensor], Tensor], x: Tensor, frame: Tensor) -> str | None:
+        """Whether the classifier answers otherwise than it did, in words, or None; at most 32 rows are queried.
 
         Args:
-            x, frame: the reference rows and their frames 0.
+            ask: from the inputs or frames of all reference rows, and some indices (R,), to the answers (R, K) on these.
+            x, frame: the reference rows and their frames 0; the same tensor where walks begin at the inputs themselves.
         """
-        rows = torch.linspace(0, len(x) - 1, min(len(x), CHECKED // 2)).long()
-        labels = int((classifier.predict_proba(x[rows]).argmax(1) != self.label[rows]).sum())
-        gap = float((classifier.predict_proba(frame[rows]) - self.answer[rows]).abs().max())
+        rows = torch.linspace(0, len(x) - 1, min(len(x), CHECKED if frame is x else CHECKED // 2)).long()
+        answer = ask(x, rows)
+        labels = int((answer.argmax(1) != self.label[rows]).sum())
+        gap = float(((answer if frame is x else ask(frame, rows)) - self.answer[rows]).abs().max())
         if not labels and gap <= CLOSE:
             return None
         return (
@@ -77,18 +81,22 @@ class KnownAnswers(NamedTuple):
         )
 
 
-def digest_of(x: Tensor, manifold: Manifold, classifier: Classifier, name: Any) -> str:
-    """sha256 of reference rows x (N, \\*shape), the manifold's settings and weights, the classifier's classes and name."""
-    about = [manifold.settings, classifier.class_names, classifier.label_only, name if isinstance(name, str) else None]
+def digest_of(x: Tensor, cells: Tensor, units: Units, manifold: Manifold, classifier: Classifier, name: Any) -> str:
+    """sha256 of reference rows x (N, \\*shape) and the user's values that they stand for (cells (N, C) and `units`), the
+    manifold's settings and weights, the classifier's classes and name."""
+    name = name if isinstance(name, str) else None
+    about = [manifold.settings, classifier.class_names, classifier.label_only, name, units.unseen]
     found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for key, value in sorted(manifold.state_dict().items()):
         found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
-    found.update(str(tuple(x.shape)).encode() + x.contiguous().numpy().tobytes())
+    for rows in (x, cells):
+        found.update(str(tuple(rows.shape)).encode() + rows.contiguous().numpy().tobytes())
     return found.hexdigest()
 
 
 def answers_of(world: World) -> KnownAnswers:
     """What a world knows of its reference rows. Nothing is queried."""
-    digest = digest_of(world.starts.x, world.manifold, world.classifier, world.spec.get("classifier"))
-    elsewhere = world.__dict__.get("start_answers") if world.manifold.leans else None
-    return KnownAnswers(world.starts.label, world.starts.answer, elsewhere, digest)
+    starts = world.starts
+    digest = digest_of(starts.x, starts.cells, world.units, world.manifold, world.classifier, world.spec.get("classifier"))
+    elsewhere = None if world.starts_are_ends else world.__dict__.get("start_answers")
+    return KnownAnswers(starts.label, starts.answer, elsewhere, digest)

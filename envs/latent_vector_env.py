@@ -23,7 +23,7 @@ from envs.rendering import Renderer
 from envs.torch_defaults import in_usual_torch
 from envs.world import World
 
-SHARED = ("z0", "origin", "source", "target")  # what a step hands on as it is
+SHARED = ("z0", "origin", "cells", "base", "source", "target")  # what a step hands on as it is
 
 
 class LatentVectorEnv(gym.vector.VectorEnv):
@@ -259,9 +259,11 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if self._draws is None:
             self._draws = Draws([])
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
-        self._state = State(
-            **{name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
-        )
+        parts = {name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
+        if "base" not in parts:  # saved before walks knew the user's own cells
+            origin = self.world.origin_of(parts["origin"], parts["z0"])
+            parts |= {"cells": origin.cells, "base": origin.base}
+        self._state = State(**parts)
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
         if self._coverage is not None:
             self._coverage.load_state_dict(

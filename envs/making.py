@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -24,9 +25,11 @@ from envs.making_classifier import fitted_classifier, names_for, standing_classi
 from envs.making_data import classes_of, gathered, refuse_pixels, units_of
 from envs.making_manifold import fitted_manifold, standing_manifold
 from envs.making_text import text_manifold, word_classifier
-from envs.manifolds import Joint, Manifold
+from envs.manifolds import Joint
 from envs.plain import with_plain_arguments
+from envs.progress import on_terminal
 from envs.registration import CUSTOM, SPECS, spec_kwargs
+from envs.round_trip import ROWS, check_round_trip
 from envs.starts import Examples, make_starts
 from envs.tasks import TASKS, Flip, OnePair, Task, Weights
 from envs.torch_defaults import in_usual_torch
@@ -79,14 +82,16 @@ def make_world(
     known_answers: str | Path | None = None,
     progress: bool = True,
     live: bool = False,
+    check_rows: int = ROWS,
 ) -> World:
     """Build a world. Everything may be given by name, so that a saved run finds it again; live objects work too.
 
     Args:
-        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv file (a
+        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv or .tsv (a
             mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
-            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, or raw rows (N, ...) in the user's
-            units; rows with more than one axis are pictures, strings are sentences.
+            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, a data frame (described by guesses
+            where it is not all numbers), or raw rows (N, ...) in the user's units; rows with more than one axis are pictures,
+            strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
@@ -102,7 +107,7 @@ def make_world(
             makes a mixed table of rows in memory, too.
         target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
         text_column: the column of sentences; makes a corpus of a .csv, too.
-        encoding: of a corpus.
+        encoding: of a corpus, or of a table's file.
         data_shape: shape of a picture where rows are flat.
         pixel_range: lowest and highest value of a pixel, e.g. ``(0, 16)``. If nothing is said, it is guessed from the type and
             the values of the pictures. The classifier is asked in these values and in the pictures' own type.
@@ -128,6 +133,8 @@ def make_world(
         known_answers: a file of the classifier's answers on these data, as a saved run keeps it (see `envs.known_answers`);
             the classifier is then queried for a few rows only, to see whether it has changed. A world does not remember it.
         progress: show fits, on a terminal.
+        check_rows: how many rows are asked as the user has them and as walks know them, to see that the classifier is asked
+            what it was fitted to (see `envs.round_trip`); fewer for slow classifiers, 0 for none.
         live: marks the `World.spec` of a world built from live objects; refused here, for what is missing cannot be guessed.
 
     Raises:
@@ -148,7 +155,7 @@ def make_world(
         task = default_task(data, classifier, tau, label_only)
     if is_corpus(data, text_column):
         data, target_column = read_corpus(data, text_column, target_column, encoding), None
-    parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed)
+    parts, key = gathered(data, data_dir, held_out, truth, class_names, columns, target_column, data_shape, seed, encoding)
     if pixel_range is not None:
         parts = parts._replace(pixel_range=tuple(pixel_range))
     if channels is not None:
@@ -168,12 +175,12 @@ def make_world(
         sentences, codes, asked = text_manifold(manifold, key, parts, asker, latent_dim, fit, seed, progress)
         model: Any = sentences
         units: Units = TextUnits(sentences.vocabulary)
-        x = units.inward(parts.x)
+        x, cells = units.entered(parts.x)
     else:
-        units = units_of(parts)
+        units = units_of(parts, classifier)
         if isinstance(units, ImageUnits):
             given |= units.declared
-        x = units.inward(parts.x)
+        x, cells = units.entered(parts.x)
         model, codes = standing_manifold(manifold, key, latent_dim, fit, x, units)
     fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
     asked_in = units
@@ -189,6 +196,7 @@ def make_world(
         if isinstance(units, ImageUnits) and (classifier is None or (isinstance(classifier, str) and classifier in ASSETS)):
             asked_in = Units("image", units.data_shape)  # shipped classifiers of pictures read data space
         classifier = standing_classifier(classifier, data, parts, key, seed)
+    few = range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
     adapted = adapt(
         classifier,
         units=asked_in,
@@ -196,24 +204,30 @@ def make_world(
         input_shape=input_shape,
         label_only=only_labels,
         outputs=outputs,
-        sample=x[:: max(1, len(x) // SAMPLE)][:SAMPLE],
+        sample=x[few],
+        sample_cells=cells[few],
     )
     adapted.queries += asked
     if isinstance(model, str):
-        model = fitted_manifold(model, x, units, classifier=adapted, **fitting)
+        model = fitted_manifold(model, x, units, classifier=adapted, cells=cells, **fitting)
     model.attach(adapted)
-    known = None if known_answers is None else _known(known_answers, x, model, adapted, classifier)
-    starts = make_starts(model, adapted, x, codes, units, known)
-    examples = Examples(
-        x if parts.held_out is None else units.inward(parts.held_out),
-        _aligned(
-            classes_of(parts.truth if parts.held_out is None else parts.held_out_truth), parts.class_names, adapted.class_names
-        ),
-    )
+    known = None if known_answers is None else _known(known_answers, digest_of(x, cells, units, model, adapted, classifier))
+    starts = make_starts(model, adapted, x, codes, units, cells, known)
+    asks_nothing = known is not None and starts.answer is known.answer
+    checked = None
+    if not asks_nothing and classifier is not None and adapted is not classifier and classifier is given.get("classifier"):
+        raw = parts.x if parts.own is None else parts.own
+        checked = check_round_trip(adapted, units, raw, x, cells, starts, check_rows)
+    if on_terminal(progress) and checked is not None:
+        print(checked, file=sys.stderr)
+    explained = (x, cells) if parts.held_out is None else units.entered(parts.held_out)
+    truths = classes_of(parts.truth if parts.held_out is None else parts.held_out_truth)
+    examples = Examples(explained[0], _aligned(truths, parts.class_names, adapted.class_names), explained[1])
     if adapted.label_only and task == Flip.name and "task" not in given:
         task = Task.name  # labels alone are shown: reaching one is what changes the answer
     world = World(model, adapted, units, starts, _task(task, None, None, None), examples, spec=_spec(given))
-    if known is not None and known.elsewhere is not None and starts.answer is known.answer:
+    world.round_trip = checked
+    if known is not None and known.elsewhere is not None and asks_nothing:
         world.start_answers = known.elsewhere
     if world.task.name != Task.name:
         world.spec.setdefault("task", world.task.name)  # a spec without a task means `reach`
@@ -240,16 +254,14 @@ def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool =
     return make_world(**{**own, **arguments, "progress": progress})
 
 
-def _known(
-    file: str | Path, x: torch.Tensor, model: Manifold, classifier: Classifier, name: Any
-) -> KnownAnswers | None:
+def _known(file: str | Path, digest: str) -> KnownAnswers | None:
     """The answers kept in a file, or None with a warning where they belong to other data, another manifold or classifier."""
     known = KnownAnswers.read(file)
-    if known.digest == digest_of(x, model, classifier, name):
+    if known.digest == digest:
         return known
     warnings.warn(
         f"the answers kept in {str(file)!r} belong to other data, another manifold or another classifier: "
-        f"all {len(x):,} reference rows are queried again",
+        f"all {len(known.label):,} reference rows are queried again",
         stacklevel=3,
     )
     return None

@@ -14,6 +14,7 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.classifiers import Classifier, load_object
 from envs.datasets import TableUnits, Units
+from envs.datasets.row_units import RowUnits
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
 from envs.manifolds.cache import fit_key, kept_fit
@@ -122,6 +123,7 @@ def fitted_manifold(
     seed: int,
     progress: bool,
     classifier: Classifier | None = None,
+    cells: Tensor | None = None,
     truth: Tensor | None = None,
     classes: int | None = None,
 ) -> Manifold:
@@ -132,6 +134,7 @@ def fitted_manifold(
         latent_dim: d; default: 2 for a map, else up to 8.
         fit: further settings of the fit.
         classifier: the one to be explained. A joint manifold learns its labels (one query a row), an embedding is its own.
+        cells: (N, C) of the data, see `envs.origin.Origin`: what the classifier is asked about.
         truth, classes: class indices (N,) and how many there are, for a joint manifold without a classifier.
 
     Raises:
@@ -156,7 +159,7 @@ def fitted_manifold(
     sees: dict[str, Tensor | None] = {"x": x}
     more: dict[str, Any] = {}
     if kind == "joint":
-        sees["y"] = more["y"] = _labels(x, classifier, truth)
+        sees["y"] = more["y"] = _labels(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
         settings["classes"] = classes if classifier is None else len(classifier.class_names)
     elif maker is TableVAE:
         assert isinstance(units, TableUnits)
@@ -174,10 +177,12 @@ def fitted_manifold(
     return kept_fit(key, lambda: maker.fit(x, **more, **settings, progress=progress))
 
 
-def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None) -> Tensor:
+def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
     """What the head of a joint manifold learns: the classifier's labels, or else the true classes."""
     if classifier is not None:
-        return torch.cat([classifier.predict_proba(part).argmax(1) for part in x.split(BATCH)])
+        parts = x.split(BATCH)
+        own = [None] * len(parts) if cells is None else cells.split(BATCH)
+        return torch.cat([classifier.predict_proba(*pair).argmax(1) for pair in zip(parts, own, strict=True)])
     if truth is None:
         raise ManifoldError(
             "a joint manifold is trained with the classes: pass truth= (class indices; an array 'truth' in the .npz file), "

@@ -129,8 +129,12 @@ def near_prototype(world: World, state: State) -> Tensor:
 
 
 def _prototype_gap(world: World, state: State) -> Tensor:
-    """Distance (B,) from the frame to its class's prototype; NaN for a class without starts."""
-    return (world.manifold.coordinates(state.z, state.frame) - world.prototype_places[state.source]).norm(dim=1)
+    """Distance (B,) from the frame to its class's prototype; NaN for a class without starts.
+
+    Where frames keep something of the input, what the code itself decodes to is compared.
+    """
+    frame = world.manifold.decode(state.z) if world.units.anchored else state.frame
+    return (world.manifold.coordinates(state.z, frame) - world.prototype_places[state.source]).norm(dim=1)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def straight_steps(world: World, walks: int = WALKS, seed: int = 0) -> Tensor:
     present = world.starts.label.unique()
     source = torch.searchsorted(present, world.starts.label[index])
     target = present[(source + torch.randint(1, len(present), (walks,), generator=generator)) % len(present)]
-    z, origin = world.starts.z[index], world.starts.x[index]
+    z, origin = world.starts.z[index], world.starts.origin.chosen(index)
     with torch.inference_mode():
         near = world.end_codes(z, target)
         end = z - near.distance[:, None] * near.gradient  # k = 1: the gradient is the unit vector away from the nearest

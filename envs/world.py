@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold, Pull
 from envs.moves import MOVES, Move
+from envs.origin import Origin
+from envs.round_trip import RoundTrip
 from envs.starts import BATCH, Examples, Starts
 from envs.step_length import calibrated_step
 from envs.tasks import Task
@@ -46,6 +49,7 @@ class World:
         max_episode_steps: the step limit.
         entry: where walks from inputs begin: a key of `envs.entry.ENTRIES`.
         spec: JSON-able arguments that build this world again; ``{"live": True}`` if live objects went in.
+        round_trip: how the user's own rows and those that walks know compare, see `envs.round_trip`; None: not asked.
     """
 
     manifold: Manifold
@@ -63,6 +67,7 @@ class World:
     max_episode_steps: int = 20
     entry: str = "code"
     spec: dict[str, Any] = field(default_factory=dict)
+    round_trip: RoundTrip | None = None
 
     def __post_init__(self) -> None:
         if self.move_name not in MOVES:
@@ -152,9 +157,10 @@ class World:
     def start_answers(self) -> Tensor:
         """(N, K) the classifier's answers on what the starts' codes decode to in a walk from elsewhere.
 
-        Those on the starts' own frames, but for a manifold that leans on the input: there they are asked for, a row a start.
+        Those on the starts' own frames, but for a manifold that leans on the input, and where frame 0 is the input itself:
+        there they are asked for, a row a start.
         """
-        if not self.manifold.leans:
+        if self.starts_are_ends:
             return self.starts.answer
         with torch.inference_mode():
             parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
@@ -163,7 +169,12 @@ class World:
     @property
     def ends_are_known(self) -> bool:
         """Whether `start_answers` can be had without a query."""
-        return not self.manifold.leans or "start_answers" in self.__dict__
+        return self.starts_are_ends or "start_answers" in self.__dict__
+
+    @property
+    def starts_are_ends(self) -> bool:
+        """Whether a walk that ends at a start's code ends in that start's own frame 0, wherever it came from."""
+        return not (self.manifold.leans or self.units.anchored)
 
     @cached_property
     def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -205,7 +216,8 @@ class World:
     @cached_property
     def prototype_places(self) -> Tensor:
         """(K, D) coordinates of the decoded prototypes; NaN, near to nothing, for a class that no start is called by."""
-        places = self.manifold.coordinates(self.starts.z[self.prototypes], self.prototype_frames).clone()
+        decoded = self.starts.decoded[self.prototypes]
+        places = self.manifold.coordinates(self.starts.z[self.prototypes], decoded).clone()
         places[torch.bincount(self.starts.label, minlength=self.classes) == 0] = torch.nan
         return places
 
@@ -252,20 +264,50 @@ class World:
             chosen.append(label[gaps.argmin(1)])
         return torch.cat(chosen)
 
-    def decode(self, z: Tensor, origin: Tensor) -> Tensor:
-        """Frames (B, \\*data_shape) of codes z (B, d), with what a walk may not change taken from the inputs `origin`."""
-        return self.units.hold(self.manifold.decode_near(z, origin), origin)
+    def origin_of(self, x: Tensor, z0: Tensor | None = None, cells: Tensor | None = None) -> Origin:
+        """What walks know of inputs x (B, \\*data_shape) that they entered at codes z0 (B, d), by default the inputs' own.
 
-    def place_of(self, z: Tensor, origin: Tensor | None = None) -> Tensor:
+        Without the inputs' cells (B, C), the nearest valid rows are taken for them.
+        """
+        if not self.units.anchored:
+            return Origin(x, x.new_zeros(len(x), 0, dtype=torch.float64), x.new_zeros(len(x), 0, dtype=torch.float32))
+        cells = self.units.exact(x, None) if cells is None else cells
+        assert cells is not None
+        return Origin(x, cells, self.manifold.decode_near(self.manifold.encode(x) if z0 is None else z0, x))
+
+    def decode(self, z: Tensor, origin: Origin | Tensor) -> Tensor:
+        """Frames (B, \\*data_shape) of codes z (B, d) in walks from `origin`, see `Units.laid`; from inputs alone: entered at
+        their own codes."""
+        origin = origin if isinstance(origin, Origin) else self.origin_of(origin)
+        return self.units.laid(self.manifold.decode_near(z, origin.x), origin)
+
+    def answers(self, frame: Tensor, origin: Origin) -> Tensor:
+        """The classifier's answers (B, K) on frames (B, \\*data_shape) of walks from `origin`: asked with the user's own
+        values wherever a frame has not moved. One row a frame is counted."""
+        cells = self.units.exact(frame, origin)
+        return self.classifier.predict_proba(frame) if cells is None else self.classifier.predict_proba(frame, cells)
+
+    def answers_held_out(self, rows: Tensor | Sequence[int]) -> Tensor:
+        """The classifier's answers (R, K) on held-out inputs, asked with the user's own values; R rows are counted."""
+        cells = self.held_out.cells
+        return self.classifier.predict_proba(
+            self.held_out.x[rows], None if cells is None or not self.units.anchored else cells[rows]
+        )
+
+    def place_of(self, z: Tensor, origin: Origin | Tensor | None = None) -> Tensor:
         """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `origin`; see `Manifold.coordinates`."""
         if self.modality == "text":
             return z  # nothing has to be decoded
         return self.manifold.coordinates(z, self.manifold.decode(z) if origin is None else self.decode(z, origin))
 
-    def linear_decode(self, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
-        """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`."""
-        frame, pull = self.manifold.linearized(z, origin)
-        return self.units.hold(torch.from_numpy(frame), origin).numpy() if self.units.holds else frame, pull
+    def linear_decode(self, z: np.ndarray, origin: Origin) -> tuple[np.ndarray, Pull]:
+        """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`.
+
+        The way back is the decoder's own: that small changes count as none, and that ranges end, is left out of it.
+        """
+        frame, pull = self.manifold.linearized(z, origin.x)
+        plain = not (self.units.anchored or self.units.holds)
+        return frame if plain else self.units.laid(torch.from_numpy(frame), origin).numpy(), pull
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""
@@ -280,18 +322,19 @@ class World:
             changes.setdefault("step_length", None)
         return replace(self, **changes)
 
-    def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, Any] | str:
-        """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid), or a
-        sentence.
+    def render(self, x: Tensor | np.ndarray, origin: Origin | None = None) -> np.ndarray | dict[str, Any] | str:
+        """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid; the
+        input's own values where it has not moved), or a sentence.
 
         Args:
             x: one datum in data space; or a picture as the user has it, if whole numbers or its channels show that.
+            origin: where the walk began of which x is a frame, if that is known.
         """
         x = torch.as_tensor(x)
         if isinstance(self.units, TextUnits):
             return self.units.texts(x[None])[0]
         if self.modality == "table":
-            return self.units.shown(x)
+            return self.units.shown(x, origin)
         if isinstance(self.units, ImageUnits) and self.units.is_own(x):
             x = self.units.inward(x[None].cpu().numpy())[0]
         picture = x.detach().cpu().numpy()

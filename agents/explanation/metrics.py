@@ -161,7 +161,7 @@ def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Re
     frames = _decode_all(world, trajectories)
     rows = [_one(world, path, shown) for path, shown in zip(trajectories, frames, strict=True)]
     columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in (rows[0] if rows else _NAMES)}
-    columns |= curve_columns(world, [path.z for path in trajectories], [path.source_input for path in trajectories])
+    columns |= curve_columns(world, [path.z for path in trajectories], trajectories)
     if not rows:
         return columns | {"knn_ratio": np.zeros(0), "worst_knn_ratio": np.zeros(0), "last_frame": np.zeros(0)}
     ends = columns["last_frame"] = np.stack([shown[-1] for shown in frames])
@@ -273,14 +273,13 @@ _NAMES = (
 
 def _decode_all(world: World, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
     """The coordinates (T+1, D) of every path's frames, decoded in one batch."""
-    from agents.trajectory_world import coordinates, decode
+    from agents.trajectory_world import coordinates, decode, origins_of
 
     if not trajectories:
         return []
     lengths = [len(path.z) for path in trajectories]
-    inputs = np.repeat(np.stack([path.source_input for path in trajectories]), lengths, axis=0)
     z = np.concatenate([path.z for path in trajectories])
-    together = coordinates(world, z, decode(world, z, inputs))
+    together = coordinates(world, z, decode(world, z, origins_of(world, trajectories, lengths)))
     return np.split(together, np.cumsum(lengths)[:-1])
 
 

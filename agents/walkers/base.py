@@ -93,7 +93,8 @@ def _all_of(rows: Tensor, count: int) -> bool:
 def rows_asked_before(walker: Walker, world: World) -> int:
     """Classifier rows that a walker without training rests on: those of each start if it looks at them, else 0.
 
-    Two a start, and a third where the manifold leans on the input (`World.start_answers`).
+    Two a start, the second one on frame 0 or on the decoded code, and a third where the manifold leans on the input
+    (`World.start_answers`).
     """
     return (3 if world.manifold.leans else 2) * len(world.starts.x) if getattr(walker, "uses_starts", False) else 0
 

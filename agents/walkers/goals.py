@@ -67,7 +67,13 @@ def _unlike(world: World, source: int, target: int) -> Tensor:
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
-    x, z, frame, _, label = world.starts
+    x, z, frame, _, label, cells, base = world.starts
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
-    ends = State(z, z, frame, x, world.start_answers, torch.full_like(label, source), wanted, unused, unused, unused)
-    return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    answers, own = world.start_answers, torch.full_like(label, source)
+    ends = State(z, z, frame, x, cells, base, answers, own, wanted, unused, unused, unused)
+    there = torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    if not world.units.anchored:
+        return there
+    # What the code decodes to is not the start itself: both must be of the class, or a walk could end where it begins.
+    away = not world.task.towards_target or (world.task.any_other and target != source)
+    return there & (label != source if away else label == target)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.datasets.image_units import ImageUnits
+from envs.datasets.row_units import RowUnits
 from envs.datasets.units import Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.arrays import on_arrays
@@ -76,7 +77,7 @@ class TorchClassifier(Classifier):
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (B, K) of data-space rows; where the module gives probabilities, their logarithm."""
-        given = self._outputs(x)
+        given = self._outputs(self._rows(x))
         if given.shape[1] == 1:
             return torch.cat([torch.zeros_like(given), given], 1) if self.outputs == "logits" else _both(given).log()
         return given.clamp_min(1e-12).log() if self._gives_probabilities(given.detach().numpy()) else given
@@ -99,16 +100,18 @@ class TorchClassifier(Classifier):
         return found.flatten(1).float()
 
     def _rows(self, x: Tensor) -> Tensor:
-        """Data-space rows as the module expects them: in the user's values, float32 unless its weights are of another type."""
-        rows = self.units.shaped(x, self.input_shape)
+        """Data-space rows as the module expects them, in the user's values."""
+        return self._typed(self.units.shaped(x, self.input_shape))
+
+    def _typed(self, rows: Tensor) -> Tensor:
+        """Rows in the type that the module expects, float32 unless its weights are of another; its own to write to."""
         rows = rows.to(**_type_of(self.module)) if self.plain is None else rows.float()  # those of `plain` are float32
         return rows.clone() if self.writes_input else rows
 
-    def _outputs(self, x: Tensor) -> Tensor:
-        """What the module gives for data-space rows, float32 (B, K)."""
-        rows = self._rows(x)
+    def _outputs(self, rows: Tensor) -> Tensor:
+        """What the module gives for rows as it expects them, float32 (B, K)."""
         call = f"the torch module {type(self.module).__name__}"
-        with in_eval_mode(self.module), failures_named(call, len(x), self.input_shape), owners_torch():
+        with in_eval_mode(self.module), failures_named(call, len(rows), self.input_shape), owners_torch():
             given: Tensor = self.module(rows)
         return given.to("cpu", torch.float32)
 
@@ -130,10 +133,27 @@ class TorchClassifier(Classifier):
         return self.outputs == "probabilities"
 
     def _answer(self, x: Tensor) -> Tensor:
+        return self._of_rows(self._rows(x))
+
+    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        if not isinstance(self.units, RowUnits):
+            return self._answer(x)
+        return self._of_rows(self._typed(self.units.tensor(cells).reshape(len(x), *self.input_shape)))
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """See `Classifier.of_raw`; an encoded table has no raw rows that a module could be shown."""
+        if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw[0].size == np.prod(self.input_shape):
+            rows = torch.from_numpy(self.units.ordered(raw.astype(np.float64), self.input_shape))
+            with torch.inference_mode():
+                return self._counted(self._of_rows(self._typed(rows)), len(raw))
+        return None
+
+    def _of_rows(self, rows: Tensor) -> Tensor:
+        """Probabilities (B, K) of rows as the module expects them."""
         if self.plain is None:
-            given = self._outputs(x).detach().numpy()
+            given = self._outputs(rows).detach().numpy()
         else:
-            given = self.plain(self._rows(x).numpy())
+            given = self.plain(rows.numpy())
         if given.shape[1:] == (1,):
             if self.outputs == "probabilities":
                 return _both(_probability_of_one(torch.from_numpy(given), self.class_names))
@@ -190,19 +210,37 @@ class FunctionClassifier(Classifier):
         self.function = function
         self.input_shape = tuple(input_shape)
         self.of_text = units.modality == "text"
+        whom = function if owner is None else owner
         self.call = _name_of(function, owner)
-        self.shown = units.asker(function if owner is None else owner, self.input_shape)
+        self.shown = units.asker(whom, self.input_shape)
+        self.shown_cells = units.cells_asker(whom, self.input_shape) if isinstance(units, RowUnits) else None
+        self.shown_raw = units.raw_asker(whom, self.input_shape)
 
-    def _asked(self, x: Tensor, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
-        """What the function gives for data-space rows; a copy, for functions may give the same buffer again and again."""
-        rows = self.shown(x)
-        with failures_named(self.call, len(x), None if self.of_text else self.input_shape), owners_torch():
+    def _asked(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+        """What the function gives for rows; a copy, for functions may give the same buffer again and again."""
+        with failures_named(self.call, len(rows), None if self.of_text else self.input_shape), owners_torch():
             answer = np.array(self.function(rows.copy()))
             return answer if convert is None else convert(answer)
 
+    def _rows(self, x: Tensor, cells: Tensor | None = None) -> Any:
+        """What the function is shown of data-space rows, or of the user's own cells where they are known."""
+        return self.shown(x) if cells is None or self.shown_cells is None else self.shown_cells(cells)
+
     def _answer(self, x: Tensor) -> Tensor:
-        answer = self._asked(x, _as_floats)
-        if len(self.class_names) == 2 and answer.shape in ((len(x),), (len(x), 1)):
+        return self._of_rows(self._rows(x))
+
+    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        return self._of_rows(self._rows(x, cells))
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """See `Classifier.of_raw`."""
+        rows = self.shown_raw(raw)
+        return None if rows is None else self._counted(self._of_rows(rows), len(raw))
+
+    def _of_rows(self, rows: Any) -> Tensor:
+        """Probabilities (B, K) of rows as the function is shown them."""
+        answer = self._asked(rows, _as_floats)
+        if len(self.class_names) == 2 and answer.shape in ((len(rows),), (len(rows), 1)):
             answer = _both(_probability_of_one(torch.from_numpy(answer.reshape(-1, 1)), self.class_names)).numpy()
         return torch.from_numpy(_in_float32(answer))
 
@@ -254,11 +292,11 @@ class LabelClassifier(FunctionClassifier):
         if not positions.keys() & self._index.keys():
             self._index |= positions
 
-    def _answer(self, x: Tensor) -> Tensor:
-        labels = self._asked(x)
-        if labels.shape not in ((len(x),), (len(x), 1)):
+    def _of_rows(self, rows: Any) -> Tensor:
+        labels = self._asked(rows)
+        if labels.shape not in ((len(rows),), (len(rows), 1)):
             raise ManifoldError(
-                f"the classifier gave labels of shape {labels.shape} for {len(x)} rows; one label a row is needed"
+                f"the classifier gave labels of shape {labels.shape} for {len(rows)} rows; one label a row is needed"
             )
         try:
             index = [self._index[str(label)] for label in labels.ravel()]
@@ -371,6 +409,7 @@ def adapt(
     label_only: bool = False,
     outputs: str | None = None,
     sample: Tensor | None = None,
+    sample_cells: Tensor | None = None,
 ) -> Classifier:
     """Wrap whatever the user brings.
 
@@ -387,6 +426,7 @@ def adapt(
         outputs: what a torch module gives: ``logits`` or ``probabilities``; None: noticed, see `TorchClassifier`.
         sample: a few data-space rows, which show what kind of answers a `predict` without `classes_` gives (they are counted);
             one row of zeros if there are none.
+        sample_cells: the user's own cells of these rows, see `Units.entered`.
 
     Raises:
         ManifoldError: nothing callable, a regressor, or the classes are not known.
@@ -438,7 +478,7 @@ def adapt(
         looked = 0
         if classes is None and units.modality != "text":
             as_function = FunctionClassifier(classifier.predict, names, shape, units, label_only, owner=classifier)
-            answer, looked = as_function._asked(rows), len(rows)
+            answer, looked = as_function._asked(as_function._rows(rows, sample_cells)), len(rows)
             if _are_probabilities(answer, looked, len(as_function.class_names)):
                 as_function.queries += looked
                 return as_function

@@ -40,8 +40,20 @@ class Classifier(ABC):
     def _answer(self, x: Tensor) -> Tensor:
         """Class probabilities (B, K) of x (B, \\*data_shape), float32."""
 
-    def predict_proba(self, x: Tensor) -> Tensor:
+    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        """`_answer` for classifiers that are shown the user's own cells (B, C), bit for bit, instead of x."""
+        return self._answer(x)
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """`predict_proba` of rows as the user has them; None for a classifier that is not asked in the user's values."""
+        return None
+
+    def predict_proba(self, x: Tensor, cells: Tensor | None = None) -> Tensor:
         """Probabilities (B, K), or the one-hot label where `label_only`; B rows are counted. No rows: nothing is asked.
+
+        Args:
+            x: (B, \\*data_shape) rows of data space.
+            cells: (B, C) of tables: the user's own values that x stands for, see `Units.exact`.
 
         Raises:
             ManifoldError: a wrong number of rows or columns, non-finite values, rows that are no probabilities.
@@ -49,11 +61,14 @@ class Classifier(ABC):
         with torch.inference_mode():
             if len(x) == 0:
                 return torch.zeros(0, len(self.class_names))
-            answer = self._answer(x)
-            self.queries += len(x)
-            self._check(answer, len(x))
-            if self.label_only:
-                answer = torch.zeros_like(answer).scatter_(1, answer.argmax(1, keepdim=True), 1.0)
+            return self._counted(self._answer(x) if cells is None else self._answer_cells(x, cells), len(x))
+
+    def _counted(self, answer: Tensor, rows: int) -> Tensor:
+        """An answer on so many rows: counted, checked, and reduced to the label where labels alone are shown."""
+        self.queries += rows
+        self._check(answer, rows)
+        if self.label_only:
+            answer = torch.zeros_like(answer).scatter_(1, answer.argmax(1, keepdim=True), 1.0)
         return answer
 
     def _check(self, answer: Tensor, rows: int) -> None:

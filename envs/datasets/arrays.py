@@ -22,6 +22,8 @@ class Data(NamedTuple):
         data_shape: shape of one datum where the rows are flattened pictures, else None.
         pixel_range, channels: what is known of pictures (see `envs.make_world`), else None.
         table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
+        frame: the columns of the data frame that x came as (see `envs.datasets.frames.Frame`), or None.
+        own: that data frame.
     """
 
     x: np.ndarray
@@ -34,6 +36,8 @@ class Data(NamedTuple):
     table: Any = None
     pixel_range: tuple[float, ...] | None = None
     channels: str | None = None
+    frame: Any = None
+    own: Any = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -59,7 +63,7 @@ def load_npz(path: str | Path) -> Data:
         arrays.setdefault("x", arrays.pop("X"))
     if "x" not in arrays:
         raise ManifoldError(f"{path} has no array named 'x' (it has {sorted(arrays)}); save it with numpy.savez(path, x=rows)")
-    known = {name: arrays[name] for name in Data._fields if name in arrays and name != "table"}
+    known = {name: arrays[name] for name in Data._fields if name in arrays and name not in ("table", "frame", "own")}
     for name in ("class_names", "columns"):
         if name in known:
             known[name] = [str(item) for item in known[name]]

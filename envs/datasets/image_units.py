@@ -26,6 +26,7 @@ class ImageUnits(Units):
     """Units of pictures.
 
     Attributes:
+        dtype: float type of the user's values on their way to a classifier.
         own_shape: shape of one picture as the user has it; `data_shape` is the same with channels first.
         low, high: range of the user's values: 0 and 1 inside.
         kind: numpy type of the user's pictures. A classifier is asked in it.
@@ -33,6 +34,7 @@ class ImageUnits(Units):
         guessed: whether the range was taken from the values, not declared.
     """
 
+    dtype: torch.dtype = torch.float32
     own_shape: tuple[int, ...] = ()
     low: float = 0.0
     high: float = 1.0
@@ -161,10 +163,26 @@ class ImageUnits(Units):
 
     def shaped(self, x: Tensor, input_shape: Sequence[int]) -> Tensor:
         """See `Units.shaped`: channels are moved to where `input_shape` has them; pixels are never scrambled."""
-        shape, values = tuple(input_shape), self.outward(x)
-        if len(self.own_shape) == 3 and shape == self._other_order and shape != self.own_shape:
+        values = self.outward(x)
+        if self._in_other_order(input_shape):
             values = values.movedim(-1, 1) if self.last else values.movedim(1, -1)
-        return values.reshape(len(x), *shape)
+        return values.reshape(len(x), *input_shape)
+
+    def ordered(self, raw: np.ndarray, input_shape: Sequence[int]) -> np.ndarray:
+        """See `Units.ordered`; channels are moved as in `shaped`."""
+        values = raw.astype(self.kind, copy=False).reshape(len(raw), *self.own_shape)
+        if self._in_other_order(input_shape):
+            values = np.moveaxis(values, -1, 1) if self.last else np.moveaxis(values, 1, -1)
+        return values.reshape(len(raw), *input_shape)
+
+    def _in_other_order(self, input_shape: Sequence[int]) -> bool:
+        """Whether a classifier has the channels of its input at the other end."""
+        return len(self.own_shape) == 3 and tuple(input_shape) == self._other_order != self.own_shape
+
+    @property
+    def unseen(self) -> list[Any]:
+        """See `Units.unseen`."""
+        return [self.low, self.high, str(self.kind), list(self.own_shape)]
 
     def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
         """See `Units.input_shape`; a declared shape is the user's own, flat, or has the channels elsewhere."""

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_breast_cancer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import envs
 from agents import explain as script
@@ -101,10 +101,11 @@ def test_the_script_says_who_walked(run: Any, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def coarse() -> envs.World:
-    """One latent number for thirty columns: the reconstruction of many inputs has another class."""
-    data = load_breast_cancer()
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(data.data, data.target)
-    return envs.make_world(data=data.data, classifier=model, manifold="pca", latent_dim=1)
+    """One latent number for pictures of thirty pixels: the reconstruction of many inputs has another class."""
+    x, y = load_breast_cancer(return_X_y=True)
+    x = MinMaxScaler(clip=True).fit_transform(x)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, y)
+    return envs.make_world(data=x, data_shape=(5, 6), classifier=model, manifold="pca", latent_dim=1, max_episode_steps=60)
 
 
 def test_a_frame_0_of_another_class_is_no_path_of_zero_steps(coarse: envs.World) -> None:
