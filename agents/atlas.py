@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
-from envs.plain import with_plain_arguments
-from envs.torch_defaults import in_usual_torch
+from agents.deferred import in_usual_torch, with_plain_arguments
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -72,7 +71,7 @@ class AtlasConfig(ScriptConfig):
 
 
 @in_usual_torch
-@with_plain_arguments()
+@with_plain_arguments
 def atlas(source: Run | World | str | Path, figure: str = "map", **options: Any) -> Drawing:
     """Draw a figure of `FIGURES`.
 

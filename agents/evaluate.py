@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.deferred import in_usual_torch, with_plain_arguments
 from agents.walkers import WALKERS
-from envs.plain import with_plain_arguments
-from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.explanation.metrics import Reference
@@ -53,7 +52,7 @@ class EvaluateConfig(ScriptConfig):
 
 
 @in_usual_torch
-@with_plain_arguments()
+@with_plain_arguments
 def evaluate(
     source: Run | World | str | Path,
     walkers: Sequence[str | Walker] = ("policy", "line"),

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.deferred import in_usual_torch
 from agents.walkers import WALKERS
-from envs.plain import plain
-from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -110,6 +109,8 @@ def explain(
         UserError: a run that cannot be read.
     """
     import torch
+
+    from envs.plain import plain
 
     max_steps, seed = plain(max_steps), plain(seed)
     if max_steps is not None and max_steps < 1:

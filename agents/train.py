@@ -15,8 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import ScriptConfig, option, parse_config, prepare_process, run_main
-from envs.plain import plain
-from envs.torch_defaults import in_usual_torch
+from agents.deferred import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -97,6 +96,7 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     """
     from agents.random_state import fenced_random_state
     from agents.training import run_training
+    from envs.plain import plain
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
