@@ -74,7 +74,8 @@ def make_world(
         data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv or .tsv (a
             mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
             .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, a data frame (described by guesses
-            where it is not all numbers), or raw rows (N, ...) in the user's units; rows with more than one axis are pictures in [0, 1], strings are sentences.
+            where it is not all numbers), or raw rows (N, ...) in the user's units; rows with more than one axis are pictures
+            in [0, 1], strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
@@ -146,6 +147,8 @@ def make_world(
     else:
         units = units_of(parts, classifier)
         x, cells = units.entered(parts.x)
+        if progress and parts.frame is not None and parts.table is not None:
+            print(f"the columns of the data frame, as described or guessed:\n{parts.table.as_yaml()}", file=sys.stderr)
         model, codes = standing_manifold(manifold, key, latent_dim, fit, x, units)
     fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
     asked_in = units

@@ -100,7 +100,10 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     classifier was fitted to."""
     if parts.table is not None:
         more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
-        return TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
+        units = TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
+        if parts.own is not None:
+            units.ignored = [str(label) for label in parts.own.columns if str(label) not in units.columns]
+        return units
     if (parts.data_shape is not None and len(parts.data_shape) > 1) or np.ndim(parts.x) != 2:
         return Units.of(np.asarray(parts.x), parts.data_shape, parts.columns)
     names = parts.columns
