@@ -26,7 +26,7 @@ from envs.errors import ManifoldError
 from envs.origin import Origin
 
 DEAD_ZONE = 0.05  # standard deviations of a number: a smaller change of the decoded row is none
-FADED = 1.0  # standard deviations: a number that has moved by so much is the decoded one
+FADED = 0.5  # standard deviations: a number that has moved by so much is the decoded one
 Where = Callable[[int], str]
 
 
