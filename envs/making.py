@@ -181,6 +181,8 @@ def make_world(
         if isinstance(units, ImageUnits):
             given |= units.declared
         x, cells = units.entered(parts.x)
+        if on_terminal(progress) and parts.frame is not None and parts.table is not None:
+            print(f"the columns of the data frame, as described or guessed:\n{parts.table.as_yaml()}", file=sys.stderr)
         model, codes = standing_manifold(manifold, key, latent_dim, fit, x, units)
     fitting: dict[str, Any] = {"latent_dim": latent_dim, "fit": fit, "seed": seed, "progress": progress}
     asked_in = units

@@ -80,7 +80,10 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     refuse_pixels(parts)
     if parts.table is not None:
         more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
-        return TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
+        units = TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
+        if parts.own is not None:
+            units.ignored = [str(label) for label in parts.own.columns if str(label) not in units.columns]
+        return units
     if rows.ndim != 2:
         return Units.of(rows, parts.data_shape, parts.columns)
     names = parts.columns

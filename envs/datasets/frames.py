@@ -76,24 +76,25 @@ def is_numeric(cells: np.ndarray, frame: Frame) -> bool:
     return plain and bool((cells == cells).all())
 
 
-def in_order(raw: Any, columns: Sequence[str], named: bool) -> Any:
+def in_order(raw: Any, columns: Sequence[str], named: bool, ignored: Sequence[str] = ()) -> Any:
     """Rows, or one row as a batch of one, with the columns in this order: by name wherever the rows have names.
 
     Args:
         raw: a data frame, a series, a dictionary, a list of these, or rows without names (returned as they are).
         columns: the names of the world's columns.
         named: whether these are the user's own; if not, there is nothing that names could be compared with.
+        ignored: columns that rows may have besides, which are left out.
 
     Raises:
         ManifoldError: columns that are missing, unknown, or there twice; names where the world has none.
     """
     if is_frame(raw):
         cells, frame = read_frame(raw)
-        return cells[:, _places(frame.names, columns, named, "data frame")]
+        return cells[:, _places(frame.names, columns, named, "data frame", ignored)]
     if isinstance(raw, dict) or is_series(raw):
         raw = [raw]
     if isinstance(raw, list | tuple) and raw and all(isinstance(row, dict) or is_series(row) for row in raw):
-        return np.array([_row(row, columns, named) for row in raw], dtype=object)
+        return np.array([_row(row, columns, named, ignored) for row in raw], dtype=object)
     return raw
 
 
@@ -107,16 +108,16 @@ def is_row(raw: Any) -> bool:
     return np.ndim(first) == 0 and not isinstance(first, dict)
 
 
-def _row(row: Any, columns: Sequence[str], named: bool) -> list[Any]:
+def _row(row: Any, columns: Sequence[str], named: bool, ignored: Sequence[str]) -> list[Any]:
     """The values of a dictionary or a series in the order of the columns."""
     names = [str(name) for name in (row.keys() if isinstance(row, dict) else row.index)]
     values = list(row.values()) if isinstance(row, dict) else row.tolist()
     if is_series(row) and names == [str(i) for i in range(len(columns))] and names != list(columns):
         return values  # a series without names of its own
-    return [values[place] for place in _places(names, columns, named, "rows")]
+    return [values[place] for place in _places(names, columns, named, "rows", ignored)]
 
 
-def _places(names: list[str], columns: Sequence[str], named: bool, what: str) -> list[int]:
+def _places(names: list[str], columns: Sequence[str], named: bool, what: str, ignored: Sequence[str]) -> list[int]:
     """Where the columns stand among these names."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -126,7 +127,7 @@ def _places(names: list[str], columns: Sequence[str], named: bool, what: str) ->
             f"the columns of the {what} are called {names}, but this world was made of rows without names: make it of a data "
             "frame or with columns=, or pass the values alone, in the order of the data"
         )
-    lacking, besides = [n for n in columns if n not in names], [n for n in names if n not in columns]
+    lacking, besides = [n for n in columns if n not in names], [n for n in names if n not in columns and n not in ignored]
     if lacking or besides:
         one = what != "rows"
         lacks = f" {'lacks' if one else 'lack'} the columns {lacking}" if lacking else ""

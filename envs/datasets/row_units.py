@@ -26,7 +26,7 @@ from envs.errors import ManifoldError
 from envs.origin import Origin
 
 DEAD_ZONE = 0.05  # standard deviations of a number: a smaller change of the decoded row is none
-FADED = 1.0  # standard deviations: a number that has moved by so much is the decoded one
+FADED = 0.5  # standard deviations: a number that has moved by so much is the decoded one
 Where = Callable[[int], str]
 
 
@@ -37,6 +37,7 @@ class RowUnits(Units):
     Attributes:
         named: whether the columns have names of the user's own; only then are rows with names taken.
         frame: the columns of the data frame that the data came as, or None.
+        ignored: its columns that are no part of the world; rows may have them.
         mean, scale: float64, of the numbers: a column far from zero keeps its digits.
         dtype: float type of the user's rows, float64 unless they came as float32.
         low, high: (D,) bounds of every place.
@@ -44,6 +45,7 @@ class RowUnits(Units):
 
     named: bool = True
     frame: Frame | None = None
+    ignored: list[str] = field(default_factory=list)
     mean: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     scale: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.float64))
     dtype: torch.dtype = torch.float64
@@ -75,7 +77,7 @@ class RowUnits(Units):
 
     def rows_of(self, raw: Any) -> Any:
         """Rows with their columns in the world's order; see `envs.datasets.frames.in_order`."""
-        return in_order(raw, self.columns, self.named)
+        return in_order(raw, self.columns, self.named, self.ignored)
 
     def clipped(self, raw: object, where: Where = "row {}".format) -> tuple[np.ndarray, list[str]]:
         """Rows (B, C), objects as the user has them, but for numbers outside their column's range, which are moved to its end;

@@ -23,7 +23,7 @@ from envs.datasets.tables import Table
 from envs.errors import ManifoldError
 from envs.origin import Origin
 
-MOVED = 0.5  # of a choice's probability: one of which so much has moved is the decoded one
+MOVED = 0.25  # of a choice's probability: one of which so much has moved is the decoded one
 
 
 @dataclass

@@ -72,11 +72,11 @@ def test_walks_begin_at_the_row_and_their_changes_flip_it(world: World) -> None:
         own = world.units.as_frame(origin.cells).iloc[0]  # type: ignore[attr-defined]
         assert own.tolist() == row.tolist()
         true = pipeline.predict_proba(row.to_frame().T.astype(frame.dtypes))[0]
-        np.testing.assert_allclose(path.answers[0], true, atol=1e-6)  # type: ignore[index]
+        np.testing.assert_allclose(path.answers[0], true, atol=1e-6)
         changed = laid_on(world, path)
         assert changed["number"].tolist() == [row["number"]]
         assert changed["months"].iloc[0] >= row["months"]
-        np.testing.assert_allclose(pipeline.predict_proba(changed)[0], path.answers[-1], atol=1e-5)  # type: ignore[index]
+        np.testing.assert_allclose(pipeline.predict_proba(changed)[0], path.answers[-1], atol=1e-5)
         assert path.distances is not None
         assert path.distances[0] < 1e-6
         assert not path.reconstructs
@@ -132,8 +132,8 @@ def test_rows_of_numbers_are_not_cut_to_float32() -> None:
     forest = RandomForestClassifier(20, random_state=0).fit(rows, data.target)
     world = make_world(data=rows, classifier=forest, tau=0.5, manifold="pca", latent_dim=4)
     paths = explain(world, rows.iloc[:30], walker="line")
-    assert [path.source_cells[-1] for path in paths] == rows["day"].iloc[:30].tolist()  # type: ignore[index]
+    assert [path.source_cells[-1] for path in paths] == rows["day"].iloc[:30].tolist()
     for path in paths:
         if path.success:
-            np.testing.assert_allclose(forest.predict_proba(laid_on(world, path))[0], path.answers[-1], atol=1e-5)  # type: ignore[index]
+            np.testing.assert_allclose(forest.predict_proba(laid_on(world, path))[0], path.answers[-1], atol=1e-5)
     assert sum(path.success for path in paths) >= 27

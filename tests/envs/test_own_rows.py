@@ -323,6 +323,31 @@ def test_a_noisy_classifier_passes_and_its_queries_are_counted() -> None:
     assert (few.round_trip.rows, few.round_trip.queries) == (10, 20)
 
 
+def test_columns_of_a_frame_that_are_ignored_may_be_in_rows_later() -> None:
+    frame, y = workers()
+    fitted = pipeline(frame, y)
+    named = frame.assign(name=[f"person {i}" for i in range(len(frame))])
+    world = make_world(data=named, classifier=fitted, **FAST)
+    assert world.units.columns == list(frame.columns)
+    assert torch.equal(world.units.entered(named)[1], world.units.entered(frame)[1])
+    with pytest.raises(ManifoldError, match=r"has the columns \['more'\]"):
+        world.units.entered(named.assign(more=1))
+    with pytest.raises(ManifoldError, match=r"lacks \['name'\]"):
+        make_world(data=named, classifier=LogisticNamed(named), **FAST)
+
+
+class LogisticNamed:
+    """A classifier that was fitted to a column which is ignored."""
+
+    classes_ = np.array([0, 1])
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.feature_names_in_ = np.array(frame.columns)
+
+    def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
+        raise AssertionError("not asked")
+
+
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 
