@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.deferred import in_usual_torch, with_plain_arguments
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -71,6 +72,8 @@ class AtlasConfig(LoadingConfig):
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
+@in_usual_torch
+@with_plain_arguments
 def atlas(source: Run | World | str | Path, figure: str = "map", **options: Any) -> Drawing:
     """Draw a figure of `FIGURES`.
 

@@ -40,7 +40,9 @@ import sys
 import types
 import typing
 import unicodedata
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -321,12 +323,30 @@ def _normalised(name: str) -> str:
 
 
 def progress_bar(total: int, description: str, enabled: bool = True, unit: str = "it") -> Any:
-    """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled."""
+    """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled, and where
+    stderr is no terminal."""
     from tqdm import tqdm
 
     return tqdm(
-        total=total, desc=description, unit=unit, disable=not enabled, dynamic_ncols=True, leave=True, file=own(sys.stderr)
+        total=total, desc=description, unit=unit, disable=None if enabled else True, dynamic_ncols=True, leave=True,
+        file=own(sys.stderr),
     )
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Within: warnings for the user are lines on stderr without a place in our source."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+            if category is UserWarning:
+                print(f"warning: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
@@ -345,7 +365,8 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
 def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str]) -> int:
     """See :func:`run_main`."""
     try:
-        return main(arguments) or 0
+        with _plain_warnings():
+            return main(arguments) or 0
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
         return getattr(interrupt, "exit_code", 130)

@@ -70,7 +70,7 @@ def observations_at(world: World, start: State, z: Tensor, answers: Tensor, repe
     """Observations (repeats * B, obs_dim) of walks that began in `start` (B) and are now at z (repeats * B, d)."""
     first = State(*(part.repeat(repeats, *([1] * (part.ndim - 1))) for part in start))
     with torch.inference_mode():
-        state = first._replace(z=z, frame=world.decode(z, first.origin), answer=answers)
+        state = first._replace(z=z, frame=world.decode(z, first.home), answer=answers)
         return dynamics.observe(world, dynamics.refresh(world, state)).clone()
 
 

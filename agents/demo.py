@@ -50,7 +50,7 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     run = train(env=config.env, algo="ppo", n_timesteps=config.n_timesteps, seed=config.seed, progress=config.progress,
                 log_folder=config.log_folder)
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
-    paths: list[Trajectory] = explain(run, None, seed=config.seed, progress=config.progress)
+    paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
     assert run.world is not None  # explain() has refused environments that are no latent space
     write(run, paths, paths[: config.paths], evaluate_paths(run.world, paths), config)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.atomic import write_whole, writing
 from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.deferred import in_usual_torch, with_plain_arguments
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
@@ -54,6 +55,8 @@ class EvaluateConfig(LoadingConfig):
 
 
 @one_threaded
+@in_usual_torch
+@with_plain_arguments
 def evaluate(
     source: Run | World | str | Path,
     walkers: Sequence[str | Walker] = ("policy", "line"),
@@ -107,7 +110,7 @@ def evaluate(
     found: dict[str, dict[str, Any]] = {}
     for walker in chosen:
         started = time.process_time()
-        paths = explain(run or world, rows, wanted, walker, max_steps=max_steps, seed=seed, progress=progress)
+        paths = explain(run or world, None, wanted, walker, rows=rows, max_steps=max_steps, seed=seed, progress=progress)
         seconds = time.process_time() - started
         asked = world.classifier.queries
         measures: dict[str, Any] = dict(
@@ -143,11 +146,11 @@ def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | No
     """
     import torch
 
-    if world.task.name in ("leave", "prototype"):
+    if not world.task.takes_target:
         return None
     generator = torch.Generator().manual_seed(seed)
     shift = torch.randint(1, world.classes, (len(world.held_out.x),), generator=generator)[list(rows)]
-    source = world.classifier.predict_proba(world.held_out.x[list(rows)]).argmax(1)
+    source = world.answers_held_out(list(rows)).argmax(1)
     return [int(target) for target in (source + shift) % world.classes]
 
 
@@ -160,6 +163,13 @@ def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return {walker: {name: one(value) for name, value in measures.items()} for walker, measures in found.items()}
+
+
+def kept_line(share: float) -> str:
+    """For how many inputs a walk can begin in the input's own class."""
+    return f"frame 0 keeps the class for {share:.2f} of inputs" + (
+        "" if share == 1 else ": of the others the reconstruction is already seen as another class"
+    )
 
 
 SIDE_BY_SIDE = 3  # walkers a table holds, with their intervals, in a terminal of usual width
@@ -251,16 +261,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in tables(found):
         console.print(part)
         console.print()
-    rule = "the label" if world.label_only else f"p >= {world.task.tau:g}"
+    rule = world.task.stop_rule(world.label_only)
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
     for line in told_break_even(found):
         print(line)
+    print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
         if failed := measures["failed"]:
             more = " ..." if len(failed) > 20 else ""
             print(f"{walker}: not explained: {', '.join(map(str, failed[:20]))}{more}")
     if config.json is not None:
-        about = {"inputs": count, "targets": config.targets, "tau": world.task.tau, "seed": config.seed}
+        about = {"inputs": count, "targets": config.targets, "seed": config.seed}
+        about |= {"task": world.task.name, "tau": world.task.tau}
         text = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
         with writing("the measures", "the tables above hold them: make room, or choose another place with --json FILE"):
             write_whole(Path(config.json), text + "\n")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.deferred import in_usual_torch
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
 from envs import checks
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from envs.world import World
 
 BATCH = 2048  # inputs that walk at once: the more, the less each costs
-REACHING = ("reach", "reach_label")  # tasks of agents that were trained to reach other classes
 RETRIES = 2  # sampled walks for what the deterministic policy left
 
 
@@ -48,8 +48,9 @@ class ExplainConfig(LoadingConfig):
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
     input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
-        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy)"
+        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy, or the line if that found more)"
     )
+    fallback: bool = option(True, "let the line walk where the run's policy found nothing; --no-fallback: the policy alone")
     env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
@@ -68,16 +69,19 @@ class ExplainConfig(LoadingConfig):
 
 
 @one_threaded
+@in_usual_torch
 def explain(
     source: Run | World | str | Path,
     inputs: Any = None,
     target: Any = None,
     walker: str | Walker | None = None,
     *,
+    rows: Any = None,
     split: str = "held_out",
     max_steps: int | None = None,
     seed: int = 0,
     skip_present: bool = False,
+    fallback: bool | None = None,
     progress: bool = False,
     on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
@@ -85,16 +89,19 @@ def explain(
 
     Args:
         source: a run (or its folder), or a world.
-        inputs: a row of `split`, a list or range of rows, None for all of them, or data in the user's own units: one
+        inputs: a row of `split`, a list, array or range of rows, None for all of them, or data in the user's own units: one
             input of the data's shape or a batch.
         target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
             whichever other class is nearest.
-        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy, and for the own class's typical
-            form, which it was not trained for, the line.
+        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy (the line, if that found clearly more
+            inputs at the training's end), and for the own class's typical form, which it was not trained for, the line.
+        rows: rows of `split`, instead of `inputs`, where as many whole numbers may be an input as well.
         split: `held_out` or `starts`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
         seed: of what walkers draw.
         skip_present: leave out inputs that are of the target class already, instead of an error.
+        fallback: let the line walk from inputs for which the walker found no path; the path then says `line`, and the queries
+            of both count. None: where no walker was named. False: the run's policy alone, even where the line found more.
         progress: show a bar.
         on_batch: called with the paths of each batch of inputs as soon as they are walked, to save them for example.
 
@@ -108,6 +115,9 @@ def explain(
     """
     import torch
 
+    from envs.plain import plain
+
+    max_steps, seed = plain(max_steps), plain(seed)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     checks.seed(seed, error=UserError)
@@ -116,36 +126,51 @@ def explain(
     from agents.trajectory_recording import trajectories_of
     from agents.trajectory_world import installed_versions
     from agents.walkers.base import rows_asked_before, select
+    from agents.walkers.fallback import with_the_line
+    from agents.walkers.retarget import to_the_end_class
     from agents.world_record import describe_world
 
     world, run = world_and_run(source)
+    by_default = walker is None
+    if by_default and run is not None and run.trails_the_line and fallback is not False:
+        walker = "line"
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
-    given = gather(world, inputs, split)
-    targets = read_targets(world, target, len(given.x))
+    fallback = by_default and run is not None if fallback is None else fallback
+    given = gather(world, inputs, split, rows)
+    targets = read_targets(world, target, len(given.x) if given.given is None else given.given)
+    if targets is not None and given.kept is not None:
+        targets = [targets[row] for row in given.kept]
+    walked_in = world.untargeted if targets is None else world
     generator = torch.Generator().manual_seed(seed)
     versions, environment = installed_versions(), describe_world(world)
     paths: list[Trajectory] = []
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
         for low in range(0, len(given.x), BATCH):
-            rows = range(low, min(low + BATCH, len(given.x)))
-            part = None if targets is None else [targets[row] for row in rows]
-            state, queries, present = _enter(world, given.x[low : rows.stop], part)
-            bar.update(len(rows))
+            now = range(low, min(low + BATCH, len(given.x)))
+            part = None if targets is None else [targets[row] for row in now]
+            own = None if given.cells is None else given.cells[low : now.stop]
+            state, queries, present = _enter(world, given.x[low : now.stop], part, own)
+            bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
             found: dict[int, Trajectory] = {}
-            for walks, group in _groups(world, state, chosen, walker is None):
+            for walks, group in _groups(world, state, chosen, by_default):
                 items = torch.nonzero(group & ~present).flatten()
                 if len(items) == 0:
                     continue
                 start = select(state, items)
-                walk = walks.walk(world, start, queries[items], generator, max_steps)
+                walk = walks.walk(walked_in, start, queries[items], generator, max_steps)
+                by = [walks.name] * len(items)
+                if fallback:
+                    walk, by = with_the_line(walks, walked_in, start, walk, generator, max_steps)
                 if curious is not None:
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))
+                if walked_in is not world:
+                    start, walk = to_the_end_class(world, start, walk)
                 policy = run if walks.name == "policy" else None
                 asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
-                    world, start, walk, walker=walks.name, seed=seed, versions=versions, training_queries=asked_before,
+                    world, start, walk, walker=by, seed=seed, versions=versions, training_queries=asked_before,
                     index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
                     environment=environment,
                 )  # fmt: skip
@@ -186,8 +211,11 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
     return source.world, source
 
 
-def _enter(world: World, x: Tensor, targets: list[int | None] | None) -> tuple[State, Tensor, Tensor]:
-    """States at frame 0 for inputs x, the rows asked for each, and which are of their target class already.
+def _enter(
+    world: World, x: Tensor, targets: list[int | None] | None, cells: Tensor | None = None
+) -> tuple[State, Tensor, Tensor]:
+    """States at frame 0 for inputs x with the user's own cells, the rows asked for each, and which are of their target
+    class already.
 
     A target None is the own class. The last is (B,) bool.
     """
@@ -196,10 +224,10 @@ def _enter(world: World, x: Tensor, targets: list[int | None] | None) -> tuple[S
     from envs import dynamics
 
     if targets is None:
-        state, queries = dynamics.enter(world, x)
+        state, queries = dynamics.enter(world, x, cells=cells)
         return state, queries, torch.zeros(len(x), dtype=torch.bool)
     asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
-    state, queries = dynamics.enter(world, x, asked.clamp_min(0))
+    state, queries = dynamics.enter(world, x, asked.clamp_min(0), cells)
     own = asked < 0
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
@@ -213,7 +241,7 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
     was named, such items are walked along the latent line.
     """
     own = state.target == state.source
-    if by_default and chosen.name == "policy" and world.task.name in REACHING and bool(own.any()):
+    if by_default and chosen.name == "policy" and world.task.takes_target and bool(own.any()):
         from agents.walkers import make_walker
 
         return [(chosen, ~own), (make_walker("line"), own)]
@@ -248,10 +276,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     source = open_source(config)
     world, run = world_and_run(source)
-    inputs = read_file(world, config.input) if config.input else None if config.all else config.index
+    inputs = read_file(world, config.input) if config.input else None
     bar = config.progress and config.all
     # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
     many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
+    rows = config.index or None
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
     files: list[Path] = []
 
@@ -260,12 +289,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             save(made, world, folder, config.format, bar, files)
 
     try:
-        paths = explain(source, inputs, config.target, config.walker, split=config.split, max_steps=config.max_steps,
-                        seed=config.seed, skip_present=many, progress=bar, on_batch=keep)  # fmt: skip
+        paths = explain(source, inputs, config.target, config.walker, rows=rows, split=config.split,
+                        max_steps=config.max_steps, seed=config.seed, skip_present=many,
+                        fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
     paths = paths if isinstance(paths, list) else [paths]
     report(paths, files, brief=config.all, world=world)
+    if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
+        print(said)
     if config.lime != "none":
         from agents.explanation.lime_figure import save_lime
 
@@ -274,6 +306,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.input is not None and inputs is not None and (skipped := len(inputs) - len(paths)) and many:
         print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already")
     return 0
+
+
+def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:
+    """One line where, of a run's default walkers, another than the policy walked; None where the policy did all."""
+    lines = [path for path in paths if path.walker == "line" and path.target != path.source]
+    if not lines or not fallback:
+        return None
+    rates = run.evaluation
+    if run.trails_the_line:
+        return (
+            f"the line walked: at the training's end it found {rates['line_success_rate']:.2f} of held-out inputs, the policy "
+            f"{rates['success_rate']:.2f} (train longer, or name --walker policy)"
+        )
+    return (
+        f"the line walked for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}, "
+        "where the policy found no path (--no-fallback: the policy alone)"
+    )
 
 
 def open_source(config: Any) -> Run | World:
@@ -288,7 +337,7 @@ def open_source(config: Any) -> Run | World:
     from envs.trust import trusting
 
     with trusting(config.trust):  # a saved manifold's folder may name what it is made of
-        return make_world_named(config.env, config.env_kwargs)
+        return make_world_named(config.env, config.env_kwargs, getattr(config, "progress", True))
 
 
 if __name__ == "__main__":

@@ -2,66 +2,89 @@
 
 from __future__ import annotations
 
-import io
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from envs.datasets import TableUnits
+from envs.datasets import ImageUnits, NumberUnits
 from envs.datasets.corpora import read_corpus
-from envs.datasets.tables import read_csv
+from envs.datasets.frames import is_row
+from envs.datasets.image_units import COLOURS
+from envs.datasets.row_units import RowUnits, Where
+from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
-from envs.files import read_npy, read_npz, read_picture, read_text
+from envs.files import read_npy, read_npz, read_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from envs.world import World
 
+MOST_NOTES = 20  # rows or values that are named; of more, the number
 SPLITS = ("held_out", "starts")
 OWN = "own"
-FILES = (".npz", ".npy", ".csv", ".png", ".jpg", ".jpeg", ".bmp")
+FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Inputs(NamedTuple):
-    """Inputs in data space x (N, *data_shape), their place in the data or None, and whether one alone was given."""
+    """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given, and the user's
+    own cells (N, C) of a table's rows (see `envs.origin.Origin`); and, where not all could be held, which they are of how many
+    `given`."""
 
     x: Tensor
     rows: list[int] | None
     single: bool
+    cells: Tensor | None = None
+    kept: list[int] | None = None
+    given: int | None = None
 
 
-def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
+def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = None) -> Inputs:
     """Read what `explain` was given.
 
     Args:
-        inputs: a whole number, or a list or range of them: rows of `split`; None: all rows. Anything else is data in
+        inputs: a whole number, or a range, list or array of them: rows of `split`; None: all rows. Anything else is data in
             the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
         split: `held_out` or `starts`.
+        chosen: whole numbers that are surely rows of `split`, instead of `inputs`.
 
     Raises:
-        ManifoldError: an index outside the split; data of another shape, not finite, or pictures outside [0, 1].
+        ManifoldError: an index outside the split; data of another shape, not finite, or of another scale than the world's
+            pictures; whole numbers that may as well be an input as rows.
     """
     import torch
 
     if split not in SPLITS:
         raise UnknownNameError("split", split, SPLITS)
-    rows = _as_rows(inputs)
+    if chosen is not None:
+        if inputs is not None:
+            raise ManifoldError("rows= and inputs together: pass the rows of a split, or inputs of your own")
+        inputs = chosen
+        if (rows := _as_rows(inputs)) is None:
+            raise ManifoldError(f"rows are whole numbers of the split {split!r}, not {chosen!r:.60}")
+    elif (rows := _as_rows(inputs)) is not None:
+        _refuse_ambiguous(world, inputs, rows, split)
     if inputs is None or rows is not None:
-        data = world.held_out.x if split == "held_out" else world.starts.x
+        data, cells = world.held_out.x, world.held_out.cells
+        if split == "starts":
+            data, cells = world.starts.x, world.starts.cells
         single = rows is not None and np.ndim(inputs) == 0 and not isinstance(inputs, range)
         rows = list(range(len(data))) if rows is None else rows
         for row in rows:
             if not 0 <= row < len(data):
                 raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
-        return Inputs(data[torch.as_tensor(rows, dtype=torch.int64)], rows, single)
-    if isinstance(world.units, TableUnits):
+        index = torch.as_tensor(rows, dtype=torch.int64)
+        return Inputs(data[index], rows, single, None if cells is None else cells[index])
+    if isinstance(world.units, RowUnits):
         return _table_rows(world.units, inputs)
     if world.modality == "text":
         return Inputs(world.units.inward(inputs), None, isinstance(inputs, str))
+    if isinstance(world.units, ImageUnits):
+        return _pictures(world.units, inputs)
     array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
     try:
         array = np.asarray(array, dtype=np.float32)
@@ -77,21 +100,117 @@ def gather(world: World, inputs: Any, split: str = "held_out") -> Inputs:
     return Inputs(world.units.inward(array[None] if single else array), None, single)
 
 
-def _table_rows(units: TableUnits, inputs: Any) -> Inputs:
-    """Rows of a mixed table in the user's own values: one (a list or a dictionary by column), or several."""
-    row = isinstance(inputs, dict) or (np.ndim(inputs) == 1 and not isinstance(inputs[0], dict))
-    return Inputs(units.inward([inputs] if row else inputs), None, row)
+def _table_rows(units: RowUnits, inputs: Any) -> Inputs:
+    """Rows of a table in the user's own values, unrounded: one (a list, a series, a dictionary by column), or several."""
+    rows = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        row = is_row(rows)
+    except TypeError:
+        raise ManifoldError(f"the input must be rows of a table, not {inputs!r:.60}") from None
+    rows = [rows] if row else rows
+    try:
+        x, cells = units.entered(rows)
+    except ManifoldError as error:
+        fitting, kept = held_rows(units, rows, error)
+        x, cells = units.entered(fitting)
+        return Inputs(x, None, row, cells, kept, len(rows))
+    return Inputs(x, None, row, cells)
+
+
+def held_rows(
+    units: RowUnits, given: Any, error: ManifoldError, where: Where = "row {}".format
+) -> tuple[np.ndarray, list[int]]:
+    """The rows (n, C) of `given` that the table can hold, and which they are; of each other one a warning says why.
+
+    Numbers outside the range of their column are moved to its end, with a warning. A row with a new category, a missing value
+    in a column that has none, or something that is no number is left out.
+
+    Args:
+        error: why not all of them can be held.
+
+    Raises:
+        ManifoldError: no row can be held: the first one's message; the columns are others: `error`.
+    """
+    try:
+        rows, notes = units.clipped(given, where)
+    except (ManifoldError, ValueError):
+        raise error from None
+    kept, errors = [], []
+    for row in range(len(rows)):
+        if (refused := _refused(units, rows[row], where(row))) is None:
+            kept.append(row)
+        else:
+            errors.append(refused)
+    if not kept:
+        raise errors[0]
+    notes += [f"{refused}; this row is left out" for refused in errors]
+    more = [f"... and {len(notes) - MOST_NOTES} more rows or values"] if len(notes) > MOST_NOTES else []
+    warnings.warn("\n".join(["not all rows are explained as they are:", *notes[:MOST_NOTES], *more]), stacklevel=2)
+    return rows[kept], kept
+
+
+def _refused(units: RowUnits, row: np.ndarray, place: str) -> ManifoldError | None:
+    """Why one row (C,) cannot be held, or None."""
+    try:
+        units.cells(row[None], lambda _: place)
+    except ManifoldError as error:
+        return error
+    return None
+
+
+def _pictures(units: ImageUnits, inputs: Any) -> Inputs:
+    """Pictures in the user's own units: one, or several."""
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise ManifoldError(f"the input must be numbers: {error}") from None
+    if array.dtype.kind in "US":
+        raise ManifoldError(f"the input must be numbers, not {inputs!r:.60}")
+    for shape in units.shapes:  # the user's own first: (1, 8, 8) is a batch of one where pictures are (8, 8)
+        if array.shape == shape:
+            return Inputs(units.inward(array[None]), None, True)
+        if array.shape[1:] == shape:
+            return Inputs(units.inward(array), None, False)
+    raise ManifoldError(
+        f"an input of shape {array.shape} does not fit: this world takes one of shape {units.own_shape}, "
+        f"or a batch of shape ({', '.join(['n', *map(str, units.own_shape)])})"
+    )
 
 
 def _as_rows(inputs: Any) -> list[int] | None:
-    """Whole numbers as a list of rows; None for anything else."""
-    if isinstance(inputs, int | np.integer) and not isinstance(inputs, bool):
-        return [int(inputs)]
+    """Whole numbers as a list of rows; None for anything else, such as a row of a table with its column names."""
     if isinstance(inputs, range):
         return list(inputs)
-    if isinstance(inputs, list | tuple) and all(isinstance(item, int | np.integer) for item in inputs):
-        return [int(item) for item in inputs]
-    return None
+    if isinstance(inputs, list | tuple):
+        whole = all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in inputs)
+        return [int(item) for item in inputs] if whole else None
+    if isinstance(inputs, bool | str | bytes | dict) or (hasattr(inputs, "index") and _names(inputs)):
+        return None
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else np.asarray(inputs)
+    numbers = array.dtype.kind in "iu" and (array.ndim == 0 or (array.ndim == 1 and array.dtype.itemsize > 1))
+    return array.reshape(-1).tolist() if numbers else None  # one byte each: pixels
+
+
+def _names(inputs: Any) -> bool:
+    """Whether a pandas Series names its values by text."""
+    return any(isinstance(name, str) for name in getattr(inputs.index, "tolist", list)())
+
+
+def _refuse_ambiguous(world: World, inputs: Any, rows: list[int], split: str) -> None:
+    """Refuse whole numbers, as many as one input has values: they may be either.
+
+    Raises:
+        ManifoldError: saying how to give rows and how to give an input.
+    """
+    size = len(world.units.columns) or int(np.prod(world.manifold.data_shape))
+    if isinstance(inputs, range) or world.modality == "text" or np.ndim(inputs) == 0 or len(rows) != size:
+        return
+    shown = str(rows) if size <= 8 else "[...]"
+    raise ManifoldError(
+        f"{shown} are {size} whole numbers: {size} rows of the split {split!r}, or one input of {size} values? "
+        f"Pass rows={shown} for the rows, or [{shown}], a batch of one, for the input"
+    )
 
 
 def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
@@ -105,7 +224,7 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
     """
     if target is None:
         return None
-    if world.task.name in ("leave", "prototype"):
+    if not world.task.takes_target:
         raise ManifoldError(f"target {target!r}: the task {world.task.name!r} of this world takes none; leave it out")
     if isinstance(target, str) or np.ndim(target) == 0:
         asked: Sequence[Any] = [target] * n
@@ -124,10 +243,10 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
 def read_file(world: World, path: str | Path) -> np.ndarray:
     """The user's own input or inputs from a file, in the user's units.
 
-    An .npz holds them as `x` (or alone), an .npy is the array, a .csv has the table's columns by name, and a picture is
-    read as grey levels or colours in [0, 1] as the data have it. Sentences stand one a line in a .txt, or in a column of a
-    .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or `sentence`;
-    in the encoding of that corpus.
+    An .npz holds them as `x` (or alone), an .npy is the array, a .csv or .tsv has the table's columns by name, and a picture
+    is read as grey levels or colours in the data's own scale and order. Sentences stand one a line in a .txt, or in a column
+    of a .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or
+    `sentence`; in the encoding of that corpus.
 
     Raises:
         ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
@@ -151,37 +270,32 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
             return arrays[names[0]]
         if kind == ".npy":
             return read_npy(path)
-        return _csv(world, path) if kind == ".csv" else _picture(world, path)
+        return _csv(world, path) if kind in (".csv", ".tsv") else _picture(world, path)
     except FileNotFoundError:
         raise ManifoldError(f"{path}: there is no such file") from None
 
 
 def _csv(world: World, path: Path) -> np.ndarray:
     """Rows of the world's own columns, in their order; other columns are passed over."""
-    import csv
+    units = world.units
+    if not isinstance(units, RowUnits):
+        raise ManifoldError(f"{path}: holds rows of a table, but this world's data are pictures")
+    given = read_csv(path, at_least=1, encoding=world.config.encoding)
+    lacking = [name for name in units.columns if name not in given.names]
+    if lacking:
+        raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {units.columns}")
+    cells = given.cells[:, [given.names.index(name) for name in units.columns]]
+    if isinstance(units, NumberUnits):
+        cells = np.array([[as_number(t.strip()) if _is_number(t) else t for t in row] for row in cells], dtype=object)
 
-    if isinstance(world.units, TableUnits):
-        given = read_csv(path, at_least=1)
-        lacking = [name for name in world.units.columns if name not in given.names]
-        if lacking:
-            raise ManifoldError(f"{path}: lacks the columns {lacking}; its first line must name {world.units.columns}")
-        cells = given.cells[:, [given.names.index(name) for name in world.units.columns]]
-        world.units.inward(cells, lambda row: f"{path}, line {given.lines[row]}")
-        return cells
+    def where(row: int) -> str:
+        return f"{path}, line {given.lines[row]}"
 
-    with io.StringIO(read_text(path), newline="") as stream:
-        reader = csv.DictReader(stream)
-        missing = [name for name in world.units.columns if name not in (reader.fieldnames or [])]
-        if missing or not world.units.columns:
-            raise ManifoldError(f"{path}: lacks the columns {missing}; its first line must name {world.units.columns}")
-        rows = []
-        for number, row in enumerate(reader, start=2):
-            try:
-                rows.append([float(row[name]) for name in world.units.columns])
-            except (TypeError, ValueError):
-                bad = next(name for name in world.units.columns if not _is_number(row[name]))
-                raise ManifoldError(f"{path}, line {number}: {bad} is {row[bad]!r}, a number is needed") from None
-    return np.array(rows)
+    try:
+        units.cells(cells, where)
+    except ManifoldError as error:
+        cells = held_rows(units, cells, error, where)[0]
+    return units.cells(cells).numpy() if isinstance(units, NumberUnits) else cells
 
 
 def _is_number(text: str | None) -> bool:
@@ -193,17 +307,20 @@ def _is_number(text: str | None) -> bool:
 
 
 def _picture(world: World, path: Path) -> np.ndarray:
-    """A picture file of the data's own size as an array of the data's shape in [0, 1]."""
+    """A picture file of the data's own size as a batch of one in the user's units."""
+    import torch
+
     shape = tuple(world.manifold.data_shape)
     if world.modality != "image":
         raise ManifoldError(f"{path}: is a picture, but this world's data are table rows; give a .csv or .npz")
-    height, width = shape[-2:] if len(shape) == 2 or shape[0] in (1, 3) else shape[:2]
+    height, width = shape[-2:] if len(shape) == 2 or shape[0] in COLOURS else shape[:2]
     with read_picture(path) as opened:
         if opened.size != (width, height):
             size = f"{opened.size[0]}x{opened.size[1]}"
             raise ManifoldError(f"{path}: is {size} pixels, this world's pictures are {width}x{height}")
         grey = len(shape) == 2 or 1 in (shape[0], shape[-1])
-        pixels = np.asarray(opened.convert("L" if grey else "RGB"), dtype=np.float32) / 255
-    if not grey and shape[0] == 3:
+        mode = "L" if grey else "RGBA" if shape[0] == 4 else "RGB"
+        pixels = np.asarray(opened.convert(mode), dtype=np.float32) / 255
+    if not grey and shape[0] in COLOURS:
         pixels = np.moveaxis(pixels, -1, 0)
-    return pixels.reshape(1, *shape)
+    return world.units.outward(torch.from_numpy(pixels.reshape(1, *shape))).numpy()

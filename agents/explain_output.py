@@ -101,6 +101,10 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
         console.print(f"{arrived} of {len(paths)} inputs explained, {queries:.1f} queries each on average")
         failed = [path.index for path in paths if not path.success]
+        lost = [path.index for path in paths if not path.keeps_class]
+        if lost:
+            rows = f"{', '.join(map(str, lost[:20]))}{' ...' if len(lost) > 20 else ''}"
+            console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
         if failed:
             console.print(f"not explained: {', '.join(map(str, failed[:20]))}{' ...' if len(failed) > 20 else ''}")
     if not files:
@@ -144,7 +148,7 @@ def step_table(path: Trajectory) -> Any:
 def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
     """A path through a table as a rich table: a line a column of the data, a column for the input and as many frames as fit.
 
-    Cells that differ noticeably from frame 0 stand behind a mark; columns that stay as they were in the input are named once,
+    Cells that differ from the input stand behind a mark; columns that stay as they were in the input are named once,
     beneath.
     """
     from rich.table import Table
@@ -154,9 +158,9 @@ def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
     from agents.explanation.table_cells import changed_cells, row_texts
 
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames])
-    changed = changed_cells(world, frames)
-    moving = np.flatnonzero(changed.any(1) | (texts[:, 0] != texts[:, 1]))  # what was reconstructed otherwise, too
+    names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
+    changed = changed_cells(world, frames, path.origin(world))
+    moving = np.flatnonzero(changed.any(1))
     cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
     named = max((len(names[i]) for i in moving), default=0)
     places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
@@ -171,7 +175,7 @@ def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
             row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
         table.add_row(*row)
     still = [name for i, name in enumerate(names) if i not in moving]
-    told = f"{MARK}: changed since frame 0. " + (f"As in the input: {', '.join(still)}." if still else "")
+    told = f"{MARK}: differs from the input. " + (f"As in the input: {', '.join(still)}." if still else "")
     table.caption = Text(told, "dim")
     return table
 

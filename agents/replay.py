@@ -81,12 +81,14 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     path.check_world(world)
     # Ids of words outside the vocabulary are given as they are met: a text is entered by its words.
     x = torch.from_numpy(path.source_input)[None] if path.texts is None else world.units.inward(path.texts[0])
-    state, _ = dynamics.enter(world, x, torch.tensor([path.target]))
+    cells = path.origin(world).cells if world.units.anchored else None
+    state, _ = dynamics.enter(world, x, torch.tensor([path.target]), cells)
     source = int(state.source[0])
     state = state._replace(source=torch.tensor([path.source]))
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0
     last = path.steps - max(path.planned - 1, 0)  # planned steps beyond the first one begin where the walk has arrived
+    ended = ended and path.keeps_class
     for t, action in enumerate(path.actions):
         state, info = dynamics.step(world, state, torch.from_numpy(action)[None])
         states.append(state)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from agents.walkers.stand_in import StandIn
     from envs.world import World
 
+CLEARLY = 0.02  # a difference of success rates that a few inputs do not make
+
 
 @dataclass
 class Run:
@@ -74,6 +76,12 @@ class Run:
 
         weights = self._distilled.get("opinions")
         return None if self.world is None or weights is None else Opinions.of(self.world, weights)
+
+    @property
+    def trails_the_line(self) -> bool:
+        """Whether the straight latent line found clearly more of the held-out inputs than the policy at the training's end."""
+        line = self.evaluation.get("line_success_rate", 0.0)
+        return line - self.evaluation.get("success_rate", 1.0) > CLEARLY
 
     @cached_property
     def _distilled(self) -> dict[str, Any]:

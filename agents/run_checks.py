@@ -39,6 +39,7 @@ RUN_FIELDS: dict[str, Check] = {
     "num_threads": partial(checks.whole, low=1, high=MOST_THREADS), "world": optional(checks.mapping),
     "curiosity": optional(checks.mapping),
     "created": checks.text, "versions": checks.mapping, "warm_start": optional(checks.mapping),
+    "reference": optional(checks.mapping),
 }  # fmt: skip
 CURIOSITY_FIELDS: dict[str, Check] = {
     "name": checks.text, "eta": optional(partial(checks.number, low=0)), "options": checks.mapping,

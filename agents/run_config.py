@@ -86,6 +86,7 @@ class RunConfig(_Json):
         curiosity: None where there is none.
         num_threads: that torch and numerical libraries ran in.
         created: when the training began, in UTC.
+        reference: what the reference set can give, see `agents.training_diagnosis`; None: not measured.
         versions: distribution -> version.
         warm_start: what a policy learned before its first step, see `agents.warm_start`; None: nothing.
     """
@@ -104,6 +105,7 @@ class RunConfig(_Json):
     num_threads: int = 1
     versions: dict[str, str] = field(default_factory=dict)
     warm_start: dict[str, Any] | None = None
+    reference: dict[str, Any] | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], where: str = "config.json") -> Self:

@@ -105,7 +105,8 @@ class LatentVecEnv(VecEnv):
         self.final_observations, self.done_mask, self.step_infos = final_observations, dones, infos
         if isinstance(walks := self.venv.unwrapped, LatentVectorEnv):
             state = walks.state
-            self.asked.see(state.z, state.answer, state.origin if walks.world.units.holds else None)
+            units = walks.world.units
+            self.asked.see(state.z, state.answer, state.home if units.anchored or units.holds else None)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
 
     def _check_finite(self, what: str, values: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.deferred import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.run import Run
@@ -74,7 +75,7 @@ class TrainConfig(LoadingConfig):
     pictures: bool = option(True, "at the end, log film strips and the latent map of a few held-out inputs")
     device: str = option("cpu", "cpu, cuda or cuda:N; these networks are faster on the CPU")
     gym_packages: list[str] = option([], "packages to import first (further ids)", metavar="NAME")  # noqa: RUF009
-    progress: bool = option(False, "show a progress bar", "-P")
+    progress: bool = option(True, "show progress bars, on a terminal", "-P")
     verbose: int = option(0, "1: SB3's table at every update", metavar="N")
     trust: list[str] = option(  # noqa: RUF009
         [], "what may be loaded though it runs its maker's code: objects that the run of -i names, or the .zip of -i",
@@ -82,6 +83,7 @@ class TrainConfig(LoadingConfig):
     )  # fmt: skip
 
 
+@in_usual_torch
 def train(config: TrainConfig | None = None, *, world: World | None = None, **settings: Any) -> Run:
     """Train, or go on training with ``trained_agent=``.
 
@@ -99,10 +101,12 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     """
     from agents.random_state import fenced_random_state
     from agents.training import run_training
+    from envs.plain import plain
     from envs.threads import one_thread
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
+        config = replace(config, **plain(vars(config)))
     except TypeError:
         unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
         raise UserError(
@@ -146,14 +150,41 @@ def report(run: Run) -> str:
     if rate is not None:
         of_what = "held-out inputs" if run.world is not None else "evaluation episodes"
         lines.append(f"success rate      {rate:.3f} of {of_what} (deterministic policy)")
+        lines += success_advice(run)
     elif "mean_reward" in run.evaluation:
         lines.append(f"mean return       {run.evaluation['mean_reward']:.3f} (deterministic policy)")
-    quoted = f"'{folder}'" if " " in str(folder) else str(folder)
+    place = quoted(run)
     if run.world is not None:
-        lines.append(f"explain           python -m agents.explain {quoted} --index 0")
-        lines.append(f"then replay it    python -m agents.replay {quoted}")
-    lines.append(f"TensorBoard       tensorboard --logdir {quoted} --load_fast=false")
+        lines.append(f"explain           python -m agents.explain {place} --index 0")
+        lines.append(f"then replay it    python -m agents.replay {place}")
+    lines.append(f"TensorBoard       tensorboard --logdir {place} --load_fast=false")
     return "\n".join(lines)
+
+
+ENOUGH = 0.9  # success of an agent that needs no advice
+
+
+def success_advice(run: Run) -> list[str]:
+    """What the success on held-out inputs means, where it says something: frames 0 in another class, a training too short."""
+    found, world = run.evaluation, run.world
+    if world is None or world.task.scores_coverage or "class_kept" not in found:
+        return []
+    rate, kept, line = found["success_rate"], found["class_kept"], found.get("line_success_rate")
+    lines = [] if kept == 1 else [f"                  frame 0 keeps the class for {kept:.2f} of inputs"]
+    if rate < ENOUGH * kept:
+        lower = " (or lower tau)" if world.task.takes_tau and not world.label_only else ""
+        more = f"python -m agents.train -i {quoted(run)} -n {2 * run.steps}"
+        lines.append(f"                  success {rate:.2f}: train longer{lower}: {more}")
+    if line is not None and (rate < ENOUGH * kept or run.trails_the_line):
+        use = ", so explain uses it (--walker policy: the agent)" if run.trails_the_line else ""
+        lines.append(f"                  the straight line finds {line:.2f} of the same inputs{use}")
+    return lines
+
+
+def quoted(run: Run) -> str:
+    """The run folder as a shell takes it."""
+    folder = str(run.folder.root)
+    return f"'{folder}'" if " " in folder else folder
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from agents.training_evaluation import evaluate_in_environment, evaluate_in_worl
 from agents.training_finite import DivergedTrainingError, check_finite
 from agents.training_log import finite_or_null, make_logger, summary_writer
 from agents.training_session import Session, begin, check_settings, resume
+from envs.known_answers import FILE as KNOWN_ANSWERS
+from envs.known_answers import answers_of
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -90,6 +92,8 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
         if session.world is not None and own and session.world.manifold.portable:
             session.world.manifold.save(folder.root / "manifold")
             sync_tree(folder.root / "manifold")
+        if session.world is not None and own and not session.world.config.live:
+            write_whole(folder.root / KNOWN_ANSWERS, answers_of(session.world).to_bytes())
         folder.remember()
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)
@@ -103,10 +107,10 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
     books = Bookkeeper(world, session.resumed["progress"] if session.resumed else None)
     stop = StopRequest()
 
-    def evaluate() -> dict[str, float]:
+    def evaluate(at_the_end: bool = False) -> dict[str, float]:
         with books.evaluating():
             if world is not None:
-                return evaluate_in_world(model, world, config.eval_episodes, made.seed)
+                return evaluate_in_world(model, world, config.eval_episodes, made.seed, with_line=at_the_end)
             return evaluate_in_environment(model, made.env_id, made.env_kwargs, config.eval_episodes, made.seed)
 
     keeper = CheckpointCallback(folder, config.save_freq, config.keep_checkpoints, stop, books, session.resumed)
@@ -120,7 +124,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
     logger = make_logger(folder.root, config.verbose, None if fresh else model.num_timesteps)
     model.set_logger(logger)
     remaining = made.n_timesteps - model.num_timesteps
-    books.start(session.counted_before)
+    books.start(session.counted_before, session.evaluated_before)
     try:
         with stop.listening():
             model.learn(
@@ -134,7 +138,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
             raise KeyboardInterrupt
         run = Run(folder, world, model, model.num_timesteps, books.totals())
         if config.eval_episodes:
-            run.evaluation = evaluate()
+            run.evaluation = evaluate(at_the_end=True)
             run.progress = {**run.progress, "evaluation_queries": books.evaluation_queries}
         _finish(run, logger, config.pictures)
         return run

@@ -78,9 +78,12 @@ class Bookkeeper:
         self._offset = 0
         self._start = (time.perf_counter(), time.process_time())
 
-    def start(self, counted_before: int = 0) -> None:
-        """The clock starts; ``counted_before`` are rows that the world's classifier was asked for other things."""
+    def start(self, counted_before: int = 0, evaluated_before: int = 0) -> None:
+        """The clock starts; ``counted_before`` are rows that the world's classifier was asked for other things,
+        ``evaluated_before`` those of the diagnosis, which are evaluation."""
         self._offset = counted_before
+        self.evaluation_queries += evaluated_before
+        self._evaluated_here += evaluated_before
         self._start = (time.perf_counter(), time.process_time())
 
     @property

@@ -32,7 +32,7 @@ OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_chan
 CURIOSITIES = ("none", "vime", "bald", "l2", "rnd", "disagreement", "knn")
 
 
-def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = False) -> World | None:
+def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = True) -> World | None:
     """The world behind an id, or None for an id of Gymnasium's that is no latent space.
 
     Raises:

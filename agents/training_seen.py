@@ -55,11 +55,11 @@ class SeenOf:
         if sees not in PARTS:
             raise UnknownNameError("sees", sees, PARTS)
         self.world, self.parts = world, PARTS[sees]
-        stride = -(-len(world.starts.frame) // ROWS)
+        stride = -(-len(world.starts.decoded) // ROWS)
         self.tokens = 0
-        if not world.starts.frame.is_floating_point():
-            self.tokens = int(world.starts.frame.max()) + 1
-        rows = self._flat(world.starts.frame[::stride])
+        if not world.starts.decoded.is_floating_point():
+            self.tokens = int(world.starts.decoded.max()) + 1
+        rows = self._flat(world.starts.decoded[::stride])
         self.centre = rows.mean(0)
         _, sizes, axes = torch.linalg.svd(rows - self.centre, full_matrices=False)
         kept = sizes.square().cumsum(0) / sizes.square().sum()

@@ -18,6 +18,7 @@ from agents.run import totals_of, world_of
 from agents.run_checks import MOST_ENVS
 from agents.run_config import RunConfig
 from agents.run_folder import RunFolder
+from agents.training_diagnosis import diagnose, lines_of
 from agents.training_env import (
     CURIOSITIES,
     add_curiosity,
@@ -32,6 +33,7 @@ from agents.world_record import describe_world
 from envs import checks
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
+from envs.registration import CUSTOM
 from envs.trust import named, trusting
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
@@ -43,13 +45,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Session:
-    """The parts of one training: ``config`` is what config.json holds."""
+    """The parts of one training: ``config`` is what config.json holds; classifier rows that other things were queried for
+    (``counted_before``), and those of the diagnosis (``evaluated_before``)."""
 
     config: RunConfig
     world: World | None
     model: Any
     resumed: dict[str, Any] | None
     counted_before: int
+    evaluated_before: int = 0
 
 
 def check_settings(config: TrainConfig) -> None:
@@ -99,7 +103,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     env_id, own = _environment(config, world)
     settings = load_hyperparameters(algo, env_id, config.hyperparams, config.n_envs)
     kwargs = {**settings.pop("env_kwargs", {}), **own}
-    counted = 0
+    counted = looked = 0
+    given = world
     if world is not None:
         counted = world.classifier.queries  # what the caller asked before is not this training's
         world = world.replace(gamma=settings["gamma"]) if "gamma" in settings else world
@@ -108,11 +113,18 @@ def begin(config: TrainConfig, world: World | None) -> Session:
             kwargs.setdefault("gamma", settings["gamma"])  # the shaping potential discounts as the run does
         with trusting(config.trust):  # a saved manifold's folder may name what it is made of
             world = make_world_of(env_id, kwargs, config.progress)
-        if world is not None and world.config.columns is None:
-            tell_guess(world)
+    diagnosis = None
     if world is not None:
+        guessed = given is None and world.config.columns is None
         world = trained_walk(world.replace(config=world.config.portable()))
         settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
+        before = world.classifier.queries
+        diagnosis = None if world.task.scores_coverage else diagnose(world, seed, ask=env_id == CUSTOM)
+        looked = world.classifier.queries - before  # counts as evaluation
+        if diagnosis is not None:
+            print("\n".join(lines_of(diagnosis, world)), file=sys.stderr)
+        if guessed:
+            tell_guess(world)
     curiosity = None
     if config.curiosity is not None and config.curiosity != "none":
         curiosity = curiosity_settings(config.curiosity, config.eta, config.curiosity_kwargs, world, env_id)
@@ -127,6 +139,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         n_envs=settings["n_envs"],
         n_timesteps=config.n_timesteps or int(settings.get("n_timesteps", 200_000)),
         curiosity=curiosity,
+        reference=None if diagnosis is None else diagnosis.as_dict(),
         versions=_versions(),
     )
     model = _model(config.device, made, world)
@@ -143,7 +156,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
                 f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
             )
         made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher))
-    return Session(made, world, model, None, counted)
+    return Session(made, world, model, None, counted, looked)
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:

@@ -13,19 +13,23 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from agents.trajectory_file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
-from agents.trajectory_world import coordinates, decode, manifold_key
+from agents.trajectory_world import coordinates, decode, manifold_key, origin_of
 from envs.alignment import edit_distance
 from envs.config import DEFAULTS
 from envs.trust import digest_of, names_in, remember
 
+if TYPE_CHECKING:
+    from envs.origin import Origin
+
 STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
-ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input")
+ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
+OF_INPUT = ("source_input", "source_cells")
 SUBDIVISION = 16  # points a segment for measuring arc length between frames
 
 
@@ -50,12 +54,15 @@ class Trajectory:
         information_gain: (T,) nats; nan where not measured.
         typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
         distances: (T+1,) data-space L2 (text: between codes) from each frame to the true input; None if not measured.
-        source_input: (*data) the true input in data space; frame 0 is its reconstruction.
+        source_input: (*data) the true input in data space.
+        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.origin.Origin`: frame 0 is that very row.
+            None for pictures and text: their frame 0 is the input's reconstruction.
         source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
             become its typical form).
         environment: the record of the world, its whole config in it, see `agents.world_record.describe_world`.
         manifold_key: names the manifold whose latents these are.
         walker, seed, index: who walked, with which seed, on which input of the data.
+        success: arrived at what was requested; never at frame 0 where that is called otherwise than the input.
         queries: rows asked of the classifier for this path, input, frame 0 and search included.
         training_queries: all rows asked before.
         planned: how many of the last steps were planned on the agent's stand-in of the classifier, not chosen by its policy.
@@ -79,6 +86,7 @@ class Trajectory:
     walker: str
     success: bool
     queries: int
+    source_cells: np.ndarray | None = None
     answers: np.ndarray | None = None
     labels: np.ndarray | None = None
     information_gain: np.ndarray | None = None
@@ -113,7 +121,8 @@ class Trajectory:
             value = plain.get(name, getattr(self, name))
             if value is not None:
                 whole = name == "labels" or (name == "source_input" and np.asarray(value).dtype.kind in "iu")
-                plain[name] = np.ascontiguousarray(value, dtype=np.int64 if whole else np.float32)
+                dtype = np.float64 if name == "source_cells" else np.int64 if whole else np.float32
+                plain[name] = np.ascontiguousarray(value, dtype=dtype)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -128,9 +137,9 @@ class Trajectory:
             if value is None:
                 continue
             shape = (frames - (name in STEP_ARRAYS), *tails.get(name, ()))
-            if name != "source_input" and value.shape != shape:
+            if name not in OF_INPUT and value.shape != shape:
                 raise TrajectoryError(f"{name} has shape {value.shape}; with z {self.z.shape} it must have {shape}")
-            if name != "information_gain" and not np.isfinite(value).all():
+            if name not in ("information_gain", "source_cells") and not np.isfinite(value).all():
                 raise TrajectoryError(f"{name} holds values that are not finite; a path is made of numbers")
         if self.texts is not None and len(self.texts) != frames + 1:
             raise TrajectoryError(f"{len(self.texts)} texts for the input and {frames} frames; one each is needed")
@@ -154,6 +163,11 @@ class Trajectory:
     def predicted(self) -> np.ndarray:
         """(T+1,) the classifier's class on every frame."""
         return self.answers.argmax(axis=1) if self.answers is not None else np.asarray(self.labels)
+
+    @property
+    def keeps_class(self) -> bool:
+        """Whether the classifier puts frame 0, the reconstruction, into the class of the input."""
+        return bool(self.predicted[0] == self.source)
 
     @property
     def modality(self) -> str:
@@ -218,22 +232,41 @@ class Trajectory:
 
     def frames(self, world: Any) -> np.ndarray:
         """(T+1, *data) decoded frames, float32 (text: word ids); TrajectoryError if ``world`` has another manifold."""
+        return decode(world, self.z, self.origin(world))
+
+    def origin(self, world: Any) -> Origin:
+        """The input as frames are made of it, a batch of one.
+
+        Raises:
+            TrajectoryError: `world` has another manifold, or the path of a table lacks the user's own cells.
+        """
         self.check_world(world)
-        return decode(world, self.z, self.source_input)
+        cells = None if self.source_cells is None else self.source_cells[None]
+        if cells is None and world.units.anchored:
+            raise TrajectoryError(
+                "this path of a table was walked by an earlier version, whose frames did not begin at the input: explain that "
+                "input again"
+            )
+        return origin_of(world, self.source_input[None], self.z[:1], cells)
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether frame 0 is the manifold's reconstruction of the input (pictures, text), not the input itself."""
+        return self.source_cells is None
 
     def resample(self, n: int, world: Any) -> Resampled:
         """``n`` >= 1 points at equal arc length in data space along the straight latent segments, ends included."""
         if n < 1:
             raise TrajectoryError(f"resample({n}): at least one point is needed")
-        self.check_world(world)
+        origin = self.origin(world)
         share = np.arange(1, SUBDIVISION + 1)[None, :, None] / SUBDIVISION
         between = self.z[:-1, None] + share * np.diff(self.z, axis=0)[:, None]
         fine = np.concatenate([self.z[:1], between.reshape(-1, self.z.shape[1])])
-        shown = coordinates(world, fine, decode(world, fine, self.source_input))
+        shown = coordinates(world, fine, decode(world, fine, origin))
         arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shown, axis=0), axis=1), dtype=np.float64)])
         wanted = np.linspace(0.0, arc[-1], n)
         z = np.stack([np.interp(wanted, arc, column) for column in fine.T], axis=1).astype(np.float32)
-        return Resampled(z, decode(world, z, self.source_input))
+        return Resampled(z, decode(world, z, origin))
 
     def check_world(self, world: Any) -> None:
         """Raise TrajectoryError unless ``world`` has the manifold and the classes of this path."""
@@ -267,7 +300,9 @@ class Trajectory:
         whole = {**json.loads(text), "predicted": self.predicted.tolist(), "summary": self.summary()}
         for name, value in arrays.items():
             whole[name] = value.tolist()
-        whole["information_gain"] = [None if np.isnan(gain) else gain for gain in whole["information_gain"]]
+        for name in ("information_gain", "source_cells"):
+            if name in whole and whole[name] is not None:
+                whole[name] = [None if np.isnan(value) else value for value in whole[name]]
         return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:

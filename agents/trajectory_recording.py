@@ -18,7 +18,7 @@ def trajectories_of(
     state: Any,
     walk: Any,
     *,
-    walker: str,
+    walker: str | Sequence[str],
     seed: int = 0,
     items: Sequence[int] | None = None,
     index: Mapping[int, int] | Sequence[int] | None = None,
@@ -33,12 +33,13 @@ def trajectories_of(
         state: the State at the start: origin (B, *data), source (B,), target (B,).
         walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
         walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
-            environment to the world's own record.
+            environment to the world's own record. Several walkers are one for each of the B walks.
         items: which of the B walks; all by default.
         index: for each item its place in the data, if it has one.
     """
     import torch
 
+    from agents.walkers.base import select
     from agents.world_record import describe_world
 
     chosen = list(range(walk.z.shape[1])) if items is None else list(items)
@@ -48,7 +49,8 @@ def trajectories_of(
     latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
     origins = as_array(state.origin)[chosen]
-    frames = decode(world, together, np.repeat(origins, ends, axis=0))
+    home = select(state, torch.as_tensor(chosen, dtype=torch.int64)).home
+    frames = decode(world, together, home.chosen(torch.arange(len(chosen)).repeat_interleave(torch.tensor(ends))))
     typical = on_latents(world.manifold.typicality, together)
     places = coordinates(world, together, frames)
     homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], origins), ends, axis=0)
@@ -58,7 +60,6 @@ def trajectories_of(
     planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
     texts = world.units.texts(torch.from_numpy(frames)) if world.modality == "text" else None
     shared: dict[str, Any] = {
-        "walker": walker,
         "seed": seed,
         "training_queries": training_queries,
         "label_only": world.label_only,
@@ -67,6 +68,7 @@ def trajectories_of(
         "environment": describe_world(world) if environment is None else dict(environment),
         "manifold_key": manifold_key(world),
     }
+    walkers = [walker] * walk.z.shape[1] if isinstance(walker, str) else list(walker)
     rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))
     sound = _sound(world, (together, actions, rewards, lengths, typical, away, origins), answers)
     paths, first = [], 0
@@ -78,6 +80,7 @@ def trajectories_of(
                 actions=actions[: n - 1, i].copy(),
                 rewards=rewards[: n - 1, i].copy(),
                 source_input=origins[k],
+                source_cells=as_array(home.cells[k]) if world.units.anchored else None,
                 **{name: values[i] for name, values in each.items()},
                 answers=None if world.label_only else asked,
                 labels=asked.argmax(1) if world.label_only else None,
@@ -87,6 +90,7 @@ def trajectories_of(
                 distances=away[first : first + n],
                 texts=None if texts is None else [world.render(state.origin[i]), *texts[first : first + n]],
                 planned=planned[i],
+                walker=walkers[i],
                 index=None if index is None else int(index[i]),
                 **shared,
             )

@@ -5,18 +5,43 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from agents.trajectory import Trajectory
+    from envs.origin import Origin
 
-def decode(world: Any, z: np.ndarray, source_input: np.ndarray) -> np.ndarray:
-    """(N, d) latents -> (N, *data) frames as a numpy array, of walks from one input (*data) or from one each (N, *data)."""
+
+def decode(world: Any, z: np.ndarray, origin: Origin) -> np.ndarray:
+    """(N, d) latents -> (N, *data) frames as a numpy array, of walks from one input or from one each; see `origin_of`."""
     import torch
 
-    origin = torch.from_numpy(np.array(source_input))
-    return on_latents(lambda z: world.decode(z, origin), z)
+    home = origin.chosen(torch.zeros(len(z), dtype=torch.int64)) if len(origin.x) == 1 else origin
+    return on_latents(lambda z: world.decode(z, home), z)
+
+
+def origin_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | None) -> Origin:
+    """Inputs (N, *data) that walks entered at latents z0 (N, d), with the user's own cells (N, C)."""
+    import torch
+
+    with torch.inference_mode():
+        known = None if cells is None else torch.from_numpy(np.array(cells, dtype=np.float64))
+        return world.origin_of(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(z0, dtype=np.float32)), known)
+
+
+def origins_of(world: Any, paths: Sequence[Trajectory], repeats: Sequence[int] | None = None) -> Origin:
+    """The inputs of many paths, each as often as `repeats` says (once by default)."""
+    import torch
+
+    found = [path.origin(world) for path in paths]
+    together = type(found[0])(*(torch.cat(part) for part in zip(*found, strict=True)))
+    if repeats is None:
+        return together
+    return together.chosen(torch.arange(len(found)).repeat_interleave(torch.tensor(repeats)))
 
 
 def encode(world: Any, x: np.ndarray) -> np.ndarray:

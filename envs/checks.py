@@ -153,6 +153,9 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),
     "entry": text,
     "seed": seed,
+    "channels": text,
+    "outputs": text,
+    "check_rows": partial(whole, low=0, high=LARGEST_SIZE),
     "progress": flag,
 }
 

@@ -21,7 +21,7 @@ from envs.checks import check_world_settings
 from envs.errors import ManifoldError, UnknownNameError
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, never nested ones
-NAMES = ("class_names", "columns", "data_shape", "input_shape")  # fields of short lists, which may come as arrays
+NAMES = ("class_names", "columns", "data_shape", "input_shape", "pixel_range")  # short lists, which may come as arrays
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
 PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
@@ -50,10 +50,11 @@ class WorldConfig:
     the field names.
 
     Attributes:
-        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv file (a
+        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv or .tsv (a
             mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
-            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, or raw rows (N, ...) in the user's
-            units; rows with more than one axis are pictures in [0, 1], strings are sentences.
+            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, a data frame (described by guesses
+            where it is not all numbers), or raw rows (N, ...) in the user's units; rows with more than one axis are pictures,
+            strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
@@ -70,14 +71,21 @@ class WorldConfig:
             makes a mixed table of rows in memory, too.
         target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
         text_column: the column of sentences; makes a corpus of a .csv, too.
-        encoding: of a corpus.
+        encoding: of a corpus, or of a table's file.
         data_shape: shape of a picture where rows are flat.
-        input_shape: shape of one input of the classifier where it is not that of the data.
+        pixel_range: lowest and highest value of a pixel, e.g. ``(0, 16)``; default: guessed from the type and the values of
+            the pictures. The classifier is queried in these values and in the pictures' own type.
+        channels: ``first`` or ``last``: where pictures have their channels; default: guessed from their shape.
+        input_shape: shape of one input of the classifier where it is not that of the data. Pictures with their channels
+            elsewhere are transposed.
+        outputs: what a torch module gives, ``logits`` or ``probabilities``; default: noticed.
         label_only: the classifier shows labels alone; tasks that need this set it.
         latent_dim: d of a fitted manifold, or of the user's own generator; refused for one that is not fitted. Small: walks
             are easy and frames coarse. Default: half the size of the data, from 2 to 8.
         fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
         task: what a walk has to reach: a key of `envs.tasks.TASKS`, or a `Task`, whose settings are then those of its name.
+            Default: ``flip`` (until the prediction changes) for the user's own data or classifier that shows probabilities;
+            ``reach`` for shipped data with their own classifier, where labels alone are shown, and with `tau`.
         tau: the probability in (0, 1] at which a walk has arrived; higher: longer walks, surer ends. Default: the task's, 0.9.
         pair: of the task ``one_pair``: the rank of the start and its target in `World.far_pairs`, 0 (default) is the hardest.
         reward: single weights over the task's own, e.g. ``{"distance": 1.0}``; see `envs.tasks.Weights`.
@@ -91,6 +99,8 @@ class WorldConfig:
         entry: where walks from inputs begin, see `envs.entry`: at the ``code``, or, if its frame is called otherwise than the
             input, at the nearest candidate that keeps the class, ``kept``. Default: ``kept`` for sentences, else ``code``.
         seed: of the split and the fits.
+        check_rows: how many rows are queried as the user has them and as walks know them, to see that the classifier is asked
+            what it was fitted to (see `envs.round_trip`); fewer for slow classifiers, 0 for none.
 
     Raises:
         ManifoldError: a value of another type or outside its range. Names are checked when the world is built.
@@ -108,11 +118,14 @@ class WorldConfig:
     text_column: str | None = None
     encoding: str = "utf-8"
     data_shape: Sequence[int] | None = None
+    pixel_range: Sequence[float] | None = None
+    channels: str | None = None
     input_shape: Sequence[int] | None = None
+    outputs: str | None = None
     label_only: bool = False
     latent_dim: int | None = None
     fit: Mapping[str, Any] | None = None
-    task: Any = "reach"
+    task: Any = None
     tau: float | None = None
     pair: int | None = None
     reward: Mapping[str, float] | None = None
@@ -124,6 +137,7 @@ class WorldConfig:
     max_episode_steps: int | None = None
     entry: str | None = None
     seed: int = 0
+    check_rows: int = 2000
 
     def __post_init__(self) -> None:
         for name in FIELDS:

@@ -18,6 +18,7 @@ from envs.compass import appraise
 from envs.entry import ENTRIES
 from envs.errors import ManifoldError
 from envs.manifolds.arrays import norm
+from envs.origin import Origin
 from envs.tasks import scaled_log
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class State(NamedTuple):
         z0: (B, d) code of frame 0.
         frame: (B, \\*data_shape) decoded z, as the classifier saw it.
         origin: (B, \\*data_shape) the input that is explained.
+        cells, base: of the input, see `envs.origin.Origin`.
         answer: (B, K) the classifier's answer on `frame`; the one-hot label where only labels are shown.
         source: (B,) class of the classifier's answer on `origin`.
         target: (B,) class asked for.
@@ -47,12 +49,19 @@ class State(NamedTuple):
     z0: Tensor
     frame: Tensor
     origin: Tensor
+    cells: Tensor
+    base: Tensor
     answer: Tensor
     source: Tensor
     target: Tensor
     potential: Tensor
     cost: Tensor
     compass: Tensor
+
+    @property
+    def home(self) -> Origin:
+        """The inputs as frames are made of them."""
+        return Origin(self.origin, self.cells, self.base)
 
 
 class StepInfo(NamedTuple):
@@ -85,27 +94,36 @@ def arrived(world: World, state: State) -> Tensor:
 def start(world: World, index: Tensor, target: Tensor) -> State:
     """States of cached starts `index` (B,) with targets (B,); asks the classifier nothing."""
     rows = index.numpy()
-    x, z, frame, answer, label = (torch.from_numpy(part.numpy()[rows]) for part in world.starts)
-    return refresh(world, State(z, z.clone(), frame, x, answer, label, target, label, label, label))
+    x, z, frame, answer, label, cells, base = (torch.from_numpy(part.numpy()[rows]) for part in world.starts)
+    return refresh(world, State(z, z.clone(), frame, x, cells, base, answer, label, target, label, label, label))
 
 
-def enter(world: World, x: Tensor, target: Tensor | None = None) -> tuple[State, Tensor]:
-    """States of any inputs x (B, \\*data_shape), and the rows asked for each (B,): one for the input, one for frame 0, and one
-    for every candidate that was looked at where the world's entry is a search (`envs.entry`).
+def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor | None = None) -> tuple[State, Tensor]:
+    """States of any inputs x (B, \\*data_shape), and the rows asked for each (B,): one for the input, one for frame 0 where
+    that is not the input itself, and one for every candidate that was looked at where the world's entry is a search (see
+    `envs.entry`).
 
-    Without a target: whichever other class is nearest for tasks that reach one, else the source class.
+    Without a target: whichever other class is nearest for tasks that reach one, else the source class. Without the inputs'
+    cells (B, C), see `World.origin_of`.
 
     Raises:
         ManifoldError: a target outside the classes.
     """
     with torch.inference_mode():
-        source = world.classifier.predict_proba(x).argmax(1)
-        z, frame, answer, queries = ENTRIES[world.entry](world, x, source)
+        if world.units.anchored:
+            z = world.manifold.encode(x)
+            origin, frame = world.origin_of(x, z, cells), x
+            answer, queries = world.answers(x, origin), torch.zeros(len(x), dtype=torch.int64)
+            source = answer.argmax(1)
+        else:
+            origin = world.origin_of(x)
+            source = world.answers(x, origin).argmax(1)
+            z, frame, answer, queries = ENTRIES[world.entry](world, x, source)
         if target is None:
             target = world.default_target(world.manifold.coordinates(z, x), source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
             raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
-        state = refresh(world, State(z, z.clone(), frame, x, answer, source, target, target, target, target))
+        state = refresh(world, State(z, z.clone(), frame, *origin, answer, source, target, target, target, target))
     return state, queries + 1
 
 
@@ -117,31 +135,32 @@ def refresh(world: World, state: State) -> State:
     return state._replace(potential=potential, cost=cost, compass=compass)
 
 
-def step(world: World, state: State, action: Tensor) -> tuple[State, StepInfo]:
-    """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk."""
+def step(world: World, state: State, action: Tensor, known: Tensor | None = None) -> tuple[State, StepInfo]:
+    """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk, none
+    where the answers (B, K) on the new frames are `known`."""
     manifold, task = world.manifold, world.task
     with torch.inference_mode():
         given = action.numpy()
         size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
         action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
-        frame = _decoded(world, z, state.origin)
+        frame = _decoded(world, z, state.home)
         before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.origin)
         length = torch.from_numpy(norm((manifold.coordinates(z, frame) - before).numpy()))
         if world.max_step is not None:
             z, frame, length = _shortened(world, state, z, frame, length)
-        answer = world.classifier.predict_proba(frame)
+        answer = world.answers(frame, state.home) if known is None else known
         cost, compass = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
         moved = state._replace(z=z, frame=frame, answer=answer, cost=cost, compass=compass)
         goal = task.goal(moved)
         success = task.arrived(world, moved, goal)
         moved = moved._replace(potential=task.potential(world, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        queries = torch.ones(len(z), dtype=torch.int64)
+        queries = torch.full((len(z),), int(known is None), dtype=torch.int64)
         return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
 
 
-def _decoded(world: World, z: Tensor, origin: Tensor) -> Tensor:
+def _decoded(world: World, z: Tensor, origin: Origin) -> Tensor:
     """`World.decode`, the way that is quicker for a row and no slower for many."""
     return torch.from_numpy(world.linear_decode(z.numpy(), origin)[0])
 
@@ -162,9 +181,7 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
     """Pull codes back along their segments until no frame is further than `max_step` from the last: a path has no jumps."""
     assert world.max_step is not None
     # Views: what is written to them is written to the tensors.
-    code, picture, far, first, start, origin = (
-        part.numpy() for part in (z, frame, length, state.z, state.frame, state.origin)
-    )
+    code, picture, far, first, start = (part.numpy() for part in (z, frame, length, state.z, state.frame))
     rows = np.flatnonzero(far > world.max_step)
     for _ in range(MAX_SHORTENINGS):
         if not len(rows):
@@ -172,7 +189,7 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
         share = (0.98 * world.max_step / far[rows])[:, None]
         code[rows] = nearer = first[rows] + share * (code[rows] - first[rows])
-        shorter = _decoded(world, torch.from_numpy(nearer), torch.from_numpy(origin[rows]))
+        shorter = _decoded(world, torch.from_numpy(nearer), state.home.chosen(torch.from_numpy(rows)))
         picture[rows] = shorter.numpy()
         before, after = (
             world.manifold.coordinates(torch.from_numpy(a), b).numpy()

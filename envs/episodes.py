@@ -73,7 +73,7 @@ def drawn(world: World, draws: np.ndarray) -> State:
 def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:
     """States as `options` ask, and the classifier rows that this took (m,).
 
-    ``index``: row(s) of the split; ``split``: ``starts`` (cached, the default) or ``held_out`` (two rows each);
+    ``index``: row(s) of the split; ``split``: ``starts`` (cached, the default) or ``held_out`` (asked, see `dynamics.enter`);
     ``target``: class name(s) or index(es). What is not given is drawn. Several values are one for each walk that is reset.
     The source class as target of a task that reaches one means its prototype (see `envs.tasks`).
 
@@ -114,7 +114,8 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
         else:
             _check_target(world, source, target)
         return dynamics.start(world, index, target), torch.zeros(m, dtype=torch.int64)
-    state, queries = dynamics.enter(world, world.held_out.x[index], target)
+    cells = None if world.held_out.cells is None else world.held_out.cells[index]
+    state, queries = dynamics.enter(world, world.held_out.x[index], target, cells)
     if target is not None:
         _check_target(world, state.source, target)
     else:
@@ -125,7 +126,7 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
 
 def _check_target(world: World, source: Tensor, target: Tensor) -> None:
     """Refuse targets that the task would not look at."""
-    if world.task.name in ("leave", "prototype", "explore") and (target != source).any():
+    if not world.task.takes_target and (target != source).any():
         wrong = int((target != source).nonzero()[0, 0])
         raise ManifoldError(
             f"the task {world.task.name!r} starts from the input's own class, {world.class_names[int(source[wrong])]!r}; "

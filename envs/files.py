@@ -89,7 +89,7 @@ def read_text(path: str | Path, encoding: str = "utf-8", limit: int = LARGEST_TE
         line = content[: problem.start].count(b"\n") + 1
         raise error(
             f"{path}, line {line}, is damaged, or not a {encoding.upper()} text: it holds the byte "
-            f"0x{content[problem.start]:02x}; save it as UTF-8"
+            f"0x{content[problem.start]:02x}; save it as UTF-8, or name its encoding, for example encoding=cp1252"
         ) from None
 
 

@@ -17,7 +17,9 @@ from envs.dynamics import State
 from envs.episodes import Draws, chosen, drawn
 from envs.errors import ManifoldError
 from envs.making import make_world
+from envs.plain import plain
 from envs.rendering import Renderer
+from envs.torch_defaults import in_usual_torch
 from envs.world import World
 
 
@@ -46,8 +48,9 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
 
     ## Description
     An input is encoded; each action moves its code; each code is decoded and shown to the classifier, a black box. The walk
-    is to reach what the task asks (by default: a target class with probability at least tau). The frames from the input to
-    there are the explanation.
+    is to reach what the task asks: by default a target class with probability at least tau, and for the user's own data or
+    classifier the first frame on which the target class has the largest probability. The frames from the input to there are
+    the explanation.
 
     ## Action space
     ``Box(-1, 1, (d,))``. Actions longer than 1 are shortened to the unit ball; a full action moves `step_length`, calibrated
@@ -98,8 +101,10 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
             raise gym.error.ResetNeeded("call reset() before step() or state")
         return self._state
 
+    @in_usual_torch
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Start a walk; see `envs.episodes.chosen` for the options."""
+        seed = plain(seed)
         super().reset(seed=seed)
         if seed is not None or self._draws is None:
             self._draws = Draws([self.np_random])
@@ -111,6 +116,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
         self._renderer.see(self._state, 0, restart=True)
         return self._observation(), {"queries": int(queries[0])}
 
+    @in_usual_torch
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Move once.
 

@@ -18,10 +18,12 @@ from envs.dynamics import State
 from envs.episodes import BLOCK, Draws, chosen, drawn
 from envs.errors import ManifoldError
 from envs.latent_env import world_from, world_spaces
+from envs.plain import plain
 from envs.rendering import Renderer
+from envs.torch_defaults import in_usual_torch
 from envs.world import World
 
-SHARED = ("z0", "origin", "source", "target")  # what a step hands on as it is
+SHARED = ("z0", "origin", "cells", "base", "source", "target")  # what a step hands on as it is
 
 
 class LatentVectorEnv(gym.vector.VectorEnv):
@@ -79,6 +81,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded("call reset() before step() or state")
         return self._state
 
+    @in_usual_torch
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
@@ -88,6 +91,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             seed: one number (walk i takes seed + i) or one a walk; None goes on with the present draws.
             options: ``index``, ``target``, ``split`` (see `envs.episodes.chosen`) and ``reset_mask`` (n,) bool.
         """
+        seed = plain(seed)
         asked = dict(options or {})
         mask = np.asarray(asked.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
@@ -119,6 +123,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             if seeds[i] is not None and not first:
                 self._draws.generators[i], self._draws.position[i] = seeding.np_random(seeds[i])[0], BLOCK
 
+    @in_usual_torch
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Move every walk that is not over; see the autoreset mode for those that are.
 
@@ -254,9 +259,11 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if self._draws is None:
             self._draws = Draws([])
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
-        self._state = State(
-            **{name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
-        )
+        parts = {name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
+        if "base" not in parts:  # saved before walks knew the user's own cells
+            origin = self.world.origin_of(parts["origin"], parts["z0"])
+            parts |= {"cells": origin.cells, "base": origin.base}
+        self._state = State(**parts)
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
         if self._coverage is not None:
             self._coverage.load_state_dict(

@@ -15,6 +15,7 @@ from envs.assets import ASSETS
 from envs.classifiers import Classifier
 from envs.config import WorldConfig
 from envs.datasets import TableUnits, Units
+from envs.datasets.row_units import RowUnits
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
 from envs.manifolds.cache import fit_key, kept_fit
@@ -74,7 +75,27 @@ def standing_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Un
     refuse_fit(manifold, latent_dim, fit)
     if tuple(manifold.data_shape) != tuple(units.data_shape):
         raise ManifoldError(f"the manifold makes data of shape {manifold.data_shape}, the data have {units.data_shape}")
+    if units.layouts_differ:
+        _refuse_other_layout(manifold)
     return manifold, codes
+
+
+def _refuse_other_layout(manifold: Manifold) -> None:
+    """Refuse the user's own modules where they give colours in an order that would have to be guessed.
+
+    Raises:
+        ManifoldError: what they give has not the shape of pictures with channels first.
+    """
+    module = getattr(manifold, "decoder" if isinstance(manifold, Pair) else "generator", None)
+    if not isinstance(manifold, Pair | Generator) or module is None:
+        return
+    with torch.inference_mode():
+        made = tuple(module(torch.zeros(2, manifold.latent_dim)).shape[1:])
+    if made != tuple(manifold.data_shape):
+        raise ManifoldError(
+            f"the decoder gives pictures of shape {made}; the data have their channels last, and a manifold works on pictures "
+            f"with channels first: wrap encoder and decoder, so that they take and give {tuple(manifold.data_shape)}"
+        )
 
 
 def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any] | None) -> None:
@@ -98,6 +119,7 @@ def fitted_manifold(
     config: WorldConfig,
     *,
     classifier: Classifier | None = None,
+    cells: Tensor | None = None,
     truth: Tensor | None = None,
     classes: int | None = None,
     progress: bool = False,
@@ -108,6 +130,7 @@ def fitted_manifold(
         kind: a key of `FITS`.
         config: its latent_dim (default: 2 for a map, else up to 8), fit and seed.
         classifier: the one to be explained. A joint manifold learns its labels (one query a row), an embedding is its own.
+        cells: (N, C) of the data, see `envs.origin.Origin`: what the classifier is asked about.
         truth, classes: class indices (N,) and how many there are, for a joint manifold without a classifier.
 
     Raises:
@@ -133,7 +156,7 @@ def fitted_manifold(
     sees: dict[str, Tensor | None] = {"x": x}
     more: dict[str, Any] = {}
     if kind == "joint":
-        sees["y"] = more["y"] = _labels(x, classifier, truth)
+        sees["y"] = more["y"] = _labels(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
         settings["classes"] = classes if classifier is None else len(classifier.class_names)
     elif maker is TableVAE:
         assert isinstance(units, TableUnits)
@@ -151,10 +174,12 @@ def fitted_manifold(
     return kept_fit(key, lambda: maker.fit(x, **more, **settings, progress=progress))
 
 
-def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None) -> Tensor:
+def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
     """What the head of a joint manifold learns: the classifier's labels, or else the true classes."""
     if classifier is not None:
-        return torch.cat([classifier.predict_proba(part).argmax(1) for part in x.split(BATCH)])
+        parts = x.split(BATCH)
+        own = [None] * len(parts) if cells is None else cells.split(BATCH)
+        return torch.cat([classifier.predict_proba(*pair).argmax(1) for pair in zip(parts, own, strict=True)])
     if truth is None:
         raise ManifoldError(
             "a joint manifold is trained with the classes: pass truth= (class indices; an array 'truth' in the .npz file), "

@@ -10,6 +10,7 @@ from envs.errors import UnknownNameError
 
 NAMESPACE = "Manifold"
 MAX_EPISODE_STEPS = 20
+CUSTOM = f"{NAMESPACE}/Custom-v0"  # the id of the user's own data
 
 # id -> the settings of its `envs.config.WorldConfig` that are not the default; plain values, for Gymnasium keeps them as JSON.
 SPECS: dict[str, dict[str, Any]] = {
@@ -38,7 +39,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "max_episode_steps": 80,
     },
     "Manifold/DigitsExplore-v0": {"data": "digits", "task": "explore", "step": 0.05, "max_episode_steps": 80},
-    "Manifold/Custom-v0": {"data": "iris"},
+    CUSTOM: {"data": "iris"},
 }
 
 

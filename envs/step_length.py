@@ -24,7 +24,7 @@ def calibrated_step(world: World) -> float:
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(len(world.starts.z), (ROWS,), generator=generator)
     z = world.starts.z[rows]
-    origin = world.starts.x[rows]  # what is held stays, or its reconstruction would count as a move
+    origin = world.starts.origin.chosen(rows)  # what is held stays, or its reconstruction would count as a move
     place = world.manifold.coordinates(z, world.starts.frame[rows])
     action = torch.randn(z.shape, generator=generator)
     action /= action.norm(dim=1, keepdim=True)

@@ -66,7 +66,10 @@ class Task:
     weights: Weights = field(default_factory=Weights)
     name: ClassVar[str] = "reach"
     needs_label_only: ClassVar[bool] = False
+    takes_target: ClassVar[bool] = True  # False: the target is always the source class
     towards_target: ClassVar[bool] = True  # False: the target is what the walk goes away from
+    any_other: ClassVar[bool] = False  # True: every class other than the source ends the walk
+    takes_tau: ClassVar[bool] = True  # False: `tau` is fixed
     scores_coverage: ClassVar[bool] = False  # True: environments tell how much of the latent space was seen
 
     def __post_init__(self) -> None:
@@ -98,6 +101,23 @@ class Task:
         """What is to rise, (B,): the probability of the target class."""
         return torch.from_numpy(state.answer.numpy()[np.arange(len(state.target)), state.target.numpy()])
 
+    def evidence(self, state: State) -> Tensor:
+        """Log odds (B,) of what is to rise; the walk may end where they reach those of `tau`."""
+        return log_odds(self.goal(state))
+
+    def satisfied(self, answer: Tensor, target: Tensor) -> Tensor:
+        """Whether answers (B, K) are what a walk to the classes `target` (B,) may end with, (B,) bool."""
+        return answer.gather(1, target[:, None])[:, 0] >= self.tau
+
+    @property
+    def untargeted(self) -> Task:
+        """The task of a walk for which no target was requested."""
+        return self
+
+    def stop_rule(self, label_only: bool = False) -> str:
+        """When a walk ends, in a few words for people."""
+        return "the label" if label_only else f"p >= {self.tau:g}"
+
     def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
         """Whether the walk is over, (B,) bool."""
         there = torch.from_numpy(goal.numpy() >= self.tau)
@@ -109,14 +129,69 @@ class Task:
         return scaled_log(goal).mul_(self.weights.progress)
 
 
+def log_odds(p: Tensor) -> Tensor:
+    """log(p / (1 - p)) with p kept off 0 and 1."""
+    p = p.clamp(1e-6, 1 - 1e-6)
+    return torch.log(p) - torch.log1p(-p)
+
+
 def near_prototype(world: World, state: State) -> Tensor:
     """Whether the frame lies within a quarter of the class distance of its class's prototype, (B,) bool."""
     return _prototype_gap(world, state) <= world.class_distance / 4
 
 
 def _prototype_gap(world: World, state: State) -> Tensor:
-    """Distance (B,) from the frame to its class's prototype; NaN for a class without starts."""
-    return (world.manifold.coordinates(state.z, state.frame) - world.prototype_places[state.source]).norm(dim=1)
+    """Distance (B,) from the frame to its class's prototype; NaN for a class without starts.
+
+    Where frames keep something of the input, what the code itself decodes to is compared.
+    """
+    frame = world.manifold.decode(state.z) if world.units.anchored else state.frame
+    return (world.manifold.coordinates(state.z, frame) - world.prototype_places[state.source]).norm(dim=1)
+
+
+@dataclass(frozen=True)
+class Flip(Task):
+    """Walk until the answer changes: the class with the largest probability is the target.
+
+    Ties are decided as the classifier decides them, by the argmax of its own answer. Where no target is requested, the walk
+    heads for the class of the nearest start that is called otherwise, and any class other than the source ends it
+    (`untargeted`). Where the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
+
+    Attributes:
+        tau: the share from which on a class surely has the largest probability; not a setting.
+        any_other: every class other than the source ends the walk, whatever its target.
+    """
+
+    tau: float = field(default=0.5, init=False)
+    any_other: bool = False  # type: ignore[misc]  # a field here, the same for all walks of another task
+    name: ClassVar[str] = "flip"
+    takes_tau: ClassVar[bool] = False
+
+    @property
+    def untargeted(self) -> Task:
+        """The same, ended by every class other than the source."""
+        return replace(self, any_other=True)
+
+    def evidence(self, state: State) -> Tensor:
+        """Log ratio (B,) of the target's probability (untargeted: of the largest other than the source's) to its rival's."""
+        asked = (state.source if self.any_other else state.target)[:, None]
+        p = state.answer.clamp_min(1e-6)
+        own, rival = torch.log(p.gather(1, asked)[:, 0]), torch.log(p.scatter(1, asked, 0.0).amax(1))
+        return rival - own if self.any_other else own - rival
+
+    def satisfied(self, answer: Tensor, target: Tensor) -> Tensor:
+        """See `Task.satisfied`."""
+        return answer.argmax(1) == target
+
+    def stop_rule(self, label_only: bool = False) -> str:
+        """See `Task.stop_rule`."""
+        return "the class with the largest probability"
+
+    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+        """See `Task.arrived`."""
+        own, label = state.target == state.source, state.answer.argmax(1)
+        there = label != state.source if self.any_other else label == state.target
+        return torch.where(own, (label == state.source) & near_prototype(world, state), there) if bool(own.any()) else there
 
 
 @dataclass(frozen=True)
@@ -124,7 +199,9 @@ class Leave(Task):
     """Leave the own class (untargeted): any other class at p >= tau. The target is the class to leave."""
 
     name: ClassVar[str] = "leave"
+    takes_target: ClassVar[bool] = False
     towards_target: ClassVar[bool] = False
+    any_other: ClassVar[bool] = True
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""
@@ -144,6 +221,7 @@ class Prototype(Task):
     """Reach the own class's most typical form: the start whose code is nearest to the class's mean code."""
 
     name: ClassVar[str] = "prototype"
+    takes_target: ClassVar[bool] = False
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""
@@ -193,6 +271,7 @@ class Explore(Task):
 
     weights: Weights = field(default_factory=lambda: Weights(success=0.0, step=0.0, distance=0.0, progress=0.0))
     name: ClassVar[str] = "explore"
+    takes_target: ClassVar[bool] = False
     towards_target: ClassVar[bool] = False
     scores_coverage: ClassVar[bool] = True
 
@@ -214,7 +293,7 @@ class Explore(Task):
         return torch.zeros_like(goal)
 
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Leave, Prototype, ReachLabel, OnePair, Explore)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Flip, Leave, Prototype, ReachLabel, OnePair, Explore)}
 
 
 def make_task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping[str, float] | None) -> Task:
@@ -230,6 +309,11 @@ def make_task(task: str | Task, tau: float | None, pair: int | None, reward: Map
     if not isinstance(task, Task):
         raise ManifoldError(f"task is a name or a task of envs.tasks, not {task!r:.60}; names: {', '.join(TASKS)}")
     if tau is not None:
+        if not task.takes_tau:
+            raise ManifoldError(
+                f"tau={tau} belongs to tasks such as 'reach'; the task {task.name!r} ends at {task.stop_rule()}: "
+                "leave tau out, or use task='reach'"
+            )
         task = replace(task, tau=tau)
     if pair is not None:
         if not isinstance(task, OnePair):

@@ -33,7 +33,7 @@ def ends(world: World) -> ClassNeighbours:
     """The codes at which walks may end: of the starts whose own frame satisfies the task, class by class, or of all of a
     class's starts where none does."""
     label = world.starts.label
-    sure = world.start_answers.gather(1, label[:, None])[:, 0] >= world.task.tau
+    sure = world.task.satisfied(world.start_answers, label)
     known = torch.bincount(label[sure], minlength=world.classes) > 0
     return ClassNeighbours(world.starts.z, torch.where(sure | ~known[label], label, -1), world.classes, k=1)
 
@@ -49,7 +49,7 @@ def straight_steps(world: World, walks: int = WALKS, seed: int = 0) -> Tensor:
     present = world.starts.label.unique()
     source = torch.searchsorted(present, world.starts.label[index])
     target = present[(source + torch.randint(1, len(present), (walks,), generator=generator)) % len(present)]
-    z, origin = world.starts.z[index], world.starts.x[index]
+    z, origin = world.starts.z[index], world.starts.origin.chosen(index)
     with torch.inference_mode():
         near = world.end_codes(z, target)
         end = z - near.distance[:, None] * near.gradient  # k = 1: the gradient is the unit vector away from the nearest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,18 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.assets import ASSETS
 from envs.classifiers.base import Classifier
 from envs.config import DEFAULTS, SETTINGS, WorldConfig
+from envs.datasets import DATASETS
+from envs.datasets.image_units import ImageUnits
 from envs.datasets.text_units import TextUnits
 from envs.datasets.units import Units
 from envs.entry import ENTRIES
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import Manifold, Pull
 from envs.moves import MOVES, Move
-from envs.registration import MAX_EPISODE_STEPS
+from envs.origin import Origin
+from envs.registration import CUSTOM, MAX_EPISODE_STEPS, SPECS
+from envs.round_trip import RoundTrip
 from envs.starts import BATCH, Examples, Starts
 from envs.step_length import calibrated_step
-from envs.tasks import Task, make_task
+from envs.tasks import Flip, Task, make_task
 from envs.typicality import ClassNeighbours
 from envs.ways import ends
 
@@ -36,10 +43,18 @@ def check_names(config: WorldConfig) -> None:
     Raises:
         UnknownNameError, ManifoldError: no such name, or a setting that the task has not.
     """
-    make_task(config.task, config.tau, config.pair, config.reward)
+    task = default_task(config, config.label_only) if config.task is None else config.task
+    make_task(task, config.tau, config.pair, config.reward)
     for kind, name, known in (("move", config.move, MOVES), ("entry", config.entry, ENTRIES)):
         if name is not None and name not in known:
             raise UnknownNameError(kind, name, known)
+
+
+def default_task(config: WorldConfig, label_only: bool) -> str:
+    """The task of a config that names none; see `WorldConfig`."""
+    shipped = isinstance(config.data, str) and config.data in DATASETS and config.data != SPECS[CUSTOM]["data"]
+    own = config.classifier is not None and not (isinstance(config.classifier, str) and config.classifier in ASSETS)
+    return Task.name if (shipped and not own) or label_only or config.tau is not None else Flip.name
 
 
 @dataclass
@@ -52,6 +67,7 @@ class World:
         config: the description that this world was built from, and the only one: `replace` keeps it so.
         step_length: what a full action moves: a latent length, for ``pullback`` and ``arc`` one in data space; None:
             calibrated to `step`.
+        round_trip: how the user's own rows and those that walks know compare, see `envs.round_trip`; None: not queried.
     """
 
     manifold: Manifold
@@ -61,6 +77,7 @@ class World:
     held_out: Examples
     config: WorldConfig
     step_length: float = None  # type: ignore[assignment]  # set in __post_init__
+    round_trip: RoundTrip | None = None
 
     def __post_init__(self) -> None:
         check_names(self.config)
@@ -80,7 +97,8 @@ class World:
     @cached_property
     def task(self) -> Task:
         """What a walk has to reach."""
-        return make_task(self.config.task, self.config.tau, self.config.pair, self.config.reward)
+        name = default_task(self.config, self.label_only) if self.config.task is None else self.config.task
+        return make_task(name, self.config.tau, self.config.pair, self.config.reward)
 
     @cached_property
     def move_name(self) -> str:
@@ -129,6 +147,16 @@ class World:
     def move(self) -> Move:
         """How actions move codes."""
         return MOVES[self.move_name]
+
+    @cached_property
+    def untargeted(self) -> World:
+        """This world for walks without a requested target (see `Task.untargeted`); all other parts are shared."""
+        task = self.task.untargeted
+        if task is self.task:
+            return self
+        world = copy.copy(self)  # shares what was computed, too: none of it depends on this
+        world.task = task
+        return world
 
     @property
     def class_names(self) -> list[str]:
@@ -185,13 +213,24 @@ class World:
     def start_answers(self) -> Tensor:
         """(N, K) the classifier's answers on what the starts' codes decode to in a walk from elsewhere.
 
-        Those on the starts' own frames, but for a manifold that leans on the input: there they are asked for, a row a start.
+        Those on the starts' own frames, but for a manifold that leans on the input, and where frame 0 is the input itself:
+        there they are asked for, a row a start.
         """
-        if not self.manifold.leans:
+        if self.starts_are_ends:
             return self.starts.answer
         with torch.inference_mode():
             parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
             return torch.cat([self.classifier.predict_proba(part) for part in parts])
+
+    @property
+    def ends_are_known(self) -> bool:
+        """Whether `start_answers` can be had without a query."""
+        return self.starts_are_ends or "start_answers" in self.__dict__
+
+    @property
+    def starts_are_ends(self) -> bool:
+        """Whether a walk that ends at a start's code ends in that start's own frame 0, wherever it came from."""
+        return not (self.manifold.leans or self.units.anchored)
 
     @cached_property
     def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -233,7 +272,8 @@ class World:
     @cached_property
     def prototype_places(self) -> Tensor:
         """(K, D) coordinates of the decoded prototypes; NaN, near to nothing, for a class that no start is called by."""
-        places = self.manifold.coordinates(self.starts.z[self.prototypes], self.prototype_frames).clone()
+        decoded = self.starts.decoded[self.prototypes]
+        places = self.manifold.coordinates(self.starts.z[self.prototypes], decoded).clone()
         places[torch.bincount(self.starts.label, minlength=self.classes) == 0] = torch.nan
         return places
 
@@ -246,7 +286,7 @@ class World:
         """
         label = self.starts.label
         if self.manifold.leans:
-            sure = self.start_answers.gather(1, label[:, None])[:, 0] >= self.task.tau
+            sure = self.task.satisfied(self.start_answers, label)
             known = torch.bincount(label[sure], minlength=self.classes) > 0
             label = torch.where(sure | ~known[label], label, -1)
         return ClassNeighbours(self.start_places, label, self.classes)
@@ -271,7 +311,7 @@ class World:
     def default_target(self, place: Tensor, source: Tensor) -> Tensor:
         """Targets (B,) of inputs at coordinates `place` (B, D) where none is asked: the class of the nearest start that is not
         called like the input."""
-        if self.task.name in ("leave", "prototype", "explore"):
+        if not self.task.takes_target:
             return source.clone()
         flat, label, chosen = self.start_places, self.starts.label, []
         rows = max(1, MAX_GAPS // len(flat))
@@ -280,20 +320,50 @@ class World:
             chosen.append(label[gaps.argmin(1)])
         return torch.cat(chosen)
 
-    def decode(self, z: Tensor, origin: Tensor) -> Tensor:
-        """Frames (B, \\*data_shape) of codes z (B, d), with what a walk may not change taken from the inputs `origin`."""
-        return self.units.hold(self.manifold.decode_near(z, origin), origin)
+    def origin_of(self, x: Tensor, z0: Tensor | None = None, cells: Tensor | None = None) -> Origin:
+        """What walks know of inputs x (B, \\*data_shape) that they entered at codes z0 (B, d), by default the inputs' own.
 
-    def place_of(self, z: Tensor, origin: Tensor | None = None) -> Tensor:
+        Without the inputs' cells (B, C), the nearest valid rows are taken for them.
+        """
+        if not self.units.anchored:
+            return Origin(x, x.new_zeros(len(x), 0, dtype=torch.float64), x.new_zeros(len(x), 0, dtype=torch.float32))
+        cells = self.units.exact(x, None) if cells is None else cells
+        assert cells is not None
+        return Origin(x, cells, self.manifold.decode_near(self.manifold.encode(x) if z0 is None else z0, x))
+
+    def decode(self, z: Tensor, origin: Origin | Tensor) -> Tensor:
+        """Frames (B, \\*data_shape) of codes z (B, d) in walks from `origin`, see `Units.laid`; from inputs alone: entered at
+        their own codes."""
+        origin = origin if isinstance(origin, Origin) else self.origin_of(origin)
+        return self.units.laid(self.manifold.decode_near(z, origin.x), origin)
+
+    def answers(self, frame: Tensor, origin: Origin) -> Tensor:
+        """The classifier's answers (B, K) on frames (B, \\*data_shape) of walks from `origin`: asked with the user's own
+        values wherever a frame has not moved. One row a frame is counted."""
+        cells = self.units.exact(frame, origin)
+        return self.classifier.predict_proba(frame) if cells is None else self.classifier.predict_proba(frame, cells)
+
+    def answers_held_out(self, rows: Tensor | Sequence[int]) -> Tensor:
+        """The classifier's answers (R, K) on held-out inputs, asked with the user's own values; R rows are counted."""
+        cells = self.held_out.cells
+        return self.classifier.predict_proba(
+            self.held_out.x[rows], None if cells is None or not self.units.anchored else cells[rows]
+        )
+
+    def place_of(self, z: Tensor, origin: Origin | Tensor | None = None) -> Tensor:
         """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `origin`; see `Manifold.coordinates`."""
         if self.modality == "text":
             return z  # nothing has to be decoded
         return self.manifold.coordinates(z, self.manifold.decode(z) if origin is None else self.decode(z, origin))
 
-    def linear_decode(self, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
-        """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`."""
-        frame, pull = self.manifold.linearized(z, origin)
-        return self.units.hold(torch.from_numpy(frame), origin).numpy() if self.units.holds else frame, pull
+    def linear_decode(self, z: np.ndarray, origin: Origin) -> tuple[np.ndarray, Pull]:
+        """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`.
+
+        The way back is the decoder's own: that small changes count as none, and that ranges end, is left out of it.
+        """
+        frame, pull = self.manifold.linearized(z, origin.x)
+        plain = not (self.units.anchored or self.units.holds)
+        return frame if plain else self.units.laid(torch.from_numpy(frame), origin).numpy(), pull
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""
@@ -324,17 +394,25 @@ class World:
             changed.step_length = calibrated_step(changed)
         return changed
 
-    def render(self, x: Tensor | np.ndarray) -> np.ndarray | dict[str, Any] | str:
-        """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid), or a
-        sentence."""
+    def render(self, x: Tensor | np.ndarray, origin: Origin | None = None) -> np.ndarray | dict[str, Any] | str:
+        """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid; the
+        input's own values where it has not moved), or a sentence.
+
+        Args:
+            x: one datum in data space; or a picture as the user has it, if whole numbers or its channels show that.
+            origin: where the walk began of which x is a frame, if that is known.
+        """
         x = torch.as_tensor(x)
         if isinstance(self.units, TextUnits):
             return self.units.texts(x[None])[0]
         if self.modality == "table":
-            return self.units.shown(x)
+            return self.units.shown(x, origin)
+        if isinstance(self.units, ImageUnits) and self.units.is_own(x):
+            x = self.units.inward(x[None].cpu().numpy())[0]
         picture = x.detach().cpu().numpy()
-        if picture.ndim == 3 and picture.shape[-1] not in (1, 3):  # channels first
+        if picture.ndim == 3 and (isinstance(self.units, ImageUnits) or picture.shape[-1] not in (1, 3)):  # channels first
             picture = np.moveaxis(picture, 0, -1)
+            picture = picture[:, :, :3] if picture.shape[-1] == 4 else picture  # without transparency
         grey = picture if picture.ndim == 2 or picture.shape[-1] == 3 else picture[:, :, 0]
         levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
         return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels

@@ -18,8 +18,14 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def python_number(value: Any) -> Any:
+    """A number without dimensions of numpy's or torch's as Python's; anything else as it is."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
 def whole_number(name: str, value: Any, least: int = 1) -> int:
     """``value`` as an int; ValueError unless it is a whole number >= ``least``."""
+    value = python_number(value)
     if not is_whole(value):
         raise ValueError(f"{name} must be a whole number, got {value!r}")
     if value < least:
@@ -36,6 +42,7 @@ def layer_sizes(name: str, value: Any) -> tuple[int, ...]:
 
 def positive_number(name: str, value: Any) -> float:
     """``value`` as a float; ValueError unless it is a finite number above 0."""
+    value = python_number(value)
     if not is_real(value) or not 0 < value < math.inf:
         raise ValueError(f"{name} must be a positive finite number, got {value!r}")
     return float(value)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from vime.arguments import is_real
+from vime.arguments import is_real, python_number
 from vime.normalizer import MedianNormalizer
 from vime.serialization import (
     OPTIONS,
@@ -40,6 +40,7 @@ def linear_eta(start: float, end: float = 0.0) -> Callable[[float], float]:
 
 def check_eta(eta: float) -> float:
     """``eta`` as a float; ValueError unless it is finite and >= 0."""
+    eta = python_number(eta)
     if not is_real(eta) or not math.isfinite(eta) or eta < 0:
         raise ValueError(
             f"eta must be a finite number >= 0, got {eta!r}: 0 switches the bonus off, a negative one would pay for "
@@ -86,6 +87,7 @@ class BonusMixer:
             raise ValueError(f'normalize must be "median" or None, got {normalize!r}')
         if squash not in ("log1p", None):
             raise ValueError(f'squash must be "log1p" or None, got {squash!r}')
+        clip, decay, sated = python_number(clip), python_number(decay), python_number(sated)
         if not is_real(clip) or not clip > 0:
             raise ValueError(f"clip must be positive, got {clip!r}")
         for name, share in (("decay", decay), ("sated", sated)):
@@ -94,6 +96,7 @@ class BonusMixer:
         self.decay = None if decay is None else float(decay)
         self.sated = None if sated is None else float(sated)
         self.success_rate = 0.0
+        eta = python_number(eta)
         self._eta: Eta = eta if callable(eta) else check_eta(eta)
         self.normalizer = MedianNormalizer(window) if normalize else None
         self.squash = squash

@@ -16,6 +16,7 @@ from agents.atlas import AtlasConfig, Drawing
 from agents.explanation.atlas_style import FRAME, GAP, Seen, finished, legend, mosaic, need_pictures, show
 from agents.explanation.figures_style import INK, mathless, pyplot_figure
 from envs.geometry.grids import anchor_count, assign_to_grid, mine_grid
+from envs.torch_defaults import threads_kept
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -57,7 +58,7 @@ def embedded(codes: np.ndarray, arrange: str, seed: int) -> tuple[np.ndarray, st
     if codes.shape[1] <= 2:
         return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1]))), "the latent plane itself"
     if arrange == "umap" and importlib.util.find_spec("umap") is not None and len(codes) > 15:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threads_kept():
             warnings.simplefilter("ignore")  # it tells at length that a seed makes it single-threaded
             from umap import UMAP
 

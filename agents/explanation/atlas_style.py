@@ -66,7 +66,7 @@ def rows_asked(world: World, config: AtlasConfig, count: int) -> Tensor | None:
         return None
     if len(config.index) != count:
         raise ManifoldError(f"--figure {config.figure} takes {count} inputs, --index gives {len(config.index)}")
-    return gather(world, list(config.index), config.split).x
+    return gather(world, None, config.split, list(config.index)).x
 
 
 def tile(pixels: np.ndarray, size: int, band: tuple[int, int, int] | None = None) -> np.ndarray:

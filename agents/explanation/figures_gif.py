@@ -30,8 +30,8 @@ def gif_frames(path: Trajectory, world: Any) -> list[Image.Image]:
     """T+2 pictures of one size: the input, then every frame with its number, class and probability bar."""
     frames = path.frames(world)
     if path.modality == "table":
-        names, texts = row_texts(world, [path.source_input, *frames])
-        changed = changed_cells(world, frames)
+        names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
+        changed = changed_cells(world, frames, path.origin(world))
         bodies = [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else np.zeros(len(names), bool))
                   for t in range(-1, len(frames))]
     elif path.modality == "text":
@@ -71,7 +71,7 @@ def _page(path: Trajectory, body: Image.Image, t: int) -> Image.Image:
     draw.rectangle((left - 1, top - 1, left + body.width, top + body.height), outline=rgb("#b9bec6"))
     below = top + body.height + 6
     index = path.source if t < 0 else int(path.predicted[t])
-    words = "input" if t < 0 else f"frame {t} of {path.steps}" + (" (reconstruction)" if t == 0 else "")
+    words = "input" if t < 0 else f"frame {t} of {path.steps}" + (" (reconstruction)" if t == 0 and path.reconstructs else "")
     _fit(draw, (MARGIN, below), f"{words}: {path.class_names[index]}", 14,
          {path.source: SOURCE, path.target: TARGET}.get(index, INK))
     if t >= 0:

@@ -101,7 +101,8 @@ def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
     import torch
 
     with torch.inference_mode():
-        answer = world.classifier.predict_proba(torch.from_numpy(decode(world, centre + grid @ axes, path.source_input)))
+        origin = path.origin(world)
+        answer = world.answers(torch.from_numpy(decode(world, centre + grid @ axes, origin)), origin)
     classes = np.asarray(answer).argmax(axis=1).reshape(resolution, resolution)
     return Map(centre, axes, classes, low, high, len(grid))
 

@@ -11,10 +11,13 @@ import os
 import tempfile
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+
+if TYPE_CHECKING:
+    from envs.origin import Origin
 
 TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", "#e7e9ec"
 GAIN, CHANGED = "#117733", "#fff0c2"
@@ -84,9 +87,9 @@ def picture(world: Any, x: np.ndarray) -> np.ndarray:
     return np.asarray(shown, dtype=np.uint8)
 
 
-def row_values(world: Any, x: np.ndarray) -> dict[str, Any]:
-    """One input of a table world as column -> value in the user's units."""
-    shown = world.render(_tensor(x))
+def row_values(world: Any, x: np.ndarray, origin: Origin | None = None) -> dict[str, Any]:
+    """One row of a table world, a frame of the walk from `origin` if that is known, as column -> value in the user's units."""
+    shown = world.render(_tensor(x), origin)
     return dict(shown) if isinstance(shown, Mapping) else {f"column {i}": v for i, v in enumerate(np.ravel(shown))}
 
 

@@ -33,8 +33,8 @@ def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:
 def table_strip(path: Trajectory, world: Any) -> bytes:
     """The film strip of a table's path as PNG: a line for each column of the data, a column for each frame."""
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames])
-    changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames)], axis=1)
+    names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
+    changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames, path.origin(world))], axis=1)
     shown = [0, *(t + 1 for t in shown_frames(len(frames)))]
     left = 0.085 * max(len(_cut(name, 40)) for name in [*names, f"p({path.class_names[path.target]})"]) + 0.1
     longest = max(len(str(text)) for text in texts[:, shown].ravel())

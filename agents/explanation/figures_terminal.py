@@ -38,8 +38,8 @@ class PathScreen:
         self.rows = path.table()
         self.classes = shown_classes(path)
         if path.modality == "table":
-            self.names, self.texts = row_texts(world, list(self.frames))
-            self.changed = changed_cells(world, self.frames)
+            self.names, self.texts = row_texts(world, list(self.frames), path.origin(world))
+            self.changed = changed_cells(world, self.frames, path.origin(world))
         if path.modality == "text":
             self.words = sentence_words(path)
 
@@ -64,7 +64,7 @@ class PathScreen:
         from rich.text import Text
 
         row = self.rows[t]
-        what = " (the reconstruction of the input)" if t == 0 else ""
+        what = "" if t else " (the reconstruction of the input)" if self.path.reconstructs else " (the input)"
         title = f"frame {t} of {self.path.steps}{what}: {row['class']}"
         grid = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title=Text(title, "bold"), title_justify="left")
         if self.path.modality == "text":

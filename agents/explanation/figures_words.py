@@ -37,8 +37,11 @@ def summarise(path: Trajectory) -> str:
                "typical": f"From this {source} to a typical {source}"}[asks(path)]
     failed = {"reach": f"From {source} towards {target}, not reached", "leave": f"{source} was not left",
               "typical": f"From this {source} towards a typical {source}, not reached"}[asks(path)]
-    if path.steps == 0:
-        happened = f"nothing to walk: the reconstruction of this {source} already answers what was asked"
+    if path.steps == 0 and not path.keeps_class:
+        text = f"{failed}: the reconstruction (frame 0) of this {source} is already seen as {end}, so there is nothing to walk"
+    elif path.steps == 0:
+        what = f"{'the reconstruction of ' if path.reconstructs else ''}this {source}"
+        happened = f"nothing to walk: {what} already answers what was asked"
         text = happened[0].upper() + happened[1:] if path.success else f"{failed} (no step was made)"
     else:
         text = f"{reached if path.success else failed} in {steps}"
@@ -50,7 +53,7 @@ def summarise(path: Trajectory) -> str:
         parts.append(f"{changed} word{'' if changed == 1 else 's'} changed")
     parts.append(f"{path.queries} {'query' if path.queries == 1 else 'queries'}")
     text += ": " + ", ".join(part for part in parts if part) + "."
-    if path.predicted[0] != path.source:
+    if path.steps and not path.keeps_class:
         text += f" The reconstruction (frame 0) is already seen as {path.class_names[path.predicted[0]]}, not {source}."
     return text
 
@@ -86,7 +89,7 @@ def distance_unit(path: Trajectory) -> str:
 def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
     """What a screen reader says at one frame; ``row`` is a row of ``path.table()``."""
     t = row["frame"]
-    what = ", the reconstruction of the input" if t == 0 else ""
+    what = "" if t else ", the reconstruction of the input" if path.reconstructs else ", the input"
     text = f"Frame {t} of {path.steps}{what}: class {row['class']}"
     if "p_target" in row:
         text += f", probability of {path.class_names[path.target]} {row['p_target']:.3f}"
@@ -123,7 +126,8 @@ def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
 
 
 def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
-    """What changed from frame 0 to the last frame, in words: where in a picture; which columns of a table; which words."""
+    """What changed to the last frame, in words: where in a picture, or which words, since frame 0; which columns of a table,
+    since the input."""
     frames = path.frames(world)
     if path.steps == 0:
         return "nothing had to change"
@@ -131,14 +135,12 @@ def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
         return _where(frames)
     if path.texts is not None:
         return f"“{marked(path.texts[1], path.texts[-1])}”"
-    names, texts = row_texts(world, [path.source_input, frames[0], frames[-1]])
-    moved = [
-        f"{names[i]} {texts[i, 0]}{'' if texts[i, 0] == texts[i, 1] else f' (reconstructed {texts[i, 1]})'} → {texts[i, 2]}"
-        for i in np.flatnonzero(changed_cells(world, frames)[:, -1])
-    ]
+    names, texts = row_texts(world, [path.source_input, frames[-1]], path.origin(world))
+    changed = np.flatnonzero(changed_cells(world, frames, path.origin(world))[:, -1])
+    moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
     left = len(moved) - most
     more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
-    return ", ".join(moved[:most]) + more if moved else "no column changed noticeably"
+    return ", ".join(moved[:most]) + more if moved else "no column changed"
 
 
 def _where(frames: np.ndarray) -> str:

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError
+from envs.origin import Origin
 
 if TYPE_CHECKING:
     from envs.world import World
@@ -61,7 +62,7 @@ class Slopes(NamedTuple):
 def latent_slopes(
     world: World,
     z: Tensor,
-    origin: Tensor,
+    origin: Origin | Tensor,
     columns: Tensor,
     *,
     samples: int = SAMPLES,
@@ -73,7 +74,7 @@ def latent_slopes(
     Args:
         world: decoder and classifier.
         z: codes.
-        origin: (F, *data_shape) the input of each frame's walk; what walks may not change is taken from it.
+        origin: the input (F, *data_shape) of each frame's walk: what has not moved, or may not, is taken from it.
         columns: a class index each; negative -k-1 stands for the largest probability of a class other than k.
         samples: S, neighbours a frame; even, more than d.
         neighbourhood: median decoded move of a neighbour, as a share of a full action's.
@@ -90,7 +91,8 @@ def latent_slopes(
     spread = neighbourhood * _action_length(world) / d**0.5
     half = torch.randn(samples // 2, d, generator=torch.Generator().manual_seed(seed)) * spread
     draws = torch.cat([half, -half])  # (S, d)
-    answers = _asked(world, z, origin, draws, columns)  # (F, S)
+    home = origin if isinstance(origin, Origin) else world.origin_of(origin)
+    answers = _asked(world, z, home, draws, columns)  # (F, S)
     weight = torch.exp(-draws.square().sum(1) / (2 * (WIDTH * spread) ** 2 * d)).double()
     weight /= weight.sum()
     x, y = draws.double(), answers.double()
@@ -125,15 +127,15 @@ def _action_length(world: World) -> float:
     return latent_step(world)
 
 
-def _asked(world: World, z: Tensor, origin: Tensor, draws: Tensor, columns: Tensor) -> Tensor:
+def _asked(world: World, z: Tensor, origin: Origin, draws: Tensor, columns: Tensor) -> Tensor:
     """p (F, S) asked for at every neighbour, in as few batches as memory allows."""
     per = max(1, ROWS // len(draws))
     parts = []
     with torch.inference_mode():
         for low in range(0, len(z), per):
             codes = (z[low : low + per, None] + draws).reshape(-1, z.shape[1])
-            inputs = origin[low : low + per].repeat_interleave(len(draws), 0)
-            answer = world.classifier.predict_proba(world.decode(codes, inputs))
+            inputs = Origin(*(part[low : low + per] for part in origin)).repeated(len(draws))
+            answer = world.answers(world.decode(codes, inputs), inputs)
             own = columns[low : low + per].repeat_interleave(len(draws))
             left = own < 0
             there = torch.where(left, -own - 1, own)[:, None]

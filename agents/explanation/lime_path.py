@@ -83,16 +83,14 @@ def slopes_along(
     import torch
 
     from agents.explanation.latent_lime import in_data_space, latent_slopes
+    from agents.trajectory_world import origins_of
 
     if not trajectories:
         return []
-    for path in {id(path.environment): path for path in trajectories}.values():  # paths of one walk share their world
-        path.check_world(world)
     z = torch.from_numpy(np.concatenate([path.z for path in trajectories]))
     sizes = [len(path.z) for path in trajectories]
-    origin = torch.from_numpy(np.stack([path.source_input for path in trajectories]))
     found = latent_slopes(
-        world, z, origin.repeat_interleave(torch.tensor(sizes), 0),
+        world, z, origins_of(world, trajectories, sizes),
         torch.cat([asked_column(path, world.task.name) for path in trajectories]),
         samples=samples, neighbourhood=neighbourhood, seed=seed,
     )  # fmt: skip

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 #: name -> (one line of explanation, unit); the order is the order of tables.
 MEASURES: dict[str, tuple[str, str]] = {
-    "validity": ("items whose last frame is what was asked for: the task's own stop rule, at tau", "share"),
+    "validity": ("items whose last frame is what was asked for, by the task's own stop rule", "share"),
     "validity_90": ("items whose last frame has p(asked) >= 0.9, whatever the task's tau", "share"),
     "validity_argmax": ("items whose last frame the classifier puts into the class asked for", "share"),
+    "class_kept": ("items whose frame 0, the reconstruction, the classifier puts into the input's class", "share"),
     "coverage": ("items that the distances below are taken over: the valid ones", "share"),
     "l2_input": ("Euclidean distance from the last frame to the true input", "data space"),
     "l2_reconstruction": ("the same to frame 0, the decoded encoding: the move alone", "data space"),
@@ -137,6 +138,7 @@ def evaluate_paths(
         "validity": mean("valid"),
         "validity_90": mean("valid_90"),
         "validity_argmax": mean("valid_argmax"),
+        "class_kept": mean("class_kept"),
         "coverage": mean("valid"),
         "rising_share": bootstrap.ratio(columns["rising"][valid], columns["rising_of"][valid], resamples, seed),
         "frames": bootstrap.median(columns["frames"][valid], resamples, seed),
@@ -155,13 +157,13 @@ def evaluate_paths(
 def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:
     """Per-item measures: name -> (N,) float64, `nan` where a measure has no meaning for an item.
 
-    Beside the measures: `valid`, `valid_90`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps, `within_bound` of
-    `steps`, and `last_frame` (N, *data).
+    Beside the measures: `valid`, `valid_90`, `class_kept`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps,
+    `within_bound` of `steps`, and `last_frame` (N, *data).
     """
     frames = _decode_all(world, trajectories)
     rows = [_one(world, path, shown) for path, shown in zip(trajectories, frames, strict=True)]
     columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in (rows[0] if rows else _NAMES)}
-    columns |= curve_columns(world, [path.z for path in trajectories], [path.source_input for path in trajectories])
+    columns |= curve_columns(world, [path.z for path in trajectories], trajectories)
     if not rows:
         return columns | {"knn_ratio": np.zeros(0), "worst_knn_ratio": np.zeros(0), "last_frame": np.zeros(0)}
     ends = columns["last_frame"] = np.stack([shown[-1] for shown in frames])
@@ -239,6 +241,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     return {
         "valid": float(path.success),
         "valid_90": float(p[-1] >= 0.9) if known else np.nan,
+        "class_kept": float(path.predicted[0] == path.source),
         "valid_argmax": float(left if world.task.name == "leave" else path.predicted[-1] == path.target),
         "l2_input": of_path.l2(frames[-1], home),
         "l2_reconstruction": of_path.l2(frames[-1], frames[0]),
@@ -264,22 +267,21 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
 
 
 _NAMES = (
-    "valid", "valid_90", "valid_argmax", "l2_input", "l2_reconstruction", "l1_input", "l1_reconstruction", "edit_input",
-    "latent_length", "path_length", "straightness", "rising", "rising_of", "tv_ratio", "cout", "largest_step_ratio",
-    "class_switches", "p_end", "frames", "longest_step", "within_bound", "steps", "queries",
+    "valid", "valid_90", "class_kept", "valid_argmax", "l2_input", "l2_reconstruction", "l1_input", "l1_reconstruction",
+    "edit_input", "latent_length", "path_length", "straightness", "rising", "rising_of", "tv_ratio", "cout",
+    "largest_step_ratio", "class_switches", "p_end", "frames", "longest_step", "within_bound", "steps", "queries",
 )  # fmt: skip
 
 
 def _decode_all(world: World, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
     """The coordinates (T+1, D) of every path's frames, decoded in one batch."""
-    from agents.trajectory_world import coordinates, decode
+    from agents.trajectory_world import coordinates, decode, origins_of
 
     if not trajectories:
         return []
     lengths = [len(path.z) for path in trajectories]
-    inputs = np.repeat(np.stack([path.source_input for path in trajectories]), lengths, axis=0)
     z = np.concatenate([path.z for path in trajectories])
-    together = coordinates(world, z, decode(world, z, inputs))
+    together = coordinates(world, z, decode(world, z, origins_of(world, trajectories, lengths)))
     return np.split(together, np.cumsum(lengths)[:-1])
 
 

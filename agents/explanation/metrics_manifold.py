@@ -15,6 +15,7 @@ import numpy as np
 from agents.explanation import metrics_path as of_path
 
 if TYPE_CHECKING:
+    from agents.trajectory import Trajectory
     from envs.world import World
 
 SUBDIVISION = 8  # points a latent segment
@@ -24,8 +25,8 @@ RESAMPLED = 32  # frames on which roughness is compared
 ROWS = 65_536  # decoded at once
 
 
-def curve_columns(world: World, latents: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    """Measures of the decoded latent polylines (T+1, d) of N paths from these inputs: name -> (N,).
+def curve_columns(world: World, latents: Sequence[np.ndarray], paths: Sequence[Trajectory]) -> dict[str, np.ndarray]:
+    """Measures of the decoded latent polylines (T+1, d) of N walks from the inputs of `paths`: name -> (N,).
 
     `pullback_length`, `line_ratio` (over the straight latent line between the same ends) and `roughness` (of 32 points
     at equal arc length); the latter two are `nan` where a path does not move.
@@ -35,7 +36,7 @@ def curve_columns(world: World, latents: Sequence[np.ndarray], inputs: Sequence[
         return {name: np.zeros(0) for name in names}
     fine = [subdivided(z, SUBDIVISION) for z in latents]
     straight = [z[0] + np.linspace(0, 1, STRAIGHT + 1, dtype=np.float32)[:, None] * (z[-1] - z[0]) for z in latents]
-    shown, ideal = _decoded(world, fine, inputs), _decoded(world, straight, inputs)
+    shown, ideal = _decoded(world, fine, paths), _decoded(world, straight, paths)
     length = np.array([of_path.path_length(points) for points in shown])
     line = np.array([of_path.path_length(points) for points in ideal])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -69,14 +70,16 @@ def subdivided(z: np.ndarray, n: int) -> np.ndarray:
     return np.concatenate([z[:1], between.reshape(-1, z.shape[1])])
 
 
-def _decoded(world: World, parts: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _decoded(world: World, parts: Sequence[np.ndarray], paths: Sequence[Trajectory]) -> list[np.ndarray]:
     """Each part's frames, flat, of a walk from its input; decoded together, in blocks that fit into memory."""
-    from agents.trajectory_world import decode
+    import torch
+
+    from agents.trajectory_world import decode, origins_of
 
     together = np.concatenate(parts)
-    owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    origins = np.stack([np.asarray(own) for own in inputs])
+    owner = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(part) for part in parts]))
+    origins = origins_of(world, paths)
     cuts = [slice(low, low + ROWS) for low in range(0, len(together), ROWS)]
-    blocks = [decode(world, together[rows], origins[owner[rows]]) for rows in cuts]
+    blocks = [decode(world, together[rows], origins.chosen(owner[rows])) for rows in cuts]
     shown = np.concatenate(blocks).reshape(len(together), -1)
     return np.split(shown, np.cumsum([len(part) for part in parts])[:-1])

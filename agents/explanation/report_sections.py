@@ -121,12 +121,12 @@ def _difference_view(frames: np.ndarray) -> View:
 
 
 def row(page: PathPage) -> dict[str, Any] | None:
-    """A table's row: the input's value of every column, frame 0's, and the present frame's with what changed marked."""
+    """A table's row: the input's value of every column, and the present frame's with what differs from the input marked."""
     page.data["cells"] = None
     if page.path.modality != "table":
         return None
-    names, texts = row_texts(page.world, [page.path.source_input, *page.frames])
-    changed = changed_cells(page.world, page.frames)
+    names, texts = row_texts(page.world, [page.path.source_input, *page.frames], page.path.origin(page.world))
+    changed = changed_cells(page.world, page.frames, page.path.origin(page.world))
     cells = [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
              for i, name in enumerate(names)]  # fmt: skip
     page.data["cells"] = cells

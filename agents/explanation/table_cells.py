@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.explanation.figures_style import row_values
 
+if TYPE_CHECKING:
+    from envs.origin import Origin
+
 NOTICEABLE = 0.1  # of a column's standard deviation among the starts: what counts as changed
 
 
-def row_texts(world: Any, rows: Sequence[np.ndarray]) -> tuple[list[str], np.ndarray]:
-    """Column names, and (columns, rows) texts of data-space rows in the user's units."""
-    shown = [row_values(world, row) for row in rows]
+def row_texts(world: Any, rows: Sequence[np.ndarray], origin: Origin | None = None) -> tuple[list[str], np.ndarray]:
+    """Column names, and (columns, rows) texts of data-space rows in the user's units: of the input `origin` and frames of the
+    walk from it, if that is known."""
+    shown = [row_values(world, row, origin) for row in rows]
     names = list(shown[0])
-    return names, np.array([[_text(row[name]) for row in shown] for name in names], dtype=object)
+    texts = [[_text(row[name]) for row in shown] for name in names]
+    for name, line in zip(names, texts, strict=True):
+        for row, values in enumerate(shown):  # two numbers that differ read differently
+            if line[row] == line[0] and values[name] != shown[0][name] and isinstance(values[name], float):
+                line[row] = f"{values[name]:.8g}"
+    return names, np.array(texts, dtype=object)
 
 
 def _text(value: Any) -> str:
@@ -29,11 +38,16 @@ def _text(value: Any) -> str:
     return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.3g}"
 
 
-def changed_cells(world: Any, frames: np.ndarray) -> np.ndarray:
-    """(columns, T+1) bool: the value differs noticeably from frame 0.
+def changed_cells(world: Any, frames: np.ndarray, origin: Origin | None = None) -> np.ndarray:
+    """(columns, T+1) bool: the value differs from the input's, by however little; the input is `origin`.
 
-    A number does by more than a tenth of its column's standard deviation among the starts, a category by any change.
+    Without it: from the first row's, a number by more than a tenth of its column's standard deviation among the starts.
     """
+    if origin is not None:
+        import torch
+
+        cells, own = world.units.exact(torch.from_numpy(np.array(frames)), origin).numpy(), origin.cells.numpy()
+        return ((cells != own) & ~(np.isnan(cells) & np.isnan(own))).T
     shown = [row_values(world, frame) for frame in frames]
     sample = [row_values(world, x) for x in np.asarray(world.starts.x[:200])]
     marks = []

@@ -171,7 +171,7 @@ def log_training_end(run: Run, writer: Any) -> None:
     world = run.world
     if world is None or world.held_out is None or len(world.held_out.x) == 0:
         return
-    paths = explain(run, list(range(min(AT_THE_END, len(world.held_out.x)))))
+    paths = explain(run, range(min(AT_THE_END, len(world.held_out.x))), fallback=False)
     log_paths(writer, world, paths, run.steps, maps=False)
     if (image := run_gain_map(run, paths)) is not None:
         log_png(writer, "explain/expected_gain", image, run.steps)

@@ -35,7 +35,7 @@ class Walk(NamedTuple):
     answers: Tensor  # (S+1, B, K) the classifier's answers on the frames (one-hot where label only)
     rewards: Tensor  # (S, B); 0 after the end
     length: Tensor  # (B,) int64 steps taken: the item has length + 1 frames
-    success: Tensor  # (B,) bool
+    success: Tensor  # (B,) bool: arrived, by a step or at a frame 0 that is called like the input
     queries: Tensor  # (B,) int64 rows asked of the classifier for the item
     gain: Tensor | None = None  # (S, B) information gain in nats, where a curious agent measured it
     planned: Tensor | None = None  # (B,) int64: how many of the last steps were planned (see plan.py), not the policy's own
@@ -93,9 +93,21 @@ def _all_of(rows: Tensor, count: int) -> bool:
 def rows_asked_before(walker: Walker, world: World) -> int:
     """Classifier rows that a walker without training rests on: those of each start if it looks at them, else 0.
 
-    Two a start, and a third where the manifold leans on the input (`World.start_answers`).
+    Two a start, the second one on frame 0 or on the decoded code, and a third where the manifold leans on the input
+    (`World.start_answers`).
     """
     return (3 if world.manifold.leans else 2) * len(world.starts.x) if getattr(walker, "uses_starts", False) else 0
+
+
+def lost_at_the_start(state: State, answers: Tensor, length: Tensor) -> Tensor:
+    """Which items stand at frame 0 and are called otherwise there than their input was, (B,) bool: no walk shows that change.
+
+    Args:
+        state: the items at frame 0.
+        answers: (B, K) the classifier's answers on frame 0.
+        length: (B,) steps taken.
+    """
+    return (length == 0) & (answers.argmax(1) != state.source)
 
 
 class Recorder:
@@ -177,7 +189,7 @@ class Recorder:
             answers=answers,
             rewards=self.rewards[:steps].masked_fill(gone, 0.0),
             length=self.length.clone(),
-            success=self.success.clone(),
+            success=self.success & ~lost_at_the_start(self.state, self.answers[0], self.length),
             queries=self.queries.clone(),
             planned=self.planned.clone(),
         )

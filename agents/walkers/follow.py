@@ -22,7 +22,8 @@ def follow(recorder: Recorder, way_points: Tensor, counts: Tensor, rows: Tensor 
     """Walk `rows` along polylines of latents until success, the last way point, or the last step allowed.
 
     Every step aims anew from where the item is, so what a move bends or the step bound shortens does not add up; an
-    item that comes no nearer to its way point takes the next one.
+    item that comes no nearer to its way point takes the next one. Where frames are the input plus a change, a frame at the
+    last way point is not the known item's own: the walk goes on beyond it, by a class distance or as far again.
 
     Args:
         recorder: holds the batch; its world's move and bounds apply.
@@ -31,6 +32,9 @@ def follow(recorder: Recorder, way_points: Tensor, counts: Tensor, rows: Tensor 
         rows: (R,) the items, default all.
     """
     rows = torch.arange(len(recorder.length)) if rows is None else rows
+    if recorder.world.units.anchored:
+        reach = latent_step(recorder.world) / recorder.world.step  # about a class distance
+        way_points, counts = _with_beyond(way_points, counts, recorder.state.z[rows], reach)
     at = torch.zeros(len(rows), dtype=torch.int64)  # the way point each row is heading for
     while True:
         going = (at < counts) & ~recorder.success[rows] & (recorder.length[rows] < recorder.max_steps)
@@ -49,6 +53,20 @@ def follow(recorder: Recorder, way_points: Tensor, counts: Tensor, rows: Tensor 
         before, after = (goal - here.z).norm(dim=1), (goal - recorder.state.z[rows[index]]).norm(dim=1)
         moved = (recorder.state.z[rows[index]] - here.z).norm(dim=1)
         at[index[(after > before - BLOCKED * moved) | (after <= 1e-5 * before)]] += 1
+
+
+def _with_beyond(way_points: Tensor, counts: Tensor, start: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """Way points (M + 1, R, d) and counts (R,) with one more, where there is one: behind the last one, seen from the starts
+    (R, d), as far as that is away, and at least by `reach`."""
+    if not len(way_points):
+        return way_points, counts
+    more = torch.cat((way_points, way_points[-1:]))
+    rows = torch.nonzero(counts).flatten()
+    last = way_points[counts[rows] - 1, rows]
+    away = last - start[rows]
+    size = away.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    more[counts[rows], rows] = last + away / size * size.clamp_min(reach)
+    return more, counts + (counts > 0).to(counts.dtype)
 
 
 def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:

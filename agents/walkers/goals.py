@@ -24,7 +24,7 @@ def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tupl
     for target in state.target.unique().tolist():
         rows = torch.nonzero(state.target == target).flatten()
         sources = state.source[rows].unique().tolist()
-        alike = world.task.towards_target and target not in sources
+        alike = world.task.towards_target and not world.task.any_other and target not in sources
         for source in sources[:1] if alike else sources:
             own = rows if alike else rows[state.source[rows] == source]
             plain = not arriving and target != source
@@ -61,12 +61,19 @@ def arriving_starts(world: World, source: int, target: int) -> Tensor:
 
 def _unlike(world: World, source: int, target: int) -> Tensor:
     """Which starts the classifier puts into the target class, or any other than the source where that is the target."""
-    return world.starts.label != source if target == source else world.starts.label == target
+    any_other = target == source or world.task.any_other
+    return world.starts.label != source if any_other else world.starts.label == target
 
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
-    x, z, frame, _, label = world.starts
+    x, z, frame, _, label, cells, base = world.starts
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
-    ends = State(z, z, frame, x, world.start_answers, torch.full_like(label, source), wanted, unused, unused, unused)
-    return torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    answers, own = world.start_answers, torch.full_like(label, source)
+    ends = State(z, z, frame, x, cells, base, answers, own, wanted, unused, unused, unused)
+    there = torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    if not world.units.anchored:
+        return there
+    # What the code decodes to is not the start itself: both must be of the class, or a walk could end where it begins.
+    away = not world.task.towards_target or (world.task.any_other and target != source)
+    return there & (label != source if away else label == target)

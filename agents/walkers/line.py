@@ -51,3 +51,5 @@ class LineWalker:
     def _lead(self, world: World, recorder: Recorder, goals: Tensor, found: Tensor) -> None:
         """Walk towards the goals (B, d) where there is one, found (B,); other ways there override this."""
         follow(recorder, goals[None], found.to(torch.int64))
+        if world.units.anchored and world.task.towards_target:  # frames there are not the known items': try a second one
+            follow(recorder, world.starts.z[world.prototypes[recorder.state.target]][None], found.to(torch.int64))

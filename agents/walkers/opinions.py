@@ -128,7 +128,7 @@ class Opinions(nn.Module):
         Half of what a member sees are the starts as they are, half as the manifold decodes them, both with noise.
         """
         label = world.starts.label.clone()
-        seen = torch.stack([world.start_places, world.manifold.coordinates(world.starts.z, world.starts.frame)]).clone()
+        seen = torch.stack([world.start_places, world.manifold.coordinates(world.starts.z, world.starts.decoded)]).clone()
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -19,6 +19,7 @@ from agents.walkers.stand_in import StandIn
 from envs.dynamics import State
 from envs.manifolds.arrays import norm
 from envs.manifolds.base import Pull
+from envs.origin import Origin
 from envs.world import World
 
 NEAREST = 1e-6  # answers are kept so far off 0 and 1
@@ -64,7 +65,7 @@ class Ends:
         self.target = end.target.numpy()
         self.doubt = settings.doubt * world.class_distance
         self.enough = settings.enough(world)
-        seen = _logit(end.answer.numpy()[np.arange(len(self.target)), self.target])
+        seen = world.task.evidence(end).numpy()
         wanted = _logit(np.float32(world.task.tau)) + settings.margin
         if steady:
             wanted = np.maximum(seen + settings.margin / 2, wanted)
@@ -113,7 +114,7 @@ class Ends:
         z = self.end.z.numpy()
         best, cost = z, look.cost
         start = self.world.manifold.coordinates(before.z, before.frame).numpy()
-        _, pull = _places(self.world, z, before.origin)
+        _, pull = _places(self.world, z, before.home)
         for k in range(settings.iterations):
             # Both gradients by the code in one go through the decoder.
             uphill, normal = pull(np.stack((look.uphill, look.normal)))
@@ -133,7 +134,7 @@ class Ends:
 def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:
     """Codes pulled back towards the frame before, at coordinates `start`, until one bounded step leads there; their frames'
     coordinates; and the way back from there to the code, see `World.linear_decode`."""
-    place, pull = _places(world, z, before.origin)
+    place, pull = _places(world, z, before.home)
     bound = world.max_step
     for _ in range(3 if bound is not None else 0):
         assert bound is not None
@@ -142,11 +143,11 @@ def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray)
             break
         first = before.z.numpy()
         z = first + np.minimum(0.999 * bound / np.maximum(far, 1e-9), 1)[:, None] * (z - first)
-        place, pull = _places(world, z, before.origin)
+        place, pull = _places(world, z, before.home)
     return z, place, pull
 
 
-def _places(world: World, z: np.ndarray, origin: Tensor) -> tuple[np.ndarray, Pull]:
+def _places(world: World, z: np.ndarray, origin: Origin) -> tuple[np.ndarray, Pull]:
     """`World.place_of` codes z (B, d), and the way back from there to the code."""
     if world.modality == "text":
         return z, lambda cotangent: cotangent  # nothing has to be decoded

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk, select
+from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
 from agents.walkers.merge import merge
 from agents.walkers.opinions import Opinions
 from agents.walkers.plan import PlanSettings, plan_last
@@ -54,7 +54,7 @@ class PolicyWalker:
         """See `Walker.walk`. The deterministic walk draws nothing from `generator`; retries do."""
         walk = self._once(world, state, entry_queries, max_steps, deterministic=True)
         for _ in range(self.retries):
-            rows = torch.nonzero(~walk.success).flatten()
+            rows = torch.nonzero(~walk.success & ~lost_at_the_start(state, walk.answers[0], walk.length)).flatten()
             if len(rows) == 0:
                 break
             with torch.random.fork_rng(devices=self._cuda):  # SB3 samples from torch's global generator of its device

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, select
 from agents.walkers.follow import aim
+from envs.tasks import log_odds
 
 #: Aim this far (in logits) beyond the threshold, so that the secant's small error does not cost the arrival.
 MARGIN = 0.04
@@ -42,8 +43,8 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
     start, end = select(recorder.before, items), select(recorder.state, items)
     whole = end.z - start.z  # as it was walked: the action may have been longer than the bounds allow
     low, high = torch.zeros(len(items)), torch.ones(len(items))
-    low_logit, high_logit = _logit(world.task.goal(start)), _logit(world.task.goal(end))
-    threshold = float(_logit(torch.tensor(world.task.tau)))
+    low_logit, high_logit = world.task.evidence(start), world.task.evidence(end)
+    threshold = float(log_odds(torch.tensor(world.task.tau)))
     by_logit = (low_logit < threshold) & (not world.label_only)
     for _ in range(queries):
         open_ = (high - low > FINEST) & ~(by_logit & (high_logit - threshold <= NEAR))
@@ -55,7 +56,7 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
         here = select(start, index)
         action, _ = aim(world, here.z, here.z + part[:, None] * whole[index])
         state, info = recorder.trial(items[index], action, here)
-        logit = _logit(info.goal)
+        logit = world.task.evidence(state)
         good = info.is_success
         low[index[~good]], low_logit[index[~good]] = part[~good], logit[~good]
         high[index[good]], high_logit[index[good]] = part[good], logit[good]
@@ -65,12 +66,6 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
             recorder.replace_last(done, action[good], select(state, good), part_info)
             kept[done] = part[good]
     return kept
-
-
-def _logit(p: Tensor) -> Tensor:
-    """log(p / (1 - p)) with p kept off 0 and 1."""
-    p = p.clamp(1e-6, 1 - 1e-6)
-    return torch.log(p) - torch.log1p(-p)
 
 
 def _secant(low: Tensor, high: Tensor, low_logit: Tensor, high_logit: Tensor, aim: float) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from envs.manifolds.arrays import silu, silu_slope
 from envs.manifolds.networks import MLP
+from envs.origin import Origin
 from envs.world import World
 
 HIDDEN = 64
@@ -24,7 +25,7 @@ class AskedRows:
     """A sample of what was asked: every `every`-th batch of codes and answers, the newest `capacity` rows.
 
     Codes are kept instead of frames: a few numbers a row whatever the data are, decoded again when they are needed. Where
-    frames hold something of their input, the inputs are kept, too.
+    frames hold something of their input, the inputs and what their codes decode to are kept, too.
     """
 
     def __init__(self, every: int = 8, capacity: int = 32_768) -> None:
@@ -32,31 +33,37 @@ class AskedRows:
         self.codes: list[Tensor] = []
         self.answers: list[Tensor] = []
         self.origins: list[Tensor] = []
+        self.bases: list[Tensor] = []
         self.seen = 0
 
-    def see(self, z: Tensor, answer: Tensor, origin: Tensor | None = None) -> None:
-        """Note a batch of codes (B, d), answers (B, K) and, where frames hold something of them, inputs (B, \\*data_shape), if
-        it is this one's turn."""
+    def see(self, z: Tensor, answer: Tensor, origin: Origin | None = None) -> None:
+        """Note a batch of codes (B, d), answers (B, K) and, where frames hold something of them, inputs (B), if it is this
+        one's turn."""
         self.seen += 1
         if self.seen % self.every:
             return
         self.codes.append(z.clone())
         self.answers.append(answer.clone())
-        self.origins += [] if origin is None else [origin.clone()]
+        self.origins += [] if origin is None else [origin.x.clone()]
+        self.bases += [] if origin is None else [origin.base.clone()]
         while (len(self.codes) - 1) * len(z) >= self.capacity:
-            del self.codes[0], self.answers[0], self.origins[:1]
+            del self.codes[0], self.answers[0], self.origins[:1], self.bases[:1]
 
-    def rows(self) -> tuple[Tensor, Tensor, Tensor | None] | None:
-        """All codes (N, d), answers (N, K) and inputs (N, \\*data_shape) or None; or None before the first."""
+    def rows(self) -> tuple[Tensor, Tensor, Origin | None] | None:
+        """All codes (N, d), answers (N, K) and inputs (N), without their cells, or None; or None before the first."""
         if not self.codes:
             return None
-        return torch.cat(self.codes), torch.cat(self.answers), torch.cat(self.origins) if self.origins else None
+        codes, answers = torch.cat(self.codes), torch.cat(self.answers)
+        if not self.origins:
+            return codes, answers, None
+        x, base = torch.cat(self.origins), torch.cat(self.bases) if self.bases else torch.zeros(len(codes), 0)
+        return codes, answers, Origin(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain arrays."""
         if not self.codes:
             return {"seen": self.seen}
-        arrays = {"codes": self.codes, "answers": self.answers, "origins": self.origins}
+        arrays = {"codes": self.codes, "answers": self.answers, "origins": self.origins, "bases": self.bases}
         return {"seen": self.seen, **{name: torch.stack(parts).numpy() for name, parts in arrays.items() if parts}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -65,6 +72,7 @@ class AskedRows:
         self.codes = [torch.from_numpy(part.copy()) for part in state.get("codes", ())]
         self.answers = [torch.from_numpy(part.copy()) for part in state.get("answers", ())]
         self.origins = [torch.from_numpy(part.copy()) for part in state.get("origins", ())]
+        self.bases = [torch.from_numpy(part.copy()) for part in state.get("bases", ())]
 
 
 class StandIn(torch.nn.Module):
@@ -116,10 +124,13 @@ class StandIn(torch.nn.Module):
     @classmethod
     def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> StandIn:
         """Distil the answers of `asked` and of the world's starts: cross-entropy to soft labels, Adam with a linear decay."""
-        z, answers, origin = world.starts.z, world.starts.answer, world.starts.x
+        z, answers, origin = world.starts.z, world.starts.answer, world.starts.origin
         if (rows := asked.rows()) is not None:
             z, answers = torch.cat((z, rows[0])), torch.cat((answers, rows[1]))
-            origin = origin if rows[2] is None else torch.cat((origin, rows[2]))
+            if (more := rows[2]) is not None:
+                more = world.origin_of(more.x) if world.units.anchored and not more.base.shape[1] else more
+                x, base = torch.cat((origin.x, more.x)), torch.cat((origin.base, more.base))
+                origin = Origin(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -132,7 +143,7 @@ class StandIn(torch.nn.Module):
             index = torch.randint(len(z), (BATCH,), generator=generator)
             with torch.no_grad():
                 # Where no inputs were kept nothing of them is held: any will do.
-                x = world.place_of(z[index], origin[index] if len(origin) == len(z) else origin[:1])
+                x = world.place_of(z[index], origin.chosen(index if len(origin.x) == len(z) else index[:1] * 0))
             with torch.enable_grad():
                 loss = torch.nn.functional.cross_entropy(stand_in.network(x), answers[index])
                 optimizer.zero_grad()

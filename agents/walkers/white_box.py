@@ -12,6 +12,7 @@ from torch import Tensor
 
 from envs.dynamics import State
 from envs.errors import ManifoldError
+from envs.origin import Origin
 from envs.world import World
 
 
@@ -40,17 +41,18 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """
     with torch.enable_grad():
         z = state.z.detach().clone().requires_grad_(True)
-        frame = world.decode(z, state.origin.clone())
+        frame = world.decode(z, Origin(*(part.clone() for part in state.home)))
         log_p = torch.log_softmax(module(frame), dim=1)
         rows = torch.arange(len(z))
         loss = -log_p[rows, state.target.clone()]
         own = (state.target == state.source).clone()
-        if world.task.name == "leave":
+        if world.task.any_other:
             own_class = torch.nn.functional.one_hot(state.source.clone(), log_p.shape[1]).bool()
             loss = -torch.logsumexp(log_p.masked_fill(own_class, -torch.inf), dim=1)
         elif bool(own.any()):
             prototype = world.prototype_places[state.source].clone()
-            away = (world.manifold.coordinates(z, frame) - prototype).square().sum(1) / world.class_distance**2
+            shown = world.manifold.decode(z) if world.units.anchored else frame
+            away = (world.manifold.coordinates(z, shown) - prototype).square().sum(1) / world.class_distance**2
             loss = torch.where(own, away, loss)
         gap = (frame - state.origin.clone()).flatten(1).square().sum(1) / world.class_distance**2
         (gradient,) = torch.autograd.grad((loss + closeness * gap).sum(), z)

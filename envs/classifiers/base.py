@@ -22,7 +22,10 @@ class Classifier(ABC):
 
     Attributes:
         queries: rows asked so far.
+        tolerance: how far from 1 the probabilities of a row may sum.
     """
+
+    tolerance = 1e-3
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
         self.class_names = [str(name) for name in class_names]
@@ -37,8 +40,20 @@ class Classifier(ABC):
     def _answer(self, x: Tensor) -> Tensor:
         """Class probabilities (B, K) of x (B, \\*data_shape), float32."""
 
-    def predict_proba(self, x: Tensor) -> Tensor:
+    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        """`_answer` for classifiers that are shown the user's own cells (B, C), bit for bit, instead of x."""
+        return self._answer(x)
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """`predict_proba` of rows as the user has them; None for a classifier that is not asked in the user's values."""
+        return None
+
+    def predict_proba(self, x: Tensor, cells: Tensor | None = None) -> Tensor:
         """Probabilities (B, K), or the one-hot label where `label_only`; B rows are counted. No rows: nothing is asked.
+
+        Args:
+            x: (B, \\*data_shape) rows of data space.
+            cells: (B, C) of tables: the user's own values that x stands for, see `Units.exact`.
 
         Raises:
             ManifoldError: a wrong number of rows or columns, non-finite values, rows that are no probabilities.
@@ -46,11 +61,14 @@ class Classifier(ABC):
         with torch.inference_mode():
             if len(x) == 0:
                 return torch.zeros(0, len(self.class_names))
-            answer = self._answer(x)
-            self.queries += len(x)
-            self._check(answer, len(x))
-            if self.label_only:
-                answer = torch.zeros_like(answer).scatter_(1, answer.argmax(1, keepdim=True), 1.0)
+            return self._counted(self._answer(x) if cells is None else self._answer_cells(x, cells), len(x))
+
+    def _counted(self, answer: Tensor, rows: int) -> Tensor:
+        """An answer on so many rows: counted, checked, and reduced to the label where labels alone are shown."""
+        self.queries += rows
+        self._check(answer, rows)
+        if self.label_only:
+            answer = torch.zeros_like(answer).scatter_(1, answer.argmax(1, keepdim=True), 1.0)
         return answer
 
     def _check(self, answer: Tensor, rows: int) -> None:
@@ -59,15 +77,23 @@ class Classifier(ABC):
             raise ManifoldError(
                 f"the classifier answered with shape {tuple(answer.shape)} for {rows} rows of "
                 f"{len(self.class_names)} classes {self.class_names}; it must give one probability a class"
+                + ("; of several outputs (multi-label), explain one at a time with a function" if answer.ndim == 3 else "")
             )
         if not torch.isfinite(answer).all():
             raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
         total = answer.sum(1)
-        if (total - 1).abs().max() > 1e-3 or answer.min() < -1e-6:
+        if (total - 1).abs().max() > self.tolerance or answer.min() < -1e-6:
             worst = int((total - 1).abs().argmax())
+            several = answer.min() >= 0 and answer.max() <= 1 and total.max() > 1 + self.tolerance
             raise ManifoldError(
                 f"the classifier's probabilities must be >= 0 and sum to 1 (row {worst} sums to {float(total[worst]):.4g}, "
                 f"smallest value {float(answer.min()):.4g}); if these are logits, apply a softmax"
+                + (
+                    "; if a row may have several labels (multi-label), explain one label at a time: a function that gives its "
+                    "probability alone, with class_names=['no', 'yes']"
+                    if several
+                    else ""
+                )
             )
 
     def class_index(self, name: Any) -> int:

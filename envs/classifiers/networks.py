@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from envs.progress import progress_bar
+from envs.torch_defaults import in_usual_torch
 
 Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 
@@ -39,6 +40,7 @@ def cnn_classifier(data_shape: Sequence[int], classes: int, channels: Sequence[i
     )
 
 
+@in_usual_torch
 def fit_classifier(
     module: nn.Module,
     x: Tensor,

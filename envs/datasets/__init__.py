@@ -5,6 +5,8 @@ from collections.abc import Callable
 from envs.datasets import digits, iris, mnist, omniglot, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
+from envs.datasets.image_units import ImageUnits
+from envs.datasets.number_units import NumberUnits
 from envs.datasets.table_units import TableUnits
 from envs.datasets.tables import Table, load_csv
 from envs.datasets.text_units import TextUnits
@@ -26,6 +28,8 @@ __all__ = [
     "DATASETS",
     "FROM_FILES",
     "Data",
+    "ImageUnits",
+    "NumberUnits",
     "Table",
     "TableUnits",
     "TextUnits",

@@ -20,7 +20,10 @@ class Data(NamedTuple):
         truth, held_out_truth: true class index of each row, or None.
         class_names, columns: names, or None.
         data_shape: shape of one datum where the rows are flattened pictures, else None.
+        pixel_range, channels: what is known of pictures (see `envs.make_world`), else None.
         table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
+        frame: the columns of the data frame that x came as (see `envs.datasets.frames.Frame`), or None.
+        own: that data frame.
     """
 
     x: np.ndarray
@@ -31,6 +34,10 @@ class Data(NamedTuple):
     columns: list[str] | None = None
     data_shape: tuple[int, ...] | None = None
     table: Any = None
+    pixel_range: tuple[float, ...] | None = None
+    channels: str | None = None
+    frame: Any = None
+    own: Any = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -48,7 +55,7 @@ def load_npz(path: str | Path) -> Data:
         arrays.setdefault("x", arrays.pop("X"))
     if "x" not in arrays:
         raise ManifoldError(f"{path} has no array named 'x' (it has {sorted(arrays)}); save it with numpy.savez(path, x=rows)")
-    known = {name: arrays[name] for name in Data._fields if name in arrays and name != "table"}
+    known = {name: arrays[name] for name in Data._fields if name in arrays and name not in ("table", "frame", "own")}
     for name in ("class_names", "columns", "data_shape", "truth", "held_out_truth"):
         if name in known and known[name].ndim != 1:
             raise ManifoldError(f"{path}: {name} has shape {known[name].shape}; a list is needed, an array with one axis")
@@ -59,4 +66,8 @@ def load_npz(path: str | Path) -> Data:
         if known["data_shape"].dtype.kind not in "iu":
             raise ManifoldError(f"{path}: data_shape is a list of whole numbers, not {known['data_shape'].dtype}")
         known["data_shape"] = tuple(int(n) for n in known["data_shape"])
+    if "pixel_range" in known:
+        known["pixel_range"] = tuple(known["pixel_range"].ravel().tolist())
+    if "channels" in known:
+        known["channels"] = str(known["channels"])
     return Data(**known)

@@ -21,11 +21,24 @@ Row = tuple[int, Any, str | None]  # line, text, label or None
 
 
 def is_corpus(data: Any, text_column: str | None) -> bool:
-    """Whether data name a file of sentences; a .csv is one where the column of sentences is named."""
+    """Whether data name a file of sentences: a .csv is one where the column of sentences is named, a .tsv also where its first
+    line has a column called as those of sentences are; the others are tables."""
     if not isinstance(data, str | Path):
         return False
     kind = Path(data).suffix.lower()
+    if kind == ".tsv" and text_column is None:
+        return _has_texts(Path(data))
     return kind in FILES and (kind != ".csv" or text_column is not None)
+
+
+def _has_texts(path: Path) -> bool:
+    """Whether the first line of a .tsv names a column of sentences, as far as that can be read."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.readline().decode("utf-8-sig", errors="replace")
+    except OSError:
+        return True
+    return not {name.strip().strip('"') for name in head.split("\t")}.isdisjoint(TEXT_COLUMNS)
 
 
 def read_corpus(

@@ -16,6 +16,7 @@ Columns that it does not name, and keys that it leaves out, are guessed from the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from envs.datasets.frames import DATES, dates_refused
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import read_json, read_yaml
 
@@ -171,6 +173,8 @@ def describe(
 
 def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Sequence[str], where: Where) -> Column | None:
     """One column; None for a text that looks like an identifier and is not described."""
+    if any(isinstance(value, DATES) for value in values):
+        raise ManifoldError(dates_refused(name, next(value for value in values if isinstance(value, DATES))))
     texts = [text_of(value) for value in values]
     listed = {text_of(c) for c in about.get("categories", ())}
     absent = [text for text in texts if text in missing and text not in listed]
@@ -178,7 +182,7 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
     different = set(known)
     kind = about.get("kind") or ("category" if listed else "number" if "range" in about or "only" in about else None)
     if kind is None:
-        numbers = all(_is_number(text) for text in different)
+        numbers = all(is_plain_number(text) for text in different)
         kind = "number" if numbers and len(different) > 2 else "category"
         if kind == "category" and len(different) > min(MOST_CATEGORIES, len(texts) / 2):
             return None
@@ -233,6 +237,11 @@ def _is_number(value: Any) -> bool:
         return math.isfinite(float(value))
     except (TypeError, ValueError):
         return False
+
+
+def is_plain_number(text: str) -> bool:
+    """Whether a text is a finite number, and no code such as 00171, whose zeros would be lost."""
+    return _is_number(text) and re.match(r"[+-]?0[0-9]", text) is None
 
 
 def by_size(text: str) -> tuple[int, float, str]:

@@ -7,7 +7,7 @@ belongs to the very row that is shown, while steps between frames stay small.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,14 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.datasets.table_columns import Column, Where, text_of
+from envs.datasets.cells import Numbers, Values
+from envs.datasets.frames import Frame, exact_floats
+from envs.datasets.row_units import RowUnits, Where
+from envs.datasets.table_columns import Column, text_of
 from envs.datasets.tables import Table
-from envs.datasets.units import Units
 from envs.errors import ManifoldError
+from envs.origin import Origin
+
+MOVED = 0.25  # of a choice's probability: one of which so much has moved is the decoded one
 
 
 @dataclass
-class TableUnits(Units):
+class TableUnits(RowUnits):
     """Units of a mixed table of C columns, encoded in D places.
 
     A number takes one place, standardised (0 where it is missing); then, if it may be missing, two for known and missing. A
@@ -32,21 +37,34 @@ class TableUnits(Units):
         table: the description.
         places: first place of each column.
         mean, scale: (C,) of the numbers, 0 and 1 for categories.
-        low, high: (D,) bounds of every place.
         blocks: (first place, number of places) of every choice between categories.
         held: (D,) bool, places that walks leave as they are in the input.
+        kept: (C,) how the values of each column are kept, see `envs.datasets.cells`.
     """
 
     table: Table = field(default_factory=lambda: Table((), ()))
     places: list[int] = field(default_factory=list)
-    low: Tensor = field(default_factory=lambda: torch.zeros(0))
-    high: Tensor = field(default_factory=lambda: torch.zeros(0))
     blocks: list[tuple[int, int]] = field(default_factory=list)
     held: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    kept: list[Numbers | Values] = field(default_factory=list)
 
     @classmethod
-    def of_table(cls, rows: np.ndarray, table: Table, where: Where = "row {}".format) -> TableUnits:
+    def of_table(
+        cls,
+        rows: np.ndarray,
+        table: Table,
+        where: Where = "row {}".format,
+        frame: Frame | None = None,
+        more: np.ndarray | None = None,
+    ) -> TableUnits:
         """Units fitted to rows (N, C) in the user's values.
+
+        Args:
+            rows: what the numbers are scaled by.
+            table: the description of their columns.
+            where: what a row's place is called in errors.
+            frame: the columns of the data frame that the rows came as, if one.
+            more: (M, C) further rows, whose values of categories are kept, too.
 
         Raises:
             ManifoldError: see `inward`.
@@ -54,7 +72,7 @@ class TableUnits(Units):
         widths = [column.width for column in table.columns]
         places = [sum(widths[:j]) for j in range(len(widths))]
         size = sum(widths)
-        units = cls("table", (size,), [column.name for column in table.columns], table=table, places=places)
+        units = cls("table", (size,), [column.name for column in table.columns], table=table, places=places, frame=frame)
         units.mean, units.scale = torch.zeros(len(widths), dtype=torch.float64), torch.ones(len(widths), dtype=torch.float64)
         units.low, units.high = torch.zeros(size), torch.ones(size)
         units.held = torch.zeros(size, dtype=torch.bool)
@@ -73,8 +91,12 @@ class TableUnits(Units):
                 high = np.floor(column.high) if column.integer else column.high
                 units.low[first] = float((low - units.mean[j]) / units.scale[j])
                 units.high[first] = float((high - units.mean[j]) / units.scale[j])
+                units.kept.append(Numbers.of(rows[:, j], values, column, float(units.scale[j])))
+            else:
+                known = rows[:, j] if more is None or more.shape[1:] != rows.shape[1:] else np.concatenate([rows, more])[:, j]
+                units._choices(known, column, where)
+                units.kept.append(Values.of(known, column))
         units._index()
-        units.inward(rows, where)  # refuses what does not fit
         return units
 
     def _index(self) -> None:
@@ -83,10 +105,17 @@ class TableUnits(Units):
         numbers = [j for j, column in enumerate(columns) if column.kind == "number"]
         self._columns = torch.tensor(numbers, dtype=torch.long)
         self._numbers_at = torch.tensor([self.places[j] for j in numbers], dtype=torch.long)
-        self._whole = torch.tensor([columns[j].integer for j in numbers], dtype=torch.bool)
+        self._power = torch.tensor([10.0 ** self.kept[j].digits for j in numbers], dtype=torch.float64)  # type: ignore[union-attr]
         self._flags = torch.tensor(  # of each number: where its flag for "missing" stands; -1: it has none
             [self.places[j] + 2 if columns[j].missing is not None else -1 for j in numbers], dtype=torch.long
         )
+        self._low = torch.tensor([columns[j].low for j in numbers], dtype=torch.float64)
+        self._high = torch.tensor([columns[j].high for j in numbers], dtype=torch.float64)
+        self._member = torch.zeros(self.data_shape[0], len(self.blocks))
+        for k, (first, size) in enumerate(self.blocks):
+            self._member[first : first + size, k] = 1.0
+        self._is_number = self._member.sum(1) == 0
+        self._categories = [(j, self.places[j], columns[j].width) for j in range(len(columns)) if j not in numbers]
         widest = max((size for _, size in self.blocks), default=0)
         self._first = torch.tensor([first for first, _ in self.blocks], dtype=torch.long)
         self._block = torch.zeros(len(self.blocks), widest, dtype=torch.long)
@@ -101,56 +130,72 @@ class TableUnits(Units):
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
-    def inward(self, raw: object, where: Where = "row {}".format) -> Tensor:
-        """Encoded rows (B, D) of rows (B, C) in the user's values: arrays, lists, a data frame, or dictionaries by column.
+    def cells(self, raw: object, where: Where = "row {}".format) -> Tensor:
+        """See `RowUnits.cells`.
 
         Raises:
             ManifoldError: other columns; a value that is no number, outside its range, not whole, an unknown category, or
                 missing where none was in the data. The message says where.
         """
-        rows = self._rows_of(raw)
-        x = torch.zeros(len(rows), self.data_shape[0])
-        for j, (column, first) in enumerate(zip(self.table.columns, self.places, strict=True)):
-            if column.kind == "number":
-                values = self._numbers(rows[:, j], column, where)
-                missing = np.isnan(values)
-                inside = (values - float(self.mean[j])) / float(self.scale[j])  # type: ignore[index]
-                x[:, first] = torch.from_numpy(np.where(missing, 0.0, inside)).float()
-                if column.missing is not None:
-                    x[:, first + 1], x[:, first + 2] = torch.from_numpy(~missing).float(), torch.from_numpy(missing).float()
-            else:
-                chosen = torch.from_numpy(self._choices(rows[:, j], column, where))
-                x[torch.arange(len(rows)), first + chosen] = 1.0
-        return x
-
-    def _rows_of(self, raw: Any) -> np.ndarray:
-        """(B, C) object array of whatever holds rows."""
-        if hasattr(raw, "columns") and hasattr(raw, "to_numpy"):
-            lacking = [name for name in self.columns if name not in list(raw.columns)]
-            if lacking:
-                raise ManifoldError(f"the data frame lacks the columns {lacking}")
-            return np.asarray(raw[self.columns].to_numpy(dtype=object))
-        if isinstance(raw, list | tuple) and raw and all(isinstance(row, dict) for row in raw):
-            lacking = [name for name in self.columns if name not in raw[0]]
-            if lacking:
-                raise ManifoldError(f"the rows lack the columns {lacking}")
-            raw = [[row.get(name) for name in self.columns] for row in raw]
-        rows = np.asarray(raw, dtype=object)
+        rows = np.asarray(self.rows_of(raw), dtype=object)
         if rows.ndim != 2 or rows.shape[1] != len(self.columns) or not len(rows):
             raise ManifoldError(
                 f"rows of shape {rows.shape} do not fit: a batch (n, {len(self.columns)}) with the columns {self.columns}"
             )
-        return rows
+        cells = np.empty(rows.shape)
+        for j, (column, kept) in enumerate(zip(self.table.columns, self.kept, strict=True)):
+            if isinstance(kept, Numbers):
+                cells[:, j] = self._numbers(rows[:, j], column, where)
+            else:
+                cells[:, j] = kept.cells(rows[:, j], self._choices(rows[:, j], column, where))
+        return torch.from_numpy(cells)
+
+    def encode(self, cells: Tensor) -> Tensor:
+        """See `RowUnits.encode`."""
+        x = torch.zeros(len(cells), self.data_shape[0])
+        if len(self._columns):
+            inside = (cells[:, self._columns] - self.mean[self._columns]) / self.scale[self._columns]
+            missing, flagged = torch.isnan(inside), self._flags >= 0
+            x[:, self._numbers_at] = inside.nan_to_num(0.0).float()
+            x[:, self._flags[flagged]] = missing[:, flagged].float()
+            x[:, self._flags[flagged] - 1] = (~missing[:, flagged]).float()
+        for j, first, _ in self._categories:
+            x[torch.arange(len(cells)), first + self.kept[j].place[cells[:, j].long()]] = 1.0  # type: ignore[union-attr]
+        return x
+
+    def clipped(self, raw: object, where: Where = "row {}".format) -> tuple[np.ndarray, list[str]]:
+        """See `RowUnits.clipped`."""
+        rows, moved = super().clipped(raw, where)
+        for j, column in enumerate(self.table.columns):
+            for row, value in enumerate(rows[:, j] if column.kind == "number" else ()):
+                try:
+                    number = float(text_of(value))
+                except ValueError:  # missing, or no number: `cells` says so
+                    continue
+                if np.isfinite(number) and not column.low <= number <= column.high:
+                    end = np.ceil(column.low) if number < column.low else np.floor(column.high)
+                    rows[row, j] = int(end) if column.integer else column.low if number < column.low else column.high
+                    moved.append(
+                        f"{where(row)}, column {column.name!r}: {text_of(value)} is outside its range {column.low:g} to "
+                        f"{column.high:g}; explained as {rows[row, j]:g}"
+                    )
+        return rows, moved
 
     def _numbers(self, values: np.ndarray, column: Column, where: Where) -> np.ndarray:
         """Float64 (B,), NaN where missing; checked."""
         texts = [text_of(value) for value in values]
-        found = np.empty(len(texts))
-        for row, text in enumerate(texts):
+        found = np.empty(len(texts), dtype=object)
+        for row, (text, value) in enumerate(zip(texts, values, strict=True)):
             try:
-                found[row] = np.nan if text in self.table.missing else float(text)
+                if text in self.table.missing:
+                    found[row] = np.nan
+                elif isinstance(value, float | np.floating):
+                    found[row] = float(value)
+                else:
+                    found[row] = int(text) if text.lstrip("+-").isdecimal() else float(text)
             except ValueError:
                 raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is not a number") from None
+        found = exact_floats(found, column.name, where)
         missing = np.isnan(found)
         wrong = (missing & (column.missing is None)) | np.isinf(found)
         wrong |= ~missing & ((found < column.low) | (found > column.high))
@@ -184,48 +229,97 @@ class TableUnits(Units):
         if x.ndim == 1:
             return self.outward(x[None])[0]
         with torch.no_grad():
-            valid = torch.zeros_like(x)
-            if len(self._first):
-                chosen = (x[:, self._block] + self._padding).argmax(2) + self._first
-                valid.scatter_(1, chosen, 1.0)
-            if len(self._columns):
-                values = self._values(x)
-                inside = (values - self.mean[self._columns]) / self.scale[self._columns]  # type: ignore[index]
-                missing = (self._flags >= 0) & (valid[:, self._flags.clamp_min(0)] > 0.5)
-                valid[:, self._numbers_at] = inside.to(x.dtype).masked_fill_(missing, 0.0)
+            valid = self.encode(self.nearest(x)).to(x.dtype)
         return x + (valid - x).detach() if x.requires_grad else valid
 
     def _values(self, x: Tensor) -> Tensor:
-        """Numbers (B, numbers) in the user's units, float64: in range, and whole where they are whole."""
+        """Numbers (B, numbers) in the user's units, float64, in range."""
         inside = torch.clamp(x[:, self._numbers_at], self.low[self._numbers_at], self.high[self._numbers_at]).double()
-        values = inside * self.scale[self._columns] + self.mean[self._columns]  # type: ignore[index]
-        return torch.where(self._whole, values.round(), values)
+        values = inside * self.scale[self._columns] + self.mean[self._columns]
+        return torch.minimum(torch.maximum(values, self._low), self._high)
 
-    def rows(self, x: Tensor) -> np.ndarray:
-        """The nearest valid rows in the user's own values, (B, C) objects: int, float to six digits, text.
+    def nearest(self, x: Tensor) -> Tensor:
+        """See `RowUnits.nearest`: the likeliest category, numbers in range, rounded as the data's are."""
+        chosen = self._chosen(x)
+        cells = torch.zeros(len(x), len(self.columns), dtype=torch.float64)
+        if len(self._columns):
+            cells[:, self._columns] = self._rounded(self._values(x)).masked_fill(self._missing(chosen), torch.nan)
+        for j, first, width in self._categories:
+            cells[:, j] = self.kept[j].usual[chosen[:, first : first + width].argmax(1)].double()  # type: ignore[union-attr]
+        return cells
 
-        A missing category is the user's own text for it, a missing number is NaN.
-        """
-        valid = self.outward(x)
-        table = np.empty((len(x), len(self.columns)), dtype=object)
-        numbers = self._values(valid).tolist()
-        order = {int(j): k for k, j in enumerate(self._columns)}
-        for j, (column, first) in enumerate(zip(self.table.columns, self.places, strict=True)):
-            if column.kind == "number":
-                kind = int if column.integer else _six_digits
-                table[:, j] = [kind(row[order[j]]) for row in numbers]
-                if column.missing is not None:
-                    table[valid[:, first + 2].numpy() > 0.5, j] = float("nan")
-            else:
-                names = [*column.categories, column.missing]
-                table[:, j] = [names[k] for k in valid[:, first : first + column.width].argmax(1).tolist()]
+    def since(self, x: Tensor, origin: Origin) -> Tensor:
+        """See `RowUnits.since`: the input's own number plus what the frame adds; the input's own value of a category."""
+        cells, chosen = self.nearest(x), self._chosen(x)
+        own = origin.cells.expand_as(cells)
+        if len(self._columns):
+            at, columns = self._numbers_at, self._columns
+            added = (x[:, at].double() - origin.x[:, at].double()) * self.scale[columns]
+            known = own[:, columns]
+            low, high = torch.minimum(self._low, known), torch.maximum(self._high, known)
+            moved = self._rounded(torch.minimum(torch.maximum(known + added, low), high))
+            moved = torch.where(added == 0, known, moved)
+            gone = self._missing(chosen)
+            moved = torch.where(torch.isnan(known), cells[:, columns], moved).masked_fill(gone, torch.nan)
+            cells[:, columns] = moved
+        for j, first, width in self._categories:
+            place = self.kept[j].place[own[:, j].long()]  # type: ignore[union-attr]
+            same = chosen[:, first : first + width].argmax(1) == place
+            cells[:, j] = torch.where(same, own[:, j], cells[:, j])
+        return cells
+
+    def values(self, cells: Tensor) -> np.ndarray:
+        """See `RowUnits.values`: whatever stood in the user's own cells, (B, C) objects."""
+        table = np.empty((len(cells), len(self.columns)), dtype=object)
+        for j, kept in enumerate(self.kept):
+            table[:, j] = kept.values(cells[:, j].tolist())
         return table
 
-    def shown(self, x: Tensor) -> dict[str, Any]:
-        """One row (D,) for people: column -> value; what is missing is called so."""
-        row = self.rows(x.detach().cpu().reshape(1, -1))[0]
-        texts = zip(self.table.columns, row, strict=True)
-        return {c.name: "missing" if value == c.missing or value != value else value for c, value in texts}
+    @property
+    def unseen(self) -> list[Any]:
+        """See `Units.unseen`: how the categories are written."""
+        return [list(map(repr, kept.own)) for kept in self.kept if isinstance(kept, Values)]
+
+    def tensor(self, cells: Tensor) -> Tensor:
+        """See `RowUnits.tensor`: encoded rows."""
+        return self.encode(cells)
+
+    def shown(self, x: Tensor, origin: Origin | None = None) -> dict[str, Any]:
+        """See `Units.shown`; what is missing is called so."""
+        cells = self.exact(x.detach().cpu().reshape(1, -1), origin)[0].tolist()
+        return {name: kept.shown(cell) for name, kept, cell in zip(self.columns, self.kept, cells, strict=True)}
+
+    def _chosen(self, x: Tensor) -> Tensor:
+        """One category each, (B, D) one-hot; the places of numbers hold 0."""
+        chosen = torch.zeros_like(x)
+        if len(self._first):
+            chosen.scatter_(1, (x[:, self._block] + self._padding).argmax(2) + self._first, 1.0)
+        return chosen
+
+    def _missing(self, chosen: Tensor) -> Tensor:
+        """Which numbers (B, numbers) are missing, by the flags among one-hot choices (B, D)."""
+        return (self._flags >= 0) & (chosen[:, self._flags.clamp_min(0)] > 0.5)
+
+    def _rounded(self, values: Tensor) -> Tensor:
+        """Numbers (B, numbers) with the digits that the data's have."""
+        return torch.round(values * self._power) / self._power
+
+    # ---- walks ---------------------------------------------------------------------------------------------------
+
+    def shrunk(self, change: Tensor) -> Tensor:
+        """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""
+        return torch.where(self._is_number, super().shrunk(change), change)
+
+    def faded(self, moved: Tensor) -> Tensor:
+        """See `RowUnits.faded`; of a choice between categories, by the probability that has moved."""
+        shares = 0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED
+        return torch.where(self._is_number, super().faded(moved), shares.clamp_max(1))
+
+    def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
+        """See `RowUnits.bounded`; shares of categories are positive and sum to 1, and what a walk may not change is held."""
+        frame = super().bounded(frame, x)
+        frame = frame / ((frame @ self._member) @ self._member.T + self._is_number)
+        return self.hold(frame, x)
 
     @property
     def holds(self) -> bool:
@@ -261,30 +355,11 @@ class TableUnits(Units):
             return encoded
         return own
 
-    def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
-        """The function that makes what `classifier` is shown of encoded rows: numpy rows, or a data frame for an estimator
-        that was fitted to one (it knows its columns' names)."""
+    def cells_asker(self, classifier: Any, input_shape: Sequence[int]) -> Any:
+        """See `RowUnits.cells_asker`; encoded rows for a classifier of D features."""
         if tuple(input_shape) != (len(self.columns),):
-            return lambda x: self.outward(x).numpy()
-        names = getattr(classifier, "feature_names_in_", None)
-        if names is None:
-            return self.rows
-        lacking = [name for name in names if name not in self.columns]
-        if lacking:
-            raise ManifoldError(f"the classifier was fitted to the columns {list(names)}; this table lacks {lacking}")
-        order = list(names)
-        return lambda x: _data_frame(self.rows(x), self.columns)[order]
-
-
-def _data_frame(rows: np.ndarray, names: Sequence[str]) -> Any:
-    """A pandas data frame with each column's own type; who fitted an estimator to one has pandas."""
-    import pandas
-
-    return pandas.DataFrame({name: list(rows[:, j]) for j, name in enumerate(names)})
-
-
-def _six_digits(value: float) -> float:
-    return float(f"{value:.6g}")
+            return lambda cells: self.encode(cells).numpy()
+        return super().cells_asker(classifier, input_shape)
 
 
 def _complaint(value: float, text: str, column: Column) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.datasets.arrays import Data
-from envs.datasets.table_columns import Column, as_yaml, by_size, describe, read_description, text_of
+from envs.datasets.table_columns import Column, as_yaml, by_size, describe, is_plain_number, read_description, text_of
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import read_text
 
 SEPARATORS = ",;\t|"
+EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what pandas reads as missing, too
 HELD_OUT = 0.3  # share of the rows that walks do not start from
 
 
@@ -45,38 +47,49 @@ class Rows(NamedTuple):
     lines: list[int]
 
 
-def read_csv(path: str | Path, at_least: int = 2) -> Rows:
+def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Rows:
     """The cells of a CSV file with a first line of names, separated by whichever of ``, ; tab |`` that line has most.
 
     Raises:
-        ManifoldError: no such file, not UTF-8 text, no names or two alike, no rows, a row of another length.
+        UnknownNameError: no such encoding.
+        ManifoldError: no such file, a text of another encoding, no names or two alike, no rows, a row of another length.
     """
     path = Path(path).expanduser()
     try:
-        with io.StringIO(read_text(path), newline="") as stream:
-            head = stream.readline()
-            stream.seek(0)
-            separator = max(SEPARATORS, key=head.count)
-            reader = csv.reader(stream, delimiter=separator, skipinitialspace=True, strict=True)
-            names = [name.strip() for name in next(reader, [])]
-            cells, lines = [], []
-            for row in reader:
-                if not row:
-                    continue  # an empty line
-                if len(row) != len(names):
-                    raise ManifoldError(
-                        f"{path}, line {reader.line_num}: {len(row)} values, the first line names {len(names)} columns"
-                    )
-                cells.append([cell.strip() for cell in row])
-                lines.append(reader.line_num)
+        text = read_text(path, encoding)
+        try:
+            names, cells, lines = _parsed(path, text, blanks=True)
+        except (ManifoldError, csv.Error):  # quotes behind blanks: a, "b, c"
+            names, cells, lines = _parsed(path, text, blanks=False)
     except FileNotFoundError as error:
         raise ManifoldError(f"no data file {path}") from error
+    except LookupError:
+        raise UnknownNameError("encoding", encoding, ("utf-8", "cp1252", "latin-1", "utf-16")) from None
     except csv.Error as error:
         raise ManifoldError(f"cannot read {path} as CSV: {error}") from error
     _check_names(path, names)
     if len(cells) < at_least:
         raise ManifoldError(f"{path} holds {len(cells)} rows beneath its first line; at least {at_least} are needed")
     return Rows(names, np.array(cells, dtype=object), lines)
+
+
+def _parsed(path: Path, text: str, blanks: bool) -> tuple[list[str], list[list[str]], list[int]]:
+    """Names, cells and lines of a CSV's text; `blanks` before a cell belong to it, as pandas has it, or are skipped."""
+    separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+    stream = io.StringIO(text, newline="")
+    reader = csv.reader(stream, delimiter=separator, skipinitialspace=not blanks, strict=True)
+    names = [name.strip() for name in next(reader, [])]
+    cells, lines = [], []
+    for row in reader:
+        if not row:
+            continue  # an empty line
+        if len(row) != len(names):
+            raise ManifoldError(
+                f"{path}, line {reader.line_num}: {len(row)} values, the first line names {len(names)} columns"
+            )
+        cells.append(row)
+        lines.append(reader.line_num)
+    return names, cells, lines
 
 
 def _check_names(path: Path, names: Sequence[str]) -> None:
@@ -92,7 +105,12 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def load_csv(
-    path: str | Path, description: Any = None, target: str | None = None, seed: int = 0, test_size: float = HELD_OUT
+    path: str | Path,
+    description: Any = None,
+    target: str | None = None,
+    seed: int = 0,
+    test_size: float = HELD_OUT,
+    encoding: str = "utf-8",
 ) -> Data:
     """A CSV file as `Data`: rows in the user's own values, their columns described, a share of them held out.
 
@@ -101,11 +119,12 @@ def load_csv(
         description: see `envs.datasets.table_columns`: a file or a mapping; what it leaves out is guessed.
         target: the column of the classes; else the description's. Without one there are no true classes.
         seed, test_size: of the split, stratified by class where each has two rows.
+        encoding: of the file.
 
     Raises:
         ManifoldError: whatever in the file contradicts itself or the description, with line and column.
     """
-    rows = read_csv(path)
+    rows = read_csv(path, encoding=encoding)
     told = read_description({} if description is None else description)
     target = target or told["target"]
 
@@ -118,6 +137,8 @@ def load_csv(
     columns = describe(rows.names, rows.cells, told, where, target)
     table = Table(tuple(columns), tuple(told["missing"]), target)
     cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
+    for j, column in enumerate(columns):
+        cells[:, j] = typed(cells[:, j], column, told["missing"])
     from envs.datasets.table_units import TableUnits
 
     TableUnits.of_table(cells, table, where)  # refuses values outside the description, with their line
@@ -133,8 +154,33 @@ def load_csv(
     )
 
 
-def describe_rows(rows: np.ndarray, names: Sequence[str] | None, description: Any) -> Table:
+def typed(texts: np.ndarray, column: Column, missing: Sequence[str]) -> list[Any]:
+    """The texts of a column as pandas reads them, which is what most classifiers of tables were fitted to: numbers (but for
+    codes such as 00171), True and False, NaN for what is missing (but for texts such as "?"); else the text and its blanks."""
+    bare = [text_of(text) for text in texts]
+    absent = [text in missing and (text in EMPTY or column.kind == "number") for text in bare]
+    known = {text for text, gone in zip(bare, absent, strict=True) if not gone}
+    kind: Any = None
+    if column.kind == "number":
+        kind = as_number
+    elif known and known <= {"True", "False"}:
+        kind = "True".__eq__
+    elif known and all(is_plain_number(text) for text in known):
+        kind = int if not any(absent) and all(text.lstrip("-").isdecimal() for text in known) else float
+    values = zip(texts, bare, absent, strict=True)
+    return [math.nan if gone else text if kind is None else kind(plain) for text, plain, gone in values]
+
+
+def as_number(text: str) -> int | float:
+    """The number that a text is, whole ones as int: no digit is lost."""
+    return int(text) if text.lstrip("+-").isdecimal() else float(text)
+
+
+def describe_rows(rows: np.ndarray, names: Sequence[str] | None, description: Any, partial: bool = False) -> Table:
     """The columns of rows (N, C) that are in memory already; without `names` the description names every column.
+
+    Args:
+        partial: columns may be ignored: the rows have names, and the table is a part of them.
 
     Raises:
         ManifoldError: as many names as columns are needed; values that contradict the description.
@@ -144,7 +190,7 @@ def describe_rows(rows: np.ndarray, names: Sequence[str] | None, description: An
     if len(names) != rows.shape[1]:
         raise ManifoldError(f"{len(names)} column names for {rows.shape[1]} columns: {names}")
     columns = describe(names, rows, told, lambda row: f"row {row}")
-    if len(columns) != rows.shape[1]:
+    if len(columns) != rows.shape[1] and not partial:
         raise ManifoldError("rows in memory cannot have ignored columns; leave them out of the array")
     return Table(tuple(columns), tuple(told["missing"]))
 

@@ -39,6 +39,10 @@ class TextUnits(Units):
         """See `Units.asker`: classifiers of text are shown a list of strings."""
         return self.texts
 
+    def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
+        """See `Units.raw_asker`."""
+        return lambda raw: None  # what the vocabulary lacks is lost on the way in, and said where a text is explained
+
 
 def is_text(raw: np.ndarray) -> bool:
     """Whether raw data are strings, one a row."""

@@ -11,51 +11,42 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError
+from envs.origin import Origin
 
 
 @dataclass
 class Units:
     """How raw data become data space and back.
 
-    Pictures are the same inside and outside (values in [0, 1]); table columns are standardised inside. What comes in is
-    copied: nobody's array is written to.
+    Tables are `NumberUnits` and `TableUnits`, standardised inside; text has `TextUnits`; pictures lie in [0, 1] with channels
+    first inside, and the user's own are `ImageUnits`. What comes in is copied: nobody's array is written to.
 
     Attributes:
         modality: ``image``, ``table`` or ``text`` (see `envs.datasets.text_units`).
         data_shape: shape of one datum.
         columns: column names of a table.
-        mean, scale: (D,) of the table's columns, float64: a column far from zero keeps its digits.
-        dtype: float type of the user's rows, float64 unless they came as float32.
     """
 
     modality: str
     data_shape: tuple[int, ...]
     columns: list[str] = field(default_factory=list)
-    mean: Tensor | None = None
-    scale: Tensor | None = None
-    dtype: torch.dtype = torch.float32
 
     @classmethod
-    def of(cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> Units:
-        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures."""
+    def of(
+        cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None, **pixels: Any
+    ) -> Units:
+        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures.
+
+        `pixels`: what is known of pictures, see `envs.datasets.image_units.ImageUnits.of_pictures`.
+        """
         shape = tuple(data_shape) if data_shape is not None else raw.shape[1:]
         if len(shape) > 1:
-            return cls("image", shape)
-        names = [str(name) for name in columns] if columns is not None else [f"column {i}" for i in range(shape[0])]
-        if len(names) != shape[0]:
-            raise ManifoldError(f"{len(names)} column names for {shape[0]} columns: {names}")
-        values = _numbers(raw).astype(np.float64)
-        if not np.isfinite(values).all():
-            raise ManifoldError(_where_not_finite(values, names))
-        with np.errstate(over="ignore"):
-            scale = values.std(0)
-        if not np.isfinite(scale).all():
-            raise ManifoldError(
-                f"the column {names[int(np.argmin(np.isfinite(scale)))]!r} is too large to be scaled; use other units"
-            )
-        scale = np.where(scale > 1e-9 * np.abs(values).max(0), scale, 1.0)  # a constant column stays at zero inside
-        dtype = torch.float32 if np.asarray(raw).dtype == np.float32 else torch.float64
-        return cls("table", shape, names, torch.from_numpy(values.mean(0)), torch.from_numpy(scale), dtype)
+            from envs.datasets.image_units import ImageUnits
+
+            return ImageUnits.of_pictures(raw, shape, **pixels)
+        from envs.datasets.number_units import NumberUnits
+
+        return NumberUnits.of_rows(raw.reshape(len(raw), -1), columns)
 
     def inward(self, raw: object) -> Tensor:
         """Data space (B, \\*data_shape) of raw data, checked.
@@ -72,23 +63,41 @@ class Units:
         if not np.isfinite(array).all():
             raise ManifoldError(_where_not_finite(array, self.columns))
         x = torch.from_numpy(array).reshape(len(array), *self.data_shape)
-        if self.mean is None or self.scale is None:
-            low, high = float(x.min()), float(x.max())
-            if low < 0 or high > 1:
-                raise ManifoldError(
-                    f"pictures must have values in [0, 1], these reach from {low:.4g} to {high:.4g}; "
-                    "divide by their largest value (often 255)"
-                )
-            return x.float()
-        return ((x - self.mean) / self.scale).float()
+        low, high = float(x.min()), float(x.max())
+        if low < 0 or high > 1:
+            raise ManifoldError(
+                f"pictures must have values in [0, 1], these reach from {low:.4g} to {high:.4g}; "
+                "divide by their largest value (often 255)"
+            )
+        return x.float()
+
+    def entered(self, raw: object) -> tuple[Tensor, Tensor]:
+        """Data space (B, \\*data_shape) of raw data, and their cells (B, C), see `Origin.cells`."""
+        x = self.inward(raw)
+        return x, torch.zeros(len(x), 0, dtype=torch.float64)
 
     def outward(self, x: Tensor) -> Tensor:
-        """Raw values of data-space rows, the same shape; table rows in the user's float type."""
-        return x if self.mean is None or self.scale is None else (x * self.scale + self.mean).to(self.dtype)
+        """Raw values of data-space rows, the same shape."""
+        return x
 
-    def shown(self, x: Tensor) -> dict[str, Any]:
-        """One table row (D,) for people: column -> value, to six digits."""
-        return dict(zip(self.columns, [float(f"{value:.6g}") for value in self.outward(x).tolist()], strict=True))
+    def exact(self, x: Tensor, origin: Origin | None) -> Tensor | None:
+        """Cells (B, C) that the classifier is asked about for frames x (B, \\*data_shape) of walks from `origin`: the input's
+        own ones, bit for bit, where a frame has not moved. None: the classifier is asked about the frames themselves."""
+        return None
+
+    def shown(self, x: Tensor, origin: Origin | None = None) -> dict[str, Any]:
+        """One row (D,) for people, a frame of the walk from `origin` if that is known: column -> value."""
+        return dict(zip(self.columns, x.reshape(-1).tolist(), strict=True))
+
+    @property
+    def anchored(self) -> bool:
+        """Whether frame 0 is the input itself, and a frame the input plus what the decoded code has changed since; if not,
+        frames are what codes decode to, and frame 0 is a reconstruction."""
+        return False
+
+    def laid(self, decoded: Tensor, origin: Origin) -> Tensor:
+        """Frames (B, \\*data_shape) of decoded codes in walks from `origin`."""
+        return self.hold(decoded, origin.x)
 
     @property
     def holds(self) -> bool:
@@ -115,9 +124,36 @@ class Units:
         )
         return (size,) if flat else tuple(self.data_shape)
 
+    def torch_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of an input that a torch module may expect where none is declared, the likeliest first."""
+        return [tuple(self.data_shape)]
+
+    @property
+    def layouts_differ(self) -> bool:
+        """Whether the `torch_shapes` order the same values differently."""
+        return False
+
+    def shaped(self, x: Tensor, input_shape: Sequence[int]) -> Tensor:
+        """The user's values (B, \\*input_shape) of data-space rows."""
+        return self.outward(x).reshape(len(x), *input_shape)
+
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
         """The function that makes what `classifier` is shown (numpy, its own to write to) of data-space rows."""
-        return lambda x: self.outward(x).numpy().reshape(len(x), *input_shape)
+        return lambda x: self.shaped(x, input_shape).numpy()
+
+    def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
+        """The function that makes what `classifier` is shown of the user's own rows, without a way through data space; it
+        gives None where the classifier is not asked in the user's values."""
+        return lambda raw: self.ordered(np.array(raw), input_shape)
+
+    def ordered(self, raw: np.ndarray, input_shape: Sequence[int]) -> np.ndarray:
+        """The user's own rows (B, ...) in the shape (B, \\*input_shape) that a classifier is asked with."""
+        return raw.reshape(len(raw), *input_shape)
+
+    @property
+    def unseen(self) -> list[Any]:
+        """What data space and cells do not say of the values that a classifier is asked with, as JSON holds it."""
+        return []
 
 
 def _numbers(raw: object) -> np.ndarray:

@@ -14,6 +14,7 @@ from envs.manifolds.base import NetworkManifold
 from envs.manifolds.fitting import descend, reconstruction
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
+from envs.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from envs.classifiers.base import Classifier
@@ -110,6 +111,7 @@ class Embedding(NetworkManifold):
         return self.decoder(z).clamp(self.low, self.high).view(len(z), *self.data_shape)
 
     @classmethod
+    @in_usual_torch
     def fit(
         cls,
         x: Tensor,

@@ -21,6 +21,7 @@ from envs.manifolds.inversion import Inverse, Inversion, invert
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
 from envs.progress import progress_bar
+from envs.torch_defaults import in_usual_torch
 
 FITTED_PRIORS = ("normal", "uniform")
 NETWORKS = ("mlp", "conv")
@@ -139,6 +140,7 @@ class GAN(NetworkManifold):
         return gan_training.mlp_critic((math.prod(self.data_shape), *reversed(self.hidden), 1), spectral)
 
     @classmethod
+    @in_usual_torch
     def fit(
         cls,
         x: Tensor,

@@ -14,6 +14,7 @@ from envs.errors import ManifoldError
 from envs.manifolds.fitting import descend
 from envs.manifolds.networks import MLP
 from envs.manifolds.vae import VAE
+from envs.torch_defaults import in_usual_torch
 
 HEAD_WIDTH = 64
 
@@ -60,6 +61,7 @@ class Joint(VAE):
         return bound + weight * F.cross_entropy(self.head(z), y)
 
     @classmethod
+    @in_usual_torch
     def fit(  # type: ignore[override]  # labels are needed
         cls,
         x: Tensor,

@@ -24,7 +24,8 @@ class Pair(Manifold):
     """An encoder and a decoder that were trained elsewhere.
 
     The encoder takes data (B, \\*data_shape), float32, and gives codes (B, d); the decoder takes codes and gives data, in that
-    shape or flat. Both are kept in eval mode and never trained. Table rows are standardised, pictures lie in [0, 1].
+    shape or flat. Both are kept in eval mode and never trained. Table rows are standardised, pictures lie in [0, 1] with
+    channels first.
 
     Args:
         data_shape, latent_dim, modality: as for every manifold.

@@ -12,6 +12,7 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
+from envs.torch_defaults import in_usual_torch
 
 
 class PCA(Manifold):
@@ -54,6 +55,7 @@ class PCA(Manifold):
         return self.basis.expand(len(z), -1, -1)
 
     @classmethod
+    @in_usual_torch
     def fit(cls, x: Tensor, *, latent_dim: int = 8, modality: str = "image", **_: Any) -> PCA:
         """Components of data (N, \\*data_shape).
 

@@ -21,6 +21,7 @@ from envs.manifolds.sentence_anchor import anchored
 from envs.manifolds.sentence_decoding import greedy
 from envs.manifolds.sentence_networks import Decoder, Encoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence_training import SentenceTraining, train, trimmed
+from envs.torch_defaults import in_usual_torch
 
 REACH = 0.5  # share of the typical radius of codes at which the words of an input are favoured no more
 
@@ -182,6 +183,7 @@ class SentenceVAE(Manifold):
         return torch.cat(found)
 
     @classmethod
+    @in_usual_torch
     def fit(
         cls,
         texts: Sequence[str],

@@ -14,6 +14,7 @@ from envs.manifolds.base import Manifold
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
 from envs.progress import progress_bar
+from envs.torch_defaults import in_usual_torch
 
 MOST_LOGIT = 30.0  # beyond it a category's share is 0 or 1 in float32 anyway, and its exponential would overflow
 
@@ -123,6 +124,7 @@ class TableVAE(Manifold):
         return numbers + choices + beta * divergence
 
     @classmethod
+    @in_usual_torch
     def fit(
         cls,
         x: Tensor,

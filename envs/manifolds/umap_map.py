@@ -20,7 +20,9 @@ from envs.manifolds.hull import MAX_DIMENSIONS
 from envs.manifolds.neighbours import NeighbourAverage, interpolate, nearest
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
+from envs.progress import on_terminal
 from envs.threads import one_thread
+from envs.torch_defaults import in_usual_torch, threads_kept
 
 DECODERS = ("mlp", "knn")
 ENCODER_NEIGHBOURS = 8
@@ -167,6 +169,7 @@ class UMAPMap(NetworkManifold):
         self.raster.copy_(values.view_as(self.raster))
 
     @classmethod
+    @in_usual_torch
     def fit(
         cls,
         x: Tensor,
@@ -241,13 +244,15 @@ def _check_dimension(latent_dim: int) -> None:
 def _embed(flat: Tensor, latent_dim: int, n_neighbors: int, min_dist: float, seed: int, progress: bool) -> Tensor:
     """The embedding (N, d) by umap-learn, repeatable on one machine."""
     try:
-        from umap import UMAP
+        with threads_kept():
+            from umap import UMAP
     except ImportError as error:
         raise ManifoldError(
             "fitting a UMAP map needs umap-learn: pip install 'manifold-traversal[umap]' (maps that are fitted need it not)"
         ) from error
+    progress = on_terminal(progress)
     told = contextlib.redirect_stdout(sys.stderr) if progress else contextlib.nullcontext()  # its bar goes where ours do
-    with told, one_thread(), warnings.catch_warnings():  # numba sets torch's threads anew
+    with told, one_thread(), warnings.catch_warnings(), threads_kept():  # numba sets torch's threads anew
         warnings.simplefilter("ignore")  # of the seed's single job, and of spectral starts that fall back
         # One job: with more, the layout would race and no seed would repeat it.
         reducer = UMAP(

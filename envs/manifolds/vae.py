@@ -17,6 +17,7 @@ from envs.manifolds.conv_networks import ConvDecoder
 from envs.manifolds.fitting import descend
 from envs.manifolds.networks import MLP
 from envs.manifolds.prior import Prior
+from envs.torch_defaults import in_usual_torch
 
 
 class VAE(NetworkManifold):
@@ -115,6 +116,7 @@ class VAE(NetworkManifold):
             self.high.copy_(flat.amax(0))
 
     @classmethod
+    @in_usual_torch
     def fit(
         cls,
         x: Tensor,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
@@ -53,6 +54,65 @@ def test_one_row_gives_one_path_and_several_give_a_list(digits: Any) -> None:
     assert explain(digits, [], walker="line") == []
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [np.array([7, 2]), pandas.Index([7, 2]), pandas.Series([7, 2], index=[5, 9]), torch.tensor([7, 2]), (np.int8(7), 2)],
+)
+def test_row_numbers_of_any_kind(iris: Any, rows: Any) -> None:
+    assert [path.index for path in explain(iris, rows, walker="line")] == [7, 2]
+    assert [path.index for path in explain(iris, rows=rows, walker="line")] == [7, 2]
+
+
+@pytest.mark.parametrize("row", [np.int64(7), np.array(7), torch.tensor(7)])
+def test_one_row_number_of_any_kind_gives_one_path(iris: Any, row: Any) -> None:
+    path = explain(iris, row, walker="spheres", seed=np.int64(3), max_steps=np.array(5))
+    assert path == explain(iris, 7, walker="spheres", seed=3, max_steps=5)
+    assert type(path.index) is type(path.seed) is int
+
+
+@pytest.mark.parametrize("four", [[51, 35, 14, 2], (5, 3, 1, 0), np.array([5, 3, 1, 0]), torch.tensor([5, 3, 1, 0])])
+def test_whole_numbers_that_may_be_rows_or_an_input_are_refused_with_both_ways(iris: Any, four: Any) -> None:
+    words = r"4 rows of the split 'held_out', or one input of 4 values\? Pass rows=\[5.*\]\]"
+    with pytest.raises(envs.ManifoldError, match=words):
+        explain(iris, four, walker="line")
+    few = [min(int(row), 9) for row in four]
+    assert [path.index for path in explain(iris, rows=few, walker="line")] == few
+    path = explain(iris, [list(four)], walker="line")[0]
+    np.testing.assert_allclose(iris.units.outward(torch.from_numpy(path.source_input)).numpy(), list(four), atol=1e-3)
+
+
+def test_rows_and_inputs_exclude_each_other(iris: Any) -> None:
+    assert explain(iris, rows=3, walker="line").index == 3
+    assert [path.index for path in explain(iris, range(4), walker="line")] == [0, 1, 2, 3]
+    with pytest.raises(envs.ManifoldError, match="rows= and inputs together"):
+        explain(iris, [1], rows=[1], walker="line")
+    with pytest.raises(envs.ManifoldError, match=r"rows are whole numbers of the split 'held_out', not 0.5"):
+        explain(iris, rows=0.5, walker="line")
+
+
+def test_four_rows_of_four_columns_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_main(
+        script.main,
+        ["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "3", "2", "1", "0"],
+    )
+    assert code == 0, capsys.readouterr().err
+
+
+def test_a_failing_classifier_is_one_line_and_its_traceback_with_debug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "failing_model.py").write_text("def answer(rows):\n    return {}['scaler']\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    arguments = ["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "3", "--env-kwargs",
+                 "classifier:failing_model:answer", "class_names:['a', 'b']"]  # fmt: skip
+    assert run_main(script.main, arguments) == 2
+    assert "the function answer raised KeyError: 'scaler'" in capsys.readouterr().err
+    with pytest.raises(envs.ManifoldError) as seen:
+        run_main(script.main, [*arguments, "--debug"])
+    assert isinstance(seen.value.__cause__, KeyError)
+
+
 def test_no_target_is_the_nearest_other_class(digits: Any) -> None:
     for path in explain(digits, range(6), walker="line"):
         x, known = torch.from_numpy(path.source_input).flatten(), digits.starts.x.flatten(1)
@@ -83,7 +143,7 @@ def test_own_walks_to_the_classs_most_typical_form(digits: Any) -> None:
 
 
 def test_an_agent_leaves_the_way_to_the_own_class_to_the_line(run: Any) -> None:
-    own, other = explain(run, [0, 1], target=["own", (explain(run, 1).source + 1) % 3])
+    own, other = explain(run, [0, 1], target=["own", (explain(run, 1).source + 1) % 3], fallback=False)
     assert (own.walker, other.walker) == ("line", "policy")
     assert (own.index, other.index) == (0, 1)
     assert own.training_queries == 2 * len(run.world.starts.x)
@@ -122,7 +182,7 @@ def test_a_path_says_what_was_asked_before(digits: Any, run: Any) -> None:
     assert explain(digits, 0, walker="line").training_queries == 2 * len(digits.starts.x)
     assert explain(digits, 0, walker="spheres").training_queries == 0
     assert explain(run, 0).training_queries == run.queries > 0
-    assert explain(run, 0).walker == "policy"
+    assert explain(run, 0, fallback=False).walker == "policy"  # hardly trained: by default the line may walk
     assert explain(run, 0, walker="line").walker == "line"
     assert explain(str(run.folder.root), 0) == explain(run, 0)
     assert choose_walker("policy", run).retries == script.RETRIES

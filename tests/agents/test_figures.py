@@ -119,10 +119,13 @@ def test_table_cells_are_in_the_user_s_units_and_marked_by_what_changed(
     raw = world.units.outward(world.held_out.x[path.index or 0])
     assert [float(t) for t in texts[:, 0]] == pytest.approx(np.asarray(raw).ravel().tolist(), abs=0.006)
     assert names == list(world.units.columns)
-    frames = decode(world, path.z, path.source_input)
+    frames = decode(world, path.z, path.origin(world))
     changed = figures_table.changed_cells(world, np.stack([frames[0], frames[0], frames[-1]]))
     assert not changed[:, :2].any()
     assert changed[:, 2].any()
+    against_input = figures_table.changed_cells(world, frames, path.origin(world))
+    assert not against_input[:, 0].any()  # frame 0 is the input
+    assert (against_input[:, -1] >= changed[:, 2]).all()
 
 
 def test_curves_and_words_of_a_label_only_path_show_no_probability(

@@ -21,6 +21,7 @@ from agents.explanation.lime_figure import lime_figure
 from agents.explanation.lime_path import asked_column, lime_along, slopes_along
 from agents.trajectory import Trajectory, TrajectoryError
 from envs.errors import ManifoldError
+from envs.origin import Origin
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +52,14 @@ class Linear:
         self.classifier = SimpleNamespace(predict_proba=self.predict_proba)
         self.starts = SimpleNamespace(z=torch.zeros(4, 2))
 
-    def decode(self, z: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
+    def origin_of(self, x: torch.Tensor) -> Origin:
+        return Origin(x, x[:, :0], x[:, :0])
+
+    def decode(self, z: torch.Tensor, origin: Origin) -> torch.Tensor:
         return self.manifold.decode(z)
+
+    def answers(self, frame: torch.Tensor, origin: Origin) -> torch.Tensor:
+        return self.classifier.predict_proba(frame)
 
     def move(self, manifold: Any, z: torch.Tensor, action: torch.Tensor, length: float) -> torch.Tensor:
         return z + length * action

@@ -15,6 +15,7 @@ from agents.explanation import metrics
 from agents.explanation import metrics_bootstrap as bootstrap
 from agents.explanation import metrics_path as of_path
 from agents.explanation.metrics_cost import break_even, time_alone
+from envs.origin import Origin
 
 # A path in the plane: right 3, up 4, and 5 more along (3, 4) / 5: length 12, end (6, 8), distance 10 from the start.
 BENT = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
@@ -195,11 +196,15 @@ def world(**changes: Any) -> Any:
     return SimpleNamespace(**{**parts, **changes})
 
 
+INPUT = Origin(torch.tensor([[-1.0, 0.0]]), torch.zeros(1, 0), torch.zeros(1, 0))
+
+
 def path(z: list[list[float]], answers: list[list[float]], **changes: Any) -> Any:
     shown = np.array(answers)
     known = {
         "z": np.array(z, dtype=np.float32), "answers": shown, "predicted": shown.argmax(1), "source": 0, "target": 1,
-        "source_input": np.array([-1.0, 0.0]), "texts": None, "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
+        "source_input": np.array([-1.0, 0.0]), "origin": lambda world: INPUT,
+        "texts": None, "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **changes})
 

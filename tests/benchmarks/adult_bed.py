@@ -86,7 +86,7 @@ def adult_csv(cache: Path) -> Path:
 
 @lru_cache(maxsize=2)
 def _fitted(seed: int, cache: Path) -> World:
-    return make_world(data=str(adult_csv(cache)), columns=DESCRIPTION, seed=seed)
+    return make_world(data=str(adult_csv(cache)), columns=DESCRIPTION, seed=seed, task="reach")
 
 
 def make_bed(seed: int, cache: Path, **world_kwargs: Any) -> AdultBed:

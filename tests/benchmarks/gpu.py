@@ -58,7 +58,7 @@ def training(name: str, device: str, folder: Path, seed: int) -> dict[str, Any]:
     rows, ends = list(range(50)), []
     for read_on in ("cpu", device):
         run = load_run(path, device=read_on)
-        paths = explain(run, rows, draw_targets(run.world, rows, 0))
+        paths = explain(run, rows, draw_targets(run.world, rows, 0), fallback=False)
         ends.append(np.stack([path.z[-1] for path in paths]))
     return {
         "seconds": seconds,

@@ -180,7 +180,7 @@ def make_bed(seed: int, cache: Path | None = None, held_out: str = "test", **cha
             np.array(texts, dtype=object)[short(texts)], np.array([t for rows in asked.values() for t in rows], dtype=object),
             truth[short(texts)], np.concatenate([y[short(rows)] for rows, y in tests.values()]), CLASSES,
         ),
-        classifier=classifier, manifold=vae,
+        classifier=classifier, manifold=vae, task="reach",
     )  # fmt: skip
     language = KneserNey(pieces, set(vocabulary.words))
     account = vae.account

@@ -108,7 +108,7 @@ def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int |
         return explain(trained_walk(bed.world), rows, walker=name.split()[0], seed=seed), 0.0
     run = agent_of(bed, seed, steps, folder / "agent")
     walker = PolicyWalker(run.model, None, refine=0) if name == "agent alone" else None
-    return explain(run, rows, walker=walker, seed=seed), float(run.progress["cpu_seconds"])
+    return explain(run, rows, walker=walker, seed=seed, fallback=False), float(run.progress["cpu_seconds"])
 
 
 def plain(bed: Bed) -> Bed:

@@ -78,8 +78,9 @@ ABOUT = {
         "`regions_covered` (labels visited), both over all walks since the environment was made."
     ),
     "Manifold/Custom-v0": (
-        "Your own data, classifier and manifold, by keyword arguments. Without arguments: Fisher's iris, a logistic regression "
-        "and a 2-dimensional VAE of the table."
+        "Your own data, classifier and manifold, by keyword arguments. A walk ends where the answer changes: where the class with "
+        "the largest probability is the target. `tau=0.9` ends it at p(target) >= 0.9 instead (the task `reach`). Without "
+        "arguments: Fisher's iris, a logistic regression and a 2-dimensional VAE of the table."
     ),
 }
 
@@ -349,7 +350,7 @@ def section(env_id: str) -> str:
             "data",
             f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.starts.x)} starts, {len(world.held_out.x)} held out",
         ),
-        ("task", f"`{world.task.name}`, tau {world.task.tau:g}"),
+        ("task", f"`{world.task.name}`" + (f", tau {world.task.tau:g}" if world.task.takes_tau else "")),
         ("move", f"`{world.move_name}`"),
         ("step limit", str(spec.max_episode_steps)),
         ("made with", f"`{arguments}`"),

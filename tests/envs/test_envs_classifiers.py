@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -54,14 +55,32 @@ def test_a_torch_module_gives_logits_that_become_probabilities():
     torch.testing.assert_close(classifier.torch_module(X), net(X))
 
 
-def test_dropout_is_switched_off_and_stays_off():
+def test_dropout_is_switched_off_in_queries_and_the_owners_mode_comes_back():
     net = Net(dropout=0.9)
     net.train()
+    net.out.eval()
     classifier = wrap(net)
     assert classifier.predict_proba(X).equal(classifier.predict_proba(X))
-    net.train()
-    assert classifier.predict_proba(X).equal(classifier.predict_proba(X))
-    assert not net.training
+    classifier.features(X)
+    classifier.torch_module(X)
+    assert (net.training, net.drop.training, net.out.training) == (True, True, False)
+    net.eval()
+    classifier.predict_proba(X)
+    assert not net.drop.training
+
+
+def test_the_owners_mode_comes_back_after_an_error():
+    class Fails(Net):
+        def forward(self, x):
+            if len(x) > 1:
+                raise ZeroDivisionError("on many rows")
+            return super().forward(x)
+
+    net = Fails().train()
+    with pytest.raises(ManifoldError, match=r"failed on 40 rows of shape \(2, 3\): the torch module Fails raised ZeroDivisionError"):
+        wrap(net).predict_proba(X)
+    assert net.training
+    assert net.drop.training
 
 
 def test_classes_of_a_torch_module_are_counted_where_they_have_no_names():
@@ -233,9 +252,13 @@ def test_a_name_of_another_form_is_refused(name):
         (lambda x: two(x) + np.array([[0.5, -0.5]]), "smallest value -"),
         (lambda x: two(x) * np.nan, "NaN or infinity"),
         (lambda x: two(x) * np.inf, "NaN or infinity"),
-        (lambda x: two(x)[:, :1], r"shape \(40, 1\) for 40 rows of 2 classes"),
+        (lambda x: 2 * two(x)[:, :1], r"one number a row.*must be the probability of 'b'"),
+        (lambda x: two(x)[:, 0] - 1, r"one number a row, from -.*apply a sigmoid"),
+        (lambda x: two(x)[:, 0] * np.nan, "NaN or infinity"),
+        (lambda x: (two(x) + 0.4).clip(0, 1), "multi-label"),
+        (lambda x: [two(x), two(x)], "multi-label"),
+        (lambda x: [*two(x)[:, :1].tolist(), [0.5]], r"shape \(41, 1\)"),
         (lambda x: np.hstack([two(x), 0 * two(x)]), r"shape \(40, 4\) for 40 rows of 2 classes"),
-        (lambda x: two(x)[:, 0], r"shape \(40,\)"),
         (lambda x: two(x)[:5], r"shape \(5, 2\) for 40 rows"),
         (lambda x: None, "failed on 40 rows|shape"),
         (lambda x: [["a", "b"]] * len(x), "failed on 40 rows"),
@@ -261,7 +284,10 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (two, {}, "pass class_names="),
         (two, {"class_names": ["only"]}, "at least two classes"),
         (two, {"class_names": ["same", "same"]}, "must differ"),
-        (LinearRegression(), {}, "pass class_names=: LinearRegression does not tell its classes"),
+        (SVC(), {}, "pass class_names=: SVC does not tell its classes"),
+        (LinearRegression(), {}, "LinearRegression is a regressor: it predicts a quantity.*lambda rows"),
+        (two, {"class_names": ["a", "b"], "outputs": "logits"}, "outputs='logits' is for torch modules, not for a function"),
+        (Net(), {"outputs": "logit"}, "unknown kind of outputs 'logit': did you mean 'logits'"),
         (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
         (3.5, {"class_names": ["a", "b"]}, "a float is no classifier"),
         (
@@ -278,9 +304,140 @@ def test_what_is_no_classifier_is_refused(classifier, kwargs, match):
 
 def test_a_regressor_dressed_as_a_classifier_is_found_out():
     line = LinearRegression().fit(FLOWERS, FLOWERS[:, 0])
-    classifier = adapt(line, units=TABLE, class_names=["a", "b"])
-    with pytest.raises(ManifoldError, match="not one of its classes"):
+    with pytest.raises(ManifoldError, match="LinearRegression is a regressor"):
+        adapt(line, units=TABLE, class_names=["a", "b"])
+    classifier = adapt(Predicts(line.predict), units=TABLE, class_names=["a", "b"])
+    with pytest.raises(ManifoldError, match=r"not one of its classes.*to explain a predicted quantity, cut it into classes"):
         classifier.predict_proba(TABLE.inward(FLOWERS))
+    above = adapt(lambda rows: (line.predict(rows) > 5).astype(float), units=TABLE, class_names=["below", "above"])
+    assert set(above.predict_proba(TABLE.inward(FLOWERS))[:, 1].tolist()) == {0.0, 1.0}
+
+
+class Predicts:
+    """An object with `predict` alone, as Keras' models and many others are."""
+
+    def __init__(self, predict):
+        self.predict = predict
+
+
+def test_predict_that_gives_probabilities_is_taken_at_its_word():
+    keras = adapt(Predicts(two), units=UNITS, class_names=["a", "b"], sample=X[:7])
+    assert not keras.label_only
+    assert keras.queries == 7, "rows that were looked at are counted"
+    np.testing.assert_allclose(keras.predict_proba(X), two(PICTURES), rtol=1e-5)
+    for column in (lambda x: two(x)[:, 1], lambda x: two(x)[:, 1:]):
+        booster = adapt(Predicts(column), units=UNITS, class_names=["a", "b"], sample=X[:7])
+        np.testing.assert_allclose(booster.predict_proba(X), two(PICTURES), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [int, float, bool, np.uint8])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_numbered_labels_are_matched_with_class_names_by_position(kind, shape):
+    labels = (PICTURES.reshape(40, -1).mean(1) > 0.5).astype(kind)
+    classifier = adapt(Predicts(lambda x: labels[: len(x)].reshape(shape)), units=UNITS, class_names=["low", "high"], sample=X[:9])
+    assert classifier.label_only
+    assert classifier.predict_proba(X).argmax(1).tolist() == labels.astype(int).tolist()
+
+
+def test_labels_that_are_names_are_not_taken_for_positions():
+    labels = np.array([1, 2, 2, 1] * 10)
+    classifier = adapt(Predicts(lambda x: labels[: len(x)]), units=UNITS, class_names=["2", "1"])
+    assert classifier.predict_proba(X).argmax(1).tolist() == [1, 0, 0, 1] * 10
+    zeros = adapt(Predicts(lambda x: 0 * labels[: len(x)]), units=UNITS, class_names=["2", "1"])
+    with pytest.raises(ManifoldError, match="label '0', not one of its classes"):
+        zeros.predict_proba(X)
+
+
+@pytest.mark.parametrize("share", [0.999, 0.99, 1.001])
+def test_rounded_probabilities_are_taken_and_sum_to_one(share):
+    classifier = wrap(lambda x: share * two(x), class_names=["a", "b"])
+    torch.testing.assert_close(classifier.predict_proba(X).sum(1), torch.ones(40))
+
+
+@pytest.mark.parametrize("columns", [slice(1, 2), 1])
+def test_one_binary_column_is_the_second_class(columns):
+    classifier = wrap(lambda x: two(x)[:, columns], class_names=["a", "b"])
+    np.testing.assert_allclose(classifier.predict_proba(X), two(PICTURES), rtol=1e-5)
+
+
+@pytest.mark.parametrize("error", [KeyError("age"), AttributeError("no scaler"), ZeroDivisionError("x"), RuntimeError()])
+def test_whatever_the_users_function_raises_names_the_call_and_keeps_its_cause(error):
+    def broken(x: np.ndarray) -> np.ndarray:
+        raise error
+
+    class Estimator:
+        classes_ = (0, 1)
+        predict_proba = staticmethod(broken)
+
+    for classifier, call in ((wrap(broken, class_names="ab"), "the function broken"), (wrap(Estimator()), "of Estimator")):
+        with pytest.raises(ManifoldError, match=rf"failed on 40 rows of shape \(.*\): .*{call} raised {type(error).__name__}") as seen:
+            classifier.predict_proba(X)
+        assert seen.value.__cause__ is error
+        assert str(error) in str(seen.value)
+
+
+# --- what a torch module gives -----------------------------------------------------------------------------------------
+
+
+class Probabilities(Net):
+    def forward(self, x):
+        return 9 * super().forward(x) if self.raw else (9 * super().forward(x)).softmax(1)
+
+    raw = False
+
+
+def test_probabilities_of_a_torch_module_are_noticed_and_said_once():
+    net = Probabilities()
+    want = net(X).detach()
+    classifier = wrap(net)
+    with pytest.warns(UserWarning, match="Probabilities gives probabilities already.*outputs='logits'"):
+        torch.testing.assert_close(classifier.predict_proba(X), want)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.testing.assert_close(classifier.predict_proba(X), want)
+        torch.testing.assert_close(classifier.torch_module(X).softmax(1), want)
+        torch.testing.assert_close(wrap(Probabilities().requires_grad_(False), outputs="probabilities").torch_module(X).exp().sum(1),
+                                   torch.ones(40))  # fmt: skip
+
+
+def test_single_rows_of_probabilities_are_used_as_they_are_too():
+    net = Probabilities()
+    classifier = wrap(net)
+    for row in X[:3].split(1):
+        torch.testing.assert_close(classifier.predict_proba(row), net(row).detach())
+    with pytest.warns(UserWarning, match="gives probabilities already"):
+        classifier.predict_proba(X[3:4])
+
+
+def test_what_a_torch_module_gives_can_be_declared():
+    net = Probabilities()
+    torch.testing.assert_close(wrap(net, outputs="logits").predict_proba(X), net(X).detach().softmax(1))
+    net.raw = True
+    with pytest.raises(ManifoldError, match="must be >= 0 and sum to 1"):
+        wrap(net, outputs="probabilities").predict_proba(X)
+
+
+def test_one_column_of_a_torch_module_has_to_be_declared():
+    net = Net(classes=1)
+    with pytest.raises(ManifoldError, match=r"one number a row for 2 classes.*outputs='probabilities'.*'b'.*outputs='logits'"):
+        wrap(net, class_names=["a", "b"])
+    logit = wrap(net, class_names=["a", "b"], outputs="logits")
+    want = net(X).sigmoid().detach()
+    torch.testing.assert_close(logit.predict_proba(X), torch.cat([1 - want, want], 1))
+    torch.testing.assert_close(logit.torch_module(X).softmax(1), torch.cat([1 - want, want], 1))
+    chance = wrap(torch.nn.Sequential(net, torch.nn.Sigmoid()), class_names=["a", "b"], outputs="probabilities")
+    torch.testing.assert_close(chance.predict_proba(X), torch.cat([1 - want, want], 1))
+    torch.testing.assert_close(chance.torch_module(X).softmax(1), torch.cat([1 - want, want], 1))
+    with pytest.raises(ManifoldError, match="must be the probability of 'b'"):
+        wrap(torch.nn.Sequential(net, torch.nn.Threshold(9, 9)), class_names=["a", "b"], outputs="probabilities").predict_proba(X)
+
+
+def test_a_float64_module_is_asked_in_float64():
+    net = Net().double()
+    p = wrap(net).predict_proba(X)
+    assert p.dtype == torch.float32
+    torch.testing.assert_close(p, net(X.double()).softmax(1).detach().float())
+    assert wrap(net).torch_module(X.clone().requires_grad_()).requires_grad
 
 
 def test_an_estimator_that_was_not_fitted_is_said():

@@ -117,8 +117,8 @@ def test_the_place_of_a_bad_number_is_named(bad):
         table_world(held_out=rows)
 
 
-@pytest.mark.parametrize(("factor", "shift"), [(255, 0), (2, -1), (1, 0.01 + 1e-6)])
-def test_pictures_outside_zero_and_one_are_refused_with_their_range(factor, shift):
+@pytest.mark.parametrize(("factor", "shift"), [(4000, 0), (3, -1), (1, 0.01 + 1e-6)])
+def test_pictures_of_an_unknown_scale_are_refused_with_their_range(factor, shift):
     pictures = PICTURES * factor + shift
     with pytest.raises(
         ManifoldError,

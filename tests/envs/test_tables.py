@@ -101,10 +101,9 @@ def test_rows_come_back_in_the_user_s_own_values(world: World, file: Path) -> No
     data, units = load_csv(file, DESCRIPTION, "class"), units_of(world)
     back = units.rows(units.inward(data.x))
     for row, again in zip(data.x, back, strict=True):
-        age, work, hours, sex, wealth = row
-        assert (str(again[0]), again[1], again[3]) == (age, work, sex)
-        assert again[2] == pytest.approx(float(hours), rel=1e-6)
-        assert np.isnan(again[4]) if wealth == "NA" else again[4] == int(wealth)
+        for own, found in zip(row, again, strict=True):
+            assert found == own or (found != found and own != own)
+            assert type(found) is type(own)
 
 
 def test_an_encoded_row_is_one_hot_and_standardised(world: World) -> None:

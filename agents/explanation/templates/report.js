@@ -44,7 +44,7 @@ for (const section of document.querySelectorAll("[data-path]")) {
       cell.textContent = data.cells[k].texts[frame];
       cell.classList.toggle("changed", data.cells[k].changed[frame]);
     });
-    if (rowTable) rowTable.classList.toggle("at-start", frame === 0);  // frame 0 has a column of its own
+    if (rowTable) rowTable.classList.toggle("at-start", frame === 0);  // frame 0 is the input, which has a column of its own
     if (slopes) {
       for (const cell of all("[data-slope]")) {
         const value = slopes.values[frame][cell.dataset.slope];

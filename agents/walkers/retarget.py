@@ -1,0 +1,32 @@
+"""Walks without a requested target, as walks to the class in which they ended."""
+
+from __future__ import annotations
+
+import torch
+
+from agents.walkers.base import Walk, put, select
+from envs import dynamics
+from envs.dynamics import State
+from envs.world import World
+
+
+def to_the_end_class(world: World, start: State, walk: Walk) -> tuple[State, Walk]:
+    """Starts and walks (B items) whose target is the class of the last frame, where a walk arrived in another than its target.
+
+    Frames, answers and actions stay as they are; the rewards of those items are computed again. Nothing is queried.
+    """
+    end = walk.answers[walk.length, torch.arange(len(walk.length))].argmax(1)
+    rows = torch.nonzero(walk.success & (end != start.target) & (start.target != start.source)).flatten()
+    if len(rows) == 0:
+        return start, walk
+    target, rewards = start.target.clone(), walk.rewards.clone()
+    target[rows] = end[rows]
+    start = state = dynamics.refresh(world, start._replace(target=target))
+    for t in range(len(walk.actions)):
+        moving = rows[walk.length[rows] > t]
+        if len(moving) == 0:
+            break
+        new, info = dynamics.step(world, select(state, moving), walk.actions[t, moving], walk.answers[t + 1, moving])
+        state = put(state, moving, new)
+        rewards[t, moving] = info.reward
+    return start, walk._replace(rewards=rewards)

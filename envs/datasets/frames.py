@@ -1,0 +1,175 @@
+"""Rows with names: data frames, series and dictionaries, whose columns go by name, never by position."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from envs.errors import ManifoldError
+
+EXACT = 2**53  # whole numbers beyond it are not all floats
+DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+Where = Callable[[int], str]
+
+
+class Frame(NamedTuple):
+    """The columns of a data frame as its owner made it.
+
+    Attributes:
+        labels: of the columns, mostly texts.
+        dtypes: of the columns, as pandas has them.
+    """
+
+    labels: tuple[Any, ...]
+    dtypes: tuple[Any, ...]
+
+    def of(self, columns: Sequence[np.ndarray]) -> Any:
+        """A data frame of these columns of values, each in its own dtype where that holds the values (a number that was
+        changed may be none of an integer column)."""
+        import pandas
+
+        series = [pandas.Series(np.asarray(column, dtype=object)) for column in columns]
+        typed = [_cast(values, dtype) for values, dtype in zip(series, self.dtypes, strict=True)]
+        return pandas.concat(typed, axis=1, keys=list(self.labels))
+
+    @property
+    def names(self) -> list[str]:
+        """The labels as texts."""
+        return [str(label) for label in self.labels]
+
+
+def is_frame(raw: Any) -> bool:
+    """Whether this is a data frame (of pandas, or one that behaves alike)."""
+    return hasattr(raw, "columns") and hasattr(raw, "dtypes") and hasattr(raw, "to_numpy")
+
+
+def is_series(raw: Any) -> bool:
+    """Whether this is a series, such as one row of a data frame."""
+    return hasattr(raw, "index") and hasattr(raw, "to_dict") and not is_frame(raw)
+
+
+def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
+    """The cells (N, C) of a data frame, untouched, and its columns.
+
+    Raises:
+        ManifoldError: two columns of one name, dates, or whole numbers that a float64 cannot hold.
+    """
+    about = Frame(tuple(frame.columns), tuple(frame.dtypes))
+    twice = sorted({name for name in about.names if about.names.count(name) > 1})
+    if twice:
+        raise ManifoldError(f"the data frame has two columns called {twice[0]!r}; rename or drop one of them")
+    columns = [np.asarray(frame.iloc[:, j].to_numpy(dtype=object), dtype=object) for j in range(len(about.labels))]
+    cells = np.empty((len(frame), len(columns)), dtype=object)
+    for j, (name, dtype) in enumerate(zip(about.names, about.dtypes, strict=True)):
+        if getattr(dtype, "kind", "O") in "mM":
+            raise ManifoldError(dates_refused(name, dtype))
+        cells[:, j] = columns[j]
+    return cells, about
+
+
+def is_numeric(cells: np.ndarray, frame: Frame) -> bool:
+    """Whether all columns of a data frame are plain numbers without missing ones: no table has to be described."""
+    plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
+    return plain and bool((cells == cells).all())
+
+
+def in_order(raw: Any, columns: Sequence[str], named: bool, ignored: Sequence[str] = ()) -> Any:
+    """Rows, or one row as a batch of one, with the columns in this order: by name wherever the rows have names.
+
+    Args:
+        raw: a data frame, a series, a dictionary, a list of these, or rows without names (returned as they are).
+        columns: the names of the world's columns.
+        named: whether these are the user's own; if not, there is nothing that names could be compared with.
+        ignored: columns that rows may have besides, which are left out.
+
+    Raises:
+        ManifoldError: columns that are missing, unknown, or there twice; names where the world has none.
+    """
+    if is_frame(raw):
+        cells, frame = read_frame(raw)
+        return cells[:, _places(frame.names, columns, named, "data frame", ignored)]
+    if isinstance(raw, dict) or is_series(raw):
+        raw = [raw]
+    if isinstance(raw, list | tuple) and raw and all(isinstance(row, dict) or is_series(row) for row in raw):
+        return np.array([_row(row, columns, named, ignored) for row in raw], dtype=object)
+    return raw
+
+
+def is_row(raw: Any) -> bool:
+    """Whether this is one row: a dictionary, a series, or values that are no rows themselves."""
+    if isinstance(raw, dict) or is_series(raw):
+        return True
+    if is_frame(raw) or not len(raw):
+        return False
+    first = raw[0]
+    return np.ndim(first) == 0 and not isinstance(first, dict)
+
+
+def _row(row: Any, columns: Sequence[str], named: bool, ignored: Sequence[str]) -> list[Any]:
+    """The values of a dictionary or a series in the order of the columns."""
+    names = [str(name) for name in (row.keys() if isinstance(row, dict) else row.index)]
+    values = list(row.values()) if isinstance(row, dict) else row.tolist()
+    if is_series(row) and names == [str(i) for i in range(len(columns))] and names != list(columns):
+        return values  # a series without names of its own
+    return [values[place] for place in _places(names, columns, named, "rows", ignored)]
+
+
+def _places(names: list[str], columns: Sequence[str], named: bool, what: str, ignored: Sequence[str]) -> list[int]:
+    """Where the columns stand among these names."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ManifoldError(f"two columns of the {what} are called {twice[0]!r}; rename or drop one of them")
+    if not named:
+        raise ManifoldError(
+            f"the columns of the {what} are called {names}, but this world was made of rows without names: make it of a data "
+            "frame or with columns=, or pass the values alone, in the order of the data"
+        )
+    lacking, besides = [n for n in columns if n not in names], [n for n in names if n not in columns and n not in ignored]
+    if lacking or besides:
+        one = what != "rows"
+        lacks = f" {'lacks' if one else 'lack'} the columns {lacking}" if lacking else ""
+        more = f" {'has' if one else 'have'} the columns {besides}, which this world has not" if besides else ""
+        raise ManifoldError(f"the {what}{lacks}{' and' if lacks and more else ''}{more}; it needs {list(columns)}")
+    return [names.index(name) for name in columns]
+
+
+def dates_refused(name: str, what: Any) -> str:
+    """A sentence that says why a column of dates cannot be explained, and what to do."""
+    return (
+        f"the column {name!r} holds dates ({what}), which no manifold here can hold: turn it into numbers (such as days since "
+        "a date, or year and month), or leave it out"
+    )
+
+
+def exact_floats(values: np.ndarray, name: str, where: Where = "row {}".format) -> np.ndarray:
+    """Float64 of numbers of any type, bit for bit.
+
+    Raises:
+        ManifoldError: dates, and whole numbers that a float64 cannot hold.
+        TypeError, ValueError: no numbers.
+    """
+    if values.dtype.kind in "mM" or (values.dtype == object and any(isinstance(value, DATES) for value in values)):
+        raise ManifoldError(dates_refused(name, values.dtype if values.dtype != object else type(values[0]).__name__))
+    found = values.astype(np.float64)
+    for row in np.flatnonzero(np.abs(found) >= EXACT) if values.dtype.kind in "iuO" else ():
+        if isinstance(value := values[row], int | np.integer) and int(found[row]) != int(value):
+            raise ManifoldError(
+                f"{where(int(row))}, column {name!r}: {value} is beyond 2**53, where a float64 cannot hold every whole "
+                "number; if it is an identifier, leave the column out or give it as text"
+            )
+    return np.asarray(found)
+
+
+def _cast(values: Any, dtype: Any) -> Any:
+    """A series in this dtype, or, where that would change a value, in the one that its values have."""
+    kind = getattr(dtype, "kind", "O")
+    try:
+        if kind in "iub" and isinstance(dtype, np.dtype):
+            found = values.astype(dtype)
+            return found if bool((found == values).all()) else values.infer_objects()
+        return values.astype(dtype)
+    except (TypeError, ValueError):
+        return values.infer_objects()
