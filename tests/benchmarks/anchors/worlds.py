@@ -74,12 +74,11 @@ def moves_and_entries() -> Measured:
     from agents.explain import explain
     from agents.walkers.follow import aim
     from envs import dynamics
-    from envs.making import configure
     from envs.moves import MOVES
 
     found: Measured = {}
     for name in MOVES:
-        world = configure(world_of(), move=name)
+        world = world_of().replace(move=name)
         state, _ = dynamics.enter(world, world.held_out.x[:4], torch.tensor([1, 2, 3, 4]))
         codes, p = [state.z], [state.answer]
         for step in range(6):
@@ -90,7 +89,7 @@ def moves_and_entries() -> Measured:
         found[f"{name}: aim"] = figures(aim(world, world.starts.z[:4], world.starts.z[4:8])[0])
     changes: dict[str, dict[str, Any]] = {"leave": {"task": "leave"}, "prototype": {"task": "prototype"}}
     for name, change in (changes | {"kept": {"entry": "kept"}}).items():
-        paths = explain(configure(world_of(), **change), range(3), walker="line", max_steps=12)
+        paths = explain(world_of().replace(**change), range(3), walker="line", max_steps=12)
         found |= {f"{name}: {key}": value for key, value in walked(paths).items()}
     return found
 
