@@ -20,7 +20,7 @@ HARDLY = 0.05  # what a classifier must be better by than the largest class
 
 class ClassFacts(NamedTuple):
     """Of one class: reference rows that the classifier puts into it, and the shares of them that satisfy the task and keep the
-    class once they are decoded."""
+    class in frame 0, which is the row itself in a table, else the decoded one."""
 
     rows: int
     satisfied: float
@@ -68,11 +68,11 @@ def lines_of(found: Diagnosis, world: World) -> list[str]:
     rule = world.task.stop_rule(world.label_only)
     lines = [
         f"reference rows by class; a walk ends at {rule}:",
-        f"  {'class':<{width}}  {'rows':>7}  {'satisfy that':>12}  {'keep the class decoded':>22}",
+        f"  {'class':<{width}}  {'rows':>7}  {'satisfy that':>12}  {'keep the class in frame 0':>25}",
     ]
     for name in shown:
         facts = found.classes[name]
-        lines.append(f"  {name:<{width}}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>22.2f}")
+        lines.append(f"  {name:<{width}}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>25.2f}")
     if len(shown) < len(found.classes):
         lines.append(f"  ({len(found.classes) - len(shown)} other classes satisfy it at least as often)")
     if found.accuracy is not None:

@@ -79,7 +79,7 @@ def an_analogy(world: World) -> Tensor:
 
     x, attributes = world.held_out.x, [attribute for attribute in attributes_of(world) if attribute.unit]
     with torch.inference_mode():
-        label, z = world.classifier.predict_proba(x).argmax(1), world.manifold.encode(x)
+        label, z = world.answers_held_out(torch.arange(len(x))).argmax(1), world.manifold.encode(x)
     classes = [k for k in label.unique().tolist() if int((label == k).sum()) >= 5]
     if attributes and len(classes) > 1:
         value = attributes[0].measure(x)

@@ -86,7 +86,7 @@ def two_inputs(world: World) -> Tensor:
     """Two held-out inputs (2, \\*data_shape): the first, and the one of another class at the median distance of codes."""
     x = world.held_out.x
     with torch.inference_mode():
-        label, z = world.classifier.predict_proba(x).argmax(1), world.manifold.encode(x)
+        label, z = world.answers_held_out(torch.arange(len(x))).argmax(1), world.manifold.encode(x)
     other = torch.nonzero(label != label[0]).flatten()
     if len(other) == 0:
         other = torch.arange(len(x))

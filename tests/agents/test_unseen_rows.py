@@ -14,6 +14,7 @@ from agents import explain as script
 from agents import training_evaluation
 from agents.cli import run_main
 from agents.explain import explain
+from agents.explain_input import read_file
 from agents.run import load_run
 from agents.train import train
 from envs.errors import ManifoldError
@@ -61,6 +62,41 @@ def test_what_cannot_be_held_is_left_out_row_by_row(world: envs.World) -> None:
         explain(world, [40, "pilot"], walker="line")
     with pytest.warns(UserWarning, match="left out"), pytest.raises(ManifoldError, match="4 inputs"):
         explain(world, rows, target=["rich"], walker="line")
+
+
+def test_the_other_rows_keep_their_exact_values() -> None:
+    random = np.random.default_rng(0)
+    rows = np.empty((80, 2), dtype=object)
+    rows[:, 0], rows[:, 1] = (1_000_000_000 + random.integers(0, 10**9, 80)).tolist(), random.choice([" a", "b"], 80)
+    seen: list[list[Any]] = []
+
+    def asked(given: np.ndarray) -> np.ndarray:
+        seen.extend(given.tolist())
+        p = np.array([0.8 if value == " a" else 0.2 for value in given[:, 1]])
+        return np.stack([1 - p, p], 1)
+
+    about = {"id": {"kind": "number"}, "letter": {"kind": "category"}}
+    names = ["no", "yes"]
+    world = envs.make_world(data=rows, columns=about, classifier=asked, class_names=names, manifold="pca", latent_dim=1)
+    seen.clear()
+    with pytest.warns(UserWarning, match=r"row 1, column 'letter': 'c' .* left out"):
+        paths = explain(world, [rows[3].tolist(), [1_000_000_007, "c"], [7, "b"]], walker="line")
+    assert len(paths) == 2
+    assert seen[0] == rows[3].tolist()
+    assert seen[1] == [min(rows[:, 0]), "b"]  # moved to the end of the range
+
+
+def test_rows_of_plain_numbers_are_left_out_one_by_one(tmp_path: Path) -> None:
+    world = envs.make_world(manifold="pca", latent_dim=2)
+    rows = [[5.1, 3.5, 1.4, 0.2], [5.1, float("nan"), 1.4, 0.2], [6.7, 3.1, 5.6, 2.4]]
+    with pytest.warns(UserWarning, match=r"nan at row 1 \(column 'sepal width"):
+        paths = explain(world, rows, walker="line")
+    assert [path.source_cells.tolist() for path in paths] == [rows[0], rows[2]]
+    with pytest.raises(ManifoldError, match="do not fit"):
+        explain(world, [[1.0] * 5] * 3, walker="line")
+    (tmp_path / "new.csv").write_text("\n".join([",".join(world.units.columns), "5.1,3.5,1.4,0.2", "5,tall,1,1"]) + "\n")
+    with pytest.warns(UserWarning, match=r"new.csv, line 3, .*'tall', a number is needed.* left out"):
+        assert read_file(world, tmp_path / "new.csv").tolist() == [rows[0]]
 
 
 def test_the_script_names_the_files_lines(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

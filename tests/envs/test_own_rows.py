@@ -373,3 +373,62 @@ def test_mixed_rows_without_names_say_what_describes_them() -> None:
     rows = np.array([["A11", 1.0], ["A12", 2.0]] * 5, dtype=object)
     with pytest.raises(ManifoldError, match="columns="):
         make_world(data=rows, classifier=lambda x: x, class_names=["a", "b"], **FAST)
+
+
+def test_a_torch_module_of_another_type_is_asked_bit_for_bit() -> None:
+    rows = np.stack([np.linspace(1e9, 2e9, 60).round(), np.linspace(0, 1, 60)], 1)
+    seen: list[torch.Tensor] = []
+
+    class Double(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(x.detach().clone())
+            logit = (x[:, :1] - 1.5e9) / 1e8 * self.weight
+            return torch.cat([-logit, logit], 1)
+
+    world = make_world(data=rows, classifier=Double(), class_names=["a", "b"], **FAST)
+    assert world.round_trip is not None
+    assert world.round_trip.largest == 0
+    for part in seen[2:]:  # after the looks at its shape
+        assert np.isin(part.numpy(), rows).all()
+
+
+@pytest.mark.parametrize("module", [True, False])
+def test_pictures_of_any_layout_come_back_as_they_are(module: bool) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (50, 6, 5, 3)).astype(np.uint8)
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(48, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layers(x / 255)
+
+    def function(x: np.ndarray) -> np.ndarray:
+        assert x.dtype == np.uint8
+        assert x.shape[1:] == (3, 6, 5)
+        p = (x[:, 0].reshape(len(x), -1).mean(1) / 255).astype(np.float32)
+        return np.stack([1 - p, p], 1)
+
+    classifier: Any = Net() if module else function
+    shape = None if module else (3, 6, 5)
+    world = make_world(
+        data=pictures, classifier=classifier, input_shape=shape, class_names=["a", "b"], pixel_range=(0, 255), **FAST
+    )
+    assert world.round_trip is not None
+    assert (world.round_trip.rows, world.round_trip.agreement) == (50, 1.0)
+    assert world.round_trip.largest <= 1e-6
+
+
+def test_walks_without_a_target_may_end_at_known_rows_of_every_other_class() -> None:
+    from agents.walkers.goals import arriving_starts
+
+    world = make_world(manifold="pca", latent_dim=2)  # iris
+    label, end = world.starts.label, world.start_answers.argmax(1)
+    assert arriving_starts(world.untargeted, 0, 1).tolist() == ((label != 0) & (end != 0)).tolist()
+    assert arriving_starts(world, 0, 1).tolist() == ((label == 1) & (end == 1)).tolist()

@@ -148,7 +148,7 @@ def test_another_encoding_is_named_with_its_line(tmp_path):
     [
         ("a.txt", "", "corpus is empty"),
         ("a.txt", "fine\nnot\x07fine\n", "line 2 holds the control character U\\+0007"),
-        ("a.jsonl", '{"text": "a"}\n{text}\n', "line 2: no JSON"),
+        ("a.jsonl", '{"text": "a"}\n{text}\n', "line 2.* is damaged: Expecting property name"),
         ("a.jsonl", '{"text": "a"}\n["b"]\n', "line 2: an object is needed"),
         ("a.jsonl", '{"text": "a"}\n{"other": 1}\n', "line 2: lacks 'text'"),
         ("a.jsonl", '{"text": 5}\n', "line 1 is 5, a int"),
