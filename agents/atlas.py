@@ -21,16 +21,16 @@ from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, pr
 from agents.deferred import in_usual_torch, with_plain_arguments
 
 if TYPE_CHECKING:
-    from agents.run import Run
-    from envs.world import World
+    from agents.runs.run import Run
+    from envs.core.world import World
 
 #: name -> module:function; the function takes a world and an `AtlasConfig` and gives a `Drawing`.
 FIGURES: dict[str, str] = {
-    "j-diagram": "agents.explanation.atlas_j_diagram:draw",
-    "mine": "agents.explanation.atlas_mine:draw",
-    "strip": "agents.explanation.atlas_strip:draw",
-    "map": "agents.explanation.atlas_map:draw",
-    "homotopy": "agents.explanation.atlas_homotopy:draw",
+    "j-diagram": "agents.explanation.atlas.j_diagram:draw",
+    "mine": "agents.explanation.atlas.mine:draw",
+    "strip": "agents.explanation.atlas.strip:draw",
+    "map": "agents.explanation.atlas.map:draw",
+    "homotopy": "agents.explanation.atlas.homotopy:draw",
 }
 WAYS = ("lerp", "slerp", "matched")
 
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
-    from agents.atomic import write_whole, writing
+    from agents.files import write_whole, writing
 
     world, run = _open(config, by_id)
     drawn = _draw(world, config)
@@ -138,13 +138,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
     """The world of an id, or a run and its world."""
     if by_id:
-        from envs.making import make_world_named
-        from envs.trust import trusting
+        from envs.building.world import make_world_named
+        from envs.reading.trust import trusting
 
         with trusting(config.trust):  # a saved manifold's folder may name what it is made of
             return make_world_named(config.run, config.env_kwargs), None
     from agents.explain import world_and_run
-    from agents.run import load_run
+    from agents.runs.run import load_run
 
     return world_and_run(load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder))
 
@@ -154,7 +154,7 @@ def _log(run: Run, figure: str, image: bytes) -> None:
 
     TensorBoard follows one file of a folder: in the run's own, a training under way would not be seen any more.
     """
-    from agents.event_files import EventWriter
+    from agents.training.event_files import EventWriter
     from agents.explanation.tensorboard import log_png
 
     with EventWriter(run.folder.root / "atlas") as writer:

@@ -289,7 +289,7 @@ def prepare_process(num_threads: int = 1) -> None:
             os.environ.setdefault(variable, "1")
         else:
             os.environ[variable] = str(num_threads)
-    from envs.threads import use_threads
+    from envs.runtime.threads import use_threads
 
     use_threads(num_threads)
 

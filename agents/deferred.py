@@ -11,11 +11,11 @@ R = TypeVar("R")
 
 
 def in_usual_torch(function: Callable[P, R]) -> Callable[P, R]:
-    """See `envs.torch_defaults.in_usual_torch`."""
+    """See `envs.runtime.torch_defaults.in_usual_torch`."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        from envs import torch_defaults
+        from envs.runtime import torch_defaults
 
         return torch_defaults.in_usual_torch(function)(*args, **kwargs)
 
@@ -23,11 +23,11 @@ def in_usual_torch(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def with_plain_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """See `envs.plain.with_plain_arguments`."""
+    """See `envs.runtime.plain.with_plain_arguments`."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        from envs import plain
+        from envs.runtime import plain
 
         return plain.with_plain_arguments()(function)(*args, **kwargs)
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, run_main
 
 if TYPE_CHECKING:
-    from agents.run import Run
-    from agents.trajectory import Trajectory
+    from agents.runs.run import Run
+    from agents.trajectories.trajectory import Trajectory
 
 TOLD = 5  # paths that are told in words at the end
 
@@ -41,8 +41,8 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
         The run and the paths of all held-out inputs.
     """
     from agents.explain import explain
-    from agents.explanation.figures_style import prepare_matplotlib
-    from agents.explanation.metrics import evaluate_paths
+    from agents.explanation.figures.style import prepare_matplotlib
+    from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.train import train
 
     prepare_matplotlib()
@@ -60,13 +60,13 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
 def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], metrics: dict[str, Any],
           config: DemoConfig) -> None:
     """Paths, film strips, an animation, TensorBoard logs and the report, into the run folder."""
-    from agents.atomic import write_whole
+    from agents.files import write_whole
     from agents.cli import progress_bar
-    from agents.event_files import EventWriter
+    from agents.training.event_files import EventWriter
     from agents.explanation import tensorboard
-    from agents.explanation.figures import film_strip
-    from agents.explanation.figures_gif import save_gif
-    from agents.explanation.report import Extras, write_report
+    from agents.explanation.figures.path import film_strip
+    from agents.explanation.figures.gif import save_gif
+    from agents.explanation.report.page import Extras, write_report
 
     world, root = run.world, run.folder.root
     files = []
@@ -94,7 +94,7 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
     """What was found, in plain sentences, and the commands to look further."""
     import statistics
 
-    from agents.explanation.figures_words import change_sentence
+    from agents.explanation.sentences import change_sentence
 
     reached = [path for path in paths if path.success]
     lines = ["", f"The agent found a path for {len(reached)} of {len(paths)} held-out inputs."]

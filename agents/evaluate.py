@@ -1,7 +1,7 @@
 """Measure explanations: ``python -m agents.evaluate RUN --walker policy line``, or :func:`evaluate` from Python.
 
 All held-out inputs are explained by each walker, the same inputs towards the same targets, to the same stop rule; what
-the rows of the table mean stands in `agents.explanation.metrics.MEASURES`.
+the rows of the table mean stands in `agents.explanation.metrics.evaluate.MEASURES`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.atomic import write_whole, writing
+from agents.files import write_whole, writing
 from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.deferred import in_usual_torch, with_plain_arguments
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
 if TYPE_CHECKING:
-    from agents.explanation.metrics import Reference
-    from agents.run import Run
+    from agents.explanation.metrics.evaluate import Reference
+    from agents.runs.run import Run
     from agents.walkers.base import Walker
-    from envs.world import World
+    from envs.core.world import World
 
 
 @dataclass(kw_only=True)
@@ -97,9 +97,9 @@ def evaluate(
         (rows not explained).
     """
     from agents.explain import choose_walker, explain, world_and_run
-    from agents.explanation.judge import judges_of
-    from agents.explanation.metrics import evaluate_paths, reference_of
-    from agents.explanation.metrics_cost import break_even, time_alone
+    from agents.explanation.metrics.oracle import judges_of
+    from agents.explanation.metrics.evaluate import evaluate_paths, reference_of
+    from agents.explanation.metrics.cost import break_even, time_alone
 
     world, run = world_and_run(source)
     chosen = [choose_walker(walker, run) for walker in walkers]  # all names are read before anything walks
@@ -189,7 +189,7 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from agents.explanation.metrics import MEASURES
+    from agents.explanation.metrics.evaluate import MEASURES
 
     out = Table(box=None, pad_edge=False)
     out.add_column("measure", no_wrap=True)

@@ -19,17 +19,17 @@ from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_con
 from agents.deferred import in_usual_torch
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
-from envs import checks
+from envs.reading import checks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from agents.explain_input import Inputs
-    from agents.run import Run
-    from agents.trajectory import Trajectory
+    from agents.explanation.inputs import Inputs
+    from agents.runs.run import Run
+    from agents.trajectories.trajectory import Trajectory
     from agents.walkers.base import Walker
-    from envs.dynamics import State
-    from envs.world import World
+    from envs.core.dynamics import State
+    from envs.core.world import World
 
 BATCH = 2048  # inputs that walk at once: the more, the less each costs
 RETRIES = 2  # sampled walks for what the deterministic policy left
@@ -115,20 +115,20 @@ def explain(
     """
     import torch
 
-    from envs.plain import plain
+    from envs.runtime.plain import plain
 
     max_steps, seed = plain(max_steps), plain(seed)
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     checks.seed(seed, error=UserError)
-    from agents.curiosity import bonus_in_nats, information_gain
-    from agents.explain_input import gather, read_targets
-    from agents.trajectory_recording import trajectories_of
-    from agents.trajectory_world import installed_versions
+    from agents.explanation.information_gain import bonus_in_nats, information_gain
+    from agents.explanation.inputs import gather, read_targets
+    from agents.trajectories.recording import trajectories_of
+    from agents.trajectories.world import installed_versions
     from agents.walkers.base import rows_asked_before, select
     from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
-    from agents.world_record import describe_world
+    from agents.runs.world_record import describe_world
 
     world, run = world_and_run(source)
     by_default = walker is None
@@ -200,7 +200,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
 def world_and_run(source: Any) -> tuple[World, Run | None]:
     """The world to walk in, and the run behind it if there is one."""
     if isinstance(source, str | Path):
-        from agents.run import load_run
+        from agents.runs.run import load_run
 
         source = load_run(source)
     if hasattr(source, "manifold"):
@@ -221,7 +221,7 @@ def _enter(
     """
     import torch
 
-    from envs import dynamics
+    from envs.core import dynamics
 
     if targets is None:
         state, queries = dynamics.enter(world, x, cells=cells)
@@ -271,8 +271,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.lime != "none" and config.env is not None and config.out is None:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
     prepare_process(config.num_threads)
-    from agents.explain_input import read_file
-    from agents.explain_output import report, save
+    from agents.explanation.inputs import read_file
+    from agents.explanation.output import report, save
 
     source = open_source(config)
     world, run = world_and_run(source)
@@ -299,7 +299,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
         print(said)
     if config.lime != "none":
-        from agents.explanation.lime_figure import save_lime
+        from agents.explanation.local.lime_figure import save_lime
 
         made = save_lime(paths, files, world, config.lime, config.seed)
         print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}")
@@ -330,11 +330,11 @@ def open_source(config: Any) -> Run | World:
     if config.env is None:
         if config.env_kwargs:
             raise UserError("--env-kwargs belongs to --env ID; a run has its own arguments in its config.json")
-        from agents.run import load_run
+        from agents.runs.run import load_run
 
         return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
-    from envs.making import make_world_named
-    from envs.trust import trusting
+    from envs.building.world import make_world_named
+    from envs.reading.trust import trusting
 
     with trusting(config.trust):  # a saved manifold's folder may name what it is made of
         return make_world_named(config.env, config.env_kwargs, getattr(config, "progress", True))

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.threads import one_threaded
-from agents.world_record import build_world
+from agents.runs.world_record import build_world
 
 if TYPE_CHECKING:
-    from agents.trajectory import Trajectory
+    from agents.trajectories.trajectory import Trajectory
 
 TOLERANCE = 1e-5  # last bits differ between batch sizes; anything above is another walk
 
@@ -76,7 +76,7 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     import numpy as np
     import torch
 
-    from envs import dynamics
+    from envs.core import dynamics
 
     path.check_world(world)
     # Ids of words outside the vocabulary are given as they are met: a text is entered by its words.
@@ -135,7 +135,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     Raises:
         UserError: no such path or run, no path in it, or a number outside the list.
     """
-    from agents.run_folder import RunFolder
+    from agents.runs.folder import RunFolder
 
     given = Path(config.source)
     if given.suffix == ".npz" or given.is_file():
@@ -159,7 +159,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
     from agents.terminal import console as visible_console
-    from agents.trajectory import Trajectory
+    from agents.trajectories.trajectory import Trajectory
 
     path = Trajectory.load(file)
     key = json.dumps(path.environment, sort_keys=True)
@@ -170,7 +170,7 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
     console = visible_console(highlight=False)
     console.print(f"\n{file.name}: {path.summary()}", markup=False, soft_wrap=True)
     if config.show or config.live:
-        from agents.explanation.figures_terminal import PathScreen
+        from agents.explanation.figures.terminal import PathScreen
 
         screen = PathScreen(path, world, console)
         if config.live:
@@ -178,7 +178,7 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
         else:
             screen.show()
     if config.gif is not None:
-        from agents.explanation.figures_gif import save_gif
+        from agents.explanation.figures.gif import save_gif
 
         console.print(f"wrote {save_gif(path, world, config.gif)}", markup=False, soft_wrap=True)
     found = compare(path, world, config.tolerance)

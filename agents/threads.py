@@ -1,4 +1,4 @@
-"""The thread limit of :mod:`envs.threads` for functions of modules whose ``--help`` must load nothing heavy."""
+"""The thread limit of :mod:`envs.runtime.threads` for functions of modules whose ``--help`` must load nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 def one_threaded(function: FunctionT) -> FunctionT:
-    """The function, run within ``envs.threads.one_thread()``; `envs` is imported at its first call."""
+    """The function, run within ``envs.runtime.threads.one_thread()``; `envs` is imported at its first call."""
 
     @functools.wraps(function)
     def limited(*args: Any, **keywords: Any) -> Any:
-        from envs.threads import one_thread
+        from envs.runtime.threads import one_thread
 
         with one_thread():
             return function(*args, **keywords)

@@ -18,8 +18,8 @@ from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, 
 from agents.deferred import in_usual_torch
 
 if TYPE_CHECKING:
-    from agents.run import Run
-    from envs.world import World
+    from agents.runs.run import Run
+    from envs.core.world import World
 
 DEFAULT_ENV, DEFAULT_ALGO = "Manifold/Digits-v0", "ppo"
 
@@ -42,7 +42,7 @@ class TrainConfig(LoadingConfig):
     eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
     n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
-    hyperparams: dict[str, Any] = option({}, "settings over agents/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
+    hyperparams: dict[str, Any] = option({}, "settings over agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     data: str | None = option(
         None, "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
@@ -97,12 +97,12 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
 
     Raises:
         UserError, envs.ManifoldError: something asked for cannot be; no run folder is left behind then.
-        agents.training.TrainingInterrupted: SIGINT or SIGTERM; it is a KeyboardInterrupt, and what was done is saved.
+        agents.training.loop.TrainingInterrupted: SIGINT or SIGTERM; it is a KeyboardInterrupt, and what was done is saved.
     """
-    from agents.random_state import fenced_random_state
-    from agents.training import run_training
-    from envs.plain import plain
-    from envs.threads import one_thread
+    from agents.runs.random_state import fenced_random_state
+    from agents.training.loop import run_training
+    from envs.runtime.plain import plain
+    from envs.runtime.threads import one_thread
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
@@ -120,8 +120,8 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
 
 
 def load_run(*args: Any, **keywords: Any) -> Run:
-    """See :func:`agents.run.load_run`."""
-    from agents.run import load_run as load
+    """See :func:`agents.runs.run.load_run`."""
+    from agents.runs.run import load_run as load
 
     return load(*args, **keywords)
 

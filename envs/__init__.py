@@ -12,18 +12,18 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.registration import SPECS, register_all
 
 if TYPE_CHECKING:
-    from envs.latent_env import LatentEnv
-    from envs.latent_vector_env import LatentVectorEnv
-    from envs.making import make_world
-    from envs.world import World
+    from envs.gym.latent_env import LatentEnv
+    from envs.gym.latent_vector_env import LatentVectorEnv
+    from envs.building.world import make_world
+    from envs.core.world import World
 
 __all__ = ["SPECS", "LatentEnv", "LatentVectorEnv", "ManifoldError", "UnknownNameError", "World", "WorldConfig", "make_world"]
 
 _LAZY = {
-    "LatentEnv": "envs.latent_env",
-    "LatentVectorEnv": "envs.latent_vector_env",
-    "World": "envs.world",
-    "make_world": "envs.making",
+    "LatentEnv": "envs.gym.latent_env",
+    "LatentVectorEnv": "envs.gym.latent_vector_env",
+    "World": "envs.core.world",
+    "make_world": "envs.building.world",
 }
 
 register_all()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from envs.checks import check_world_settings
+from envs.reading.checks import check_world_settings
 from envs.errors import ManifoldError, UnknownNameError
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, never nested ones
@@ -67,7 +67,7 @@ class WorldConfig:
         held_out: more raw rows, to be explained; default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, where its file does not hold them.
         class_names: names for people, one a class; default: those of the classifier or of the data.
-        columns: names of a table's columns; or their description, a file or mapping (see `envs.datasets.table_columns`), which
+        columns: names of a table's columns; or their description, a file or mapping (see `envs.datasets.columns`), which
             makes a mixed table of rows in memory, too.
         target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
         text_column: the column of sentences; makes a corpus of a .csv, too.
@@ -83,24 +83,24 @@ class WorldConfig:
         latent_dim: d of a fitted manifold, or of the user's own generator; refused for one that is not fitted. Small: walks
             are easy and frames coarse. Default: half the size of the data, from 2 to 8.
         fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
-        task: what a walk has to reach: a key of `envs.tasks.TASKS`, or a `Task`, whose settings are then those of its name.
+        task: what a walk has to reach: a key of `envs.core.tasks.TASKS`, or a `Task`, whose settings are then those of its name.
             Default: ``flip`` (until the prediction changes) for the user's own data or classifier that shows probabilities;
             ``reach`` for shipped data with their own classifier, where labels alone are shown, and with `tau`.
         tau: the probability in (0, 1] at which a walk has arrived; higher: longer walks, surer ends. Default: the task's, 0.9.
         pair: of the task ``one_pair``: the rank of the start and its target in `World.far_pairs`, 0 (default) is the hardest.
-        reward: single weights over the task's own, e.g. ``{"distance": 1.0}``; see `envs.tasks.Weights`.
-        move: how actions move codes: a key of `envs.moves.MOVES`; default: ``euclidean``.
+        reward: single weights over the task's own, e.g. ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
+        move: how actions move codes: a key of `envs.core.moves.MOVES`; default: ``euclidean``.
         step: median length of a full action's step, as a share (> 0) of the class distance; default: an eighth. Small: fine
             paths of many steps.
         max_step: largest length of a step, as such a share; default: 0, no bound.
-        compass: whether observations hold which way the known costs fall, see `envs.compass`; default: False.
+        compass: whether observations hold which way the known costs fall, see `envs.core.guidance`; default: False.
         gamma: discount in (0, 1] of the shaping potential; a training sets its own. Default: 0.98.
         max_episode_steps: the step limit, at least 1; default: 20.
-        entry: where walks from inputs begin, see `envs.entry`: at the ``code``, or, if its frame is called otherwise than the
+        entry: where walks from inputs begin, see `envs.core.initial_latent`: at the ``code``, or, if its frame is called otherwise than the
             input, at the nearest candidate that keeps the class, ``kept``. Default: ``kept`` for sentences, else ``code``.
         seed: of the split and the fits.
         check_rows: how many rows are queried as the user has them and as walks know them, to see that the classifier is asked
-            what it was fitted to (see `envs.round_trip`); fewer for slow classifiers, 0 for none.
+            what it was fitted to (see `envs.core.round_trip`); fewer for slow classifiers, 0 for none.
 
     Raises:
         ManifoldError: a value of another type or outside its range. Names are checked when the world is built.

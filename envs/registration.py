@@ -69,8 +69,8 @@ def register_all() -> None:
         if env_id not in gym.registry:
             gym.register(
                 env_id,
-                entry_point="envs.latent_env:LatentEnv",
-                vector_entry_point="envs.latent_vector_env:LatentVectorEnv",
+                entry_point="envs.gym.latent_env:LatentEnv",
+                vector_entry_point="envs.gym.latent_vector_env:LatentVectorEnv",
                 max_episode_steps=kwargs.get("max_episode_steps", MAX_EPISODE_STEPS),
                 kwargs=kwargs,
             )

@@ -23,7 +23,7 @@ def main() -> None:
 
     prepare_process()
     from agents.demo import main as demo
-    from agents.run_folder import RunFolder
+    from agents.runs.folder import RunFolder
 
     example = ROOT / "runs" / "example"
     with tempfile.TemporaryDirectory() as scratch:

@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from envs import LatentVectorEnv, make_world
-from envs.episodes import BLOCK
+from envs.gym.episodes import BLOCK
 from tests.benchmarks.throughput_fused import FusedWalks
 
 

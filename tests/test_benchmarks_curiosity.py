@@ -14,9 +14,9 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecMonitor
 
-from agents.algorithms import load_hyperparameters
-from agents.sb3_vec_env import LatentVecEnv
-from agents.training_env import curiosity_settings
+from agents.training.algorithms import load_hyperparameters
+from agents.training.vec_env import LatentVecEnv
+from agents.training.environments import curiosity_settings
 from envs.control.vector_env import ControlVectorEnv
 from tests.benchmarks import vime_cells
 from tests.benchmarks.vime_cells import Cell, kept, source_digest

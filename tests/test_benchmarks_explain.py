@@ -64,7 +64,7 @@ def test_ends_more_typical_than_the_front_are_said_so() -> None:
 
 def test_the_white_box_optimum_is_no_worse_than_a_straight_line() -> None:
     from agents.explain import explain
-    from agents.explanation.metrics import reference_of
+    from agents.explanation.metrics.evaluate import reference_of
 
     world = make_world(data="digits")
     x = world.held_out.x[:12]

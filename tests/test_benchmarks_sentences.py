@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from envs.datasets import grammar
-from envs.datasets.vocabulary import END, PAD, UNKNOWN, Vocabulary
+from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from envs.manifolds import SentenceVAE
 from tests.benchmarks import sentences_imputation as imputation
 from tests.benchmarks import sentences_ptb as ptb

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.figures import film_strip, probability_curves
-from agents.explanation.figures_gif import gif_bytes
-from agents.explanation.figures_map import map_figure
-from agents.explanation.figures_style import enlarge, picture
-from agents.explanation.figures_words import heading, shown_classes
-from agents.trajectory import Trajectory
+from agents.explanation.figures.path import film_strip, probability_curves
+from agents.explanation.figures.gif import gif_bytes
+from agents.explanation.figures.map import map_figure
+from agents.explanation.figures.style import enlarge, picture
+from agents.explanation.sentences import heading, shown_classes
+from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
-    from agents.run import Run
+    from agents.runs.run import Run
 
 STRIPS = 8  # paths whose pictures are logged
 AT_THE_END = 4  # held-out inputs that are explained when a training ends
@@ -73,7 +73,7 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
     ``path/distance``, ``path/typicality``, ``path/information_gain``, and for pictures ``path/frame``, whose slider
     walks along the path. ``probability/<class>`` are put together in one chart in the CUSTOM SCALARS tab.
     """
-    from agents.event_files import EventWriter
+    from agents.training.event_files import EventWriter
 
     made: list[Path] = []
     for path in paths[:most]:
@@ -138,7 +138,7 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
     """
     import torch
 
-    from agents.event_files import EventWriter
+    from agents.training.event_files import EventWriter
 
     stride = -(-len(world.starts.z) // PROJECTED)
     latents, shown = [world.starts.z[::stride]], [world.starts.frame[::stride]]
@@ -166,7 +166,7 @@ def log_training_end(run: Run, writer: Any) -> None:
     Asks the classifier for those paths alone, a few rows each. Where the run was curious, ``explain/expected_gain``.
     """
     from agents.explain import explain
-    from agents.explanation.figures_gain import run_gain_map
+    from agents.explanation.figures.gain import run_gain_map
 
     world = run.world
     if world is None or world.held_out is None or len(world.held_out.x) == 0:

@@ -1,7 +1,7 @@
 """What every walker is: a `Walk`, written down step by step, and the `Walker` protocol.
 
 A walker gets a batch of states and returns a `Walk`. Whatever its idea is - a trained policy, a straight line, a
-gradient - each step it takes goes through `envs.dynamics.step`, the one implementation of a step. So the actions
+gradient - each step it takes goes through `envs.core.dynamics.step`, the one implementation of a step. So the actions
 written down, taken again from frame 0, reproduce the path in the environment, no step is longer than
 `world.max_step`, and no code leaves the prior's typical set.
 
@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs import dynamics
-from envs.dynamics import State, StepInfo
-from envs.world import World
+from envs.core import dynamics
+from envs.core.dynamics import State, StepInfo
+from envs.core.world import World
 
 #: What of a state a step changes; the rest is the walk's own.
 MOVING = ("z", "frame", "answer", "potential", "cost", "compass")

@@ -28,11 +28,11 @@ from agents.walkers.base import Recorder, Walk
 from agents.walkers.follow import follow
 from agents.walkers.geodesic import graph_nodes
 from agents.walkers.goals import goals_of
-from agents.walkers.refine import refine_last
-from envs.dynamics import State
+from agents.walkers.planning.refine import refine_last
+from envs.core.dynamics import State
 from envs.geometry.curves import pixels
 from envs.geometry.graph import LatentGraph
-from envs.world import World
+from envs.core.world import World
 
 
 class DensityGraph(LatentGraph):

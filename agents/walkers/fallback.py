@@ -7,8 +7,8 @@ import torch
 from agents.walkers.base import Walk, Walker, lost_at_the_start, select
 from agents.walkers.line import LineWalker
 from agents.walkers.merge import merge
-from envs.dynamics import State
-from envs.world import World
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 def with_the_line(

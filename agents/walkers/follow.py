@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, select
-from envs.world import World
+from envs.core.world import World
 
 #: A way point counts as reached when less than this share of a full action would cover the rest.
 REACHED = 0.02

@@ -20,12 +20,12 @@ from torch import Tensor
 from agents.walkers.base import Recorder, Walk
 from agents.walkers.goals import goals_of, neighbour_goals
 from agents.walkers.interpolation import follow_curve
-from agents.walkers.refine import refine_last
-from envs.dynamics import State
+from agents.walkers.planning.refine import refine_last
+from envs.core.dynamics import State
 from envs.geometry.curves import along, pixels
 from envs.geometry.geodesics import geodesic
 from envs.geometry.graph import NEIGHBOURS, LatentGraph
-from envs.world import World
+from envs.core.world import World
 
 MOST_NODES = 5000  # starts that the graph holds: an even sample through the classes of more
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from envs.dynamics import State
-from envs.world import World
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tuple[Tensor, Tensor]]:

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim, latent_step
-from agents.walkers.refine import refine_last
+from agents.walkers.planning.refine import refine_last
 from agents.walkers.white_box import descent, network
-from envs.dynamics import State
-from envs.world import World
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 class GradientWalker:

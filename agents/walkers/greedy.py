@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, select
-from agents.walkers.refine import refine_last
-from envs.dynamics import State
-from envs.world import World
+from agents.walkers.planning.refine import refine_last
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 class GreedyWalker:

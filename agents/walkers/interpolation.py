@@ -17,7 +17,7 @@ from agents.walkers.follow import follow, latent_step
 from agents.walkers.line import LineWalker
 from envs.geometry.curves import FINE, along
 from envs.geometry.interpolation import interpolate
-from envs.world import World
+from envs.core.world import World
 
 MOST_POINTS = 24  # way points of a curve
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from agents.walkers.base import Recorder, Walk
 from agents.walkers.follow import follow
 from agents.walkers.goals import neighbour_goals
-from agents.walkers.refine import refine_last
-from envs.dynamics import State
-from envs.world import World
+from agents.walkers.planning.refine import refine_last
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 class LineWalker:

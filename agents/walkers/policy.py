@@ -10,14 +10,14 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
 from agents.walkers.merge import merge
-from agents.walkers.opinions import Opinions
-from agents.walkers.plan import PlanSettings, plan_last
+from agents.walkers.planning.ensemble import Opinions
+from agents.walkers.planning.last_step import PlanSettings, plan_last
 from agents.walkers.policy_mean import actor_of
-from agents.walkers.refine import refine_last
-from agents.walkers.stand_in import StandIn
-from envs import dynamics
-from envs.dynamics import State
-from envs.world import World
+from agents.walkers.planning.refine import refine_last
+from agents.walkers.planning.surrogate import StandIn
+from envs.core import dynamics
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 class PolicyWalker:
@@ -25,10 +25,10 @@ class PolicyWalker:
 
     Args:
         model: the trained model.
-        stand_in: if given, the last step is planned on it (see `agents.walkers.plan`).
+        stand_in: if given, the last step is planned on it (see `agents.walkers.planning.last_step`).
         opinions: if given too, the end is planned so that they see the target as well, with one more step where need be.
         refine: k, the most further questions an item for a finer last step where it is not planned; 0 leaves it whole.
-        plan: how the end is planned, see `agents.walkers.plan.PLANS`; None: near the input.
+        plan: how the end is planned, see `agents.walkers.planning.last_step.PLANS`; None: near the input.
         retries: how often an item that failed is walked again from frame 0 with sampled actions.
     """
 

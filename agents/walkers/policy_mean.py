@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.manifolds.arrays import on_arrays
+from envs.manifolds.networks.arrays import on_arrays
 
 Actor = Callable[[Tensor], Tensor]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk
-from envs.dynamics import State
-from envs.world import World
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 class RandomWalker:

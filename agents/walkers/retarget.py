@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from agents.walkers.base import Walk, put, select
-from envs import dynamics
-from envs.dynamics import State
-from envs.world import World
+from envs.core import dynamics
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 def to_the_end_class(world: World, start: State, walk: Walk) -> tuple[State, Walk]:

@@ -23,9 +23,9 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import follow, latent_step
-from agents.walkers.refine import refine_last
-from envs.dynamics import State
-from envs.world import World
+from agents.walkers.planning.refine import refine_last
+from envs.core.dynamics import State
+from envs.core.world import World
 
 
 class SpheresWalker:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from envs.dynamics import State
+from envs.core.dynamics import State
 from envs.errors import ManifoldError
-from envs.origin import Origin
-from envs.world import World
+from envs.core.factual import Origin
+from envs.core.world import World
 
 
 def network(world: World, walker: str) -> torch.nn.Module:

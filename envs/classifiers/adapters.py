@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
-from envs.datasets.image_units import ImageUnits
-from envs.datasets.row_units import RowUnits
-from envs.datasets.units import Units
+from envs.modalities.image import ImageUnits
+from envs.modalities.rows import RowUnits
+from envs.modalities.base import Units
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.arrays import on_arrays
-from envs.objects import load_object
-from envs.torch_defaults import owners_torch
+from envs.manifolds.networks.arrays import on_arrays
+from envs.reading.objects import load_object
+from envs.runtime.torch_defaults import owners_torch
 
 OUTPUTS = ("logits", "probabilities")
 SURE = 4  # rows of probabilities that are no accident

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from envs.datasets.vocabulary import tokens
+from envs.modalities.vocabulary import tokens
 from envs.errors import ManifoldError
-from envs.files import read_object, read_safetensors
+from envs.reading.files import read_object, read_safetensors
 
 
 class BagOfWords:
@@ -25,7 +25,7 @@ class BagOfWords:
         intercept: (K,).
         classes: K class names.
         ngrams: longest feature in words.
-        tokeniser: see `envs.datasets.vocabulary.tokens`.
+        tokeniser: see `envs.modalities.vocabulary.tokens`.
     """
 
     def __init__(self, words: Sequence[str], weights: np.ndarray, intercept: np.ndarray, classes: Sequence[Any],

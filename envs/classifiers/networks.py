@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from envs.progress import progress_bar
-from envs.torch_defaults import in_usual_torch
+from envs.runtime.progress import progress_bar
+from envs.runtime.torch_defaults import in_usual_torch
 
 Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 

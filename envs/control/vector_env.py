@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.control import TASKS
 from envs.control.task import ControlTask
-from envs.episodes import BLOCK, Draws
+from envs.gym.episodes import BLOCK, Draws
 from envs.errors import ManifoldError, UnknownNameError
 
 OPTIONS = ("reset_mask", "state")

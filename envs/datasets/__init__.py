@@ -5,12 +5,12 @@ from collections.abc import Callable
 from envs.datasets import digits, iris, mnist, omniglot, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
-from envs.datasets.image_units import ImageUnits
-from envs.datasets.number_units import NumberUnits
-from envs.datasets.table_units import TableUnits
+from envs.modalities.image import ImageUnits
+from envs.modalities.numbers import NumberUnits
+from envs.modalities.table import TableUnits
 from envs.datasets.tables import Table, load_csv
-from envs.datasets.text_units import TextUnits
-from envs.datasets.units import Units
+from envs.modalities.text import TextUnits
+from envs.modalities.base import Units
 
 DATASETS: dict[str, Callable[..., Data]] = {
     "digits": digits.load,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.errors import ManifoldError
-from envs.files import read_npz
+from envs.reading.files import read_npz
 
 
 class Data(NamedTuple):
@@ -22,7 +22,7 @@ class Data(NamedTuple):
         data_shape: shape of one datum where the rows are flattened pictures, else None.
         pixel_range, channels: what is known of pictures (see `envs.make_world`), else None.
         table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
-        frame: the columns of the data frame that x came as (see `envs.datasets.frames.Frame`), or None.
+        frame: the columns of the data frame that x came as (see `envs.modalities.data_frame.Frame`), or None.
         own: that data frame.
     """
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from envs.datasets.arrays import Data
-from envs.datasets.vocabulary import check_text
+from envs.modalities.vocabulary import check_text
 from envs.errors import ManifoldError, UnknownNameError
-from envs.files import LARGEST_TEXT, parse_json, read_bytes
+from envs.reading.files import LARGEST_TEXT, parse_json, read_bytes
 
 FILES = (".txt", ".tsv", ".csv", ".jsonl")
 TEXT_COLUMNS = ("text", "sentence")

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import ManifoldError
-from envs.files import RATIO, UNPACKED, read_bytes
+from envs.reading.files import RATIO, UNPACKED, read_bytes
 
 #: Third byte of the magic number -> type of the values, big-endian as the whole file is.
 TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}

@@ -13,7 +13,7 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.datasets.mnist import data_folder
 from envs.errors import ManifoldError
-from envs.files import read_npz
+from envs.reading.files import read_npz
 
 FILES = ("omniglot_background_28.npz", "omniglot_evaluation_28.npz")
 #: Alphabets of the registered world, which its classifier tells apart -> their names for people.

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.datasets.arrays import Data
-from envs.datasets.table_columns import Column, as_yaml, by_size, describe, is_plain_number, read_description, text_of
+from envs.datasets.columns import Column, as_yaml, by_size, describe, is_plain_number, read_description, text_of
 from envs.errors import ManifoldError, UnknownNameError
-from envs.files import read_text
+from envs.reading.files import read_text
 
 SEPARATORS = ",;\t|"
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what pandas reads as missing, too
@@ -116,7 +116,7 @@ def load_csv(
 
     Args:
         path: the file.
-        description: see `envs.datasets.table_columns`: a file or a mapping; what it leaves out is guessed.
+        description: see `envs.datasets.columns`: a file or a mapping; what it leaves out is guessed.
         target: the column of the classes; else the description's. Without one there are no true classes.
         seed, test_size: of the split, stratified by class where each has two rows.
         encoding: of the file.
@@ -139,7 +139,7 @@ def load_csv(
     cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
     for j, column in enumerate(columns):
         cells[:, j] = typed(cells[:, j], column, told["missing"])
-    from envs.datasets.table_units import TableUnits
+    from envs.modalities.table import TableUnits
 
     TableUnits.of_table(cells, table, where)  # refuses values outside the description, with their line
     train, test = _split(len(cells), truth, seed, test_size)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from envs.errors import ManifoldError
 from envs.geometry.curves import View, along, length
-from envs.progress import progress_bar
+from envs.runtime.progress import progress_bar
 
 NEIGHBOURS, SUB_POINTS = 15, 8
 PART = 4096  # edges measured at once

@@ -18,7 +18,7 @@ from torch import Tensor
 from envs.errors import ManifoldError
 
 if TYPE_CHECKING:
-    from envs.world import World
+    from envs.core.world import World
 
 SIZE = 32  # pixels a side to which smaller pictures are enlarged
 INK = 0.35  # share of a picture's brightest value from which a pixel is ink; agrees best with the digits' own loops

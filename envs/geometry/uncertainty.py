@@ -24,8 +24,8 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.geometry.curves import View
 from envs.manifolds.base import Manifold
-from envs.manifolds.networks import MLP
-from envs.progress import progress_bar
+from envs.manifolds.networks.dense import MLP
+from envs.runtime.progress import progress_bar
 
 FLOOR = 1e-6  # variance below which the members count as agreeing: keeps the root smooth
 

@@ -3,15 +3,15 @@
 from envs.manifolds.base import Manifold
 from envs.manifolds.conv_vae import ConvVAE
 from envs.manifolds.embedding import Embedding
-from envs.manifolds.gan import GAN
-from envs.manifolds.generator import Generator
+from envs.manifolds.generators.gan import GAN
+from envs.manifolds.generators.generator import Generator
 from envs.manifolds.joint import Joint
 from envs.manifolds.pair import Pair
 from envs.manifolds.pca import PCA
 from envs.manifolds.prior import Prior
-from envs.manifolds.sentence_vae import SentenceVAE
+from envs.manifolds.sentence.vae import SentenceVAE
 from envs.manifolds.table_vae import TableVAE
-from envs.manifolds.umap_map import UMAPMap
+from envs.manifolds.umap import UMAPMap
 from envs.manifolds.vae import VAE
 
 __all__ = [

@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from envs.checks import mapping
+from envs.reading.checks import mapping
 from envs.errors import ManifoldError, UnknownNameError
-from envs.files import read_object, read_safetensors
+from envs.reading.files import read_object, read_safetensors
 from envs.manifolds.prior import Prior
-from envs.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
+from envs.reading.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
 
 FORMAT = 1
 SIZES = 4096  # sizes up to this are built without asking whether the weights have them
@@ -165,7 +165,7 @@ class Manifold(torch.nn.Module, ABC):
 
         Args:
             folder: where it is.
-            trust: the ``module:object`` that its modules may be loaded by, if another account saved it (see `envs.trust`).
+            trust: the ``module:object`` that its modules may be loaded by, if another account saved it (see `envs.reading.trust`).
 
         Raises:
             UntrustedNameError: another account saved it, and it names an object that is not in `trust`.

@@ -55,7 +55,7 @@ def fit_key(kind: str, settings: Mapping[str, Any], arrays: Mapping[str, Tensor 
     for name in VERSIONS:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{name} {importlib.metadata.version(name)}".encode())
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
     return f"{kind}-{digest.hexdigest()[:32]}"
 

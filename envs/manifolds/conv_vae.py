@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.conv_networks import ConvDecoder, ConvEncoder
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder
+from envs.manifolds.networks.dense import MLP
 from envs.manifolds.vae import VAE
 
 DECODERS = ("conv", "mlp")

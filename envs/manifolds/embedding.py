@@ -12,9 +12,9 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.manifolds.base import NetworkManifold
 from envs.manifolds.fitting import descend, reconstruction
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
-from envs.torch_defaults import in_usual_torch
+from envs.runtime.torch_defaults import in_usual_torch
 
 if TYPE_CHECKING:
     from envs.classifiers.base import Classifier

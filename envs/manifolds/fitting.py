@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from envs.progress import progress_bar
+from envs.runtime.progress import progress_bar
 
 
 def descend(

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from envs.errors import ManifoldError
 from envs.manifolds.fitting import descend
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.dense import MLP
 from envs.manifolds.vae import VAE
-from envs.torch_defaults import in_usual_torch
+from envs.runtime.torch_defaults import in_usual_torch
 
 HEAD_WIDTH = 64
 

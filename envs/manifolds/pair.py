@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
-from envs.objects import load_object
+from envs.reading.objects import load_object
 
 PRIORS = ("normal", "uniform", "sphere", "none")
 BATCH = 4096

@@ -12,7 +12,7 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
-from envs.torch_defaults import in_usual_torch
+from envs.runtime.torch_defaults import in_usual_torch
 
 
 class PCA(Manifold):

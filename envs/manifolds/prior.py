@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.arrays import norm
+from envs.manifolds.networks.arrays import norm
 from envs.manifolds.hull import Hull
 
 KINDS = ("normal", "uniform", "sphere", "empirical", "none", "hull")

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
-from envs.progress import progress_bar
-from envs.torch_defaults import in_usual_torch
+from envs.runtime.progress import progress_bar
+from envs.runtime.torch_defaults import in_usual_torch
 
 MOST_LOGIT = 30.0  # beyond it a category's share is 0 or 1 in float32 anyway, and its exponential would overflow
 
@@ -27,7 +27,7 @@ class TableVAE(Manifold):
     "Modeling Tabular Data using Conditional GAN", 2019, section 4.4 (TVAE), without its mixture encoding of numbers.
 
     Args:
-        size: D, places of an encoded row (see `envs.datasets.table_units`).
+        size: D, places of an encoded row (see `envs.modalities.table`).
         blocks: (first place, number of places) of every choice between categories; the other places are numbers.
         latent_dim: d.
         hidden: widths of the encoder's hidden layers; the decoder mirrors them.
@@ -146,7 +146,7 @@ class TableVAE(Manifold):
         """Train on encoded rows x (N, D); Adam with cosine decay.
 
         Args:
-            blocks, low, high, held: of `envs.datasets.table_units.TableUnits`.
+            blocks, low, high, held: of `envs.modalities.table.TableUnits`.
 
         Raises:
             ManifoldError: fewer than two rows, or a latent dimension beyond the data's.

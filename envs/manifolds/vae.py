@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import NetworkManifold, Pull
-from envs.manifolds.conv_networks import ConvDecoder
+from envs.manifolds.networks.conv import ConvDecoder
 from envs.manifolds.fitting import descend
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
-from envs.torch_defaults import in_usual_torch
+from envs.runtime.torch_defaults import in_usual_torch
 
 
 class VAE(NetworkManifold):

@@ -20,8 +20,12 @@ from agents import atlas as script
 from agents.atlas import FIGURES, atlas
 from agents.cli import UserError
 from agents.explain import explain
-from agents.explanation import atlas_j_diagram, atlas_map, atlas_mine, atlas_strip, atlas_style
-from agents.explanation.attribute_words import attribute_sentence, attribute_table
+from agents.explanation.atlas import j_diagram as atlas_j_diagram
+from agents.explanation.atlas import map as atlas_map
+from agents.explanation.atlas import mine as atlas_mine
+from agents.explanation.atlas import strip as atlas_strip
+from agents.explanation.atlas import style as atlas_style
+from agents.explanation.attribute_sentences import attribute_sentence, attribute_table
 from envs.geometry.strokes import Attribute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +78,7 @@ def test_maps_are_drawn_of_tables_and_pictures_are_refused(iris: Any, monkeypatc
 def test_a_map_with_a_hull_is_white_outside_and_its_strip_leaves_out_what_it_cannot_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from envs.making import make_world_named
+    from envs.building.world import make_world_named
 
     monkeypatch.setattr(atlas_map, "CELLS", 16)
     world = make_world_named("Manifold/DigitsUMAP-v0", {})

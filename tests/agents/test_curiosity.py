@@ -10,15 +10,15 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import envs
-from agents.curiosity import bonus_in_nats, expected_gain_map
+from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
 from agents.explain import explain
-from agents.explain_output import step_table
-from agents.explanation.figures_gain import gain_panels, run_gain_map
-from agents.explanation.report import main as report_main
-from agents.explanation.report import render_report
-from agents.run import Run, load_run
+from agents.explanation.output import step_table
+from agents.explanation.figures.gain import gain_panels, run_gain_map
+from agents.explanation.report.page import main as report_main
+from agents.explanation.report.page import render_report
+from agents.runs.run import Run, load_run
 from agents.train import train
-from agents.trajectory import Trajectory
+from agents.trajectories.trajectory import Trajectory
 
 LEARN = {"min_pool": 64, "updates": 5, "first_updates": 20, "hidden": [16]}
 
@@ -123,8 +123,8 @@ def test_a_bonus_of_another_format_is_left_out_and_said_to_be(
 
 
 def test_settings_come_from_the_command_line_then_from_the_file() -> None:
-    from agents.run_config import CuriosityConfig
-    from agents.training_env import curiosity_settings
+    from agents.runs.config import CuriosityConfig
+    from agents.training.environments import curiosity_settings
 
     world: Any = object()
     told = curiosity_settings("vime", None, {"updates": 3}, world)

@@ -14,8 +14,8 @@ import envs
 from agents import evaluate as script
 from agents.cli import run_main
 from agents.evaluate import draw_targets, evaluate, plain, table, tables
-from agents.explanation import judge
-from agents.explanation.metrics import MEASURES
+from agents.explanation.metrics import oracle as judge
+from agents.explanation.metrics.evaluate import MEASURES
 from agents.walkers import make_walker
 
 

@@ -16,7 +16,7 @@ import envs
 from agents import explain as script
 from agents.cli import UserError, run_main
 from agents.explain import choose_walker, explain
-from agents.trajectory import Trajectory
+from agents.trajectories.trajectory import Trajectory
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def test_bad_sources_and_walkers_are_named(digits: Any) -> None:
 def test_inputs_from_files(digits: Any, iris: Any, tmp_path: Path) -> None:
     from PIL import Image
 
-    from agents.explain_input import read_file
+    from agents.explanation.inputs import read_file
 
     pictures = digits.held_out.x[:2].numpy()
     np.savez(tmp_path / "a.npz", x=pictures, other=np.zeros(3))
@@ -261,7 +261,7 @@ def test_inputs_from_files(digits: Any, iris: Any, tmp_path: Path) -> None:
 def test_bad_files_are_named(digits: Any, iris: Any, tmp_path: Path) -> None:
     from PIL import Image
 
-    from agents.explain_input import read_file
+    from agents.explanation.inputs import read_file
 
     np.savez(tmp_path / "two.npz", a=np.zeros(3), b=np.zeros(3))
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 cut off")

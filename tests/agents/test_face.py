@@ -12,7 +12,7 @@ import envs
 from agents.walkers import make_walker
 from agents.walkers.face import DensityGraph, FaceWalker, density_graph
 from agents.walkers.goals import arriving_starts
-from envs import dynamics
+from envs.core import dynamics
 from envs.geometry.graph import LatentGraph
 
 

@@ -122,7 +122,7 @@ def test_a_frame_0_of_another_class_is_no_path_of_zero_steps(coarse: envs.World)
 
 def test_the_share_of_kept_classes_is_measured(coarse: envs.World, capsys: pytest.CaptureFixture[str]) -> None:
     from agents.evaluate import kept_line
-    from agents.explain_output import report as tell
+    from agents.explanation.output import report as tell
 
     paths = explain(coarse, None, walker="line")
     share = sum(path.keeps_class for path in paths) / len(paths)

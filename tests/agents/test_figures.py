@@ -13,10 +13,15 @@ from PIL import Image
 
 import envs
 from agents.explain import explain
-from agents.explanation import figures, figures_gif, figures_map, figures_style, figures_table, figures_words
-from agents.trajectory import Trajectory
-from agents.trajectory_world import decode
-from envs.world import World
+from agents.explanation.figures import path as figures
+from agents.explanation.figures import gif as figures_gif
+from agents.explanation.figures import map as figures_map
+from agents.explanation.figures import style as figures_style
+from agents.explanation.figures import table as figures_table
+from agents.explanation import sentences as figures_words
+from agents.trajectories.trajectory import Trajectory
+from agents.trajectories.world import decode
+from envs.core.world import World
 
 KINDS = {
     "digits": {"data": "digits"},
@@ -145,7 +150,7 @@ def test_a_path_that_leaves_its_class_is_told_so(walked: dict[str, tuple[World, 
 
 def test_drawing_loads_no_display_and_importing_loads_no_plotting_library() -> None:
     code = (
-        "import sys, agents.explanation, agents.explanation.figures, agents.explanation.report\n"
+        "import sys, agents.explanation, agents.explanation.figures.path, agents.explanation.report.page\n"
         "print([m for m in ('matplotlib', 'torch', 'jinja2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,9 +13,9 @@ from torch.utils.tensorboard.writer import SummaryWriter
 import envs
 from agents.explain import explain
 from agents.explanation import tensorboard
-from agents.explanation.metrics import evaluate_paths
-from agents.trajectory import Trajectory
-from envs.world import World
+from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.trajectories.trajectory import Trajectory
+from envs.core.world import World
 
 
 @pytest.fixture(scope="module")

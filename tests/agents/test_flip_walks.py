@@ -11,7 +11,7 @@ import envs
 from agents.evaluate import evaluate
 from agents.explain import explain
 from agents.replay import compare
-from agents.world_record import build_world
+from agents.runs.world_record import build_world
 
 ROWS = list(range(0, 178, 4))  # of all three classes
 
@@ -45,7 +45,7 @@ def test_a_walk_that_ended_in_another_class_than_it_headed_for_is_one_to_that_cl
 
     from agents.walkers.line import LineWalker
     from agents.walkers.retarget import to_the_end_class
-    from envs import dynamics
+    from envs.core import dynamics
 
     state, queries = dynamics.enter(world, world.held_out.x)
     elsewhere = 3 - state.source - state.target
@@ -93,8 +93,8 @@ def test_evaluation_measures_it(world):
 
 
 def test_runs_of_before_keep_reach(tmp_path, world):
-    from agents.run import world_of
-    from agents.run_folder import RunFolder
+    from agents.runs.run import world_of
+    from agents.runs.folder import RunFolder
 
     kwargs = {"manifold": "pca", "latent_dim": 2}
     old = RunFolder(tmp_path, {"env": {"id": "Manifold/Custom-v0", "kwargs": kwargs}})

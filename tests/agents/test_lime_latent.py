@@ -16,12 +16,12 @@ import envs
 from agents import explain as script
 from agents.cli import run_main
 from agents.explain import explain
-from agents.explanation.latent_lime import in_data_space, latent_slopes
-from agents.explanation.lime_figure import lime_figure
-from agents.explanation.lime_path import asked_column, lime_along, slopes_along
-from agents.trajectory import Trajectory, TrajectoryError
+from agents.explanation.local.latent_lime import in_data_space, latent_slopes
+from agents.explanation.local.lime_figure import lime_figure
+from agents.explanation.local.lime_path import asked_column, lime_along, slopes_along
+from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.errors import ManifoldError
-from envs.origin import Origin
+from envs.core.factual import Origin
 
 
 @pytest.fixture(scope="module")

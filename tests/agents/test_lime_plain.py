@@ -12,7 +12,7 @@ import torch
 
 import envs
 from agents.explain import explain
-from agents.explanation.lime_plain import plain_lime, plain_lime_at, segments_of
+from agents.explanation.local.plain_lime import plain_lime, plain_lime_at, segments_of
 from envs.errors import ManifoldError
 
 pytest.importorskip("lime", reason="the [lime] extra is not installed")
@@ -113,7 +113,7 @@ def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lime_of_a_saved_sentence_path_names_its_words(tmp_path):
     from agents.explain import explain
-    from agents.explanation.lime_figure import save_lime
+    from agents.explanation.local.lime_figure import save_lime
     from envs import make_world
 
     world = make_world(data="sentences")

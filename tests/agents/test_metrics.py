@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.explanation import metrics
-from agents.explanation import metrics_bootstrap as bootstrap
-from agents.explanation import metrics_path as of_path
-from agents.explanation.metrics_cost import break_even, time_alone
-from envs.origin import Origin
+from agents.explanation.metrics import evaluate as metrics
+from agents.explanation.metrics import bootstrap
+from agents.explanation.metrics import path as of_path
+from agents.explanation.metrics.cost import break_even, time_alone
+from envs.core.factual import Origin
 
 # A path in the plane: right 3, up 4, and 5 more along (3, 4) / 5: length 12, end (6, 8), distance 10 from the start.
 BENT = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0], [6.0, 8.0]])

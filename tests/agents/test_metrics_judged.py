@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.explanation import judge
-from agents.explanation.metrics import judged_columns
-from agents.explanation.metrics_manifold import detours
+from agents.explanation.metrics import oracle as judge
+from agents.explanation.metrics.evaluate import judged_columns
+from agents.explanation.metrics.manifold import detours
 
 
 def blobs(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:

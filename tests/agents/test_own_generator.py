@@ -7,10 +7,10 @@ import pytest
 from agents.cli import parse_config
 from agents.explain import explain
 from agents.replay import compare
-from agents.run import load_run
+from agents.runs.run import load_run
 from agents.train import TrainConfig, train
-from agents.training_session import _environment
-from agents.trajectory import Trajectory
+from agents.training.session import _environment
+from agents.trajectories.trajectory import Trajectory
 from envs import ManifoldError, WorldConfig, make_world
 from envs.manifolds import Generator
 

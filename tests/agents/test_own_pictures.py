@@ -13,7 +13,7 @@ from agents import explain as explain_script
 from agents import train as train_script
 from agents.cli import run_main
 from agents.explain import explain
-from agents.run import load_run
+from agents.runs.run import load_run
 
 MODEL = """
 import numpy as np

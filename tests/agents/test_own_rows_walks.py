@@ -17,9 +17,9 @@ from sklearn.preprocessing import OneHotEncoder
 
 from agents import replay
 from agents.explain import explain
-from agents.explain_input import read_file
-from agents.explanation.table_cells import changed_cells, row_texts
-from agents.trajectory import Trajectory, TrajectoryError
+from agents.explanation.inputs import read_file
+from agents.explanation.figures.table_cells import changed_cells, row_texts
+from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs import World, make_world
 from envs.errors import ManifoldError
 

@@ -17,9 +17,9 @@ from PIL import Image
 import envs
 from agents import replay
 from agents.explain import explain
-from agents.trajectory import Trajectory
-from agents.world_record import describe_world
-from envs.world import World
+from agents.trajectories.trajectory import Trajectory
+from agents.runs.world_record import describe_world
+from envs.core.world import World
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_a_run_s_paths_are_listed_and_one_damaged_file_does_not_stop_the_others(
     path: Trajectory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = SimpleNamespace(root=tmp_path, trajectories=lambda: sorted((tmp_path / "paths").glob("*.npz")))
-    monkeypatch.setattr("agents.run_folder.RunFolder.open", lambda *_: folder)
+    monkeypatch.setattr("agents.runs.folder.RunFolder.open", lambda *_: folder)
     for name in ("a", "b"):
         path.save(tmp_path / "paths" / name)
     assert replay.main([str(tmp_path), "--no-show"]) == 0

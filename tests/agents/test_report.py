@@ -19,11 +19,11 @@ from PIL import Image
 import envs
 from agents.cli import UserError
 from agents.explain import explain
-from agents.explanation.figures_style import png
-from agents.explanation.report import Extras, Panel, View, main, render_report, write_report
-from agents.explanation.report_extras import columns_slopes, slopes_view
-from agents.trajectory import Trajectory, TrajectoryError
-from envs.world import World
+from agents.explanation.figures.style import png
+from agents.explanation.report.page import Extras, Panel, View, main, render_report, write_report
+from agents.explanation.report.extras import columns_slopes, slopes_view
+from agents.trajectories.trajectory import Trajectory, TrajectoryError
+from envs.core.world import World
 
 
 class Page(HTMLParser):

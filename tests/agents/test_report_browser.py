@@ -10,9 +10,9 @@ import pytest
 
 import envs
 from agents.explain import explain
-from agents.explanation.report import write_report
-from agents.explanation.table_cells import changed_cells, row_texts
-from agents.trajectory import Trajectory
+from agents.explanation.report.page import write_report
+from agents.explanation.figures.table_cells import changed_cells, row_texts
+from agents.trajectories.trajectory import Trajectory
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]

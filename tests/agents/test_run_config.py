@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agents.cli import UserError
-from agents.run_config import CuriosityConfig, RunConfig
-from agents.run_folder import RunFolder
+from agents.runs.config import CuriosityConfig, RunConfig
+from agents.runs.folder import RunFolder
 from agents.train import train
 from envs.config import FIELDS
 from envs.errors import UnknownNameError

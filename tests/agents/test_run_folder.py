@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from agents import checkpoint_files
-from agents.atomic import write_whole
-from agents.checkpoint_files import read_tree, write_tree
+from agents.runs import checkpoint_files
+from agents.files import write_whole
+from agents.runs.checkpoint_files import read_tree, write_tree
 from agents.cli import UserError
-from agents.run_folder import RunFolder
+from agents.runs.folder import RunFolder
 
 CONFIG = {"algo": "ppo", "env": {"id": "A/B-v0", "kwargs": {}}, "hyperparameters": {}, "seed": 0, "n_envs": 1}
 

@@ -15,8 +15,8 @@ from stable_baselines3.common.vec_env import VecMonitor
 
 import envs
 from agents.cli import UserError
-from agents.sb3_vec_env import LatentVecEnv
-from envs.world import World
+from agents.training.vec_env import LatentVecEnv
+from envs.core.world import World
 
 
 @pytest.fixture(scope="module")

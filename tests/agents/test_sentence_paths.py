@@ -11,20 +11,20 @@ from rich.console import Console
 
 from agents.atlas import atlas
 from agents.explain import explain
-from agents.explain_input import read_file
-from agents.explanation.atlas_homotopy import homotopy_figure
-from agents.explanation.figures import film_strip
-from agents.explanation.figures_gif import gif_frames
-from agents.explanation.figures_terminal import PathScreen
-from agents.explanation.figures_text import sentence_words, wrapped
-from agents.explanation.figures_words import change_sentence, distance_unit
-from agents.explanation.metrics import evaluate_paths
-from agents.explanation.report import render_report
+from agents.explanation.inputs import read_file
+from agents.explanation.atlas.homotopy import homotopy_figure
+from agents.explanation.figures.path import film_strip
+from agents.explanation.figures.gif import gif_frames
+from agents.explanation.figures.terminal import PathScreen
+from agents.explanation.figures.text import sentence_words, wrapped
+from agents.explanation.sentences import change_sentence, distance_unit
+from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.explanation.report.page import render_report
 from agents.replay import build_world, compare
 from agents.train import load_run, train
-from agents.trajectory import Trajectory, TrajectoryError
+from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs import ManifoldError, make_world
-from envs.alignment import Word, edit_distance
+from envs.modalities.alignment import Word, edit_distance
 from envs.datasets import grammar
 
 OWN = "The FILM was absolutely dreadful, alas!"
@@ -129,7 +129,7 @@ def test_inputs_are_read_from_the_column_and_encoding_of_the_corpus(world, tmp_p
 
 
 def test_the_script_shows_every_sentence_that_is_another_one(paths):
-    from agents.explain_output import sentence_table
+    from agents.explanation.output import sentence_table
 
     for path in paths:
         table = sentence_table(path)
@@ -216,7 +216,7 @@ def test_an_agent_is_trained_on_a_corpus_of_ones_own_and_found_again(tmp_path):
 
 
 def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
-    from agents.training_env import trained_walk
+    from agents.training.environments import trained_walk
 
     walked = trained_walk(world)
     assert (walked.task.weights.success, walked.task.weights.atypical) == (6.0, 2.4)

@@ -15,14 +15,14 @@ from agents import explain as explain_script
 from agents import replay, train
 from agents.cli import UserError
 from agents.explain import explain
-from agents.explain_output import row_table, step_table
-from agents.explanation import report
-from agents.run import load_run
-from agents.trajectory import Trajectory
-from agents.walkers.stand_in import AskedRows, StandIn
+from agents.explanation.output import row_table, step_table
+from agents.explanation.report import page as report
+from agents.runs.run import load_run
+from agents.trajectories.trajectory import Trajectory
+from agents.walkers.planning.surrogate import AskedRows, StandIn
 from envs.datasets import TableUnits
 from envs.errors import ManifoldError
-from envs.world import World
+from envs.core.world import World
 
 COLUMNS = "columns:\n  sex: {immutable: true}\n  age: {kind: number, only: up}\n"
 
@@ -93,7 +93,7 @@ def test_trained_from_the_command_line_explained_replayed_and_reported(
 
 
 def test_rows_of_a_csv_are_explained(world: World, folder: Path, tmp_path: Path) -> None:
-    from agents.explain_input import read_file
+    from agents.explanation.inputs import read_file
 
     (tmp_path / "two.csv").write_text("work,age,sex,hours,note\nclerk,30,f,20,a\n?,50,m,15,b\n")
     paths = explain(world, read_file(world, tmp_path / "two.csv"), walker="line")

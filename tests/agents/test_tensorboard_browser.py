@@ -21,8 +21,8 @@ from torch.utils.tensorboard.writer import SummaryWriter
 import envs
 from agents.explain import explain
 from agents.explanation import tensorboard
-from agents.explanation.metrics import evaluate_paths
-from agents.trajectory import Trajectory
+from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.trajectories.trajectory import Trajectory
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # The projector needs WebGL: drawn by software where there is no graphics card.

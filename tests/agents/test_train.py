@@ -16,13 +16,14 @@ import pytest
 import torch
 
 import envs
-from agents import training, training_callbacks
-from agents.algorithms import ALGORITHMS, load_hyperparameters
+from agents.training import loop as training
+from agents.training import callbacks as training_callbacks
+from agents.training.algorithms import ALGORITHMS, load_hyperparameters
 from agents.cli import UserError, run_main
-from agents.run import load_run
-from agents.run_folder import RunFolder
+from agents.runs.run import load_run
+from agents.runs.folder import RunFolder
 from agents.train import TrainConfig, main, train
-from envs.world import World
+from envs.core.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"n_envs": 8, "eval_episodes": 5, "pictures": False}
@@ -217,7 +218,7 @@ def test_a_signal_stops_at_the_next_rollout(
 
 
 def test_a_full_disk_leaves_a_loadable_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agents import checkpoint_files
+    from agents.runs import checkpoint_files
 
     original = checkpoint_files.write_tree
     count = 0
@@ -430,7 +431,7 @@ def test_own_data_on_a_manifold_of_choice(kind: str, tmp_path: Path, monkeypatch
     )
     assert main(asked) == 0
     folder = tmp_path / "ppo" / "Manifold-Custom-v0_1"
-    monkeypatch.setattr("envs.making.fitted_manifold", None)  # not to be called
+    monkeypatch.setattr("envs.building.world.fitted_manifold", None)  # not to be called
     run = load_run(folder)
     assert run.world is not None
     assert run.world.manifold.kind == kind

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 import envs
 from agents.train import train
-from agents.training_diagnosis import ClassFacts, Diagnosis, advice, diagnose, lines_of
+from agents.training.diagnosis import ClassFacts, Diagnosis, advice, diagnose, lines_of
 from envs.datasets import Data
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import envs
-from agents.training_seen import MOST, RESPONSE_WEIGHT, SHARE, SeenOf
+from agents.training.prediction_target import MOST, RESPONSE_WEIGHT, SHARE, SeenOf
 from envs.errors import UnknownNameError
 from envs.registration import spec_kwargs
 

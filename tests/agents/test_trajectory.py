@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import envs
 from agents.explain import explain
-from agents.trajectory import Trajectory, TrajectoryError
-from envs.world import World
+from agents.trajectories.trajectory import Trajectory, TrajectoryError
+from envs.core.world import World
 
 
 def make(steps: int = 3, d: int = 2, k: int = 3, label_only: bool = False, seed: int = 0, **changes: Any) -> Trajectory:

@@ -11,7 +11,7 @@ from PIL import Image
 
 import envs
 from agents.explain import explain
-from agents.explanation.treeview import (
+from agents.explanation.local.treeview import (
     Node,
     Routes,
     fit_treeview,
@@ -20,7 +20,7 @@ from agents.explanation.treeview import (
     told_switches,
     treeview_of,
 )
-from agents.explanation.treeview_figure import treeview_figure
+from agents.explanation.local.treeview_figure import treeview_figure
 from envs.errors import ManifoldError
 
 

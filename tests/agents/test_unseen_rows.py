@@ -11,11 +11,11 @@ import pytest
 
 import envs
 from agents import explain as script
-from agents import training_evaluation
+from agents.training import evaluation as training_evaluation
 from agents.cli import run_main
 from agents.explain import explain
-from agents.explain_input import read_file
-from agents.run import load_run
+from agents.explanation.inputs import read_file
+from agents.runs.run import load_run
 from agents.train import train
 from envs.errors import ManifoldError
 

@@ -15,9 +15,9 @@ from agents.walkers.base import Recorder, Walk, rows_asked_before, select
 from agents.walkers.follow import aim, follow
 from agents.walkers.merge import merge
 from agents.walkers.policy import PolicyWalker
-from envs import dynamics
-from envs.moves import MOVES
-from envs.tasks import TASKS
+from envs.core import dynamics
+from envs.core.moves import MOVES
+from envs.core.tasks import TASKS
 
 N = 24
 ALL = [name for name in WALKERS if name != "policy"]

@@ -14,7 +14,7 @@ from agents.walkers.base import Recorder, select
 from agents.walkers.geodesic import graph_of
 from agents.walkers.goals import arriving_starts, neighbour_goals
 from agents.walkers.interpolation import follow_curve
-from envs import dynamics
+from envs.core import dynamics
 from envs.geometry.curves import along, length, pixels, straight
 from envs.geometry.interpolation import slerp
 

@@ -9,10 +9,10 @@ import torch
 
 import envs
 from agents.walkers.base import Recorder, select
-from agents.walkers.plan import PlanSettings
-from agents.walkers.refine import refine_last
-from agents.walkers.stand_in import AskedRows, StandIn
-from envs import dynamics
+from agents.walkers.planning.last_step import PlanSettings
+from agents.walkers.planning.refine import refine_last
+from agents.walkers.planning.surrogate import AskedRows, StandIn
+from envs.core import dynamics
 from tests.agents.test_walkers import N, begin, policy, walked
 
 

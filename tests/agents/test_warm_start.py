@@ -7,14 +7,15 @@ import math
 import pytest
 import torch
 
-from agents.algorithms import load_hyperparameters, make_model
+from agents.training.algorithms import load_hyperparameters, make_model
 from agents.cli import UserError
 from agents.explain import explain
 from agents.train import train
-from agents.training_env import make_vec_env, trained_walk
+from agents.training.environments import make_vec_env, trained_walk
 from agents.walkers.policy import PolicyWalker
-from agents.warm_start import SPREAD, compass_action, follow_the_teacher, straight_action, walks_of_the_teacher
-from envs import UnknownNameError, dynamics, make_world
+from agents.training.warm_start import SPREAD, compass_action, follow_the_teacher, straight_action, walks_of_the_teacher
+from envs import UnknownNameError, make_world
+from envs.core import dynamics
 
 
 @pytest.fixture(scope="module")

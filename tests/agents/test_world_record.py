@@ -19,14 +19,15 @@ from hypothesis import strategies as st
 from agents.cli import UserError
 from agents.explain import explain
 from agents.replay import compare
-from agents.run import load_run, world_of
-from agents.run_folder import RunFolder
+from agents.runs.run import load_run, world_of
+from agents.runs.folder import RunFolder
 from agents.train import train
-from agents.trajectory import Trajectory
-from agents.world_record import build_world, describe_world, differences
-from envs import World, WorldConfig, dynamics, make_world
+from agents.trajectories.trajectory import Trajectory
+from agents.runs.world_record import build_world, describe_world, differences
+from envs import World, WorldConfig, make_world
+from envs.core import dynamics
 from envs.manifolds import PCA
-from envs.tasks import Leave, ReachLabel, Task, Weights
+from envs.core.tasks import Leave, ReachLabel, Task, Weights
 
 COLUMNS, NAMES = ["height", "width", "depth"], ["short", "long"]
 ROWS = np.random.default_rng(0).normal([5.0, 3.0, 4.0], 1.0, (80, 3))

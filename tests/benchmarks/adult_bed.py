@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.explanation.metrics import Reference, evaluate_paths
-from agents.explanation.metrics_cost import time_alone
-from agents.explanation.metrics_path import knn_distance_to_class
-from agents.explanation.table_cells import NOTICEABLE
+from agents.explanation.metrics.evaluate import Reference, evaluate_paths
+from agents.explanation.metrics.cost import time_alone
+from agents.explanation.metrics.path import knn_distance_to_class
+from agents.explanation.figures.table_cells import NOTICEABLE
 from envs.datasets import TableUnits
-from envs.making import make_world
-from envs.world import World
+from envs.building.world import make_world
+from envs.core.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race",

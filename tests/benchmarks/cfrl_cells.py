@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.explanation.metrics_path import knn_distance, knn_distance_to_class, rising_steps, step_lengths
+from agents.explanation.metrics.path import knn_distance, knn_distance_to_class, rising_steps, step_lengths
 from envs.datasets import TableUnits
-from envs.world import World
+from envs.core.world import World
 from tests.benchmarks.digits_cells import bed_judges, kept
 
 REQUIREMENTS = ("torch==2.13.0", "numpy<2", "alibi==0.9.6", "click")  # click: without it alibi's import fails
@@ -154,7 +154,7 @@ def _script(module: torch.nn.Module, world: World) -> np.ndarray:
 
 
 def frames_figures(bed: Any, frames: np.ndarray, cache: Path | None, cut: bool) -> tuple[dict[str, Any], list[np.ndarray]]:
-    """The figures of paths given as frames (M, F, D), by the conventions of `agents.explanation.metrics`.
+    """The figures of paths given as frames (M, F, D), by the conventions of `agents.explanation.metrics.evaluate`.
 
     Args:
         bed: items, targets, world and reference. cache: where judges are kept.

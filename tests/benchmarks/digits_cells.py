@@ -37,7 +37,7 @@ def recipe_of(variant: dict[str, Any]) -> dict[str, Any]:
     """The whole recipe of a variant: settings of the algorithm, of the world, the steps, and how to walk."""
     import yaml
 
-    from agents.algorithms import HYPERPARAMETER_FOLDER, load_hyperparameters
+    from agents.training.algorithms import HYPERPARAMETER_FOLDER, load_hyperparameters
 
     unknown = set(variant) - {"hyperparams", "env_kwargs", "walker", "share_of_steps"}
     if unknown:
@@ -62,7 +62,7 @@ def shipped_recipe() -> dict[str, Any]:
     """
     import yaml
 
-    from agents.algorithms import HYPERPARAMETER_FOLDER
+    from agents.training.algorithms import HYPERPARAMETER_FOLDER
 
     files = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(HYPERPARAMETER_FOLDER.glob("walks*.yml"))}
     plain = recipe_of({})
@@ -109,8 +109,8 @@ def agent_walker(
     run: Any, plan: bool = True, refine: int = 2, retries: int = 2, opinions: bool = True, ends: str = "near"
 ) -> Any:
     """The run's policy as a walker, its last step planned on the run's stand-in (and second opinions) or refined by the
-    secant; `ends` is one of `agents.walkers.plan.PLANS`."""
-    from agents.walkers.plan import PLANS
+    secant; `ends` is one of `agents.walkers.planning.last_step.PLANS`."""
+    from agents.walkers.planning.last_step import PLANS
     from agents.walkers.policy import PolicyWalker
 
     second = run.opinions if plan and opinions else None
@@ -120,7 +120,7 @@ def agent_walker(
 
 def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path) -> Any:
     """The trained run, from the cache if this recipe was trained from this seed on this bed and manifold before."""
-    from agents.run import load_run
+    from agents.runs.run import load_run
     from agents.train import train
 
     named = ("hyperparams", "env_kwargs", "walks", "n_timesteps", "chosen_from")
@@ -143,8 +143,8 @@ def measured(
 ) -> dict[str, Any]:
     """Walk all items of the bed and measure, by independent judges too; then some alone, for the latency."""
     from agents.explain import explain
-    from agents.explanation.metrics import evaluate_paths
-    from agents.explanation.metrics_cost import time_alone
+    from agents.explanation.metrics.evaluate import evaluate_paths
+    from agents.explanation.metrics.cost import time_alone
 
     rows, targets = list(range(len(bed.x))), bed.targets.tolist()
     started = time.process_time()
@@ -169,8 +169,8 @@ def measured(
 
 
 def bed_judges(bed: Any, cache: Path | None) -> Any:
-    """Judges fitted to the bed's real data (see `agents.explanation.judge`), kept beside the cells."""
-    from agents.explanation.judge import judges_of
+    """Judges fitted to the bed's real data (see `agents.explanation.metrics.oracle`), kept beside the cells."""
+    from agents.explanation.metrics.oracle import judges_of
 
     known = bed.reference
     return judges_of(known.bank, known.bank_classes, bed.world.classes, None if cache is None else cache / "judges")

@@ -5,7 +5,7 @@
     python -m tests.benchmarks.digits_manifolds --manifolds umap umap_knn --keep   # these anew, the others as they stand
 
 Every manifold is fitted to the bed's 1,257 digits. The agent has the same number of training steps on each, and the settings
-that `agents.train` chooses there if nothing is asked: the same on all but the maps, whose ways are long (`envs.ways`). Bed,
+that `agents.train` chooses there if nothing is asked: the same on all but the maps, whose ways are long (`envs.core.horizon`). Bed,
 targets, stop rule, step bound and measures are those of digits_paths.py. The classifier is the bed's own on every manifold but
 `joint_own`, whose own head is explained: its targets and class distance differ too. Finished cells are kept in --cache. Writes
 docs/results/digits_manifolds.json and .md.

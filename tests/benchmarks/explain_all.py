@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from envs.errors import ManifoldError
 from tests.benchmarks.adult_paths import spread

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.results import as_json
@@ -48,8 +48,8 @@ def measured(run_path: Path, repeats: int, singles: int) -> dict[str, Any]:
 
     from agents.evaluate import draw_targets
     from agents.explain import choose_walker, explain
-    from agents.run import load_run
-    from agents.walkers.opinions import Opinions
+    from agents.runs.run import load_run
+    from agents.walkers.planning.ensemble import Opinions
     from agents.walkers.policy import PolicyWalker
 
     run = load_run(run_path)

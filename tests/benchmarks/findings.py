@@ -579,7 +579,7 @@ def readme() -> str:
 def draw(claim: Claim) -> None:
     """The claim's plot, if it has one."""
     if claim.picture and claim.draw:
-        from agents.explanation.figures_style import figure_png, pyplot_figure
+        from agents.explanation.figures.style import figure_png, pyplot_figure
 
         figure = pyplot_figure(9, 5)
         claim.draw(figure)

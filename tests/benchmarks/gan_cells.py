@@ -43,7 +43,7 @@ MNIST: dict[str, Any] = {
 def fitted_gan(name: str, settings: dict[str, Any], x: Tensor, seed: int, cache: Path) -> tuple[GAN, float]:
     """The GAN of a data set, settings and seed, and the CPU seconds that its training took."""
     from envs.manifolds import GAN, Manifold
-    from envs.manifolds.gan_training import Recipe
+    from envs.manifolds.generators.training import Recipe
 
     files = ("gan.py", "gan_training.py", "conv_networks.py")
     source = b"".join((ROOT / "envs" / "manifolds" / file).read_bytes() for file in files)
@@ -84,7 +84,7 @@ def kept_cell(cache: Path, key: dict[str, Any], files: Sequence[str], measure: C
 
 def interval(values: np.ndarray) -> list[float]:
     """Mean and 95 % interval by a seeded bootstrap."""
-    from agents.explanation import metrics_bootstrap
+    from agents.explanation.metrics import bootstrap as metrics_bootstrap
 
     found = metrics_bootstrap.mean(values, 1000, 0).as_dict()
     return [found["value"], found["low"], found["high"]]

@@ -149,7 +149,7 @@ def measured(kind: str, seed: int, count: int) -> dict[str, Any]:
 
 def folded(cells: list[dict[str, Any]]) -> dict[str, Any]:
     """The beds of a manifold as one: means with intervals over all pairs."""
-    from agents.explanation import metrics_bootstrap as bootstrap
+    from agents.explanation.metrics import bootstrap
 
     rows = {}
     for name in cells[0]["rows"]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import UserError, prepare_process, run_main
 from tests.benchmarks.results import as_json
 from tests.benchmarks.vime_cells import ROOT
@@ -44,7 +44,7 @@ def training(name: str, device: str, folder: Path, seed: int) -> dict[str, Any]:
 
     from agents.evaluate import draw_targets
     from agents.explain import explain
-    from agents.run import load_run
+    from agents.runs.run import load_run
     from agents.train import main as train
 
     algo, curiosity, steps, flags = TRAININGS[name]

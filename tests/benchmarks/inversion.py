@@ -95,7 +95,7 @@ def mnist(seed: int, cache: Path) -> dict[str, Any]:
     from envs.assets import ASSETS
     from envs.datasets import DATASETS
     from envs.manifolds.collapse import check_modes
-    from envs.manifolds.inversion import Inversion
+    from envs.manifolds.generators.inversion import Inversion
     from tests.benchmarks.mnist_models import fitted_model
 
     data = DATASETS["mnist"]()
@@ -134,7 +134,7 @@ def settings_of(part: str) -> dict[str, Any]:
     """Arguments of the GAN's training; Omniglot's are those of the shipped one."""
     if part == "mnist":
         return MNIST
-    from envs.assets.make_omniglot import SETTINGS
+    from envs.assets.make.omniglot import SETTINGS
 
     return SETTINGS
 

@@ -120,7 +120,7 @@ def judged(invert: Any, parts: Characters, tried: dict[str, Tensor], dim: int) -
 def omniglot(settings: dict[str, Any], seed: int, cache: Path) -> dict[str, Any]:
     """The table of one training."""
     from envs.datasets import DATASETS
-    from envs.manifolds.inversion import Inversion
+    from envs.manifolds.generators.inversion import Inversion
 
     parts = characters()
     gan, seconds = fitted_gan("omniglot", settings, parts.train, seed, cache)

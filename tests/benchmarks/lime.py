@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT, kept
 from tests.benchmarks.results import as_json
@@ -44,7 +44,7 @@ AIMS = {"rank correlation": 0.95, "R2": 0.7}
 def measured(bed_seed: int, paths: int, seeds: int) -> dict[str, dict[str, float]]:
     """method -> column -> figure of one bed."""
     from agents.explain import explain
-    from agents.explanation.metrics_path import knn_distance
+    from agents.explanation.metrics.path import knn_distance
     from tests.benchmarks.digits_bed import make_bed
 
     bed = make_bed(bed_seed)
@@ -70,7 +70,7 @@ def _latent(world: Any, points: list[Any], samples: int, width: float, seeds: in
     """Latent LIME of all points in one batch a seed: coefficients and R2, slopes by pixel, cost."""
     import torch
 
-    from agents.explanation.latent_lime import in_data_space, latent_slopes
+    from agents.explanation.local.latent_lime import in_data_space, latent_slopes
 
     z = torch.from_numpy(np.stack([path.z[t] for path, t in points]))
     origin = torch.from_numpy(np.stack([path.source_input for path, _ in points]))
@@ -87,7 +87,7 @@ def _latent(world: Any, points: list[Any], samples: int, width: float, seeds: in
 
 def _plain(world: Any, points: list[Any], samples: int, seeds: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """Plain LIME of every point, one after the other."""
-    from agents.explanation.lime_plain import plain_lime
+    from agents.explanation.local.plain_lime import plain_lime
 
     shown = [path.frames(world)[t] for path, t in points]
     started = time.process_time()

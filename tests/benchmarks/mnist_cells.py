@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from agents.explanation.metrics import Reference
-from envs.world import World
+from agents.explanation.metrics.evaluate import Reference
+from envs.core.world import World
 from tests.benchmarks.digits_bed import Bed, random_targets
 from tests.benchmarks.digits_cells import ALGO, MOST_STEPS, RIVALS, agent_walker, kept, measured, source_digest
 from tests.benchmarks.mnist_paths import ENV, mnist_world
@@ -62,7 +62,7 @@ def rival_cell(name: str, seed: int, cache: Path, fresh: bool = False) -> dict[s
 
 
 def agent_cell(seed: int, cache: Path, fresh: bool = False, ends: str = "near") -> dict[str, Any]:
-    """The figures of an agent of MNIST's recipe, its ends planned by one of `agents.walkers.plan.PLANS`."""
+    """The figures of an agent of MNIST's recipe, its ends planned by one of `agents.walkers.planning.last_step.PLANS`."""
 
     def found() -> dict[str, Any]:
         run = _trained(seed, cache)
@@ -77,8 +77,8 @@ def agent_cell(seed: int, cache: Path, fresh: bool = False, ends: str = "near") 
 
 def _trained(seed: int, cache: Path) -> Any:
     """The run, from the cache if it was trained before."""
-    from agents.algorithms import load_hyperparameters
-    from agents.run import load_run
+    from agents.training.algorithms import load_hyperparameters
+    from agents.runs.run import load_run
     from agents.train import train
 
     settings = load_hyperparameters(ALGO, ENV)

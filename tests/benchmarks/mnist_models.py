@@ -41,7 +41,7 @@ def fitted_model(kind: str, seed: int, cache: Path, **changed: Any) -> Manifold:
 
     from envs.datasets import DATASETS
     from envs.manifolds import Embedding, Joint, Manifold
-    from envs.starts import BATCH
+    from envs.core.reference_data import BATCH
 
     settings = {**SETTINGS, **MORE[kind], **changed}
     files = ("vae.py", "joint.py", "embedding.py", "networks.py", "fitting.py")

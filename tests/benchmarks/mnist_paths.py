@@ -76,9 +76,9 @@ def agent(world: Any, seed: int, n_timesteps: int | None) -> tuple[Any, dict[str
     """A trained agent, and what its explanations measure."""
     import torch
 
-    from agents.algorithms import load_hyperparameters
+    from agents.training.algorithms import load_hyperparameters
     from agents.explain import explain
-    from agents.explanation.metrics import Reference, evaluate_paths
+    from agents.explanation.metrics.evaluate import Reference, evaluate_paths
     from agents.train import train
     from tests.benchmarks.digits_bed import random_targets
 

@@ -11,7 +11,7 @@ step of L2 length 0.5 and 1 against the true class. Few data get as many gradien
 Paths: for a plain classifier and an MRnet, a path agent is trained with the digits recipe on the same manifold, and all
 held-out digits are explained towards the same rule's random other classes, to p >= 0.9, by it (with second opinions on the
 end and without) and by two walkers without training. An end point is called adversarial if an independent classifier
-(agents.explanation.judge) does not see the target in it.
+(agents.explanation.metrics.oracle) does not see the target in it.
 
 Finished cells are kept in --cache, so that an interrupted run goes on where it was. Writes docs/results/mrnet.json and .md
 (mrnet_mnist for MNIST); what a run was not asked for stays there as it was.
@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ALGO, MOST_STEPS, ROOT, kept, recipe_of
 from tests.benchmarks.results import as_json
@@ -135,11 +135,11 @@ def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
     """Figures of the agent and of two walkers without training on one classifier."""
     from agents.evaluate import evaluate
     from agents.explain import RETRIES
-    from agents.explanation.metrics import Reference
+    from agents.explanation.metrics.evaluate import Reference
     from agents.train import train
     from agents.walkers.policy import PolicyWalker
     from envs.datasets import DATASETS
-    from envs.making import make_world
+    from envs.building.world import make_world
     from tests.benchmarks.digits_bed import TAU, fitted
 
     data, recipe = DATASETS["digits"](seed=seed), recipe_of({})

@@ -24,23 +24,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.checkpoint_files import read_state, write_state
+from agents.runs.checkpoint_files import read_state, write_state
 from agents.cli import UserError
 from agents.replay import build_world
-from agents.run import load_run
-from agents.run_folder import RunFolder
+from agents.runs.run import load_run
+from agents.runs.folder import RunFolder
 from agents.train import TrainConfig, report
-from agents.trajectory import Trajectory
-from agents.trajectory_file import checksum
+from agents.trajectories.trajectory import Trajectory
+from agents.trajectories.file import checksum
 from envs.config import WorldConfig
 from envs.datasets.arrays import load_npz
 from envs.datasets.corpora import read_corpus
 from envs.datasets.idx import read_idx
-from envs.datasets.table_columns import read_description
+from envs.datasets.columns import read_description
 from envs.datasets.tables import load_csv
 from envs.errors import ManifoldError
-from envs.files import read_npy, read_picture
-from envs.making_data import gathered, units_of
+from envs.reading.files import read_npy, read_picture
+from envs.building.data import gathered, units_of
 from envs.manifolds import PCA, Manifold
 from vime.errors import VimeError
 
@@ -297,9 +297,9 @@ def _trained(folder: Path) -> None:
 
 def _resumed(folder: Path) -> None:
     """The training at its last checkpoint, whose manifest is signed again, as anybody can."""
-    from agents.checkpoint import restore_random_state
-    from agents.random_state import fenced_random_state
-    from agents.training_session import resume
+    from agents.runs.checkpoint import restore_random_state
+    from agents.runs.random_state import fenced_random_state
+    from agents.training.session import resume
 
     place = folder / "checkpoints" / "16" / "manifest.json"
     manifest = json.loads(place.read_text())

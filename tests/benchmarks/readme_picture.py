@@ -35,7 +35,7 @@ def turning_point(path: Any) -> int:
 
 def sentence(path: Any, world: Any) -> str:
     """The path in one line: both classes, where the prediction changes, and what was changed."""
-    from agents.explanation.attribute_words import attribute_sentence
+    from agents.explanation.attribute_sentences import attribute_sentence
 
     source, target = path.class_names[path.source], path.class_names[path.target]
     change = attribute_sentence(path, world).rstrip(".").lower()
@@ -44,7 +44,7 @@ def sentence(path: Any, world: Any) -> str:
 
 def draw(path: Any, world: Any, shown: int) -> Image.Image:
     """The path up to frame `shown`: input and frames, change since step 0, and the probability of the target."""
-    from agents.explanation.figures_style import FAINT, INK, SOURCE, TARGET, pyplot_figure
+    from agents.explanation.figures.style import FAINT, INK, SOURCE, TARGET, pyplot_figure
 
     frames = path.frames(world).reshape(path.steps + 1, 28, 28)
     p, turn, count = path.answers[:, path.target], turning_point(path), path.steps + 2
@@ -114,7 +114,7 @@ def main() -> None:
     options = parser.parse_args()
     prepare_process()
     from agents.explain import explain
-    from agents.run import load_run
+    from agents.runs.run import load_run
 
     with TemporaryDirectory() as folder:
         run = load_run(options.run) if options.run else trained_run(folder, options.steps)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS, ROOT, reviews
@@ -79,7 +79,7 @@ def grammar_corpus(_: argparse.Namespace) -> Corpus:
 
 def review_corpus(chosen: argparse.Namespace) -> Corpus:
     """Short sentences of rt-polarity and SST, their sentiment and length; topic and tense are told by nobody."""
-    from envs.datasets.vocabulary import tokens
+    from envs.modalities.vocabulary import tokens
     from envs.manifolds import SentenceVAE
     from tests.benchmarks.sentences_bed import LONGEST, make_bed
 

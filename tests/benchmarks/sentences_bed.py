@@ -23,10 +23,10 @@ import torch
 
 from envs.classifiers.bag_of_words import BagOfWords, features
 from envs.datasets import Data
-from envs.datasets.vocabulary import Vocabulary, tokens
-from envs.making import make_world
+from envs.modalities.vocabulary import Vocabulary, tokens
+from envs.building.world import make_world
 from envs.manifolds import Manifold, SentenceVAE
-from envs.world import World
+from envs.core.world import World
 from tests.benchmarks.sentences_data import reviews
 
 LONGEST = 10  # words of a sentence that is explained or fitted whole

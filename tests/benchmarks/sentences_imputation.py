@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
@@ -60,7 +60,7 @@ def last_words(ids: Tensor, share: float = SHARE) -> Tensor:
 
 def usable(ids: Tensor) -> Tensor:
     """Rows of ids whose sentences are long enough and miss no unknown word: no imputer writes one."""
-    from envs.datasets.vocabulary import UNKNOWN
+    from envs.modalities.vocabulary import UNKNOWN
 
     return ids[((ids != 0).sum(1) > SHORTEST) & ~(last_words(ids) & (ids == UNKNOWN)).any(1)]
 
@@ -69,8 +69,8 @@ def imputed(case: Case, by: str, ids: Tensor, batch: int = 64) -> Tensor:
     """Ids (N, L) with the last words imputed; those whose known part is equally long are done together."""
     import torch
 
-    from envs.manifolds.sentence_imputation import impute
-    from envs.manifolds.sentence_training import trimmed
+    from envs.manifolds.sentence.imputation import impute
+    from envs.manifolds.sentence.training import trimmed
 
     made, gone = ids.clone(), last_words(ids)
     known = ((ids != 0) & ~gone).sum(1)
@@ -106,7 +106,7 @@ def grammar_case(chosen: argparse.Namespace, seed: int) -> Case:
 
     from envs.datasets import grammar
     from envs.manifolds import Manifold, SentenceVAE
-    from envs.manifolds.sentence_training import SentenceTraining
+    from envs.manifolds.sentence.training import SentenceTraining
     from tests.benchmarks.sentences_grammar import SENTENCES
     from tests.benchmarks.sentences_language import LanguageModel
 

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from agents.atomic import write_whole
-from envs.datasets.vocabulary import Vocabulary
-from envs.manifolds.sentence_decoding import FREE, beam
-from envs.manifolds.sentence_networks import Decoder, decoder_inputs, sentence_nll
-from envs.manifolds.sentence_training import batches, trimmed
+from agents.files import write_whole
+from envs.modalities.vocabulary import Vocabulary
+from envs.manifolds.sentence.decoding import FREE, beam
+from envs.manifolds.sentence.networks import Decoder, decoder_inputs, sentence_nll
+from envs.manifolds.sentence.training import batches, trimmed
 
 
 class LanguageModel:

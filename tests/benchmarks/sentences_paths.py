@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_bed import LONGEST, Bed, make_bed
@@ -54,8 +54,8 @@ CAUSES = ("frame 0 is of another class", "not arrived", "the oracle disagrees", 
 
 def figures(bed: Bed, paths: list[Any], source: str) -> dict[str, Any]:
     """The measures of one walker's paths from the sentences of a source."""
-    from agents.explanation.metrics import evaluate_paths
-    from envs.alignment import edit_distance
+    from agents.explanation.metrics.evaluate import evaluate_paths
+    from envs.modalities.alignment import edit_distance
 
     real = bed.language.perplexity(bed.real[source])
     ends = [path.texts[-1] for path in paths]
@@ -88,7 +88,7 @@ def figures(bed: Bed, paths: list[Any], source: str) -> dict[str, Any]:
 
 def agent_of(bed: Bed, seed: int, steps: int, place: Path) -> Any:
     """The run of an agent on this bed; it is trained where the folder holds none yet."""
-    from agents.run import load_run
+    from agents.runs.run import load_run
     from agents.train import train
 
     if done := list(place.glob("ppo/*/summary.json")):
@@ -100,7 +100,7 @@ def agent_of(bed: Bed, seed: int, steps: int, place: Path) -> Any:
 def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int | None) -> tuple[list[Any], float]:
     """All paths of a walker, and the CPU-seconds of its training."""
     from agents.explain import explain
-    from agents.training_env import trained_walk
+    from agents.training.environments import trained_walk
     from agents.walkers.policy import PolicyWalker
 
     rows = range(SEARCHED if name == "spheres" else len(bed.world.held_out.x) if most is None else most)
@@ -114,7 +114,7 @@ def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int |
 def plain(bed: Bed) -> Bed:
     """The same bed without what this page is about: walks enter at the code, and codes are decoded whatever the input is."""
     from envs.manifolds import SentenceVAE
-    from envs.starts import make_starts
+    from envs.core.reference_data import make_starts
 
     vae = bed.world.manifold
     assert isinstance(vae, SentenceVAE)

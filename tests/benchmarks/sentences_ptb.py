@@ -24,7 +24,7 @@ from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS, penn_treebank
@@ -32,7 +32,7 @@ from tests.benchmarks.sentences_data import RESULTS, penn_treebank
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from envs.datasets.vocabulary import Vocabulary
+    from envs.modalities.vocabulary import Vocabulary
     from envs.manifolds import SentenceVAE
     from tests.benchmarks.sentences_language import LanguageModel
 
@@ -51,7 +51,7 @@ PAPER = {"standard": (101, 2, 119), "inputless": (125, 15, 380)}
 
 def corpus(least: int | None = None) -> tuple[Vocabulary, dict[str, Tensor]]:
     """The vocabulary of ptb.train, and ids (N, L) of every part; `least`: the first sentences alone, for a try."""
-    from envs.datasets.vocabulary import Vocabulary
+    from envs.modalities.vocabulary import Vocabulary
 
     texts = {part: penn_treebank(part)[:least] for part in ("train", "valid", "test")}
     vocabulary = Vocabulary.of(texts["train"], tokeniser="spaces")
@@ -127,8 +127,8 @@ def bound(vae: SentenceVAE, ids: Tensor, seed: int, batch: int = 64) -> tuple[Te
     """
     import torch
 
-    from envs.manifolds.sentence_networks import decoder_inputs, sentence_nll
-    from envs.manifolds.sentence_training import gaussian_kl, trimmed
+    from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
+    from envs.manifolds.sentence.training import gaussian_kl, trimmed
     from tests.benchmarks.sentences_language import by_length
 
     keep = 0.0 if vae.account["word_keep"] == 0 else 1.0
@@ -148,8 +148,8 @@ def importance_weighted(vae: SentenceVAE, ids: Tensor, samples: int, seed: int) 
     """-log p(x) (N,) by importance sampling, as `SentenceVAE.importance_weighted_nll`, for inputless decoders, too."""
     import torch
 
-    from envs.manifolds.sentence_networks import decoder_inputs, sentence_nll
-    from envs.manifolds.sentence_training import trimmed
+    from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
+    from envs.manifolds.sentence.training import trimmed
 
     keep = 0.0 if vae.account["word_keep"] == 0 else 1.0
     generator = torch.Generator().manual_seed(seed)
@@ -171,7 +171,7 @@ def measured(name: str, model: Any, ids: Tensor, sentences: int, samples: int, s
     """Figures of a fitted model on sentences ids (N, L): nats a sentence, perplexities a word."""
     import torch
 
-    from envs.manifolds.sentence_training import COLLAPSED
+    from envs.manifolds.sentence.training import COLLAPSED
 
     ends, words = len(ids), int((ids != 0).sum()) - len(ids)
     row: dict[str, Any] = {"model": name, "sentences": len(ids)}

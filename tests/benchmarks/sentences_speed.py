@@ -13,7 +13,7 @@ import platform
 import time
 from collections.abc import Callable
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
@@ -39,9 +39,9 @@ def main() -> None:
     prepare_process()
     import torch
 
-    from envs.datasets.vocabulary import END, PAD
+    from envs.modalities.vocabulary import END, PAD
     from envs.manifolds import SentenceVAE
-    from envs.manifolds.sentence_decoding import beam, greedy
+    from envs.manifolds.sentence.decoding import beam, greedy
 
     rows = []
     for words, hidden in ((61, 96), (5000, 160)):

@@ -11,7 +11,7 @@ In one run, repeats interleaved, medians over them:
   (tests/benchmarks/throughput_fused.py);
 * stable-baselines3's DummyVecEnv of 16 single environments, with actions recorded in the same way;
 * pullback moves, against the Jacobian they need;
-* the recipe's own world (agents/hyperparameters/ppo.yml), whatever its moves and observations;
+* the recipe's own world (agents/training/hyperparameters/ppo.yml), whatever its moves and observations;
 * the environment's share of a PPO training's wall time, for euclidean moves and for the recipe's world.
 
 Seconds are process time: what a shared machine gives to others is not ours. Writes docs/results/throughput.json and
@@ -157,7 +157,7 @@ def training_share(n_timesteps: int, world: Any = None) -> tuple[float, Any]:
     """The share of a PPO training's wall time that its environment takes (None: the recipe's own world), and the run."""
     import tempfile
 
-    from agents.sb3_vec_env import LatentVecEnv
+    from agents.training.vec_env import LatentVecEnv
     from agents.train import train
 
     spent = [0.0]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.tasks import FLOOR, LOG_RANGE
+from envs.core.tasks import FLOOR, LOG_RANGE
 
 
 class FusedWalks:
@@ -21,7 +21,7 @@ class FusedWalks:
 
     Args:
         world: reach task, normal prior, euclidean moves, neither compass nor step bound nor price on the atypical.
-        draws: (n, episodes, 2) uniform numbers, what `envs.episodes.Draws` gives each walk.
+        draws: (n, episodes, 2) uniform numbers, what `envs.gym.episodes.Draws` gives each walk.
     """
 
     def __init__(self, world: Any, draws: np.ndarray) -> None:

@@ -146,7 +146,7 @@ def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Judge, float]:
 
 def fitted_gan(data: str, x: Any, prior: str, options: Any, seed: int) -> Any:
     """The GAN of a prior and a seed, from --cache if it was fitted before."""
-    from envs.manifolds import gan as module
+    from envs.manifolds.generators import gan as module
     from envs.manifolds.base import Manifold
 
     place = options.cache / f"transport-{data}-{prior}-{options.latent_dim}d-{options.steps}-{seed}"

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT, kept
 from tests.benchmarks.results import as_json
@@ -39,7 +39,7 @@ DEFAULT = "K = 5"
 def measured(bed_seed: int, seeds: int) -> dict[str, list[dict[str, Any]]]:
     """view -> one dict of figures a seed, on one bed."""
     from agents.explain import explain
-    from agents.explanation.treeview import hidden_features, treeview_of
+    from agents.explanation.local.treeview import hidden_features, treeview_of
     from tests.benchmarks.digits_bed import make_bed
 
     bed = make_bed(bed_seed)
@@ -61,7 +61,7 @@ def published(x: np.ndarray, features: np.ndarray, log_p: np.ndarray, *, seed: i
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    from agents.explanation.treeview import TREES, TreeView
+    from agents.explanation.local.treeview import TREES, TreeView
 
     columns = ((features - features.mean(0)) / (features.std(0) + 1e-6)).T
     group = KMeans(factors, n_init=10, random_state=seed).fit_predict(columns)

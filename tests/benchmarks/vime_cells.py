@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from agents.atomic import write_whole
+from agents.files import write_whole
 from tests.benchmarks.vime_witness import CELLS, Witness
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "runs" / "benchmarks" / "vime"
-LATENT_SOURCES = ("envs/dynamics.py", "envs/tasks.py", "envs/moves.py", "envs/world.py", "envs/coverage.py")
+LATENT_SOURCES = ("envs/core/dynamics.py", "envs/core/tasks.py", "envs/core/moves.py", "envs/core/world.py", "envs/gym/coverage.py")
 EVALUATION_SEED = 10_000  # added to the cell's own
 
 
@@ -96,10 +96,10 @@ def kept(cell: Cell, measure: Callable[[Cell], dict[str, Any]] | None, cache: Pa
 
 def trained(cell: Cell, world: Any = None) -> tuple[Any, Witness]:
     """Train the cell's agent: the model, and who watched it."""
-    from agents.algorithms import make_model
-    from agents.random_state import fenced_random_state
-    from agents.run_config import CuriosityConfig
-    from agents.training_env import add_curiosity, curiosity_of, make_vec_env
+    from agents.training.algorithms import make_model
+    from agents.runs.random_state import fenced_random_state
+    from agents.runs.config import CuriosityConfig
+    from agents.training.environments import add_curiosity, curiosity_of, make_vec_env
 
     with fenced_random_state():
         monitored = make_vec_env(cell.env, dict(cell.env_kwargs), world, cell.settings["n_envs"])
@@ -144,8 +144,8 @@ def evaluated(model: Any, cell: Cell, deterministic: bool, episodes: int = 50) -
     """Mean return and success rate of one episode in each of `episodes` fresh environments."""
     import torch
 
-    from agents.random_state import fenced_random_state
-    from agents.training_env import make_vec_env
+    from agents.runs.random_state import fenced_random_state
+    from agents.training.environments import make_vec_env
 
     with fenced_random_state():
         torch.manual_seed(EVALUATION_SEED + cell.seed)
@@ -163,8 +163,8 @@ def evaluated(model: Any, cell: Cell, deterministic: bool, episodes: int = 50) -
 
 def manifold_cell(cell: Cell) -> dict[str, Any]:
     """Figures of a task on the digits' manifold; the classifier is asked one row a step."""
-    from agents.training_env import make_world_of
-    from agents.training_evaluation import evaluate_in_world
+    from agents.training.environments import make_world_of
+    from agents.training.evaluation import evaluate_in_world
 
     world = make_world_of(cell.env, dict(cell.env_kwargs))
     assert world is not None

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from agents.algorithms import HYPERPARAMETER_FOLDER
+from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.results import as_json

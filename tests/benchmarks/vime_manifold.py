@@ -44,7 +44,7 @@ def schedule_of(env: str) -> dict[str, float | None]:
 @cache
 def options_of(arm: str, env: str = PAIR) -> dict[str, Any]:
     """A bonus's settings: those that ship, and the protocol's schedule (the task's own, if it has one)."""
-    from agents.training_env import curiosity_settings, make_world_of
+    from agents.training.environments import curiosity_settings, make_world_of
 
     if arm == "none":
         return {}

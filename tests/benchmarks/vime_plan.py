@@ -150,7 +150,7 @@ def kept_rows(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def write(name: str, found: dict[str, Any], page: str) -> None:
     """docs/results/NAME.json and .md."""
-    from agents.atomic import write_whole
+    from agents.files import write_whole
 
     RESULTS.mkdir(parents=True, exist_ok=True)
     write_whole(RESULTS / f"{name}.json", as_json(found))

@@ -31,7 +31,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from agents.algorithms import HYPERPARAMETER_FOLDER
+from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
 from tests.benchmarks.digits_cells import ALGO, ROOT
 from tests.benchmarks.results import as_json
@@ -215,7 +215,7 @@ def watched(parts: dict[str, tuple[type, str]]) -> Iterator[dict[str, float]]:
 
 def training(env: str, curiosity: str, seed: int, n_timesteps: int | None) -> dict[str, Any]:
     """One training as shipped: its seconds, where VIME's went, and what its network explained of unseen transitions."""
-    from agents.sb3_vec_env import LatentVecEnv
+    from agents.training.vec_env import LatentVecEnv
     from agents.train import train
     from vime.bonuses.base import Bonus
     from vime.sb3.rollout_callback import CuriosityCallback

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.explanation.metrics_path import knn_distance_to_class
-from envs.compass import distance
-from envs.world import World
+from agents.explanation.metrics.path import knn_distance_to_class
+from envs.core.guidance import distance
+from envs.core.world import World
 
 WEIGHTS = (0.0, 0.3, 0.6, 0.9, 1.5)
 SLACK = 0.02  # log odds beyond the threshold that are aimed at
@@ -37,7 +37,7 @@ def optima(
     Args:
         world: whose classifier gives gradients (`Classifier.torch_module`).
         x: (M, \\*data_shape) inputs; targets (M,).
-        reference: what 1.0 means, see `agents.explanation.metrics.Reference`.
+        reference: what 1.0 means, see `agents.explanation.metrics.evaluate.Reference`.
         weights: w, from the least.
         starts: nearest arriving starts of the target class from which an item's search begins.
         steps: of Adam, for each weight.

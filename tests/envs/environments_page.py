@@ -383,7 +383,7 @@ def page() -> str:
     shared = shared.replace("``", "`").replace("## ", "### ")
     parts = [
         "# Environments",
-        "<!-- Written by tests/envs/environments_page.py from the registry and the docstring of envs/latent_env.py. -->",
+        "<!-- Written by tests/envs/environments_page.py from the registry and the docstring of envs/gym/latent_env.py. -->",
         (
             "Every id works at once, offline: `gym.make(id)` for one walk, `gym.make_vec(id, num_envs=n)` for a batch that shares one "
             "decode and one classifier call a step."

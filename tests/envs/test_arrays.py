@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from envs.manifolds.arrays import norm, on_arrays, sigmoid, silu, silu_slope
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.arrays import norm, on_arrays, sigmoid, silu, silu_slope
+from envs.manifolds.networks.dense import MLP
 
 
 def test_functions_are_those_of_torch_and_do_not_overflow() -> None:

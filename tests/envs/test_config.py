@@ -13,7 +13,7 @@ import torch
 
 from envs import LatentEnv, ManifoldError, UnknownNameError, WorldConfig, make_world
 from envs.config import FIELDS, SETTINGS, Live
-from envs.tasks import OnePair, Task, Weights
+from envs.core.tasks import OnePair, Task, Weights
 
 
 class OwnTask(Task):
@@ -127,7 +127,7 @@ def test_unknown_settings_are_refused_with_the_close_names(make):
         ({"data_shape": [4, 0]}, "data_shape is 0; a whole number of at least 1"),
         ({"input_shape": 4}, "input_shape is a list of whole numbers"),
         ({"pair": 3}, "pair= belongs to task='one_pair'"),
-        ({"task": 3}, "task is a name or a task of envs.tasks, not 3; names: reach, leave"),
+        ({"task": 3}, "task is a name or a task of envs.core.tasks, not 3; names: reach, leave"),
         ({"reward": {"sucess": 1}}, "unknown reward weight 'sucess': did you mean 'success'"),
     ],
 )
@@ -191,7 +191,7 @@ def test_a_pair_of_modules_stays_the_object_that_it_is():
 
 @pytest.mark.parametrize("settings", [{"move": "euclid"}, {"task": "reech"}, {"entry": "kep"}, {"reward": {"pat": 1.0}}])
 def test_names_are_checked_before_anything_is_fitted(monkeypatch, settings):
-    monkeypatch.setattr("envs.making.gathered", None)  # not to be called
+    monkeypatch.setattr("envs.building.world.gathered", None)  # not to be called
     with pytest.raises(UnknownNameError, match="did you mean"):
         make_world(**settings)
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from agents.explain import explain
-from envs import dynamics, make_world
-from envs.alignment import edit_distance
-from envs.entry import _candidates, code, kept
+from envs import make_world
+from envs.core import dynamics
+from envs.modalities.alignment import edit_distance
+from envs.core.initial_latent import _candidates, code, kept
 from envs.errors import UnknownNameError
 
 

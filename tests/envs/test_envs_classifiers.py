@@ -16,7 +16,7 @@ from sklearn.svm import SVC
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.classifiers import Classifier, adapt
 from envs.datasets import Units
-from envs.objects import load_object
+from envs.reading.objects import load_object
 
 SHAPE = (2, 3)
 PICTURES = np.random.default_rng(0).random((40, *SHAPE)).astype(np.float32)

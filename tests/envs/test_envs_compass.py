@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError, dynamics, make_world
-from envs.compass import LIMIT, PULL_SCALE, appraise
-from envs.typicality import NEIGHBOURS, PER_CLASS, ClassNeighbours
+from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError, make_world
+from envs.core import dynamics
+from envs.core.guidance import LIMIT, PULL_SCALE, appraise
+from envs.core.typicality import NEIGHBOURS, PER_CLASS, ClassNeighbours
 
 
 def brute_force(bank, label, x, target, k=NEIGHBOURS):

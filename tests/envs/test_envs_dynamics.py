@@ -8,9 +8,10 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from envs import LatentVectorEnv, ManifoldError, dynamics, make_world
-from envs.moves import MOVES
-from envs.tasks import LOG_RANGE
+from envs import LatentVectorEnv, ManifoldError, make_world
+from envs.core import dynamics
+from envs.core.moves import MOVES
+from envs.core.tasks import LOG_RANGE
 
 TOLERANCE = 1e-4
 

@@ -10,8 +10,8 @@ from gymnasium.vector import AutoresetMode
 
 import envs
 from envs import LatentEnv, LatentVectorEnv, ManifoldError
-from envs.coverage import Coverage
-from envs.making import make_world_named
+from envs.gym.coverage import Coverage
+from envs.building.world import make_world_named
 
 gym.register_envs(envs)
 

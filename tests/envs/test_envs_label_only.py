@@ -12,7 +12,8 @@ import torch
 from gymnasium.vector import AutoresetMode
 
 import envs
-from envs import LatentEnv, LatentVectorEnv, dynamics, make_world
+from envs import LatentEnv, LatentVectorEnv, make_world
+from envs.core import dynamics
 
 gym.register_envs(envs)
 

@@ -360,7 +360,7 @@ def test_settings_of_a_fit_have_one_made_where_a_shipped_one_would_serve():
 
 
 def test_without_a_manifold_one_is_fitted(monkeypatch):
-    monkeypatch.setattr("envs.making_manifold.FIT_STEPS", 40)
+    monkeypatch.setattr("envs.building.manifold.FIT_STEPS", 40)
     world = table_world(manifold=None)
     assert isinstance(world.manifold, VAE)
     assert world.manifold.modality == "table"

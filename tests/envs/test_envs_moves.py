@@ -12,7 +12,7 @@ from scipy import stats
 
 from envs.geometry.transport import vicinity
 from envs.manifolds import PCA, Prior
-from envs.moves import METRIC_FLOOR, MOVES, euclidean, matched, pullback, spherical
+from envs.core.moves import METRIC_FLOOR, MOVES, euclidean, matched, pullback, spherical
 
 D = 16
 ROWS = 20_000

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw
 
 import envs
 from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError
-from envs.latent_map import LatentMap
-from envs.rendering import PALETTE, SIDE, Renderer, class_colour
+from envs.core.latent_map import LatentMap
+from envs.gym.rendering import PALETTE, SIDE, Renderer, class_colour
 
 gym.register_envs(envs)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError, dynamics
-from envs.tasks import FLOOR, LOG_RANGE, TASKS, Leave, Prototype, ReachLabel, Task, Weights, scaled_log
+from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError
+from envs.core import dynamics
+from envs.core.tasks import FLOOR, LOG_RANGE, TASKS, Leave, Prototype, ReachLabel, Task, Weights, scaled_log
 
 
 def state_with(world, answer, source, target, frame=None):

@@ -11,7 +11,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers import TimeLimit
 
 from envs import LatentEnv, LatentVectorEnv, ManifoldError
-from envs.episodes import Draws
+from envs.gym.episodes import Draws
 
 MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED]
 N = 5

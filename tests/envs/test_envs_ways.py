@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.training_env import trained_walk
-from agents.warm_start import straight_action
-from envs import dynamics, make_world
-from envs.making import make_world_named
+from agents.training.environments import trained_walk
+from agents.training.warm_start import straight_action
+from envs import make_world
+from envs.core import dynamics
+from envs.building.world import make_world_named
 from envs.registration import MAX_EPISODE_STEPS
-from envs.ways import ROOM, ends, long_ways, straight_steps
+from envs.core.horizon import ROOM, ends, long_ways, straight_steps
 
 
 @pytest.fixture(scope="module")

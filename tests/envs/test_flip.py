@@ -9,8 +9,9 @@ from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
 import envs
-from envs import ManifoldError, dynamics
-from envs.tasks import TASKS, Flip, Task
+from envs import ManifoldError
+from envs.core import dynamics
+from envs.core.tasks import TASKS, Flip, Task
 
 
 def forest(trees: int = 10) -> RandomForestClassifier:

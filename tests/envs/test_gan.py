@@ -12,10 +12,10 @@ from envs import ManifoldError, UnknownNameError, make_world
 from envs.datasets import DATASETS
 from envs.manifolds import GAN, ConvVAE, Manifold
 from envs.manifolds.collapse import CollapsedError, check_modes, class_shares, nearest_mode
-from envs.manifolds.conv_networks import ConvDecoder, ConvEncoder, picture_axes
-from envs.manifolds.gan import FitInterrupted
-from envs.manifolds.gan_training import Recipe, critic_loss, gradient_penalty, mlp_critic, train
-from envs.manifolds.networks import MLP
+from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder, picture_axes
+from envs.manifolds.generators.gan import FitInterrupted
+from envs.manifolds.generators.training import Recipe, critic_loss, gradient_penalty, mlp_critic, train
+from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 
 
@@ -97,7 +97,7 @@ def test_the_average_of_the_weights_is_what_is_kept_even_when_interrupted(monkey
             yield t
             seen.append([p.detach().clone() for p in network.parameters()])
 
-    monkeypatch.setattr("envs.manifolds.gan_training.progress_bar", stop_at_five)
+    monkeypatch.setattr("envs.manifolds.generators.training.progress_bar", stop_at_five)
     with pytest.raises(KeyboardInterrupt):
         train(network, critic, Prior("normal", 2), torch.rand(50, 2), Recipe(ema=0.9), rng(), progress=True)
     average = before
@@ -113,7 +113,7 @@ def test_an_interrupted_fit_hands_over_what_it_learned(monkeypatch):
         yield from range(5)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("envs.manifolds.gan_training.progress_bar", stop_at_five)
+    monkeypatch.setattr("envs.manifolds.generators.training.progress_bar", stop_at_five)
     with pytest.raises(FitInterrupted) as stopped:
         GAN.fit(pictures(), latent_dim=2, hidden=(8,))
     gan = stopped.value.manifold

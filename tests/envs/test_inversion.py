@@ -12,7 +12,7 @@ from torch import nn
 
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.manifolds import GAN, Generator, Manifold, Prior
-from envs.manifolds.inversion import Inversion, check_generator, invert
+from envs.manifolds.generators.inversion import Inversion, check_generator, invert
 
 D, SIZE = 3, 10
 

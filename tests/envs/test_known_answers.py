@@ -10,7 +10,7 @@ import torch
 
 import envs
 from envs import ManifoldError
-from envs.known_answers import CHECKED, KnownAnswers, answers_of
+from envs.core.known_predictions import CHECKED, KnownAnswers, answers_of
 
 SETTINGS = {"manifold": "pca", "latent_dim": 2}
 

@@ -169,7 +169,7 @@ def test_worlds_use_the_cache(folder, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(VAE, "fit", classmethod(never))
-        patch.setattr("envs.making_manifold.OURS", ())
+        patch.setattr("envs.building.manifold.OURS", ())
         with pytest.raises(Exception, match="unknown setting"):  # the stand-in has no settings: reached, not fitted
             make_world(**arguments, fit={"epochs": 2})
     second = make_world(**arguments, fit={"epochs": 2})

@@ -10,9 +10,9 @@ import torch
 from envs import World, make_world
 from envs.assets import HERE, halved
 from envs.datasets import DATASETS
-from envs.dynamics import enter
+from envs.core.dynamics import enter
 from envs.manifolds import GAN, ConvVAE
-from envs.typicality import NEIGHBOURS, ClassNeighbours
+from envs.core.typicality import NEIGHBOURS, ClassNeighbours
 
 
 @pytest.fixture(scope="module")

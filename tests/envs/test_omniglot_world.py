@@ -10,10 +10,10 @@ import torch
 import envs
 from envs import World, make_world
 from envs.assets import HERE
-from envs.assets.make_omniglot import SETTINGS, shifted
+from envs.assets.make.omniglot import SETTINGS, shifted
 from envs.datasets import DATASETS
 from envs.datasets.omniglot import DRAWERS, SCRIPTS
-from envs.dynamics import enter
+from envs.core.dynamics import enter
 from envs.manifolds import GAN
 
 gym.register_envs(envs)

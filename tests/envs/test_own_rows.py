@@ -287,7 +287,7 @@ def test_another_classifier_than_the_user_s_is_refused_with_the_columns(monkeypa
     rows = frame.to_numpy() / [1, 1e4, 1e5, 1e6]
     y = (rows[:, 1] * 1e3).round() % 2 == 0
     tree = DecisionTreeClassifier(random_state=0).fit(rows, y)
-    monkeypatch.setattr("envs.making_data.NumberUnits", Lossy)
+    monkeypatch.setattr("envs.building.data.NumberUnits", Lossy)
     with pytest.raises(ManifoldError, match=r"labels agree for 0\.\d+ of 150 rows.*differ in 'column 0', 'column 1'"):
         make_world(data=rows, classifier=tree, **FAST)
     y[:] = rows[:, 0] > 0
@@ -297,7 +297,7 @@ def test_another_classifier_than_the_user_s_is_refused_with_the_columns(monkeypa
 
 def test_probabilities_alone_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     frame, _ = flowers()
-    monkeypatch.setattr("envs.making_data.NumberUnits", Lossy)
+    monkeypatch.setattr("envs.building.data.NumberUnits", Lossy)
     steady = LogisticRegression().fit(frame.to_numpy()[:, :1], frame["a"] > 0)
     far = frame.to_numpy()[np.abs(frame["a"].to_numpy()) > 0.2, :1]
     with pytest.warns(UserWarning, match=r"labels agree for 1\.000 .* differ in 'column 0'"):
@@ -364,7 +364,7 @@ def test_a_table_in_a_tsv_of_another_encoding(tmp_path: Path) -> None:
     town = next(c for c in world.units.table.columns if c.name == "town")  # type: ignore[attr-defined]
     assert town.categories == ("Bern", "Zürich")
 
-    from agents.explain_input import read_file
+    from agents.explanation.inputs import read_file
 
     assert len(read_file(world, file)) == len(frame)
 

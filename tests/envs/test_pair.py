@@ -171,7 +171,7 @@ def test_a_name_that_is_no_pair_is_told(named):
 
 
 def test_an_agent_trains_on_a_live_pair_and_comes_back_with_its_world(tmp_path):
-    from agents.run import load_run
+    from agents.runs.run import load_run
     from agents.train import train
 
     world = make_world(data=X.numpy(), manifold=(Encoder(), Decoder()), **CLASSIFIER)

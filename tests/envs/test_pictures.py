@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from agents.explain import explain
-from agents.explain_input import gather, read_file
+from agents.explanation.inputs import gather, read_file
 from envs import ManifoldError, UnknownNameError, World, make_world
 from envs.datasets import ImageUnits, Units
 
@@ -112,7 +112,7 @@ def test_units_of_pictures_go_there_and_back(raw, kind):
 
 
 def test_continuous_values_come_back_as_float32_allows(monkeypatch):
-    monkeypatch.setattr("envs.datasets.image_units.MOST_LEVELS", 100)
+    monkeypatch.setattr("envs.modalities.image.MOST_LEVELS", 100)
     pictures = RANDOM.random((30, 4, 4)) * 40 - 10
     units = Units.of(pictures, pixel_range=(-10, 30))
     assert units.levels is None

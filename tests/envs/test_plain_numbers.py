@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from envs import ManifoldError, make_world
-from envs.plain import listed, plain
+from envs.runtime.plain import listed, plain
 
 PARTS = {"manifold": "vae", "classifier": "iris"}
 SETTINGS = {

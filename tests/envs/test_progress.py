@@ -10,7 +10,7 @@ import pytest
 from agents.cli import progress_bar as counted_bar
 from agents.train import TrainConfig
 from envs import make_world
-from envs.progress import on_terminal, progress_bar
+from envs.runtime.progress import on_terminal, progress_bar
 
 
 class Terminal(io.StringIO):

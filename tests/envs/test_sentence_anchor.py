@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from envs.alignment import edit_distance, edit_distances
+from envs.modalities.alignment import edit_distance, edit_distances
 from envs.assets import ASSETS
-from envs.datasets.vocabulary import END, PAD, UNKNOWN
+from envs.modalities.vocabulary import END, PAD, UNKNOWN
 from envs.errors import ManifoldError
 from envs.manifolds import Manifold, SentenceVAE
-from envs.manifolds.sentence_anchor import anchored
+from envs.manifolds.sentence.anchor import anchored
 
 A, B, C, SIZE, LENGTH = 4, 5, 6, 7, 5
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import envs
-from envs import ManifoldError, UnknownNameError, dynamics, make_world
+from envs import ManifoldError, UnknownNameError, make_world
+from envs.core import dynamics
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.datasets import DATASETS, grammar
 from envs.manifolds import SentenceVAE

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from envs.alignment import Word, compare, edit_distance, marked
+from envs.modalities.alignment import Word, compare, edit_distance, marked
 from envs.datasets import grammar
 from envs.errors import ManifoldError
 

@@ -10,15 +10,15 @@ import torch
 
 from envs.assets import HERE
 from envs.datasets import grammar
-from envs.datasets.vocabulary import BEGIN, END, PAD, SPECIALS, UNKNOWN
+from envs.modalities.vocabulary import BEGIN, END, PAD, SPECIALS, UNKNOWN
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Manifold, SentenceVAE
-from envs.manifolds import sentence_training as training
-from envs.manifolds.sentence_decoding import FREE, beam, greedy, sampled
-from envs.manifolds.sentence_homotopy import homotopy, nearest_sentences
-from envs.manifolds.sentence_imputation import fill_in, impute
-from envs.manifolds.sentence_networks import Decoder, decoder_inputs, sentence_nll
-from envs.manifolds.sentence_training import SentenceTraining, gaussian_kl, kl_weight
+from envs.manifolds.sentence import training
+from envs.manifolds.sentence.decoding import FREE, beam, greedy, sampled
+from envs.manifolds.sentence.homotopy import homotopy, nearest_sentences
+from envs.manifolds.sentence.imputation import fill_in, impute
+from envs.manifolds.sentence.networks import Decoder, decoder_inputs, sentence_nll
+from envs.manifolds.sentence.training import SentenceTraining, gaussian_kl, kl_weight
 
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [sentence.text for sentence in grammar.sample(600, 5)]

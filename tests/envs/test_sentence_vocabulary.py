@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.datasets.corpora import read_corpus
-from envs.datasets.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary, tokens
+from envs.modalities.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary, tokens
 from envs.errors import ManifoldError, UnknownNameError
 
 CORPUS = ["The soup was good!", "it's a dull, dull film", "the film was good"]

@@ -16,12 +16,12 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import envs
-from agents import training
+from agents.training import loop as training
 from agents.evaluate import evaluate
 from agents.explain import explain
-from agents.run import load_run
+from agents.runs.run import load_run
 from agents.train import train
-from envs.threads import one_thread
+from envs.runtime.threads import one_thread
 
 PPO = {"n_steps": 8, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
 
@@ -120,7 +120,7 @@ def test_threads_that_overlap_put_back_what_the_first_found() -> None:
 def test_importing_changes_no_threads() -> None:
     code = (
         "import torch; torch.set_num_threads(2)\n"
-        "import agents, agents.train, agents.explain, agents.evaluate, envs, envs.making, vime, vime.sb3\n"
+        "import agents, agents.train, agents.explain, agents.evaluate, envs, envs.building.world, vime, vime.sb3\n"
         "assert torch.get_num_threads() == 2"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -130,7 +130,7 @@ def test_importing_changes_no_threads() -> None:
 def test_a_script_keeps_the_threads_that_were_requested() -> None:
     code = (
         "from agents.cli import prepare_process; prepare_process(2)\n"
-        "import torch; from envs.threads import one_thread\n"
+        "import torch; from envs.runtime.threads import one_thread\n"
         "with one_thread(): assert torch.get_num_threads() == 2\n"
         "assert torch.get_num_threads() == 2"
     )

@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from agents.explain import explain
-from agents.explanation.atlas_mine import embedded
+from agents.explanation.atlas.mine import embedded
 from agents.train import train
 from envs import LatentEnv, ManifoldError, make_world
 from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.manifolds import PCA, VAE, ConvVAE, UMAPMap
-from envs.torch_defaults import owners_torch, threads_kept, usual_torch
+from envs.runtime.torch_defaults import owners_torch, threads_kept, usual_torch
 
 SMALL = {"policy_kwargs": {"net_arch": [8]}, "n_steps": 8, "n_epochs": 1}
 

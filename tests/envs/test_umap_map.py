@@ -214,7 +214,7 @@ def test_fits_repeat_and_leave_the_global_generators_alone():
 
 
 def test_large_data_are_remembered_in_part(monkeypatch):
-    monkeypatch.setattr("envs.manifolds.umap_map.LANDMARKS", 50)
+    monkeypatch.setattr("envs.manifolds.umap.LANDMARKS", 50)
     found = fitted()
     assert found.data.shape == (50, 12)
     assert found.encode(pictures()).shape == (120, 2)

@@ -16,7 +16,7 @@ import pytest
 from agents.cli import ScriptConfig, in_home, parse_config, run_main, write_any_text
 from agents.explain import ExplainConfig
 from agents.explain import main as explain
-from agents.run_folder import RunFolder
+from agents.runs.folder import RunFolder
 from agents.train import train
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.trajectory import Trajectory
+from agents.trajectories.trajectory import Trajectory
 from envs import ManifoldError
-from envs.checks import number, whole
-from envs.files import DEEPEST, member, parse_json, read_bytes, read_json, read_npy, read_npz, read_text, read_yaml
+from envs.reading.checks import number, whole
+from envs.reading.files import DEEPEST, member, parse_json, read_bytes, read_json, read_npy, read_npz, read_text, read_yaml
 from tests.benchmarks.mutants import KINDS, run_kind
 
 STATES = ("training state", "environments' state", "curiosity's state", "random state", "progress", "summary")

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from agents import explain as explain_script
-from agents.atomic import write_whole
+from agents.files import write_whole
 from agents.cli import UserError, run_main
 from agents.evaluate import main as evaluate
 from agents.explain import main as explain
-from agents.explanation.report import main as report
-from agents.trajectory import Trajectory
+from agents.explanation.report.page import main as report
+from agents.trajectories.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWERS = ["--env", "Manifold/Custom-v0", "--env-kwargs", "data:iris", "--walker", "line"]
@@ -109,7 +109,7 @@ def test_a_runs_folder_that_cannot_be_written_is_evaluated_all_the_same(
     """The folder of fitted judges is a cache: where it cannot be written, they are fitted in memory."""
     import numpy as np
 
-    from agents.explanation import judge
+    from agents.explanation.metrics import oracle as judge
 
     full_after(monkeypatch, 0, errno.EROFS)
     monkeypatch.setattr(judge, "AE_STEPS", 2)

@@ -14,12 +14,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents import training, training_callbacks
+from agents.training import loop as training
+from agents.training import callbacks as training_callbacks
 from agents.cli import UserError
-from agents.run import load_run
-from agents.run_folder import RunFolder
+from agents.runs.run import load_run
+from agents.runs.folder import RunFolder
 from agents.train import train
-from agents.training_log import JsonLinesFormat
+from agents.training.log import JsonLinesFormat
 
 PPO = {"n_steps": 8, "n_epochs": 2, "policy_kwargs": {"net_arch": [16]}}
 SMALL: dict[str, Any] = {"n_envs": 8, "eval_episodes": 0, "pictures": False, "n_timesteps": 256, "save_freq": 64}
@@ -249,6 +250,6 @@ def hold(root: Path, place: Path) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("-inf")])
 def test_a_report_shows_what_is_not_finite_as_not_measured(value: float) -> None:
-    from agents.explanation.report_words import NOT_MEASURED, digits
+    from agents.explanation.report.words import NOT_MEASURED, digits
 
     assert digits(value) == NOT_MEASURED

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from agents.run_folder import RunFolder
+from agents.runs.folder import RunFolder
 
 CONFIG = {"algo": "ppo", "env": {"id": "A/B-v0", "kwargs": {}}, "hyperparameters": {}, "seed": 0, "n_envs": 1}
 CALLS = [(os, name) for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "open", "fsync", "chmod")]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents import atlas, evaluate, explain, replay, train
-from agents.algorithms import check_hyperparameters
+from agents.training.algorithms import check_hyperparameters
 from agents.cli import UserError, run_main
 
 KWARGS: list[tuple[str, str]] = [

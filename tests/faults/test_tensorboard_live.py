@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from agents.event_files import EventWriter
+from agents.training.event_files import EventWriter
 from agents.explain import explain
 from agents.explanation import tensorboard
 from agents.train import train

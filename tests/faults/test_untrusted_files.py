@@ -22,10 +22,10 @@ import pytest
 
 from agents import evaluate, explain, replay, train
 from agents.cli import run_main
-from agents.explanation import report
-from agents.run import load_run
-from agents.trajectory import Trajectory
-from agents.trajectory_file import FORMAT_VERSION, read_parts, write_parts
+from agents.explanation.report import page as report
+from agents.runs.run import load_run
+from agents.trajectories.trajectory import Trajectory
+from agents.trajectories.file import FORMAT_VERSION, read_parts, write_parts
 from envs import ManifoldError, make_world
 from envs.errors import UntrustedNameError
 from envs.manifolds import Manifold, Pair

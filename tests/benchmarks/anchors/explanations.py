@@ -11,8 +11,8 @@ from tests.benchmarks.anchors.values import Measured, System, digest, figures
 def sentence_walks() -> Measured:
     """Lines between sentences, a homotopy, and missing words."""
     from agents.explain import explain
-    from envs.manifolds.sentence_homotopy import homotopy, nearest_sentences
-    from envs.manifolds.sentence_imputation import fill_in
+    from envs.manifolds.sentence.homotopy import homotopy, nearest_sentences
+    from envs.manifolds.sentence.imputation import fill_in
 
     world = world_of("sentences")
     vae, texts = world.manifold, world.units.texts(world.held_out.x[:30])
@@ -32,7 +32,7 @@ def sentence_walks() -> Measured:
 def latent_lime() -> Measured:
     """Slopes by code and by pixel along one path."""
     from agents.explain import explain
-    from agents.explanation.lime_path import slopes_along
+    from agents.explanation.local.lime_path import slopes_along
 
     [found] = slopes_along([explain(world_of(), 4, walker="line")], world_of(), samples=100)
     return {
@@ -46,7 +46,7 @@ def latent_lime() -> Measured:
 def plain_lime() -> Measured:
     """The lime library's weights at three frames of one path."""
     from agents.explain import explain
-    from agents.explanation.lime_plain import plain_lime_at
+    from agents.explanation.local.plain_lime import plain_lime_at
 
     found = plain_lime_at(explain(world_of(), 4, walker="line"), world_of(), samples=100)
     return {
@@ -59,7 +59,7 @@ def plain_lime() -> Measured:
 
 def tree_view() -> Measured:
     """A TreeView of the digits' classifier, fitted to 200 digits: its groups, routes and fidelity."""
-    from agents.explanation.treeview import fit_treeview, hidden_features
+    from agents.explanation.local.treeview import fit_treeview, hidden_features
 
     world = world_of()
     x, test = world.starts.x[:200], world.held_out.x[:50].numpy()

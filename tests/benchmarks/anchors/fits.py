@@ -15,7 +15,7 @@ from tests.benchmarks.anchors.values import Measured, System, digest, figures, w
 
 def gan_inversion() -> Measured:
     """Codes of four digits under the GAN that ships, from both kinds of start and from many random ones."""
-    from envs.manifolds.inversion import Inversion, invert
+    from envs.manifolds.generators.inversion import Inversion, invert
 
     manifold, x = world_of("digits", "digits_gan").manifold, world_of().held_out.x[:4]
     found, many = manifold.invert(x), invert(manifold.generator, manifold.prior, x, Inversion("random", restarts=4, steps=60))
@@ -137,7 +137,7 @@ def umap_fit() -> Measured:
 
 def judges_fit() -> Measured:
     """The autoencoders and the second classifier that judge paths, fitted to a few digits."""
-    from agents.explanation.judge import fit_judges
+    from agents.explanation.metrics.oracle import fit_judges
 
     world = world_of()
     x, label = world.starts.x[:200].numpy(), world.starts.label[:200].numpy()

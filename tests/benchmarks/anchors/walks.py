@@ -28,7 +28,7 @@ def digits_walk(name: str, rows: int) -> Measured:
 def path_measures() -> Measured:
     """The measures of an evaluation on a few walks."""
     from agents.explain import explain
-    from agents.explanation.metrics import evaluate_paths
+    from agents.explanation.metrics.evaluate import evaluate_paths
 
     found = evaluate_paths(world_of(), explain(world_of(), range(8), walker="line"), resamples=50, closely=2)
     return {name: float(estimate.value) for name, estimate in found.items() if math.isfinite(estimate.value)}
@@ -37,7 +37,7 @@ def path_measures() -> Measured:
 def example_replay() -> Measured:
     """Every path of runs/example, walked again."""
     from agents.replay import build_world, compare
-    from agents.trajectory import Trajectory
+    from agents.trajectories.trajectory import Trajectory
 
     paths = [Trajectory.load(file) for file in sorted((EXAMPLE / "paths").glob("*.npz"))]
     reproduced = sum(compare(path, build_world(path.environment)).reproduced for path in paths)
@@ -47,7 +47,7 @@ def example_replay() -> Measured:
 def example_policy() -> Measured:
     """The trained agent of runs/example with its planned last steps, on the first held-out digits."""
     from agents.explain import explain
-    from agents.run import load_run
+    from agents.runs.run import load_run
 
     paths = explain(load_run(EXAMPLE), range(8))
     return {**walked(paths), "planned": sum(path.planned for path in paths)}

@@ -73,8 +73,8 @@ def moves_and_entries() -> Measured:
 
     from agents.explain import explain
     from agents.walkers.follow import aim
-    from envs import dynamics
-    from envs.moves import MOVES
+    from envs.core import dynamics
+    from envs.core.moves import MOVES
 
     found: Measured = {}
     for name in MOVES:

@@ -1,0 +1,1 @@
+"""Pictures of paths: film strips, maps, GIFs, terminal tables."""

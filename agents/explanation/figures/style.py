@@ -1,0 +1,133 @@
+"""Colours and small pictures shared by the figures, the GIF, the report and the terminal.
+
+Source and target wear one pair of colours everywhere (orange and blue: told apart by every kind of colour vision), and
+every colour is doubled by a word. Classes on a map have a muted colour each and their name written on it.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from envs.core.factual import Origin
+
+TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", "#e7e9ec"
+GAIN, CHANGED = "#117733", "#fff0c2"
+# Muted light tones with even lightness, so that black dots and lines stay readable on each.
+REGIONS = ("#cfe3f5", "#f6d9c6", "#d5ead0", "#eccfe2", "#f7eec0", "#cdeaea", "#dcd5f0", "#f3cccf", "#dfdcc8", "#d6dbe2")
+
+
+def pyplot_figure(width: float, height: float, dpi: int = 120) -> Any:
+    """A matplotlib Figure (inches) that needs no display and touches no global state; matplotlib is imported here."""
+    prepare_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def prepare_matplotlib() -> None:
+    """Give matplotlib a temporary folder for its cache where the home folder cannot be written."""
+    if "MPLCONFIGDIR" in os.environ:
+        return
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~")
+    if not os.access(home, os.W_OK):
+        os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="matplotlib-")
+
+
+def figure_png(figure: Any) -> bytes:
+    """The figure as PNG, cropped to what is drawn, without the time of day in it."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box is drawn for it
+        figure.savefig(stream, format="png", bbox_inches="tight", pad_inches=0.08, metadata={"Software": None})
+    return stream.getvalue()
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 -> PNG, grey or with a palette where that loses nothing (a tenth of the bytes)."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if (pixels[..., :1] == pixels).all():
+        image = image.convert("L")
+    elif len(np.unique(pixels.reshape(-1, 3), axis=0)) <= 256:
+        image = image.quantize(256, dither=Image.Dither.NONE)
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True)
+    return stream.getvalue()
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """``#rrggbb`` -> three numbers from 0 to 255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def mathless(text: str) -> str:
+    """Text for matplotlib in which a dollar sign is a dollar sign, not the beginning of a formula."""
+    return text.replace("$", r"\$")
+
+
+def region_colour(index: int) -> str:
+    """The tone of class ``index`` on a map; tones come round again after ten classes, names never do."""
+    return REGIONS[index % len(REGIONS)]
+
+
+def picture(world: Any, x: np.ndarray) -> np.ndarray:
+    """One input of an image world as (H, W, 3) uint8."""
+    shown = world.render(_tensor(x))
+    return np.asarray(shown, dtype=np.uint8)
+
+
+def row_values(world: Any, x: np.ndarray, origin: Origin | None = None) -> dict[str, Any]:
+    """One row of a table world, a frame of the walk from `origin` if that is known, as column -> value in the user's units."""
+    shown = world.render(_tensor(x), origin)
+    return dict(shown) if isinstance(shown, Mapping) else {f"column {i}": v for i, v in enumerate(np.ravel(shown))}
+
+
+def _tensor(x: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(np.array(x))
+
+
+def plane(x: np.ndarray) -> np.ndarray:
+    """An image in data space as (H, W): as it is, or the mean over its channels (first or last axis)."""
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim == 2:
+        return x
+    if x.ndim == 3:
+        return x.mean(axis=0 if x.shape[0] in (1, 3, 4) and x.shape[2] not in (1, 3, 4) else 2)
+    raise ValueError(f"an image of shape {x.shape} cannot be drawn; (H, W), (C, H, W) and (H, W, C) can")
+
+
+def difference(x: np.ndarray, start: np.ndarray, scale: float) -> np.ndarray:
+    """x - start as (H, W, 3) uint8: blue where it became less, white where nothing changed, orange where more.
+
+    ``scale`` is the change shown in full colour; one scale a path keeps its frames comparable.
+    """
+    change = np.clip((plane(x) - plane(start)) / max(scale, 1e-9), -1.0, 1.0)[..., None]
+    white, more, less = np.array([250.0, 250, 250]), np.array(rgb("#c24a00"), float), np.array(rgb("#00538a"), float)
+    ends = np.where(change >= 0, more, less)
+    return np.rint(white + np.abs(change) ** 0.8 * (ends - white)).astype(np.uint8)
+
+
+def difference_scale(frames: np.ndarray) -> float:
+    """The largest change of a pixel against frame 0 along a path, at least a twentieth of the full range."""
+    return max(0.05, float(np.abs(frames - frames[:1]).max()))
+
+
+def enlarge(pixels: np.ndarray, size: int) -> Image.Image:
+    """A picture with its longer side ``size`` pixels: whole blocks for small pictures, smooth for large ones."""
+    height, width = pixels.shape[:2]
+    scale = size / max(height, width)
+    method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS
+    return Image.fromarray(pixels).resize((max(1, round(width * scale)), max(1, round(height * scale))), method)

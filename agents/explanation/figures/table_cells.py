@@ -1,0 +1,61 @@
+"""Rows of a table in the user's units: what stands in each cell, and which cells a path changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.explanation.figures.style import row_values
+
+if TYPE_CHECKING:
+    from envs.core.factual import Origin
+
+NOTICEABLE = 0.1  # of a column's standard deviation among the starts: what counts as changed
+
+
+def row_texts(world: Any, rows: Sequence[np.ndarray], origin: Origin | None = None) -> tuple[list[str], np.ndarray]:
+    """Column names, and (columns, rows) texts of data-space rows in the user's units: of the input `origin` and frames of the
+    walk from it, if that is known."""
+    shown = [row_values(world, row, origin) for row in rows]
+    names = list(shown[0])
+    texts = [[_text(row[name]) for row in shown] for name in names]
+    for name, line in zip(names, texts, strict=True):
+        for row, values in enumerate(shown):  # two numbers that differ read differently
+            if line[row] == line[0] and values[name] != shown[0][name] and isinstance(values[name], float):
+                line[row] = f"{values[name]:.8g}"
+    return names, np.array(texts, dtype=object)
+
+
+def _text(value: Any) -> str:
+    """A number with as many digits as a reader wants; anything else as it is."""
+    if isinstance(value, bool | np.bool_ | str | int | np.integer) or not np.isscalar(value):
+        return str(value)
+    number = float(value)  # type: ignore[arg-type]
+    if abs(number) >= 100:
+        return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.1f}"
+    return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.3g}"
+
+
+def changed_cells(world: Any, frames: np.ndarray, origin: Origin | None = None) -> np.ndarray:
+    """(columns, T+1) bool: the value differs from the input's, by however little; the input is `origin`.
+
+    Without it: from the first row's, a number by more than a tenth of its column's standard deviation among the starts.
+    """
+    if origin is not None:
+        import torch
+
+        cells, own = world.units.exact(torch.from_numpy(np.array(frames)), origin).numpy(), origin.cells.numpy()
+        return ((cells != own) & ~(np.isnan(cells) & np.isnan(own))).T
+    shown = [row_values(world, frame) for frame in frames]
+    sample = [row_values(world, x) for x in np.asarray(world.starts.x[:200])]
+    marks = []
+    for name in shown[0]:
+        values = [row[name] for row in shown]
+        if all(isinstance(v, int | float | np.number) for v in values):
+            spread = float(np.std([float(row[name]) for row in sample])) or 1.0
+            marks.append(np.abs(np.array(values, float) - float(values[0])) > NOTICEABLE * spread)
+        else:
+            marks.append(np.array([value != values[0] for value in values]))
+    return np.array(marks, dtype=bool)

@@ -1,0 +1,102 @@
+"""Paths through sentences: every frame a line, the words that changed marked, the probability beside it."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from agents.explanation.figures.style import CHANGED, FAINT, INK, SOURCE, TARGET, figure_png, mathless, pyplot_figure
+from agents.explanation.sentences import heading
+from agents.trajectories.trajectory import Trajectory
+from envs.modalities.alignment import Word, compare
+
+LINE = 0.25  # inches
+LETTER = 0.082  # inches of a letter of the sentences' font
+WIDEST = 72  # letters of a line; longer sentences go on below
+
+
+def sentence_words(path: Trajectory) -> list[list[Word]]:
+    """The words of the input and of every frame (T+2), each marked against the sentence before it.
+
+    Frame 0 is marked against the input: what the reconstruction lost. Words that went without another in their place stand
+    where they were, marked ``gone``.
+    """
+    texts = path.texts or []
+    return [compare(before, after) for before, after in zip([texts[0], *texts[:-1]], texts, strict=True)]
+
+
+def wrapped(words: list[Word], width: int = WIDEST) -> list[list[Word]]:
+    """The words in lines of at most `width` letters."""
+    lines: list[list[Word]] = [[]]
+    used = 0
+    for word in words:
+        if used and used + len(word.text) > width:
+            lines.append([])
+            used = 0
+        lines[-1].append(word)
+        used += len(word.text) + 1
+    return lines
+
+
+def sentence_strip(path: Trajectory) -> bytes:
+    """The film strip of sentences as PNG: a line for the input and each frame, its class, and p(target) with a bar."""
+    blocks = [wrapped(words) for words in sentence_words(path)]
+    longest = max(sum(len(word.text) + 1 for word in line) for block in blocks for line in block)
+    left, text_width = 0.95, LETTER * max(longest, 24)
+    names = 0.1 * max(len(name) for name in path.class_names) + 0.25
+    wide = left + text_width + 0.2 + names + (1.5 if path.answers is not None else 0.0)
+    high = 0.75 + LINE * sum(len(block) for block in blocks) + 0.08 * len(blocks)
+    figure = pyplot_figure(wide, high)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, wide)
+    axes.set_ylim(high, 0)
+    axes.axis("off")
+    axes.text(0, 0.12, mathless(f"{heading(path)}   ({path.walker})"), fontsize=10, color=INK, va="center")
+    right = left + text_width + 0.2
+    axes.text(0, 0.42, "frame", fontsize=7.5, color="#555b64", va="center")
+    axes.text(left, 0.42, "marked: new words; struck through: words that went", fontsize=7.5, color="#555b64", va="center")
+    if path.answers is not None:
+        shown = textwrap.shorten(path.class_names[path.target], 18, placeholder="…")
+        axes.text(right + names, 0.42, mathless(f"p({shown})"), fontsize=7.5, color="#555b64", va="center")
+    y = 0.42 + LINE * 1.1
+    for t, block in enumerate(blocks, start=-1):
+        label = {-1: "input", 0: "0 (decoded)"}.get(t, str(t))
+        axes.text(0, y, label, fontsize=8, va="center", color=INK, fontweight="bold" if t < 0 else "normal")
+        _answer(axes, path, t, right, y, names)
+        for line in block:
+            draw_words(axes, line, left, y)
+            y += LINE
+        y += 0.08
+    return figure_png(figure)
+
+
+def draw_words(axes: Any, words: list[Word], x: float, y: float) -> None:
+    """Marked words from x on at height y: new ones on a ground, those that went struck through."""
+    from matplotlib.patches import Rectangle
+
+    for word in words:
+        width = LETTER * len(word.text)
+        if word.change == "new":
+            ground = Rectangle((x - 0.02, y - 0.1), width + 0.04, 0.2, facecolor=CHANGED, edgecolor="#c9a227", linewidth=0.5)
+            axes.add_patch(ground)
+        colour = "#8a8f98" if word.change == "gone" else INK
+        axes.text(x, y, mathless(word.text), fontsize=9.8, family="monospace", va="center", color=colour,
+                  fontweight="bold" if word.change == "new" else "normal")
+        if word.change == "gone":
+            axes.plot((x, x + width), (y, y), color="#8a8f98", linewidth=0.8)
+        x += width + LETTER
+
+
+def _answer(axes: Any, path: Trajectory, t: int, x: float, y: float, names: float) -> None:
+    """Class, probability and bar of one line; the input (t = -1) has its class alone."""
+    index = path.source if t < 0 else int(path.predicted[t])
+    colour = {path.source: SOURCE, path.target: TARGET}.get(index, INK)
+    axes.text(x, y, mathless(path.class_names[index]), fontsize=8.5, va="center", fontweight="bold", color=colour)
+    if path.answers is None or t < 0:
+        return
+    from matplotlib.patches import Rectangle
+
+    p = float(path.answers[t, path.target])
+    axes.text(x + names, y, f"{p:.2f}", fontsize=8, va="center", color=INK)
+    for share, shade in ((1.0, FAINT), (p, TARGET)):
+        axes.add_patch(Rectangle((x + names + 0.4, y - 0.04), 1.0 * share, 0.08, facecolor=shade, linewidth=0))

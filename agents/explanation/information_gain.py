@@ -1,0 +1,103 @@
+"""What a run's curiosity says of places and paths: where its model of the manifold is uncertain, in nats.
+
+Two figures. The *information gain* of a step that was taken: how much that transition would teach the network as the
+training left it (retrospective, :meth:`vime.VIME.score`). The *expected gain* of a place: how much a step from there
+would teach it on average, before anything is seen (BALD, :meth:`vime.VIME.expected_information_gain`).
+
+Neither asks the classifier anything. Symbols: S steps, B walks, d latent dimensions, K classes.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.core import dynamics
+from envs.core.dynamics import State
+
+if TYPE_CHECKING:
+    from agents.runs.run import Run
+    from agents.walkers.base import Walk
+    from envs.core.world import World
+
+NATS = "nats"
+DIRECTIONS = 8  # random unit actions whose expected gains are averaged for one place
+NEIGHBOURS = 15  # starts whose known answers stand for the one at a place
+
+
+class GainMap(NamedTuple):
+    """Expected gain on the plane of the starts: gains (n, n) nats, row 0 at the bottom; low, high (2,) its corners."""
+
+    gains: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def bonus_in_nats(run: Run | None) -> Any:
+    """The run's bonus where it measures information (vime, bald) and has learned something; else None.
+
+    A bonus that was saved in another format is left out, and said to be.
+    """
+    if run is None or run.world is None or run.folder.run_config().curiosity is None:
+        return None
+    from vime.serialization import StateMismatchError
+
+    try:
+        bonus = run.bonus
+    except StateMismatchError as error:
+        print(f"information gain is left out: {error}", file=sys.stderr)
+        return None
+    return bonus if bonus.units == NATS and bonus.ready else None
+
+
+def information_gain(bonus: Any, world: World, start: State, walk: Walk) -> Tensor:
+    """Gain (S, B) in nats of every step of walks that began in `start`; nan after a walk's end."""
+    steps, batch = walk.actions.shape[:2]
+    if not steps:
+        return torch.zeros(0, batch)
+    seen = observations_at(world, start, walk.z.flatten(0, 1), walk.answers.flatten(0, 1), repeats=steps + 1)
+    seen = seen.view(steps + 1, batch, -1)
+    scores = bonus.score(seen[:-1].flatten(0, 1), walk.actions.flatten(0, 1), seen[1:].flatten(0, 1))
+    late = torch.arange(steps)[:, None] >= walk.length[None]
+    return scores.view(steps, batch).masked_fill(late, torch.nan)
+
+
+def observations_at(world: World, start: State, z: Tensor, answers: Tensor, repeats: int) -> Tensor:
+    """Observations (repeats * B, obs_dim) of walks that began in `start` (B) and are now at z (repeats * B, d)."""
+    first = State(*(part.repeat(repeats, *([1] * (part.ndim - 1))) for part in start))
+    with torch.inference_mode():
+        state = first._replace(z=z, frame=world.decode(z, first.home), answer=answers)
+        return dynamics.observe(world, dynamics.refresh(world, state)).clone()
+
+
+def expected_gain_map(bonus: Any, world: World, size: int = 64) -> GainMap:
+    """Expected gain over the plane through the starts' two principal axes (`envs.core.latent_map`).
+
+    Codes lie in the plane itself, inside the prior's typical set. In place of the classifier's answer stands the
+    mean of those of the nearest starts (their commonest label), so that nothing is asked.
+    """
+    from envs.core.latent_map import LatentMap
+
+    plane = LatentMap(world)
+    left, right, bottom, top = plane.extent
+    across = left + (torch.arange(size) + 0.5) / size * (right - left)
+    up = bottom + (torch.arange(size) + 0.5) / size * (top - bottom)
+    places = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=-1).view(-1, 2)
+    z = world.manifold.prior.project((plane.centre + places @ plane.axes).to(torch.float32))
+    count = min(NEIGHBOURS, len(world.starts.z))
+    near = torch.cat([torch.cdist(part, world.starts.z).topk(count, largest=False).indices for part in z.split(1024)])
+    answers = world.starts.answer[near].mean(1)
+    if world.label_only:
+        answers = world.one_hot[answers.argmax(1)]
+    start = dynamics.start(world, near[:, 0], answers.argmax(1))
+    observations = observations_at(world, start._replace(z0=z), z, answers, repeats=1)
+    actions = torch.randn(DIRECTIONS, world.latent_dim, generator=torch.Generator().manual_seed(0))
+    total = torch.zeros(len(z))
+    for action in torch.nn.functional.normalize(actions):
+        total += bonus.expected_information_gain(observations, action.expand(len(z), -1))
+    gains = (total / DIRECTIONS).view(size, size).numpy()
+    return GainMap(gains, np.array([left, bottom]), np.array([right, top]))

@@ -1,0 +1,1 @@
+"""Local explanations along a path: LIME and TreeView."""

@@ -1,0 +1,273 @@
+"""TreeView: what a network rejects, class by class, until one is left.
+
+A classifier's hidden features are split into K *factors* (groups of features), and in each factor the data fall into C
+clusters: the cluster's number is that factor's *meta-feature*. A decision tree from meta-features to the network's own
+answer is then a stand-in that people can read: every node says which classes are still possible [1]_. The network is
+not touched, so nothing of its accuracy is traded. Read along a path, the tree tells which factor switched, and which
+classes that rejected.
+
+Here, in five steps:
+
+1. the features' linear effect on the log probabilities is fitted (exact for a network's last hidden layer);
+2. features are grouped by k-means on that effect, times their standard deviation;
+3. in each factor the data are grouped by k-means on what the factor adds to the log probabilities;
+4. extremely randomised trees [2]_ learn each meta-feature from the input, so that it exists for new inputs and can be
+   read in their terms;
+5. a decision tree of at most `leaves` leaves learns the network's answer from the meta-features, one-hot.
+
+The features come from inside the network: TreeView is white box, and says so. Symbols: N items, m features, F factors,
+C clusters, K classes.
+
+References
+----------
+.. [1] Thiagarajan, Kailkhura, Sattigeri, Ramamurthy, "TreeView: Peeking into Deep Neural Networks Via Feature-Space
+   Partitioning", arXiv 1611.07429 (2016). Steps 1 to 3 there are k-means on the features alone, step 4 a random forest.
+.. [2] Geurts, Ernst, Wehenkel, "Extremely Randomized Trees", Machine Learning 63 (2006).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from envs.errors import ManifoldError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.trajectories.trajectory import Trajectory
+    from envs.core.world import World
+
+FACTORS, CLUSTERS, LEAVES, TREES = 5, 5, 84, 100
+MOST_ROWS = 6000  # that a view is fitted to
+NEIGHBOURS = 30  # among which the other end of a point between is drawn
+
+
+class Node(NamedTuple):
+    """One node on a route: the classes' shares (K,) there, and the question it asks (None at the leaf).
+
+    The question is whether `factor` shows `cluster`; `answer` is what this input said.
+    """
+
+    shares: np.ndarray
+    factor: int | None = None
+    cluster: int | None = None
+    answer: bool | None = None
+
+    @property
+    def alive(self) -> np.ndarray:
+        """(K,) bool: classes not yet rejected."""
+        return np.asarray(self.shares > 0)
+
+
+@dataclass(frozen=True)
+class Routes:
+    """The way of each of N items (a path's frames, say) through the tree.
+
+    Attributes:
+        meta: (N, F) cluster of each item in each factor.
+        predicted: (N,) the tree's class.
+        nodes: for each item its nodes from root to leaf.
+    """
+
+    meta: np.ndarray
+    predicted: np.ndarray
+    nodes: list[list[Node]]
+
+    def switches(self) -> list[tuple[int, int, int, int]]:
+        """Where a factor changes from one item to the next: (item, factor, cluster before, cluster after)."""
+        items, factors = np.nonzero(self.meta[1:] != self.meta[:-1])
+        return [
+            (int(i) + 1, int(f), int(self.meta[i, f]), int(self.meta[i + 1, f]))
+            for i, f in zip(items, factors, strict=True)
+        ]
+
+
+class TreeView:
+    """A fitted view; `fit_treeview` or `treeview_of` make one.
+
+    Attributes:
+        groups: F arrays of feature indices.
+        forests: F classifiers from the flat input to a meta-feature.
+        tree: from one-hot meta-features (F C) to the class.
+        classes: K.
+        clusters: C.
+    """
+
+    def __init__(self, groups: list[np.ndarray], forests: list[Any], tree: Any, classes: int, clusters: int) -> None:
+        self.groups, self.forests, self.tree = groups, forests, tree
+        self.classes, self.clusters = classes, clusters
+
+    @property
+    def leaves(self) -> int:
+        """Leaves of the tree."""
+        return int(self.tree.get_n_leaves())
+
+    def meta(self, x: np.ndarray) -> np.ndarray:
+        """Meta-features (N, F) of inputs x (N, ...)."""
+        if len(x) == 0:
+            return np.zeros((0, len(self.forests)), dtype=np.int64)
+        flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
+        return np.stack([forest.predict(flat) for forest in self.forests], axis=1)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The tree's class (N,) for inputs x (N, ...)."""
+        meta = self.meta(x)
+        return np.asarray(self.tree.predict(_one_hot(meta, self.clusters))) if len(meta) else np.zeros(0, dtype=np.int64)
+
+    def fidelity(self, x: np.ndarray, answers: np.ndarray) -> float:
+        """Share of inputs x (N, ...) to which the tree gives the network's own answer (N,)."""
+        return float((self.predict(x) == np.asarray(answers)).mean())
+
+    def routes(self, x: np.ndarray) -> Routes:
+        """The way of each input x (N, ...) from the root to its leaf."""
+        meta = self.meta(x)
+        coded = _one_hot(meta, self.clusters)
+        tree = self.tree.tree_
+        shares = np.zeros((tree.node_count, self.classes))
+        shares[:, self.tree.classes_] = tree.value[:, 0] / tree.value[:, 0].sum(1, keepdims=True)
+        on_way = self.tree.decision_path(coded)
+        nodes = []
+        for row, bits in enumerate(coded):
+            way = on_way.indices[on_way.indptr[row] : on_way.indptr[row + 1]]
+            nodes.append([self._node(int(node), shares[node], bits) for node in way])
+        return Routes(meta, np.asarray(self.tree.predict(coded)), nodes)
+
+    def _node(self, node: int, shares: np.ndarray, bits: np.ndarray) -> Node:
+        column = int(self.tree.tree_.feature[node])
+        if column < 0:
+            return Node(shares)
+        factor, cluster = divmod(column, self.clusters)
+        return Node(shares, factor, cluster, bool(bits[column]))
+
+
+def fit_treeview(
+    x: np.ndarray, features: np.ndarray, log_p: np.ndarray, *, factors: int = FACTORS, clusters: int = CLUSTERS,
+    leaves: int = LEAVES, seed: int = 0,
+) -> TreeView:
+    """Fit a view to inputs x (N, ...), the network's features (N, m) and log probabilities (N, K) on them.
+
+    Raises:
+        ManifoldError: fewer features than factors, fewer items than clusters, or a number below two.
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    known, answers = np.asarray(features, dtype=np.float64), np.asarray(log_p, dtype=np.float64)
+    if factors < 1 or factors > known.shape[1]:
+        raise ManifoldError(f"{factors} factors of {known.shape[1]} features: each factor needs at least one feature")
+    if clusters < 2 or clusters > len(known):
+        raise ManifoldError(f"{clusters} clusters of {len(known)} items: at least two, and no more than there are items")
+    if leaves < 2:
+        raise ManifoldError(f"a tree of {leaves} leaves says nothing: at least two are needed")
+    effect = _effects(known, answers)  # (m, K)
+    group = KMeans(factors, n_init=10, random_state=seed).fit_predict(effect * known.std(0)[:, None])
+    flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
+    groups, forests, meta = [], [], []
+    for factor in range(factors):
+        own = np.nonzero(group == factor)[0]
+        share = known[:, own] @ effect[own]  # (N, K): what the factor adds to the log probabilities
+        cluster = KMeans(clusters, n_init=10, random_state=seed).fit_predict(share)
+        forest = ExtraTreesClassifier(TREES, random_state=seed)
+        groups.append(own)
+        forests.append(forest.fit(flat, cluster))
+        meta.append(cluster)
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=seed)
+    tree.fit(_one_hot(np.stack(meta, axis=1), clusters), answers.argmax(1))
+    return TreeView(groups, forests, tree, answers.shape[1], clusters)
+
+
+def treeview_of(world: World, between: int = 0, seed: int = 0, **settings: Any) -> TreeView:
+    """The view of a world's classifier, fitted to its starts (evenly through them, if many).
+
+    Args:
+        between: how many points a start to fit to besides, drawn between neighbouring codes and decoded: for few data.
+        seed: of those points and of the fit.
+        settings: factors, clusters, leaves, as in `fit_treeview`.
+
+    Raises:
+        ManifoldError: a classifier that shows no network, or only labels.
+    """
+    import torch
+
+    stride = -(-len(world.starts.x) * (1 + between) // MOST_ROWS)
+    x, z = world.starts.x[::stride], world.starts.z[::stride]
+    if between:
+        with torch.inference_mode():
+            x = torch.cat([x, world.decode(_between(z, between, seed), x.repeat(between, *[1] * (x.ndim - 1)))])
+    features, log_p = hidden_features(world, x)
+    return fit_treeview(x.numpy(), features, log_p, seed=seed, **settings)
+
+
+def _between(z: Tensor, each: int, seed: int) -> Tensor:
+    """(each N, d) points between codes z (N, d) and one of their 30 nearest, anywhere on the segment."""
+    import torch
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(NEIGHBOURS, len(z) - 1)
+    near = NearestNeighbors(n_neighbors=k + 1).fit(z.numpy()).kneighbors(z.numpy(), return_distance=False)[:, 1:]
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.arange(len(z)).repeat(each)
+    second = torch.from_numpy(near)[first, torch.randint(k, (len(first),), generator=generator)]
+    return torch.lerp(z[first], z[second], torch.rand(len(first), 1, generator=generator))
+
+
+def hidden_features(world: World, x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Last hidden embedding (N, m) and log probabilities (N, K) of inputs x, seen inside the classifier's network.
+
+    A white-box look: not counted among the rows that a path asked.
+
+    Raises:
+        ManifoldError: a classifier that is no torch module, or shows labels alone.
+    """
+    import torch
+
+    from envs.classifiers.mrnet import embeddings
+
+    module = world.classifier.torch_module
+    if module is None:
+        raise ManifoldError(
+            "TreeView looks at a network's hidden features; this classifier shows none (it is no torch module, or shows "
+            "labels alone). Call fit_treeview with features of your own."
+        )
+    with torch.inference_mode():
+        logits, hidden = embeddings(module, x)
+    return hidden[-1].flatten(1).numpy(), logits.log_softmax(1).numpy()
+
+
+def route_of(path: Trajectory, world: World, view: TreeView) -> Routes:
+    """The routes of a path's frames: which factors switch on the way, and which classes that rejects."""
+    return view.routes(path.frames(world))
+
+
+def told_switches(routes: Routes, class_names: Sequence[str]) -> list[str]:
+    """One sentence a frame on which a factor switches: what switched, and which classes came and went by it."""
+    said = []
+    by_frame: dict[int, list[str]] = {}
+    for frame, factor, before, after in routes.switches():
+        by_frame.setdefault(frame, []).append(f"factor {factor} from {before} to {after}")
+    for frame, changes in by_frame.items():
+        was, now = routes.nodes[frame - 1][-1].alive, routes.nodes[frame][-1].alive
+        gone = [class_names[int(k)] for k in np.nonzero(was & ~now)[0]]
+        come = [class_names[int(k)] for k in np.nonzero(now & ~was)[0]]
+        told = [f"rejects {', '.join(gone)}"] * bool(gone) + [f"allows {', '.join(come)}"] * bool(come)
+        said.append(f"frame {frame}: {', '.join(changes)}" + (f": {'; '.join(told)}" if told else ""))
+    return said
+
+
+def _effects(features: np.ndarray, log_p: np.ndarray) -> np.ndarray:
+    """(m, K) ridge fit of the features' linear effect on log p, class mean taken off: softmax does not see it."""
+    x = features - features.mean(0)
+    y = log_p - log_p.mean(1, keepdims=True)
+    gram = x.T @ x
+    grain = 1e-3 * np.trace(gram) / len(gram) + 1e-12
+    return np.asarray(np.linalg.solve(gram + grain * np.eye(len(gram)), x.T @ (y - y.mean(0))))
+
+
+def _one_hot(meta: np.ndarray, clusters: int) -> np.ndarray:
+    """(N, F) -> (N, F C)."""
+    return np.eye(clusters, dtype=np.float32)[meta].reshape(len(meta), -1)

@@ -1,0 +1,53 @@
+"""What explanations cost: rows asked before and for each, when training pays off, and how long one takes alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from agents.explanation.metrics import bootstrap
+from agents.explanation.metrics.bootstrap import Estimate
+
+
+def break_even(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int | None]]:
+    """For each walker and each rival that asked fewer rows before: after how many explanations it has asked fewer in all.
+
+    ceil((Q - Q') / (q' - q)) with Q rows asked before and q rows an explanation; None where the rival asks no more for
+    each explanation either, so that it never pays.
+
+    Args:
+        found: walker -> measures with `training_queries` (a number) and `queries` (an Estimate).
+    """
+    out: dict[str, dict[str, int | None]] = {}
+    for name, own in found.items():
+        out[name] = {}
+        for rival, other in found.items():
+            before = own["training_queries"] - other["training_queries"]
+            if before <= 0:
+                continue
+            saved = other["queries"].value - own["queries"].value
+            out[name][rival] = math.ceil(before / saved) if saved > 0 else None
+    return out
+
+
+def time_alone(explain_one: Callable[[Any], object], items: Iterable[Any], seed: int = 0) -> dict[str, Estimate]:
+    """CPU milliseconds of explaining one item, each by a call of its own: `alone_p50_ms` and `alone_p95_ms`.
+
+    The first item is explained once before, untimed, so that no import is charged to it.
+    """
+    spent: list[float] = []
+    for i, item in enumerate(items):
+        if i == 0:
+            explain_one(item)
+        started = time.process_time()
+        explain_one(item)
+        spent.append(1000 * (time.process_time() - started))
+    times = np.array(spent)
+    return {
+        "alone_p50_ms": bootstrap.quantile(times, 0.5, seed=seed),
+        "alone_p95_ms": bootstrap.quantile(times, 0.95, seed=seed),
+    }

@@ -1,0 +1,290 @@
+"""What a set of explained items is worth: the measures of `metrics_path` over many paths, each with a bootstrap
+interval.
+
+`evaluate_paths` is what `agents.evaluate`, the benchmarks and TensorBoard report. Conventions: distances and path
+shapes are taken over valid items only (an item that failed is no close explanation), with the share of valid items
+beside them; a figure over no item is `nan` with n = 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from agents.explanation.metrics import bootstrap
+from agents.explanation.metrics import path as of_path
+from agents.explanation.local.lime_path import slopes_along
+from agents.explanation.metrics.bootstrap import Estimate
+from agents.explanation.metrics.manifold import curve_columns, detours
+from agents.threads import one_threaded
+from envs.modalities.alignment import edit_distance
+
+if TYPE_CHECKING:
+    from agents.explanation.metrics.oracle import Judges
+    from agents.trajectories.trajectory import Trajectory
+    from envs.core.world import World
+
+#: name -> (one line of explanation, unit); the order is the order of tables.
+MEASURES: dict[str, tuple[str, str]] = {
+    "validity": ("items whose last frame is what was asked for, by the task's own stop rule", "share"),
+    "validity_90": ("items whose last frame has p(asked) >= 0.9, whatever the task's tau", "share"),
+    "validity_argmax": ("items whose last frame the classifier puts into the class asked for", "share"),
+    "class_kept": ("items whose frame 0, the reconstruction, the classifier puts into the input's class", "share"),
+    "coverage": ("items that the distances below are taken over: the valid ones", "share"),
+    "l2_input": ("Euclidean distance from the last frame to the true input", "data space"),
+    "l2_reconstruction": ("the same to frame 0, the decoded encoding: the move alone", "data space"),
+    "l1_input": ("sum of absolute differences to the true input", "data space"),
+    "l1_reconstruction": ("the same to frame 0", "data space"),
+    "edit_input": ("words put in, left out or replaced between the input and the last frame (text)", "words"),
+    "latent_length": ("sum of the steps' latent lengths", "latent"),
+    "path_length": ("sum of the steps' lengths between frames", "data space"),
+    "pullback_length": ("length of the decoded latent polyline: in the decoder's pullback metric", "data space"),
+    "line_ratio": ("pullback length over that of the straight latent line between the same ends", "ratio"),
+    "detour_ratio": ("pullback length over that of a geodesic between the same ends", "ratio"),
+    "straightness": ("distance from first to last frame as a share of the path's length", "share"),
+    "rising_share": ("steps on which p(asked) does not fall, of all steps of valid items", "share"),
+    "tv_ratio": ("rise of p(asked) as a share of all its ups and downs", "share"),
+    "class_switches": ("changes of the predicted class along the path; 1 is the least for a changed answer", "count"),
+    "p_end": ("p(asked) at the last frame", "probability"),
+    "cout": ("area under p(asked) less p(source) over the real frames, by arc length: high for an early change", "area"),
+    "completeness_gap": ("rise of p(asked) that the latent-LIME slopes along the path fail to add up to", "probability"),
+    "lime_r2": ("R2 of latent LIME, mean over a path's frames", "share"),
+    "knn_ratio": ("distance to the 5 nearest real items of the target class, over the same for real items", "ratio"),
+    "worst_knn_ratio": ("the same to real items of any class at the path's worst frame", "ratio"),
+    "im1": ("reconstruction error by the target class's autoencoder over the source class's", "ratio"),
+    "oracle": ("last frames that an independent classifier puts into the class asked for", "share"),
+    "roughness": ("log(1 + dimensionless jerk) of 32 points at equal arc length", "log"),
+    "largest_step_ratio": ("longest step between frames over the mean step", "ratio"),
+    "frames": ("median number of frames", "count"),
+    "longest_step": ("longest step between frames, over all items", "data space"),
+    "step_bound_share": ("steps within the world's bound", "share"),
+    "queries": ("rows asked of the classifier for an item, input, frame 0, search and retries included", "rows"),
+}
+
+
+class Reference(NamedTuple):
+    """Real data against which typicality is measured, in data space (text: codes).
+
+    Attributes:
+        bank, bank_classes: (M, ...) items and (M,) classes whose nearest neighbours are looked for.
+        real, real_classes: (R, ...) other real items and (R,) classes: what 1.0 means.
+        same: the real items are the bank itself; then no item is a neighbour of its own.
+    """
+
+    bank: np.ndarray
+    bank_classes: np.ndarray
+    real: np.ndarray
+    real_classes: np.ndarray
+    same: bool = False
+
+    def typical_distance(self, k: int = 5) -> float:
+        """Mean distance of the real items to the k nearest of their own class."""
+        return _mean(
+            of_path.knn_distance_to_class(self.real, self.real_classes, self.bank, self.bank_classes, k, self.same)
+        )
+
+    def typical_distance_any_class(self, k: int = 5) -> float:
+        """Mean distance of the real items to the k nearest of whatever class."""
+        return _mean(of_path.knn_distance(self.real, self.bank, k, self.same))
+
+
+def reference_of(world: World) -> Reference:
+    """A world's own data: its starts against its held-out inputs (themselves where none were held out).
+
+    Classes are the classifier's on the starts and the true ones, where known, on the held-out inputs.
+    """
+    from agents.trajectories.world import coordinates, encode
+
+    bank, labels = world.start_places.numpy(), world.starts.label.numpy()
+    held_out = world.held_out
+    if held_out is None or held_out.truth is None or held_out.x.shape == world.starts.x.shape:
+        return Reference(bank, labels, bank, labels, same=True)
+    x = held_out.x.numpy()
+    return Reference(bank, labels, coordinates(world, encode(world, x), x), held_out.truth.numpy())
+
+
+@one_threaded
+def evaluate_paths(
+    world: World, trajectories: Sequence[Trajectory], reference: Reference | None = None, *, resamples: int = 1000,
+    seed: int = 0, judges: Judges | None = None, closely: int = 0,
+) -> dict[str, Estimate]:
+    """Every measure of `MEASURES` over the items (N), with 95 % intervals by a seeded bootstrap over items.
+
+    Args:
+        world: where the paths were walked; decodes the frames. The classifier is asked for `closely` alone.
+        trajectories: the paths.
+        reference: real data for typicality; None: the world's own (`reference_of`).
+        resamples, seed: of the bootstrap; the seed is also latent LIME's.
+        judges: for `im1` and `oracle` (see `judge.judges_of`); None: these two are not measured.
+        closely: how many of the paths are looked at closely: the geodesic for `detour_ratio`, and latent LIME for
+            `completeness_gap` and `lime_r2` (200 rows asked a frame: analysis, and no path's own queries).
+
+    Returns:
+        name -> Estimate. Where the paths hold labels alone, measures of p are `nan`.
+    """
+    columns = path_columns(world, trajectories, reference_of(world) if reference is None else reference)
+    columns |= judged_columns(trajectories, columns.pop("last_frame"), judges)
+    columns |= close_columns(world, trajectories, closely, seed)
+    valid = columns["valid"] == 1
+
+    everyone = np.ones_like(valid)
+
+    def mean(name: str, rows: np.ndarray = everyone) -> Estimate:
+        return bootstrap.mean(columns[name][rows], resamples, seed)
+
+    found: dict[str, Estimate] = {
+        "validity": mean("valid"),
+        "validity_90": mean("valid_90"),
+        "validity_argmax": mean("valid_argmax"),
+        "class_kept": mean("class_kept"),
+        "coverage": mean("valid"),
+        "rising_share": bootstrap.ratio(columns["rising"][valid], columns["rising_of"][valid], resamples, seed),
+        "frames": bootstrap.median(columns["frames"][valid], resamples, seed),
+        "step_bound_share": bootstrap.ratio(columns["within_bound"], columns["steps"], resamples, seed),
+        "queries": mean("queries"),
+    }
+    longest = columns["longest_step"]
+    top = float(longest.max()) if longest.size else float("nan")
+    found["longest_step"] = Estimate(top, top, top, int(longest.size))
+    for name in MEASURES:
+        if name not in found:
+            found[name] = mean(name, valid)
+    return {name: found[name] for name in MEASURES if name != "edit_input" or world.modality == "text"}
+
+
+def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:
+    """Per-item measures: name -> (N,) float64, `nan` where a measure has no meaning for an item.
+
+    Beside the measures: `valid`, `valid_90`, `class_kept`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps,
+    `within_bound` of `steps`, and `last_frame` (N, *data).
+    """
+    frames = _decode_all(world, trajectories)
+    rows = [_one(world, path, shown) for path, shown in zip(trajectories, frames, strict=True)]
+    columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in (rows[0] if rows else _NAMES)}
+    columns |= curve_columns(world, [path.z for path in trajectories], trajectories)
+    if not rows:
+        return columns | {"knn_ratio": np.zeros(0), "worst_knn_ratio": np.zeros(0), "last_frame": np.zeros(0)}
+    ends = columns["last_frame"] = np.stack([shown[-1] for shown in frames])
+    near = of_path.knn_distance_to_class(ends, asked_classes(trajectories), reference.bank, reference.bank_classes)
+    columns["knn_ratio"] = near / reference.typical_distance()
+    every = of_path.knn_distance(np.concatenate(frames), reference.bank)
+    cuts = np.cumsum([len(shown) for shown in frames])[:-1]
+    worst = np.array([part.max() for part in np.split(every, cuts)])
+    columns["worst_knn_ratio"] = worst / reference.typical_distance_any_class()
+    return columns
+
+
+def judged_columns(
+    trajectories: Sequence[Trajectory], last_frames: np.ndarray, judges: Judges | None
+) -> dict[str, np.ndarray]:
+    """What independent judges say of the last frames (N, *data): `im1` and `oracle` (0 or 1), (N,)."""
+    if judges is None or not trajectories:
+        return {name: np.full(len(trajectories), np.nan) for name in ("im1", "oracle")}
+    wanted = asked_classes(trajectories)
+    source = np.array([path.source for path in trajectories])
+    return {
+        "im1": judges.im1(last_frames, source, wanted),
+        "oracle": (judges.sees(last_frames) == wanted).astype(np.float64),
+    }
+
+
+def close_columns(world: World, trajectories: Sequence[Trajectory], first: int, seed: int) -> dict[str, np.ndarray]:
+    """`detour_ratio`, `completeness_gap` and `lime_r2` (N,) of the `first` paths, `nan` beyond them.
+
+    Latent LIME has nothing to fit where labels alone are shown.
+    """
+    found = {name: np.full(len(trajectories), np.nan) for name in ("detour_ratio", "completeness_gap", "lime_r2")}
+    chosen = list(trajectories[: max(first, 0)])
+    if not chosen:
+        return found
+    found["detour_ratio"][: len(chosen)] = detours(world, [path.z for path in chosen])
+    local = [] if world.label_only else slopes_along(chosen, world, seed=seed)
+    for i, slopes in enumerate(local):
+        path = chosen[i]
+        p = asked_share(path, world.task.name)
+        found["completeness_gap"][i] = of_path.completeness_gap(slopes.latent, path.z, p)
+        found["lime_r2"][i] = _mean(slopes.r2)
+    return found
+
+
+def asked_classes(trajectories: Sequence[Trajectory]) -> np.ndarray:
+    """(N,) the class that each path was to end in; where that is any class but its own, the one it ended in."""
+    return np.array([path.predicted[-1] if path.target == path.source else path.target for path in trajectories])
+
+
+def asked_share(path: Trajectory, task: str = "reach") -> np.ndarray:
+    """(T+1,) probability of what is asked for; `nan` where only labels are seen.
+
+    The target's probability; where the task is to leave the source, the largest of another class.
+    """
+    if path.answers is None:
+        return np.full(len(path.z), np.nan)
+    if task == "leave":
+        return np.asarray(np.delete(path.answers, path.source, axis=1).max(axis=1), dtype=np.float64)
+    return np.asarray(path.answers[:, path.target], dtype=np.float64)
+
+
+def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]:
+    """The measures of one path that need no other item; `frames` are the coordinates (T+1, D) of its frames."""
+    from agents.trajectories.world import coordinates
+
+    home = coordinates(world, path.z[:1], path.source_input[None])[0]
+    p = asked_share(path, world.task.name)
+    known = bool(np.isfinite(p).all())
+    rising, rising_of = of_path.rising_steps(p) if known else (np.nan, np.nan)
+    bound = np.inf if world.max_step is None else world.max_step
+    lengths = of_path.step_lengths(frames)
+    left = path.predicted[-1] != path.source
+    given_up = path.answers[:, path.source] if path.answers is not None else p
+    return {
+        "valid": float(path.success),
+        "valid_90": float(p[-1] >= 0.9) if known else np.nan,
+        "class_kept": float(path.predicted[0] == path.source),
+        "valid_argmax": float(left if world.task.name == "leave" else path.predicted[-1] == path.target),
+        "l2_input": of_path.l2(frames[-1], home),
+        "l2_reconstruction": of_path.l2(frames[-1], frames[0]),
+        "l1_input": of_path.l1(frames[-1], home),
+        "edit_input": np.nan if path.texts is None else edit_distance(path.texts[0], path.texts[-1]),
+        "l1_reconstruction": of_path.l1(frames[-1], frames[0]),
+        "latent_length": of_path.path_length(path.z),
+        "path_length": float(lengths.sum()),
+        "straightness": of_path.straightness(frames),
+        "rising": rising,
+        "rising_of": rising_of,
+        "tv_ratio": of_path.tv_ratio(p) if known else np.nan,
+        "cout": of_path.cout(p, given_up, np.concatenate([[0.0], np.cumsum(lengths)])) if known else np.nan,
+        "largest_step_ratio": of_path.largest_step_ratio(frames),
+        "class_switches": of_path.class_switches(path.predicted),
+        "p_end": p[-1],
+        "frames": len(frames),
+        "longest_step": lengths.max(initial=0.0),
+        "within_bound": float((lengths <= bound * (1 + 1e-5)).sum()),
+        "steps": len(lengths),
+        "queries": path.queries,
+    }
+
+
+_NAMES = (
+    "valid", "valid_90", "class_kept", "valid_argmax", "l2_input", "l2_reconstruction", "l1_input", "l1_reconstruction",
+    "edit_input", "latent_length", "path_length", "straightness", "rising", "rising_of", "tv_ratio", "cout",
+    "largest_step_ratio", "class_switches", "p_end", "frames", "longest_step", "within_bound", "steps", "queries",
+)  # fmt: skip
+
+
+def _decode_all(world: World, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
+    """The coordinates (T+1, D) of every path's frames, decoded in one batch."""
+    from agents.trajectories.world import coordinates, decode, origins_of
+
+    if not trajectories:
+        return []
+    lengths = [len(path.z) for path in trajectories]
+    z = np.concatenate([path.z for path in trajectories])
+    together = coordinates(world, z, decode(world, z, origins_of(world, trajectories, lengths)))
+    return np.split(together, np.cumsum(lengths)[:-1])
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")

@@ -1,0 +1,219 @@
+"""Judges of end points that had no part in finding them: class-wise autoencoders and an oracle classifier.
+
+A walk may end where the classifier is sure and the picture is still of the class that it left. Two judges see that:
+an autoencoder of each class, fitted to that class's data alone, tells whose data a frame resembles (IM1 [1]_); an
+*oracle*, another network with another seed trained on the same data, tells whether anyone but the explained
+classifier sees the class asked for (the oracle score of [2]_). Both are fitted once for a data set, in seconds, and
+kept.
+
+Symbols: N items, D values of one datum, K classes.
+
+References
+----------
+.. [1] Van Looveren and Klaise, "Interpretable Counterfactual Explanations Guided by Prototypes", ECML PKDD 2021,
+   section 4, equation 6.
+.. [2] Hvilshoj, Iosifidis, Assent, "On Quantitative Evaluations of Counterfactuals", arXiv 2111.00177, section 3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections import OrderedDict
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agents.files import write_whole
+from agents.cli import progress_bar
+from envs.errors import ManifoldError
+from envs.reading.files import read_safetensors
+
+HIDDEN, CODE = 64, 8  # of the autoencoders
+PER_CLASS = 2000  # items of a class that judges are fitted to
+AE_STEPS, AE_BATCH, AE_RATE = 800, 64, 4e-3
+ORACLE_STEPS, ORACLE_BATCH, ORACLE_RATE = 700, 64, 2e-3
+SEED = 20_111  # of weights and draws: no bed, run or registered world uses it
+KEPT = 4  # data sets whose judges stay in memory
+FORMAT = 1
+EPS = 1e-6
+
+_kept: OrderedDict[str, Judges] = OrderedDict()
+
+
+class ClassAutoencoders(nn.Module):
+    """K autoencoders D-64-8-64-D side by side, each with SiLU units, trained in one batched product a layer.
+
+    Args:
+        size: D.
+        classes: K.
+    """
+
+    def __init__(self, size: int, classes: int) -> None:
+        super().__init__()
+        pairs = list(pairwise((size, HIDDEN, CODE, HIDDEN, size)))
+        self.weights = nn.ParameterList(nn.Parameter(torch.randn(classes, a, b) / a**0.5) for a, b in pairs)
+        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(classes, 1, b)) for _, b in pairs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstructions (K, N, D) of x (K, N, D), class k's items by autoencoder k."""
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            x = torch.baddbmm(bias, x, weight)
+            x = F.silu(x) if layer in (0, 2) else x  # none on the code and the output
+        return x
+
+
+class Oracle(nn.Module):
+    """Pictures: two convolutions and a linear layer; tables: two layers of tanh units. Gives logits (N, K).
+
+    Neither the width nor the kind of unit is that of the classifiers of `envs`.
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.shape = shape
+        if len(shape) == 1:
+            self.body = nn.Sequential(nn.Linear(shape[0], 96), nn.Tanh(), nn.Linear(96, 48), nn.Tanh())
+            width = 48
+        else:
+            channels = 1 if len(shape) == 2 else min(shape[0], shape[-1])
+            self.body = nn.Sequential(
+                nn.Conv2d(channels, 16, 3, padding=1), nn.GELU(), nn.Conv2d(16, 32, 3, padding=1), nn.GELU(),
+                nn.AdaptiveMaxPool2d(4), nn.Flatten(), nn.Dropout(0.3),
+            )  # fmt: skip
+            width = 32 * 16
+        self.last = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of x (N, *shape)."""
+        if len(self.shape) == 2:
+            x = x[:, None]
+        elif len(self.shape) == 3 and self.shape[-1] < self.shape[0]:
+            x = x.movedim(-1, 1)
+        return self.last(self.body(x))
+
+
+class Judges:
+    """Fitted judges of one data set. `fit_judges` makes them."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        self.shape, self.classes = shape, classes
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            self.autoencoders = ClassAutoencoders(int(np.prod(shape)), classes)
+            self.oracle = Oracle(shape, classes)
+        self.modules = nn.ModuleDict({"autoencoders": self.autoencoders, "oracle": self.oracle})
+        self.present = torch.zeros(classes, dtype=torch.bool)  # classes that there were data of
+
+    def im1(self, x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """(N,) |x - AE_target(x)|^2 / (|x - AE_source(x)|^2 + eps) for items x (N, ...): below 1 is more like the
+        target class than like the source. `nan` where a class had no data, and where target and source are one."""
+        flat = torch.as_tensor(np.asarray(x, dtype=np.float32)).flatten(1)
+        with torch.inference_mode():
+            every = self.autoencoders(flat.expand(self.classes, *flat.shape))
+            error = (every - flat).square().sum(2).double()  # (K, N)
+        rows = torch.arange(len(flat))
+        to, off = torch.as_tensor(np.asarray(target)), torch.as_tensor(np.asarray(source))
+        found = error[to, rows] / (error[off, rows] + EPS)
+        found[~(self.present[to] & self.present[off]) | (to == off)] = torch.nan
+        return np.asarray(found.numpy())
+
+    def sees(self, x: np.ndarray) -> np.ndarray:
+        """(N,) the class that the oracle sees in items x (N, ...)."""
+        items = torch.as_tensor(np.asarray(x, dtype=np.float32)).reshape(-1, *self.shape)
+        with torch.inference_mode():
+            parts = [self.oracle(part).argmax(1) for part in items.split(4096)]
+        return np.asarray(torch.cat(parts).numpy()) if parts else np.zeros(0, dtype=np.int64)
+
+
+def judges_of(
+    x: np.ndarray, labels: np.ndarray, classes: int, cache: str | Path | None = None, progress: bool = False
+) -> Judges:
+    """The judges of this data set: from memory, from `cache`, or fitted now (and kept in both).
+
+    Args:
+        x: (N, ...) data; at most 2,000 of a class are used, evenly through the rows.
+        labels: (N,) their classes, true ones if known.
+        classes: K.
+        cache: folder for fitted judges, as safetensors named by the data's digest; None, or one that cannot be written:
+            none.
+        progress: show a bar while fitting.
+    """
+    data, labels = np.ascontiguousarray(x, dtype=np.float32), np.ascontiguousarray(labels, dtype=np.int64)
+    settings = f"{FORMAT} {data.shape} {classes} {AE_STEPS} {ORACLE_STEPS} {SEED}"
+    key = hashlib.sha256(settings.encode() + data.tobytes() + labels.tobytes()).hexdigest()[:16]
+    if key not in _kept:
+        file = None if cache is None else Path(cache) / f"judges-{key}.safetensors"
+        judges = None if file is None else _read(file, data.shape[1:], classes)
+        if judges is None:
+            judges = fit_judges(data, labels, classes, progress)
+            if file is not None:
+                with contextlib.suppress(OSError):  # a folder that cannot be written keeps nothing
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    write_whole(file, save({**judges.modules.state_dict(), "present": judges.present}))
+        _kept[key] = judges
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def fit_judges(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool = False) -> Judges:
+    """Fit both judges; about four seconds on one core for digits. Same data, same machine: same judges."""
+    data, known = torch.from_numpy(np.array(x, dtype=np.float32)), torch.from_numpy(np.array(labels, dtype=np.int64))
+    judges = Judges(tuple(data.shape[1:]), classes)
+    rows = [torch.nonzero(known == k).flatten() for k in range(classes)]
+    rows = [r[torch.linspace(0, len(r) - 1, PER_CLASS).long()] if len(r) > PER_CLASS else r for r in rows]
+    judges.present = torch.tensor([len(r) > 0 for r in rows])
+    generator = torch.Generator().manual_seed(SEED)
+    used = torch.cat(rows)
+    flat = data.flatten(1)
+    bar = progress_bar(AE_STEPS + ORACLE_STEPS, "fitting judges", progress, unit="step")
+    with bar, torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)  # dropout draws from the global generator
+        step = _optimizer(judges.autoencoders, AE_RATE, AE_STEPS)
+        for _ in range(AE_STEPS):
+            # A class without data trains on nothing: it gets the first item's zeros and is never asked.
+            draws = [r[torch.randint(len(r), (AE_BATCH,), generator=generator)] if len(r) else None for r in rows]
+            batch = torch.stack([torch.zeros(AE_BATCH, flat.shape[1]) if d is None else flat[d] for d in draws])
+            step((judges.autoencoders(batch) - batch).square().mean() * classes)
+            bar.update(1)
+        step = _optimizer(judges.oracle, ORACLE_RATE, ORACLE_STEPS)
+        for _ in range(ORACLE_STEPS):
+            index = used[torch.randint(len(used), (ORACLE_BATCH,), generator=generator)]
+            step(F.cross_entropy(judges.oracle(data[index]), known[index]))
+            bar.update(1)
+    judges.modules.eval().requires_grad_(False)
+    return judges
+
+
+class _optimizer:
+    """Adam with a rate that falls linearly to a hundredth: call it with a loss."""
+
+    def __init__(self, module: nn.Module, rate: float, steps: int) -> None:
+        self.adam = torch.optim.Adam(module.parameters(), lr=rate)
+        self.schedule = torch.optim.lr_scheduler.LinearLR(self.adam, 1.0, 0.01, steps)
+
+    def __call__(self, loss: Tensor) -> None:
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+        self.schedule.step()
+
+
+def _read(file: Path, shape: tuple[int, ...], classes: int) -> Judges | None:
+    """Judges from their file; None where it is missing or damaged: they are then fitted again."""
+    judges = Judges(tuple(shape), classes)
+    try:
+        state = read_safetensors(file)
+        judges.present = state.pop("present")
+        judges.modules.load_state_dict(state)
+    except (OSError, KeyError, RuntimeError, ManifoldError):
+        return None
+    judges.modules.eval().requires_grad_(False)
+    return judges

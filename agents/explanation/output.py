@@ -1,0 +1,197 @@
+"""What `agents.explain` leaves: files of each path, and what the script prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.files import remove_litter, write_whole, writing
+from agents.cli import in_home, progress_bar
+
+if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory
+    from envs.core.world import World
+
+FORMATS = ("npz", "png", "gif", "json")
+MARK = "•"  # before a cell that changed
+MOST_LETTERS = 16  # of a cell in a table of rows; the rest is cut off
+SHOWN = 5  # more paths than this are told in one line each
+
+
+def save(
+    paths: Sequence[Trajectory],
+    world: World,
+    folder: str | Path,
+    formats: Sequence[str] = ("npz",),
+    bar: bool = False,
+    saved: list[Path] | None = None,
+) -> list[Path]:
+    """Write every path into `folder` in each of `formats`, over nothing that is there; the first file of each path.
+
+    `saved`: the list to which these files are added one by one, so that it holds what was saved when an error ends this.
+
+    Raises:
+        UserError: the folder cannot be written, or the disk is full; it says how many paths are saved.
+    """
+    folder = Path(in_home(str(folder)))
+    first = [] if saved is None else saved
+    elsewhere = "make room, or choose another folder with --out DIR"
+    with writing("to the folder", elsewhere):
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_litter(folder)
+    with progress_bar(len(paths), "saving", bar, unit="path") as progress:
+        for path in paths:
+            stem, k = path.name, 1
+            while any((folder / f"{stem}.{kind}").exists() for kind in FORMATS):
+                k += 1
+                stem = f"{path.name}_{k}"
+            with writing("a path", f"{len(first)} paths are saved in {str(folder)!r}: {elsewhere}"):
+                files = [_write(path, world, folder / f"{stem}.{kind}") for kind in formats]
+            first.append(files[0])
+            progress.update(1)
+    return first
+
+
+def _write(path: Trajectory, world: World, file: Path) -> Path:
+    """One path in the format of the file's ending."""
+    if file.suffix == ".npz":
+        return path.save(file)
+    if file.suffix == ".json":
+        write_whole(file, path.to_json(indent=1))
+    elif file.suffix == ".gif":
+        from agents.explanation.figures.gif import save_gif
+
+        save_gif(path, world, file)
+    else:
+        from agents.explanation.figures.path import film_strip
+
+        write_whole(file, film_strip(path, world))
+    return file
+
+
+def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = False, world: World | None = None) -> None:
+    """Print what was found: sentence and step table of a few paths, one line for each of many, and where they are.
+
+    Args:
+        files: the first file of each path; empty if nothing was saved.
+        brief: for a whole split: how many arrived, and which did not, instead of a line each.
+        world: where they were walked: tells what changed in the terms of its data's attributes, where they have any, and in
+            the rows of a few paths through a table.
+    """
+    from agents.explanation.attribute_sentences import attribute_sentence
+    from agents.terminal import console as visible_console
+
+    console = visible_console(highlight=False)
+    for path in () if brief else paths:
+        place = "" if path.index is None else f"[{path.index}] "
+        console.print(place + path.summary(), markup=False, soft_wrap=True)
+        if world is not None and (told := attribute_sentence(path, world)):
+            console.print(told, markup=False, soft_wrap=True)
+        if len(paths) <= SHOWN:
+            console.print(step_table(path))
+            if world is not None and path.modality == "table":
+                console.print(row_table(path, world, console.width))
+            if path.texts is not None:
+                console.print(sentence_table(path))
+    if brief:
+        arrived = sum(path.success for path in paths)
+        queries = sum(path.queries for path in paths) / max(len(paths), 1)
+        console.print(f"{arrived} of {len(paths)} inputs explained, {queries:.1f} queries each on average")
+        failed = [path.index for path in paths if not path.success]
+        lost = [path.index for path in paths if not path.keeps_class]
+        if lost:
+            rows = f"{', '.join(map(str, lost[:20]))}{' ...' if len(lost) > 20 else ''}"
+            console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
+        if failed:
+            console.print(f"not explained: {', '.join(map(str, failed[:20]))}{' ...' if len(failed) > 20 else ''}")
+    if not files:
+        console.print("not saved: name a folder with --out DIR", markup=False)
+        return
+    number = f"{len(files)} path{'' if len(files) == 1 else 's'}"
+    console.print(f"saved {number} in {files[0].parent}", markup=False, soft_wrap=True)
+    if files[0].suffix == ".npz":
+        quoted = f"'{files[0]}'" if " " in str(files[0]) else str(files[0])
+        console.print(f"replay with: python -m agents.replay {quoted}", markup=False, soft_wrap=True)
+
+
+def step_table(path: Trajectory) -> Any:
+    """The frames of a path as a rich table; columns that were not measured are left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from agents.explanation.sentences import is_planned
+
+    titles = {
+        "frame": "frame", "class": "class seen", "p_target": f"p({path.class_names[path.target]})",
+        "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "so far",
+        "distance": "to input", "edit_distance": "words changed", "typicality": "typicality",
+        "information_gain": "gain (nats)",
+    }  # fmt: skip
+    if path.target == path.source:
+        titles.pop("p_source")
+    rows = path.table()
+    shown = [name for name in titles if any(row.get(name) is not None for row in rows)]
+    table = Table(box=None, pad_edge=False)
+    for name in shown:
+        table.add_column(Text(titles[name]), justify="left" if name == "class" else "right")
+    for row in rows:
+        cells = [row.get(name) for name in shown]
+        if is_planned(path, row["frame"]):
+            cells[0] = f"{cells[0]} (planned)"
+        table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
+    return table
+
+
+def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
+    """A path through a table as a rich table: a line a column of the data, a column for the input and as many frames as fit.
+
+    Cells that differ from the input stand behind a mark; columns that stay as they were in the input are named once,
+    beneath.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    from agents.explanation.figures.table import shown_frames
+    from agents.explanation.figures.table_cells import changed_cells, row_texts
+
+    frames = path.frames(world)
+    names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
+    changed = changed_cells(world, frames, path.origin(world))
+    moving = np.flatnonzero(changed.any(1))
+    cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
+    named = max((len(names[i]) for i in moving), default=0)
+    places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
+    table = Table(box=None, pad_edge=False, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for title in ["input", *(f"frame {t}" for t in places)]:
+        table.add_column(title, justify="right", no_wrap=True, max_width=cell)
+    for i in moving:
+        row = [Text(names[i]), Text(str(texts[i, 0]))]
+        for t in places:
+            text, mark = str(texts[i, t + 1]), bool(changed[i, t])
+            row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
+        table.add_row(*row)
+    still = [name for i, name in enumerate(names) if i not in moving]
+    told = f"{MARK}: differs from the input. " + (f"As in the input: {', '.join(still)}." if still else "")
+    table.caption = Text(told, "dim")
+    return table
+
+
+def sentence_table(path: Trajectory) -> Any:
+    """A path through text as a rich table: the input, and every frame whose sentence differs from the one before, marked."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from envs.modalities.alignment import marked
+
+    texts = path.texts or []
+    table = Table(box=None, pad_edge=False)
+    table.add_column("frame", justify="right")
+    table.add_column(Text("sentence (*new* since the line above, [-gone-])"))
+    for t, (before, text) in enumerate(zip(["", *texts], texts, strict=False)):
+        if t == 0 or text != before:
+            table.add_row("input" if t == 0 else str(t - 1), Text(text if t == 0 else marked(before, text)))
+    return table

@@ -1,0 +1,166 @@
+"""One self-contained ``report.html`` for a run or a single path: opens from disk, loads nothing, needs no network.
+
+Everything a path says is put into the page as it is in the :class:`~agents.trajectories.trajectory.Trajectory`: the page's numbers
+are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
+content security policy in the page forbids loading anything and running any script but the page's own.
+
+``python -m agents.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path;
+``--lime`` and ``--treeview`` add those layers.
+
+What is shown of a path stands in ``report_sections``, one function and one template a section; what may be added to it
+(a picture per frame, a figure that stands still, measures) in ``report_extras``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.files import write_whole, writing
+from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.explanation.figures.map import starts_map
+from agents.explanation.figures.style import png
+from agents.explanation.sentences import heading
+from agents.explanation.report.extras import Extras, Panel, View, layers
+from agents.explanation.report.sections import PathPage, data_uri, panel_contexts, sections_of
+from agents.explanation.report.words import figures_found, gathered, metric_rows
+from agents.threads import one_threaded
+from agents.trajectories.trajectory import Trajectory
+
+__all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
+
+MOST_PATHS = 40  # paths in one page; the others stay in the run folder
+MOST_STARTS = 300  # dots on the overview map
+
+
+@dataclass(kw_only=True)
+class ReportConfig(LoadingConfig):
+    """Write one self-contained report.html for the paths of a run, or for one path."""
+
+    source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
+    out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
+    lime: bool = option(False, "show at every frame what moves the answer there (latent LIME; asks the classifier)")
+    treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
+    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
+
+
+def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
+                 metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
+                 extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> Path:
+    """Write the page beside its place and rename it whole.
+
+    Args:
+        file: where to.
+        paths: what to show, at least one; of more than ``MOST_PATHS`` the first ones are shown and the page says so.
+        world: the world they were walked in; its classifier is asked for the maps (the page says how often).
+        title: default: who explained how many inputs.
+        metrics: name -> number, text, or an ``Estimate`` with its interval; nested mappings become groups.
+        made: name -> text for "how it was made", such as the command. ``measured over`` stands with the metrics, too, and
+            ``targets``, how the classes asked for were chosen, with the overview.
+        extras: one for each path.
+        panels: what belongs to all paths.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        TrajectoryError: a path of another manifold.
+        ValueError: no paths, or not as many extras as paths.
+    """
+    target = Path(in_home(os.fspath(file)))
+    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
+    with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, page)
+    return target
+
+
+@one_threaded
+def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
+                  metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
+                  extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> str:
+    """The page as text; arguments as in :func:`write_report`."""
+    from jinja2 import Environment, PackageLoader
+
+    if not paths:
+        raise ValueError("a report needs at least one path; make some with python -m agents.explain")
+    if extras is not None and len(extras) != len(paths):
+        raise ValueError(f"{len(extras)} extras for {len(paths)} paths; give one for each")
+    shown = list(paths[:MOST_PATHS])
+    told = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
+    templates = Environment(loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True,
+                            lstrip_blocks=True)
+    script = templates.get_template("report.js").render()
+    pages = [PathPage(number, path, world, more)
+             for number, (path, more) in enumerate(zip(shown, told, strict=True), start=1)]
+    sections = [sections_of(page) for page in pages]
+    bounded = getattr(world, "max_step", None) is not None
+    return templates.get_template("report.html").render(
+        title=title or _title(paths), pages=list(zip(pages, sections, strict=True)), first=paths[0],
+        figures=figures_found(shown), total=len(paths), overview=overview_map(shown, world), panels=panel_contexts(panels),
+        metrics=gathered(metric_rows(metrics or {}, bounded=bounded)), made=dict(made or {}), script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        style=templates.get_template("report.css").render(), asked=sum(page.asked for page in pages))
+
+
+def _title(paths: Sequence[Trajectory]) -> str:
+    walkers = sorted({"a trained agent" if path.walker == "policy" else f"the walker {path.walker}" for path in paths})
+    return f"{len(paths)} {'input' if len(paths) == 1 else 'inputs'} explained by {' and '.join(walkers)}"
+
+
+def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
+    """All paths on the plane of the starts; which needs no query."""
+    area = starts_map(world)
+    places = [area.places(path.z) for path in paths]
+    stride = -(-len(world.starts.z) // MOST_STARTS)
+    return {"image": data_uri(png(area.pixels())),
+            "starts": (100 * area.places(world.starts.z[::stride])).round(1).tolist(),
+            "lines": [{"number": n, "heading": heading(path), "points": (100 * p).round(2).tolist()}
+                      for n, (path, p) in enumerate(zip(paths, places, strict=True), start=1)],
+            "labels": [(world.class_names[c], round(100 * x, 1), round(100 * y, 1))
+                       for c, x, y in area.labels(np.concatenate(places))]}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; see :class:`ReportConfig`. Files that cannot be read or belong to another world are left out."""
+    config = parse_config(ReportConfig, argv, prog="python -m agents.report")
+    prepare_process(config.num_threads)
+    from agents.explanation.figures.gain import gain_panels
+    from agents.explanation.metrics.evaluate import evaluate_paths
+    from agents.replay import ReplayConfig, find_paths
+    from agents.runs.world_record import build_world
+
+    files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
+    world, paths, names = None, [], []
+    for file in files:
+        try:
+            path = Trajectory.load(file)
+            world = world or build_world(path.environment, run, where=file.name, trust=config.trust, file=file)
+            path.check_world(world)
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        paths.append(path)
+        names.append(file.name)
+    if world is None or not paths:
+        raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
+    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
+    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
+    out = config.out or (run / "report.html" if run is not None else "report.html")
+    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
+    made = {"command": "python -m agents.report RUN", "measured over": over}
+    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
+    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_main(main))

@@ -1,0 +1,156 @@
+"""The words around a path: its summary, one line a frame, and what the classes are called beside the pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.explanation.figures.style import plane
+from agents.explanation.figures.table_cells import changed_cells, row_texts
+from envs.modalities.alignment import edit_distance, marked
+
+if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory  # whose summary these words are
+
+
+def asks(path: Trajectory) -> str:
+    """What the path was asked: ``reach`` another class, ``leave`` its own, or become ``typical`` of its own."""
+    if path.target != path.source:
+        return "reach"
+    return "leave" if path.environment.get("config", {}).get("task") == "leave" else "typical"
+
+
+def heading(path: Trajectory) -> str:
+    """A few words, such as ``4 → 9``."""
+    source, target = path.class_names[path.source], path.class_names[path.target]
+    if asks(path) == "leave":
+        return f"{source} → {path.class_names[path.predicted[-1]]} (any other class)"
+    return f"{source} → {target}" if asks(path) == "reach" else f"{source} → a typical {source}"
+
+
+def summarise(path: Trajectory) -> str:
+    """One or two plain sentences; where only labels are seen, without any probability."""
+    source, target = path.class_names[path.source], path.class_names[path.target]
+    end, steps = path.class_names[path.predicted[-1]], f"{path.steps} step{'' if path.steps == 1 else 's'}"
+    reached = {"reach": f"From {source} to {target}", "leave": f"Away from {source}, to {end},",
+               "typical": f"From this {source} to a typical {source}"}[asks(path)]
+    failed = {"reach": f"From {source} towards {target}, not reached", "leave": f"{source} was not left",
+              "typical": f"From this {source} towards a typical {source}, not reached"}[asks(path)]
+    if path.steps == 0 and not path.keeps_class:
+        text = f"{failed}: the reconstruction (frame 0) of this {source} is already seen as {end}, so there is nothing to walk"
+    elif path.steps == 0:
+        what = f"{'the reconstruction of ' if path.reconstructs else ''}this {source}"
+        happened = f"nothing to walk: {what} already answers what was asked"
+        text = happened[0].upper() + happened[1:] if path.success else f"{failed} (no step was made)"
+    else:
+        text = f"{reached if path.success else failed} in {steps}"
+    parts = [_rise(path)]
+    if path.distances is not None:
+        parts.append(f"the end lies {path.distances[-1]:.2f} from the input ({distance_unit(path)})")
+    if path.texts is not None:
+        changed = edit_distance(path.texts[0], path.texts[-1])
+        parts.append(f"{changed} word{'' if changed == 1 else 's'} changed")
+    parts.append(f"{path.queries} {'query' if path.queries == 1 else 'queries'}")
+    text += ": " + ", ".join(part for part in parts if part) + "."
+    if path.steps and not path.keeps_class:
+        text += f" The reconstruction (frame 0) is already seen as {path.class_names[path.predicted[0]]}, not {source}."
+    return text
+
+
+def _rise(path: Trajectory) -> str:
+    """The followed probability's way, or the classes passed where only labels are seen."""
+    if path.answers is None:
+        passed = [path.class_names[c] for c in run_starts(path.predicted)]
+        return "classes seen " + " → ".join(passed)
+    name, values = path.class_names[path.target], path.answers[:, path.target]
+    if len(values) == 1:
+        return f"p({name}) = {values[0]:.2f}"
+    verb = "rises" if values[-1] > values[0] else "falls"
+    return f"p({name}) {verb} {values[0]:.2f} → {values[-1]:.2f}"
+
+
+def run_starts(values: np.ndarray) -> np.ndarray:
+    """[4, 4, 7, 9, 9] -> [4, 7, 9]."""
+    values = np.asarray(values)
+    return values[np.concatenate([[True], values[1:] != values[:-1]])]
+
+
+def distance_unit(path: Trajectory) -> str:
+    """What a data-space distance is measured in."""
+    count = path.source_input.size
+    if path.modality == "image":
+        return f"L2 over {count} pixels"
+    if path.modality == "text":
+        return "L2 between codes"
+    return f"L2 over {count} scaled values" if path.modality == "table" else "data-space distance"
+
+
+def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
+    """What a screen reader says at one frame; ``row`` is a row of ``path.table()``."""
+    t = row["frame"]
+    what = "" if t else ", the reconstruction of the input" if path.reconstructs else ", the input"
+    text = f"Frame {t} of {path.steps}{what}: class {row['class']}"
+    if "p_target" in row:
+        text += f", probability of {path.class_names[path.target]} {row['p_target']:.3f}"
+    if row["step_length"] is not None:
+        text += f", {'planned ' if is_planned(path, t) else ''}step of {row['step_length']:.2f}"
+    if path.texts is not None:
+        text += f": {path.texts[t + 1]}"
+    return text + "."
+
+
+def is_planned(path: Trajectory, t: int) -> bool:
+    """Whether the step to frame t was planned on the agent's stand-in: only the last ones can be."""
+    return 0 < t <= path.steps < t + path.planned
+
+
+def role(path: Trajectory, index: int) -> str:
+    """``target``, ``source`` or nothing, for the class ``index``."""
+    if index == path.target and path.target != path.source:
+        return "target"
+    return "source" if index == path.source else ""
+
+
+def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
+    """The classes worth a bar, in class order: source, target, those seen on the way, then the likeliest."""
+    chosen = {path.source, path.target, *(int(c) for c in run_starts(path.predicted)[:most])}
+    if path.answers is not None:
+        for index in np.argsort(-path.answers.max(axis=0), kind="stable"):
+            if len(chosen) >= min(most, len(path.class_names)):
+                break
+            chosen.add(int(index))
+    elif len(path.class_names) <= most:
+        chosen |= set(range(len(path.class_names)))
+    return sorted(chosen)
+
+
+def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
+    """What changed to the last frame, in words: where in a picture, or which words, since frame 0; which columns of a table,
+    since the input."""
+    frames = path.frames(world)
+    if path.steps == 0:
+        return "nothing had to change"
+    if path.modality == "image":
+        return _where(frames)
+    if path.texts is not None:
+        return f"“{marked(path.texts[1], path.texts[-1])}”"
+    names, texts = row_texts(world, [path.source_input, frames[-1]], path.origin(world))
+    changed = np.flatnonzero(changed_cells(world, frames, path.origin(world))[:, -1])
+    moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
+    left = len(moved) - most
+    more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
+    return ", ".join(moved[:most]) + more if moved else "no column changed"
+
+
+def _where(frames: np.ndarray) -> str:
+    """The ninth of the picture that became brightest and the one that became darkest."""
+    change = plane(frames[-1]) - plane(frames[0])
+    rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
+    ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
+    names = [f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
+             for v in ("top", "middle", "bottom") for h in ("left", "centre", "right")]
+    brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
+    parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
+    parts += [f"darker at the {darker}"] if ninths.min() < 0 else []
+    return ", ".join(parts)

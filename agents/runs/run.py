@@ -1,0 +1,217 @@
+"""A training run in memory: its folder, world and model; and how to get one back from a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.training.algorithms import make_model
+from agents.cli import UserError
+from agents.runs.checks import check_progress
+from agents.runs.folder import RunFolder, read_json
+from agents.threads import one_threaded
+from agents.runs.world_record import build_world
+from envs.reading import checks
+from envs.errors import UnknownNameError
+
+#: key in JSON files of ours: which values were NaN or infinite, and stand there as null
+NOT_FINITE = "not_finite"
+WITH_WORLD = (
+    "Pass load_run(..., world=make_world(...)) with them, or train with --data FILE.npz --classifier module:object, which a "
+    "saved run can find again"
+)
+
+if TYPE_CHECKING:
+    from agents.walkers.planning.ensemble import Opinions
+    from agents.walkers.policy import PolicyWalker
+    from agents.walkers.planning.surrogate import StandIn
+    from envs.core.world import World
+
+CLEARLY = 0.02  # a difference of success rates that a few inputs do not make
+
+
+@dataclass
+class Run:
+    """What a training gives, and what ``load_run`` gives back.
+
+    Attributes:
+        folder: the run folder.
+        world: what was walked in (None for an environment that is no latent space).
+        model: the SB3 algorithm; its policy is the checkpoint's.
+        steps: environment steps that the policy has learned from.
+        progress: ``training_queries``, ``evaluation_queries``, ``seconds``, ``cpu_seconds``.
+        evaluation: ``success_rate`` and the like on held-out inputs, if it was asked for.
+    """
+
+    folder: RunFolder
+    world: World | None
+    model: Any
+    steps: int
+    progress: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def walker(self) -> PolicyWalker:
+        """The trained policy as a walker, its last step planned where the run has a stand-in for that."""
+        from agents.walkers.policy import PolicyWalker
+
+        return PolicyWalker(self.model, self.stand_in, opinions=self.opinions)
+
+    @cached_property
+    def stand_in(self) -> StandIn | None:
+        """The network distilled from the training's answers; None where labels alone are shown, or for other environments."""
+        from agents.walkers.planning.surrogate import StandIn
+
+        weights = self._distilled.get("stand_in")
+        return None if self.world is None or weights is None else StandIn.of(self.world, weights)
+
+    @cached_property
+    def opinions(self) -> Opinions | None:
+        """Second opinions on the target class, fitted to the starts at the training's end; None as for `stand_in`, and for
+        runs of before there were any."""
+        from agents.walkers.planning.ensemble import Opinions
+
+        weights = self._distilled.get("opinions")
+        return None if self.world is None or weights is None else Opinions.of(self.world, weights)
+
+    @property
+    def trails_the_line(self) -> bool:
+        """Whether the straight latent line found clearly more of the held-out inputs than the policy at the training's end."""
+        line = self.evaluation.get("line_success_rate", 0.0)
+        return line - self.evaluation.get("success_rate", 1.0) > CLEARLY
+
+    @cached_property
+    def _distilled(self) -> dict[str, Any]:
+        """What the last checkpoint holds for planning."""
+        return {} if self.world is None else self.folder.load_checkpoint(self.steps, only=("stand_in", "opinions"))
+
+    @property
+    def queries(self) -> int:
+        """Rows asked of the classifier in training and evaluation together."""
+        return int(self.progress.get("training_queries", 0)) + int(self.progress.get("evaluation_queries", 0))
+
+    @cached_property
+    def bonus(self) -> Any:
+        """The curiosity bonus as the checkpoint left it, or None if the run had none."""
+        config = self.folder.run_config()
+        if config.curiosity is None:
+            return None
+        from agents.training.environments import add_curiosity, curiosity_of
+
+        if (learned := curiosity_of(self.model.get_env())) is not None:
+            return learned.bonus  # the model comes straight from a training
+        state = self.folder.load_checkpoint(self.steps, only=("curiosity",)).get("curiosity")
+        if state is None:
+            raise UserError(f"{str(self.folder.root)!r} has a curiosity, but its checkpoint at {self.steps} lacks it: damaged")
+        wrapper = add_curiosity(self.model.get_env(), config.curiosity, config.seed, self.world)
+        wrapper.load_state_dict(state)
+        return wrapper.bonus
+
+
+@one_threaded
+def load_run(
+    path: str | Path,
+    steps: int | None = None,
+    trust: Sequence[str] = (),
+    world: World | None = None,
+    root: str | Path = "runs",
+    device: str = "cpu",
+) -> Run:
+    """Read a run back; nothing is unpickled.
+
+    Args:
+        path: run folder, ``"latest"`` or shorthand (see ``RunFolder.open``).
+        steps: which checkpoint; the last by default.
+        trust: objects that may be loaded though the run names them and this account did not make it, each as
+            ``module:object`` (see `envs.reading.trust`).
+        world: the live world, for runs that were trained on live objects.
+        root: where shorthands are looked up.
+        device: of the policy.
+
+    Raises:
+        envs.errors.UntrustedNameError: the run names objects that nobody allowed; they are listed.
+        UserError: no such run, a damaged file, or a live world that isn't given.
+    """
+    if str(path).endswith(".zip"):
+        how = f"python -m agents.train --env ID --algo ALGO -i {path} --trust {path}"
+        raise UserError(
+            f"{str(path)!r} is an SB3 .zip, not a run folder: it names no world, and reading it unpickles it, which "
+            f"runs whatever code its maker put there. If you trust that maker, make a run of it first: {how}"
+        )
+    from agents.runs.random_state import fenced_random_state
+    from agents.training.environments import CURIOSITIES, make_vec_env
+
+    folder = RunFolder.open(path, root)
+    config = folder.run_config()
+    if config.curiosity is not None and config.curiosity.name not in CURIOSITIES:
+        raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, CURIOSITIES)
+    steps = folder.latest_checkpoint() if steps is None else steps
+    state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
+    world = world_of(folder, world, trust)
+    with fenced_random_state():
+        env = make_vec_env(config.env_id, config.env_kwargs, world, config.n_envs)
+        settings = dict(config.hyperparameters)
+        if "buffer_size" in settings:
+            settings["buffer_size"] = config.n_envs  # nothing will be stored
+        model = make_model(config.algo, env, settings, seed=None, device=device)
+    load_policy(model, state["policy"], folder)
+    progress, evaluation = totals_of(folder, steps, state["progress"])
+    return Run(folder, world, model, steps, progress, evaluation)
+
+
+def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Progress and evaluation at a checkpoint: the last one was evaluated after it had been saved, see summary.json."""
+    file = folder.root / "summary.json"
+    if not file.is_file():
+        return progress, {}
+    summary = read_json(file)
+    lost = checks.texts(summary.pop(NOT_FINITE, []), f"{str(file)!r} is damaged: {NOT_FINITE}", error=UserError)
+    check_progress(summary, f"{str(file)!r} is damaged")
+    if summary.pop("steps", None) != steps:
+        return progress, {}
+    # What was lost is null in the file, and nothing that could be shown.
+    evaluation = {key: value for key, value in summary.items() if key not in progress and key not in lost}
+    return {key: summary.get(key, value) for key, value in progress.items()}, evaluation
+
+
+def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
+    """Put the weights into the model's policy.
+
+    Raises:
+        UserError: they have other names or shapes than the run's configuration makes.
+    """
+    try:
+        model.policy.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"the policy in {str(folder.root)!r} doesn't fit its config.json: {str(error).splitlines()[-1].strip()}"
+        ) from None
+
+
+def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] = ()) -> World | None:
+    """The world that a run folder describes, or the `live` one set up as the run's was; None where there is none.
+
+    Raises:
+        envs.errors.UntrustedNameError: it names objects that are not in `trust`, and this account did not make it.
+        UserError: the run was trained on live objects, and `live` is not given; or the world differs from the run's.
+    """
+    from agents.training.environments import is_latent
+
+    config = folder.run_config()
+    if is_latent(config.env_id) != (config.world is not None):
+        found = "holds no world, though its environment has one"
+        if config.world is not None:
+            found = "holds a world, though its environment has none"
+        raise UserError(f"{str(folder.root / 'config.json')!r} is damaged: it {found}: {config.env_id}")
+    if config.world is None:
+        if live is not None:
+            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
+        return None
+    where, file = repr(str(folder.root)), folder.root / "config.json"
+    return build_world(config.world, folder.root, live, where, WITH_WORLD, trust, file)
+
+
+__all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

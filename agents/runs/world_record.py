@@ -1,0 +1,138 @@
+"""A world as runs and paths keep it: its whole config, and facts that a world rebuilt from the config has to share."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.cli import UserError
+from envs.config import SETTINGS, Live, WorldConfig
+from envs.core.known_predictions import FILE as KNOWN_ANSWERS
+from envs.reading.trust import digest_of, names_in, names_of_file, remembered, trusting
+
+if TYPE_CHECKING:
+    from envs.core.world import World
+
+FACTS = ("class_names", "columns", "data_shape", "modality", "latent_dim", "label_only")
+IN_PYTHON = "In Python, make the world again and call agents.replay.compare(path, world)"
+
+
+def describe_world(world: World) -> dict[str, Any]:
+    """The record of a world, as JSON holds it, from which :func:`build_world` makes it again.
+
+    Keys: config, the whole `WorldConfig`; step_length, calibrated once and kept; class_names, columns, data_shape, modality,
+    latent_dim and label_only, which depend on the user's files and objects; settings, those of the config with the defaults
+    of today.
+    """
+    return {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+
+
+def build_world(
+    record: Mapping[str, Any],
+    run: Path | None = None,
+    world: World | None = None,
+    where: str = "this path",
+    how: str = IN_PYTHON,
+    trust: Sequence[str] = (),
+    file: Path | None = None,
+) -> World:
+    """The world of a record, compared with what the record says of it.
+
+    Args:
+        record: see :func:`describe_world`.
+        run: a run folder; the manifold kept there is taken instead of building it again.
+        world: a live world with the parts of the record's; its settings become those of the record.
+        where: what holds the record, for messages.
+        how: what to do where live objects are needed, for the message.
+        trust: objects that may be loaded though the record names them, each as ``module:object`` (see `envs.reading.trust`).
+        file: the file that holds the record; what one of this account's names needs no trust.
+
+    Raises:
+        envs.errors.UntrustedNameError: the record names objects that nobody allowed; they are listed.
+        UserError: no record of this version; live objects are missing; or the world that was rebuilt differs.
+        envs.ManifoldError: a name or value that is unknown here.
+    """
+    config = _config_of(record, where)
+    if world is not None:
+        own = {name: value for name in SETTINGS if not isinstance(value := getattr(config, name), Live)}
+        rebuilt = world.replace(config=dataclasses.replace(world.config, **own))
+    else:
+        with trusting(trust), _names_of_record(record["config"], run, file or where):
+            rebuilt = _rebuilt(config, run, where, how)
+    if record.get("step_length") is not None:
+        rebuilt = rebuilt.replace(step_length=record["step_length"])  # as it was calibrated then, to the last bit
+    if found := differences(record, rebuilt):
+        raise UserError(
+            f"{where} was made in another world than the one rebuilt from its config: {'; '.join(found)}. "
+            "Put back the data file, the classifier and the columns that it was made with, or make it again"
+        )
+    return rebuilt
+
+
+def differences(record: Mapping[str, Any], world: World) -> list[str]:
+    """What a record says otherwise than a world does, one sentence part each; nothing is compared that it does not hold."""
+    facts = _facts(world)
+    saved = {**record, **record.get("settings", {})}
+    rebuilt = {**facts, **facts["settings"]}
+    names = [name for name in (*FACTS, *facts["settings"]) if name in saved and saved[name] != rebuilt[name]]
+    return [f"{name.replace('_', ' ')}: saved {saved[name]!r}, rebuilt {rebuilt[name]!r}" for name in names]
+
+
+def _facts(world: World) -> dict[str, Any]:
+    columns = world.units.columns
+    return {
+        "class_names": [str(name) for name in world.class_names],
+        "columns": None if columns is None else [str(name) for name in columns],
+        "data_shape": list(world.manifold.data_shape),
+        "modality": world.modality,
+        "latent_dim": world.latent_dim,
+        "label_only": world.label_only,
+        "settings": world.settings,
+    }
+
+
+def _config_of(record: Mapping[str, Any], where: str) -> WorldConfig:
+    if not isinstance(record, Mapping) or "config" not in record:
+        raise UserError(f"{where} holds no config of a world: it was written by another version; make it again")
+    length, settings = record.get("step_length"), record.get("settings", {})
+    if length is not None and not (isinstance(length, int | float) and 0 < length < math.inf):
+        raise UserError(f"{where} is damaged: step_length is {length!r:.60}, no positive number")
+    if not isinstance(settings, Mapping):
+        raise UserError(f"{where} is damaged: settings is {settings!r:.60}, no JSON object")
+    return WorldConfig.from_json(record["config"])
+
+
+def _names_of_record(config: Mapping[str, Any], run: Path | None, file: Path | str) -> AbstractContextManager[None]:
+    """Within, the names of a record are resolved as a file's; this account's own are those of a file that it wrote, and of a
+    run that it made."""
+    from agents.runs.folder import RunFolder
+
+    wanted, own = names_in(config), set[str]()
+    folders = [] if run is None else [run]
+    if isinstance(file, Path):
+        folders.append(file.parent)
+        own |= set(wanted) if remembered(digest_of(file)) else set()
+    if run is not None:
+        wanted |= RunFolder(run, {}).names_of_manifold()
+        if wanted and (folder := RunFolder.open(run)).is_own():
+            own |= set(folder.names())
+    return names_of_file(file, wanted, *folders, own=own)
+
+
+def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> World:
+    """The world of a config, with the manifold that a run folder keeps."""
+    from envs.building.world import build
+    from envs.manifolds import Manifold
+
+    folder = None if run is None else run / "manifold"
+    kept = folder is not None and (folder / "manifold.json").is_file()
+    live = {name: kind for name, kind in config.live.items() if not (kept and name == "manifold")}
+    if live:
+        missing = ", ".join(f"{name} ({kind})" for name, kind in live.items())
+        raise UserError(f"{where} needs the live objects of its world, which no file can hold: {missing}. {how}")
+    answers = None if run is None or not (run / KNOWN_ANSWERS).is_file() else run / KNOWN_ANSWERS
+    return build(config, Manifold.load(folder) if kept and folder is not None else None, known_answers=answers)

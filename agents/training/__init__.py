@@ -1,0 +1,1 @@
+"""Training of agents: session, environments, callbacks, evaluation, algorithms."""

@@ -1,0 +1,185 @@
+"""What a training walks in: a world by id or live, its batched VecEnv, and the curiosity on top.
+
+Order of the wrappers, from the inside: LatentVecEnv, VecMonitor (so that ``rollout/ep_rew_mean`` stays the
+environment's own reward), the curiosity.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import yaml
+from gymnasium.vector import AutoresetMode
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
+
+import envs
+from agents.training.algorithms import HYPERPARAMETER_FOLDER
+from agents.cli import UserError
+from agents.runs.config import CuriosityConfig
+from agents.training.vec_env import LatentVecEnv
+from agents.training.prediction_target import SeenOf
+from envs.errors import UnknownNameError
+from envs.building.world import make_world_named
+from envs.registration import SPECS, spec_kwargs
+from envs.core.horizon import long_ways
+
+if TYPE_CHECKING:
+    from envs.core.world import World
+
+OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_change", "given", "args", "kwargs"}
+CURIOSITIES = ("none", "vime", "bald", "l2", "rnd", "disagreement", "knn")
+
+
+def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = True) -> World | None:
+    """The world behind an id, or None for an id of Gymnasium's that is no latent space.
+
+    Raises:
+        ManifoldError, gymnasium.error.Error: unknown id (close ones are offered) or arguments.
+    """
+    return make_world_named(env_id, kwargs, progress) if is_latent(env_id) else None
+
+
+def is_latent(env_id: str) -> bool:
+    """Whether an id is one of a latent space. Ids are looked up and never imported, as Gymnasium does with ``module:id``.
+
+    Raises:
+        UnknownNameError: nobody registered it; close ones are offered.
+    """
+    if env_id not in SPECS and env_id not in gymnasium.registry:
+        spec_kwargs(env_id)  # raises, with close names
+    return env_id in SPECS
+
+
+def tell_guess(world: World) -> None:
+    """Say on stderr what was guessed of a table's columns, as a description that can be saved and edited."""
+    table = getattr(world.units, "table", None)
+    if table is not None:
+        print(
+            "the columns were guessed; to say it otherwise, save this as columns.yml, edit it and add "
+            f"--columns columns.yml\n{table.as_yaml()}",
+            file=sys.stderr,
+        )
+
+
+def _settings(file: str, part: str) -> dict[str, Any]:
+    """What a file of the hyperparameters (walks_text, walks_long) says of the ``walk``, or of an algorithm."""
+    return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")).get(part, {})
+
+
+def trained_walk(world: World) -> World:
+    """The world set up for training (walks.yml, walks_text.yml); what its config sets stays.
+
+    Where straight lines to other classes do not fit into the usual step limit, they set it (`envs.core.horizon`).
+    """
+    if world.task.scores_coverage:
+        return world  # its reward is none, and must stay so
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text(encoding="utf-8"))
+    settings = dict(groups["labels" if world.label_only else "probabilities"])
+    if world.modality == "text" and not world.label_only:
+        over = _settings("walks_text", "walk")
+        settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
+    config = world.config
+    chosen = {name: value for name, value in settings.items() if getattr(config, name) is None}
+    if config.reward is not None and "reward" in settings:
+        chosen["reward"] = {**settings["reward"], **config.reward}
+    world = world.replace(**chosen)
+    if config.max_episode_steps is None and (limit := _measured_limit(world)) is not None:
+        world = world.replace(max_episode_steps=limit)
+    return world
+
+
+def _measured_limit(world: World) -> int | None:
+    """`long_ways` of a world whose walks lead to another class by its probability; None of others."""
+    measurable = world.modality != "text" and world.task.towards_target and not world.label_only
+    return long_ways(world) if measurable else None
+
+
+def laid_over(algo: str, world: World) -> dict[str, Any]:
+    """Settings of an algorithm that the kind of a world asks for, once it is set up for training: text, or long ways."""
+    if world.modality == "text" and world.compass and world.task.towards_target:
+        return _settings("walks_text", algo)
+    return {} if _measured_limit(world) is None else _settings("walks_long", algo)
+
+
+def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_envs: int) -> VecEnv:
+    """n monitored environments: one batch over a world, or any other Gymnasium id's own."""
+    if world is not None:
+        batch = envs.LatentVectorEnv(n_envs, world=world, autoreset_mode=AutoresetMode.SAME_STEP)
+        return VecMonitor(LatentVecEnv(batch))
+    spec = gymnasium.spec(env_id)
+    if spec.vector_entry_point is not None:
+        try:
+            return VecMonitor(
+                LatentVecEnv(gymnasium.make_vec(env_id, n_envs, autoreset_mode=AutoresetMode.SAME_STEP, **kwargs))
+            )
+        except TypeError:
+            pass  # a vector environment that cannot choose its mode: walk single ones
+    single = {"autoreset_mode": AutoresetMode.SAME_STEP}
+    return VecMonitor(
+        LatentVecEnv(gymnasium.make_vec(env_id, n_envs, vectorization_mode="sync", vector_kwargs=single, **kwargs))
+    )
+
+
+def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World | None) -> Any:
+    """The curiosity wrapper around ``env``; its ``callback()`` belongs to the training.
+
+    Args:
+        env: a monitored VecEnv.
+        config: its name, weight and options.
+        seed: of the bonus's own generator.
+        world: if given, the bonus predicts what is *seen*, see :mod:`agents.training.prediction_target`.
+
+    Raises:
+        UnknownNameError, UserError: an option that neither takes (close ones are offered), or a value that they refuse.
+    """
+    import inspect
+
+    from vime import BonusMixer, CuriosityVecEnvWrapper, make_bonus
+    from vime.bonuses import BONUSES
+
+    wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
+    options = dict(config.options)
+    mixing = {key: options.pop(key) for key in list(options) if key in wrapping}
+    if config.eta is not None:
+        mixing["eta"] = config.eta
+    if world is not None:
+        seen = SeenOf(world, options.pop("sees", "both"))
+        options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
+    if config.name in BONUSES:
+        makers = [inspect.signature(kind).parameters for kind in BONUSES[config.name].__mro__[:-1]]
+        known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
+        known |= set() if world is None else {"sees"}
+        for name in config.options:
+            if name not in known - OURS:
+                raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
+    try:
+        bonus = make_bonus(config.name, env.observation_space, env.action_space, seed=seed, **options)
+        return CuriosityVecEnvWrapper(env, bonus, **mixing)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"--curiosity {config.name} refuses its settings {config.options}: {error}") from error
+
+
+def curiosity_settings(
+    name: str, eta: float | None, options: dict[str, Any], world: World | None, env_id: str = ""
+) -> CuriosityConfig:
+    """The curiosity of a run: its name, eta and options, given ones over those of curiosity.yml.
+
+    Args:
+        name, eta, options: as asked for; eta None: the file's.
+        world: the latent space, or None for an environment that is none.
+        env_id: the environment's own group in the file.
+    """
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text(encoding="utf-8"))
+    latent = groups["latent"].get(name, {}) if world is not None else {}
+    own = {**latent, **groups.get(env_id, {}).get(name, {})}
+    usual = own.pop("eta", None)
+    return CuriosityConfig(name=name, eta=usual if eta is None else eta, options={**own, **options})
+
+
+def curiosity_of(env: Any) -> Any:
+    """The curiosity wrapper among the wrappers of ``env``, or None."""
+    while env is not None and type(env).__name__ != "CuriosityVecEnvWrapper":
+        env = getattr(env, "venv", None) if isinstance(env, VecEnvWrapper) else None
+    return env

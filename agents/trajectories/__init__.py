@@ -1,0 +1,1 @@
+"""The trajectory: one walk from an input to where the classifier's prediction changes."""

@@ -1,0 +1,81 @@
+"""A path on disk: an ``.npz`` of numbers and one JSON text, written atomically, with a checksum over everything inside."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.files import write_whole
+from agents.cli import UserError, in_home
+from agents.runs.checks import check_fields
+from envs.reading.files import parse_json, read_npz
+
+FORMAT_VERSION = 2
+
+
+class TrajectoryError(UserError):
+    """A path that cannot be read or used, or whose parts contradict each other; the message says what to do."""
+
+
+def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str) -> Path:
+    """Write arrays and a JSON text beside their place and rename the file whole; ``.npz`` is added if missing."""
+    target = Path(in_home(os.fspath(path)))
+    target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
+    content: dict[str, Any] = {"metadata": np.array([text]), "checksum": np.array([checksum(arrays, text)]), **arrays}
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **content)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(target, packed.getvalue())
+    return target
+
+
+def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the fields of the JSON text that `write_parts` wrote; nothing is executed.
+
+    Raises:
+        TrajectoryError: missing, truncated, changed since it was written, of another format, or with pickles.
+    """
+    arrays = _unpack(path)
+    try:
+        text, expected = str(arrays.pop("metadata")[0]), str(arrays.pop("checksum")[0])
+    except (KeyError, IndexError) as error:
+        raise TrajectoryError(f"{path}: is an .npz, but no path of this project ({error!r})") from None
+    fields = parse_json(text, f"{path}, metadata", error=TrajectoryError)
+    if not isinstance(fields, dict) or "format" not in fields:
+        raise TrajectoryError(f"{path}: is an .npz, but no path of this project (its metadata name no format)")
+    version = fields.pop("format")
+    if version != FORMAT_VERSION:
+        raise TrajectoryError(
+            f"{path}: was written in format {version!r:.40}, this version reads {FORMAT_VERSION}; read it "
+            "with the version of manifold-traversal that wrote it, or walk again"
+        )
+    if expected != checksum(arrays, text):
+        raise TrajectoryError(f"{path}: does not match its checksum: changed or damaged after it was written")
+    check_fields(fields, str(path), TrajectoryError)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise TrajectoryError(f"{path}: {name} holds {array.dtype}; a path is made of numbers")
+    return arrays, fields
+
+
+def checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
+    """sha256 over the metadata and every array's name, type, shape and bytes."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(f"\n{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _unpack(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, read without pickle; TrajectoryError for whatever is wrong with the file."""
+    try:
+        return read_npz(Path(in_home(os.fspath(path))), error=TrajectoryError)
+    except FileNotFoundError:
+        raise TrajectoryError(f"{path}: there is no such file; a run keeps its paths in paths/") from None

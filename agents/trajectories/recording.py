@@ -1,0 +1,108 @@
+"""From a batch of walks to paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.trajectories.trajectory import Trajectory
+from agents.trajectories.world import as_array, coordinates, decode, installed_versions, manifold_key, on_latents
+
+PLAIN = ("source", "target", "success", "queries")  # one plain value an item
+
+
+def trajectories_of(
+    world: Any,
+    state: Any,
+    walk: Any,
+    *,
+    walker: str | Sequence[str],
+    seed: int = 0,
+    items: Sequence[int] | None = None,
+    index: Mapping[int, int] | Sequence[int] | None = None,
+    training_queries: int = 0,
+    versions: Mapping[str, str] | None = None,
+    environment: Mapping[str, Any] | None = None,
+) -> list[Trajectory]:
+    """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
+
+    Args:
+        world: the ``envs.core.world.World`` walked in.
+        state: the State at the start: origin (B, *data), source (B,), target (B,).
+        walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
+        walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
+            environment to the world's own record. Several walkers are one for each of the B walks.
+        items: which of the B walks; all by default.
+        index: for each item its place in the data, if it has one.
+    """
+    import torch
+
+    from agents.walkers.base import select
+    from agents.runs.world_record import describe_world
+
+    chosen = list(range(walk.z.shape[1])) if items is None else list(items)
+    ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
+    z, answers, actions, rewards = (as_array(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
+    gains = np.full(rewards.shape, np.nan, np.float32) if walk.gain is None else as_array(walk.gain).astype(np.float32)
+    latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
+    together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
+    origins = as_array(state.origin)[chosen]
+    home = select(state, torch.as_tensor(chosen, dtype=torch.int64)).home
+    frames = decode(world, together, home.chosen(torch.arange(len(chosen)).repeat_interleave(torch.tensor(ends))))
+    typical = on_latents(world.manifold.typicality, together)
+    places = coordinates(world, together, frames)
+    homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], origins), ends, axis=0)
+    away = np.linalg.norm(places - homes, axis=1)
+    lengths = np.linalg.norm(np.diff(places, axis=0), axis=1)  # between a path's last frame and the next one's first: unused
+    each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
+    planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
+    texts = world.units.texts(torch.from_numpy(frames)) if world.modality == "text" else None
+    shared: dict[str, Any] = {
+        "seed": seed,
+        "training_queries": training_queries,
+        "label_only": world.label_only,
+        "versions": dict(versions or installed_versions()),
+        "class_names": list(world.class_names),
+        "environment": describe_world(world) if environment is None else dict(environment),
+        "manifold_key": manifold_key(world),
+    }
+    walkers = [walker] * walk.z.shape[1] if isinstance(walker, str) else list(walker)
+    rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))
+    sound = _sound(world, (together, actions, rewards, lengths, typical, away, origins), answers)
+    paths, first = [], 0
+    for k, (i, n, own_z) in enumerate(zip(chosen, ends, latents, strict=True)):
+        asked = answers[:n, i].copy()
+        paths.append(
+            (Trajectory.trusted if sound else Trajectory)(
+                z=own_z.copy(),
+                actions=actions[: n - 1, i].copy(),
+                rewards=rewards[: n - 1, i].copy(),
+                source_input=origins[k],
+                source_cells=as_array(home.cells[k]) if world.units.anchored else None,
+                **{name: values[i] for name, values in each.items()},
+                answers=None if world.label_only else asked,
+                labels=asked.argmax(1) if world.label_only else None,
+                information_gain=gains[: n - 1, i].copy(),
+                step_lengths=lengths[first : first + n - 1],
+                typicality=typical[first : first + n],
+                distances=away[first : first + n],
+                texts=None if texts is None else [world.render(state.origin[i]), *texts[first : first + n]],
+                planned=planned[i],
+                walker=walkers[i],
+                index=None if index is None else int(index[i]),
+                **shared,
+            )
+        )
+        paths[-1].__dict__["walked_here"] = True  # what it names was loaded here already
+        first += n
+    return paths
+
+
+def _sound(world: Any, arrays: Sequence[np.ndarray], answers: np.ndarray) -> bool:
+    """Whether the arrays of a batch hold what `Trajectory` asks of each path; if not, it says of which path what is wrong."""
+    typed = all(part.dtype == np.float32 or part.dtype.kind == "i" for part in (*arrays, answers))
+    finite = all(np.isfinite(part).all() for part in (*arrays, answers))
+    likely = finite and answers.min(initial=0) >= -1e-5 and np.abs(answers.sum(-1) - 1).max(initial=0) <= 1e-3
+    return bool(typed and likely and answers.shape[2] == len(world.class_names))

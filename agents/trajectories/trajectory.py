@@ -1,0 +1,333 @@
+"""The path object: one walk from an input to where the classifier's answer changes.
+
+A :class:`Trajectory` holds arrays and plain metadata, never a live object. On disk it is an ``.npz`` of numbers and one
+JSON text: no pickle, written atomically, with a sha256 checksum over everything inside. Symbols: T steps, T+1 frames,
+d latent, K classes; *data space* is what the decoder speaks: an image in [0, 1] or a standardised table row.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
+from agents.trajectories.world import coordinates, decode, manifold_key, origin_of
+from envs.modalities.alignment import edit_distance
+from envs.config import DEFAULTS
+from envs.reading.trust import digest_of, names_in, remember
+
+if TYPE_CHECKING:
+    from envs.core.factual import Origin
+
+STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
+FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
+ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
+OF_INPUT = ("source_input", "source_cells")
+SUBDIVISION = 16  # points a segment for measuring arc length between frames
+
+
+class Resampled(NamedTuple):
+    """A path at equal distances in data space: z (n, d), frames (n, *data)."""
+
+    z: np.ndarray
+    frames: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Trajectory:
+    """One explanation: latents, actions, the classifier's answer on every frame, and how it was made.
+
+    Attributes:
+        z: (T+1, d) latents; row 0 is the encoded input.
+        actions: (T, d) as given to the environment's step.
+        answers: (T+1, K) probabilities on the frames; None where only labels are seen.
+        labels: (T+1,) classes on the frames where only labels are seen, else None (see :attr:`predicted`).
+        rewards: (T,) of the environment, without curiosity.
+        step_lengths: (T,) data-space L2 length of each step (text: between codes).
+        information_gain: (T,) nats; nan where not measured.
+        typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
+        distances: (T+1,) data-space L2 (text: between codes) from each frame to the true input; None if not measured.
+        source_input: (*data) the true input in data space.
+        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Origin`: frame 0 is that very row.
+            None for pictures and text: their frame 0 is the input's reconstruction.
+        source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
+            become its typical form).
+        environment: the record of the world, its whole config in it, see `agents.runs.world_record.describe_world`.
+        manifold_key: names the manifold whose latents these are.
+        walker, seed, index: who walked, with which seed, on which input of the data.
+        success: arrived at what was requested; never at frame 0 where that is called otherwise than the input.
+        queries: rows asked of the classifier for this path, input, frame 0 and search included.
+        training_queries: all rows asked before.
+        planned: how many of the last steps were planned on the agent's stand-in of the classifier, not chosen by its policy.
+        versions: distribution -> version.
+        texts: (T+2) the input and every frame as sentences; None where the data are no text.
+
+    Raises:
+        TrajectoryError: arrays of contradicting shapes or not finite, classes outside ``class_names``.
+    """
+
+    z: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    step_lengths: np.ndarray
+    source_input: np.ndarray
+    source: int
+    target: int
+    class_names: list[str]
+    environment: dict[str, Any]
+    manifold_key: str
+    walker: str
+    success: bool
+    queries: int
+    source_cells: np.ndarray | None = None
+    answers: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    information_gain: np.ndarray | None = None
+    typicality: np.ndarray | None = None
+    distances: np.ndarray | None = None
+    seed: int = 0
+    index: int | None = None
+    training_queries: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    label_only: bool = False
+    texts: list[str] | None = None
+    planned: int = 0
+
+    walked_here: ClassVar[bool] = False  # set by what walks: this account may load again what such a path names
+
+    @classmethod
+    def trusted(cls, **fields: Any) -> Self:
+        """A path of fields that are known to be of the right types, shapes and values, as those of a whole batch are after one
+        look: nothing is converted or checked. `versions` and `information_gain` must be given."""
+        path = object.__new__(cls)
+        path.__dict__.update(fields)
+        return path
+
+    def __post_init__(self) -> None:
+        plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}
+        plain |= {"seed": int(self.seed), "index": None if self.index is None else int(self.index)}
+        plain |= {"success": bool(self.success), "label_only": bool(self.label_only), "planned": int(self.planned)}
+        plain["class_names"] = [str(name) for name in self.class_names]
+        if self.information_gain is None:
+            plain["information_gain"] = np.full(len(self.actions), np.nan)
+        for name in ARRAYS:
+            value = plain.get(name, getattr(self, name))
+            if value is not None:
+                whole = name == "labels" or (name == "source_input" and np.asarray(value).dtype.kind in "iu")
+                dtype = np.float64 if name == "source_cells" else np.int64 if whole else np.float32
+                plain[name] = np.ascontiguousarray(value, dtype=dtype)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        if self.z.ndim != 2 or len(self.z) == 0:
+            raise TrajectoryError(f"z has shape {self.z.shape}; a path needs (T+1, d) with at least one frame")
+        frames, d, k = len(self.z), self.z.shape[1], len(self.class_names)
+        tails = {"z": (d,), "actions": (d,), "answers": (k,)}
+        for name in ARRAYS:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            shape = (frames - (name in STEP_ARRAYS), *tails.get(name, ()))
+            if name not in OF_INPUT and value.shape != shape:
+                raise TrajectoryError(f"{name} has shape {value.shape}; with z {self.z.shape} it must have {shape}")
+            if name not in ("information_gain", "source_cells") and not np.isfinite(value).all():
+                raise TrajectoryError(f"{name} holds values that are not finite; a path is made of numbers")
+        if self.texts is not None and len(self.texts) != frames + 1:
+            raise TrajectoryError(f"{len(self.texts)} texts for the input and {frames} frames; one each is needed")
+        if self.label_only != (self.answers is None) or self.label_only != (self.labels is not None):
+            raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
+        if self.answers is not None and (self.answers.min() < -1e-5 or np.abs(self.answers.sum(1) - 1).max() > 1e-3):
+            raise TrajectoryError("rows of answers are no probabilities: each must be at least 0 and sum to 1")
+        extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
+        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
+            if not 0 <= value < k:
+                raise TrajectoryError(f"{name} {value} is not one of the {k} classes {self.class_names[:12]}")
+
+    # ---- what it says ------------------------------------------------------------------------------------------
+
+    @property
+    def steps(self) -> int:
+        """T, the number of steps: frames less one."""
+        return len(self.actions)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(T+1,) the classifier's class on every frame."""
+        return self.answers.argmax(axis=1) if self.answers is not None else np.asarray(self.labels)
+
+    @property
+    def keeps_class(self) -> bool:
+        """Whether the classifier puts frame 0, the reconstruction, into the class of the input."""
+        return bool(self.predicted[0] == self.source)
+
+    @property
+    def modality(self) -> str:
+        """``image``, ``table`` or ``text``, read off the input's shape and type."""
+        return "text" if self.source_input.dtype.kind == "i" else "image" if self.source_input.ndim > 1 else "table"
+
+    @property
+    def name(self) -> str:
+        """Fit for a file on any system: walker, input and the two classes, such as ``policy-0042-4-to-9``.
+
+        Each part is cut at 40 bytes, and holds nothing but digits, underscores, and letters that this system's file names
+        can have.
+        """
+        place = "input" if self.index is None else f"{self.index:04d}"
+        words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
+        system = sys.getfilesystemencoding()
+        known = (word.encode(system, "replace").decode(system) for word in words)  # `?` for what file names cannot have
+        plain = ("".join(c if c.isalnum() else "_" for c in word) for word in known)
+        return "-".join(word.encode()[:40].decode(errors="ignore") or "_" for word in plain)
+
+    @property
+    def world_settings(self) -> str:
+        """The settings of the path's world that differ from their defaults, such as ``data='digits', tau=0.8``."""
+        config = self.environment.get("config", {})
+        own = {name: value for name, value in config.items() if value != DEFAULTS.get(name)}
+        return ", ".join(f"{name}={value!r}" for name, value in own.items()) or "the defaults"
+
+    def summary(self) -> str:
+        """The path in one or two plain sentences; where only labels are seen, without any probability."""
+        from agents.explanation.sentences import summarise
+
+        return summarise(self)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row a frame; a step's numbers stand with the frame it leads to; None where not measured.
+
+        Keys: frame, class, p_target, p_source (both absent where only labels are seen), step_length, path_length,
+        distance (to the true input), typicality, reward, information_gain; for text also edit_distance (words put in,
+        left out or replaced since the true input).
+        """
+        along = np.concatenate([[0.0], np.cumsum(self.step_lengths, dtype=np.float64)])
+        rows = []
+        for t, predicted in enumerate(self.predicted):
+            row: dict[str, Any] = {"frame": t, "class": self.class_names[predicted]}
+            if self.answers is not None:
+                row |= {
+                    "p_target": float(self.answers[t, self.target]),
+                    "p_source": float(self.answers[t, self.source]),
+                }
+            row |= {
+                "step_length": _number(self.step_lengths, t - 1),
+                "path_length": float(along[t]),
+                "distance": _number(self.distances, t),
+                "typicality": _number(self.typicality, t),
+                "reward": _number(self.rewards, t - 1),
+                "information_gain": _number(self.information_gain, t - 1),
+            }
+            if self.texts is not None:
+                row["edit_distance"] = edit_distance(self.texts[0], self.texts[t + 1])
+            rows.append(row)
+        return rows
+
+    def frames(self, world: Any) -> np.ndarray:
+        """(T+1, *data) decoded frames, float32 (text: word ids); TrajectoryError if ``world`` has another manifold."""
+        return decode(world, self.z, self.origin(world))
+
+    def origin(self, world: Any) -> Origin:
+        """The input as frames are made of it, a batch of one.
+
+        Raises:
+            TrajectoryError: `world` has another manifold, or the path of a table lacks the user's own cells.
+        """
+        self.check_world(world)
+        cells = None if self.source_cells is None else self.source_cells[None]
+        if cells is None and world.units.anchored:
+            raise TrajectoryError(
+                "this path of a table was walked by an earlier version, whose frames did not begin at the input: explain that "
+                "input again"
+            )
+        return origin_of(world, self.source_input[None], self.z[:1], cells)
+
+    @property
+    def reconstructs(self) -> bool:
+        """Whether frame 0 is the manifold's reconstruction of the input (pictures, text), not the input itself."""
+        return self.source_cells is None
+
+    def resample(self, n: int, world: Any) -> Resampled:
+        """``n`` >= 1 points at equal arc length in data space along the straight latent segments, ends included."""
+        if n < 1:
+            raise TrajectoryError(f"resample({n}): at least one point is needed")
+        origin = self.origin(world)
+        share = np.arange(1, SUBDIVISION + 1)[None, :, None] / SUBDIVISION
+        between = self.z[:-1, None] + share * np.diff(self.z, axis=0)[:, None]
+        fine = np.concatenate([self.z[:1], between.reshape(-1, self.z.shape[1])])
+        shown = coordinates(world, fine, decode(world, fine, origin))
+        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shown, axis=0), axis=1), dtype=np.float64)])
+        wanted = np.linspace(0.0, arc[-1], n)
+        z = np.stack([np.interp(wanted, arc, column) for column in fine.T], axis=1).astype(np.float32)
+        return Resampled(z, decode(world, z, origin))
+
+    def check_world(self, world: Any) -> None:
+        """Raise TrajectoryError unless ``world`` has the manifold and the classes of this path."""
+        if manifold_key(world) != self.manifold_key:
+            raise TrajectoryError(
+                f"this path was walked on the manifold {self.manifold_key!r}, this world has "
+                f"{manifold_key(world)!r}: use the one it was made in ({self.world_settings})"
+            )
+        if list(world.class_names) != self.class_names:
+            raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trajectory):
+            return NotImplemented
+        return checksum(*self._parts()) == checksum(*other._parts())
+
+    # ---- to disk and back --------------------------------------------------------------------------------------
+
+    def _parts(self) -> tuple[dict[str, np.ndarray], str]:
+        """The arrays that are there, and everything else as one JSON text."""
+        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ARRAYS}
+        try:
+            return arrays, json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)
+        except TypeError as error:
+            raise TrajectoryError(f"environment or versions hold more than texts and numbers: {error}") from None
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Everything as one JSON text for other programs: arrays as nested lists, not measured as null."""
+        arrays, text = self._parts()
+        whole = {**json.loads(text), "predicted": self.predicted.tolist(), "summary": self.summary()}
+        for name, value in arrays.items():
+            whole[name] = value.tolist()
+        for name in ("information_gain", "source_cells"):
+            if name in whole and whole[name] is not None:
+                whole[name] = [None if np.isnan(value) else value for value in whole[name]]
+        return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write an ``.npz`` (the ending is added if missing) beside its place and rename it whole; returns its path.
+
+        What a path names that was walked here is remembered as this account's own (see `envs.reading.trust`)."""
+        file = write_parts(path, *self._parts())
+        if self.walked_here and names_in(self.environment):
+            remember(digest_of(file))
+        return file
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trajectory:
+        """Read a file of :meth:`save`; nothing in it is executed.
+
+        Raises:
+            TrajectoryError: missing, truncated, changed since it was written, of another format, or with pickles.
+        """
+        arrays, fields = read_parts(path)
+        try:
+            return cls(**{**fields, **arrays})
+        except TypeError as error:
+            raise TrajectoryError(f"{path}: lacks a field or has one too many ({error})") from None
+
+
+def _number(values: np.ndarray | None, t: int) -> float | None:
+    """values[t]; None before the first, where nothing was measured, or for nan."""
+    return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])

@@ -1,0 +1,161 @@
+"""Possible ends of walks, as far as they are known without asking the classifier: what they cost, and the cheapest in reach.
+
+A few dozen small products an iteration: numpy throughout, because for one walk the calls are what takes the time.
+
+Symbols: B walks, D coordinates, d latent dimensions.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.walkers.planning.ensemble import Opinions
+from agents.walkers.planning.settings import PlanSettings
+from agents.walkers.planning.surrogate import StandIn
+from envs.core.dynamics import State
+from envs.manifolds.networks.arrays import norm
+from envs.manifolds.base import Pull
+from envs.core.factual import Origin
+from envs.core.world import World
+
+NEAREST = 1e-6  # answers are kept so far off 0 and 1
+
+
+class Look(NamedTuple):
+    """What is known of frames without asking the classifier.
+
+    Attributes:
+        cost: (B,) distance to the input and, weighted, to the target class's own data, and what doubts cost.
+        uphill: (B, D) its gradient by the frame, doubts left out.
+        slack: (B,) log odds by which the more reluctant of stand-in and opinions is convinced, negative: not.
+        normal: (B, D) gradient of that one's log odds.
+        sure: (B,) the stand-in's slack.
+        convinced: (B,) the opinions' slack, infinite without any.
+    """
+
+    cost: np.ndarray
+    uphill: np.ndarray
+    slack: np.ndarray
+    normal: np.ndarray
+    sure: np.ndarray
+    convinced: np.ndarray | float
+
+
+class Ends:
+    """Possible ends of a batch of walks: what they cost, and the best within reach.
+
+    Args:
+        end: (B) the states where the walks ended.
+        steady: the classifier's log odds must not fall below those at `end`.
+
+    Attributes:
+        cost: (B,) what the walks' present ends cost.
+    """
+
+    def __init__(
+        self, world: World, end: State, stand_in: StandIn, opinions: Opinions | None, settings: PlanSettings,
+        steady: bool = False,
+    ) -> None:
+        self.world, self.end, self.stand_in, self.opinions, self.settings = world, end, stand_in, opinions, settings
+        self.home = world.manifold.coordinates(end.z0, end.origin).numpy()
+        self.target = end.target.numpy()
+        self.doubt = settings.doubt * world.class_distance
+        self.enough = settings.enough(world)
+        seen = world.task.evidence(end).numpy()
+        wanted = _logit(np.float32(world.task.tau)) + settings.margin
+        if steady:
+            wanted = np.maximum(seen + settings.margin / 2, wanted)
+        place = world.manifold.coordinates(end.z, end.frame).numpy()
+        self.shift: np.ndarray | float = 0.0
+        first = self.look(place)
+        # The stand-in's log odds, shifted to the answer that was seen at the end, less what is wanted.
+        self.shift = seen - first.sure - wanted
+        sure = first.sure + self.shift
+        self.first = first._replace(sure=sure, slack=np.minimum(sure, first.convinced))
+        self.cost = torch.from_numpy(self.first.cost)
+
+    def look(self, place: np.ndarray) -> Look:
+        """What is known of frames at coordinates `place` (B, D)."""
+        atypical = self.settings.atypical
+        gap = place - self.home
+        away = norm(gap)
+        distance, outward = self.world.class_neighbours.near(place, self.target)
+        cost = away + atypical * distance
+        uphill = gap / np.maximum(away, 0.1)[:, None] + atypical * outward
+        margin, normal = self.stand_in.judge(place, self.target)
+        sure = margin + self.shift
+        if self.opinions is None:
+            return Look(cost, uphill, sure, normal, sure, np.inf)
+        odds, turn = self.opinions.judge(place, self.target)
+        convinced = odds - self.enough
+        cost += self.doubt * np.maximum(-convinced, 0)
+        reluctant = np.flatnonzero(convinced < sure)
+        normal[reluctant] = turn(reluctant)
+        return Look(cost, uphill, np.minimum(sure, convinced), normal, sure, convinced)
+
+    def costs(self, state: State, rows: Tensor) -> Tensor:
+        """Costs (R,) of other ends of the items `rows`."""
+        place = self.world.manifold.coordinates(state.z, state.frame).numpy()
+        items = rows.numpy()
+        distance, _ = self.world.class_neighbours.near(place, self.target[items])
+        cost = norm(place - self.home[items]) + self.settings.atypical * distance
+        if self.opinions is not None:
+            cost += self.doubt * np.maximum(self.enough - self.opinions.odds(place, self.target[items]), 0)
+        return torch.from_numpy(cost)
+
+    def best(self, before: State) -> tuple[Tensor, Tensor]:
+        """The cheapest end codes (B, d) within one step of `before` that the stand-in lets through, and their cost (B,);
+        the present end where none is cheaper."""
+        settings, look = self.settings, self.first
+        z = self.end.z.numpy()
+        best, cost = z, look.cost
+        start = self.world.manifold.coordinates(before.z, before.frame).numpy()
+        _, pull = _places(self.world, z, before.home)
+        for k in range(settings.iterations):
+            # Both gradients by the code in one go through the decoder.
+            uphill, normal = pull(np.stack((look.uphill, look.normal)))
+            steep = np.maximum(norm(normal), 1e-3)[:, None]
+            normal = normal / steep
+            # Along the boundary go downhill; across it, a Newton step to where both say "just enough".
+            uphill = uphill - np.maximum(np.vecdot(uphill, normal), 0)[:, None] * normal
+            across = np.minimum(np.maximum(-look.slack[:, None] / steep, -0.15), 0.15)
+            z = z - (settings.rate * (1 - k / settings.iterations)) * uphill + across * normal
+            z, place, pull = _within_reach(self.world, before, start, self.world.manifold.prior.projected(z))
+            look = self.look(place)
+            better = (look.sure >= -0.03) & (look.cost < cost)
+            best, cost = np.where(better[:, None], z, best), np.where(better, look.cost, cost)
+        return torch.from_numpy(best), torch.from_numpy(cost)
+
+
+def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:
+    """Codes pulled back towards the frame before, at coordinates `start`, until one bounded step leads there; their frames'
+    coordinates; and the way back from there to the code, see `World.linear_decode`."""
+    place, pull = _places(world, z, before.home)
+    bound = world.max_step
+    for _ in range(3 if bound is not None else 0):
+        assert bound is not None
+        far = norm(place - start)
+        if not (far > bound).any():
+            break
+        first = before.z.numpy()
+        z = first + np.minimum(0.999 * bound / np.maximum(far, 1e-9), 1)[:, None] * (z - first)
+        place, pull = _places(world, z, before.home)
+    return z, place, pull
+
+
+def _places(world: World, z: np.ndarray, origin: Origin) -> tuple[np.ndarray, Pull]:
+    """`World.place_of` codes z (B, d), and the way back from there to the code."""
+    if world.modality == "text":
+        return z, lambda cotangent: cotangent  # nothing has to be decoded
+    frame, pull = world.linear_decode(z, origin)
+    return frame.reshape(len(z), -1), pull
+
+
+def _logit(p: np.ndarray | np.float32) -> np.ndarray:
+    """Log odds of probabilities."""
+    p = np.minimum(np.maximum(p, NEAREST), 1 - NEAREST)
+    return np.log(p / (1 - p))

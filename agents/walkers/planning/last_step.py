@@ -1,0 +1,82 @@
+"""A planned last step: where within reach of the last frame but one does the walk best end?
+
+A walk stops at the first frame that satisfies the task, and that frame is seldom the best one it could have stepped to. A
+stand-in for the classifier (`agents.walkers.planning.surrogate`) tells roughly where the boundary runs. Its log odds are shifted to the
+one answer seen at the crossing, and projected gradient descent looks for the cheapest end point - near the input, near the
+target class's own data - on the right side of the boundary and within one bounded step. The classifier is then asked: the
+planned step replaces the last one only if it arrives; otherwise a shorter change is tried. This is optimisation on a
+surrogate, not reinforcement learning, and is reported beside the walk without it.
+
+Where second opinions are given (`agents.walkers.planning.ensemble`) an end that they doubt costs by how much they do, and where no end
+within reach convinces them one more step is planned from the end: an end that nobody but the explained classifier would put
+into the class asked for explains its quirks, not the class.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from agents.walkers.base import Recorder, select
+from agents.walkers.follow import aim
+from agents.walkers.planning.ensemble import Opinions
+from agents.walkers.planning.ends import Ends
+from agents.walkers.planning.settings import PLANS, PlanSettings
+from agents.walkers.planning.surrogate import StandIn
+
+__all__ = ["PLANS", "PlanSettings", "plan_last"]
+
+
+def plan_last(
+    recorder: Recorder, stand_in: StandIn, opinions: Opinions | None = None, settings: PlanSettings | None = None
+) -> None:
+    """Replace the last step of items that arrived by a better one, with one or two further questions an item; and where
+    `opinions` doubt every end within reach, add a step on which p(target) does not fall.
+
+    Only for walks that reach another class by its probability; others stay as they are.
+    """
+    settings = settings or PlanSettings()
+    world = recorder.world
+    if world.label_only or not world.task.towards_target:
+        return
+    reached = recorder.success & (recorder.length > 0) & (recorder.state.target != recorder.state.source)
+    items = torch.nonzero(reached).flatten()
+    with torch.inference_mode():
+        _replan(recorder, items, stand_in, opinions, settings, further=False)
+        for _ in range(settings.further if opinions is not None else 0):
+            assert opinions is not None
+            items = items[recorder.length[items] < recorder.max_steps]
+            end = select(recorder.state, items)
+            odds = opinions.margin(world.manifold.coordinates(end.z, end.frame), end.target)
+            items = items[odds < settings.enough(world)]
+            _replan(recorder, items, stand_in, opinions, settings, further=True)
+
+
+def _replan(
+    recorder: Recorder, items: Tensor, stand_in: StandIn, opinions: Opinions | None, settings: PlanSettings, further: bool
+) -> None:
+    """Plan the last step of `items` anew, or a `further` one, and take it where the classifier lets it arrive."""
+    if len(items) == 0:
+        return
+    world = recorder.world
+    end = select(recorder.state, items)
+    before = end if further else select(recorder.before, items)
+    ends = Ends(world, end, stand_in, opinions, settings, steady=further)
+    goal, cost = ends.best(before)
+    worth = cost < ends.cost - settings.gain * world.class_distance
+    for share in settings.shares:
+        rows = torch.nonzero(worth).flatten()
+        if len(rows) == 0:
+            return
+        start = select(before, rows)
+        action, _ = aim(world, start.z, torch.lerp(end.z[rows], goal[rows], share))
+        state, info = recorder.trial(items[rows], action, start)
+        good = info.is_success & (ends.costs(state, rows) < ends.cost[rows])
+        if further:  # p(target) rises all the way
+            good &= info.goal >= world.task.goal(end)[rows]
+        if bool(good.any()):
+            part = type(info)(*(value[good] for value in info))
+            done = items[rows[good]]
+            recorder.planned[done] = recorder.planned[done] + 1 if further else 1
+            (recorder.accept if further else recorder.replace_last)(done, action[good], select(state, good), part)
+        worth[rows[good]] = False

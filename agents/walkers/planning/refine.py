@@ -1,0 +1,77 @@
+"""A finer last step: the smallest part of the last step that still arrives.
+
+A walk stops at the first frame that satisfies the task, so it overshoots by up to one step. Nothing of the path
+changes if its last step is shortened as long as the shortened step still arrives: the end comes nearer to the
+input, and the explanation asks for no more than it has to. How far to shorten is found by a few further questions to
+the classifier (all counted), first by the secant of the logit of p(asked) against the part of the step, which for a
+calibrated softmax is nearly a line, and by halving where no probability is shown or arriving is no matter of a
+threshold alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from agents.walkers.base import Recorder, select
+from agents.walkers.follow import aim
+from envs.core.tasks import log_odds
+
+#: Aim this far (in logits) beyond the threshold, so that the secant's small error does not cost the arrival.
+MARGIN = 0.04
+#: An end no further beyond the threshold (in logits; 0.01 of a probability of 0.9) is near enough.
+NEAR = 0.12
+#: Parts of a step closer than this are the same part.
+FINEST = 0.02
+
+
+def refine_last(recorder: Recorder, queries: int) -> Tensor:
+    """Shorten the last step of items that arrived, with at most `queries` further questions an item.
+
+    Args:
+        recorder: holds the batch; items without a step or without success stay as they are.
+        queries: k, the most questions an item.
+
+    Returns:
+        (B,) the part of the last step that was kept, 1 where nothing changed.
+    """
+    kept = torch.ones(len(recorder.length))
+    items = torch.nonzero(recorder.success & (recorder.length > 0)).flatten()
+    if queries < 1 or len(items) == 0:
+        return kept
+    world = recorder.world
+    start, end = select(recorder.before, items), select(recorder.state, items)
+    whole = end.z - start.z  # as it was walked: the action may have been longer than the bounds allow
+    low, high = torch.zeros(len(items)), torch.ones(len(items))
+    low_logit, high_logit = world.task.evidence(start), world.task.evidence(end)
+    threshold = float(log_odds(torch.tensor(world.task.tau)))
+    by_logit = (low_logit < threshold) & (not world.label_only)
+    for _ in range(queries):
+        open_ = (high - low > FINEST) & ~(by_logit & (high_logit - threshold <= NEAR))
+        index = torch.nonzero(open_).flatten()
+        if len(index) == 0:
+            break
+        secant = _secant(low[index], high[index], low_logit[index], high_logit[index], threshold + MARGIN)
+        part = torch.where(by_logit[index], secant, (low[index] + high[index]) / 2)
+        here = select(start, index)
+        action, _ = aim(world, here.z, here.z + part[:, None] * whole[index])
+        state, info = recorder.trial(items[index], action, here)
+        logit = world.task.evidence(state)
+        good = info.is_success
+        low[index[~good]], low_logit[index[~good]] = part[~good], logit[~good]
+        high[index[good]], high_logit[index[good]] = part[good], logit[good]
+        if bool(good.any()):
+            done = items[index[good]]
+            part_info = type(info)(*(value[good] for value in info))
+            recorder.replace_last(done, action[good], select(state, good), part_info)
+            kept[done] = part[good]
+    return kept
+
+
+def _secant(low: Tensor, high: Tensor, low_logit: Tensor, high_logit: Tensor, aim: float) -> Tensor:
+    """Where the line through both ends meets `aim`, strictly inside (low, high).
+
+    The aim lies a margin beyond the threshold, because a miss leaves the step as it was.
+    """
+    share = ((aim - low_logit) / (high_logit - low_logit).clamp_min(1e-6)).clamp(0.05, 0.97)
+    return low + share * (high - low)

@@ -1,0 +1,153 @@
+"""A stand-in for the black box: a small network fitted to answers that were given already.
+
+It is a surrogate of our own, distilled from rows that the training asked anyway, so it costs no query; what it says about the
+classifier is only ever a guess, and every frame of a path is still asked of the classifier itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.manifolds.networks.arrays import silu, silu_slope
+from envs.manifolds.networks.dense import MLP
+from envs.core.factual import Origin
+from envs.core.world import World
+
+HIDDEN = 64
+STEPS, BATCH, RATE = 1500, 256, 5e-3
+
+
+class AskedRows:
+    """A sample of what was asked: every `every`-th batch of codes and answers, the newest `capacity` rows.
+
+    Codes are kept instead of frames: a few numbers a row whatever the data are, decoded again when they are needed. Where
+    frames hold something of their input, the inputs and what their codes decode to are kept, too.
+    """
+
+    def __init__(self, every: int = 8, capacity: int = 32_768) -> None:
+        self.every, self.capacity = every, capacity
+        self.codes: list[Tensor] = []
+        self.answers: list[Tensor] = []
+        self.origins: list[Tensor] = []
+        self.bases: list[Tensor] = []
+        self.seen = 0
+
+    def see(self, z: Tensor, answer: Tensor, origin: Origin | None = None) -> None:
+        """Note a batch of codes (B, d), answers (B, K) and, where frames hold something of them, inputs (B), if it is this
+        one's turn."""
+        self.seen += 1
+        if self.seen % self.every:
+            return
+        self.codes.append(z.clone())
+        self.answers.append(answer.clone())
+        self.origins += [] if origin is None else [origin.x.clone()]
+        self.bases += [] if origin is None else [origin.base.clone()]
+        while (len(self.codes) - 1) * len(z) >= self.capacity:
+            del self.codes[0], self.answers[0], self.origins[:1], self.bases[:1]
+
+    def rows(self) -> tuple[Tensor, Tensor, Origin | None] | None:
+        """All codes (N, d), answers (N, K) and inputs (N), without their cells, or None; or None before the first."""
+        if not self.codes:
+            return None
+        codes, answers = torch.cat(self.codes), torch.cat(self.answers)
+        if not self.origins:
+            return codes, answers, None
+        x, base = torch.cat(self.origins), torch.cat(self.bases) if self.bases else torch.zeros(len(codes), 0)
+        return codes, answers, Origin(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain arrays."""
+        if not self.codes:
+            return {"seen": self.seen}
+        arrays = {"codes": self.codes, "answers": self.answers, "origins": self.origins, "bases": self.bases}
+        return {"seen": self.seen, **{name: torch.stack(parts).numpy() for name, parts in arrays.items() if parts}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.seen = state["seen"]
+        self.codes = [torch.from_numpy(part.copy()) for part in state.get("codes", ())]
+        self.answers = [torch.from_numpy(part.copy()) for part in state.get("answers", ())]
+        self.origins = [torch.from_numpy(part.copy()) for part in state.get("origins", ())]
+        self.bases = [torch.from_numpy(part.copy()) for part in state.get("bases", ())]
+
+
+class StandIn(torch.nn.Module):
+    """One hidden layer of SiLU units on flat data; gives logits.
+
+    Args:
+        size: D, values of one datum.
+        classes: K.
+    """
+
+    def __init__(self, size: int, classes: int) -> None:
+        super().__init__()
+        self.network = MLP((size, HIDDEN, classes))
+        self.classes = classes
+
+    def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Log odds (B,) of the target class at data x (B, D), and their gradient (B, D) by x."""
+        margin, gradient = self.judge(x.numpy(), target.numpy())
+        return torch.from_numpy(margin), torch.from_numpy(gradient)
+
+    def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`look` on arrays."""
+        (first, shift), (last, bias) = self.network.arrays
+        # Data stand in columns: sums over few classes are slow along rows.
+        hidden, gate = silu(first @ x.T + shift[:, None])
+        logits = last @ hidden + bias[:, None]
+        rows = np.arange(len(x))
+        asked = logits[target, rows]
+        logits[target, rows] = -np.inf
+        most = logits.max(0)
+        rest = np.exp(logits - most)
+        total = rest.sum(0)
+        # d margin / d logits: 1 for the target, minus the softmax over the others.
+        cotangent = rest / -total
+        cotangent[target, rows] = 1
+        return asked - (most + np.log(total)), ((last.T @ cotangent) * silu_slope(hidden, gate)).T @ first
+
+    @classmethod
+    def of(cls, world: World, weights: dict[str, Any]) -> StandIn:
+        """The stand-in of these weights (arrays by name)."""
+        stand_in = cls(world.start_places.shape[1], world.classes)
+        stand_in.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
+        return stand_in.eval().requires_grad_(False)
+
+    def weights(self) -> dict[str, Any]:
+        """Arrays by name, for `of`."""
+        return {name: value.numpy() for name, value in self.state_dict().items()}
+
+    @classmethod
+    def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> StandIn:
+        """Distil the answers of `asked` and of the world's starts: cross-entropy to soft labels, Adam with a linear decay."""
+        z, answers, origin = world.starts.z, world.starts.answer, world.starts.origin
+        if (rows := asked.rows()) is not None:
+            z, answers = torch.cat((z, rows[0])), torch.cat((answers, rows[1]))
+            if (more := rows[2]) is not None:
+                more = world.origin_of(more.x) if world.units.anchored and not more.base.shape[1] else more
+                x, base = torch.cat((origin.x, more.x)), torch.cat((origin.base, more.base))
+                origin = Origin(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
+        generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            stand_in = cls(world.start_places.shape[1], world.classes)
+        optimizer = torch.optim.Adam(stand_in.parameters(), lr=RATE)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
+        # Answers and codes may come out of inference mode, which autograd refuses: work on copies.
+        z, answers = z.clone(), answers.clone()
+        for _ in range(STEPS):
+            index = torch.randint(len(z), (BATCH,), generator=generator)
+            with torch.no_grad():
+                # Where no inputs were kept nothing of them is held: any will do.
+                x = world.place_of(z[index], origin.chosen(index if len(origin.x) == len(z) else index[:1] * 0))
+            with torch.enable_grad():
+                loss = torch.nn.functional.cross_entropy(stand_in.network(x), answers[index])
+                optimizer.zero_grad()
+                loss.backward()
+            optimizer.step()
+            schedule.step()
+        return stand_in.eval().requires_grad_(False)

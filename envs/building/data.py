@@ -1,0 +1,156 @@
+"""From what the user said of the data to `Data`, their units and their classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from envs.assets import ASSETS
+from envs.config import WorldConfig
+from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, TableUnits, Units, load_csv, load_npz
+from envs.datasets.corpora import is_corpus, read_corpus
+from envs.modalities.data_frame import Frame, in_order, is_frame, is_numeric, read_frame
+from envs.modalities.rows import column_names
+from envs.datasets.tables import describe_rows
+from envs.modalities.text import is_text
+from envs.errors import ManifoldError, UnknownNameError
+from envs.reading.objects import load_object
+
+
+def gathered(config: WorldConfig) -> tuple[Data, str | None]:
+    """The raw data of a config, and the asset key where they belong to one."""
+    data, folder, columns, target, seed = config.data, config.data_dir, config.columns, config.target_column, config.seed
+    if is_corpus(data, config.text_column):
+        data, target = read_corpus(data, config.text_column, target, config.encoding), None
+    key = None
+    described = isinstance(columns, str | Path | Mapping)
+    if folder is not None and not (isinstance(data, str) and data in FROM_FILES):
+        raise ManifoldError(f"data_dir= is for data={' or '.join(map(repr, FROM_FILES))}, not for data={data!r:.60}")
+    if isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
+        if columns is not None and not described:
+            raise ManifoldError("a .csv names its columns itself; columns= takes their description, a file or a mapping")
+        data, described, columns = load_csv(data, columns, target, seed, encoding=config.encoding), False, None
+    elif target is not None:
+        raise ManifoldError(f"target_column {target!r} belongs to a .csv file; give the classes of other data as truth=")
+    if isinstance(data, str):
+        if data in DATASETS:
+            split = data in ASSETS and not ASSETS[data].fixed_split  # the assets belong to the split of seed 0
+            key = data if seed == 0 or not split else None
+            data = DATASETS[data](seed=seed, **({"data_dir": folder} if data in FROM_FILES else {}))
+        elif data.endswith(".npz"):
+            data = load_npz(data)
+        elif ":" in data:
+            data = _uncalled(data, load_object(data))
+        else:
+            raise UnknownNameError("data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "module:object"])
+    parts, held_out = data if isinstance(data, Data) else Data(data), config.held_out
+    if is_frame(parts.x):
+        parts, columns, described = _of_frame(parts, held_out, columns, described)
+        held_out = None
+    try:
+        parts = parts._replace(x=np.asarray(parts.x))
+    except ValueError as error:
+        raise ManifoldError(f"the data must be an array, each row as long as the others: {error}") from error
+    if (parts.x.ndim < 2 and not is_text(parts.x)) or len(parts.x) < 2:
+        raise ManifoldError(f"data need at least two rows and two axes (rows, values); got shape {parts.x.shape}")
+    if described and parts.table is None:
+        parts = parts._replace(table=describe_rows(parts.x, parts.columns, columns))
+        columns = [column.name for column in parts.table.columns]
+    more = {name: getattr(config, name) for name in ("truth", "class_names", "data_shape", "channels")}
+    more |= {"columns": columns, "held_out": held_out}
+    more["pixel_range"] = None if config.pixel_range is None else tuple(config.pixel_range)
+    parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
+    if parts.truth is not None and len(parts.truth) != len(parts.x):
+        raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")
+    return parts, key
+
+
+def _uncalled(name: str, found: Any) -> Any:
+    """The object behind a name of data, which must be the rows themselves: what data name is never called."""
+    if callable(found):
+        raise ManifoldError(
+            f"data {name!r} is callable, and data are never called: name the rows that it gives, "
+            f"for example by a line rows = {name.partition(':')[2]}() in that module, and --data {name.partition(':')[0]}:rows"
+        )
+    return found
+
+
+def units_of(parts: Data, classifier: Any = None) -> Units:
+    """The units of the data: of a mixed table where its columns are described. Rows without names take those that the
+    classifier was fitted to.
+
+    Raises:
+        ManifoldError: what is declared of pictures, for a table.
+    """
+    pixels = {"pixel_range": parts.pixel_range, "channels": parts.channels}
+    rows = np.asarray(parts.x)
+    if parts.table is None and len(rows.shape[1:] if parts.data_shape is None else parts.data_shape) > 1:
+        return Units.of(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
+    refuse_pixels(parts)
+    if parts.table is not None:
+        more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
+        units = TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
+        if parts.own is not None:
+            units.ignored = [str(label) for label in parts.own.columns if str(label) not in units.columns]
+        return units
+    if rows.ndim != 2:
+        return Units.of(rows, parts.data_shape, parts.columns)
+    names = parts.columns
+    if names is None and classifier is not None and (not isinstance(classifier, str) or ":" in classifier):
+        known = column_names(load_object(classifier) if isinstance(classifier, str) else classifier)
+        names = known if known is not None and len(known) == rows.shape[1] else None
+    return NumberUnits.of_rows(parts.x, names, parts.frame)
+
+
+def refuse_pixels(parts: Data) -> None:
+    """Refuse what is declared of pictures for data that are none.
+
+    Raises:
+        ManifoldError: there is such a thing.
+    """
+    for name in ("pixel_range", "channels"):
+        if (value := getattr(parts, name)) is not None:
+            raise ManifoldError(
+                f"{name}={value!r} belongs to pictures; rows of data of shape {np.shape(parts.x)} are none: leave it out, or "
+                "pass data_shape=(height, width) for flat pictures"
+            )
+
+
+def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tuple[Data, Any, bool]:
+    """A data frame's rows and columns, described where they are not all numbers; then what is left to say of its columns, and
+    whether it is described.
+
+    Raises:
+        ManifoldError: other names than columns= has, or whatever the frame holds that no world can be made of.
+    """
+    cells, frame = read_frame(parts.x)
+    if columns is not None and not described and sorted(map(str, columns)) != sorted(frame.names):
+        raise ManifoldError(f"columns={list(columns)}, but the data frame has the columns {frame.names}: leave columns= out")
+    later = parts.held_out if held_out is None else held_out
+    later = None if later is None else in_order(later, frame.names, True)
+    told = columns if described else {}
+    if not described and is_numeric(cells, frame):
+        return parts._replace(x=cells, held_out=later, columns=frame.names, frame=frame, own=parts.x), None, False
+    known = cells if later is None else np.concatenate([cells, np.asarray(later, dtype=object)])
+    table = describe_rows(known, frame.names, told, partial=True)
+    kept = [frame.names.index(column.name) for column in table.columns]
+    parts = parts._replace(
+        x=cells[:, kept],
+        held_out=None if later is None else np.asarray(later, dtype=object)[:, kept],
+        columns=[column.name for column in table.columns],
+        table=table,
+        frame=Frame(*(tuple(part[j] for j in kept) for part in frame)),
+        own=parts.x,
+    )
+    return parts, None, False
+
+
+def classes_of(truth: Any) -> torch.Tensor | None:
+    """True classes as int64 (N,), where they are numbers."""
+    if truth is None or not np.issubdtype(np.asarray(truth).dtype, np.integer):
+        return None
+    return torch.as_tensor(np.asarray(truth), dtype=torch.long)

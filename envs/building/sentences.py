@@ -1,0 +1,103 @@
+"""What a world of sentences is made of where nothing else is given: a manifold fitted to them, a classifier of their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.assets import ASSETS
+from envs.classifiers import Classifier
+from envs.classifiers.bag_of_words import BagOfWords
+from envs.config import WorldConfig
+from envs.datasets import Data
+from envs.modalities.vocabulary import Vocabulary
+from envs.errors import ManifoldError, UnknownNameError
+from envs.building.manifold import refuse_fit
+from envs.manifolds import Manifold, SentenceVAE
+from envs.manifolds.cache import fit_key, kept_fit
+from envs.manifolds.sentence.training import SentenceTraining
+from envs.reading.objects import load_object
+from envs.core.reference_data import BATCH
+
+LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning
+STEPS = 3000  # gradient steps of a fit: what the grammar takes, half a minute
+LATENT_DIM = 16
+ANCHOR = 4.0  # nats by which walks favour the words of their input, see `SentenceVAE.decode_near`
+
+
+def text_manifold(
+    config: WorldConfig, key: str | None, parts: Data, asker: Callable[[Vocabulary], Classifier], progress: bool
+) -> tuple[SentenceVAE, Tensor | None, int]:
+    """The manifold of sentences - shipped, saved, live, or fitted to them -, their codes where they are shipped, and how many
+    rows the classifier was asked for a fit that learns its answers, too.
+
+    `asker` gives the classifier that is to be explained, as it is asked about ids of a vocabulary.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such manifold, or none of sentences.
+    """
+    manifold, latent_dim, fit, seed = config.manifold, config.latent_dim, config.fit, config.seed
+    if manifold in (None, key) and key in ASSETS and latent_dim is None and not fit:
+        return (*ASSETS[key].manifold(), 0)  # type: ignore[return-value]
+    if manifold in (None, "vae"):
+        texts = [str(text) for text in parts.x]
+        vae, asked = _fitted(texts, asker, latent_dim or LATENT_DIM, dict(fit or {}), seed, progress)
+        return vae, None, asked
+    if isinstance(manifold, str) and manifold in ASSETS:
+        manifold = ASSETS[manifold].manifold()[0]
+    elif isinstance(manifold, str) and ":" in manifold:
+        manifold = load_object(manifold)
+    elif isinstance(manifold, str | Path):
+        if not Path(manifold).is_dir():
+            raise UnknownNameError("manifold of sentences", manifold, ("vae", "sentences", "a folder of Manifold.save"))
+        manifold = Manifold.load(manifold)
+    if not isinstance(manifold, SentenceVAE):
+        raise ManifoldError(f"sentences need a SentenceVAE, not a {type(manifold).__name__}")
+    refuse_fit(manifold, latent_dim, fit)
+    return manifold, None, 0
+
+
+def _fitted(
+    texts: list[str],
+    asker: Callable[[Vocabulary], Classifier],
+    latent_dim: int,
+    fit: dict[str, Any],
+    seed: int,
+    progress: bool,
+) -> tuple[SentenceVAE, int]:
+    """A sentence VAE, from the cache if it was fitted before, and the rows asked of the classifier, one a sentence.
+
+    Its codes foretell what the classifier answers, unless ``answer_weight`` is 0.
+    """
+    known = [field.name for field in fields(SentenceTraining) if field.name != "seed"]
+    known += ["embedding", "hidden", "feed_code", "anchor", "reach"]
+    for name in fit:
+        if name not in known:
+            raise UnknownNameError("setting of the fit of sentences", name, known)
+    vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
+    epochs = int(np.clip(STEPS * 64 / len(texts), 5, 100))
+    settings = {"latent_dim": latent_dim, "epochs": epochs, "seed": seed, "anchor": ANCHOR, **fit}
+    ids, asked = vocabulary.ids(texts), 0
+    answers = None
+    if settings.get("answer_weight", 1):
+        classifier = asker(vocabulary)
+        before = classifier.queries
+        answers = torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)])
+        asked = classifier.queries - before
+    key = fit_key("sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "answers": answers})
+    more: dict[str, Any] = {"vocabulary": vocabulary, "answers": answers, "progress": progress}
+    kept = kept_fit(key, lambda: SentenceVAE.fit(texts, **more, **settings))
+    assert isinstance(kept, SentenceVAE)
+    return kept, asked
+
+
+def word_classifier(parts: Data) -> BagOfWords:
+    """Logistic regression on the words of sentences whose classes are known."""
+    names = parts.class_names or [str(name) for name in np.unique(np.asarray(parts.truth))]
+    return BagOfWords.fit([str(text) for text in parts.x], parts.truth, names)

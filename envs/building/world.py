@@ -1,0 +1,281 @@
+"""From a `WorldConfig`, or its settings as keywords, to a `World`."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.assets import ASSETS
+from envs.classifiers import Classifier, adapt
+from envs.config import FIELDS, WorldConfig, refuse_unknown
+from envs.datasets import Data, ImageUnits, TextUnits, Units
+from envs.modalities.text import is_text
+from envs.modalities.vocabulary import Vocabulary
+from envs.errors import ManifoldError, UnknownNameError
+from envs.core.known_predictions import KnownAnswers, digest_of
+from envs.building.classifier import fitted_classifier, names_for, standing_classifier
+from envs.building.data import classes_of, gathered, refuse_pixels, units_of
+from envs.building.manifold import fitted_manifold, standing_manifold
+from envs.building.sentences import text_manifold, word_classifier
+from envs.manifolds import Joint, Manifold
+from envs.runtime.progress import on_terminal
+from envs.registration import CUSTOM, spec_kwargs
+from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
+from envs.core.reference_data import Examples, Starts, make_starts
+from envs.core.tasks import TASKS, Task
+from envs.runtime.threads import one_thread
+from envs.runtime.torch_defaults import in_usual_torch
+from envs.core.world import World, check_names
+
+PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # what a registered id has of its own
+SAMPLE = 16  # rows that show what kind of predictions a classifier gives
+
+
+def make_world(
+    config: WorldConfig | None = None,
+    *,
+    data: Any = "iris",
+    data_dir: str | Path | None = None,
+    classifier: Any = None,
+    manifold: Any = None,
+    held_out: Any = None,
+    truth: Any = None,
+    class_names: Sequence[Any] | None = None,
+    columns: Any = None,
+    target_column: str | None = None,
+    text_column: str | None = None,
+    encoding: str = "utf-8",
+    data_shape: Sequence[int] | None = None,
+    pixel_range: Sequence[float] | None = None,
+    channels: str | None = None,
+    input_shape: Sequence[int] | None = None,
+    outputs: str | None = None,
+    label_only: bool = False,
+    latent_dim: int | None = None,
+    fit: Mapping[str, Any] | None = None,
+    task: str | Task | None = None,
+    tau: float | None = None,
+    pair: int | None = None,
+    reward: Mapping[str, float] | None = None,
+    move: str | None = None,
+    step: float | None = None,
+    max_step: float | None = None,
+    compass: bool | None = None,
+    gamma: float | None = None,
+    max_episode_steps: int | None = None,
+    entry: str | None = None,
+    seed: int = 0,
+    check_rows: int = ROWS,
+    known_answers: str | Path | None = None,
+    progress: bool = True,
+    **unknown: Any,
+) -> World:
+    """Build a world from a config, or from the settings of one as keywords; `World.config` holds it.
+
+    Each setting is described in `envs.config.WorldConfig`. Everything may be given by name, so that a saved run builds the
+    same world again; live objects work too.
+
+    Args:
+        config: the whole description, instead of keywords: ``make_world(config.replace(tau=0.8))``.
+        known_answers: a file of the classifier's answers on these data, as a saved run keeps it (see `envs.core.known_predictions`);
+            the classifier is then queried for a few rows only, to see whether it has changed. A world does not remember it.
+        progress: show fits, on a terminal.
+
+    Raises:
+        ManifoldError: whatever does not fit together, with the way out; an unknown setting, with the close names.
+    """
+    settings = {name: value for name, value in locals().items() if name in FIELDS}
+    refuse_unknown(unknown)
+    if config is None:
+        return build(WorldConfig(**settings), known_answers=known_answers, progress=progress)
+    if not isinstance(config, WorldConfig):
+        raise ManifoldError(f"make_world takes a WorldConfig, or keywords such as data='digits', not {config!r:.60}")
+    if given := WorldConfig(**settings).settings():
+        changed = ", ".join(f"{name}=..." for name in given)
+        raise ManifoldError(f"pass either a config or settings: make_world(config.replace({changed}))")
+    return build(config, known_answers=known_answers, progress=progress)
+
+
+class _Parts(NamedTuple):
+    """A manifold, codes of the data where they are known, units, the data in data space with the user's own cells, the
+    classifier as the world queries it, and as the user gave it."""
+
+    manifold: Manifold
+    codes: Tensor | None
+    units: Units
+    x: Tensor
+    cells: Tensor
+    classifier: Classifier
+    given: Any
+
+
+@one_thread()
+@in_usual_torch
+def build(
+    config: WorldConfig,
+    manifold: Manifold | None = None,
+    *,
+    known_answers: str | Path | None = None,
+    progress: bool = True,
+) -> World:
+    """The world of a config.
+
+    Args:
+        config: its description.
+        manifold: the manifold that the config describes, where it exists already, as in the folder of a run: it is not built
+            again, and the config stays as it is.
+        known_answers: see `make_world`.
+        progress: show fits, on a terminal.
+
+    Raises:
+        ManifoldError: whatever does not fit together, with the way out.
+    """
+    whole = config if manifold is None else config.replace(manifold=manifold, latent_dim=None, fit=None)
+    whole.refuse_missing()
+    check_names(whole)  # before anything is fitted
+    data, key = gathered(whole)
+    parts = (_of_text if is_text(data.x) else _of_numbers)(whole, data, key, progress)
+    parts.manifold.attach(parts.classifier)
+    if isinstance(parts.units, ImageUnits):
+        config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
+    known = None
+    if known_answers is not None:
+        known = _known(
+            known_answers, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
+        )
+    starts = make_starts(
+        parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known
+    )
+    kept = known is not None and starts.answer is known.answer
+    checked = None if kept else _round_trip(whole, data, parts, starts, progress)
+    entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
+    truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
+    examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
+    world = World(parts.manifold, parts.classifier, parts.units, starts, examples, config, round_trip=checked)
+    if kept and known is not None and known.elsewhere is not None:
+        world.start_answers = known.elsewhere
+    return world
+
+
+def _round_trip(config: WorldConfig, data: Data, parts: _Parts, starts: Starts, progress: bool) -> RoundTrip | None:
+    """How the user's own rows and those that walks know compare; None for a classifier that is not the user's own."""
+    if config.classifier is None or parts.classifier is config.classifier or parts.given is not config.classifier:
+        return None
+    raw = data.x if data.own is None else data.own
+    checked = check_round_trip(parts.classifier, parts.units, raw, parts.x, parts.cells, starts, config.check_rows)
+    if on_terminal(progress) and checked is not None:
+        print(checked, file=sys.stderr)
+    return checked
+
+
+def _of_text(config: WorldConfig, data: Data, key: str | None, progress: bool) -> _Parts:
+    """The parts of a world of sentences. Data space is made of the words that the manifold knows: it comes first."""
+    refuse_pixels(data)
+    classifier = config.classifier
+    if classifier is None and key is None and data.truth is not None:
+        classifier = word_classifier(data)
+    standing = standing_classifier(classifier, config.data, data, key, config.seed)
+
+    def asker(vocabulary: Vocabulary) -> Classifier:
+        return _adapted(config, standing, data, TextUnits(vocabulary))
+
+    sentences, codes, asked = text_manifold(config, key, data, asker, progress)
+    units = TextUnits(sentences.vocabulary)
+    x, cells = units.entered(data.x)
+    adapted = _adapted(config, standing, data, units, x, cells)
+    adapted.queries += asked
+    return _Parts(sentences, codes, units, x, cells, adapted, standing)
+
+
+def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool) -> _Parts:
+    """The parts of a world of pictures or tables. A manifold that is fitted may need the classifier, or bring it."""
+    classifier = config.classifier
+    units = asked_in = units_of(data, classifier)
+    x, cells = units.entered(data.x)
+    if on_terminal(progress) and data.frame is not None and data.table is not None:
+        print(f"the columns of the data frame, as described or guessed:\n{data.table.as_yaml()}", file=sys.stderr)
+    model, codes = standing_manifold(config, key, x, units)
+    if classifier is None and (model == "joint" or isinstance(model, Joint)):
+        if isinstance(model, str):
+            count = len(data.class_names) if data.class_names is not None else None
+            model = fitted_manifold(model, x, units, config, truth=classes_of(data.truth), classes=count, progress=progress)
+        classifier = model.classifier()
+        asked_in = Units(units.modality, units.data_shape, units.columns)  # it reads data space, as its encoder does
+    elif classifier is None and data.table is not None and data.truth is not None:
+        classifier = fitted_classifier(x, np.asarray(data.truth), config.seed, progress)
+    else:
+        if isinstance(units, ImageUnits) and (classifier is None or (isinstance(classifier, str) and classifier in ASSETS)):
+            asked_in = Units("image", units.data_shape)  # shipped classifiers of pictures read data space
+        classifier = standing_classifier(classifier, config.data, data, key, config.seed)
+    adapted = _adapted(config, classifier, data, asked_in, x, cells)
+    if isinstance(model, str):
+        model = fitted_manifold(model, x, units, config, classifier=adapted, cells=cells, progress=progress)
+    return _Parts(model, codes, units, x, cells, adapted, classifier)
+
+
+def _adapted(
+    config: WorldConfig, classifier: Any, data: Data, units: Units, x: Tensor | None = None, cells: Tensor | None = None
+) -> Classifier:
+    """The classifier as a world queries it; a few of the rows x with their cells show what kind of predictions it gives."""
+    needs_labels = isinstance(config.task, str) and config.task in TASKS and TASKS[config.task].needs_label_only
+    few = range(0) if x is None else range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
+    return adapt(
+        classifier,
+        units=units,
+        class_names=config.class_names if config.class_names is not None else names_for(data, classifier),
+        input_shape=config.input_shape,
+        label_only=config.label_only or needs_labels,
+        outputs=config.outputs,
+        sample=None if x is None else x[few],
+        sample_cells=None if cells is None else cells[few],
+    )
+
+
+def _known(file: str | Path, digest: str) -> KnownAnswers | None:
+    """The answers kept in a file, or None with a warning where they belong to other data, another manifold or classifier."""
+    known = KnownAnswers.read(file)
+    if known.digest == digest:
+        return known
+    warnings.warn(
+        f"the answers kept in {str(file)!r} belong to other data, another manifold or another classifier: "
+        f"all {len(known.label):,} reference rows are queried again",
+        stacklevel=4,
+    )
+    return None
+
+
+def _aligned(truth: Tensor | None, names: Sequence[Any] | None, known: list[str]) -> Tensor | None:
+    """True classes (M,), indices of the data's `names`, as indices of the classifier's classes, which may have another order;
+    None where a name is not among them."""
+    if truth is None or names is None or [str(name) for name in names] == known:
+        return truth
+    order = [known.index(str(name)) if str(name) in known else -1 for name in names]
+    return torch.tensor(order)[truth] if min(order) >= 0 and int(truth.max()) < len(order) else None
+
+
+def named_config(env_id: str, settings: Mapping[str, Any]) -> WorldConfig:
+    """The config of a registered id with further settings, as a command line gives them.
+
+    Raises:
+        UnknownNameError: no such id or setting; close names are offered.
+        ManifoldError: the id has data, classifier and manifold of its own.
+    """
+    own = spec_kwargs(env_id)
+    for name in settings:
+        if name not in FIELDS:
+            raise UnknownNameError("argument of the environment", name, FIELDS)
+        if name in PARTS and env_id != CUSTOM:
+            raise ManifoldError(f"{name} belongs to {CUSTOM}; {env_id} has its own: leave the id or {name} out")
+    return WorldConfig(**{**own, **settings})
+
+
+def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool = True) -> World:
+    """The world of `named_config`."""
+    return build(named_config(env_id, arguments), progress=progress)

@@ -1,0 +1,61 @@
+"""A picture of the latent space: the plane of largest variance through the start codes, coloured by the classifier."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.core.world import World
+
+
+class LatentMap:
+    """The two principal axes of the start codes. Deterministic: each axis points to where its largest loading is positive.
+
+    Args:
+        world: whose latent space is drawn.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        codes = world.starts.z
+        self.centre = codes.mean(0)
+        _, _, axes = torch.linalg.svd(codes - self.centre, full_matrices=False)
+        axes = axes[:2] if len(axes) >= 2 else torch.cat([axes, torch.zeros(1, codes.shape[1])])
+        largest = axes.abs().argmax(1, keepdim=True)
+        self.axes = axes * torch.where(axes.gather(1, largest) < 0, -1.0, 1.0)  # (2, d)
+
+    def project(self, z: Tensor) -> np.ndarray:
+        """Map coordinates (B, 2) of codes (B, d)."""
+        return ((z - self.centre) @ self.axes.T).numpy()
+
+    @cached_property
+    def starts(self) -> np.ndarray:
+        """Map coordinates (N, 2) of the start codes."""
+        return self.project(self.world.starts.z)
+
+    @cached_property
+    def extent(self) -> tuple[float, float, float, float]:
+        """(left, right, bottom, top): the starts with a margin."""
+        low, high = self.starts.min(0), self.starts.max(0)
+        margin = 0.08 * (high - low) + 1e-3
+        return (float(low[0] - margin[0]), float(high[0] + margin[0]), float(low[1] - margin[1]), float(high[1] + margin[1]))
+
+    def regions(self, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+        """Which class rules where on the map: (classes (size, size) int64, share (size, size) in (0, 1]), row 0 at the bottom.
+
+        The map is a shadow: many codes fall on one point. Each cell shows the majority among the 15 start codes nearest to it
+        *on the map*, by the labels known already, so that drawing asks the classifier nothing.
+        """
+        from scipy.spatial import cKDTree
+
+        left, right, bottom, top = self.extent
+        x, y = np.meshgrid(np.linspace(left, right, size), np.linspace(bottom, top, size))
+        # A tree: all distances of 128 x 128 cells to 60,000 starts would take 4 GB.
+        k = min(15, len(self.starts))
+        _, near = cKDTree(self.starts).query(np.stack([x.ravel(), y.ravel()], 1), k=np.arange(1, k + 1))
+        votes = self.world.one_hot[self.world.starts.label[torch.from_numpy(near)]].mean(1)
+        share, winner = votes.max(1)
+        return winner.reshape(size, size).numpy(), share.reshape(size, size).numpy()

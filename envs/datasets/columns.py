@@ -1,0 +1,253 @@
+"""What the columns of a table are: numbers or categories, their ranges, and what an explanation may not change.
+
+A description is a mapping (a YAML or JSON file, or a dictionary)::
+
+    target: income                      # the column that holds the classes; optional
+    missing: ["?"]                      # texts that mean "not known"; default: MISSING
+    columns:
+      age: {kind: number, range: [17, 90], integer: true, only: up}
+      sex: {kind: category, immutable: true}
+      workclass: {kind: category, categories: [Private, State-gov]}
+      name: {kind: ignore}
+
+Columns that it does not name, and keys that it leaves out, are guessed from the values.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from envs.modalities.data_frame import DATES, dates_refused
+from envs.errors import ManifoldError, UnknownNameError
+from envs.reading.files import read_json, read_yaml
+
+MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
+KINDS = ("number", "category", "ignore")
+KEYS = ("kind", "range", "integer", "categories", "immutable", "only")
+MOST_CATEGORIES = 100  # a column of texts with more different ones is taken for names or notes
+Where = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: as the user writes it.
+        kind: ``number`` or ``category``.
+        low, high: least and largest number.
+        integer: whole numbers alone.
+        categories: texts that a category may have, without the missing one.
+        missing: the user's own text for a value that is not known; None: every value is known.
+        immutable: no frame of a walk changes it.
+        only: ``up`` or ``down``: a number that no frame brings below, or above, the input's.
+    """
+
+    name: str
+    kind: str
+    low: float = -math.inf
+    high: float = math.inf
+    integer: bool = False
+    categories: tuple[str, ...] = ()
+    missing: str | None = None
+    immutable: bool = False
+    only: str | None = None
+
+    @property
+    def width(self) -> int:
+        """Places in an encoded row: one a category (the missing one is a category), one a number and two more (known,
+        missing) where it may be missing."""
+        if self.kind == "number":
+            return 1 if self.missing is None else 3
+        return len(self.categories) + (self.missing is not None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a description has it."""
+        told: dict[str, Any] = {"kind": self.kind}
+        if self.kind == "number":
+            told |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
+        else:
+            told["categories"] = list(self.categories)
+        return told | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
+
+
+def read_description(source: Any) -> dict[str, Any]:
+    """A description from a .yml, .yaml or .json file, or a mapping; checked as far as that goes without the data.
+
+    Raises:
+        ManifoldError, UnknownNameError: no such file, not that format, unknown keys or kinds, senseless ranges.
+    """
+    told = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
+    name = str(source) if isinstance(source, str | Path) else "the column description"
+    if not isinstance(told, Mapping):
+        raise ManifoldError(f"{name}: a mapping is needed, such as  columns: {{age: {{kind: number}}}}")
+    if "columns" not in told and all(isinstance(v, Mapping) for v in told.values()):
+        told = {"columns": told}  # the columns alone
+    for key in told:
+        if key not in ("target", "missing", "columns"):
+            raise UnknownNameError(f"key in {name}", key, ("target", "missing", "columns"))
+    columns = told.get("columns") or {}
+    if not isinstance(columns, Mapping):
+        raise ManifoldError(f"{name}: columns: must map names to descriptions, not be a {type(columns).__name__}")
+    for column, about in columns.items():
+        _check(f"{name}, column {column!r}", about)
+    missing = told.get("missing", MISSING)
+    missing = [missing] if isinstance(missing, str) else missing
+    return {"target": told.get("target"), "missing": ["" if m is None else str(m) for m in missing],
+            "columns": {str(column): dict(about) for column, about in columns.items()}}  # fmt: skip
+
+
+def _load(path: Path) -> Any:
+    try:
+        return read_json(path) if path.suffix.lower() == ".json" else read_yaml(path)
+    except FileNotFoundError as error:
+        raise ManifoldError(f"no column description {path}") from error
+    except ManifoldError as error:
+        raise ManifoldError(f"cannot read the column description: {error}") from None
+
+
+def _check(name: str, about: Any) -> None:
+    """Refuse a column's description that no data could fit."""
+    if not isinstance(about, Mapping):
+        raise ManifoldError(f"{name}: a mapping such as {{kind: number}} is needed, not {about!r}")
+    for key in about:
+        if key not in KEYS:
+            raise UnknownNameError(f"key of {name}", key, KEYS)
+    kind = about.get("kind")
+    if kind is not None and kind not in KINDS:
+        raise UnknownNameError(f"kind of {name}", kind, KINDS)
+    if "range" in about:
+        ends = about["range"]
+        good = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_number(end) for end in ends)
+        if not good or not ends[0] < ends[1]:
+            raise ManifoldError(f"{name}: range is [least, largest], not {ends!r}")
+        if kind == "category":
+            raise ManifoldError(f"{name}: a category has no range; list its categories, or say kind: number")
+    if "categories" in about and (kind == "number" or not isinstance(about["categories"], list | tuple)):
+        raise ManifoldError(f"{name}: categories is a list, and belongs to kind: category")
+    for key in ("immutable", "integer"):
+        if not isinstance(about.get(key, False), bool):
+            raise ManifoldError(f"{name}: {key} is true or false, not {about[key]!r}")
+    if about.get("only") not in (None, "up", "down"):
+        raise ManifoldError(f"{name}: only is up or down, not {about['only']!r}")
+
+
+def describe(
+    names: Sequence[str], rows: np.ndarray, description: Mapping[str, Any], where: Where, target: str | None = None
+) -> list[Column]:
+    """The columns of a table: what the description says, and guesses for the rest.
+
+    Args:
+        names: all columns of the table, the target's too.
+        rows: (N, len(names)) of texts or values.
+        description: from `read_description`.
+        where: what a row's place is called in errors, such as its line.
+        target: left out.
+
+    Raises:
+        ManifoldError: values that contradict the description; no column left.
+        UnknownNameError: a described column that the table lacks.
+    """
+    told = description["columns"]
+    for name in told:
+        if name not in names:
+            raise UnknownNameError("column in the description", name, names)
+    columns = []
+    for place, name in enumerate(names):
+        about = told.get(name, {})
+        if name != target and about.get("kind") != "ignore":
+            found = _column(name, rows[:, place], about, description["missing"], where)
+            columns += [] if found is None else [found]
+    if not columns:
+        raise ManifoldError(f"no column is left to explain: all of {list(names)} are the target, ignored, or like identifiers")
+    return columns
+
+
+def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Sequence[str], where: Where) -> Column | None:
+    """One column; None for a text that looks like an identifier and is not described."""
+    if any(isinstance(value, DATES) for value in values):
+        raise ManifoldError(dates_refused(name, next(value for value in values if isinstance(value, DATES))))
+    texts = [text_of(value) for value in values]
+    listed = {text_of(c) for c in about.get("categories", ())}
+    absent = [text for text in texts if text in missing and text not in listed]
+    known = [text for text in texts if text not in missing or text in listed]
+    different = set(known)
+    kind = about.get("kind") or ("category" if listed else "number" if "range" in about or "only" in about else None)
+    if kind is None:
+        numbers = all(is_plain_number(text) for text in different)
+        kind = "number" if numbers and len(different) > 2 else "category"
+        if kind == "category" and len(different) > min(MOST_CATEGORIES, len(texts) / 2):
+            return None
+    column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
+    if kind == "category":
+        if "only" in about:
+            raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; say immutable: true for a category")
+        if not known and not listed:
+            raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
+        return replace(column, categories=tuple(text_of(c) for c in about.get("categories") or sorted(different, key=by_size)))
+    for row, text in enumerate(texts):
+        if not _is_number(text) and text not in missing:
+            raise ManifoldError(f"{where(row)}, column {name!r}: {text!r} is not a number; correct it, or say kind: category")
+    numbers_known = np.array([float(text) for text in known])
+    if not len(numbers_known):
+        raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
+    whole = bool((numbers_known == np.round(numbers_known)).all())
+    low, high = about.get("range", (float(numbers_known.min()), float(numbers_known.max())))
+    if about.get("only") and absent:
+        raise ManifoldError(f"column {name!r}: only: {about['only']} needs a column without missing values")
+    return replace(
+        column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only")
+    )
+
+
+def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:
+    """Columns as a description that `read_description` reads; to be saved and edited."""
+    told: dict[str, Any] = {"target": target} if target else {}
+    lines = yaml.safe_dump(told, sort_keys=False) if told else ""
+    body = [f"  {yaml.safe_dump(column.name).split(chr(10))[0]}: {_flow(column.as_dict())}" for column in columns]
+    return lines + "columns:\n" + "\n".join(body) + "\n"
+
+
+def _flow(about: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(about), default_flow_style=True, sort_keys=False, width=10**6, allow_unicode=True).strip()
+
+
+def text_of(value: Any) -> str:
+    """A cell as a text without spaces around it: None and NaN are the empty one, 3.0 is 3."""
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a text or value is a finite number."""
+    if isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def is_plain_number(text: str) -> bool:
+    """Whether a text is a finite number, and no code such as 00171, whose zeros would be lost."""
+    return _is_number(text) and re.match(r"[+-]?0[0-9]", text) is None
+
+
+def by_size(text: str) -> tuple[int, float, str]:
+    """Numbers by size, then texts by letter."""
+    return (0, float(text), text) if _is_number(text) else (1, 0.0, text)
+
+
+def _plain(number: float) -> float | int:
+    return int(number) if math.isfinite(number) and float(number).is_integer() else number

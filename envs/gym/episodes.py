@@ -1,0 +1,134 @@
+"""Where walks start: reproducible draws, and the `options` of `reset`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.core import dynamics
+from envs.core.dynamics import State
+from envs.errors import ManifoldError, UnknownNameError
+from envs.core.world import World
+
+BLOCK = 64  # episodes drawn at a time: one generator call in 64 resets keeps autoreset cheap
+OPTIONS = ("index", "target", "split", "reset_mask")
+
+
+class Draws:
+    """Uniform numbers an episode (two: start, target) for each of n environments, each from a generator of its own.
+
+    The i-th of n environments draws what a single environment with the same seed draws.
+    """
+
+    def __init__(self, generators: Sequence[np.random.Generator], width: int = 2) -> None:
+        self.generators = list(generators)
+        n = len(self.generators)
+        self.block = np.zeros((n, BLOCK, width))
+        self.position = np.full(n, BLOCK)
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """The next numbers of the environments `rows` (m,): (m, width) in [0, 1)."""
+        position = self.position[rows]
+        if position.max(initial=0) >= BLOCK:
+            for i in rows[position >= BLOCK]:
+                self.block[i] = self.generators[i].random(self.block.shape[1:])
+                self.position[i] = 0
+            position = self.position[rows]
+        self.position[rows] = position + 1
+        return self.block[rows, position]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain arrays that continue the draws exactly."""
+        states = [generator.bit_generator.state for generator in self.generators]
+        words = [[state["state"]["state"], state["state"]["inc"]] for state in states]
+        split = [[part for word in pair for part in (word >> 64, word & (2**64 - 1))] for pair in words]
+        return {
+            "generators": np.array(split, dtype=np.uint64),
+            "has_uint32": np.array([[state["has_uint32"], state["uinteger"]] for state in states], dtype=np.uint64),
+            "block": self.block.copy(),
+            "position": self.position.copy(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self.generators = []
+        for words, half in zip(state["generators"].tolist(), state["has_uint32"].tolist(), strict=True):
+            bits = np.random.PCG64()
+            pair = {"state": (words[0] << 64) | words[1], "inc": (words[2] << 64) | words[3]}
+            whole: Any = {"bit_generator": "PCG64", "state": pair, "has_uint32": half[0], "uinteger": half[1]}
+            bits.state = whole
+            self.generators.append(np.random.Generator(bits))
+        self.block, self.position = state["block"].copy(), state["position"].copy()
+
+
+def drawn(world: World, draws: np.ndarray) -> State:
+    """States of random starts with random targets, from two uniform numbers each (m, 2); no queries."""
+    return dynamics.start(world, *world.task.begin(world, draws))
+
+
+def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:
+    """States as `options` ask, and the classifier rows that this took (m,).
+
+    ``index``: row(s) of the split; ``split``: ``starts`` (cached, the default) or ``held_out`` (asked, see `dynamics.enter`);
+    ``target``: class name(s) or index(es). What is not given is drawn. Several values are one for each walk that is reset.
+    The source class as target of a task that reaches one means its prototype (see `envs.core.tasks`).
+
+    Raises:
+        ManifoldError: an index outside the split, an unknown class, or another target than the source where the task
+            (``leave``, ``prototype``) starts from the source.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise UnknownNameError("reset option", name, OPTIONS)
+    m = len(draws)
+    split = options.get("split", "starts")
+    if split not in ("starts", "held_out"):
+        raise UnknownNameError("split", split, ("starts", "held_out"))
+    rows = len(world.starts.x if split == "starts" else world.held_out.x)
+    u = torch.from_numpy(draws)
+    index = (u[:, 0] * rows).long()
+    if options.get("index") is not None:
+        wanted = np.asarray(options["index"])
+        if wanted.dtype.kind not in "iu" or wanted.shape not in ((), (1,), (m,)):
+            raise ManifoldError(
+                f"index must be a whole number, or one for each of the {m} walks that are reset, not {options['index']!r}"
+            )
+        index = torch.as_tensor(np.broadcast_to(wanted, (m,)).astype(np.int64))
+        if int(index.min()) < 0 or int(index.max()) >= rows:
+            raise ManifoldError(f"index {options['index']} is outside the split {split!r} of {rows} rows (0 to {rows - 1})")
+    asked = options.get("target")
+    target = None
+    if asked is not None:
+        names = [asked] * m if isinstance(asked, str) or np.ndim(asked) == 0 else list(asked)
+        if len(names) != m:
+            raise ManifoldError(f"{len(names)} targets for {m} environments")
+        target = torch.tensor([world.class_index(name.item() if isinstance(name, np.generic) else name) for name in names])
+    if split == "starts":
+        source = world.starts.label[index]
+        if target is None:
+            target = world.task.targets(source, u[:, 1], world.classes)
+        else:
+            _check_target(world, source, target)
+        return dynamics.start(world, index, target), torch.zeros(m, dtype=torch.int64)
+    cells = None if world.held_out.cells is None else world.held_out.cells[index]
+    state, queries = dynamics.enter(world, world.held_out.x[index], target, cells)
+    if target is not None:
+        _check_target(world, state.source, target)
+    else:
+        state = state._replace(target=world.task.targets(state.source, u[:, 1], world.classes))
+        state = dynamics.refresh(world, state)
+    return state, queries
+
+
+def _check_target(world: World, source: Tensor, target: Tensor) -> None:
+    """Refuse targets that the task would not look at."""
+    if not world.task.takes_target and (target != source).any():
+        wrong = int((target != source).nonzero()[0, 0])
+        raise ManifoldError(
+            f"the task {world.task.name!r} starts from the input's own class, {world.class_names[int(source[wrong])]!r}; "
+            f"target {world.class_names[int(target[wrong])]!r} makes no sense there: leave it out, or use task='reach'"
+        )

@@ -1,0 +1,1 @@
+"""Generators without an encoder: GANs, and inversion as the way in."""

@@ -1,0 +1,1 @@
+"""Small networks of the manifolds, and their numpy counterparts."""

@@ -1,0 +1,118 @@
+"""Multilayer perceptrons with a closed-form Jacobian: the encoder and decoder of small manifolds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from envs.manifolds.networks.arrays import sigmoid, silu, silu_slope
+
+
+class MLP(nn.Module):
+    """Linear layers with SiLU between them; smooth, so that the pullback metric of a decoder is too.
+
+    Args:
+        sizes: widths from input to output.
+        squash: sigmoid on the output (pictures in [0, 1]).
+    """
+
+    def __init__(self, sizes: Sequence[int], squash: bool = False) -> None:
+        super().__init__()
+        pairs = list(pairwise(sizes))
+        self.hidden: Iterable[nn.Linear] = nn.ModuleList(nn.Linear(a, b) for a, b in pairs[:-1])  # type: ignore[assignment]
+        self.last = nn.Linear(*pairs[-1])
+        self.squash = squash
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Output before the squashing, (B, out)."""
+        for layer in self.hidden:
+            h = F.silu(_linear(layer, h), inplace=not torch.is_grad_enabled())
+        return _linear(self.last, h)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Output (B, out) of input (B, in)."""
+        out = self.logits(h)
+        if not self.squash:
+            return out
+        return torch.sigmoid(out) if torch.is_grad_enabled() else out.sigmoid_()
+
+    def jacobian(self, h: Tensor) -> Tensor:
+        """d output / d input, (B, out, in), in closed form: one forward pass that carries its tangents along."""
+        tangent: Tensor | None = None  # (B, in, width)
+        for layer in self.hidden:
+            h, slope = _silu(layer(h))
+            tangent = layer.weight.T.expand(len(h), -1, -1) if tangent is None else tangent @ layer.weight.T
+            tangent = tangent * slope[:, None]
+        weight = self.last.weight
+        tangent = weight.T.expand(len(h), -1, -1) if tangent is None else tangent @ weight.T
+        if self.squash:
+            tangent = tangent * _sigmoid_slope(self.last(h))[:, None]
+        return tangent.transpose(1, 2)
+
+    def jvp(self, h: Tensor, tangent: Tensor) -> Tensor:
+        """Directional derivative (B, out) along input tangents (B, in); not differentiable further."""
+        *hidden, (weight, bias) = self.arrays
+        a, along = h.numpy(), tangent.numpy()
+        for first, shift in hidden:
+            a, gate = silu(a @ first.T + shift)
+            along = (along @ first.T) * silu_slope(a, gate)
+        along = along @ weight.T
+        if self.squash:
+            out = sigmoid(a @ weight.T + bias)
+            along *= out - out * out
+        return torch.from_numpy(along)
+
+    def vjp(self, h: Tensor, cotangent: Tensor) -> Tensor:
+        """Gradient (B, in) by the input of <cotangent, output>, cotangents (B, out); not differentiable further."""
+        return torch.from_numpy(self.linearized(h.numpy())[1](cotangent.numpy()))
+
+    @cached_property
+    def arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Weight (out, in) and bias (out,) of every layer as views: what is learned or loaded later shows."""
+        return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in (*self.hidden, self.last)]
+
+    def linearized(self, h: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """`forward` and `vjp` in one pass, on arrays: the output (B, out) of h (B, in), and the function from cotangents
+        (..., B, out) to gradients (..., B, in)."""
+        *hidden, (weight, bias) = self.arrays
+        units = []
+        for first, shift in hidden:
+            h, gate = silu(h @ first.T + shift)
+            units.append((h, gate))
+        out = h @ weight.T
+        out += bias
+        if self.squash:
+            out = sigmoid(out)
+
+        def pull(cotangent: np.ndarray) -> np.ndarray:
+            if self.squash:
+                cotangent = cotangent * (out - out * out)
+            cotangent = cotangent @ weight
+            for (first, _), unit in zip(reversed(hidden), reversed(units), strict=True):
+                cotangent = (cotangent * silu_slope(*unit)) @ first
+            return cotangent
+
+        return out, pull
+
+
+def _linear(layer: nn.Linear, h: Tensor) -> Tensor:
+    """The layer without the module's call around it, which on a single row costs as much as the product."""
+    return F.linear(h, layer.weight, layer.bias)
+
+
+def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
+    """SiLU of a and its derivative."""
+    gate = torch.sigmoid(a)
+    return a * gate, gate * (1 + a * (1 - gate))
+
+
+def _sigmoid_slope(a: Tensor) -> Tensor:
+    """Derivative of the sigmoid at a."""
+    gate = torch.sigmoid(a)
+    return gate * (1 - gate)

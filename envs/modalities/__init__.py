@@ -1,0 +1,1 @@
+"""Images, tables and sentences: the user's units outside, data space inside."""

@@ -1,0 +1,220 @@
+"""The two edges of rows with columns: what tables of numbers and mixed tables share.
+
+A row is kept twice: as *cells*, the user's own values bit for bit, which the classifier is asked about, and encoded, which the
+manifold is made of. A frame of a walk is the input plus what the decoded row has changed since the walk began:
+
+    change = decode(z) - decode(z0);  frame = input + shrink(change) - fade(change) (input - decode(z0))
+
+so that frame 0 is the input, a column that did not move holds the input's own cell, and what is shown as changed is what
+changes the answer. The last term: the further a column has moved, the less it keeps of what the manifold does not hold of the
+input, or frames would never quite be what the codes at which walks end stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.modalities.data_frame import Frame, in_order, is_frame
+from envs.modalities.base import Units
+from envs.errors import ManifoldError
+from envs.core.factual import Origin
+
+DEAD_ZONE = 0.05  # standard deviations of a number: a smaller change of the decoded row is none
+FADED = 0.5  # standard deviations: a number that has moved by so much is the decoded one
+Where = Callable[[int], str]
+
+
+@dataclass
+class RowUnits(Units):
+    """Units of rows with C columns, encoded in D places.
+
+    Attributes:
+        named: whether the columns have names of the user's own; only then are rows with names taken.
+        frame: the columns of the data frame that the data came as, or None.
+        ignored: its columns that are no part of the world; rows may have them.
+        mean, scale: float64, of the numbers: a column far from zero keeps its digits.
+        dtype: float type of the user's rows, float64 unless they came as float32.
+        low, high: (D,) bounds of every place.
+    """
+
+    named: bool = True
+    frame: Frame | None = None
+    ignored: list[str] = field(default_factory=list)
+    mean: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
+    scale: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.float64))
+    dtype: torch.dtype = torch.float64
+    low: Tensor = field(default_factory=lambda: torch.zeros(0))
+    high: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    # ---- in ------------------------------------------------------------------------------------------------------
+
+    def cells(self, raw: object, where: Where = "row {}".format) -> Tensor:
+        """Cells (B, C), float64, of rows in the user's values; see `Origin.cells`."""
+        raise NotImplementedError
+
+    def encode(self, cells: Tensor) -> Tensor:
+        """Encoded rows (B, D) of cells (B, C)."""
+        raise NotImplementedError
+
+    def inward(self, raw: object, where: Where = "row {}".format) -> Tensor:
+        """Encoded rows (B, D) of rows in the user's values: arrays, lists, a data frame, a series, or dictionaries by column.
+
+        Raises:
+            ManifoldError: other columns, or values that do not fit; the message says where.
+        """
+        return self.encode(self.cells(raw, where))
+
+    def entered(self, raw: object) -> tuple[Tensor, Tensor]:
+        """See `Units.entered`."""
+        cells = self.cells(raw)
+        return self.encode(cells), cells
+
+    def rows_of(self, raw: Any) -> Any:
+        """Rows with their columns in the world's order; see `envs.modalities.data_frame.in_order`."""
+        return in_order(raw, self.columns, self.named, self.ignored)
+
+    def clipped(self, raw: object, where: Where = "row {}".format) -> tuple[np.ndarray, list[str]]:
+        """Rows (B, C), objects as the user has them, but for numbers outside their column's range, which are moved to its end;
+        and what was moved, in words. Where numbers have no range, nothing is.
+
+        Raises:
+            ManifoldError: other columns.
+        """
+        rows = np.array(self.rows_of(raw), dtype=object)
+        if rows.ndim != 2 or rows.shape[1] != len(self.columns) or not len(rows):
+            raise ManifoldError(f"rows of shape {rows.shape} do not fit: a batch (n, {len(self.columns)}) is needed")
+        return rows, []
+
+    # ---- out -----------------------------------------------------------------------------------------------------
+
+    def nearest(self, x: Tensor) -> Tensor:
+        """Cells (B, C) of the valid rows nearest to encoded ones (B, D), of which no input is known."""
+        raise NotImplementedError
+
+    def since(self, x: Tensor, origin: Origin) -> Tensor:
+        """Cells (B, C) of frames: the input's own where the frame has not moved, bit for bit, else the nearest valid ones."""
+        raise NotImplementedError
+
+    def exact(self, x: Tensor, origin: Origin | None) -> Tensor:
+        """See `Units.exact`."""
+        return self.nearest(x) if origin is None or not origin.cells.shape[1] else self.since(x, origin)
+
+    def rows(self, x: Tensor, origin: Origin | None = None) -> np.ndarray:
+        """Rows (B, C) in the user's own values of encoded ones (B, D); of frames of walks from `origin`, see `exact`."""
+        return self.values(self.exact(x, origin))
+
+    def values(self, cells: Tensor) -> np.ndarray:
+        """Rows (B, C) in the user's own values of cells (B, C)."""
+        raise NotImplementedError
+
+    # ---- walks ---------------------------------------------------------------------------------------------------
+
+    @property
+    def anchored(self) -> bool:
+        """See `Units.anchored`."""
+        return True
+
+    def laid(self, decoded: Tensor, origin: Origin) -> Tensor:
+        """Frames (B, D) of decoded rows (B, D) of walks from `origin`: see the module. What a walk may not change is the
+        input's.
+
+        The gradient is that of the decoded row, as if nothing had been shrunk or bounded.
+        """
+        with torch.no_grad():
+            change = decoded.detach() - origin.base
+            moved = self.shrunk(change)
+            frame = origin.x + moved - self.faded(moved) * (origin.x - origin.base)
+            frame = self.bounded(frame, origin.x)
+        return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
+
+    def shrunk(self, change: Tensor) -> Tensor:
+        """Changes (B, D) less the dead zone: those within it are none."""
+        return change.sign() * (change.abs() - DEAD_ZONE).clamp_min(0)
+
+    def faded(self, moved: Tensor) -> Tensor:
+        """Share (B, D) in [0, 1] of what the manifold does not hold of the input that changes by `moved` (B, D) take away."""
+        return (moved.abs() / FADED).clamp_max(1)
+
+    def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
+        """Frames (B, D) inside the columns' ranges; an input beyond them keeps what it has."""
+        return torch.minimum(torch.maximum(frame, torch.minimum(self.low, x)), torch.maximum(self.high, x))
+
+    # ---- the classifier's side -----------------------------------------------------------------------------------
+
+    def tensor(self, cells: Tensor) -> Tensor:
+        """What a torch module is shown of cells (B, C)."""
+        raise NotImplementedError
+
+    def cells_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
+        """The function that makes what `classifier` is shown of cells (B, C): a data frame where it was fitted to one or the
+        data are one, in the order of its own column names; else an array."""
+        order = self.order_for(classifier)
+        if order is None:
+            return lambda cells: self.array(cells).reshape(len(cells), *input_shape)
+        return lambda cells: self.as_frame(cells)[order]
+
+    def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
+        """See `Units.asker`; where the input is known, `cells_asker` is asked instead."""
+        shown = self.cells_asker(classifier, input_shape)
+        return lambda x: shown(self.nearest(x))
+
+    def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
+        """See `Units.raw_asker`."""
+        if tuple(input_shape) == self.data_shape != (len(self.columns),):
+            return lambda raw: None  # encoded rows
+        order = self.order_for(classifier)
+
+        def shown(raw: np.ndarray) -> Any:
+            if order is None:
+                return np.array(raw).reshape(len(raw), *input_shape)
+            if is_frame(raw):
+                return raw[order]
+            import pandas
+
+            return pandas.DataFrame({name: list(raw[:, j]) for j, name in enumerate(self.columns)})[order]
+
+        return shown
+
+    def array(self, cells: Tensor) -> np.ndarray:
+        """What a classifier of arrays is shown of cells (B, C), its own to write to."""
+        return self.values(cells)
+
+    def as_frame(self, cells: Tensor) -> Any:
+        """A pandas data frame of cells (B, C), with the types of the user's own where the data came as one."""
+        import pandas
+
+        values = self.values(cells)
+        if self.frame is not None:
+            return self.frame.of([values[:, j] for j in range(len(self.columns))])
+        return pandas.DataFrame({name: list(values[:, j]) for j, name in enumerate(self.columns)})
+
+    def order_for(self, classifier: Any) -> list[Any] | None:
+        """The columns of the data frame that a classifier is asked with, in its own order; None: it is asked with arrays.
+
+        Raises:
+            ManifoldError: it was fitted to columns that these rows lack.
+        """
+        labels: list[Any] = list(self.columns) if self.frame is None else list(self.frame.labels)
+        names = column_names(classifier)
+        if names is None:
+            fitted_without = hasattr(classifier, "n_features_in_")
+            return labels if self.frame is not None and not fitted_without else None
+        lacking = [name for name in names if name not in self.columns]
+        if lacking:
+            raise ManifoldError(
+                f"the classifier was fitted to the columns {names}; this table lacks {lacking} (it has {self.columns}): "
+                "name the columns alike, in the data or with columns="
+            )
+        return [labels[self.columns.index(name)] for name in names]
+
+
+def column_names(classifier: Any) -> list[str] | None:
+    """The columns that a classifier was fitted to, where it knows their names."""
+    names = getattr(classifier, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]

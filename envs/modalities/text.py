@@ -1,0 +1,49 @@
+"""The two edges of text: the user's strings outside, rows of word ids inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from envs.modalities.base import Units
+from envs.modalities.vocabulary import Vocabulary
+from envs.errors import ManifoldError
+
+
+class TextUnits(Units):
+    """Strings by way of a vocabulary. A classifier is asked about strings: the words, spaces between."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__("text", (vocabulary.length,))
+        self.vocabulary = vocabulary
+
+    def inward(self, raw: object) -> Tensor:
+        """Ids (B, L) of strings (B,), or of one string; see `Vocabulary.ids`.
+
+        Raises:
+            ManifoldError: no strings, or texts that the vocabulary refuses.
+        """
+        texts = [raw] if isinstance(raw, str) else list(np.asarray(raw, dtype=object).ravel())
+        if not texts:
+            raise ManifoldError("no text was given")
+        return self.vocabulary.ids(texts)
+
+    def texts(self, x: Tensor) -> list[str]:
+        """Strings of ids (B, L)."""
+        return self.vocabulary.texts(x)
+
+    def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
+        """See `Units.asker`: classifiers of text are shown a list of strings."""
+        return self.texts
+
+    def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
+        """See `Units.raw_asker`."""
+        return lambda raw: None  # what the vocabulary lacks is lost on the way in, and said where a text is explained
+
+
+def is_text(raw: np.ndarray) -> bool:
+    """Whether raw data are strings, one a row."""
+    return raw.ndim == 1 and len(raw) > 0 and (raw.dtype.kind == "U" or (raw.dtype.kind == "O" and isinstance(raw[0], str)))
