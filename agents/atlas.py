@@ -55,7 +55,7 @@ class AtlasConfig(LoadingConfig):
         [], "inputs: two for a strip or homotopy, three for a J-diagram (A B C of A:B::C:D); chosen if not given", metavar="N"
     )
     between: list[str] = option([], "two sentences of your own for a homotopy", metavar="TEXT")  # noqa: RUF009
-    split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
+    split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
     way: str = option("slerp", "how the cells of j-diagram and mine are interpolated", choices=WAYS)
     rows: int | None = option(None, "rows of a grid (default: 7 for j-diagram, 21 for mine)", metavar="N", low=1, high=1000)
     columns: int | None = option(
@@ -154,12 +154,11 @@ def _log(run: Run, figure: str, image: bytes) -> None:
 
     TensorBoard follows one file of a folder: in the run's own, a training under way would not be seen any more.
     """
-    from agents.training.event_files import EventWriter
     from agents.explanation.tensorboard import log_png
+    from agents.training.event_files import EventWriter
 
     with EventWriter(run.folder.root / "atlas") as writer:
         log_png(writer, f"atlas/{figure}", image, run.steps)
-
 
 
 if __name__ == "__main__":

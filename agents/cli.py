@@ -202,14 +202,14 @@ def _add_argument(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]
 
 def _plain_type(hint: Any) -> tuple[type, bool]:
     """``int | None`` -> (int, False); ``list[str]`` -> (str, True); ``dict[str, Any]`` -> (dict, False)."""
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
+    factual = typing.get_origin(hint)
+    if factual in (types.UnionType, typing.Union):
         parts = [part for part in typing.get_args(hint) if part is not type(None)]
         return _plain_type(parts[0])
-    if origin in (list, tuple):
+    if factual in (list, tuple):
         return _plain_type(typing.get_args(hint)[0])[0], True
-    if origin is not None:
-        return origin, False
+    if factual is not None:
+        return factual, False
     return hint if hint is not Any else str, False
 
 
@@ -248,9 +248,7 @@ def parse_key_values(pairs: Sequence[str]) -> dict[str, Any]:
         positions = [pair.find(mark) for mark in ":=" if mark in pair]
         cut = min(positions) if positions else 0
         if cut < 1:
-            raise UserError(
-                f"{pair!r} is not of the form key:value; write for example n_steps:64 or net_arch:'[64, 64]'"
-            )
+            raise UserError(f"{pair!r} is not of the form key:value; write for example n_steps:64 or net_arch:'[64, 64]'")
         result[pair[:cut].strip()] = parse_value(pair[cut + 1 :].strip())
     return result
 
@@ -328,7 +326,12 @@ def progress_bar(total: int, description: str, enabled: bool = True, unit: str =
     from tqdm import tqdm
 
     return tqdm(
-        total=total, desc=description, unit=unit, disable=None if enabled else True, dynamic_ncols=True, leave=True,
+        total=total,
+        desc=description,
+        unit=unit,
+        disable=None if enabled else True,
+        dynamic_ncols=True,
+        leave=True,
         file=own(sys.stderr),
     )
 
@@ -371,9 +374,7 @@ def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str
         print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
         return getattr(interrupt, "exit_code", 130)
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader of our pipe has gone: say nothing more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our pipe has gone: say nothing more
         return 141
     except Exception as error:
         if "--debug" in arguments or not is_user_error(error):

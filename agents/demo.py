@@ -47,8 +47,14 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
 
     prepare_matplotlib()
     print(f"1/3  An agent learns to walk in {config.env}, to where the classifier's answer changes.", flush=True)
-    run = train(env=config.env, algo="ppo", n_timesteps=config.n_timesteps, seed=config.seed, progress=config.progress,
-                log_folder=config.log_folder)
+    run = train(
+        env=config.env,
+        algo="ppo",
+        n_timesteps=config.n_timesteps,
+        seed=config.seed,
+        progress=config.progress,
+        log_folder=config.log_folder,
+    )
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
@@ -57,16 +63,17 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     return run, paths
 
 
-def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], metrics: dict[str, Any],
-          config: DemoConfig) -> None:
+def write(
+    run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], metrics: dict[str, Any], config: DemoConfig
+) -> None:
     """Paths, film strips, an animation, TensorBoard logs and the report, into the run folder."""
-    from agents.files import write_whole
     from agents.cli import progress_bar
-    from agents.training.event_files import EventWriter
     from agents.explanation import tensorboard
-    from agents.explanation.figures.path import film_strip
     from agents.explanation.figures.gif import save_gif
+    from agents.explanation.figures.path import film_strip
     from agents.explanation.report.page import Extras, write_report
+    from agents.files import write_whole
+    from agents.training.event_files import EventWriter
 
     world, root = run.world, run.folder.root
     files = []
@@ -83,9 +90,12 @@ def write(run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], me
     tensorboard.log_each_path(root / "paths_in_tensorboard", world, shown)
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
     command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"
-    made = {"command": command, "training": f"{run.steps:,} steps, {run.queries:,} classifier rows",
-            "targets": "whichever other class has the nearest known input",
-            "measured over": f"all {len(paths)} held-out inputs, with 95 % bootstrap intervals"}
+    made = {
+        "command": command,
+        "training": f"{run.steps:,} steps, {run.queries:,} classifier rows",
+        "targets": "whichever other class has the nearest known input",
+        "measured over": f"all {len(paths)} held-out inputs, with 95 % bootstrap intervals",
+    }
     extras = [Extras(file=f"paths/{file.name}") for file in files]
     write_report(root / "report.html", shown, world, metrics=metrics, made=made, extras=extras)
 
@@ -101,17 +111,24 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
     if reached:
         queries = statistics.mean(path.queries for path in paths)
         steps = statistics.median(path.steps for path in reached)
-        lines.append(f"A path takes {steps:g} steps (median) and asks the classifier {queries:.1f} times; "
-                     f"training asked it {run.queries:,} times before.")
+        lines.append(
+            f"A path takes {steps:g} steps (median) and asks the classifier {queries:.1f} times; "
+            f"training asked it {run.queries:,} times before."
+        )
     lines.append("")
-    lines += [f"  {number}. {path.summary()}\n     What changed: {change_sentence(path, run.world)}."
-              for number, path in enumerate(paths[:min(shown, TOLD)], start=1)]
+    lines += [
+        f"  {number}. {path.summary()}\n     What changed: {change_sentence(path, run.world)}."
+        for number, path in enumerate(paths[: min(shown, TOLD)], start=1)
+    ]
     folder, python = shlex.quote(str(run.folder.root)), shlex.quote(_interpreter())
-    lines += ["", "Look further:",
-              f"  report       open {shlex.quote(str(run.folder.root / 'report.html'))} in a browser",
-              f"  TensorBoard  {python} -m tensorboard.main --logdir {folder} --load_fast=false",
-              f"  replay       {python} -m agents.replay {folder} --path 1",
-              f"  another      {python} -m agents.explain {folder} --index 42"]
+    lines += [
+        "",
+        "Look further:",
+        f"  report       open {shlex.quote(str(run.folder.root / 'report.html'))} in a browser",
+        f"  TensorBoard  {python} -m tensorboard.main --logdir {folder} --load_fast=false",
+        f"  replay       {python} -m agents.replay {folder} --path 1",
+        f"  another      {python} -m agents.explain {folder} --index 42",
+    ]
     return "\n".join(lines)
 
 

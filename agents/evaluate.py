@@ -17,9 +17,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.files import write_whole, writing
 from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
 from agents.deferred import in_usual_torch, with_plain_arguments
+from agents.files import write_whole, writing
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
 
@@ -45,7 +45,7 @@ class EvaluateConfig(LoadingConfig):
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
-    judges: bool = option(True, "fit independent judges of end points (once for a data set, a few seconds)")
+    oracles: bool = option(True, "fit independent judges of end points (once for a data set, a few seconds)")
     closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N", low=0)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
@@ -66,7 +66,7 @@ def evaluate(
     max_steps: int | None = None,
     seed: int = 0,
     reference: Reference | None = None,
-    judges: bool = True,
+    oracles: bool = True,
     closely: int = 100,
     alone: int = 20,
     cache: str | Path | None = None,
@@ -97,25 +97,23 @@ def evaluate(
         (rows not explained).
     """
     from agents.explain import choose_walker, explain, world_and_run
-    from agents.explanation.metrics.oracle import judges_of
-    from agents.explanation.metrics.evaluate import evaluate_paths, reference_of
     from agents.explanation.metrics.cost import break_even, time_alone
+    from agents.explanation.metrics.evaluate import evaluate_paths, reference_of
+    from agents.explanation.metrics.oracle import oracles_of
 
     world, run = world_and_run(source)
     chosen = [choose_walker(walker, run) for walker in walkers]  # all names are read before anything walks
     rows = list(range(len(world.held_out.x))) if inputs is None else [int(row) for row in inputs]
     wanted = draw_targets(world, rows, seed) if targets == "random" else None
     known = reference_of(world) if reference is None else reference
-    fitted = judges_of(known.bank, known.bank_classes, world.classes, cache, progress) if judges else None
+    fitted = oracles_of(known.bank, known.bank_classes, world.classes, cache, progress) if oracles else None
     found: dict[str, dict[str, Any]] = {}
     for walker in chosen:
         started = time.process_time()
         paths = explain(run or world, None, wanted, walker, rows=rows, max_steps=max_steps, seed=seed, progress=progress)
         seconds = time.process_time() - started
         asked = world.classifier.queries
-        measures: dict[str, Any] = dict(
-            evaluate_paths(world, paths, known, seed=seed, judges=fitted, closely=closely)
-        )
+        measures: dict[str, Any] = dict(evaluate_paths(world, paths, known, seed=seed, oracles=fitted, closely=closely))
         measures["analysis_queries"] = world.classifier.queries - asked
         measures["training_queries"] = paths[0].training_queries if paths else 0
         measures["cpu_ms"] = 1000 * seconds / max(len(paths), 1)
@@ -254,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
-        judges=config.judges, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
+        oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
     console = visible_console(highlight=False)

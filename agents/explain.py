@@ -45,7 +45,7 @@ class ExplainConfig(LoadingConfig):
     target: str | None = option(
         None, "class to reach; 'own': the own class's most typical form (default: whichever other class is nearest)"
     )
-    split: str = option("held_out", "which data --index counts in", choices=("held_out", "starts"))
+    split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
     input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
         None, f"who walks: {', '.join(WALKERS)} (default: the run's policy, or the line if that found more)"
@@ -96,7 +96,7 @@ def explain(
         walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy (the line, if that found clearly more
             inputs at the training's end), and for the own class's typical form, which it was not trained for, the line.
         rows: rows of `split`, instead of `inputs`, where as many whole numbers may be an input as well.
-        split: `held_out` or `starts`: what rows are counted in.
+        split: `held_out` or `reference`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
         seed: of what walkers draw.
         skip_present: leave out inputs that are of the target class already, instead of an error.
@@ -123,12 +123,12 @@ def explain(
     checks.seed(seed, error=UserError)
     from agents.explanation.information_gain import bonus_in_nats, information_gain
     from agents.explanation.inputs import gather, read_targets
+    from agents.runs.world_record import describe_world
     from agents.trajectories.recording import trajectories_of
     from agents.trajectories.world import installed_versions
     from agents.walkers.base import rows_asked_before, select
     from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
-    from agents.runs.world_record import describe_world
 
     world, run = world_and_run(source)
     by_default = walker is None
@@ -193,7 +193,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
     if walker is not None and not isinstance(walker, str):
         return walker
     if walker in (None, "policy") and run is not None:
-        return make_walker("policy", run.model, run.stand_in, retries=RETRIES, opinions=run.opinions)
+        return make_walker("policy", run.model, run.surrogate, retries=RETRIES, ensemble=run.ensemble)
     return make_walker(walker or "policy")
 
 

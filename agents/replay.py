@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
-from agents.threads import one_threaded
 from agents.runs.world_record import build_world
+from agents.threads import one_threaded
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -33,7 +33,7 @@ class Comparison(NamedTuple):
 
     latents: float
     lengths: float
-    answers: float
+    predictions: float
     rewards: float
     labels: tuple[int, ...]
     ended: bool
@@ -47,7 +47,7 @@ class Comparison(NamedTuple):
     @property
     def reproduced(self) -> bool:
         """Everything that counts is the same."""
-        return self.moved_alike and self.answers <= self.tolerance and not self.labels and self.ended
+        return self.moved_alike and self.predictions <= self.tolerance and not self.labels and self.ended
 
 
 @dataclass(kw_only=True)
@@ -65,7 +65,6 @@ class ReplayConfig(LoadingConfig):
     tolerance: float = option(TOLERANCE, "largest difference that still counts as the same", low=0)
 
 
-
 @one_threaded
 def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Comparison:
     """Enter the recorded input, take the recorded actions, and compare.
@@ -81,7 +80,7 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     path.check_world(world)
     # Ids of words outside the vocabulary are given as they are met: a text is entered by its words.
     x = torch.from_numpy(path.source_input)[None] if path.texts is None else world.units.inward(path.texts[0])
-    cells = path.origin(world).cells if world.units.anchored else None
+    cells = path.factual(world).cells if world.units.anchored else None
     state, _ = dynamics.enter(world, x, torch.tensor([path.target]), cells)
     source = int(state.source[0])
     state = state._replace(source=torch.tensor([path.source]))
@@ -97,13 +96,17 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
         ended = bool(info.terminated[0])
         early = early or (ended and t + 1 < last)
     z = np.concatenate([s.z.numpy() for s in states])
-    answers = np.concatenate([s.answer.numpy() for s in states])
-    labels = np.flatnonzero(answers.argmax(1) != path.predicted).tolist()
+    predictions = np.concatenate([s.prediction.numpy() for s in states])
+    labels = np.flatnonzero(predictions.argmax(1) != path.predicted).tolist()
     return Comparison(
-        latents=_largest(z, path.z), lengths=_largest(np.array(lengths), path.step_lengths),
-        answers=0.0 if path.answers is None else _largest(answers, path.answers),
-        rewards=_largest(np.array(rewards), path.rewards), labels=tuple(labels),
-        ended=ended == path.success and not early and source == path.source, tolerance=tolerance)
+        latents=_largest(z, path.z),
+        lengths=_largest(np.array(lengths), path.step_lengths),
+        predictions=0.0 if path.predictions is None else _largest(predictions, path.predictions),
+        rewards=_largest(np.array(rewards), path.rewards),
+        labels=tuple(labels),
+        ended=ended == path.success and not early and source == path.source,
+        tolerance=tolerance,
+    )
 
 
 def _largest(a: Any, b: Any) -> float:
@@ -115,17 +118,19 @@ def _largest(a: Any, b: Any) -> float:
 def verdict(path: Trajectory, found: Comparison) -> str:
     """The comparison as one sentence."""
     if found.reproduced:
-        largest = max(found.latents, found.lengths, found.answers)
+        largest = max(found.latents, found.lengths, found.predictions)
         return f"reproduced: largest difference {largest:.1e} (tolerance {found.tolerance:.0e})"
     if not found.moved_alike:
-        return (f"NOT reproduced: the walk itself differs, latents by up to {found.latents:.3g} and steps by up to "
-                f"{found.lengths:.3g} (tolerance {found.tolerance:.0e}): other actions, move or manifold than recorded")
+        return (
+            f"NOT reproduced: the walk itself differs, latents by up to {found.latents:.3g} and steps by up to "
+            f"{found.lengths:.3g} (tolerance {found.tolerance:.0e}): other actions, move or manifold than recorded"
+        )
     names = ", ".join(map(str, found.labels))
     if found.labels:
         told = f"other classes now at frame{'' if len(found.labels) == 1 else 's'} {names}"
     else:
         told = "the classes are the same" if found.ended else "the walk ends elsewhere, or the input has another class"
-    by = "" if path.answers is None else f" by up to {found.answers:.3g}"
+    by = "" if path.predictions is None else f" by up to {found.predictions:.3g}"
     return f"NOT reproduced: the walk is the same, but the classifier has changed since: its answers differ{by}; {told}"
 
 

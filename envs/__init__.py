@@ -12,10 +12,10 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.registration import SPECS, register_all
 
 if TYPE_CHECKING:
-    from envs.gym.latent_env import LatentEnv
-    from envs.gym.latent_vector_env import LatentVectorEnv
     from envs.building.world import make_world
     from envs.core.world import World
+    from envs.gym.latent_env import LatentEnv
+    from envs.gym.latent_vector_env import LatentVectorEnv
 
 __all__ = ["SPECS", "LatentEnv", "LatentVectorEnv", "ManifoldError", "UnknownNameError", "World", "WorldConfig", "make_world"]
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from envs.reading.checks import check_world_settings
 from envs.errors import ManifoldError, UnknownNameError
+from envs.reading.checks import check_world_settings
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, never nested ones
 NAMES = ("class_names", "columns", "data_shape", "input_shape", "pixel_range")  # short lists, which may come as arrays
@@ -132,7 +132,7 @@ class WorldConfig:
     move: str | None = None
     step: float | None = None
     max_step: float | None = None
-    compass: bool | None = None
+    guidance: bool | None = None
     gamma: float | None = None
     max_episode_steps: int | None = None
     entry: str | None = None
@@ -257,7 +257,7 @@ class WorldConfig:
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(WorldConfig)}
 FIELDS = tuple(DEFAULTS)
 # Settings that `World.replace` changes in a world that is built; the others made its parts.
-SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry")
+SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "entry")
 
 
 def refuse_unknown(settings: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-KEPT = ("policy", "progress", "stand_in")
+KEPT = ("policy", "progress", "surrogate")
 LIMIT = 1_000_000  # bytes
 
 

@@ -15,8 +15,8 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecMonitor
 
 from agents.training.algorithms import load_hyperparameters
-from agents.training.vec_env import LatentVecEnv
 from agents.training.environments import curiosity_settings
+from agents.training.vec_env import LatentVecEnv
 from envs.control.vector_env import ControlVectorEnv
 from tests.benchmarks import vime_cells
 from tests.benchmarks.vime_cells import Cell, kept, source_digest
@@ -206,6 +206,6 @@ def test_bonuses_ship_with_the_settings_that_were_measured(part):
         for arm in set(rows) - {"none"}:
             shipped, measured = curiosity_settings(arm, None, {}, world, env), dict(rows[arm]["options"])
             if env == "Manifold/DigitsExplore-v0":  # nothing succeeds there: a schedule by success is none
-                assert measured.pop("sated") == 0.1
+                assert measured.pop("success_decay") == 0.1
             assert shipped.eta == rows[arm]["eta"], (env, arm)
             assert shipped.options == {name: value for name, value in measured.items() if value is not None}, (env, arm)

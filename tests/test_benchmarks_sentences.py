@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from envs.datasets import grammar
-from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from envs.manifolds import SentenceVAE
+from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from tests.benchmarks import sentences_imputation as imputation
 from tests.benchmarks import sentences_ptb as ptb
 from tests.benchmarks.sentences_attributes import bootstrap
@@ -253,7 +253,7 @@ def test_errors_are_in_per_cent_and_compared_sentence_by_sentence():
 def test_the_imputation_page_is_made_from_the_grammar(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.benchmarks.sentences_grammar.SENTENCES", 200)
     monkeypatch.setattr(imputation, "HELD", {"valid": 60, "test": 60})
-    chosen = argparse.Namespace(train=60, cache=tmp_path, judges=[0])
+    chosen = argparse.Namespace(train=60, cache=tmp_path, oracles=[0])
     row = imputation.cell("grammar", 0, chosen)
     assert imputation.cell("grammar", 0, chosen) == row
     table = imputation.errors([row])

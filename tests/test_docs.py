@@ -88,7 +88,7 @@ def test_a_tutorial_becomes_a_notebook_with_the_same_program(name, tmp_path):
 STOPPED_READERS = (
     "hangs on",
     "hang on ",
-    "foretold",
+    "predicted",
     "foretell",
     "stand-in",
     "the house",

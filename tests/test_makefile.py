@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ["awk", "cat", "chmod", "cksum", "cp", "dirname", "echo", "env", "find", "grep", "ls", "make", "mkdir", "mv"]
 TOOLS += ["rm", "sh", "sleep"]
 
-STAND_IN = r"""#!/bin/sh
+SURROGATE = r"""#!/bin/sh
 case "$*" in
     *'version_info[:2]'*) echo {version} ;;
     *'import ensurepip'*) exit {no_venv} ;;
@@ -56,7 +56,7 @@ class Checkout:
 
     def python(self, name: str = "python3", version: str = "3.11", has_venv: bool = True) -> None:
         path = self.bin / name
-        text = STAND_IN.format(version=version, path=path, real=sys.executable, no_venv=0 if has_venv else 1)
+        text = SURROGATE.format(version=version, path=path, real=sys.executable, no_venv=0 if has_venv else 1)
         path.write_text(text)
         path.chmod(0o755)
 

@@ -59,18 +59,18 @@ def information_gain(bonus: Any, world: World, start: State, walk: Walk) -> Tens
     steps, batch = walk.actions.shape[:2]
     if not steps:
         return torch.zeros(0, batch)
-    seen = observations_at(world, start, walk.z.flatten(0, 1), walk.answers.flatten(0, 1), repeats=steps + 1)
+    seen = observations_at(world, start, walk.z.flatten(0, 1), walk.predictions.flatten(0, 1), repeats=steps + 1)
     seen = seen.view(steps + 1, batch, -1)
     scores = bonus.score(seen[:-1].flatten(0, 1), walk.actions.flatten(0, 1), seen[1:].flatten(0, 1))
     late = torch.arange(steps)[:, None] >= walk.length[None]
     return scores.view(steps, batch).masked_fill(late, torch.nan)
 
 
-def observations_at(world: World, start: State, z: Tensor, answers: Tensor, repeats: int) -> Tensor:
+def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, repeats: int) -> Tensor:
     """Observations (repeats * B, obs_dim) of walks that began in `start` (B) and are now at z (repeats * B, d)."""
     first = State(*(part.repeat(repeats, *([1] * (part.ndim - 1))) for part in start))
     with torch.inference_mode():
-        state = first._replace(z=z, frame=world.decode(z, first.home), answer=answers)
+        state = first._replace(z=z, frame=world.decode(z, first.home), prediction=predictions)
         return dynamics.observe(world, dynamics.refresh(world, state)).clone()
 
 
@@ -88,13 +88,13 @@ def expected_gain_map(bonus: Any, world: World, size: int = 64) -> GainMap:
     up = bottom + (torch.arange(size) + 0.5) / size * (top - bottom)
     places = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=-1).view(-1, 2)
     z = world.manifold.prior.project((plane.centre + places @ plane.axes).to(torch.float32))
-    count = min(NEIGHBOURS, len(world.starts.z))
-    near = torch.cat([torch.cdist(part, world.starts.z).topk(count, largest=False).indices for part in z.split(1024)])
-    answers = world.starts.answer[near].mean(1)
+    count = min(NEIGHBOURS, len(world.reference.z))
+    near = torch.cat([torch.cdist(part, world.reference.z).topk(count, largest=False).indices for part in z.split(1024)])
+    predictions = world.reference.prediction[near].mean(1)
     if world.label_only:
-        answers = world.one_hot[answers.argmax(1)]
-    start = dynamics.start(world, near[:, 0], answers.argmax(1))
-    observations = observations_at(world, start._replace(z0=z), z, answers, repeats=1)
+        predictions = world.one_hot[predictions.argmax(1)]
+    start = dynamics.start(world, near[:, 0], predictions.argmax(1))
+    observations = observations_at(world, start._replace(z0=z), z, predictions, repeats=1)
     actions = torch.randn(DIRECTIONS, world.latent_dim, generator=torch.Generator().manual_seed(0))
     total = torch.zeros(len(z))
     for action in torch.nn.functional.normalize(actions):

@@ -12,11 +12,11 @@ import numpy as np
 
 from envs.datasets import ImageUnits, NumberUnits
 from envs.datasets.corpora import read_corpus
+from envs.datasets.tables import as_number, read_csv
+from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.data_frame import is_row
 from envs.modalities.image import COLOURS
 from envs.modalities.rows import RowUnits, Where
-from envs.datasets.tables import as_number, read_csv
-from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.files import read_npy, read_npz, read_picture
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 MOST_NOTES = 20  # rows or values that are named; of more, the number
-SPLITS = ("held_out", "starts")
+SPLITS = ("held_out", "reference")
 OWN = "own"
 FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
 class Inputs(NamedTuple):
     """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given, and the user's
-    own cells (N, C) of a table's rows (see `envs.core.factual.Origin`); and, where not all could be held, which they are of how many
+    own cells (N, C) of a table's rows (see `envs.core.factual.Factual`); and, where not all could be held, which they are of how many
     `given`."""
 
     x: Tensor
@@ -49,7 +49,7 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
     Args:
         inputs: a whole number, or a range, list or array of them: rows of `split`; None: all rows. Anything else is data in
             the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
-        split: `held_out` or `starts`.
+        split: `held_out` or `reference`.
         chosen: whole numbers that are surely rows of `split`, instead of `inputs`.
 
     Raises:
@@ -70,8 +70,8 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
         _refuse_ambiguous(world, inputs, rows, split)
     if inputs is None or rows is not None:
         data, cells = world.held_out.x, world.held_out.cells
-        if split == "starts":
-            data, cells = world.starts.x, world.starts.cells
+        if split == "reference":
+            data, cells = world.reference.x, world.reference.cells
         single = rows is not None and np.ndim(inputs) == 0 and not isinstance(inputs, range)
         rows = list(range(len(data))) if rows is None else rows
         for row in rows:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.files import remove_litter, write_whole, writing
 from agents.cli import in_home, progress_bar
+from agents.files import remove_litter, write_whole, writing
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -158,8 +158,8 @@ def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
     from agents.explanation.figures.table_cells import changed_cells, row_texts
 
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
-    changed = changed_cells(world, frames, path.origin(world))
+    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
+    changed = changed_cells(world, frames, path.factual(world))
     moving = np.flatnonzero(changed.any(1))
     cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
     named = max((len(names[i]) for i in moving), default=0)

@@ -33,10 +33,16 @@ def summarise(path: Trajectory) -> str:
     """One or two plain sentences; where only labels are seen, without any probability."""
     source, target = path.class_names[path.source], path.class_names[path.target]
     end, steps = path.class_names[path.predicted[-1]], f"{path.steps} step{'' if path.steps == 1 else 's'}"
-    reached = {"reach": f"From {source} to {target}", "leave": f"Away from {source}, to {end},",
-               "typical": f"From this {source} to a typical {source}"}[asks(path)]
-    failed = {"reach": f"From {source} towards {target}, not reached", "leave": f"{source} was not left",
-              "typical": f"From this {source} towards a typical {source}, not reached"}[asks(path)]
+    reached = {
+        "reach": f"From {source} to {target}",
+        "leave": f"Away from {source}, to {end},",
+        "typical": f"From this {source} to a typical {source}",
+    }[asks(path)]
+    failed = {
+        "reach": f"From {source} towards {target}, not reached",
+        "leave": f"{source} was not left",
+        "typical": f"From this {source} towards a typical {source}, not reached",
+    }[asks(path)]
     if path.steps == 0 and not path.keeps_class:
         text = f"{failed}: the reconstruction (frame 0) of this {source} is already seen as {end}, so there is nothing to walk"
     elif path.steps == 0:
@@ -60,10 +66,10 @@ def summarise(path: Trajectory) -> str:
 
 def _rise(path: Trajectory) -> str:
     """The followed probability's way, or the classes passed where only labels are seen."""
-    if path.answers is None:
+    if path.predictions is None:
         passed = [path.class_names[c] for c in run_starts(path.predicted)]
         return "classes seen " + " → ".join(passed)
-    name, values = path.class_names[path.target], path.answers[:, path.target]
+    name, values = path.class_names[path.target], path.predictions[:, path.target]
     if len(values) == 1:
         return f"p({name}) = {values[0]:.2f}"
     verb = "rises" if values[-1] > values[0] else "falls"
@@ -115,8 +121,8 @@ def role(path: Trajectory, index: int) -> str:
 def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
     """The classes worth a bar, in class order: source, target, those seen on the way, then the likeliest."""
     chosen = {path.source, path.target, *(int(c) for c in run_starts(path.predicted)[:most])}
-    if path.answers is not None:
-        for index in np.argsort(-path.answers.max(axis=0), kind="stable"):
+    if path.predictions is not None:
+        for index in np.argsort(-path.predictions.max(axis=0), kind="stable"):
             if len(chosen) >= min(most, len(path.class_names)):
                 break
             chosen.add(int(index))
@@ -135,8 +141,8 @@ def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
         return _where(frames)
     if path.texts is not None:
         return f"“{marked(path.texts[1], path.texts[-1])}”"
-    names, texts = row_texts(world, [path.source_input, frames[-1]], path.origin(world))
-    changed = np.flatnonzero(changed_cells(world, frames, path.origin(world))[:, -1])
+    names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world))
+    changed = np.flatnonzero(changed_cells(world, frames, path.factual(world))[:, -1])
     moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
     left = len(moved) - most
     more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
@@ -148,8 +154,11 @@ def _where(frames: np.ndarray) -> str:
     change = plane(frames[-1]) - plane(frames[0])
     rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
     ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
-    names = [f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
-             for v in ("top", "middle", "bottom") for h in ("left", "centre", "right")]
+    names = [
+        f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
+        for v in ("top", "middle", "bottom")
+        for h in ("left", "centre", "right")
+    ]
     brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
     parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
     parts += [f"darker at the {darker}"] if ninths.min() < 0 else []

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.figures.path import film_strip, probability_curves
 from agents.explanation.figures.gif import gif_bytes
 from agents.explanation.figures.map import map_figure
+from agents.explanation.figures.path import film_strip, probability_curves
 from agents.explanation.figures.style import enlarge, picture
 from agents.explanation.sentences import heading, shown_classes
 from agents.trajectories.trajectory import Trajectory
@@ -44,8 +44,9 @@ def log_metrics(writer: Any, metrics: Mapping[str, Any], step: int) -> dict[str,
     return logged
 
 
-def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0, most: int = STRIPS,
-              maps: bool = True) -> None:
+def log_paths(
+    writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0, most: int = STRIPS, maps: bool = True
+) -> None:
     """All paths on one map, and film strip, animation, curves, map and steps (as a table) of the first ``most``.
 
     ``maps``: the maps of single paths, for which the classifier is asked thousands of rows each; without them none.
@@ -55,7 +56,7 @@ def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 
     """
     if not paths:
         return
-    log_png(writer, "explain/map", map_figure(paths, world, starts=True), step)
+    log_png(writer, "explain/map", map_figure(paths, world, reference=True), step)
     for path in paths[:most]:
         name = tag_name(path)
         log_png(writer, f"film_strip/{name}", film_strip(path, world), step)
@@ -80,15 +81,15 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
         place = _unused(Path(folder) / tag_name(path), made)
         frames = path.frames(world)
         with EventWriter(place, purge_step=0) as writer:  # a path of this name that was logged before is hidden
-            if path.answers is not None:
+            if path.predictions is not None:
                 chart = {"class probabilities along the path": ["Multiline", ["^probability/.*"]]}
                 writer.add_custom_scalars({"path": chart})
             for t, row in enumerate(path.table()):
-                if path.answers is None:
+                if path.predictions is None:
                     writer.add_scalar("path/is_target", float(path.predicted[t] == path.target), t)
-                for index in () if path.answers is None else shown_classes(path, 6):
+                for index in () if path.predictions is None else shown_classes(path, 6):
                     tag = f"probability/{plain_tag(path.class_names[index])}"
-                    writer.add_scalar(tag, float(path.answers[t, index]), t)  # type: ignore[index]
+                    writer.add_scalar(tag, float(path.predictions[t, index]), t)  # type: ignore[index]
                 for key in ("p_target", "p_source", "step_length", "distance", "typicality", "information_gain"):
                     if row.get(key) is not None:
                         writer.add_scalar(f"path/{key}", row[key], t)
@@ -140,10 +141,10 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
 
     from agents.training.event_files import EventWriter
 
-    stride = -(-len(world.starts.z) // PROJECTED)
-    latents, shown = [world.starts.z[::stride]], [world.starts.frame[::stride]]
+    stride = -(-len(world.reference.z) // PROJECTED)
+    latents, shown = [world.reference.z[::stride]], [world.reference.frame[::stride]]
     names = world.class_names
-    rows = [["start", "", names[int(k)], ""] for k in world.starts.label[::stride]]
+    rows = [["start", "", names[int(k)], ""] for k in world.reference.label[::stride]]
     for path in paths:
         first = len(rows)
         for t, predicted in enumerate(path.predicted):
@@ -156,8 +157,14 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
         pictures = [np.array(enlarge(world.render(x), 24)) for part in shown for x in part]
         thumbs = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     with EventWriter(folder) as writer:
-        writer.add_embedding(torch.cat(latents), metadata=rows, label_img=thumbs, global_step=step, tag="latent_space",
-                             metadata_header=["path", "frame", "class", "__seq_next__"])
+        writer.add_embedding(
+            torch.cat(latents),
+            metadata=rows,
+            label_img=thumbs,
+            global_step=step,
+            tag="latent_space",
+            metadata_header=["path", "frame", "class", "__seq_next__"],
+        )
 
 
 def log_training_end(run: Run, writer: Any) -> None:
@@ -181,8 +188,12 @@ def markdown_table(path: Trajectory) -> str:
     """The path's steps as a Markdown table, class names as plain text."""
     rows = path.table()
     keys = [key for key in rows[0] if any(row[key] is not None for row in rows)]
-    lines = [f"**{_plain(heading(path))}** {_plain(path.summary())}", "",
-             "| " + " | ".join(key.replace("_", " ") for key in keys) + " |", "|" + "---|" * len(keys)]
+    lines = [
+        f"**{_plain(heading(path))}** {_plain(path.summary())}",
+        "",
+        "| " + " | ".join(key.replace("_", " ") for key in keys) + " |",
+        "|" + "---|" * len(keys),
+    ]
     for row in rows:
         lines.append("| " + " | ".join(_cell(row[key]) for key in keys) + " |")
     return "\n".join(lines)

@@ -6,7 +6,7 @@
         config.json                    what was asked, with versions; no host name
         checkpoints/<steps>/           training state (agents.runs.checkpoint_files); manifest.json (sha256s) last
         manifold/                      a fitted manifold's weights (registered ids need none)
-        known_answers.safetensors      what the classifier said of the reference rows of own data
+        known_predictions.safetensors      what the classifier said of the reference rows of own data
         metrics.jsonl, events.out.tfevents*
         paths/*.npz, report.html
 

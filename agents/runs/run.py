@@ -25,9 +25,9 @@ WITH_WORLD = (
 )
 
 if TYPE_CHECKING:
-    from agents.walkers.planning.ensemble import Opinions
+    from agents.walkers.planning.ensemble import Ensemble
     from agents.walkers.policy import PolicyWalker
-    from agents.walkers.planning.surrogate import StandIn
+    from agents.walkers.planning.surrogate import Surrogate
     from envs.core.world import World
 
 CLEARLY = 0.02  # a difference of success rates that a few inputs do not make
@@ -58,24 +58,24 @@ class Run:
         """The trained policy as a walker, its last step planned where the run has a stand-in for that."""
         from agents.walkers.policy import PolicyWalker
 
-        return PolicyWalker(self.model, self.stand_in, opinions=self.opinions)
+        return PolicyWalker(self.model, self.surrogate, ensemble=self.ensemble)
 
     @cached_property
-    def stand_in(self) -> StandIn | None:
+    def surrogate(self) -> Surrogate | None:
         """The network distilled from the training's answers; None where labels alone are shown, or for other environments."""
-        from agents.walkers.planning.surrogate import StandIn
+        from agents.walkers.planning.surrogate import Surrogate
 
-        weights = self._distilled.get("stand_in")
-        return None if self.world is None or weights is None else StandIn.of(self.world, weights)
+        weights = self._distilled.get("surrogate")
+        return None if self.world is None or weights is None else Surrogate.of(self.world, weights)
 
     @cached_property
-    def opinions(self) -> Opinions | None:
-        """Second opinions on the target class, fitted to the starts at the training's end; None as for `stand_in`, and for
+    def ensemble(self) -> Ensemble | None:
+        """Second opinions on the target class, fitted to the starts at the training's end; None as for `surrogate`, and for
         runs of before there were any."""
-        from agents.walkers.planning.ensemble import Opinions
+        from agents.walkers.planning.ensemble import Ensemble
 
-        weights = self._distilled.get("opinions")
-        return None if self.world is None or weights is None else Opinions.of(self.world, weights)
+        weights = self._distilled.get("ensemble")
+        return None if self.world is None or weights is None else Ensemble.of(self.world, weights)
 
     @property
     def trails_the_line(self) -> bool:
@@ -86,7 +86,7 @@ class Run:
     @cached_property
     def _distilled(self) -> dict[str, Any]:
         """What the last checkpoint holds for planning."""
-        return {} if self.world is None else self.folder.load_checkpoint(self.steps, only=("stand_in", "opinions"))
+        return {} if self.world is None else self.folder.load_checkpoint(self.steps, only=("surrogate", "ensemble"))
 
     @property
     def queries(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import UserError
 from envs.config import SETTINGS, Live, WorldConfig
-from envs.core.known_predictions import FILE as KNOWN_ANSWERS
+from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.reading.trust import digest_of, names_in, names_of_file, remembered, trusting
 
 if TYPE_CHECKING:
@@ -134,5 +134,5 @@ def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> Wor
     if live:
         missing = ", ".join(f"{name} ({kind})" for name, kind in live.items())
         raise UserError(f"{where} needs the live objects of its world, which no file can hold: {missing}. {how}")
-    answers = None if run is None or not (run / KNOWN_ANSWERS).is_file() else run / KNOWN_ANSWERS
-    return build(config, Manifold.load(folder) if kept and folder is not None else None, known_answers=answers)
+    predictions = None if run is None or not (run / KNOWN_PREDICTIONS).is_file() else run / KNOWN_PREDICTIONS
+    return build(config, Manifold.load(folder) if kept and folder is not None else None, known_predictions=predictions)

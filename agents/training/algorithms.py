@@ -24,8 +24,8 @@ import yaml
 
 from agents.cli import MOST_STEPS, UserError
 from agents.runs.checks import MOST_ENVS
-from envs.reading import checks
 from envs.errors import UnknownNameError
+from envs.reading import checks
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
 ALGORITHMS = {

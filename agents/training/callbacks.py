@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 
-from agents.runs.checkpoint import capture_state, restore_random_state
 from agents.cli import progress_bar
+from agents.runs.checkpoint import capture_state, restore_random_state
 from agents.runs.folder import RunFolder
 from agents.training.finite import check_finite
-from agents.walkers.planning.ensemble import Opinions
-from agents.walkers.planning.surrogate import StandIn
+from agents.walkers.planning.ensemble import Ensemble
+from agents.walkers.planning.surrogate import Surrogate
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -177,7 +177,7 @@ class CheckpointCallback(BaseCallback):
         if world is None or world.label_only:
             return {}
         asked = self.model.get_env().unwrapped.asked  # type: ignore[union-attr]
-        return {"stand_in": StandIn.fit(world, asked).weights(), "opinions": Opinions.fit(world).weights()}
+        return {"surrogate": Surrogate.fit(world, asked).weights(), "ensemble": Ensemble.fit(world).weights()}
 
 
 class ProgressCallback(BaseCallback):

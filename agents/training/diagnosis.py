@@ -43,8 +43,8 @@ class Diagnosis(NamedTuple):
 
 def diagnose(world: World, seed: int = 0, ask: bool = True) -> Diagnosis:
     """The facts of a world's reference set, from cached answers; `ask` queries up to 500 held-out rows for the accuracy."""
-    label, answer = world.starts.label, world.starts.answer
-    kept, satisfied = answer.argmax(1) == label, world.task.satisfied(answer, label)
+    label, prediction = world.reference.label, world.reference.prediction
+    kept, satisfied = prediction.argmax(1) == label, world.task.satisfied(prediction, label)
     classes = {}
     for k, name in enumerate(world.class_names):
         own = label == k

@@ -15,15 +15,15 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
 import envs
-from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
 from agents.runs.config import CuriosityConfig
-from agents.training.vec_env import LatentVecEnv
+from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.training.prediction_target import SeenOf
-from envs.errors import UnknownNameError
+from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
+from envs.core.horizon import measured_horizon
+from envs.errors import UnknownNameError
 from envs.registration import SPECS, spec_kwargs
-from envs.core.horizon import long_ways
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -91,14 +91,14 @@ def trained_walk(world: World) -> World:
 
 
 def _measured_limit(world: World) -> int | None:
-    """`long_ways` of a world whose walks lead to another class by its probability; None of others."""
+    """`measured_horizon` of a world whose walks lead to another class by its probability; None of others."""
     measurable = world.modality != "text" and world.task.towards_target and not world.label_only
-    return long_ways(world) if measurable else None
+    return measured_horizon(world) if measurable else None
 
 
 def laid_over(algo: str, world: World) -> dict[str, Any]:
     """Settings of an algorithm that the kind of a world asks for, once it is set up for training: text, or long ways."""
-    if world.modality == "text" and world.compass and world.task.towards_target:
+    if world.modality == "text" and world.guidance and world.task.towards_target:
         return _settings("walks_text", algo)
     return {} if _measured_limit(world) is None else _settings("walks_long", algo)
 

@@ -37,16 +37,14 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
     return {
         **compared,
         "success_rate": float(walk.success.float().mean()),
-        "class_kept": float((state.answer.argmax(1) == state.source).float().mean()),
+        "class_kept": float((state.prediction.argmax(1) == state.source).float().mean()),
         "mean_ep_length": float(walk.length.float().mean()),
         "mean_reward": float(walk.rewards.sum(0).mean()),
         "mean_queries": float(walk.queries.float().mean()),
     }
 
 
-def evaluate_in_environment(
-    model: Any, env_id: str, kwargs: dict[str, Any], episodes: int, seed: int
-) -> dict[str, float]:
+def evaluate_in_environment(model: Any, env_id: str, kwargs: dict[str, Any], episodes: int, seed: int) -> dict[str, float]:
     """The same for an environment that is no latent space: whole episodes of fresh environments, as many as end within a
     million steps; nothing where none does."""
     from agents.training.environments import make_vec_env

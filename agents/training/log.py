@@ -11,8 +11,8 @@ import numpy as np
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
 from agents.files import write_whole
-from agents.training.event_files import EventWriter
 from agents.runs.run import NOT_FINITE
+from agents.training.event_files import EventWriter
 
 METRICS_FILE = "metrics.jsonl"
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from agents.files import sync_tree, write_whole
 from agents.cli import UserError
-from agents.runs.run import Run
+from agents.files import sync_tree, write_whole
 from agents.runs.config import RunConfig
 from agents.runs.folder import RunFolder
+from agents.runs.run import Run
 from agents.training.callbacks import (
     Bookkeeper,
     CheckpointCallback,
@@ -31,8 +31,8 @@ from agents.training.evaluation import evaluate_in_environment, evaluate_in_worl
 from agents.training.finite import DivergedTrainingError, check_finite
 from agents.training.log import finite_or_null, make_logger, summary_writer
 from agents.training.session import Session, begin, check_settings, resume
-from envs.core.known_predictions import FILE as KNOWN_ANSWERS
-from envs.core.known_predictions import answers_of
+from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
+from envs.core.known_predictions import predictions_of
 
 if TYPE_CHECKING:
     from agents.train import TrainConfig
@@ -82,8 +82,7 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
         text = json.dumps(session.config.to_json())
     except TypeError as error:
         raise UserError(
-            f"the settings can't be written as JSON ({error}); give names, numbers or "
-            "module:object, or train(world=...)"
+            f"the settings can't be written as JSON ({error}); give names, numbers or module:object, or train(world=...)"
         ) from None
     folder = RunFolder.create(config.log_folder, session.config.algo, session.config.env_id)
     try:
@@ -93,7 +92,7 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
             session.world.manifold.save(folder.root / "manifold")
             sync_tree(folder.root / "manifold")
         if session.world is not None and own and not session.world.config.live:
-            write_whole(folder.root / KNOWN_ANSWERS, answers_of(session.world).to_bytes())
+            write_whole(folder.root / KNOWN_PREDICTIONS, predictions_of(session.world).to_bytes())
         folder.remember()
     except BaseException:
         shutil.rmtree(folder.root, ignore_errors=True)

@@ -29,9 +29,9 @@ more weight the network attends to labels that it cannot foretell anyway, and ex
 
 
 PARTS = {
-    "both": ("frame", "answer"),
+    "both": ("frame", "prediction"),
     "frame": ("frame",),
-    "answer": ("answer",),
+    "prediction": ("prediction",),
     "code": ("code",),
 }
 """What ``sees`` may be. All but ``both`` are there to be compared with it (tests/benchmarks/vime_ablation.py)."""
@@ -55,11 +55,11 @@ class SeenOf:
         if sees not in PARTS:
             raise UnknownNameError("sees", sees, PARTS)
         self.world, self.parts = world, PARTS[sees]
-        stride = -(-len(world.starts.decoded) // ROWS)
+        stride = -(-len(world.reference.decoded) // ROWS)
         self.tokens = 0
-        if not world.starts.decoded.is_floating_point():
-            self.tokens = int(world.starts.decoded.max()) + 1
-        rows = self._flat(world.starts.decoded[::stride])
+        if not world.reference.decoded.is_floating_point():
+            self.tokens = int(world.reference.decoded.max()) + 1
+        rows = self._flat(world.reference.decoded[::stride])
         self.centre = rows.mean(0)
         _, sizes, axes = torch.linalg.svd(rows - self.centre, full_matrices=False)
         kept = sizes.square().cumsum(0) / sizes.square().sum()
@@ -69,9 +69,9 @@ class SeenOf:
         self.axes = axes * torch.where(largest < 0, -1.0, 1.0)
         self.unit = float(world.step * world.class_distance)
         d, classes = world.latent_dim, world.classes
-        self.answer = slice(2 * d, 2 * d + classes)
-        self.before_answer = len(self.axes) * ("frame" in self.parts) + d * ("code" in self.parts)
-        self.as_change = slice(0, self.before_answer)
+        self.prediction = slice(2 * d, 2 * d + classes)
+        self.before_prediction = len(self.axes) * ("frame" in self.parts) + d * ("code" in self.parts)
+        self.as_change = slice(0, self.before_prediction)
         self.given = [*range(d), *range(2 * d, 2 * d + classes)]
 
     def _flat(self, frames: Tensor) -> Tensor:
@@ -93,15 +93,15 @@ class SeenOf:
                 seen.append((self._flat(frames) - self.centre) @ self.axes.T / self.unit)
             if "code" in self.parts:
                 seen.append(code)
-            if "answer" in self.parts:
-                seen.append(RESPONSE_WEIGHT * observations[:, self.answer])
+            if "prediction" in self.parts:
+                seen.append(RESPONSE_WEIGHT * observations[:, self.prediction])
         return torch.cat(seen, dim=1).clone()
 
     def figures(self, predicted: Tensor, following: Tensor, present: Tensor) -> dict[str, float]:
         """How often the classifier's next label is foretold, and how often it is the present one; all (B, k + K)."""
-        if "answer" not in self.parts:
+        if "prediction" not in self.parts:
             return {}
-        told, came, was = (rows[:, self.before_answer :].argmax(1) for rows in (predicted, following, present))
+        told, came, was = (rows[:, self.before_prediction :].argmax(1) for rows in (predicted, following, present))
         return {
             "answer_accuracy": float((told == came).float().mean()),
             "answer_persistence": float((was == came).float().mean()),

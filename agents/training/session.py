@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.training.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
-from agents.runs.checkpoint import restore_state
 from agents.cli import MOST_STEPS, UserError
-from agents.runs.run import totals_of, world_of
+from agents.runs.checkpoint import restore_state
 from agents.runs.checks import MOST_ENVS
 from agents.runs.config import RunConfig
 from agents.runs.folder import RunFolder
+from agents.runs.run import totals_of, world_of
+from agents.runs.world_record import describe_world
+from agents.training.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
 from agents.training.diagnosis import diagnose, lines_of
 from agents.training.environments import (
     CURIOSITIES,
@@ -29,12 +30,11 @@ from agents.training.environments import (
     tell_guess,
     trained_walk,
 )
-from agents.runs.world_record import describe_world
-from envs.reading import checks
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
-from envs.registration import CUSTOM
+from envs.reading import checks
 from envs.reading.trust import named, trusting
+from envs.registration import CUSTOM
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
 
@@ -92,9 +92,7 @@ def check_settings(config: TrainConfig) -> None:
     if device.type not in DEVICES:
         raise UserError(f"--device {config.device!r} holds no numbers to compute with; use {', '.join(DEVICES)}")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise UserError(
-            f"--device {config.device}: this machine has no such GPU (or a torch without CUDA); use --device cpu"
-        )
+        raise UserError(f"--device {config.device}: this machine has no such GPU (or a torch without CUDA); use --device cpu")
 
 
 def begin(config: TrainConfig, world: World | None) -> Session:
@@ -150,10 +148,10 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 
         if teacher not in TEACHERS:
             raise UnknownNameError("warm_start", str(teacher), TEACHERS)
-        if world is None or not (world.compass or teacher == "straight") or algo not in ON_POLICY:
+        if world is None or not (world.guidance or teacher == "straight") or algo not in ON_POLICY:
             raise UserError(
                 f"warm_start:{teacher} is for on-policy algorithms in a latent space"
-                f"{' with a compass' if teacher == 'compass' else ''}; leave it out"
+                f"{' with a guidance' if teacher == 'guidance' else ''}; leave it out"
             )
         made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher))
     return Session(made, world, model, None, counted, looked)
@@ -165,9 +163,7 @@ def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[st
     if world is not None:
         clash = [*(["env"] if config.env else []), *given, *(["env_kwargs"] if kwargs else [])]
         if clash:
-            raise UserError(
-                f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in"
-            )
+            raise UserError(f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in")
         return "Manifold/Custom-v0", kwargs
     default = "Manifold/Custom-v0" if config.data or config.classifier or config.manifold else "Manifold/Digits-v0"
     return config.env or default, {**kwargs, **given}
@@ -203,8 +199,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
     made = replace(made, n_timesteps=config.n_timesteps or before)
     if steps >= made.n_timesteps:
         raise UserError(
-            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: "
-            "ask for more with -n"
+            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
     world = world_of(folder, world, config.trust)

@@ -65,9 +65,7 @@ class LatentVecEnv(VecEnv):
         """Observations (n, obs_dim) of new episodes; ``seed`` and ``set_options`` hold for this reset alone."""
         options = self._options[0] or None
         if any((other or None) is not options and other != self._options[0] for other in self._options):
-            raise UserError(
-                "set_options got different options for single environments; give one dict, with arrays inside"
-            )
+            raise UserError("set_options got different options for single environments; give one dict, with arrays inside")
         # An int s gives environment i the seed s + i, as Gymnasium documents: the same list that VecEnv.seed made.
         obs, infos = self.venv.reset(seed=self._seeds[0], options=options)
         self._reset_seeds()
@@ -106,7 +104,7 @@ class LatentVecEnv(VecEnv):
         if isinstance(walks := self.venv.unwrapped, LatentVectorEnv):
             state = walks.state
             units = walks.world.units
-            self.asked.see(state.z, state.answer, state.home if units.anchored or units.holds else None)
+            self.asked.see(state.z, state.prediction, state.home if units.anchored or units.holds else None)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
 
     def _check_finite(self, what: str, values: np.ndarray) -> None:

@@ -6,7 +6,7 @@ fitted to a teacher (behaviour cloning), which needs no answer of the classifier
 learning then adds is when and where to do otherwise. The teacher's walks are steps of the environment like any others: the
 rows they ask are counted as training. There are two teachers:
 
-- ``compass``: the way in which the frame comes nearer to the nearest starts of the target class, bent towards the middle of
+- ``guidance``: the way in which the frame comes nearer to the nearest starts of the target class, bent towards the middle of
   that class's codes. It sees as far as the decoder's derivative, which many dimensions make a good guide.
 - ``straight``: straight to the nearest code of the target class. For maps of few dimensions, where the derivative leads into
   the next dead end and the way across lies over other classes (`envs.core.horizon`).
@@ -38,7 +38,7 @@ STEPS, BATCH, RATE = 1500, 256, 2e-3
 SPREAD = 0.5  # length of the noise of a sampled action, whatever the dimension
 
 
-def compass_action(world: World, state: State) -> Tensor:
+def guidance_action(world: World, state: State) -> Tensor:
     """Full actions (B, d) towards the nearest starts of the target class and its middle; the classifier is not asked."""
     place = world.manifold.coordinates(state.z, state.frame)
     near = world.manifold.vjp(state.z, -world.class_neighbours(place, state.target).gradient)
@@ -52,12 +52,10 @@ def straight_action(world: World, state: State) -> Tensor:
     return -world.end_codes(state.z, state.target).gradient  # of the distance to one code: the unit vector away from it
 
 
-TEACHERS: dict[str, Callable[[World, State], Tensor]] = {"compass": compass_action, "straight": straight_action}
+TEACHERS: dict[str, Callable[[World, State], Tensor]] = {"guidance": guidance_action, "straight": straight_action}
 
 
-def walks_of_the_teacher(
-    world: World, seed: int, walks: int = WALKS, teacher: str = "compass"
-) -> tuple[Tensor, Tensor]:
+def walks_of_the_teacher(world: World, seed: int, walks: int = WALKS, teacher: str = "guidance") -> tuple[Tensor, Tensor]:
     """Observations (N, obs_dim) and the actions (N, d) of one of `TEACHERS` on walks from random starts."""
     state = drawn(world, Draws([np.random.default_rng(seed + i) for i in range(walks)])(np.arange(walks)))
     seen, actions = [], []
@@ -73,7 +71,7 @@ def walks_of_the_teacher(
     return torch.cat(seen).clone(), torch.cat(actions).clone()
 
 
-def follow_the_teacher(model: Any, world: World, seed: int, teacher: str = "compass") -> dict[str, float]:
+def follow_the_teacher(model: Any, world: World, seed: int, teacher: str = "guidance") -> dict[str, float]:
     """Fit the mean of a Gaussian policy (of stable-baselines3's on-policy algorithms) to one of `TEACHERS`, and set its noise.
 
     Returns:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.files import write_whole
 from agents.cli import UserError, in_home
+from agents.files import write_whole
 from agents.runs.checks import check_fields
 from envs.reading.files import parse_json, read_npz
 

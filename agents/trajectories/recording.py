@@ -39,21 +39,21 @@ def trajectories_of(
     """
     import torch
 
-    from agents.walkers.base import select
     from agents.runs.world_record import describe_world
+    from agents.walkers.base import select
 
     chosen = list(range(walk.z.shape[1])) if items is None else list(items)
     ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
-    z, answers, actions, rewards = (as_array(a) for a in (walk.z, walk.answers, walk.actions, walk.rewards))
+    z, predictions, actions, rewards = (as_array(a) for a in (walk.z, walk.predictions, walk.actions, walk.rewards))
     gains = np.full(rewards.shape, np.nan, np.float32) if walk.gain is None else as_array(walk.gain).astype(np.float32)
     latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
-    origins = as_array(state.origin)[chosen]
+    factuals = as_array(state.factual)[chosen]
     home = select(state, torch.as_tensor(chosen, dtype=torch.int64)).home
     frames = decode(world, together, home.chosen(torch.arange(len(chosen)).repeat_interleave(torch.tensor(ends))))
     typical = on_latents(world.manifold.typicality, together)
     places = coordinates(world, together, frames)
-    homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], origins), ends, axis=0)
+    homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], factuals), ends, axis=0)
     away = np.linalg.norm(places - homes, axis=1)
     lengths = np.linalg.norm(np.diff(places, axis=0), axis=1)  # between a path's last frame and the next one's first: unused
     each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
@@ -70,25 +70,25 @@ def trajectories_of(
     }
     walkers = [walker] * walk.z.shape[1] if isinstance(walker, str) else list(walker)
     rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))
-    sound = _sound(world, (together, actions, rewards, lengths, typical, away, origins), answers)
+    sound = _sound(world, (together, actions, rewards, lengths, typical, away, factuals), predictions)
     paths, first = [], 0
     for k, (i, n, own_z) in enumerate(zip(chosen, ends, latents, strict=True)):
-        asked = answers[:n, i].copy()
+        asked = predictions[:n, i].copy()
         paths.append(
             (Trajectory.trusted if sound else Trajectory)(
                 z=own_z.copy(),
                 actions=actions[: n - 1, i].copy(),
                 rewards=rewards[: n - 1, i].copy(),
-                source_input=origins[k],
+                source_input=factuals[k],
                 source_cells=as_array(home.cells[k]) if world.units.anchored else None,
                 **{name: values[i] for name, values in each.items()},
-                answers=None if world.label_only else asked,
+                predictions=None if world.label_only else asked,
                 labels=asked.argmax(1) if world.label_only else None,
                 information_gain=gains[: n - 1, i].copy(),
                 step_lengths=lengths[first : first + n - 1],
                 typicality=typical[first : first + n],
                 distances=away[first : first + n],
-                texts=None if texts is None else [world.render(state.origin[i]), *texts[first : first + n]],
+                texts=None if texts is None else [world.render(state.factual[i]), *texts[first : first + n]],
                 planned=planned[i],
                 walker=walkers[i],
                 index=None if index is None else int(index[i]),
@@ -100,9 +100,9 @@ def trajectories_of(
     return paths
 
 
-def _sound(world: Any, arrays: Sequence[np.ndarray], answers: np.ndarray) -> bool:
+def _sound(world: Any, arrays: Sequence[np.ndarray], predictions: np.ndarray) -> bool:
     """Whether the arrays of a batch hold what `Trajectory` asks of each path; if not, it says of which path what is wrong."""
-    typed = all(part.dtype == np.float32 or part.dtype.kind == "i" for part in (*arrays, answers))
-    finite = all(np.isfinite(part).all() for part in (*arrays, answers))
-    likely = finite and answers.min(initial=0) >= -1e-5 and np.abs(answers.sum(-1) - 1).max(initial=0) <= 1e-3
-    return bool(typed and likely and answers.shape[2] == len(world.class_names))
+    typed = all(part.dtype == np.float32 or part.dtype.kind == "i" for part in (*arrays, predictions))
+    finite = all(np.isfinite(part).all() for part in (*arrays, predictions))
+    likely = finite and predictions.min(initial=0) >= -1e-5 and np.abs(predictions.sum(-1) - 1).max(initial=0) <= 1e-3
+    return bool(typed and likely and predictions.shape[2] == len(world.class_names))

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
-from agents.trajectories.world import coordinates, decode, manifold_key, origin_of
-from envs.modalities.alignment import edit_distance
+from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
+from envs.modalities.alignment import edit_distance
 from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
-    from envs.core.factual import Origin
+    from envs.core.factual import Factual
 
 STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
-FRAME_ARRAYS = ("z", "answers", "labels", "typicality", "distances")
+FRAME_ARRAYS = ("z", "predictions", "labels", "typicality", "distances")
 ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
 OF_INPUT = ("source_input", "source_cells")
 SUBDIVISION = 16  # points a segment for measuring arc length between frames
@@ -55,7 +55,7 @@ class Trajectory:
         typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
         distances: (T+1,) data-space L2 (text: between codes) from each frame to the true input; None if not measured.
         source_input: (*data) the true input in data space.
-        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Origin`: frame 0 is that very row.
+        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Factual`: frame 0 is that very row.
             None for pictures and text: their frame 0 is the input's reconstruction.
         source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
             become its typical form).
@@ -87,7 +87,7 @@ class Trajectory:
     success: bool
     queries: int
     source_cells: np.ndarray | None = None
-    answers: np.ndarray | None = None
+    predictions: np.ndarray | None = None
     labels: np.ndarray | None = None
     information_gain: np.ndarray | None = None
     typicality: np.ndarray | None = None
@@ -131,7 +131,7 @@ class Trajectory:
         if self.z.ndim != 2 or len(self.z) == 0:
             raise TrajectoryError(f"z has shape {self.z.shape}; a path needs (T+1, d) with at least one frame")
         frames, d, k = len(self.z), self.z.shape[1], len(self.class_names)
-        tails = {"z": (d,), "actions": (d,), "answers": (k,)}
+        tails = {"z": (d,), "actions": (d,), "predictions": (k,)}
         for name in ARRAYS:
             value = getattr(self, name)
             if value is None:
@@ -143,9 +143,11 @@ class Trajectory:
                 raise TrajectoryError(f"{name} holds values that are not finite; a path is made of numbers")
         if self.texts is not None and len(self.texts) != frames + 1:
             raise TrajectoryError(f"{len(self.texts)} texts for the input and {frames} frames; one each is needed")
-        if self.label_only != (self.answers is None) or self.label_only != (self.labels is not None):
+        if self.label_only != (self.predictions is None) or self.label_only != (self.labels is not None):
             raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
-        if self.answers is not None and (self.answers.min() < -1e-5 or np.abs(self.answers.sum(1) - 1).max() > 1e-3):
+        if self.predictions is not None and (
+            self.predictions.min() < -1e-5 or np.abs(self.predictions.sum(1) - 1).max() > 1e-3
+        ):
             raise TrajectoryError("rows of answers are no probabilities: each must be at least 0 and sum to 1")
         extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
         for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
@@ -162,7 +164,7 @@ class Trajectory:
     @property
     def predicted(self) -> np.ndarray:
         """(T+1,) the classifier's class on every frame."""
-        return self.answers.argmax(axis=1) if self.answers is not None else np.asarray(self.labels)
+        return self.predictions.argmax(axis=1) if self.predictions is not None else np.asarray(self.labels)
 
     @property
     def keeps_class(self) -> bool:
@@ -212,10 +214,10 @@ class Trajectory:
         rows = []
         for t, predicted in enumerate(self.predicted):
             row: dict[str, Any] = {"frame": t, "class": self.class_names[predicted]}
-            if self.answers is not None:
+            if self.predictions is not None:
                 row |= {
-                    "p_target": float(self.answers[t, self.target]),
-                    "p_source": float(self.answers[t, self.source]),
+                    "p_target": float(self.predictions[t, self.target]),
+                    "p_source": float(self.predictions[t, self.source]),
                 }
             row |= {
                 "step_length": _number(self.step_lengths, t - 1),
@@ -232,9 +234,9 @@ class Trajectory:
 
     def frames(self, world: Any) -> np.ndarray:
         """(T+1, *data) decoded frames, float32 (text: word ids); TrajectoryError if ``world`` has another manifold."""
-        return decode(world, self.z, self.origin(world))
+        return decode(world, self.z, self.factual(world))
 
-    def origin(self, world: Any) -> Origin:
+    def factual(self, world: Any) -> Factual:
         """The input as frames are made of it, a batch of one.
 
         Raises:
@@ -247,7 +249,7 @@ class Trajectory:
                 "this path of a table was walked by an earlier version, whose frames did not begin at the input: explain that "
                 "input again"
             )
-        return origin_of(world, self.source_input[None], self.z[:1], cells)
+        return factual_of(world, self.source_input[None], self.z[:1], cells)
 
     @property
     def reconstructs(self) -> bool:
@@ -258,15 +260,15 @@ class Trajectory:
         """``n`` >= 1 points at equal arc length in data space along the straight latent segments, ends included."""
         if n < 1:
             raise TrajectoryError(f"resample({n}): at least one point is needed")
-        origin = self.origin(world)
+        factual = self.factual(world)
         share = np.arange(1, SUBDIVISION + 1)[None, :, None] / SUBDIVISION
         between = self.z[:-1, None] + share * np.diff(self.z, axis=0)[:, None]
         fine = np.concatenate([self.z[:1], between.reshape(-1, self.z.shape[1])])
-        shown = coordinates(world, fine, decode(world, fine, origin))
+        shown = coordinates(world, fine, decode(world, fine, factual))
         arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shown, axis=0), axis=1), dtype=np.float64)])
         wanted = np.linspace(0.0, arc[-1], n)
         z = np.stack([np.interp(wanted, arc, column) for column in fine.T], axis=1).astype(np.float32)
-        return Resampled(z, decode(world, z, origin))
+        return Resampled(z, decode(world, z, factual))
 
     def check_world(self, world: Any) -> None:
         """Raise TrajectoryError unless ``world`` has the manifold and the classes of this path."""

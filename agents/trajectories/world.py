@@ -13,31 +13,31 @@ import numpy as np
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
-    from envs.core.factual import Origin
+    from envs.core.factual import Factual
 
 
-def decode(world: Any, z: np.ndarray, origin: Origin) -> np.ndarray:
-    """(N, d) latents -> (N, *data) frames as a numpy array, of walks from one input or from one each; see `origin_of`."""
+def decode(world: Any, z: np.ndarray, factual: Factual) -> np.ndarray:
+    """(N, d) latents -> (N, *data) frames as a numpy array, of walks from one input or from one each; see `factual_of`."""
     import torch
 
-    home = origin.chosen(torch.zeros(len(z), dtype=torch.int64)) if len(origin.x) == 1 else origin
+    home = factual.chosen(torch.zeros(len(z), dtype=torch.int64)) if len(factual.x) == 1 else factual
     return on_latents(lambda z: world.decode(z, home), z)
 
 
-def origin_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | None) -> Origin:
+def factual_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | None) -> Factual:
     """Inputs (N, *data) that walks entered at latents z0 (N, d), with the user's own cells (N, C)."""
     import torch
 
     with torch.inference_mode():
         known = None if cells is None else torch.from_numpy(np.array(cells, dtype=np.float64))
-        return world.origin_of(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(z0, dtype=np.float32)), known)
+        return world.factual_of(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(z0, dtype=np.float32)), known)
 
 
-def origins_of(world: Any, paths: Sequence[Trajectory], repeats: Sequence[int] | None = None) -> Origin:
+def origins_of(world: Any, paths: Sequence[Trajectory], repeats: Sequence[int] | None = None) -> Factual:
     """The inputs of many paths, each as often as `repeats` says (once by default)."""
     import torch
 
-    found = [path.origin(world) for path in paths]
+    found = [path.factual(world) for path in paths]
     together = type(found[0])(*(torch.cat(part) for part in zip(*found, strict=True)))
     if repeats is None:
         return together

@@ -24,7 +24,7 @@ from envs.core.dynamics import State, StepInfo
 from envs.core.world import World
 
 #: What of a state a step changes; the rest is the walk's own.
-MOVING = ("z", "frame", "answer", "potential", "cost", "compass")
+MOVING = ("z", "frame", "prediction", "potential", "cost", "guidance")
 
 
 class Walk(NamedTuple):
@@ -32,7 +32,7 @@ class Walk(NamedTuple):
 
     z: Tensor  # (S+1, B, d) latents, z[0] is frame 0
     actions: Tensor  # (S, B, d) as given to dynamics.step; 0 after the end
-    answers: Tensor  # (S+1, B, K) the classifier's answers on the frames (one-hot where label only)
+    predictions: Tensor  # (S+1, B, K) the classifier's answers on the frames (one-hot where label only)
     rewards: Tensor  # (S, B); 0 after the end
     length: Tensor  # (B,) int64 steps taken: the item has length + 1 frames
     success: Tensor  # (B,) bool: arrived, by a step or at a frame 0 that is called like the input
@@ -52,7 +52,11 @@ class Walker(Protocol):
     white_box: ClassVar[bool]
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """Walk from every state of the batch until success, or `max_steps` (None: as the world says)."""
@@ -94,12 +98,14 @@ def rows_asked_before(walker: Walker, world: World) -> int:
     """Classifier rows that a walker without training rests on: those of each start if it looks at them, else 0.
 
     Two a start, the second one on frame 0 or on the decoded code, and a third where the manifold leans on the input
-    (`World.start_answers`).
+    (`World.reference_predictions`).
     """
-    return (3 if world.manifold.leans else 2) * len(world.starts.x) if getattr(walker, "uses_starts", False) else 0
+    return (
+        (3 if world.manifold.input_conditioned else 2) * len(world.reference.x) if getattr(walker, "uses_starts", False) else 0
+    )
 
 
-def lost_at_the_start(state: State, answers: Tensor, length: Tensor) -> Tensor:
+def lost_at_the_start(state: State, predictions: Tensor, length: Tensor) -> Tensor:
     """Which items stand at frame 0 and are called otherwise there than their input was, (B,) bool: no walk shows that change.
 
     Args:
@@ -107,7 +113,7 @@ def lost_at_the_start(state: State, answers: Tensor, length: Tensor) -> Tensor:
         answers: (B, K) the classifier's answers on frame 0.
         length: (B,) steps taken.
     """
-    return (length == 0) & (answers.argmax(1) != state.source)
+    return (length == 0) & (predictions.argmax(1) != state.source)
 
 
 class Recorder:
@@ -122,28 +128,28 @@ class Recorder:
         max_steps: S, the most steps of an item.
     """
 
-    def __init__(self, world: World, state: State, entry_queries: Tensor, max_steps: int | None = None) -> None:
+    def __init__(self, world: World, state: State, initial_latent_queries: Tensor, max_steps: int | None = None) -> None:
         self.world = world
         self.max_steps = int(world.max_episode_steps if max_steps is None else max_steps)
         self.state = state
         self.before = state  # each item's state before its latest step
         batch, d = state.z.shape
         self.z = state.z.detach().repeat(self.max_steps + 1, 1, 1)
-        self.answers = state.answer.detach().repeat(self.max_steps + 1, 1, 1)
+        self.predictions = state.prediction.detach().repeat(self.max_steps + 1, 1, 1)
         self.actions = torch.zeros(self.max_steps, batch, d)
         self.rewards = torch.zeros(self.max_steps, batch)
         self.length = torch.zeros(batch, dtype=torch.int64)
         self.success = dynamics.arrived(world, state).clone()
         self.planned = torch.zeros(batch, dtype=torch.int64)
-        self.queries = torch.as_tensor(entry_queries, dtype=torch.int64).expand(batch).clone()
+        self.queries = torch.as_tensor(initial_latent_queries, dtype=torch.int64).expand(batch).clone()
 
     def active(self) -> Tensor:
         """Rows that have neither arrived nor used up their steps, int64 (A,)."""
         return torch.from_numpy(np.flatnonzero(~self.success.numpy() & (self.length.numpy() < self.max_steps)))
 
-    def trial(self, rows: Tensor, action: Tensor, origin: State | None = None) -> tuple[State, StepInfo]:
-        """What `action` (R, d) would lead to from where `rows` (R, repeats allowed) are, or from `origin`."""
-        start = select(self.state, rows) if origin is None else origin
+    def trial(self, rows: Tensor, action: Tensor, factual: State | None = None) -> tuple[State, StepInfo]:
+        """What `action` (R, d) would lead to from where `rows` (R, repeats allowed) are, or from `factual`."""
+        start = select(self.state, rows) if factual is None else factual
         state, info = dynamics.step(self.world, start, action)
         self.queries.index_add_(0, rows, info.queries.to(torch.int64))
         return state, info
@@ -157,7 +163,7 @@ class Recorder:
         self.actions.numpy()[at, index] = action.detach().numpy()
         self.rewards.numpy()[at, index] = info.reward.numpy()
         self.z.numpy()[at + 1, index] = state.z.detach().numpy()
-        self.answers.numpy()[at + 1, index] = state.answer.numpy()
+        self.predictions.numpy()[at + 1, index] = state.prediction.numpy()
         length[index] = at + 1
         self.success.numpy()[index] = info.is_success.numpy()
 
@@ -179,17 +185,17 @@ class Recorder:
         steps = int(self.length.max()) if len(self.length) else 0
         late = torch.arange(steps + 1)[:, None] > self.length[None]  # (steps + 1, B): after the item's end
         columns = torch.arange(len(self.length))
-        z, answers = self.z[: steps + 1].clone(), self.answers[: steps + 1].clone()
+        z, predictions = self.z[: steps + 1].clone(), self.predictions[: steps + 1].clone()
         z = torch.where(late[..., None], z[self.length, columns][None], z)
-        answers = torch.where(late[..., None], answers[self.length, columns][None], answers)
+        predictions = torch.where(late[..., None], predictions[self.length, columns][None], predictions)
         gone = late[1:]
         return Walk(
             z=z,
             actions=self.actions[:steps].masked_fill(gone[..., None], 0.0),
-            answers=answers,
+            predictions=predictions,
             rewards=self.rewards[:steps].masked_fill(gone, 0.0),
             length=self.length.clone(),
-            success=self.success & ~lost_at_the_start(self.state, self.answers[0], self.length),
+            success=self.success & ~lost_at_the_start(self.state, self.predictions[0], self.length),
             queries=self.queries.clone(),
             planned=self.planned.clone(),
         )

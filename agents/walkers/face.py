@@ -30,9 +30,9 @@ from agents.walkers.geodesic import graph_nodes
 from agents.walkers.goals import goals_of
 from agents.walkers.planning.refine import refine_last
 from envs.core.dynamics import State
+from envs.core.world import World
 from envs.geometry.curves import pixels
 from envs.geometry.graph import LatentGraph
-from envs.core.world import World
 
 
 class DensityGraph(LatentGraph):
@@ -68,11 +68,15 @@ class FaceWalker:
         self.refine = refine
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         graph, nodes = density_graph(world, self.neighbours)
         for rows, candidates in goals_of(world, state):
             goals = self._dense(graph, torch.nonzero(candidates[nodes]).flatten())
@@ -95,6 +99,6 @@ def density_graph(world: World, neighbours: int) -> tuple[DensityGraph, Tensor]:
     kept = world.__dict__.setdefault("_density_graphs", {})
     if neighbours not in kept:
         nodes = graph_nodes(world)
-        kept[neighbours] = DensityGraph(pixels(world.manifold), world.starts.z[nodes], neighbours), nodes
+        kept[neighbours] = DensityGraph(pixels(world.manifold), world.reference.z[nodes], neighbours), nodes
     found: tuple[DensityGraph, Tensor] = kept[neighbours]
     return found

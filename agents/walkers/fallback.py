@@ -19,7 +19,7 @@ def with_the_line(
     The queries of both are added. Items that stand in another class at frame 0 already are left as they are.
     """
     names = [walker.name] * len(walk.length)
-    rows = torch.nonzero(~walk.success & ~lost_at_the_start(start, walk.answers[0], walk.length)).flatten()
+    rows = torch.nonzero(~walk.success & ~lost_at_the_start(start, walk.predictions[0], walk.length)).flatten()
     line = LineWalker()
     if len(rows) == 0 or walker.name == line.name:
         return walk, names

@@ -110,7 +110,7 @@ def latent_step(world: World) -> float:
     Measured, because a pullback action's length is given in data space.
     """
     with torch.inference_mode():
-        count = min(world.latent_dim, len(world.starts.z))
-        here = world.starts.z[:count]
+        count = min(world.latent_dim, len(world.reference.z))
+        here = world.reference.z[:count]
         ends = world.move(world.manifold, here, torch.eye(world.latent_dim)[:count], world.step_length)
         return float((ends - here).norm(dim=1).median())

@@ -22,10 +22,10 @@ from agents.walkers.goals import goals_of, neighbour_goals
 from agents.walkers.interpolation import follow_curve
 from agents.walkers.planning.refine import refine_last
 from envs.core.dynamics import State
+from envs.core.world import World
 from envs.geometry.curves import along, pixels
 from envs.geometry.geodesics import geodesic
 from envs.geometry.graph import NEIGHBOURS, LatentGraph
-from envs.core.world import World
 
 MOST_NODES = 5000  # starts that the graph holds: an even sample through the classes of more
 
@@ -47,7 +47,11 @@ class GeodesicWalker:
         self.steps = steps
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; draws nothing from `generator`.
@@ -55,7 +59,7 @@ class GeodesicWalker:
         Raises:
             ManifoldError: a decoder without gradients.
         """
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         goals, found = neighbour_goals(world, state)
         curve = geodesic(pixels(world.manifold), state.z, goals, steps=self.steps).points()
         follow_curve(recorder, curve, found)
@@ -80,11 +84,15 @@ class GraphWalker:
         self.neighbours = neighbours
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         graph, nodes = graph_of(world, self.neighbours)
         for rows, candidates in goals_of(world, state):
             goals = torch.nonzero(candidates[nodes]).flatten()
@@ -100,14 +108,14 @@ def graph_of(world: World, neighbours: int = NEIGHBOURS) -> tuple[LatentGraph, T
     kept = world.__dict__.setdefault("_graphs", {})
     if neighbours not in kept:
         nodes = graph_nodes(world)
-        kept[neighbours] = LatentGraph(pixels(world.manifold), world.starts.z[nodes], neighbours), nodes
+        kept[neighbours] = LatentGraph(pixels(world.manifold), world.reference.z[nodes], neighbours), nodes
     found: tuple[LatentGraph, Tensor] = kept[neighbours]
     return found
 
 
 def graph_nodes(world: World) -> Tensor:
     """Which starts a graph holds, (N,): all, or an even sample through the classes of many."""
-    nodes = torch.arange(len(world.starts.z))
+    nodes = torch.arange(len(world.reference.z))
     if len(nodes) <= MOST_NODES:
         return nodes
-    return world.starts.label.argsort(stable=True)[torch.linspace(0, len(nodes) - 1, MOST_NODES).long()]
+    return world.reference.label.argsort(stable=True)[torch.linspace(0, len(nodes) - 1, MOST_NODES).long()]

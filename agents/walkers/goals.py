@@ -18,7 +18,7 @@ def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tupl
     and where no start satisfies the task, it hangs on both.
 
     Args:
-        arriving: starts whose own decoded frame satisfies the task, where there are any (see `arriving_starts`); off: all
+        arriving: starts whose own decoded frame satisfies the task, where there are any (see `arriving_reference`); off: all
             starts that the classifier puts into the target class.
     """
     for target in state.target.unique().tolist():
@@ -28,28 +28,28 @@ def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tupl
         for source in sources[:1] if alike else sources:
             own = rows if alike else rows[state.source[rows] == source]
             plain = not arriving and target != source
-            candidates = _unlike(world, source, target) if plain else arriving_starts(world, source, target)
+            candidates = _unlike(world, source, target) if plain else arriving_reference(world, source, target)
             if bool(candidates.any()):
                 yield own, candidates
 
 
 def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[Tensor, Tensor]:
-    """Latents (B, d) of each item's nearest unlike neighbour among `world.starts`, and whether there is one, (B,)
+    """Latents (B, d) of each item's nearest unlike neighbour among `world.reference`, and whether there is one, (B,)
     bool.
 
     Nearest is measured from the input itself, in data space (between codes for text), among the starts of `goals_of`.
     """
     goals = state.z.clone()
     found = torch.zeros(len(state.z), dtype=torch.bool)
-    known, place = world.start_places, world.manifold.coordinates(state.z0, state.origin)
+    known, place = world.reference_coordinates, world.manifold.coordinates(state.z0, state.factual)
     for rows, candidates in goals_of(world, state, arriving):
         distance = torch.cdist(place[rows], known[candidates])
-        goals[rows] = world.starts.z[candidates][distance.argmin(dim=1)]
+        goals[rows] = world.reference.z[candidates][distance.argmin(dim=1)]
         found[rows] = True
     return goals, found
 
 
-def arriving_starts(world: World, source: int, target: int) -> Tensor:
+def arriving_reference(world: World, source: int, target: int) -> Tensor:
     """Which starts a walk from `source` to `target` could end at, (N,) bool.
 
     Those whose own decoded frame satisfies the task; where none does, those that the classifier puts into the target class
@@ -62,15 +62,15 @@ def arriving_starts(world: World, source: int, target: int) -> Tensor:
 def _unlike(world: World, source: int, target: int) -> Tensor:
     """Which starts the classifier puts into the target class, or any other than the source where that is the target."""
     any_other = target == source or world.task.any_other
-    return world.starts.label != source if any_other else world.starts.label == target
+    return world.reference.label != source if any_other else world.reference.label == target
 
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
     """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
-    x, z, frame, _, label, cells, base = world.starts
+    x, z, frame, _, label, cells, base = world.reference
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
-    answers, own = world.start_answers, torch.full_like(label, source)
-    ends = State(z, z, frame, x, cells, base, answers, own, wanted, unused, unused, unused)
+    predictions, own = world.reference_predictions, torch.full_like(label, source)
+    ends = State(z, z, frame, x, cells, base, predictions, own, wanted, unused, unused, unused)
     there = torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
     if not world.units.anchored:
         return there

@@ -45,7 +45,11 @@ class GradientWalker:
         self.betas = betas
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; draws nothing from `generator`.
@@ -54,7 +58,7 @@ class GradientWalker:
             ManifoldError: a classifier without gradients.
         """
         module = network(world, self.name)
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         first, second = torch.zeros(state.z.shape), torch.zeros(state.z.shape)
         rate = self.rate * latent_step(world) / state.z.shape[1] ** 0.5
         count = 0

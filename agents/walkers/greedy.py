@@ -32,11 +32,15 @@ class GreedyWalker:
         self.refine = refine
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`. A taken candidate was asked about when tried: a step costs `candidates` queries."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         batch, d = state.z.shape
         n = self.candidates
         while len(rows := recorder.active()):

@@ -15,9 +15,9 @@ from torch import Tensor
 from agents.walkers.base import Recorder
 from agents.walkers.follow import follow, latent_step
 from agents.walkers.line import LineWalker
+from envs.core.world import World
 from envs.geometry.curves import FINE, along
 from envs.geometry.interpolation import interpolate
-from envs.core.world import World
 
 MOST_POINTS = 24  # way points of a curve
 

@@ -38,11 +38,15 @@ class LineWalker:
         self.arriving = arriving
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         goals, found = neighbour_goals(world, state, self.arriving)
         self._lead(world, recorder, goals, found)
         refine_last(recorder, self.refine)
@@ -52,4 +56,4 @@ class LineWalker:
         """Walk towards the goals (B, d) where there is one, found (B,); other ways there override this."""
         follow(recorder, goals[None], found.to(torch.int64))
         if world.units.anchored and world.task.towards_target:  # frames there are not the known items': try a second one
-            follow(recorder, world.starts.z[world.prototypes[recorder.state.target]][None], found.to(torch.int64))
+            follow(recorder, world.reference.z[world.prototypes[recorder.state.target]][None], found.to(torch.int64))

@@ -35,7 +35,7 @@ def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
     return Walk(
         z=mixed(old.z, new.z, 1),
         actions=mixed(old.actions, new.actions, 1),
-        answers=mixed(old.answers, new.answers, 1),
+        predictions=mixed(old.predictions, new.predictions, 1),
         rewards=mixed(old.rewards, new.rewards, 1),
         length=mixed(old.length, new.length, 0),
         success=mixed(old.success, new.success, 0),
@@ -56,7 +56,7 @@ def lengthen(walk: Walk, steps: int) -> Walk:
 
     return walk._replace(
         z=held(walk.z),
-        answers=held(walk.answers),
+        predictions=held(walk.predictions),
         actions=pad(walk.actions, (0, 0, 0, 0, 0, extra)),
         rewards=pad(walk.rewards, (0, 0, 0, extra)),
         gain=None if walk.gain is None else pad(walk.gain, (0, 0, 0, extra)),

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
 from agents.walkers.merge import merge
-from agents.walkers.planning.ensemble import Opinions
+from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.last_step import PlanSettings, plan_last
-from agents.walkers.policy_mean import actor_of
 from agents.walkers.planning.refine import refine_last
-from agents.walkers.planning.surrogate import StandIn
+from agents.walkers.planning.surrogate import Surrogate
+from agents.walkers.policy_mean import actor_of
 from envs.core import dynamics
 from envs.core.dynamics import State
 from envs.core.world import World
@@ -36,25 +36,34 @@ class PolicyWalker:
     white_box: ClassVar[bool] = False
 
     def __init__(
-        self, model: Any, stand_in: StandIn | None = None, refine: int = 2, retries: int = 0, opinions: Opinions | None = None,
+        self,
+        model: Any,
+        surrogate: Surrogate | None = None,
+        refine: int = 2,
+        retries: int = 0,
+        ensemble: Ensemble | None = None,
         plan: PlanSettings | None = None,
     ) -> None:
         self.model = model
-        self.stand_in = stand_in
-        self.opinions = opinions
+        self.surrogate = surrogate
+        self.ensemble = ensemble
         self.plan = plan
         self.mean = actor_of(model)
         self.refine = refine
         self.retries = retries
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`. The deterministic walk draws nothing from `generator`; retries do."""
-        walk = self._once(world, state, entry_queries, max_steps, deterministic=True)
+        walk = self._once(world, state, initial_latent_queries, max_steps, deterministic=True)
         for _ in range(self.retries):
-            rows = torch.nonzero(~walk.success & ~lost_at_the_start(state, walk.answers[0], walk.length)).flatten()
+            rows = torch.nonzero(~walk.success & ~lost_at_the_start(state, walk.predictions[0], walk.length)).flatten()
             if len(rows) == 0:
                 break
             with torch.random.fork_rng(devices=self._cuda):  # SB3 samples from torch's global generator of its device
@@ -75,8 +84,8 @@ class PolicyWalker:
         while len(rows := recorder.active()):
             observations = dynamics.observe(world, select(recorder.state, rows))
             recorder.step(rows, self.mean(observations) if deterministic else self._drawn(observations))
-        if self.stand_in is not None:
-            plan_last(recorder, self.stand_in, self.opinions, self.plan)
+        if self.surrogate is not None:
+            plan_last(recorder, self.surrogate, self.ensemble, self.plan)
         else:
             refine_last(recorder, self.refine)
         return recorder.walk()

@@ -31,9 +31,7 @@ def actor_of(model: Any) -> Actor:
             np.asarray(model.predict(observation.numpy(), deterministic=True)[0]), dtype=torch.float32
         )
     space = model.policy.action_space
-    return lambda observation: torch.from_numpy(
-        np.minimum(np.maximum(network(observation.numpy()), space.low), space.high)
-    )
+    return lambda observation: torch.from_numpy(np.minimum(np.maximum(network(observation.numpy()), space.low), space.high))
 
 
 def _plain_layers(policy: Any) -> list[torch.nn.Module] | None:

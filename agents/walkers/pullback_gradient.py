@@ -44,7 +44,11 @@ class PullbackGradientWalker:
         self.refine = refine
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; draws nothing from `generator`.
@@ -53,7 +57,7 @@ class PullbackGradientWalker:
             ManifoldError: a classifier without gradients, or a manifold without a Jacobian.
         """
         module = network(world, self.name)
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         length = self.length * world.class_distance
         while len(rows := recorder.active()):
             here = select(recorder.state, rows)

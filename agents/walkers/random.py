@@ -19,11 +19,15 @@ class RandomWalker:
     white_box: ClassVar[bool] = False
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         batch, d = state.z.shape
         while len(rows := recorder.active()):
             # Drawn for the whole batch: an item's walk does not hang on when its neighbours finish.

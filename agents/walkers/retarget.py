@@ -15,7 +15,7 @@ def to_the_end_class(world: World, start: State, walk: Walk) -> tuple[State, Wal
 
     Frames, answers and actions stay as they are; the rewards of those items are computed again. Nothing is queried.
     """
-    end = walk.answers[walk.length, torch.arange(len(walk.length))].argmax(1)
+    end = walk.predictions[walk.length, torch.arange(len(walk.length))].argmax(1)
     rows = torch.nonzero(walk.success & (end != start.target) & (start.target != start.source)).flatten()
     if len(rows) == 0:
         return start, walk
@@ -26,7 +26,7 @@ def to_the_end_class(world: World, start: State, walk: Walk) -> tuple[State, Wal
         moving = rows[walk.length[rows] > t]
         if len(moving) == 0:
             break
-        new, info = dynamics.step(world, select(state, moving), walk.actions[t, moving], walk.answers[t + 1, moving])
+        new, info = dynamics.step(world, select(state, moving), walk.actions[t, moving], walk.predictions[t + 1, moving])
         state = put(state, moving, new)
         rewards[t, moving] = info.reward
     return start, walk._replace(rewards=rewards)

@@ -46,15 +46,19 @@ class SpheresWalker:
         self.refine = refine
 
     def walk(
-        self, world: World, state: State, entry_queries: Tensor, generator: torch.Generator,
+        self,
+        world: World,
+        state: State,
+        initial_latent_queries: Tensor,
+        generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
         """See `Walker.walk`; every row looked at in a shell is a query of its item."""
-        recorder = Recorder(world, state, entry_queries, max_steps)
+        recorder = Recorder(world, state, initial_latent_queries, max_steps)
         goals = state.z.clone()
         found = torch.zeros(len(state.z), dtype=torch.bool)
         radius, shell = 0.0, self.thickness * latent_step(world)
-        widest = 2 * float((world.starts.z - world.starts.z.mean(0)).norm(dim=1).max())
+        widest = 2 * float((world.reference.z - world.reference.z.mean(0)).norm(dim=1).max())
         while radius < widest:
             rows = torch.nonzero(~found & ~recorder.success).flatten()
             if len(rows) == 0:
@@ -82,9 +86,9 @@ class SpheresWalker:
             z = world.manifold.prior.project((state.z[:, None] + r * direction).reshape(-1, d))
             repeated = State(*(part.repeat_interleave(n, 0) for part in state))
             frame = world.decode(z, repeated.home)
-            seen = repeated._replace(z=z, frame=frame, answer=world.answers(frame, repeated.home))
+            seen = repeated._replace(z=z, frame=frame, prediction=world.predictions(frame, repeated.home))
             good = world.task.arrived(world, seen, world.task.goal(seen)).reshape(-1, n)
-            home = world.manifold.coordinates(repeated.z0, repeated.origin)
+            home = world.manifold.coordinates(repeated.z0, repeated.factual)
             away = (world.manifold.coordinates(z, frame) - home).norm(dim=1).reshape(-1, n).masked_fill(~good, torch.inf)
             best = away.argmin(dim=1) + n * torch.arange(len(away))
         return good.any(dim=1).clone(), z[best].clone()

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from envs.core.dynamics import State
-from envs.errors import ManifoldError
-from envs.core.factual import Origin
+from envs.core.factual import Factual
 from envs.core.world import World
+from envs.errors import ManifoldError
 
 
 def network(world: World, walker: str) -> torch.nn.Module:
@@ -41,7 +41,7 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """
     with torch.enable_grad():
         z = state.z.detach().clone().requires_grad_(True)
-        frame = world.decode(z, Origin(*(part.clone() for part in state.home)))
+        frame = world.decode(z, Factual(*(part.clone() for part in state.home)))
         log_p = torch.log_softmax(module(frame), dim=1)
         rows = torch.arange(len(z))
         loss = -log_p[rows, state.target.clone()]
@@ -50,10 +50,10 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
             own_class = torch.nn.functional.one_hot(state.source.clone(), log_p.shape[1]).bool()
             loss = -torch.logsumexp(log_p.masked_fill(own_class, -torch.inf), dim=1)
         elif bool(own.any()):
-            prototype = world.prototype_places[state.source].clone()
+            prototype = world.prototype_coordinates[state.source].clone()
             shown = world.manifold.decode(z) if world.units.anchored else frame
             away = (world.manifold.coordinates(z, shown) - prototype).square().sum(1) / world.class_distance**2
             loss = torch.where(own, away, loss)
-        gap = (frame - state.origin.clone()).flatten(1).square().sum(1) / world.class_distance**2
+        gap = (frame - state.factual.clone()).flatten(1).square().sum(1) / world.class_distance**2
         (gradient,) = torch.autograd.grad((loss + closeness * gap).sum(), z)
     return gradient.detach()

@@ -26,7 +26,7 @@ def fitted_classifier(x: torch.Tensor, truth: np.ndarray, seed: int, progress: b
     return fit_classifier(module, x, torch.as_tensor(truth), epochs=epochs, seed=seed, progress=progress)
 
 
-def standing_classifier(classifier: Any, data: Any, parts: Data, key: str | None, seed: int) -> Any:
+def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, seed: int) -> Any:
     """What is to be adapted: the user's own, or the asset that is named or belongs to the data.
 
     Raises:

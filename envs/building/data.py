@@ -13,11 +13,11 @@ from envs.assets import ASSETS
 from envs.config import WorldConfig
 from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, TableUnits, Units, load_csv, load_npz
 from envs.datasets.corpora import is_corpus, read_corpus
+from envs.datasets.tables import describe_rows
+from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.data_frame import Frame, in_order, is_frame, is_numeric, read_frame
 from envs.modalities.rows import column_names
-from envs.datasets.tables import describe_rows
 from envs.modalities.text import is_text
-from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.objects import load_object
 
 

@@ -14,13 +14,13 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.classifiers import Classifier
 from envs.config import WorldConfig
+from envs.core.reference_data import BATCH
 from envs.datasets import TableUnits, Units
-from envs.modalities.rows import RowUnits
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
 from envs.manifolds.cache import fit_key, kept_fit
+from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
-from envs.core.reference_data import BATCH
 
 FITS: dict[str, Any] = {
     "vae": VAE,
@@ -37,7 +37,7 @@ MAP_DIM = 2
 OURS = ("x", "y", "classifier", "classes", "blocks", "low", "high", "held", "modality", "progress", "latent_dim", "seed", "_")
 
 
-def standing_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units) -> Any:
+def given_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units) -> Any:
     """(manifold, start codes or None) of a manifold that stands already, or (kind, None) of one to be fitted.
 
     Args:
@@ -130,7 +130,7 @@ def fitted_manifold(
         kind: a key of `FITS`.
         config: its latent_dim (default: 2 for a map, else up to 8), fit and seed.
         classifier: the one to be explained. A joint manifold learns its labels (one query a row), an embedding is its own.
-        cells: (N, C) of the data, see `envs.core.factual.Origin`: what the classifier is asked about.
+        cells: (N, C) of the data, see `envs.core.factual.Factual`: what the classifier is asked about.
         truth, classes: class indices (N,) and how many there are, for a joint manifold without a classifier.
 
     Raises:

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
+from envs.building.manifold import refuse_fit
 from envs.classifiers import Classifier
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.config import WorldConfig
+from envs.core.reference_data import BATCH
 from envs.datasets import Data
-from envs.modalities.vocabulary import Vocabulary
 from envs.errors import ManifoldError, UnknownNameError
-from envs.building.manifold import refuse_fit
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.manifolds.sentence.training import SentenceTraining
+from envs.modalities.vocabulary import Vocabulary
 from envs.reading.objects import load_object
-from envs.core.reference_data import BATCH
 
 LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning
 STEPS = 3000  # gradient steps of a fit: what the grammar takes, half a minute
@@ -73,7 +73,7 @@ def _fitted(
 ) -> tuple[SentenceVAE, int]:
     """A sentence VAE, from the cache if it was fitted before, and the rows asked of the classifier, one a sentence.
 
-    Its codes foretell what the classifier answers, unless ``answer_weight`` is 0.
+    Its codes foretell what the classifier answers, unless ``prediction_weight`` is 0.
     """
     known = [field.name for field in fields(SentenceTraining) if field.name != "seed"]
     known += ["embedding", "hidden", "feed_code", "anchor", "reach"]
@@ -84,14 +84,16 @@ def _fitted(
     epochs = int(np.clip(STEPS * 64 / len(texts), 5, 100))
     settings = {"latent_dim": latent_dim, "epochs": epochs, "seed": seed, "anchor": ANCHOR, **fit}
     ids, asked = vocabulary.ids(texts), 0
-    answers = None
-    if settings.get("answer_weight", 1):
+    predictions = None
+    if settings.get("prediction_weight", 1):
         classifier = asker(vocabulary)
         before = classifier.queries
-        answers = torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)])
+        predictions = torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)])
         asked = classifier.queries - before
-    key = fit_key("sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "answers": answers})
-    more: dict[str, Any] = {"vocabulary": vocabulary, "answers": answers, "progress": progress}
+    key = fit_key(
+        "sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "predictions": predictions}
+    )
+    more: dict[str, Any] = {"vocabulary": vocabulary, "predictions": predictions, "progress": progress}
     kept = kept_fit(key, lambda: SentenceVAE.fit(texts, **more, **settings))
     assert isinstance(kept, SentenceVAE)
     return kept, asked

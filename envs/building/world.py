@@ -13,26 +13,26 @@ import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
+from envs.building.classifier import fitted_classifier, given_classifier, names_for
+from envs.building.data import classes_of, gathered, refuse_pixels, units_of
+from envs.building.manifold import fitted_manifold, given_manifold
+from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
 from envs.config import FIELDS, WorldConfig, refuse_unknown
+from envs.core.known_predictions import KnownPredictions, digest_of
+from envs.core.reference_data import Examples, ReferenceData, make_reference
+from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
+from envs.core.tasks import TASKS, Task
+from envs.core.world import World, check_names
 from envs.datasets import Data, ImageUnits, TextUnits, Units
+from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds import Joint, Manifold
 from envs.modalities.text import is_text
 from envs.modalities.vocabulary import Vocabulary
-from envs.errors import ManifoldError, UnknownNameError
-from envs.core.known_predictions import KnownAnswers, digest_of
-from envs.building.classifier import fitted_classifier, names_for, standing_classifier
-from envs.building.data import classes_of, gathered, refuse_pixels, units_of
-from envs.building.manifold import fitted_manifold, standing_manifold
-from envs.building.sentences import text_manifold, word_classifier
-from envs.manifolds import Joint, Manifold
-from envs.runtime.progress import on_terminal
 from envs.registration import CUSTOM, spec_kwargs
-from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
-from envs.core.reference_data import Examples, Starts, make_starts
-from envs.core.tasks import TASKS, Task
+from envs.runtime.progress import on_terminal
 from envs.runtime.threads import one_thread
 from envs.runtime.torch_defaults import in_usual_torch
-from envs.core.world import World, check_names
 
 PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # what a registered id has of its own
 SAMPLE = 16  # rows that show what kind of predictions a classifier gives
@@ -67,13 +67,13 @@ def make_world(
     move: str | None = None,
     step: float | None = None,
     max_step: float | None = None,
-    compass: bool | None = None,
+    guidance: bool | None = None,
     gamma: float | None = None,
     max_episode_steps: int | None = None,
     entry: str | None = None,
     seed: int = 0,
     check_rows: int = ROWS,
-    known_answers: str | Path | None = None,
+    known_predictions: str | Path | None = None,
     progress: bool = True,
     **unknown: Any,
 ) -> World:
@@ -94,13 +94,13 @@ def make_world(
     settings = {name: value for name, value in locals().items() if name in FIELDS}
     refuse_unknown(unknown)
     if config is None:
-        return build(WorldConfig(**settings), known_answers=known_answers, progress=progress)
+        return build(WorldConfig(**settings), known_predictions=known_predictions, progress=progress)
     if not isinstance(config, WorldConfig):
         raise ManifoldError(f"make_world takes a WorldConfig, or keywords such as data='digits', not {config!r:.60}")
     if given := WorldConfig(**settings).settings():
         changed = ", ".join(f"{name}=..." for name in given)
         raise ManifoldError(f"pass either a config or settings: make_world(config.replace({changed}))")
-    return build(config, known_answers=known_answers, progress=progress)
+    return build(config, known_predictions=known_predictions, progress=progress)
 
 
 class _Parts(NamedTuple):
@@ -122,7 +122,7 @@ def build(
     config: WorldConfig,
     manifold: Manifold | None = None,
     *,
-    known_answers: str | Path | None = None,
+    known_predictions: str | Path | None = None,
     progress: bool = True,
 ) -> World:
     """The world of a config.
@@ -146,30 +146,28 @@ def build(
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
     known = None
-    if known_answers is not None:
+    if known_predictions is not None:
         known = _known(
-            known_answers, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
+            known_predictions, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
         )
-    starts = make_starts(
-        parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known
-    )
-    kept = known is not None and starts.answer is known.answer
-    checked = None if kept else _round_trip(whole, data, parts, starts, progress)
+    reference = make_reference(parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known)
+    kept = known is not None and reference.prediction is known.prediction
+    checked = None if kept else _round_trip(whole, data, parts, reference, progress)
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
     truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
     examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
-    world = World(parts.manifold, parts.classifier, parts.units, starts, examples, config, round_trip=checked)
+    world = World(parts.manifold, parts.classifier, parts.units, reference, examples, config, round_trip=checked)
     if kept and known is not None and known.elsewhere is not None:
-        world.start_answers = known.elsewhere
+        world.reference_predictions = known.elsewhere
     return world
 
 
-def _round_trip(config: WorldConfig, data: Data, parts: _Parts, starts: Starts, progress: bool) -> RoundTrip | None:
+def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: ReferenceData, progress: bool) -> RoundTrip | None:
     """How the user's own rows and those that walks know compare; None for a classifier that is not the user's own."""
     if config.classifier is None or parts.classifier is config.classifier or parts.given is not config.classifier:
         return None
     raw = data.x if data.own is None else data.own
-    checked = check_round_trip(parts.classifier, parts.units, raw, parts.x, parts.cells, starts, config.check_rows)
+    checked = check_round_trip(parts.classifier, parts.units, raw, parts.x, parts.cells, reference, config.check_rows)
     if on_terminal(progress) and checked is not None:
         print(checked, file=sys.stderr)
     return checked
@@ -181,7 +179,7 @@ def _of_text(config: WorldConfig, data: Data, key: str | None, progress: bool) -
     classifier = config.classifier
     if classifier is None and key is None and data.truth is not None:
         classifier = word_classifier(data)
-    standing = standing_classifier(classifier, config.data, data, key, config.seed)
+    standing = given_classifier(classifier, config.data, data, key, config.seed)
 
     def asker(vocabulary: Vocabulary) -> Classifier:
         return _adapted(config, standing, data, TextUnits(vocabulary))
@@ -201,7 +199,7 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
     x, cells = units.entered(data.x)
     if on_terminal(progress) and data.frame is not None and data.table is not None:
         print(f"the columns of the data frame, as described or guessed:\n{data.table.as_yaml()}", file=sys.stderr)
-    model, codes = standing_manifold(config, key, x, units)
+    model, codes = given_manifold(config, key, x, units)
     if classifier is None and (model == "joint" or isinstance(model, Joint)):
         if isinstance(model, str):
             count = len(data.class_names) if data.class_names is not None else None
@@ -213,7 +211,7 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
     else:
         if isinstance(units, ImageUnits) and (classifier is None or (isinstance(classifier, str) and classifier in ASSETS)):
             asked_in = Units("image", units.data_shape)  # shipped classifiers of pictures read data space
-        classifier = standing_classifier(classifier, config.data, data, key, config.seed)
+        classifier = given_classifier(classifier, config.data, data, key, config.seed)
     adapted = _adapted(config, classifier, data, asked_in, x, cells)
     if isinstance(model, str):
         model = fitted_manifold(model, x, units, config, classifier=adapted, cells=cells, progress=progress)
@@ -238,9 +236,9 @@ def _adapted(
     )
 
 
-def _known(file: str | Path, digest: str) -> KnownAnswers | None:
+def _known(file: str | Path, digest: str) -> KnownPredictions | None:
     """The answers kept in a file, or None with a warning where they belong to other data, another manifold or classifier."""
-    known = KnownAnswers.read(file)
+    known = KnownPredictions.read(file)
     if known.digest == digest:
         return known
     warnings.warn(

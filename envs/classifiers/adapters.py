@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
-from envs.modalities.image import ImageUnits
-from envs.modalities.rows import RowUnits
-from envs.modalities.base import Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.networks.arrays import on_arrays
+from envs.modalities.base import Units
+from envs.modalities.image import ImageUnits
+from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
 from envs.runtime.torch_defaults import owners_torch
 
@@ -130,12 +130,12 @@ class TorchClassifier(Classifier):
                 return True
         return self.outputs == "probabilities"
 
-    def _answer(self, x: Tensor) -> Tensor:
+    def _predict(self, x: Tensor) -> Tensor:
         return self._of_rows(self._rows(x))
 
     def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
         if not isinstance(self.units, RowUnits):
-            return self._answer(x)
+            return self._predict(x)
         return self._of_rows(self._typed(self.units.tensor(cells).reshape(len(x), *self.input_shape)))
 
     def of_raw(self, raw: Any) -> Tensor | None:
@@ -163,13 +163,13 @@ class TorchClassifier(Classifier):
         p /= p.sum(1, keepdims=True)
         return torch.from_numpy(p)
 
-    def _check(self, answer: Tensor, rows: int) -> None:
+    def _check(self, prediction: Tensor, rows: int) -> None:
         # A softmax cannot leave the simplex except by NaN, and NaN spreads to the sum: one cheap look on the hot path.
         probabilities = self.outputs != "logits"
-        if probabilities or answer.shape != (rows, len(self.class_names)) or not answer.numpy().sum() > 0:
-            super()._check(answer, rows)
+        if probabilities or prediction.shape != (rows, len(self.class_names)) or not prediction.numpy().sum() > 0:
+            super()._check(prediction, rows)
         if probabilities:
-            answer.clamp_min_(0).div_(answer.sum(1, keepdim=True))
+            prediction.clamp_min_(0).div_(prediction.sum(1, keepdim=True))
 
     @property
     def torch_module(self) -> torch.nn.Module | None:
@@ -217,14 +217,14 @@ class FunctionClassifier(Classifier):
     def _asked(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
         """What the function gives for rows; a copy, for functions may give the same buffer again and again."""
         with failures_named(self.call, len(rows), None if self.of_text else self.input_shape), owners_torch():
-            answer = np.array(self.function(rows.copy()))
-            return answer if convert is None else convert(answer)
+            prediction = np.array(self.function(rows.copy()))
+            return prediction if convert is None else convert(prediction)
 
     def _rows(self, x: Tensor, cells: Tensor | None = None) -> Any:
         """What the function is shown of data-space rows, or of the user's own cells where they are known."""
         return self.shown(x) if cells is None or self.shown_cells is None else self.shown_cells(cells)
 
-    def _answer(self, x: Tensor) -> Tensor:
+    def _predict(self, x: Tensor) -> Tensor:
         return self._of_rows(self._rows(x))
 
     def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
@@ -237,26 +237,28 @@ class FunctionClassifier(Classifier):
 
     def _of_rows(self, rows: Any) -> Tensor:
         """Probabilities (B, K) of rows as the function is shown them."""
-        answer = self._asked(rows, _as_floats)
-        if len(self.class_names) == 2 and answer.shape in ((len(rows),), (len(rows), 1)):
-            answer = _both(_probability_of_one(torch.from_numpy(answer.reshape(-1, 1)), self.class_names)).numpy()
-        return torch.from_numpy(_in_float32(answer))
+        prediction = self._asked(rows, _as_floats)
+        if len(self.class_names) == 2 and prediction.shape in ((len(rows),), (len(rows), 1)):
+            prediction = _both(_probability_of_one(torch.from_numpy(prediction.reshape(-1, 1)), self.class_names)).numpy()
+        return torch.from_numpy(_in_float32(prediction))
 
-    def _check(self, answer: Tensor, rows: int) -> None:
-        super()._check(answer, rows)
-        answer.clamp_min_(0).div_(answer.sum(1, keepdim=True))  # exactly on the simplex, whatever the function's rounding
+    def _check(self, prediction: Tensor, rows: int) -> None:
+        super()._check(prediction, rows)
+        prediction.clamp_min_(0).div_(
+            prediction.sum(1, keepdim=True)
+        )  # exactly on the simplex, whatever the function's rounding
 
 
-def _as_floats(answer: np.ndarray) -> np.ndarray:
+def _as_floats(prediction: np.ndarray) -> np.ndarray:
     """Numbers as float32 if they are, else as float64."""
-    return np.array(answer, dtype=np.float32 if answer.dtype == np.float32 else np.float64)
+    return np.array(prediction, dtype=np.float32 if prediction.dtype == np.float32 else np.float64)
 
 
-def _in_float32(answer: np.ndarray) -> np.ndarray:
+def _in_float32(prediction: np.ndarray) -> np.ndarray:
     """Answers (B, K) in float32; the class with the largest value stays the same where rounding would make a tie of it."""
-    rounded = np.array(answer, dtype=np.float32)
-    if rounded.ndim == 2 and rounded.size and answer.dtype != np.float32:
-        best = answer.argmax(1)
+    rounded = np.array(prediction, dtype=np.float32)
+    if rounded.ndim == 2 and rounded.size and prediction.dtype != np.float32:
+        best = prediction.argmax(1)
         lost = np.flatnonzero(rounded.argmax(1) != best)
         rounded[lost, best[lost]] = np.nextafter(rounded[lost].max(1), np.float32(np.inf))
     return rounded
@@ -360,21 +362,21 @@ def _both(second: Tensor) -> Tensor:
     return torch.cat([1 - second, second], 1)
 
 
-def _probability_of_one(answer: Tensor, names: Sequence[str]) -> Tensor:
+def _probability_of_one(prediction: Tensor, names: Sequence[str]) -> Tensor:
     """One column (B, 1), the probability of the second class, checked.
 
     Raises:
         ManifoldError: values outside [0, 1].
     """
-    if not bool(torch.isfinite(answer).all()):
+    if not bool(torch.isfinite(prediction).all()):
         raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
-    if float(answer.min()) < -1e-6 or float(answer.max()) > 1 + 1e-6:
+    if float(prediction.min()) < -1e-6 or float(prediction.max()) > 1 + 1e-6:
         raise ManifoldError(
-            f"the classifier gives one number a row, from {float(answer.min()):.4g} to {float(answer.max()):.4g}; for the "
+            f"the classifier gives one number a row, from {float(prediction.min()):.4g} to {float(prediction.max()):.4g}; for the "
             f"classes {list(names)} it must be the probability of {names[1]!r}, in [0, 1]. If it is a logit, apply a sigmoid; "
             f"{REGRESSOR}"
         )
-    return answer.clamp(0, 1)
+    return prediction.clamp(0, 1)
 
 
 def adapt(
@@ -455,8 +457,8 @@ def adapt(
         looked = 0
         if classes is None and units.modality != "text":
             as_function = FunctionClassifier(classifier.predict, names, shape, units, label_only, owner=classifier)
-            answer, looked = as_function._asked(as_function._rows(rows, sample_cells)), len(rows)
-            if _are_probabilities(answer, looked, len(as_function.class_names)):
+            prediction, looked = as_function._asked(as_function._rows(rows, sample_cells)), len(rows)
+            if _are_probabilities(prediction, looked, len(as_function.class_names)):
                 as_function.queries += looked
                 return as_function
         known = list(names if classes is None else classes)
@@ -481,14 +483,14 @@ def _is_regressor(classifier: Any) -> bool:
     return False
 
 
-def _are_probabilities(answer: np.ndarray, rows: int, classes: int) -> bool:
+def _are_probabilities(prediction: np.ndarray, rows: int, classes: int) -> bool:
     """Whether what a `predict` gave is probabilities, and not labels."""
-    if answer.dtype.kind != "f" or not answer.size:
+    if prediction.dtype.kind != "f" or not prediction.size:
         return False
-    if answer.ndim == 2 and answer.shape[1] > 1:
+    if prediction.ndim == 2 and prediction.shape[1] > 1:
         return True
-    inside = bool((answer >= 0).all() and (answer <= 1).all())
-    return classes == 2 and answer.size == rows and inside and not bool((answer == np.round(answer)).all())
+    inside = bool((prediction >= 0).all() and (prediction <= 1).all())
+    return classes == 2 and prediction.size == rows and inside and not bool((prediction == np.round(prediction)).all())
 
 
 def _torch_shape(module: torch.nn.Module, units: Units, asked: Sequence[int] | None) -> tuple[int, ...]:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from envs.modalities.vocabulary import tokens
 from envs.errors import ManifoldError
+from envs.modalities.vocabulary import tokens
 from envs.reading.files import read_object, read_safetensors
 
 

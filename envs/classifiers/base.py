@@ -37,12 +37,12 @@ class Classifier(ABC):
         self.queries = 0
 
     @abstractmethod
-    def _answer(self, x: Tensor) -> Tensor:
+    def _predict(self, x: Tensor) -> Tensor:
         """Class probabilities (B, K) of x (B, \\*data_shape), float32."""
 
     def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
-        """`_answer` for classifiers that are shown the user's own cells (B, C), bit for bit, instead of x."""
-        return self._answer(x)
+        """`_predict` for classifiers that are shown the user's own cells (B, C), bit for bit, instead of x."""
+        return self._predict(x)
 
     def of_raw(self, raw: Any) -> Tensor | None:
         """`predict_proba` of rows as the user has them; None for a classifier that is not asked in the user's values."""
@@ -61,33 +61,33 @@ class Classifier(ABC):
         with torch.inference_mode():
             if len(x) == 0:
                 return torch.zeros(0, len(self.class_names))
-            return self._counted(self._answer(x) if cells is None else self._answer_cells(x, cells), len(x))
+            return self._counted(self._predict(x) if cells is None else self._answer_cells(x, cells), len(x))
 
-    def _counted(self, answer: Tensor, rows: int) -> Tensor:
+    def _counted(self, prediction: Tensor, rows: int) -> Tensor:
         """An answer on so many rows: counted, checked, and reduced to the label where labels alone are shown."""
         self.queries += rows
-        self._check(answer, rows)
+        self._check(prediction, rows)
         if self.label_only:
-            answer = torch.zeros_like(answer).scatter_(1, answer.argmax(1, keepdim=True), 1.0)
-        return answer
+            prediction = torch.zeros_like(prediction).scatter_(1, prediction.argmax(1, keepdim=True), 1.0)
+        return prediction
 
-    def _check(self, answer: Tensor, rows: int) -> None:
+    def _check(self, prediction: Tensor, rows: int) -> None:
         """Refuse answers that are no probability rows."""
-        if tuple(answer.shape) != (rows, len(self.class_names)):
+        if tuple(prediction.shape) != (rows, len(self.class_names)):
             raise ManifoldError(
-                f"the classifier answered with shape {tuple(answer.shape)} for {rows} rows of "
+                f"the classifier answered with shape {tuple(prediction.shape)} for {rows} rows of "
                 f"{len(self.class_names)} classes {self.class_names}; it must give one probability a class"
-                + ("; of several outputs (multi-label), explain one at a time with a function" if answer.ndim == 3 else "")
+                + ("; of several outputs (multi-label), explain one at a time with a function" if prediction.ndim == 3 else "")
             )
-        if not torch.isfinite(answer).all():
+        if not torch.isfinite(prediction).all():
             raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
-        total = answer.sum(1)
-        if (total - 1).abs().max() > self.tolerance or answer.min() < -1e-6:
+        total = prediction.sum(1)
+        if (total - 1).abs().max() > self.tolerance or prediction.min() < -1e-6:
             worst = int((total - 1).abs().argmax())
-            several = answer.min() >= 0 and answer.max() <= 1 and total.max() > 1 + self.tolerance
+            several = prediction.min() >= 0 and prediction.max() <= 1 and total.max() > 1 + self.tolerance
             raise ManifoldError(
                 f"the classifier's probabilities must be >= 0 and sum to 1 (row {worst} sums to {float(total[worst]):.4g}, "
-                f"smallest value {float(answer.min()):.4g}); if these are logits, apply a softmax"
+                f"smallest value {float(prediction.min()):.4g}); if these are logits, apply a softmax"
                 + (
                     "; if a row may have several labels (multi-label), explain one label at a time: a function that gives its "
                     "probability alone, with class_names=['no', 'yes']"

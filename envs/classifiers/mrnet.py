@@ -102,9 +102,7 @@ def fit_adversarial(
     return fit_classifier(module, x, y, loss=loss, **training)
 
 
-def stepped(
-    module: nn.Module, x: Tensor, labels: Tensor, step: float, bounds: tuple[float, float] | None = PICTURE
-) -> Tensor:
+def stepped(module: nn.Module, x: Tensor, labels: Tensor, step: float, bounds: tuple[float, float] | None = PICTURE) -> Tensor:
     """The FGM step: x (N, *shape) moved by L2 length |step| up (down, if negative) the cross-entropy against labels (N,).
 
     Rows whose gradient vanishes stay where they are; clipping to `bounds` may shorten a step.

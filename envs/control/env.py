@@ -30,9 +30,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         self.task = task_named(task)
         self.render_mode = None
         self.observation_space, self.action_space = self.task.observation_space, self.task.action_space
-        self._batch = ControlVectorEnv(
-            1, task=self.task, max_episode_steps=NO_LIMIT, autoreset_mode=AutoresetMode.DISABLED
-        )
+        self._batch = ControlVectorEnv(1, task=self.task, max_episode_steps=NO_LIMIT, autoreset_mode=AutoresetMode.DISABLED)
 
     @property
     def state(self) -> np.ndarray:

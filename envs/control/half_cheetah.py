@@ -28,9 +28,7 @@ class SparseHalfCheetah(gym.Env[np.ndarray, np.ndarray]):
 
             self._cheetah = HalfCheetahEnv(exclude_current_positions_from_observation=False, render_mode=render_mode)
         except (ImportError, gym.error.DependencyNotInstalled) as error:
-            raise ManifoldError(
-                "VIME/SparseHalfCheetah-v0 needs MuJoCo: pip install 'manifold-traversal[mujoco]'"
-            ) from error
+            raise ManifoldError("VIME/SparseHalfCheetah-v0 needs MuJoCo: pip install 'manifold-traversal[mujoco]'") from error
         self.render_mode = render_mode
         self.observation_space = self._cheetah.observation_space
         self.action_space = self._cheetah.action_space

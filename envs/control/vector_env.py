@@ -13,8 +13,8 @@ from gymnasium.vector.utils import batch_space
 
 from envs.control import TASKS
 from envs.control.task import ControlTask
-from envs.gym.episodes import BLOCK, Draws
 from envs.errors import ManifoldError, UnknownNameError
+from envs.gym.episodes import BLOCK, Draws
 
 OPTIONS = ("reset_mask", "state")
 

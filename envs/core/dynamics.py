@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
 from envs.core.guidance import appraise
-from envs.core.initial_latent import ENTRIES
+from envs.core.initial_latent import INITIAL_LATENTS
+from envs.core.tasks import scaled_log
 from envs.errors import ManifoldError
 from envs.manifolds.networks.arrays import norm
-from envs.core.factual import Origin
-from envs.core.tasks import scaled_log
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -36,9 +36,9 @@ class State(NamedTuple):
         z0: (B, d) code of frame 0.
         frame: (B, \\*data_shape) decoded z, as the classifier saw it.
         origin: (B, \\*data_shape) the input that is explained.
-        cells, base: of the input, see `envs.core.factual.Origin`.
+        cells, base: of the input, see `envs.core.factual.Factual`.
         answer: (B, K) the classifier's answer on `frame`; the one-hot label where only labels are shown.
-        source: (B,) class of the classifier's answer on `origin`.
+        source: (B,) class of the classifier's answer on `factual`.
         target: (B,) class asked for.
         potential: (B,) shaping potential of this state.
         cost: (B,) what the reward counts against it; see `envs.core.tasks.Weights`.
@@ -48,20 +48,20 @@ class State(NamedTuple):
     z: Tensor
     z0: Tensor
     frame: Tensor
-    origin: Tensor
+    factual: Tensor
     cells: Tensor
     base: Tensor
-    answer: Tensor
+    prediction: Tensor
     source: Tensor
     target: Tensor
     potential: Tensor
     cost: Tensor
-    compass: Tensor
+    guidance: Tensor
 
     @property
-    def home(self) -> Origin:
+    def home(self) -> Factual:
         """The inputs as frames are made of them."""
-        return Origin(self.origin, self.cells, self.base)
+        return Factual(self.factual, self.cells, self.base)
 
 
 class StepInfo(NamedTuple):
@@ -94,8 +94,8 @@ def arrived(world: World, state: State) -> Tensor:
 def start(world: World, index: Tensor, target: Tensor) -> State:
     """States of cached starts `index` (B,) with targets (B,); asks the classifier nothing."""
     rows = index.numpy()
-    x, z, frame, answer, label, cells, base = (torch.from_numpy(part.numpy()[rows]) for part in world.starts)
-    return refresh(world, State(z, z.clone(), frame, x, cells, base, answer, label, target, label, label, label))
+    x, z, frame, prediction, label, cells, base = (torch.from_numpy(part.numpy()[rows]) for part in world.reference)
+    return refresh(world, State(z, z.clone(), frame, x, cells, base, prediction, label, target, label, label, label))
 
 
 def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor | None = None) -> tuple[State, Tensor]:
@@ -104,7 +104,7 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
     `envs.core.initial_latent`).
 
     Without a target: whichever other class is nearest for tasks that reach one, else the source class. Without the inputs'
-    cells (B, C), see `World.origin_of`.
+    cells (B, C), see `World.factual_of`.
 
     Raises:
         ManifoldError: a target outside the classes.
@@ -112,27 +112,27 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
     with torch.inference_mode():
         if world.units.anchored:
             z = world.manifold.encode(x)
-            origin, frame = world.origin_of(x, z, cells), x
-            answer, queries = world.answers(x, origin), torch.zeros(len(x), dtype=torch.int64)
-            source = answer.argmax(1)
+            factual, frame = world.factual_of(x, z, cells), x
+            prediction, queries = world.predictions(x, factual), torch.zeros(len(x), dtype=torch.int64)
+            source = prediction.argmax(1)
         else:
-            origin = world.origin_of(x)
-            source = world.answers(x, origin).argmax(1)
-            z, frame, answer, queries = ENTRIES[world.entry](world, x, source)
+            factual = world.factual_of(x)
+            source = world.predictions(x, factual).argmax(1)
+            z, frame, prediction, queries = INITIAL_LATENTS[world.entry](world, x, source)
         if target is None:
             target = world.default_target(world.manifold.coordinates(z, x), source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
             raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
-        state = refresh(world, State(z, z.clone(), frame, *origin, answer, source, target, target, target, target))
+        state = refresh(world, State(z, z.clone(), frame, *factual, prediction, source, target, target, target, target))
     return state, queries + 1
 
 
 def refresh(world: World, state: State) -> State:
     """The state with what follows from it computed anew, after a change of target."""
-    place, home = (world.manifold.coordinates(*pair) for pair in ((state.z, state.frame), (state.z0, state.origin)))
-    cost, compass = appraise(world, state.z, place, home, state.target)
+    place, home = (world.manifold.coordinates(*pair) for pair in ((state.z, state.frame), (state.z0, state.factual)))
+    cost, guidance = appraise(world, state.z, place, home, state.target)
     potential = world.task.potential(world, state, world.task.goal(state))
-    return state._replace(potential=potential, cost=cost, compass=compass)
+    return state._replace(potential=potential, cost=cost, guidance=guidance)
 
 
 def step(world: World, state: State, action: Tensor, known: Tensor | None = None) -> tuple[State, StepInfo]:
@@ -145,13 +145,13 @@ def step(world: World, state: State, action: Tensor, known: Tensor | None = None
         action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
         frame = _decoded(world, z, state.home)
-        before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.origin)
+        before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.factual)
         length = torch.from_numpy(norm((manifold.coordinates(z, frame) - before).numpy()))
         if world.max_step is not None:
             z, frame, length = _shortened(world, state, z, frame, length)
-        answer = world.answers(frame, state.home) if known is None else known
-        cost, compass = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
-        moved = state._replace(z=z, frame=frame, answer=answer, cost=cost, compass=compass)
+        prediction = world.predictions(frame, state.home) if known is None else known
+        cost, guidance = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
+        moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world, moved, goal)
         moved = moved._replace(potential=task.potential(world, moved, goal))
@@ -160,9 +160,9 @@ def step(world: World, state: State, action: Tensor, known: Tensor | None = None
         return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
 
 
-def _decoded(world: World, z: Tensor, origin: Origin) -> Tensor:
+def _decoded(world: World, z: Tensor, factual: Factual) -> Tensor:
     """`World.decode`, the way that is quicker for a row and no slower for many."""
-    return torch.from_numpy(world.linear_decode(z.numpy(), origin)[0])
+    return torch.from_numpy(world.linear_decode(z.numpy(), factual)[0])
 
 
 def _reward(world: World, before: State, after: State, success: Tensor, length: Tensor) -> Tensor:
@@ -211,6 +211,6 @@ def observe(world: World, state: State) -> Tensor:
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius
         codes = state.z.numpy() * scale, state.z0.numpy() * scale
-        wish = world.one_hot.numpy()[state.target.numpy()]
-        parts = (*codes, scaled_log(state.answer).numpy(), wish, state.compass.numpy())
+        target_one_hot = world.one_hot.numpy()[state.target.numpy()]
+        parts = (*codes, scaled_log(state.prediction).numpy(), target_one_hot, state.guidance.numpy())
         return torch.from_numpy(np.concatenate(parts, axis=1))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 
-class Origin(NamedTuple):
+class Factual(NamedTuple):
     """The inputs of B walks, or one input of them all.
 
     Attributes:
@@ -22,10 +22,10 @@ class Origin(NamedTuple):
     cells: Tensor
     base: Tensor
 
-    def repeated(self, count: int) -> Origin:
+    def repeated(self, count: int) -> Factual:
         """Each input `count` times, one after another."""
-        return Origin(*(part.repeat_interleave(count, 0) for part in self))
+        return Factual(*(part.repeat_interleave(count, 0) for part in self))
 
-    def chosen(self, rows: Tensor) -> Origin:
+    def chosen(self, rows: Tensor) -> Factual:
         """The inputs at rows (R,)."""
-        return Origin(*(part[rows] for part in self))
+        return Factual(*(part[rows] for part in self))

@@ -35,19 +35,21 @@ def appraise(world: World, z: Tensor, place: Tensor, home: Tensor, target: Tenso
     pull P (mu - z) of the target class's Gaussian of codes: two matrix products through the decoder and one d x d.
     """
     weights = world.task.weights
-    atypical = weights.atypical if world.task.towards_target else 0.0
+    implausibility = weights.implausibility if world.task.towards_target else 0.0
     gap = home.numpy() - place.numpy()
     far = norm(gap)
     cost = far * (weights.distance / world.class_distance)
-    if not (atypical or world.compass):
+    if not (implausibility or world.guidance):
         return torch.from_numpy(cost), place.new_zeros(len(place), 0)
     asked = target.numpy()
     away, outward = world.class_neighbours.near(place.numpy(), asked)
-    cost += away * (atypical / world.class_distance)
-    if not world.compass:
+    cost += away * (implausibility / world.class_distance)
+    if not world.guidance:
         return torch.from_numpy(cost), place.new_zeros(len(place), 0)
-    downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None] - outward * (0.5 * atypical)
+    downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None] - outward * (0.5 * implausibility)
     means, precision = (part.numpy()[asked] for part in world.class_codes)
     pull = (precision @ (means - z.numpy())[:, :, None])[:, :, 0]
-    compass = np.concatenate((world.manifold.vjp(z, torch.from_numpy(downhill)).numpy(), PULL_SCALE * pull), axis=1)
-    return torch.from_numpy(cost), torch.from_numpy(np.minimum(np.maximum(compass, -LIMIT, out=compass), LIMIT, out=compass))
+    guidance = np.concatenate((world.manifold.vjp(z, torch.from_numpy(downhill)).numpy(), PULL_SCALE * pull), axis=1)
+    return torch.from_numpy(cost), torch.from_numpy(
+        np.minimum(np.maximum(guidance, -LIMIT, out=guidance), LIMIT, out=guidance)
+    )

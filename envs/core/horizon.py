@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from envs.core.guidance import distance
-from envs.registration import MAX_EPISODE_STEPS
 from envs.core.typicality import ClassNeighbours
+from envs.registration import MAX_EPISODE_STEPS
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -32,10 +32,10 @@ ROOM = 1.5  # how much longer than the longest of them a walk may be: it is neve
 def ends(world: World) -> ClassNeighbours:
     """The codes at which walks may end: of the starts whose own frame satisfies the task, class by class, or of all of a
     class's starts where none does."""
-    label = world.starts.label
-    sure = world.task.satisfied(world.start_answers, label)
+    label = world.reference.label
+    sure = world.task.satisfied(world.reference_predictions, label)
     known = torch.bincount(label[sure], minlength=world.classes) > 0
-    return ClassNeighbours(world.starts.z, torch.where(sure | ~known[label], label, -1), world.classes, k=1)
+    return ClassNeighbours(world.reference.z, torch.where(sure | ~known[label], label, -1), world.classes, k=1)
 
 
 def straight_steps(world: World, walks: int = WALKS, seed: int = 0) -> Tensor:
@@ -45,23 +45,23 @@ def straight_steps(world: World, walks: int = WALKS, seed: int = 0) -> Tensor:
     The length of a step is the world's bound, or what a full action moves in data space where there is no bound.
     """
     generator = torch.Generator().manual_seed(seed)
-    index = torch.randint(len(world.starts.z), (walks,), generator=generator)
-    present = world.starts.label.unique()
-    source = torch.searchsorted(present, world.starts.label[index])
+    index = torch.randint(len(world.reference.z), (walks,), generator=generator)
+    present = world.reference.label.unique()
+    source = torch.searchsorted(present, world.reference.label[index])
     target = present[(source + torch.randint(1, len(present), (walks,), generator=generator)) % len(present)]
-    z, origin = world.starts.z[index], world.starts.origin.chosen(index)
+    z, factual = world.reference.z[index], world.reference.factual.chosen(index)
     with torch.inference_mode():
         near = world.end_codes(z, target)
         end = z - near.distance[:, None] * near.gradient  # k = 1: the gradient is the unit vector away from the nearest
-        before, length = world.place_of(z, origin), torch.zeros(walks)
+        before, length = world.coordinates_of(z, factual), torch.zeros(walks)
         for share in torch.linspace(0, 1, POINTS)[1:]:
-            here = world.place_of(torch.lerp(z, end, share), origin)
+            here = world.coordinates_of(torch.lerp(z, end, share), factual)
             length += distance(here, before)
             before = here
     return length / (world.max_step or world.step * world.class_distance)
 
 
-def long_ways(world: World) -> int | None:
+def measured_horizon(world: World) -> int | None:
     """The step limit that lets every measured line arrive, with some room, where the usual one would cut many of them short;
     None where it would not."""
     steps = straight_steps(world)

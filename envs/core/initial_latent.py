@@ -32,7 +32,7 @@ class Entered(NamedTuple):
 
     z: Tensor
     frame: Tensor
-    answer: Tensor
+    prediction: Tensor
     queries: Tensor
 
 
@@ -47,10 +47,10 @@ def kept(world: World, x: Tensor, source: Tensor) -> Entered:
     """At the code of inputs x (B, \\*data_shape), or, where its frame is not called `source` (B,), at the candidate nearest to
     the input that is; at the code where none is."""
     found = code(world, x, source)
-    rows = (found.answer.argmax(1) != source).nonzero()[:, 0]
+    rows = (found.prediction.argmax(1) != source).nonzero()[:, 0]
     if not len(rows):
         return found
-    z, frame, answer, queries = (part.clone() for part in found)
+    z, frame, prediction, queries = (part.clone() for part in found)
     options = _candidates(world, x[rows], z[rows], source[rows])
     count = options.shape[1]
     frames = world.decode(options.flatten(0, 1), x[rows].repeat_interleave(count, 0)).unflatten(0, (len(rows), count))
@@ -65,21 +65,21 @@ def kept(world: World, x: Tensor, source: Tensor) -> Entered:
         queries[rows[asked]] += 1
         good = said.argmax(1) == source[rows[asked]]
         into = rows[asked[good]]
-        z[into], frame[into], answer[into] = options[asked, place[asked]][good], chosen[good], said[good]
+        z[into], frame[into], prediction[into] = options[asked, place[asked]][good], chosen[good], said[good]
         worth[asked[good]] = False
-    return Entered(z, frame, answer, queries)
+    return Entered(z, frame, prediction, queries)
 
 
-ENTRIES: dict[str, Callable[[World, Tensor, Tensor], Entered]] = {"code": code, "kept": kept}
+INITIAL_LATENTS: dict[str, Callable[[World, Tensor, Tensor], Entered]] = {"code": code, "kept": kept}
 
 
 def _candidates(world: World, x: Tensor, z: Tensor, source: Tensor) -> Tensor:
     """Codes (R, C, d) on the lines from codes z (R, d) to the nearest starts of their class whose own frames keep it."""
-    starts = world.starts
-    like = (starts.label[None] == source[:, None]) & (world.start_answers.argmax(1) == starts.label)[None]
-    gaps = torch.cdist(world.manifold.coordinates(z, x), world.start_places).masked_fill_(~like, torch.inf)
-    gap, nearest = gaps.topk(min(NEIGHBOURS, len(starts.z)), dim=1, largest=False)
-    goals = torch.where(torch.isfinite(gap)[..., None], starts.z[nearest], z[:, None])
+    reference = world.reference
+    like = (reference.label[None] == source[:, None]) & (world.reference_predictions.argmax(1) == reference.label)[None]
+    gaps = torch.cdist(world.manifold.coordinates(z, x), world.reference_coordinates).masked_fill_(~like, torch.inf)
+    gap, nearest = gaps.topk(min(NEIGHBOURS, len(reference.z)), dim=1, largest=False)
+    goals = torch.where(torch.isfinite(gap)[..., None], reference.z[nearest], z[:, None])
     share = torch.arange(1, PARTS + 1) / PARTS
     lines = z[:, None, None] + share[:, None] * (goals - z[:, None])[:, :, None]  # (R, neighbours, parts, d)
     return world.manifold.prior.project(lines.flatten(0, 2)).view(len(z), -1, z.shape[1])

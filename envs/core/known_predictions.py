@@ -23,32 +23,32 @@ from envs.errors import ManifoldError
 
 if TYPE_CHECKING:
     from envs.classifiers.base import Classifier
-    from envs.modalities.base import Units
-    from envs.manifolds.base import Manifold
     from envs.core.world import World
+    from envs.manifolds.base import Manifold
+    from envs.modalities.base import Units
 
-FILE = "known_answers.safetensors"  # of the reference rows, in a run's folder
+FILE = "known_predictions.safetensors"  # of the reference rows, in a run's folder
 CHECKED = 32  # rows that are queried again: inputs, and where frames 0 are decoded ones, as many of these
 CLOSE = 1e-4  # answers that differ by less are the same: batches of other sizes round differently
 
 
-class KnownAnswers(NamedTuple):
+class KnownPredictions(NamedTuple):
     """The label (N,) on the reference rows, the answer (N, K) on their frames 0, the answers (N, K) on their codes in a walk
     from elsewhere where those were needed (else None), and the digest of what they belong to."""
 
     label: Tensor
-    answer: Tensor
+    prediction: Tensor
     elsewhere: Tensor | None
     digest: str
 
     def to_bytes(self) -> bytes:
         """As one safetensors file."""
-        parts = {"label": self.label, "answer": self.answer, "elsewhere": self.elsewhere}
+        parts = {"label": self.label, "prediction": self.prediction, "elsewhere": self.elsewhere}
         kept = {name: part.contiguous().clone() for name, part in parts.items() if part is not None}
         return save(kept, metadata={"digest": self.digest})
 
     @classmethod
-    def read(cls, file: str | Path) -> KnownAnswers:
+    def read(cls, file: str | Path) -> KnownPredictions:
         """What `to_bytes` wrote.
 
         Raises:
@@ -59,7 +59,7 @@ class KnownAnswers(NamedTuple):
                 names = set(stream.keys())
                 elsewhere = stream.get_tensor("elsewhere") if "elsewhere" in names else None
                 digest = (stream.metadata() or {})["digest"]
-                return cls(stream.get_tensor("label"), stream.get_tensor("answer"), elsewhere, digest)
+                return cls(stream.get_tensor("label"), stream.get_tensor("prediction"), elsewhere, digest)
         except (OSError, KeyError, SafetensorError) as error:
             raise ManifoldError(f"the answers kept in {str(file)!r} cannot be read ({error}); remove the file") from error
 
@@ -71,9 +71,9 @@ class KnownAnswers(NamedTuple):
             x, frame: the reference rows and their frames 0; the same tensor where walks begin at the inputs themselves.
         """
         rows = torch.linspace(0, len(x) - 1, min(len(x), CHECKED if frame is x else CHECKED // 2)).long()
-        answer = ask(x, rows)
-        labels = int((answer.argmax(1) != self.label[rows]).sum())
-        gap = float(((answer if frame is x else ask(frame, rows)) - self.answer[rows]).abs().max())
+        prediction = ask(x, rows)
+        labels = int((prediction.argmax(1) != self.label[rows]).sum())
+        gap = float(((prediction if frame is x else ask(frame, rows)) - self.prediction[rows]).abs().max())
         if not labels and gap <= CLOSE:
             return None
         return (
@@ -95,9 +95,9 @@ def digest_of(x: Tensor, cells: Tensor, units: Units, manifold: Manifold, classi
     return found.hexdigest()
 
 
-def answers_of(world: World) -> KnownAnswers:
+def predictions_of(world: World) -> KnownPredictions:
     """What a world knows of its reference rows. Nothing is queried."""
-    starts = world.starts
-    digest = digest_of(starts.x, starts.cells, world.units, world.manifold, world.classifier, world.config.classifier)
-    elsewhere = None if world.starts_are_ends else world.__dict__.get("start_answers")
-    return KnownAnswers(starts.label, starts.answer, elsewhere, digest)
+    reference = world.reference
+    digest = digest_of(reference.x, reference.cells, world.units, world.manifold, world.classifier, world.config.classifier)
+    elsewhere = None if world.starts_are_ends else world.__dict__.get("reference_predictions")
+    return KnownPredictions(reference.label, reference.prediction, elsewhere, digest)

@@ -20,7 +20,7 @@ class LatentMap:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        codes = world.starts.z
+        codes = world.reference.z
         self.centre = codes.mean(0)
         _, _, axes = torch.linalg.svd(codes - self.centre, full_matrices=False)
         axes = axes[:2] if len(axes) >= 2 else torch.cat([axes, torch.zeros(1, codes.shape[1])])
@@ -32,14 +32,14 @@ class LatentMap:
         return ((z - self.centre) @ self.axes.T).numpy()
 
     @cached_property
-    def starts(self) -> np.ndarray:
+    def reference(self) -> np.ndarray:
         """Map coordinates (N, 2) of the start codes."""
-        return self.project(self.world.starts.z)
+        return self.project(self.world.reference.z)
 
     @cached_property
     def extent(self) -> tuple[float, float, float, float]:
         """(left, right, bottom, top): the starts with a margin."""
-        low, high = self.starts.min(0), self.starts.max(0)
+        low, high = self.reference.min(0), self.reference.max(0)
         margin = 0.08 * (high - low) + 1e-3
         return (float(low[0] - margin[0]), float(high[0] + margin[0]), float(low[1] - margin[1]), float(high[1] + margin[1]))
 
@@ -54,8 +54,8 @@ class LatentMap:
         left, right, bottom, top = self.extent
         x, y = np.meshgrid(np.linspace(left, right, size), np.linspace(bottom, top, size))
         # A tree: all distances of 128 x 128 cells to 60,000 starts would take 4 GB.
-        k = min(15, len(self.starts))
-        _, near = cKDTree(self.starts).query(np.stack([x.ravel(), y.ravel()], 1), k=np.arange(1, k + 1))
-        votes = self.world.one_hot[self.world.starts.label[torch.from_numpy(near)]].mean(1)
+        k = min(15, len(self.reference))
+        _, near = cKDTree(self.reference).query(np.stack([x.ravel(), y.ravel()], 1), k=np.arange(1, k + 1))
+        votes = self.world.one_hot[self.world.reference.label[torch.from_numpy(near)]].mean(1)
         share, winner = votes.max(1)
         return winner.reshape(size, size).numpy(), share.reshape(size, size).numpy()

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from envs.geometry.interpolation import sphere_step
 from envs.geometry.transport import root_mean_square, vicinity
-from envs.manifolds.networks.arrays import norm
 from envs.manifolds.base import Manifold
+from envs.manifolds.networks.arrays import norm
 
 Move = Callable[[Manifold, Tensor, Tensor, float], Tensor]
 

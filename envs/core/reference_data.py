@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
-from envs.modalities.base import Units
-from envs.core.known_predictions import KnownAnswers
+from envs.core.factual import Factual
+from envs.core.known_predictions import KnownPredictions
 from envs.manifolds.base import Manifold
-from envs.core.factual import Origin
+from envs.modalities.base import Units
 
 BATCH = 4096  # starts that a network sees at once: a convolution over 60,000 pictures would take gigabytes
 
 
-class Starts(NamedTuple):
+class ReferenceData(NamedTuple):
     """Cached starts.
 
     Attributes:
@@ -26,21 +26,21 @@ class Starts(NamedTuple):
         frame: (N, \\*data_shape) frames 0: the inputs themselves, or, for pictures and text, what the codes decode to.
         answer: (N, K) the classifier's answer on the frames.
         label: (N,) its label on the inputs.
-        cells, base: of the inputs, see `envs.core.factual.Origin`.
+        cells, base: of the inputs, see `envs.core.factual.Factual`.
     """
 
     x: Tensor
     z: Tensor
     frame: Tensor
-    answer: Tensor
+    prediction: Tensor
     label: Tensor
     cells: Tensor
     base: Tensor
 
     @property
-    def origin(self) -> Origin:
+    def factual(self) -> Factual:
         """The inputs as walks know them."""
-        return Origin(self.x, self.cells, self.base)
+        return Factual(self.x, self.cells, self.base)
 
     @property
     def decoded(self) -> Tensor:
@@ -56,15 +56,15 @@ class Examples(NamedTuple):
     cells: Tensor | None = None
 
 
-def make_starts(
+def make_reference(
     manifold: Manifold,
     classifier: Classifier,
     x: Tensor,
     z: Tensor | None = None,
     units: Units | None = None,
     cells: Tensor | None = None,
-    known: KnownAnswers | None = None,
-) -> Starts:
+    known: KnownPredictions | None = None,
+) -> ReferenceData:
     """Encode (unless codes z are known), decode and ask: two classifier rows a start, one where frame 0 is the input; a few in
     all where answers are `known` and the classifier still gives them (else: a warning)."""
     with torch.inference_mode():
@@ -73,19 +73,19 @@ def make_starts(
             z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
         decoded = torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
         anchored = units is not None and units.anchored
-        origin = Origin(x, cells, decoded if anchored else torch.zeros(len(x), 0))
+        factual = Factual(x, cells, decoded if anchored else torch.zeros(len(x), 0))
         frame = x if anchored else decoded if units is None else units.hold(decoded, x)
 
-        def answers(frames: Tensor, rows: Tensor) -> Tensor:
+        def predictions(frames: Tensor, rows: Tensor) -> Tensor:
             """The classifier's answers (R, K) on the inputs or frames of the starts `rows` (R,)."""
-            exact = None if units is None else units.exact(frames[rows], origin.chosen(rows))
+            exact = None if units is None else units.exact(frames[rows], factual.chosen(rows))
             return classifier.predict_proba(frames[rows], exact)
 
         if known is not None:
-            if (changed := known.changed(answers, x, frame)) is None:
-                return Starts(x, z, frame, known.answer, known.label, *origin[1:])
+            if (changed := known.changed(predictions, x, frame)) is None:
+                return ReferenceData(x, z, frame, known.prediction, known.label, *factual[1:])
             warnings.warn(f"{changed}: all {len(x):,} reference rows are queried again", stacklevel=2)
         every = torch.arange(len(x)).split(BATCH)
-        own = torch.cat([answers(x, rows) for rows in every])
-        answer = own if anchored else torch.cat([answers(frame, rows) for rows in every])
-        return Starts(x, z, frame, answer, own.argmax(1), *origin[1:])
+        own = torch.cat([predictions(x, rows) for rows in every])
+        prediction = own if anchored else torch.cat([predictions(frame, rows) for rows in every])
+        return ReferenceData(x, z, frame, prediction, own.argmax(1), *factual[1:])

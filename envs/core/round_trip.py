@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.core.reference_data import ReferenceData
+from envs.errors import ManifoldError
+from envs.modalities.base import Units
 from envs.modalities.data_frame import is_frame
 from envs.modalities.rows import RowUnits
-from envs.modalities.base import Units
-from envs.errors import ManifoldError
-from envs.core.reference_data import Starts
 
 ROWS = 2000  # that are asked by default
 TOLERANCE = 1e-6  # of probabilities
@@ -53,7 +53,7 @@ class RoundTrip(NamedTuple):
 
 
 def check_round_trip(
-    classifier: Classifier, units: Units, raw: Any, x: Tensor, cells: Tensor, starts: Starts, rows: int = ROWS
+    classifier: Classifier, units: Units, raw: Any, x: Tensor, cells: Tensor, reference: ReferenceData, rows: int = ROWS
 ) -> RoundTrip | None:
     """Ask the classifier about rows as the user has them and as walks know them, and compare the answers.
 
@@ -73,13 +73,13 @@ def check_round_trip(
     if rows <= 0:
         return None
     before = classifier.queries
-    index = starts.label.argsort(stable=True)[torch.linspace(0, len(x) - 1, min(rows, len(x))).long()]
+    index = reference.label.argsort(stable=True)[torch.linspace(0, len(x) - 1, min(rows, len(x))).long()]
     chosen = raw.iloc[index.numpy()] if is_frame(raw) else np.asarray(raw)[index.numpy()]
     true = classifier.of_raw(chosen)
     if true is None:
         return None
     kept = cells[index] if isinstance(units, RowUnits) else None
-    back = starts.answer[index] if units.anchored else classifier.predict_proba(x[index])
+    back = reference.prediction[index] if units.anchored else classifier.predict_proba(x[index])
     agreement, largest = _compare(true, back)
     noise, steady, tolerance = 0.0, 1.0, TOLERANCE if units.anchored else OF_PICTURES
     if largest > tolerance:

@@ -22,16 +22,16 @@ def calibrated_step(world: World) -> float:
     if world.move_name == "arc" or (world.move_name in IN_DATA_SPACE and world.modality != "text"):
         return wanted  # the metric of text is one of words, not of the codes that lengths are measured in
     generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(len(world.starts.z), (ROWS,), generator=generator)
-    z = world.starts.z[rows]
-    origin = world.starts.origin.chosen(rows)  # what is held stays, or its reconstruction would count as a move
-    place = world.manifold.coordinates(z, world.starts.frame[rows])
+    rows = torch.randint(len(world.reference.z), (ROWS,), generator=generator)
+    z = world.reference.z[rows]
+    factual = world.reference.factual.chosen(rows)  # what is held stays, or its reconstruction would count as a move
+    place = world.manifold.coordinates(z, world.reference.frame[rows])
     action = torch.randn(z.shape, generator=generator)
     action /= action.norm(dim=1, keepdim=True)
 
     def median_move(length: float) -> float:
         moved = world.manifold.prior.project(world.move(world.manifold, z, action, length))
-        return float((world.place_of(moved, origin) - place).norm(dim=1).median())
+        return float((world.coordinates_of(moved, factual) - place).norm(dim=1).median())
 
     with torch.inference_mode():
         return _solve_increasing(median_move, wanted)

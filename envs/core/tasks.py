@@ -34,7 +34,7 @@ def scaled_log(p: Tensor) -> Tensor:
 class Weights:
     """Weights of the reward. Lengths enter as a share of the world's class distance, so defaults need no tuning a data set.
 
-    The *cost* of a state is `distance` x its distance to the input + `atypical` x its distance to the five nearest starts of
+    The *cost* of a state is `distance` x its distance to the input + `implausibility` x its distance to the five nearest starts of
     the target class; a step pays what it adds to the cost and is paid back what it takes off. At the walk's end that sums to
     the cost of the end point, whatever way led there.
 
@@ -51,7 +51,7 @@ class Weights:
     step: float = 0.05
     path: float = 0.0
     distance: float = 2.0
-    atypical: float = 0.0
+    implausibility: float = 0.0
     progress: float = 2.3
 
 
@@ -89,8 +89,8 @@ class Task:
 
     def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
         """Starts and targets (B,) of random walks, from two uniform numbers each (B, 2)."""
-        index = torch.from_numpy((draws[:, 0] * len(world.starts.z)).astype(np.int64))
-        return index, self.targets(world.starts.label.index_select(0, index), torch.from_numpy(draws[:, 1]), world.classes)
+        index = torch.from_numpy((draws[:, 0] * len(world.reference.z)).astype(np.int64))
+        return index, self.targets(world.reference.label.index_select(0, index), torch.from_numpy(draws[:, 1]), world.classes)
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1)."""
@@ -99,15 +99,15 @@ class Task:
 
     def goal(self, state: State) -> Tensor:
         """What is to rise, (B,): the probability of the target class."""
-        return torch.from_numpy(state.answer.numpy()[np.arange(len(state.target)), state.target.numpy()])
+        return torch.from_numpy(state.prediction.numpy()[np.arange(len(state.target)), state.target.numpy()])
 
     def evidence(self, state: State) -> Tensor:
         """Log odds (B,) of what is to rise; the walk may end where they reach those of `tau`."""
         return log_odds(self.goal(state))
 
-    def satisfied(self, answer: Tensor, target: Tensor) -> Tensor:
+    def satisfied(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Whether answers (B, K) are what a walk to the classes `target` (B,) may end with, (B,) bool."""
-        return answer.gather(1, target[:, None])[:, 0] >= self.tau
+        return prediction.gather(1, target[:, None])[:, 0] >= self.tau
 
     @property
     def untargeted(self) -> Task:
@@ -146,7 +146,7 @@ def _prototype_gap(world: World, state: State) -> Tensor:
     Where frames keep something of the input, what the code itself decodes to is compared.
     """
     frame = world.manifold.decode(state.z) if world.units.anchored else state.frame
-    return (world.manifold.coordinates(state.z, frame) - world.prototype_places[state.source]).norm(dim=1)
+    return (world.manifold.coordinates(state.z, frame) - world.prototype_coordinates[state.source]).norm(dim=1)
 
 
 @dataclass(frozen=True)
@@ -175,13 +175,13 @@ class Flip(Task):
     def evidence(self, state: State) -> Tensor:
         """Log ratio (B,) of the target's probability (untargeted: of the largest other than the source's) to its rival's."""
         asked = (state.source if self.any_other else state.target)[:, None]
-        p = state.answer.clamp_min(1e-6)
+        p = state.prediction.clamp_min(1e-6)
         own, rival = torch.log(p.gather(1, asked)[:, 0]), torch.log(p.scatter(1, asked, 0.0).amax(1))
         return rival - own if self.any_other else own - rival
 
-    def satisfied(self, answer: Tensor, target: Tensor) -> Tensor:
+    def satisfied(self, prediction: Tensor, target: Tensor) -> Tensor:
         """See `Task.satisfied`."""
-        return answer.argmax(1) == target
+        return prediction.argmax(1) == target
 
     def stop_rule(self, label_only: bool = False) -> str:
         """See `Task.stop_rule`."""
@@ -189,7 +189,7 @@ class Flip(Task):
 
     def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
         """See `Task.arrived`."""
-        own, label = state.target == state.source, state.answer.argmax(1)
+        own, label = state.target == state.source, state.prediction.argmax(1)
         there = label != state.source if self.any_other else label == state.target
         return torch.where(own, (label == state.source) & near_prototype(world, state), there) if bool(own.any()) else there
 
@@ -209,7 +209,7 @@ class Leave(Task):
 
     def goal(self, state: State) -> Tensor:
         """Largest probability of a class other than the source, (B,)."""
-        return state.answer.scatter(1, state.source[:, None], -1.0).amax(1)
+        return state.prediction.scatter(1, state.source[:, None], -1.0).amax(1)
 
     def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
         """See `Task.arrived`."""
@@ -277,8 +277,8 @@ class Explore(Task):
 
     def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
         """The same start for all."""
-        index = world.prototypes[world.starts.label.min()].expand(len(draws)).clone()
-        return index, world.starts.label[index]
+        index = world.prototypes[world.reference.label.min()].expand(len(draws)).clone()
+        return index, world.reference.label[index]
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""

@@ -15,25 +15,25 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.classifiers.base import Classifier
 from envs.config import DEFAULTS, SETTINGS, WorldConfig
-from envs.datasets import DATASETS
-from envs.modalities.image import ImageUnits
-from envs.modalities.text import TextUnits
-from envs.modalities.base import Units
-from envs.core.initial_latent import ENTRIES
-from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.base import Manifold, Pull
+from envs.core.factual import Factual
+from envs.core.horizon import ends
+from envs.core.initial_latent import INITIAL_LATENTS
 from envs.core.moves import MOVES, Move
-from envs.core.factual import Origin
-from envs.registration import CUSTOM, MAX_EPISODE_STEPS, SPECS
+from envs.core.reference_data import BATCH, Examples, ReferenceData
 from envs.core.round_trip import RoundTrip
-from envs.core.reference_data import BATCH, Examples, Starts
 from envs.core.step_size import calibrated_step
 from envs.core.tasks import Flip, Task, make_task
 from envs.core.typicality import ClassNeighbours
-from envs.core.horizon import ends
+from envs.datasets import DATASETS
+from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds.base import Manifold, Pull
+from envs.modalities.base import Units
+from envs.modalities.image import ImageUnits
+from envs.modalities.text import TextUnits
+from envs.registration import CUSTOM, MAX_EPISODE_STEPS, SPECS
 
 MAX_GAPS = 10_000_000  # distances held at once: 40 MB
-PARTS = {"manifold": "manifold", "classifier": "classifier", "starts": "data", "units": "data", "held_out": "held_out"}
+PARTS = {"manifold": "manifold", "classifier": "classifier", "reference": "data", "units": "data", "held_out": "held_out"}
 MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
 
 
@@ -45,7 +45,7 @@ def check_names(config: WorldConfig) -> None:
     """
     task = default_task(config, config.label_only) if config.task is None else config.task
     make_task(task, config.tau, config.pair, config.reward)
-    for kind, name, known in (("move", config.move, MOVES), ("entry", config.entry, ENTRIES)):
+    for kind, name, known in (("move", config.move, MOVES), ("entry", config.entry, INITIAL_LATENTS)):
         if name is not None and name not in known:
             raise UnknownNameError(kind, name, known)
 
@@ -73,7 +73,7 @@ class World:
     manifold: Manifold
     classifier: Classifier
     units: Units
-    starts: Starts
+    reference: ReferenceData
     held_out: Examples
     config: WorldConfig
     step_length: float = None  # type: ignore[assignment]  # set in __post_init__
@@ -83,7 +83,7 @@ class World:
         check_names(self.config)
         if self.task.needs_label_only and not self.label_only:
             raise ManifoldError(f"the task {self.task.name!r} is for classifiers that show labels alone; pass label_only=True")
-        present = self.starts.label.unique()
+        present = self.reference.label.unique()
         if len(present) < 2:
             name = self.class_names[int(present[0])]
             raise ManifoldError(f"the classifier calls every start {name!r}: with one class there is nowhere to walk")
@@ -116,9 +116,9 @@ class World:
         return self.config.max_step * self.class_distance if self.config.max_step else None
 
     @cached_property
-    def compass(self) -> bool:
+    def guidance(self) -> bool:
         """Whether observations hold which way the known costs fall (see `envs.core.guidance`)."""
-        return bool(self.config.compass)
+        return bool(self.config.guidance)
 
     @cached_property
     def gamma(self) -> float:
@@ -132,7 +132,7 @@ class World:
 
     @cached_property
     def entry(self) -> str:
-        """Where walks from inputs begin: a key of `envs.core.initial_latent.ENTRIES`."""
+        """Where walks from inputs begin: a key of `envs.core.initial_latent.INITIAL_LATENTS`."""
         return self.config.entry or ("kept" if self.modality == "text" else "code")
 
     @property
@@ -140,7 +140,7 @@ class World:
         """The settings of the config that `replace` changes, their defaults filled in, as JSON holds them."""
         own: dict[str, Any] = {"task": self.task.name, **asdict(self.task)}
         own["reward"] = own.pop("weights")
-        own |= {"move": self.move_name, "step": self.step, "max_step": self.config.max_step or 0, "compass": self.compass}
+        own |= {"move": self.move_name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
         return own | {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps, "entry": self.entry}
 
     @property
@@ -176,7 +176,7 @@ class World:
     @property
     def obs_dim(self) -> int:
         """Length of an observation: 2 d + 2 K, and 2 d more with the compass."""
-        return (4 if self.compass else 2) * self.latent_dim + 2 * self.classes
+        return (4 if self.guidance else 2) * self.latent_dim + 2 * self.classes
 
     @property
     def label_only(self) -> bool:
@@ -194,43 +194,43 @@ class World:
         return torch.eye(self.classes)
 
     @cached_property
-    def start_places(self) -> Tensor:
+    def reference_coordinates(self) -> Tensor:
         """(N, D) coordinates of the starts, see `Manifold.coordinates`."""
-        return self.manifold.coordinates(self.starts.z, self.starts.x)
+        return self.manifold.coordinates(self.reference.z, self.reference.x)
 
     @cached_property
-    def unlike(self) -> tuple[Tensor, Tensor, Tensor]:
+    def nearest_unlike(self) -> tuple[Tensor, Tensor, Tensor]:
         """(distance (n,), index (n,), rows (n,)): each chosen start's nearest start with another label, in data space."""
-        n = len(self.starts.x)
+        n = len(self.reference.x)
         # Evenly through the labels, so that at least two classes are among them.
-        rows = self.starts.label.argsort(stable=True)[torch.linspace(0, n - 1, min(n, MAX_PAIRS)).long()]
-        flat, label = self.start_places[rows], self.starts.label[rows]
+        rows = self.reference.label.argsort(stable=True)[torch.linspace(0, n - 1, min(n, MAX_PAIRS)).long()]
+        flat, label = self.reference_coordinates[rows], self.reference.label[rows]
         gaps = torch.cdist(flat, flat).masked_fill_(label[:, None] == label[None, :], torch.inf)
         distance, index = gaps.min(1)
         return distance, rows[index], rows
 
     @cached_property
-    def start_answers(self) -> Tensor:
+    def reference_predictions(self) -> Tensor:
         """(N, K) the classifier's answers on what the starts' codes decode to in a walk from elsewhere.
 
         Those on the starts' own frames, but for a manifold that leans on the input, and where frame 0 is the input itself:
         there they are asked for, a row a start.
         """
         if self.starts_are_ends:
-            return self.starts.answer
+            return self.reference.prediction
         with torch.inference_mode():
-            parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
+            parts = [self.manifold.decode_near(z, None) for z in self.reference.z.split(BATCH)]
             return torch.cat([self.classifier.predict_proba(part) for part in parts])
 
     @property
     def ends_are_known(self) -> bool:
-        """Whether `start_answers` can be had without a query."""
-        return self.starts_are_ends or "start_answers" in self.__dict__
+        """Whether `reference_predictions` can be had without a query."""
+        return self.starts_are_ends or "reference_predictions" in self.__dict__
 
     @property
     def starts_are_ends(self) -> bool:
         """Whether a walk that ends at a start's code ends in that start's own frame 0, wherever it came from."""
-        return not (self.manifold.leans or self.units.anchored)
+        return not (self.manifold.input_conditioned or self.units.anchored)
 
     @cached_property
     def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -238,9 +238,9 @@ class World:
 
         In latent distance, the hardest first. Only starts whose frame 0 is called like the input, and codes of such starts.
         """
-        rows = self.unlike[2]
-        rows = rows[self.starts.answer[rows].argmax(1) == self.starts.label[rows]]
-        z, label = self.starts.z[rows], self.starts.label[rows]
+        rows = self.nearest_unlike[2]
+        rows = rows[self.reference.prediction[rows].argmax(1) == self.reference.label[rows]]
+        z, label = self.reference.z[rows], self.reference.label[rows]
         gaps = torch.cdist(z, z)
         present = label.unique()
         nearest = torch.stack([gaps[:, label == k].amin(1) for k in present], dim=1)  # 0 for the own class
@@ -251,45 +251,45 @@ class World:
     @cached_property
     def class_distance(self) -> float:
         """Median data-space distance from a start to its nearest start with another label."""
-        return float(self.unlike[0].median())
+        return float(self.nearest_unlike[0].median())
 
     @cached_property
     def prototypes(self) -> Tensor:
         """(K,) index of the start that is most typical of each class: nearest to the mean code among the class's starts."""
         chosen = torch.zeros(self.classes, dtype=torch.long)
         for k in range(self.classes):
-            rows = ((self.starts.label == k) & (self.starts.answer.argmax(1) == k)).nonzero()[:, 0]
+            rows = ((self.reference.label == k) & (self.reference.prediction.argmax(1) == k)).nonzero()[:, 0]
             if len(rows):
-                codes = self.starts.z[rows]
+                codes = self.reference.z[rows]
                 chosen[k] = rows[(codes - codes.mean(0)).norm(dim=1).argmin()]
         return chosen
 
     @cached_property
     def prototype_frames(self) -> Tensor:
         """(K, \\*data_shape) decoded prototypes; any start's for a class that no start is called by."""
-        return self.starts.frame[self.prototypes]
+        return self.reference.frame[self.prototypes]
 
     @cached_property
-    def prototype_places(self) -> Tensor:
+    def prototype_coordinates(self) -> Tensor:
         """(K, D) coordinates of the decoded prototypes; NaN, near to nothing, for a class that no start is called by."""
-        decoded = self.starts.decoded[self.prototypes]
-        places = self.manifold.coordinates(self.starts.z[self.prototypes], decoded).clone()
-        places[torch.bincount(self.starts.label, minlength=self.classes) == 0] = torch.nan
+        decoded = self.reference.decoded[self.prototypes]
+        places = self.manifold.coordinates(self.reference.z[self.prototypes], decoded).clone()
+        places[torch.bincount(self.reference.label, minlength=self.classes) == 0] = torch.nan
         return places
 
     @cached_property
     def class_neighbours(self) -> ClassNeighbours:
-        """The starts of each class, for `Weights.atypical` and the compass.
+        """The starts of each class, for `Weights.implausibility` and the compass.
 
         Where the manifold leans on the input, only those whose codes convince the classifier on their own, if there are any: a
         walk from elsewhere finds no more there than what the code itself says.
         """
-        label = self.starts.label
-        if self.manifold.leans:
-            sure = self.task.satisfied(self.start_answers, label)
+        label = self.reference.label
+        if self.manifold.input_conditioned:
+            sure = self.task.satisfied(self.reference_predictions, label)
             known = torch.bincount(label[sure], minlength=self.classes) > 0
             label = torch.where(sure | ~known[label], label, -1)
-        return ClassNeighbours(self.start_places, label, self.classes)
+        return ClassNeighbours(self.reference_coordinates, label, self.classes)
 
     @cached_property
     def end_codes(self) -> ClassNeighbours:
@@ -302,7 +302,7 @@ class World:
         d = self.latent_dim
         means, precision = torch.zeros(self.classes, d), torch.eye(d).repeat(self.classes, 1, 1)
         for k in range(self.classes):
-            codes = self.starts.z[self.starts.label == k]
+            codes = self.reference.z[self.reference.label == k]
             if len(codes) > d:
                 means[k] = codes.mean(0)
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
@@ -313,34 +313,34 @@ class World:
         called like the input."""
         if not self.task.takes_target:
             return source.clone()
-        flat, label, chosen = self.start_places, self.starts.label, []
+        flat, label, chosen = self.reference_coordinates, self.reference.label, []
         rows = max(1, MAX_GAPS // len(flat))
         for part, own in zip(place.split(rows), source.split(rows), strict=True):
             gaps = torch.cdist(part, flat).masked_fill_(own[:, None] == label[None, :], torch.inf)
             chosen.append(label[gaps.argmin(1)])
         return torch.cat(chosen)
 
-    def origin_of(self, x: Tensor, z0: Tensor | None = None, cells: Tensor | None = None) -> Origin:
+    def factual_of(self, x: Tensor, z0: Tensor | None = None, cells: Tensor | None = None) -> Factual:
         """What walks know of inputs x (B, \\*data_shape) that they entered at codes z0 (B, d), by default the inputs' own.
 
         Without the inputs' cells (B, C), the nearest valid rows are taken for them.
         """
         if not self.units.anchored:
-            return Origin(x, x.new_zeros(len(x), 0, dtype=torch.float64), x.new_zeros(len(x), 0, dtype=torch.float32))
+            return Factual(x, x.new_zeros(len(x), 0, dtype=torch.float64), x.new_zeros(len(x), 0, dtype=torch.float32))
         cells = self.units.exact(x, None) if cells is None else cells
         assert cells is not None
-        return Origin(x, cells, self.manifold.decode_near(self.manifold.encode(x) if z0 is None else z0, x))
+        return Factual(x, cells, self.manifold.decode_near(self.manifold.encode(x) if z0 is None else z0, x))
 
-    def decode(self, z: Tensor, origin: Origin | Tensor) -> Tensor:
-        """Frames (B, \\*data_shape) of codes z (B, d) in walks from `origin`, see `Units.laid`; from inputs alone: entered at
+    def decode(self, z: Tensor, factual: Factual | Tensor) -> Tensor:
+        """Frames (B, \\*data_shape) of codes z (B, d) in walks from `factual`, see `Units.laid`; from inputs alone: entered at
         their own codes."""
-        origin = origin if isinstance(origin, Origin) else self.origin_of(origin)
-        return self.units.laid(self.manifold.decode_near(z, origin.x), origin)
+        factual = factual if isinstance(factual, Factual) else self.factual_of(factual)
+        return self.units.laid(self.manifold.decode_near(z, factual.x), factual)
 
-    def answers(self, frame: Tensor, origin: Origin) -> Tensor:
-        """The classifier's answers (B, K) on frames (B, \\*data_shape) of walks from `origin`: asked with the user's own
+    def predictions(self, frame: Tensor, factual: Factual) -> Tensor:
+        """The classifier's answers (B, K) on frames (B, \\*data_shape) of walks from `factual`: asked with the user's own
         values wherever a frame has not moved. One row a frame is counted."""
-        cells = self.units.exact(frame, origin)
+        cells = self.units.exact(frame, factual)
         return self.classifier.predict_proba(frame) if cells is None else self.classifier.predict_proba(frame, cells)
 
     def answers_held_out(self, rows: Tensor | Sequence[int]) -> Tensor:
@@ -350,20 +350,20 @@ class World:
             self.held_out.x[rows], None if cells is None or not self.units.anchored else cells[rows]
         )
 
-    def place_of(self, z: Tensor, origin: Origin | Tensor | None = None) -> Tensor:
-        """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `origin`; see `Manifold.coordinates`."""
+    def coordinates_of(self, z: Tensor, factual: Factual | Tensor | None = None) -> Tensor:
+        """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `factual`; see `Manifold.coordinates`."""
         if self.modality == "text":
             return z  # nothing has to be decoded
-        return self.manifold.coordinates(z, self.manifold.decode(z) if origin is None else self.decode(z, origin))
+        return self.manifold.coordinates(z, self.manifold.decode(z) if factual is None else self.decode(z, factual))
 
-    def linear_decode(self, z: np.ndarray, origin: Origin) -> tuple[np.ndarray, Pull]:
+    def linear_decode(self, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:
         """`decode` codes z (B, d), and the way back from there, on arrays: see `Manifold.linearized`.
 
         The way back is the decoder's own: that small changes count as none, and that ranges end, is left out of it.
         """
-        frame, pull = self.manifold.linearized(z, origin.x)
+        frame, pull = self.manifold.linearized(z, factual.x)
         plain = not (self.units.anchored or self.units.holds)
-        return frame if plain else self.units.laid(torch.from_numpy(frame), origin).numpy(), pull
+        return frame if plain else self.units.laid(torch.from_numpy(frame), factual).numpy(), pull
 
     def class_index(self, name: Any) -> int:
         """Index of a class given by name or index; close names are offered if there is none."""
@@ -394,7 +394,7 @@ class World:
             changed.step_length = calibrated_step(changed)
         return changed
 
-    def render(self, x: Tensor | np.ndarray, origin: Origin | None = None) -> np.ndarray | dict[str, Any] | str:
+    def render(self, x: Tensor | np.ndarray, factual: Factual | None = None) -> np.ndarray | dict[str, Any] | str:
         """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid; the
         input's own values where it has not moved), or a sentence.
 
@@ -406,7 +406,7 @@ class World:
         if isinstance(self.units, TextUnits):
             return self.units.texts(x[None])[0]
         if self.modality == "table":
-            return self.units.shown(x, origin)
+            return self.units.shown(x, factual)
         if isinstance(self.units, ImageUnits) and self.units.is_own(x):
             x = self.units.inward(x[None].cpu().numpy())[0]
         picture = x.detach().cpu().numpy()

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from envs.datasets import digits, iris, mnist, omniglot, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
+from envs.datasets.tables import Table, load_csv
+from envs.modalities.base import Units
 from envs.modalities.image import ImageUnits
 from envs.modalities.numbers import NumberUnits
 from envs.modalities.table import TableUnits
-from envs.datasets.tables import Table, load_csv
 from envs.modalities.text import TextUnits
-from envs.modalities.base import Units
 
 DATASETS: dict[str, Callable[..., Data]] = {
     "digits": digits.load,

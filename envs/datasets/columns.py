@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from envs.modalities.data_frame import DATES, dates_refused
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.data_frame import DATES, dates_refused
 from envs.reading.files import read_json, read_yaml
 
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
@@ -203,9 +203,7 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
     low, high = about.get("range", (float(numbers_known.min()), float(numbers_known.max())))
     if about.get("only") and absent:
         raise ManifoldError(f"column {name!r}: only: {about['only']} needs a column without missing values")
-    return replace(
-        column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only")
-    )
+    return replace(column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only"))
 
 
 def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:

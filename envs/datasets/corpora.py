@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from envs.datasets.arrays import Data
-from envs.modalities.vocabulary import check_text
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.vocabulary import check_text
 from envs.reading.files import LARGEST_TEXT, parse_json, read_bytes
 
 FILES = (".txt", ".tsv", ".csv", ".jsonl")

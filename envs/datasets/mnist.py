@@ -77,8 +77,8 @@ def data_folder(data_dir: str | Path | None, what: str, files: str, sources: str
         )
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        origin = "data_dir" if data_dir is not None else "MANIFOLD_DATA"
-        raise ManifoldError(f"{origin}={str(given)!r} is not a folder; it should hold {files} of {what}")
+        factual = "data_dir" if data_dir is not None else "MANIFOLD_DATA"
+        raise ManifoldError(f"{factual}={str(given)!r} is not a folder; it should hold {files} of {what}")
     return folder
 
 

@@ -16,11 +16,11 @@ def load(seed: int = 0) -> Data:
     drawn = grammar.sample(FITTED, seed)
     seen = {sentence.text for sentence in drawn}
     fresh = [sentence for sentence in grammar.sample(4 * HELD_OUT, seed + 1_000_000) if sentence.text not in seen]
-    starts, held_out = drawn[:STARTS], fresh[:HELD_OUT]
+    reference, held_out = drawn[:STARTS], fresh[:HELD_OUT]
     return Data(
-        np.array([sentence.text for sentence in starts], dtype=object),
+        np.array([sentence.text for sentence in reference], dtype=object),
         np.array([sentence.text for sentence in held_out], dtype=object),
-        np.array([sentence.sentiment for sentence in starts]),
+        np.array([sentence.sentiment for sentence in reference]),
         np.array([sentence.sentiment for sentence in held_out]),
         list(grammar.SENTIMENTS),
     )

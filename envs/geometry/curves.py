@@ -44,12 +44,12 @@ def features(manifold: Manifold, network: Callable[[Tensor], Tensor]) -> View:
     return lambda z: network(manifold.decode(z)).flatten(1)
 
 
-def probabilities(manifold: Manifold, answers: Callable[[Tensor], Tensor]) -> View:
+def probabilities(manifold: Manifold, predictions: Callable[[Tensor], Tensor]) -> View:
     """2 sqrt(p) (N, K) of the class probabilities on decoded data: the Fisher-Rao metric as a sphere of radius 2.
 
-    With `classifier.predict_proba` for `answers` every point is a query that the classifier counts.
+    With `classifier.predict_proba` for `predictions` every point is a query that the classifier counts.
     """
-    return lambda z: 2 * answers(manifold.decode(z)).clamp_min(0).sqrt()
+    return lambda z: 2 * predictions(manifold.decode(z)).clamp_min(0).sqrt()
 
 
 def fisher_rao(p: Tensor, q: Tensor) -> Tensor:

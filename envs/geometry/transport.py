@@ -152,7 +152,7 @@ def _uniform_of_two(y: Tensor, first: Tensor, second: Tensor) -> Tensor:
 def uniform_sum_cdf(y: Tensor, sizes: Sequence[float]) -> Tensor:
     """Distribution function at y (float64) of sum c_i z_i, z_i uniform on [-1, 1], c_i > 0 (n,); 2^n terms.
 
-        F(y) = 1 / (n! prod 2 c_i) * sum over s in {0, 1}^n of (-1)^|s| max(y + sum c - 2 <s, c>, 0)^n
+    F(y) = 1 / (n! prod 2 c_i) * sum over s in {0, 1}^n of (-1)^|s| max(y + sum c - 2 <s, c>, 0)^n
     """
     n, total = len(sizes), sum(sizes)
     # By symmetry the lower half suffices, where few terms are alive and little cancels.

@@ -23,17 +23,17 @@ class Coverage:
     """
 
     def __init__(self, world: World) -> None:
-        self.edges = torch.quantile(world.starts.z, torch.tensor([1 / 3, 2 / 3]), dim=0).numpy()  # (2, d)
+        self.edges = torch.quantile(world.reference.z, torch.tensor([1 / 3, 2 / 3]), dim=0).numpy()  # (2, d)
         self.powers = 3 ** np.arange(world.latent_dim, dtype=np.int64)
         self.cells: set[int] = set()
         self.regions: set[int] = set()
 
-    def see(self, z: Tensor, answer: Tensor) -> None:
+    def see(self, z: Tensor, prediction: Tensor) -> None:
         """Codes (B, d) and the classifier's answers (B, K) on what they decode to."""
         codes = z.numpy()
         cell = ((codes > self.edges[0]).astype(np.int64) + (codes > self.edges[1])) @ self.powers
         self.cells.update(np.unique(cell).tolist())
-        self.regions.update(np.unique(answer.numpy().argmax(1)).tolist())
+        self.regions.update(np.unique(prediction.numpy().argmax(1)).tolist())
 
     @property
     def figures(self) -> dict[str, int]:

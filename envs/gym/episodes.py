@@ -11,8 +11,8 @@ from torch import Tensor
 
 from envs.core import dynamics
 from envs.core.dynamics import State
-from envs.errors import ManifoldError, UnknownNameError
 from envs.core.world import World
+from envs.errors import ManifoldError, UnknownNameError
 
 BLOCK = 64  # episodes drawn at a time: one generator call in 64 resets keeps autoreset cheap
 OPTIONS = ("index", "target", "split", "reset_mask")
@@ -73,7 +73,7 @@ def drawn(world: World, draws: np.ndarray) -> State:
 def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:
     """States as `options` ask, and the classifier rows that this took (m,).
 
-    ``index``: row(s) of the split; ``split``: ``starts`` (cached, the default) or ``held_out`` (asked, see `dynamics.enter`);
+    ``index``: row(s) of the split; ``split``: ``reference`` (cached, the default) or ``held_out`` (asked, see `dynamics.enter`);
     ``target``: class name(s) or index(es). What is not given is drawn. Several values are one for each walk that is reset.
     The source class as target of a task that reaches one means its prototype (see `envs.core.tasks`).
 
@@ -85,10 +85,10 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
         if name not in OPTIONS:
             raise UnknownNameError("reset option", name, OPTIONS)
     m = len(draws)
-    split = options.get("split", "starts")
-    if split not in ("starts", "held_out"):
-        raise UnknownNameError("split", split, ("starts", "held_out"))
-    rows = len(world.starts.x if split == "starts" else world.held_out.x)
+    split = options.get("split", "reference")
+    if split not in ("reference", "held_out"):
+        raise UnknownNameError("split", split, ("reference", "held_out"))
+    rows = len(world.reference.x if split == "reference" else world.held_out.x)
     u = torch.from_numpy(draws)
     index = (u[:, 0] * rows).long()
     if options.get("index") is not None:
@@ -107,8 +107,8 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
         if len(names) != m:
             raise ManifoldError(f"{len(names)} targets for {m} environments")
         target = torch.tensor([world.class_index(name.item() if isinstance(name, np.generic) else name) for name in names])
-    if split == "starts":
-        source = world.starts.label[index]
+    if split == "reference":
+        source = world.reference.label[index]
         if target is None:
             target = world.task.targets(source, u[:, 1], world.classes)
         else:

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from gymnasium import spaces
 
-from envs.core import dynamics
-from envs.core.guidance import LIMIT
-from envs.gym.coverage import Coverage
-from envs.core.dynamics import State
-from envs.gym.episodes import Draws, chosen, drawn
-from envs.errors import ManifoldError
 from envs.building.world import make_world
-from envs.runtime.plain import plain
-from envs.gym.rendering import Renderer
-from envs.runtime.torch_defaults import in_usual_torch
+from envs.core import dynamics
+from envs.core.dynamics import State
+from envs.core.guidance import LIMIT
 from envs.core.world import World
+from envs.errors import ManifoldError
+from envs.gym.coverage import Coverage
+from envs.gym.episodes import Draws, chosen, drawn
+from envs.gym.rendering import Renderer
+from envs.runtime.plain import plain
+from envs.runtime.torch_defaults import in_usual_torch
 
 
 def world_from(world: World | None, kwargs: Mapping[str, Any]) -> World:
@@ -37,9 +37,9 @@ def world_spaces(world: World) -> tuple[spaces.Box, spaces.Box]:
     d, k = world.latent_dim, world.classes
     # Codes are shares of the typical radius; the corner of a box lies sqrt(d) further out at most.
     edge = np.full(2 * d, 1.0 + 1e-5, dtype=np.float32)
-    compass = np.full(world.obs_dim - 2 * d - 2 * k, LIMIT)
-    low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k), -compass]).astype(np.float32)
-    high = np.concatenate([edge, np.zeros(k), np.ones(k), compass]).astype(np.float32)
+    guidance = np.full(world.obs_dim - 2 * d - 2 * k, LIMIT)
+    low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k), -guidance]).astype(np.float32)
+    high = np.concatenate([edge, np.zeros(k), np.ones(k), guidance]).astype(np.float32)
     return spaces.Box(low, high, dtype=np.float32), spaces.Box(-1.0, 1.0, (d,), dtype=np.float32)
 
 
@@ -59,7 +59,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Observation space
     ``Box`` of 2 d + 2 K numbers: the code and the first code as shares of the typical radius, the classifier's answer as log
     max(p, 1e-4) scaled to [-1, 0], the target's one-hot. Where only labels are shown, the answer part is the label's one-hot
-    less one. There is no clock in it. With ``compass=True`` 2 d more: which way the costs that are known without asking fall.
+    less one. There is no clock in it. With ``guidance=True`` 2 d more: which way the costs that are known without asking fall.
 
     ## Reward
     A bonus for arriving; less what the step adds to the cost of the state (its distance to the input and, if weighted, to the
@@ -139,7 +139,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
         if not self.world.label_only:
             info["target_probability"] = float(step.goal[0])
         if self._coverage is not None:
-            self._coverage.see(self._state.z, self._state.answer)
+            self._coverage.see(self._state.z, self._state.prediction)
             info |= self._coverage.figures
         return self._observation(), float(step.reward[0]), bool(step.terminated[0]), False, info
 

@@ -13,17 +13,17 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from envs.core import dynamics
-from envs.gym.coverage import Coverage
 from envs.core.dynamics import State
-from envs.gym.episodes import BLOCK, Draws, chosen, drawn
-from envs.errors import ManifoldError
-from envs.gym.latent_env import world_from, world_spaces
-from envs.runtime.plain import plain
-from envs.gym.rendering import Renderer
-from envs.runtime.torch_defaults import in_usual_torch
 from envs.core.world import World
+from envs.errors import ManifoldError
+from envs.gym.coverage import Coverage
+from envs.gym.episodes import BLOCK, Draws, chosen, drawn
+from envs.gym.latent_env import world_from, world_spaces
+from envs.gym.rendering import Renderer
+from envs.runtime.plain import plain
+from envs.runtime.torch_defaults import in_usual_torch
 
-SHARED = ("z0", "origin", "cells", "base", "source", "target")  # what a step hands on as it is
+SHARED = ("z0", "factual", "cells", "base", "source", "target")  # what a step hands on as it is
 
 
 class LatentVectorEnv(gym.vector.VectorEnv):
@@ -151,7 +151,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if not self.world.label_only:
             values["target_probability"] = goal
         if self._coverage is not None:
-            self._coverage.see(self.state.z, self.state.answer)
+            self._coverage.see(self.state.z, self.state.prediction)
             values |= {name: np.full(self.num_envs, value) for name, value in self._coverage.figures.items()}
         infos: dict[str, Any] = {**values, **{"_" + name: moved for name in values}}
         if resetting is not None:
@@ -261,13 +261,11 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
         parts = {name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
         if "base" not in parts:  # saved before walks knew the user's own cells
-            origin = self.world.origin_of(parts["origin"], parts["z0"])
-            parts |= {"cells": origin.cells, "base": origin.base}
+            factual = self.world.factual_of(parts["factual"], parts["z0"])
+            parts |= {"cells": factual.cells, "base": factual.base}
         self._state = State(**parts)
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
         if self._coverage is not None:
-            self._coverage.load_state_dict(
-                {name[9:]: value for name, value in state.items() if name.startswith("coverage/")}
-            )
+            self._coverage.load_state_dict({name[9:]: value for name, value in state.items() if name.startswith("coverage/")})
         if self.render_mode is not None:
             self._trace(np.arange(self.num_envs), restart=True)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.modalities.alignment import edit_distance, marked
 from envs.core.dynamics import State
-from envs.errors import UnknownNameError
 from envs.core.latent_map import LatentMap
 from envs.core.world import World
+from envs.errors import UnknownNameError
+from envs.modalities.alignment import edit_distance, marked
 
 SIDE = 256  # pixels of one panel
 # Okabe and Ito's colours, told apart by the colour-blind, and darker and lighter ones for more than seven classes.
@@ -51,9 +51,9 @@ class Renderer:
     def _said(self) -> tuple[str, str]:
         """What the classifier says of the present frame, and the class that is asked for."""
         assert self.state is not None
-        names, answer = self.world.class_names, self.state.answer[0]
-        best = int(answer.argmax())
-        shown = names[best] if self.world.label_only else f"{names[best]} (p {float(answer[best]):.3f})"
+        names, prediction = self.world.class_names, self.state.prediction[0]
+        best = int(prediction.argmax())
+        shown = names[best] if self.world.label_only else f"{names[best]} (p {float(prediction[best]):.3f})"
         return shown, names[int(self.state.target[0])]
 
     def _text(self) -> str:
@@ -62,7 +62,7 @@ class Renderer:
         line = f"step {len(self.codes) - 1}: the classifier says {shown}; asked for {asked}"
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
-            changed = edit_distance(str(self.world.render(self.state.origin[0])), datum)
+            changed = edit_distance(str(self.world.render(self.state.factual[0])), datum)
             typicality = float(self.world.manifold.typicality(self.state.z)[0])
             return f"{line}\n  {self._marked(datum)}\n  {changed} words from the input, typicality {typicality:.2f}"
         if isinstance(datum, dict):
@@ -99,7 +99,7 @@ class Renderer:
         for x, y in path[:-1]:
             pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill="white", outline="black")
         x, y = path[-1]
-        colour = class_colour(int(self.state.answer[0].argmax()))
+        colour = class_colour(int(self.state.prediction[0].argmax()))
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour, outline="black", width=2)
         pen.rectangle((4, SIDE - 18, SIDE - 4, SIDE - 4), fill="white")
         shown, asked = self._said()

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from envs.reading.checks import mapping
 from envs.errors import ManifoldError, UnknownNameError
-from envs.reading.files import read_object, read_safetensors
 from envs.manifolds.prior import Prior
+from envs.reading.checks import mapping
+from envs.reading.files import read_object, read_safetensors
 from envs.reading.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class Manifold(torch.nn.Module, ABC):
 
     kinds: ClassVar[dict[str, type[Manifold]]] = {}
     kind: ClassVar[str]
-    leans: bool = False  # True: what a code decodes to in a walk hangs on the walk's input, see `decode_near`
+    input_conditioned: bool = False  # True: what a code decodes to in a walk hangs on the walk's input, see `decode_near`
     portable: bool = True  # False: `save` cannot hold it, a saved run finds it by its name
     prior: Prior
     data_shape: tuple[int, ...]
@@ -74,8 +74,8 @@ class Manifold(torch.nn.Module, ABC):
     def decode(self, z: Tensor) -> Tensor:
         """Data (B, \\*data_shape) of codes (B, d)."""
 
-    def decode_near(self, z: Tensor, origin: Tensor | None) -> Tensor:
-        """Data (B, \\*data_shape) of codes (B, d) in walks from inputs `origin` (B, \\*data_shape); None: from far away.
+    def decode_near(self, z: Tensor, factual: Tensor | None) -> Tensor:
+        """Data (B, \\*data_shape) of codes (B, d) in walks from inputs `factual` (B, \\*data_shape); None: from far away.
 
         What `decode` gives, but for manifolds whose decoding leans on the input (`SentenceVAE`).
         """
@@ -114,7 +114,7 @@ class Manifold(torch.nn.Module, ABC):
         """Gradient (B, d) by the code of <cotangent, coordinates of the decoded data>, cotangents (B, D)."""
         return torch.bmm(cotangent[:, None], self.jacobian(z))[:, 0]
 
-    def linearized(self, z: np.ndarray, origin: Tensor | None = None) -> tuple[np.ndarray, Pull]:
+    def linearized(self, z: np.ndarray, factual: Tensor | None = None) -> tuple[np.ndarray, Pull]:
         """`decode_near` of codes z (B, d) and `vjp` there, which often share their work, on arrays: data (B, \\*data_shape),
         and the function from C sets of cotangents (C, B, D) to gradients (C, B, d)."""
         code = torch.from_numpy(z)
@@ -123,7 +123,7 @@ class Manifold(torch.nn.Module, ABC):
             rows = torch.from_numpy(cotangent).flatten(0, 1)
             return self.vjp(code.repeat(len(cotangent), 1), rows).numpy().reshape(*cotangent.shape[:2], -1)
 
-        return self.decode_near(code, origin).numpy(), pull
+        return self.decode_near(code, factual).numpy(), pull
 
     def attach(self, classifier: Any) -> None:
         """Meet the classifier that is explained; nothing, but for manifolds that are made of it (`Embedding`)."""

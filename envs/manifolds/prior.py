@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.networks.arrays import norm
 from envs.manifolds.hull import Hull
+from envs.manifolds.networks.arrays import norm
 
 KINDS = ("normal", "uniform", "sphere", "empirical", "none", "hull")
 OF_SAMPLES = ("empirical", "none", "hull")

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import NetworkManifold, Pull
-from envs.manifolds.networks.conv import ConvDecoder
 from envs.manifolds.fitting import descend
+from envs.manifolds.networks.conv import ConvDecoder
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.torch_defaults import in_usual_torch
@@ -82,10 +82,10 @@ class VAE(NetworkManifold):
             x = x.clamp(self.low, self.high)
         return x.view(len(z), *self.data_shape)
 
-    def linearized(self, z: np.ndarray, origin: Tensor | None = None) -> tuple[np.ndarray, Pull]:
+    def linearized(self, z: np.ndarray, factual: Tensor | None = None) -> tuple[np.ndarray, Pull]:
         """See `Manifold.linearized`."""
         if not isinstance(self.decoder, MLP):
-            return super().linearized(z, origin)
+            return super().linearized(z, factual)
         x, pull = self.decoder.linearized(z)
         if self.modality == "table":
             x = np.clip(x, self.low.numpy(), self.high.numpy())

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.core.factual import Origin
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Units:
         return x.float()
 
     def entered(self, raw: object) -> tuple[Tensor, Tensor]:
-        """Data space (B, \\*data_shape) of raw data, and their cells (B, C), see `Origin.cells`."""
+        """Data space (B, \\*data_shape) of raw data, and their cells (B, C), see `Factual.cells`."""
         x = self.inward(raw)
         return x, torch.zeros(len(x), 0, dtype=torch.float64)
 
@@ -80,13 +80,13 @@ class Units:
         """Raw values of data-space rows, the same shape."""
         return x
 
-    def exact(self, x: Tensor, origin: Origin | None) -> Tensor | None:
-        """Cells (B, C) that the classifier is asked about for frames x (B, \\*data_shape) of walks from `origin`: the input's
+    def exact(self, x: Tensor, factual: Factual | None) -> Tensor | None:
+        """Cells (B, C) that the classifier is asked about for frames x (B, \\*data_shape) of walks from `factual`: the input's
         own ones, bit for bit, where a frame has not moved. None: the classifier is asked about the frames themselves."""
         return None
 
-    def shown(self, x: Tensor, origin: Origin | None = None) -> dict[str, Any]:
-        """One row (D,) for people, a frame of the walk from `origin` if that is known: column -> value."""
+    def shown(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
+        """One row (D,) for people, a frame of the walk from `factual` if that is known: column -> value."""
         return dict(zip(self.columns, x.reshape(-1).tolist(), strict=True))
 
     @property
@@ -95,16 +95,16 @@ class Units:
         frames are what codes decode to, and frame 0 is a reconstruction."""
         return False
 
-    def laid(self, decoded: Tensor, origin: Origin) -> Tensor:
-        """Frames (B, \\*data_shape) of decoded codes in walks from `origin`."""
-        return self.hold(decoded, origin.x)
+    def laid(self, decoded: Tensor, factual: Factual) -> Tensor:
+        """Frames (B, \\*data_shape) of decoded codes in walks from `factual`."""
+        return self.hold(decoded, factual.x)
 
     @property
     def holds(self) -> bool:
         """Whether `hold` does anything."""
         return False
 
-    def hold(self, frame: Tensor, origin: Tensor) -> Tensor:
+    def hold(self, frame: Tensor, factual: Tensor) -> Tensor:
         """Frames (B, \\*data_shape) with whatever a walk may not change taken from the input; here nothing is held."""
         return frame
 

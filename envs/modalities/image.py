@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.modalities.base import Units, _numbers, _where_not_finite
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.base import Units, _numbers, _where_not_finite
 
 CHANNELS = ("first", "last")
 COLOURS = (1, 3, 4)  # numbers of channels that pictures usually have

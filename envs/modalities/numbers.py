@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
+from envs.errors import ManifoldError
 from envs.modalities.data_frame import EXACT, Frame, exact_floats
 from envs.modalities.rows import RowUnits, Where
-from envs.errors import ManifoldError
-from envs.core.factual import Origin
 
 
 @dataclass
@@ -107,12 +107,12 @@ class NumberUnits(RowUnits):
         values = x.double() * self.scale + self.mean
         return torch.where(self.whole, values.round(), values)
 
-    def since(self, x: Tensor, origin: Origin) -> Tensor:
+    def since(self, x: Tensor, factual: Factual) -> Tensor:
         """See `RowUnits.since`: the input's own numbers plus what the frame adds."""
-        added = (x.double() - origin.x.double()) * self.scale
-        values = origin.cells + added
+        added = (x.double() - factual.x.double()) * self.scale
+        values = factual.cells + added
         values = torch.where(self.whole, values.round(), values)
-        return torch.where(added == 0, origin.cells, values)
+        return torch.where(added == 0, factual.cells, values)
 
     def values(self, cells: Tensor) -> np.ndarray:
         """See `RowUnits.values`: numbers of the user's float type."""
@@ -136,12 +136,12 @@ class NumberUnits(RowUnits):
         """See `RowUnits.tensor`: the numbers themselves; the module's type is the one that they are rounded to."""
         return cells
 
-    def shown(self, x: Tensor, origin: Origin | None = None) -> dict[str, Any]:
+    def shown(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
         """See `Units.shown`: six digits of what moved, the input's own numbers where it did not."""
-        cells = self.exact(x.reshape(1, -1), origin)[0]
+        cells = self.exact(x.reshape(1, -1), factual)[0]
         numbers = [float(f"{value:.6g}") for value in cells.to(self.dtype).tolist()]
-        if origin is not None and origin.cells.shape[1]:
-            own = origin.cells.reshape(-1).tolist()
+        if factual is not None and factual.cells.shape[1]:
+            own = factual.cells.reshape(-1).tolist()
             numbers = [a if a == value else b for a, b, value in zip(own, numbers, cells.tolist(), strict=True)]
         return dict(zip(self.columns, numbers, strict=True))
 

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.modalities.data_frame import Frame, in_order, is_frame
-from envs.modalities.base import Units
+from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.core.factual import Origin
+from envs.modalities.base import Units
+from envs.modalities.data_frame import Frame, in_order, is_frame
 
 DEAD_ZONE = 0.05  # standard deviations of a number: a smaller change of the decoded row is none
 FADED = 0.5  # standard deviations: a number that has moved by so much is the decoded one
@@ -55,7 +55,7 @@ class RowUnits(Units):
     # ---- in ------------------------------------------------------------------------------------------------------
 
     def cells(self, raw: object, where: Where = "row {}".format) -> Tensor:
-        """Cells (B, C), float64, of rows in the user's values; see `Origin.cells`."""
+        """Cells (B, C), float64, of rows in the user's values; see `Factual.cells`."""
         raise NotImplementedError
 
     def encode(self, cells: Tensor) -> Tensor:
@@ -97,17 +97,17 @@ class RowUnits(Units):
         """Cells (B, C) of the valid rows nearest to encoded ones (B, D), of which no input is known."""
         raise NotImplementedError
 
-    def since(self, x: Tensor, origin: Origin) -> Tensor:
+    def since(self, x: Tensor, factual: Factual) -> Tensor:
         """Cells (B, C) of frames: the input's own where the frame has not moved, bit for bit, else the nearest valid ones."""
         raise NotImplementedError
 
-    def exact(self, x: Tensor, origin: Origin | None) -> Tensor:
+    def exact(self, x: Tensor, factual: Factual | None) -> Tensor:
         """See `Units.exact`."""
-        return self.nearest(x) if origin is None or not origin.cells.shape[1] else self.since(x, origin)
+        return self.nearest(x) if factual is None or not factual.cells.shape[1] else self.since(x, factual)
 
-    def rows(self, x: Tensor, origin: Origin | None = None) -> np.ndarray:
-        """Rows (B, C) in the user's own values of encoded ones (B, D); of frames of walks from `origin`, see `exact`."""
-        return self.values(self.exact(x, origin))
+    def rows(self, x: Tensor, factual: Factual | None = None) -> np.ndarray:
+        """Rows (B, C) in the user's own values of encoded ones (B, D); of frames of walks from `factual`, see `exact`."""
+        return self.values(self.exact(x, factual))
 
     def values(self, cells: Tensor) -> np.ndarray:
         """Rows (B, C) in the user's own values of cells (B, C)."""
@@ -120,17 +120,17 @@ class RowUnits(Units):
         """See `Units.anchored`."""
         return True
 
-    def laid(self, decoded: Tensor, origin: Origin) -> Tensor:
-        """Frames (B, D) of decoded rows (B, D) of walks from `origin`: see the module. What a walk may not change is the
+    def laid(self, decoded: Tensor, factual: Factual) -> Tensor:
+        """Frames (B, D) of decoded rows (B, D) of walks from `factual`: see the module. What a walk may not change is the
         input's.
 
         The gradient is that of the decoded row, as if nothing had been shrunk or bounded.
         """
         with torch.no_grad():
-            change = decoded.detach() - origin.base
+            change = decoded.detach() - factual.base
             moved = self.shrunk(change)
-            frame = origin.x + moved - self.faded(moved) * (origin.x - origin.base)
-            frame = self.bounded(frame, origin.x)
+            frame = factual.x + moved - self.faded(moved) * (factual.x - factual.base)
+            frame = self.bounded(frame, factual.x)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 
     def shrunk(self, change: Tensor) -> Tensor:

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.modalities.cells import Numbers, Values
-from envs.modalities.data_frame import Frame, exact_floats
-from envs.modalities.rows import RowUnits, Where
+from envs.core.factual import Factual
 from envs.datasets.columns import Column, text_of
 from envs.datasets.tables import Table
 from envs.errors import ManifoldError
-from envs.core.factual import Origin
+from envs.modalities.cells import Numbers, Values
+from envs.modalities.data_frame import Frame, exact_floats
+from envs.modalities.rows import RowUnits, Where
 
 MOVED = 0.25  # of a choice's probability: one of which so much has moved is the decoded one
 
@@ -248,13 +248,13 @@ class TableUnits(RowUnits):
             cells[:, j] = self.kept[j].usual[chosen[:, first : first + width].argmax(1)].double()  # type: ignore[union-attr]
         return cells
 
-    def since(self, x: Tensor, origin: Origin) -> Tensor:
+    def since(self, x: Tensor, factual: Factual) -> Tensor:
         """See `RowUnits.since`: the input's own number plus what the frame adds; the input's own value of a category."""
         cells, chosen = self.nearest(x), self._chosen(x)
-        own = origin.cells.expand_as(cells)
+        own = factual.cells.expand_as(cells)
         if len(self._columns):
             at, columns = self._numbers_at, self._columns
-            added = (x[:, at].double() - origin.x[:, at].double()) * self.scale[columns]
+            added = (x[:, at].double() - factual.x[:, at].double()) * self.scale[columns]
             known = own[:, columns]
             low, high = torch.minimum(self._low, known), torch.maximum(self._high, known)
             moved = self._rounded(torch.minimum(torch.maximum(known + added, low), high))
@@ -284,9 +284,9 @@ class TableUnits(RowUnits):
         """See `RowUnits.tensor`: encoded rows."""
         return self.encode(cells)
 
-    def shown(self, x: Tensor, origin: Origin | None = None) -> dict[str, Any]:
+    def shown(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
         """See `Units.shown`; what is missing is called so."""
-        cells = self.exact(x.detach().cpu().reshape(1, -1), origin)[0].tolist()
+        cells = self.exact(x.detach().cpu().reshape(1, -1), factual)[0].tolist()
         return {name: kept.shown(cell) for name, kept, cell in zip(self.columns, self.kept, cells, strict=True)}
 
     def _chosen(self, x: Tensor) -> Tensor:
@@ -326,14 +326,14 @@ class TableUnits(RowUnits):
         """See `Units.holds`."""
         return self._holds
 
-    def hold(self, frame: Tensor, origin: Tensor) -> Tensor:
+    def hold(self, frame: Tensor, factual: Tensor) -> Tensor:
         """Frames (B, D) with the input's own values where a walk may not change them; origin (B, D) or (D,)."""
         if not self._holds:
             return frame
-        frame = torch.where(self.held, origin, frame)
+        frame = torch.where(self.held, factual, frame)
         for places, bound in ((self._up, torch.maximum), (self._down, torch.minimum)):  # type: ignore[attr-defined]
             if len(places):
-                frame[:, places] = bound(frame[:, places], origin.expand_as(frame)[:, places])
+                frame[:, places] = bound(frame[:, places], factual.expand_as(frame)[:, places])
         return frame
 
     # ---- the classifier's side -------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.vocabulary import Vocabulary
-from envs.errors import ManifoldError
 
 
 class TextUnits(Units):

@@ -148,7 +148,7 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "move": text,
     "step": partial(share, positive=True),
     "max_step": partial(share, positive=False),
-    "compass": flag,
+    "guidance": flag,
     "gamma": partial(number, low=0, high=1, above=True),
     "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),
     "entry": text,

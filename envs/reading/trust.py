@@ -30,7 +30,7 @@ NAMES_FOR_PEOPLE = ("class_names", "columns", "target_column", "text_column")
 _NAME = re.compile(r"[^\s:/\\]+:[^\s:/\\]+")
 
 
-class Origin(NamedTuple):
+class Factual(NamedTuple):
     """The file whose names are being resolved: the names that may be loaded, and the folders that came with it."""
 
     file: str
@@ -39,7 +39,7 @@ class Origin(NamedTuple):
 
 
 _NAMED: ContextVar[frozenset[str]] = ContextVar("named", default=frozenset())
-_ORIGIN: ContextVar[Origin | None] = ContextVar("origin", default=None)
+_ORIGIN: ContextVar[Factual | None] = ContextVar("origin", default=None)
 
 
 # -- what the user says -------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def names_of_file(file: Any, wanted: Mapping[str, str], *folders: Path, own: Ite
     if refused:
         raise UntrustedNameError(file, refused)
     places = tuple(Path(folder).resolve() for folder in folders) + (outer.folders if outer else ())
-    token = _ORIGIN.set(Origin(str(file), allowed, places))
+    token = _ORIGIN.set(Factual(str(file), allowed, places))
     try:
         yield
     finally:

@@ -83,8 +83,8 @@ def test_a_map_with_a_hull_is_white_outside_and_its_strip_leaves_out_what_it_can
     monkeypatch.setattr(atlas_map, "CELLS", 16)
     world = make_world_named("Manifold/DigitsUMAP-v0", {})
     assert "256 rows asked" in atlas(world, "map").note
-    corner = world.starts.z.amax(0, keepdim=True) + 5
-    assert not atlas_map._answers(world, torch.cat([corner, world.starts.z[:1]]))[1][0]
+    corner = world.reference.z.amax(0, keepdim=True) + 5
+    assert not atlas_map._predictions(world, torch.cat([corner, world.reference.z[:1]]))[1][0]
     note = atlas(world, "strip", columns=3).note
     assert "lerp" in note
     assert "matched" not in note
@@ -117,7 +117,7 @@ def test_inputs_are_chosen_where_none_are_given(digits: Any, iris: Any) -> None:
 def test_strips_hold_every_way_and_the_geodesic_is_the_shortest(digits: Any) -> None:
     from envs.geometry.curves import along, length, pixels
 
-    a, b = digits.starts.z[:1], digits.starts.z[5:6]
+    a, b = digits.reference.z[:1], digits.reference.z[5:6]
     found = atlas_strip.curves(digits, pixels(digits.manifold), a, b)
     assert list(found) == list(atlas_strip.NAMES)
     lengths = {name: float(length(pixels(digits.manifold), along(curve, by_length=True))) for name, curve in found.items()}
@@ -135,7 +135,7 @@ def test_anchors_are_spread_over_the_embedding() -> None:
 
 
 def test_umap_is_asked_for_and_its_absence_is_told(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = digits.starts.z[:60].numpy()
+    codes = digits.reference.z[:60].numpy()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     places, told = atlas_mine.embedded(codes, "umap", 0)
     assert places.shape == (60, 2)
@@ -146,26 +146,26 @@ def test_umap_is_asked_for_and_its_absence_is_told(digits: Any, monkeypatch: pyt
 
 @pytest.mark.slow
 def test_umap_lays_out_digits_by_class(digits: Any) -> None:
-    places, told = atlas_mine.embedded(digits.starts.z.numpy(), "umap", 0)
+    places, told = atlas_mine.embedded(digits.reference.z.numpy(), "umap", 0)
     assert told == "UMAP"
     from sklearn.neighbors import KNeighborsClassifier
 
-    labels = digits.starts.label.numpy()
+    labels = digits.reference.label.numpy()
     assert KNeighborsClassifier(5).fit(places[::2], labels[::2]).score(places[1::2], labels[1::2]) > 0.9
 
 
 def test_the_plane_of_the_map_holds_the_class_means(digits: Any, iris: Any) -> None:
     centre, axes = atlas_map.plane(digits)
     torch.testing.assert_close(axes @ axes.T, torch.eye(2), rtol=1e-4, atol=1e-4)
-    means = torch.stack([digits.starts.z[digits.starts.label == k].mean(0) for k in range(10)])
+    means = torch.stack([digits.reference.z[digits.reference.label == k].mean(0) for k in range(10)])
 
     def spread(plane: torch.Tensor) -> float:
         return float(((means - means.mean(0)) @ plane.T).square().sum())
 
-    other = torch.linalg.svd(digits.starts.z - centre, full_matrices=False)[2][:2]
+    other = torch.linalg.svd(digits.reference.z - centre, full_matrices=False)[2][:2]
     assert spread(axes) >= spread(other)
     assert atlas_map.plane(iris)[1].equal(torch.eye(2))
-    two = SimpleNamespace(starts=SimpleNamespace(z=digits.starts.z, label=digits.starts.label % 2), latent_dim=8)
+    two = SimpleNamespace(reference=SimpleNamespace(z=digits.reference.z, label=digits.reference.label % 2), latent_dim=8)
     assert torch.linalg.matrix_rank(atlas_map.plane(two)[1]) == 2  # type: ignore[arg-type]
 
 
@@ -265,7 +265,7 @@ def test_explain_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_maps_metric_is_that_of_the_latent_space_on_its_plane(data: str, request: pytest.FixtureRequest) -> None:
     world = request.getfixturevalue(data)
     _, axes = atlas_map.plane(world)
-    z = world.starts.z[:20]
+    z = world.reference.z[:20]
     expected = axes @ world.manifold.metric(z) @ axes.T
     torch.testing.assert_close(atlas_map._plane_metric(world, z, axes), expected, atol=1e-4, rtol=1e-3)
 
@@ -274,7 +274,7 @@ def test_the_maps_metric_is_that_of_the_latent_space_on_its_plane(data: str, req
 def test_the_map_of_sentences_still_has_the_metric_of_its_logits() -> None:
     world = envs.make_world(data="sentences")
     _, axes = atlas_map.plane(world)
-    z = world.starts.z[:3]
+    z = world.reference.z[:3]
     torch.testing.assert_close(atlas_map._plane_metric(world, z, axes), axes @ world.manifold.metric(z) @ axes.T)
 
 

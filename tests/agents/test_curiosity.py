@@ -10,10 +10,10 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 import envs
-from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
 from agents.explain import explain
-from agents.explanation.output import step_table
 from agents.explanation.figures.gain import gain_panels, run_gain_map
+from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
+from agents.explanation.output import step_table
 from agents.explanation.report.page import main as report_main
 from agents.explanation.report.page import render_report
 from agents.runs.run import Run, load_run

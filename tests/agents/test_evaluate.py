@@ -43,7 +43,7 @@ def test_walkers_meet_the_same_tasks(digits: Any) -> None:
     assert found["line"]["validity"].value == 1.0
     assert found["line"]["queries"].value > found["line 2"]["queries"].value
     assert found["line"]["l2_input"].value < found["line 2"]["l2_input"].value
-    assert found["line"]["training_queries"] == 2 * len(digits.starts.x)
+    assert found["line"]["training_queries"] == 2 * len(digits.reference.x)
     assert found["random"]["failed"]
     again = evaluate(digits, ["line", "random"], inputs=range(30))["line"]
     changing = {"cpu_ms", "alone_p50_ms", "alone_p95_ms", "break_even"}
@@ -55,7 +55,7 @@ def test_walkers_meet_the_same_tasks(digits: Any) -> None:
 
 def test_what_measuring_asks_is_told_apart(digits: Any) -> None:
     few = evaluate(digits, ["line"], inputs=range(6), closely=2, alone=3)["line"]
-    none = evaluate(digits, ["line"], inputs=range(6), closely=0, alone=0, judges=False)["line"]
+    none = evaluate(digits, ["line"], inputs=range(6), closely=0, alone=0, oracles=False)["line"]
     assert few["queries"] == none["queries"]
     assert few["analysis_queries"] > 0
     assert none["analysis_queries"] == 0
@@ -90,8 +90,7 @@ def test_a_rows_target_hangs_on_no_other_row(digits: Any) -> None:
 
 def test_nearest_targets_are_nearer_than_random_ones(digits: Any) -> None:
     random, nearest = (
-        evaluate(digits, ["line"], targets=rule, inputs=range(40))["line"]["l2_input"].value
-        for rule in ("random", "nearest")
+        evaluate(digits, ["line"], targets=rule, inputs=range(40))["line"]["l2_input"].value for rule in ("random", "nearest")
     )
     assert nearest < random
 
@@ -115,7 +114,7 @@ def test_figures_go_through_json(digits: Any) -> None:
 
 def test_many_walkers_make_several_tables_with_every_interval(digits: Any) -> None:
     names = ["line", "random", "slerp", "matched"]
-    found = evaluate(digits, names, inputs=range(6), max_steps=6, closely=0, alone=0, judges=False)
+    found = evaluate(digits, names, inputs=range(6), max_steps=6, closely=0, alone=0, oracles=False)
     parts = tables(found)
     assert [len(part.columns) for part in parts] == [3, 3]  # the measure and two walkers each
     assert [str(column.header) for part in parts for column in part.columns[1:]] == names

@@ -115,10 +115,10 @@ def test_a_failing_classifier_is_one_line_and_its_traceback_with_debug(
 
 def test_no_target_is_the_nearest_other_class(digits: Any) -> None:
     for path in explain(digits, range(6), walker="line"):
-        x, known = torch.from_numpy(path.source_input).flatten(), digits.starts.x.flatten(1)
-        other = digits.starts.label != path.source
+        x, known = torch.from_numpy(path.source_input).flatten(), digits.reference.x.flatten(1)
+        other = digits.reference.label != path.source
         nearest = (known[other] - x).norm(dim=1).argmin()
-        assert path.target == int(digits.starts.label[other][nearest])
+        assert path.target == int(digits.reference.label[other][nearest])
 
 
 def test_targets_by_name_and_number_for_all_or_one_each(iris: Any) -> None:
@@ -146,7 +146,7 @@ def test_an_agent_leaves_the_way_to_the_own_class_to_the_line(run: Any) -> None:
     own, other = explain(run, [0, 1], target=["own", (explain(run, 1).source + 1) % 3], fallback=False)
     assert (own.walker, other.walker) == ("line", "policy")
     assert (own.index, other.index) == (0, 1)
-    assert own.training_queries == 2 * len(run.world.starts.x)
+    assert own.training_queries == 2 * len(run.world.reference.x)
     assert explain(run, 0, target="own", walker="policy").walker == "policy"
 
 
@@ -165,8 +165,8 @@ def test_the_users_own_input_in_the_users_own_units(iris: Any, digits: Any) -> N
 
 
 def test_the_other_split(digits: Any) -> None:
-    path = explain(digits, 1000, walker="line", split="starts")
-    np.testing.assert_array_equal(path.source_input, digits.starts.x[1000].numpy())
+    path = explain(digits, 1000, walker="line", split="reference")
+    np.testing.assert_array_equal(path.source_input, digits.reference.x[1000].numpy())
     with pytest.raises(envs.UnknownNameError, match=r"split 'start'.*did you mean 'starts'"):
         explain(digits, 0, walker="line", split="start")
 
@@ -179,7 +179,7 @@ def test_every_row_of_a_split_in_batches(digits: Any, monkeypatch: pytest.Monkey
 
 
 def test_a_path_says_what_was_asked_before(digits: Any, run: Any) -> None:
-    assert explain(digits, 0, walker="line").training_queries == 2 * len(digits.starts.x)
+    assert explain(digits, 0, walker="line").training_queries == 2 * len(digits.reference.x)
     assert explain(digits, 0, walker="spheres").training_queries == 0
     assert explain(run, 0).training_queries == run.queries > 0
     assert explain(run, 0, fallback=False).walker == "policy"  # hardly trained: by default the line may walk

@@ -11,7 +11,7 @@ import torch
 import envs
 from agents.walkers import make_walker
 from agents.walkers.face import DensityGraph, FaceWalker, density_graph
-from agents.walkers.goals import arriving_starts
+from agents.walkers.goals import arriving_reference
 from envs.core import dynamics
 from envs.geometry.graph import LatentGraph
 
@@ -67,7 +67,7 @@ def test_its_frames_are_more_typical_than_the_straight_lines(digits: Any) -> Non
     x = digits.held_out.x[:24]
     target = (digits.classifier.predict_proba(x).argmax(1) + 1) % 10
     state, queries = dynamics.enter(digits, x, target)
-    bank = digits.starts.z
+    bank = digits.reference.z
 
     def worst(walk: Any) -> float:
         gaps = torch.cdist(walk.z.flatten(0, 1), bank).topk(5, largest=False).values.mean(1).reshape(walk.z.shape[:2])
@@ -78,7 +78,7 @@ def test_its_frames_are_more_typical_than_the_straight_lines(digits: Any) -> Non
 
 def test_sparse_goals_are_passed_over(digits: Any) -> None:
     graph, _ = density_graph(digits, 10)
-    every = torch.nonzero(arriving_starts(digits, 3, 8)).flatten()
+    every = torch.nonzero(arriving_reference(digits, 3, 8)).flatten()
     dense = FaceWalker(sparsest=0.5)._dense(graph, every)
     assert set(dense.tolist()) < set(every.tolist())
     assert graph.spacing(graph.z[dense]).max() <= np.median(graph.spacing(graph.z[every]))

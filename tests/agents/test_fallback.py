@@ -79,7 +79,7 @@ def test_the_line_walks_where_the_policy_found_nothing_and_both_count(run: Any) 
 def test_a_named_walker_and_evaluation_measure_the_agent_alone(run: Any) -> None:
     run = weak(run, 0.95, 0.95)
     assert {path.walker for path in explain(run, range(40), walker="policy")} == {"policy"}
-    found = evaluate(run, ["policy"], inputs=range(40), targets="nearest", judges=False, closely=0, alone=0)["policy"]
+    found = evaluate(run, ["policy"], inputs=range(40), targets="nearest", oracles=False, closely=0, alone=0)["policy"]
     alone = explain(run, range(40), fallback=False)
     assert found["validity"].value == pytest.approx(sum(path.success for path in alone) / 40)
     assert {path.walker for path in explain(run, range(40), walker="policy", fallback=True)} == {"policy", "line"}
@@ -126,7 +126,7 @@ def test_the_share_of_kept_classes_is_measured(coarse: envs.World, capsys: pytes
 
     paths = explain(coarse, None, walker="line")
     share = sum(path.keeps_class for path in paths) / len(paths)
-    found = evaluate(coarse, ["line"], targets="nearest", judges=False, closely=0, alone=0)["line"]
+    found = evaluate(coarse, ["line"], targets="nearest", oracles=False, closely=0, alone=0)["line"]
     assert found["class_kept"].value == pytest.approx(share)
     assert found["validity"].value <= share
     assert f"keeps the class for {share:.2f} of inputs" in kept_line(share)

@@ -13,12 +13,12 @@ from PIL import Image
 
 import envs
 from agents.explain import explain
-from agents.explanation.figures import path as figures
+from agents.explanation import sentences as figures_words
 from agents.explanation.figures import gif as figures_gif
 from agents.explanation.figures import map as figures_map
+from agents.explanation.figures import path as figures
 from agents.explanation.figures import style as figures_style
 from agents.explanation.figures import table as figures_table
-from agents.explanation import sentences as figures_words
 from agents.trajectories.trajectory import Trajectory
 from agents.trajectories.world import decode
 from envs.core.world import World
@@ -46,9 +46,7 @@ def opened(image: bytes) -> Image.Image:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_strip_curves_and_map_are_drawn_for_every_kind_of_path(
-    walked: dict[str, tuple[World, Trajectory]], kind: str
-) -> None:
+def test_strip_curves_and_map_are_drawn_for_every_kind_of_path(walked: dict[str, tuple[World, Trajectory]], kind: str) -> None:
     world, path = walked[kind]
     names = [f"$a_{i}^ <b>" for i in range(len(path.class_names))]  # matplotlib must not read these as formulas
     odd = replace(path, class_names=names)
@@ -70,10 +68,10 @@ def test_longer_paths_have_wider_strips_until_they_go_on_in_a_second_band(
     walked: dict[str, tuple[World, Trajectory]],
 ) -> None:
     world, path = walked["digits"]
-    assert path.answers is not None
+    assert path.predictions is not None
     repeat = np.repeat(np.arange(len(path.z)), 4)[:16]
     long = replace(
-        path, z=path.z[repeat], answers=path.answers[repeat], actions=np.zeros((15, 8)), rewards=np.zeros(15),
+        path, z=path.z[repeat], predictions=path.predictions[repeat], actions=np.zeros((15, 8)), rewards=np.zeros(15),
         step_lengths=np.zeros(15), information_gain=np.full(15, np.nan), typicality=None, distances=None,
     )  # fmt: skip
     short, tall = opened(figures.film_strip(path, world)), opened(figures.film_strip(long, world))
@@ -103,7 +101,7 @@ def test_the_path_s_own_map_has_the_colours_of_its_ends(walked: dict[str, tuple[
 def test_the_map_of_the_starts_asks_nothing(walked: dict[str, tuple[World, Trajectory]]) -> None:
     world, path = walked["digits"]
     asked = world.classifier.queries
-    figures_map.map_figure([path], world, starts=True)
+    figures_map.map_figure([path], world, reference=True)
     assert world.classifier.queries == asked
 
 
@@ -124,11 +122,11 @@ def test_table_cells_are_in_the_user_s_units_and_marked_by_what_changed(
     raw = world.units.outward(world.held_out.x[path.index or 0])
     assert [float(t) for t in texts[:, 0]] == pytest.approx(np.asarray(raw).ravel().tolist(), abs=0.006)
     assert names == list(world.units.columns)
-    frames = decode(world, path.z, path.origin(world))
+    frames = decode(world, path.z, path.factual(world))
     changed = figures_table.changed_cells(world, np.stack([frames[0], frames[0], frames[-1]]))
     assert not changed[:, :2].any()
     assert changed[:, 2].any()
-    against_input = figures_table.changed_cells(world, frames, path.origin(world))
+    against_input = figures_table.changed_cells(world, frames, path.factual(world))
     assert not against_input[:, 0].any()  # frame 0 is the input
     assert (against_input[:, -1] >= changed[:, 2]).all()
 

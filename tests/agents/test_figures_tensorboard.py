@@ -55,9 +55,9 @@ def test_each_path_is_a_run_whose_axis_is_the_frame(world: World, paths: list[Tr
     folder = tensorboard.log_each_path(tmp_path, world, paths, most=1)[0]
     found = read(folder)
     points = found.Scalars("path/p_target")
-    assert paths[0].answers is not None
+    assert paths[0].predictions is not None
     assert [p.step for p in points] == list(range(paths[0].steps + 1))
-    assert [p.value for p in points] == pytest.approx(paths[0].answers[:, paths[0].target].tolist())
+    assert [p.value for p in points] == pytest.approx(paths[0].predictions[:, paths[0].target].tolist())
     assert len(found.Images("path/frame")) == paths[0].steps + 1
 
 

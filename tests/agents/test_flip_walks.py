@@ -49,13 +49,13 @@ def test_a_walk_that_ended_in_another_class_than_it_headed_for_is_one_to_that_cl
 
     state, queries = dynamics.enter(world, world.held_out.x)
     elsewhere = 3 - state.source - state.target
-    kept = state.answer.argmax(1) == state.source
+    kept = state.prediction.argmax(1) == state.source
     walk = LineWalker().walk(world.untargeted, state, queries, torch.Generator().manual_seed(0))
     wrong = dynamics.refresh(world, state._replace(target=elsewhere))
     asked = world.classifier.queries
     start, again = to_the_end_class(world, wrong, walk)
     assert world.classifier.queries == asked
-    end = walk.answers[walk.length, torch.arange(len(walk.length))].argmax(1)
+    end = walk.predictions[walk.length, torch.arange(len(walk.length))].argmax(1)
     assert (start.target == end)[walk.success & kept].all()
     for i in torch.nonzero(walk.success & kept & (walk.length > 0) & (end == state.target)).flatten().tolist():
         torch.testing.assert_close(again.rewards[:, i], walk.rewards[:, i], atol=1e-4, rtol=1e-4)
@@ -84,7 +84,7 @@ def test_the_last_step_is_refined_to_just_where_the_answer_changes(world):
 
 
 def test_evaluation_measures_it(world):
-    found = evaluate(world, ["line"], targets="nearest", inputs=ROWS, judges=False, closely=0, alone=0)["line"]
+    found = evaluate(world, ["line"], targets="nearest", inputs=ROWS, oracles=False, closely=0, alone=0)["line"]
     paths = explain(world, ROWS, walker="line")
     assert found["validity"].value == pytest.approx(np.mean([path.success for path in paths]))
     assert found["class_kept"].value == pytest.approx(np.mean([path.predicted[0] == path.source for path in paths]))
@@ -93,8 +93,8 @@ def test_evaluation_measures_it(world):
 
 
 def test_runs_of_before_keep_reach(tmp_path, world):
-    from agents.runs.run import world_of
     from agents.runs.folder import RunFolder
+    from agents.runs.run import world_of
 
     kwargs = {"manifold": "pca", "latent_dim": 2}
     old = RunFolder(tmp_path, {"env": {"id": "Manifold/Custom-v0", "kwargs": kwargs}})

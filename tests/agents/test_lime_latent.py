@@ -20,8 +20,8 @@ from agents.explanation.local.latent_lime import in_data_space, latent_slopes
 from agents.explanation.local.lime_figure import lime_figure
 from agents.explanation.local.lime_path import asked_column, lime_along, slopes_along
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
+from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.core.factual import Origin
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,15 @@ class Linear:
             decode=lambda z: z @ self.matrix.T, jacobian=lambda z: self.matrix.expand(len(z), 3, 2), data_shape=(3,)
         )
         self.classifier = SimpleNamespace(predict_proba=self.predict_proba)
-        self.starts = SimpleNamespace(z=torch.zeros(4, 2))
+        self.reference = SimpleNamespace(z=torch.zeros(4, 2))
 
-    def origin_of(self, x: torch.Tensor) -> Origin:
-        return Origin(x, x[:, :0], x[:, :0])
+    def factual_of(self, x: torch.Tensor) -> Factual:
+        return Factual(x, x[:, :0], x[:, :0])
 
-    def decode(self, z: torch.Tensor, origin: Origin) -> torch.Tensor:
+    def decode(self, z: torch.Tensor, factual: Factual) -> torch.Tensor:
         return self.manifold.decode(z)
 
-    def answers(self, frame: torch.Tensor, origin: Origin) -> torch.Tensor:
+    def predictions(self, frame: torch.Tensor, factual: Factual) -> torch.Tensor:
         return self.classifier.predict_proba(frame)
 
     def move(self, manifold: Any, z: torch.Tensor, action: torch.Tensor, length: float) -> torch.Tensor:
@@ -131,7 +131,7 @@ def test_slopes_point_where_the_answer_rises(digits: Any, paths: Any) -> None:
         z = torch.from_numpy(path.z)
         with torch.inference_mode():
             ahead = digits.manifold.decode(z + 0.02 * torch.nn.functional.normalize(torch.from_numpy(found.latent), dim=1))
-            risen = digits.classifier.predict_proba(ahead)[:, path.target].numpy() - path.answers[:, path.target]
+            risen = digits.classifier.predict_proba(ahead)[:, path.target].numpy() - path.predictions[:, path.target]
         assert (risen > -1e-6).all()
         told = (found.slopes.reshape(len(z), -1) * np.diff(path.frames(digits).reshape(len(z), -1), axis=0, append=0)).sum(1)
         by_code = (found.latent * np.diff(path.z, axis=0, append=0)).sum(1)

@@ -18,13 +18,13 @@ from envs.errors import ManifoldError
 pytest.importorskip("lime", reason="the [lime] extra is not installed")
 
 
-def world_of(modality: str, answer: Any, **parts: Any) -> Any:
-    """A world with two classes; `answer` gives p(class 1) of a batch."""
+def world_of(modality: str, prediction: Any, **parts: Any) -> Any:
+    """A world with two classes; `prediction` gives p(class 1) of a batch."""
     classifier = SimpleNamespace(queries=0)
 
     def predict_proba(x: torch.Tensor) -> torch.Tensor:
         classifier.queries += len(x)
-        p = answer(x)
+        p = prediction(x)
         return torch.stack([1 - p, p], dim=1)
 
     classifier.predict_proba = predict_proba
@@ -49,7 +49,7 @@ def test_the_pixel_that_counts_is_found(shape: tuple[int, ...]) -> None:
 
 def test_the_column_that_counts_is_found() -> None:
     draws = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
-    world = world_of("table", lambda x: torch.sigmoid(3 * x[:, 2]), starts=SimpleNamespace(x=draws))
+    world = world_of("table", lambda x: torch.sigmoid(3 * x[:, 2]), reference=SimpleNamespace(x=draws))
     found = plain_lime(world, np.array([0.0, 0.0, 2.0, 0.0]), 1)
     assert np.abs(found.weights).argmax() == 2
     assert found.weights[2] > 5 * np.abs(np.delete(found.weights, 2)).max()

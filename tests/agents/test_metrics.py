@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.explanation.metrics import evaluate as metrics
 from agents.explanation.metrics import bootstrap
+from agents.explanation.metrics import evaluate as metrics
 from agents.explanation.metrics import path as of_path
 from agents.explanation.metrics.cost import break_even, time_alone
-from envs.core.factual import Origin
+from envs.core.factual import Factual
 
 # A path in the plane: right 3, up 4, and 5 more along (3, 4) / 5: length 12, end (6, 8), distance 10 from the start.
 BENT = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0], [6.0, 8.0]])
@@ -192,18 +192,18 @@ class Line:
 
 def world(**changes: Any) -> Any:
     parts = {"manifold": Line(), "max_step": 1.0, "task": SimpleNamespace(name="reach", tau=0.9),
-             "decode": lambda z, origin: z, "modality": "table"}  # fmt: skip
+             "decode": lambda z, factual: z, "modality": "table"}  # fmt: skip
     return SimpleNamespace(**{**parts, **changes})
 
 
-INPUT = Origin(torch.tensor([[-1.0, 0.0]]), torch.zeros(1, 0), torch.zeros(1, 0))
+INPUT = Factual(torch.tensor([[-1.0, 0.0]]), torch.zeros(1, 0), torch.zeros(1, 0))
 
 
-def path(z: list[list[float]], answers: list[list[float]], **changes: Any) -> Any:
-    shown = np.array(answers)
+def path(z: list[list[float]], predictions: list[list[float]], **changes: Any) -> Any:
+    shown = np.array(predictions)
     known = {
-        "z": np.array(z, dtype=np.float32), "answers": shown, "predicted": shown.argmax(1), "source": 0, "target": 1,
-        "source_input": np.array([-1.0, 0.0]), "origin": lambda world: INPUT,
+        "z": np.array(z, dtype=np.float32), "predictions": shown, "predicted": shown.argmax(1), "source": 0, "target": 1,
+        "source_input": np.array([-1.0, 0.0]), "factual": lambda world: INPUT,
         "texts": None, "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **changes})
@@ -277,7 +277,7 @@ def test_a_path_of_one_frame_counts_but_has_no_steps() -> None:
 
 def test_labels_alone_give_no_measure_of_probabilities() -> None:
     seen = path([[0, 0], [2, 0]], [[1, 0], [0, 1]])
-    seen.answers, seen.success = None, True
+    seen.predictions, seen.success = None, True
     found = metrics.evaluate_paths(world(), [seen], REFERENCE)
     assert found["p_end"].n == found["rising_share"].n == found["tv_ratio"].n == 0
     assert found["validity_argmax"].value == 1.0
@@ -295,12 +295,12 @@ def test_leaving_a_class_is_judged_by_the_best_other_class() -> None:
 
 def test_the_worlds_own_reference_leaves_items_out_of_their_own_neighbours() -> None:
     x = torch.tensor([[0.0], [1.0], [3.0], [4.0]])
-    starts = SimpleNamespace(x=x, label=torch.tensor([0, 0, 1, 1]))
+    reference = SimpleNamespace(x=x, label=torch.tensor([0, 0, 1, 1]))
     alone = metrics.reference_of(
-        SimpleNamespace(starts=starts, start_places=x, held_out=SimpleNamespace(x=x, truth=None))
+        SimpleNamespace(reference=reference, reference_coordinates=x, held_out=SimpleNamespace(x=x, truth=None))
     )
     assert alone.same
     assert alone.typical_distance(k=1) == 1.0
     held_out = SimpleNamespace(x=torch.tensor([[0.5]]), truth=torch.tensor([0]))
-    apart = SimpleNamespace(starts=starts, start_places=x, held_out=held_out, manifold=Line())
+    apart = SimpleNamespace(reference=reference, reference_coordinates=x, held_out=held_out, manifold=Line())
     assert metrics.reference_of(apart).typical_distance(k=1) == 0.5

@@ -24,34 +24,34 @@ def blobs(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def judges() -> Any:
-    return judge.fit_judges(*blobs(), classes=3)
+def oracles() -> Any:
+    return judge.fit_oracles(*blobs(), classes=3)
 
 
-def test_they_know_the_classes(judges: Any) -> None:
+def test_they_know_the_classes(oracles: Any) -> None:
     x, labels = blobs(seed=1)
-    assert (judges.sees(x) == labels).mean() == 1.0
-    assert judges.im1(x, 1 - labels, labels).max() < 0.2  # like its class, unlike the other
-    assert judges.im1(x, labels, 1 - labels).min() > 5
+    assert (oracles.sees(x) == labels).mean() == 1.0
+    assert oracles.im1(x, 1 - labels, labels).max() < 0.2  # like its class, unlike the other
+    assert oracles.im1(x, labels, 1 - labels).min() > 5
 
 
-def test_im1_by_hand(judges: Any) -> None:
+def test_im1_by_hand(oracles: Any) -> None:
     x = blobs(seed=2)[0][:3]
     with torch.inference_mode():
-        shown = judges.autoencoders(torch.from_numpy(x).expand(3, 3, 6)).numpy()
+        shown = oracles.autoencoders(torch.from_numpy(x).expand(3, 3, 6)).numpy()
     error = np.square(shown - x).sum(2)
-    np.testing.assert_allclose(judges.im1(x, [1, 1, 1], [0, 0, 0]), error[0] / (error[1] + judge.EPS), rtol=1e-5)
+    np.testing.assert_allclose(oracles.im1(x, [1, 1, 1], [0, 0, 0]), error[0] / (error[1] + judge.EPS), rtol=1e-5)
 
 
-def test_nothing_is_said_of_classes_without_data(judges: Any) -> None:
+def test_nothing_is_said_of_classes_without_data(oracles: Any) -> None:
     x = blobs()[0][:2]
-    assert np.isnan(judges.im1(x, [0, 0], [2, 2])).all()
-    assert np.isnan(judges.im1(x, [0, 0], [0, 0])).all()
+    assert np.isnan(oracles.im1(x, [0, 0], [2, 2])).all()
+    assert np.isnan(oracles.im1(x, [0, 0], [0, 0])).all()
 
 
-def test_no_paths_and_no_judges_are_no_figures(judges: Any) -> None:
-    assert judged_columns([], np.zeros((0, 6)), judges)["im1"].shape == (0,)
-    assert judges.sees(np.zeros((0, 6))).shape == (0,)
+def test_no_paths_and_no_judges_are_no_figures(oracles: Any) -> None:
+    assert judged_columns([], np.zeros((0, 6)), oracles)["im1"].shape == (0,)
+    assert oracles.sees(np.zeros((0, 6))).shape == (0,)
 
 
 def test_pictures_of_every_layout_are_judged() -> None:
@@ -65,7 +65,7 @@ def test_fitting_is_repeatable_and_draws_from_no_global_generator(monkeypatch: p
     monkeypatch.setattr(judge, "ORACLE_STEPS", 3)
     before = torch.get_rng_state()
     x = blobs()[0].reshape(-1, 2, 3)
-    a, b = (judge.fit_judges(x, blobs()[1], 2) for _ in range(2))
+    a, b = (judge.fit_oracles(x, blobs()[1], 2) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     for name, value in a.modules.state_dict().items():
         assert torch.equal(value, b.modules.state_dict()[name])
@@ -75,9 +75,9 @@ def test_one_fit_a_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "AE_STEPS", 1)
     monkeypatch.setattr(judge, "ORACLE_STEPS", 1)
     x, labels = blobs()
-    first = judge.judges_of(x, labels, 2)
-    assert judge.judges_of(x.copy(), labels.copy(), 2) is first
-    assert judge.judges_of(x, 1 - labels, 2) is not first
+    first = judge.oracles_of(x, labels, 2)
+    assert judge.oracles_of(x.copy(), labels.copy(), 2) is first
+    assert judge.oracles_of(x, 1 - labels, 2) is not first
 
 
 def test_detours_are_taken_over_a_geodesic() -> None:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import envs
-from agents.walkers.planning.ensemble import Opinions
+from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.last_step import PlanSettings
-from agents.walkers.planning.surrogate import AskedRows, StandIn
+from agents.walkers.planning.surrogate import AskedRows, Surrogate
 from envs.core import dynamics
 from tests.agents.test_walkers import N, begin, policy
 
@@ -22,22 +22,22 @@ def digits() -> Any:
 
 
 @pytest.fixture(scope="module")
-def stand_in(digits: Any) -> StandIn:
-    return StandIn.fit(digits, AskedRows())
+def surrogate(digits: Any) -> Surrogate:
+    return Surrogate.fit(digits, AskedRows())
 
 
 @pytest.fixture(scope="module")
-def opinions(digits: Any) -> Opinions:
-    return Opinions.fit(digits)
+def ensemble(digits: Any) -> Ensemble:
+    return Ensemble.fit(digits)
 
 
-@pytest.mark.parametrize("kind", ["stand_in", "opinions"])
+@pytest.mark.parametrize("kind", ["surrogate", "ensemble"])
 def test_log_odds_and_gradients_are_those_of_autograd(digits: Any, kind: str, request: pytest.FixtureRequest) -> None:
     network = request.getfixturevalue(kind)
-    rows = torch.stack([torch.nonzero(digits.starts.label == k)[0, 0] for k in range(8)])
-    own = digits.starts.x[rows].flatten(1)
+    rows = torch.stack([torch.nonzero(digits.reference.label == k)[0, 0] for k in range(8)])
+    own = digits.reference.x[rows].flatten(1)
     x, target = (0.5 * (own + own.roll(1, 0)))[:7].clone().requires_grad_(True), torch.arange(7)  # between two classes each
-    if kind == "stand_in":
+    if kind == "surrogate":
         p = network.network(x).softmax(1)
     else:
         p = torch.stack([
@@ -57,28 +57,28 @@ def test_log_odds_and_gradients_are_those_of_autograd(digits: Any, kind: str, re
     torch.testing.assert_close(gradient[inside], expected[inside], atol=2e-3, rtol=1e-2)
 
 
-def test_opinions_learn_the_labels_of_the_starts_and_ask_nothing(digits: Any, opinions: Opinions) -> None:
+def test_opinions_learn_the_labels_of_the_starts_and_ask_nothing(digits: Any, ensemble: Ensemble) -> None:
     asked = digits.classifier.queries
-    again = Opinions.fit(digits)
+    again = Ensemble.fit(digits)
     assert digits.classifier.queries == asked
     for name, value in again.weights().items():
-        assert (value == opinions.weights()[name]).all()
-    said = opinions.logits(digits.held_out.x.flatten(1)).softmax(2).mean(0).argmax(1)
+        assert (value == ensemble.weights()[name]).all()
+    said = ensemble.logits(digits.held_out.x.flatten(1)).softmax(2).mean(0).argmax(1)
     digits.classifier.queries = asked
     assert (said == digits.held_out.truth).float().mean() > 0.9
-    back = Opinions.of(digits, opinions.weights())
+    back = Ensemble.of(digits, ensemble.weights())
     x = digits.held_out.x[:5].flatten(1)
-    torch.testing.assert_close(back.margin(x, torch.arange(5)), opinions.look(x, torch.arange(5))[0])
+    torch.testing.assert_close(back.margin(x, torch.arange(5)), ensemble.look(x, torch.arange(5))[0])
 
 
 def test_an_end_planned_with_opinions_convinces_them_and_p_never_falls(
-    digits: Any, stand_in: StandIn, opinions: Opinions
+    digits: Any, surrogate: Surrogate, ensemble: Ensemble
 ) -> None:
     state, queries = begin(digits)
     before = digits.classifier.queries
     walks = [
-        policy(digits, stand_in=stand_in, opinions=o).walk(digits, state, queries, torch.Generator())
-        for o in (None, opinions)
+        policy(digits, surrogate=surrogate, ensemble=o).walk(digits, state, queries, torch.Generator())
+        for o in (None, ensemble)
     ]
     assert sum(int(walk.queries.sum()) for walk in walks) == digits.classifier.queries - before + 4 * N
     without, with_them = walks
@@ -87,12 +87,12 @@ def test_an_end_planned_with_opinions_convinces_them_and_p_never_falls(
     assert ((more >= 0) & (more <= PlanSettings().further)).all()
     assert more.any()
     with torch.inference_mode():
-        odds = [opinions.margin(digits.place_of(walk.z[-1]), state.target) for walk in walks]
+        odds = [ensemble.margin(digits.coordinates_of(walk.z[-1]), state.target) for walk in walks]
     enough = PlanSettings().enough(digits)
     doubted = [float((part < enough - 0.1).float().mean()) for part in odds]
     assert doubted[1] < 0.5 * doubted[0]
     for i in range(N):
-        p = with_them.answers[: int(with_them.length[i]) + 1, i, int(state.target[i])]
+        p = with_them.predictions[: int(with_them.length[i]) + 1, i, int(state.target[i])]
         if more[i]:
             assert p[-1] >= p[-2]
             assert p[-2] >= digits.task.tau
@@ -100,10 +100,10 @@ def test_an_end_planned_with_opinions_convinces_them_and_p_never_falls(
 
 
 def test_walks_with_a_further_step_are_reproduced_by_their_actions(
-    digits: Any, stand_in: StandIn, opinions: Opinions
+    digits: Any, surrogate: Surrogate, ensemble: Ensemble
 ) -> None:
     state, queries = begin(digits)
-    walk = policy(digits, stand_in=stand_in, opinions=opinions).walk(digits, state, queries, torch.Generator())
+    walk = policy(digits, surrogate=surrogate, ensemble=ensemble).walk(digits, state, queries, torch.Generator())
     now = state
     for t in range(int(walk.length.max())):
         now, info = dynamics.step(digits, now, walk.actions[t])
@@ -113,11 +113,11 @@ def test_walks_with_a_further_step_are_reproduced_by_their_actions(
         now = now._replace(z=walk.z[t + 1])
 
 
-def test_no_step_is_added_beyond_the_most_steps(digits: Any, stand_in: StandIn, opinions: Opinions) -> None:
+def test_no_step_is_added_beyond_the_most_steps(digits: Any, surrogate: Surrogate, ensemble: Ensemble) -> None:
     state, queries = begin(digits)
-    free = policy(digits, stand_in=stand_in).walk(digits, state, queries, torch.Generator())
+    free = policy(digits, surrogate=surrogate).walk(digits, state, queries, torch.Generator())
     most = int(free.length.max())
-    walk = policy(digits, stand_in=stand_in, opinions=opinions).walk(digits, state, queries, torch.Generator(), most)
+    walk = policy(digits, surrogate=surrogate, ensemble=ensemble).walk(digits, state, queries, torch.Generator(), most)
     assert int(walk.length.max()) <= most
 
 

@@ -52,7 +52,7 @@ def test_a_run_finds_the_users_generator_by_its_name(tmp_path, monkeypatch):
     assert not (run.folder.root / "manifold").exists()
     again = load_run(run.folder.root)
     assert isinstance(again.world.manifold, Generator)
-    assert again.world.starts.z.equal(run.world.starts.z)
+    assert again.world.reference.z.equal(run.world.reference.z)
     # Its paths are explained, saved and replayed like any other's.
     paths = explain(again, [0, 1, 2], walker="line")
     paths[0].save(tmp_path / "path.npz")
@@ -68,7 +68,7 @@ def test_a_function_may_make_the_generator(tmp_path, monkeypatch):
     given = {"data": "own_function:x", "classifier": "own_function:classify", "class_names": ["dark", "bright"]}
     world = make_world(**given, manifold="own_function:make_net", latent_dim=2)
     assert isinstance(world.manifold, Generator)
-    assert world.starts.z.equal(make_world(**given, manifold="own_function:net", latent_dim=2).starts.z)
+    assert world.reference.z.equal(make_world(**given, manifold="own_function:net", latent_dim=2).reference.z)
     with pytest.raises(ManifoldError, match="takes latent_dim="):
         make_world(**given, manifold="own_function:make_net")
 

@@ -17,8 +17,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from agents import replay
 from agents.explain import explain
-from agents.explanation.inputs import read_file
 from agents.explanation.figures.table_cells import changed_cells, row_texts
+from agents.explanation.inputs import read_file
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs import World, make_world
 from envs.errors import ManifoldError
@@ -51,11 +51,11 @@ def world() -> World:
 
 def laid_on(world: World, path: Trajectory) -> pd.DataFrame:
     """The true row with the values of the last frame in the cells that are marked."""
-    origin = path.origin(world)
+    factual = path.factual(world)
     frames = path.frames(world)
-    marked = changed_cells(world, frames[-1:], origin)[:, 0]
+    marked = changed_cells(world, frames[-1:], factual)[:, 0]
     units: Any = world.units
-    own, last = units.as_frame(origin.cells), units.as_frame(units.exact(torch.from_numpy(frames[-1:]), origin))
+    own, last = units.as_frame(factual.cells), units.as_frame(units.exact(torch.from_numpy(frames[-1:]), factual))
     for column in own.columns[marked]:
         own[column] = last[column].to_numpy()
     return own
@@ -67,16 +67,16 @@ def test_walks_begin_at_the_row_and_their_changes_flip_it(world: World) -> None:
     paths = explain(world, frame.iloc[:40], walker="line")
     assert sum(path.success for path in paths) >= 36
     for path, (_, row) in zip(paths, frame.iloc[:40].iterrows(), strict=True):
-        origin, frames = path.origin(world), path.frames(world)
-        assert not changed_cells(world, frames, origin)[:, 0].any()
-        own = world.units.as_frame(origin.cells).iloc[0]  # type: ignore[attr-defined]
+        factual, frames = path.factual(world), path.frames(world)
+        assert not changed_cells(world, frames, factual)[:, 0].any()
+        own = world.units.as_frame(factual.cells).iloc[0]  # type: ignore[attr-defined]
         assert own.tolist() == row.tolist()
         true = pipeline.predict_proba(row.to_frame().T.astype(frame.dtypes))[0]
-        np.testing.assert_allclose(path.answers[0], true, atol=1e-6)
+        np.testing.assert_allclose(path.predictions[0], true, atol=1e-6)
         changed = laid_on(world, path)
         assert changed["number"].tolist() == [row["number"]]
         assert changed["months"].iloc[0] >= row["months"]
-        np.testing.assert_allclose(pipeline.predict_proba(changed)[0], path.answers[-1], atol=1e-5)
+        np.testing.assert_allclose(pipeline.predict_proba(changed)[0], path.predictions[-1], atol=1e-5)
         assert path.distances is not None
         assert path.distances[0] < 1e-6
         assert not path.reconstructs
@@ -118,7 +118,7 @@ def test_a_path_keeps_the_cells_and_reproduces_from_its_file(world: World, tmp_p
     assert again.source_cells[0] == frame["number"].iloc[5]
     np.testing.assert_array_equal(again.frames(world), path.frames(world))
     assert replay.compare(again, world).reproduced
-    names, texts = row_texts(world, [path.source_input, *path.frames(world)], path.origin(world))
+    names, texts = row_texts(world, [path.source_input, *path.frames(world)], path.factual(world))
     assert texts[names.index("number"), 0] == str(frame["number"].iloc[5])
     from dataclasses import replace
 
@@ -135,5 +135,5 @@ def test_rows_of_numbers_are_not_cut_to_float32() -> None:
     assert [path.source_cells[-1] for path in paths] == rows["day"].iloc[:30].tolist()
     for path in paths:
         if path.success:
-            np.testing.assert_allclose(forest.predict_proba(laid_on(world, path))[0], path.answers[-1], atol=1e-5)
+            np.testing.assert_allclose(forest.predict_proba(laid_on(world, path))[0], path.predictions[-1], atol=1e-5)
     assert sum(path.success for path in paths) >= 27

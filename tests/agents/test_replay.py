@@ -17,8 +17,8 @@ from PIL import Image
 import envs
 from agents import replay
 from agents.explain import explain
-from agents.trajectories.trajectory import Trajectory
 from agents.runs.world_record import describe_world
+from agents.trajectories.trajectory import Trajectory
 from envs.core.world import World
 
 
@@ -81,12 +81,12 @@ def test_a_changed_classifier_is_noticed_and_its_difference_told(path: Trajector
     found = replay.compare(path, world.replace(classifier=Softer()))
     assert found.moved_alike
     assert not found.reproduced
-    assert found.answers == pytest.approx(0.09, abs=0.01)
-    assert f"{found.answers:.3g}" in replay.verdict(path, found)
+    assert found.predictions == pytest.approx(0.09, abs=0.01)
+    assert f"{found.predictions:.3g}" in replay.verdict(path, found)
 
 
 def test_a_path_with_a_step_planned_beyond_its_arrival_reproduces(path: Trajectory, world: World) -> None:
-    lower = world.replace(tau=float(path.answers[-2:, path.target].min()))
+    lower = world.replace(tau=float(path.predictions[-2:, path.target].min()))
     assert not replay.compare(path, lower).ended, "the walk would have ended one step before"
     assert replay.compare(replace(path, planned=2), lower).reproduced
 
@@ -145,7 +145,7 @@ def test_help_needs_no_torch() -> None:
 def test_a_label_only_path_replays_without_any_probability(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = envs.make_world(data="digits", task="reach_label", label_only=True)
     path = explain(world, 0, walker="line")
-    assert path.answers is None
+    assert path.predictions is None
     assert replay.main([str(path.save(tmp_path / "path"))]) == 0
     shown = capsys.readouterr().out
     assert "p(" not in shown
@@ -155,9 +155,9 @@ def test_a_label_only_path_replays_without_any_probability(tmp_path: Path, capsy
 def test_a_path_of_one_frame_is_shown_played_and_reproduced(
     path: Trajectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert path.answers is not None
+    assert path.predictions is not None
     one = replace(
-        path, z=path.z[:1], answers=path.answers[:1], actions=path.actions[:0], rewards=path.rewards[:0],
+        path, z=path.z[:1], predictions=path.predictions[:1], actions=path.actions[:0], rewards=path.rewards[:0],
         step_lengths=path.step_lengths[:0], information_gain=np.zeros(0), typicality=None, distances=None, success=False,
     )  # fmt: skip
     file = one.save(tmp_path / "one")

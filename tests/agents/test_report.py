@@ -20,8 +20,8 @@ import envs
 from agents.cli import UserError
 from agents.explain import explain
 from agents.explanation.figures.style import png
-from agents.explanation.report.page import Extras, Panel, View, main, render_report, write_report
 from agents.explanation.report.extras import columns_slopes, slopes_view
+from agents.explanation.report.page import Extras, Panel, View, main, render_report, write_report
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
 
@@ -65,9 +65,9 @@ def test_the_page_s_numbers_are_the_paths_numbers(world: World, paths: list[Traj
     assert len(page.data) == len(paths)
     for data, path in zip(page.data, paths, strict=True):
         assert data["rows"] == path.table()
-        assert path.answers is not None
+        assert path.predictions is not None
         by_name = {bar["name"]: bar["values"] for bar in data["bars"]}
-        assert by_name[path.class_names[path.target]] == path.answers[:, path.target].tolist()
+        assert by_name[path.class_names[path.target]] == path.predictions[:, path.target].tolist()
         assert len(data["points"]) == len(data["texts"]) == path.steps + 1
 
 
@@ -117,9 +117,9 @@ class Renamed:
 
 def test_a_path_of_one_frame_has_a_page(world: World, paths: list[Trajectory]) -> None:
     path = paths[0]
-    assert path.answers is not None
+    assert path.predictions is not None
     one = replace(
-        path, z=path.z[:1], answers=path.answers[:1], actions=path.actions[:0], rewards=path.rewards[:0],
+        path, z=path.z[:1], predictions=path.predictions[:1], actions=path.actions[:0], rewards=path.rewards[:0],
         step_lengths=path.step_lengths[:0], information_gain=np.zeros(0), typicality=None, distances=None,
     )  # fmt: skip
     texts = Page(render_report([one], world)).data[0]["texts"]
@@ -184,7 +184,7 @@ def test_a_planned_last_step_says_so(world: World, paths: list[Trajectory]) -> N
     path = max(paths, key=lambda p: p.steps)
     plain, planned = render_report([path], world), render_report([replace(path, planned=1)], world)
     assert "planned" not in plain
-    assert f'{path.steps} planned</span>' in planned
+    assert f"{path.steps} planned</span>" in planned
     assert f"{path.steps} (planned)" in planned
     told = Page(planned).data[0]["texts"]
     assert ["planned step" in text for text in told] == [False] * path.steps + [True]

@@ -10,8 +10,8 @@ import pytest
 
 import envs
 from agents.explain import explain
-from agents.explanation.report.page import write_report
 from agents.explanation.figures.table_cells import changed_cells, row_texts
+from agents.explanation.report.page import write_report
 from agents.trajectories.trajectory import Trajectory
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -66,7 +66,7 @@ def test_all_pictures_are_there_and_a_phone_needs_no_sideways_scrolling(page: An
 
 def test_mouse_and_keyboard_walk_the_frames_and_the_numbers_are_the_path_s(page: Any, paths: list[Trajectory]) -> None:
     path, section = paths[1], page.locator("#path-2")
-    assert path.answers is not None
+    assert path.predictions is not None
     section.locator("[data-step=on]").click()
     assert shown(section) == 1
     section.locator("input[type=range]").press("ArrowRight")
@@ -75,7 +75,7 @@ def test_mouse_and_keyboard_walk_the_frames_and_the_numbers_are_the_path_s(page:
     assert shown(section) == path.steps
     section.locator("[data-go='1']").click()
     told = section.locator(".answers .target output").inner_text()
-    assert told == f"{path.answers[1, path.target]:.3f}"
+    assert told == f"{path.predictions[1, path.target]:.3f}"
     assert section.locator("[data-number=step_length]").inner_text() == f"{path.step_lengths[0]:.3f}"
     assert "Frame 1 of" in section.locator("[aria-live]").inner_text()
     assert section.locator("[aria-current]").get_attribute("data-go") == "1"

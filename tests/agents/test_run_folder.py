@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.runs import checkpoint_files
-from agents.files import write_whole
-from agents.runs.checkpoint_files import read_tree, write_tree
 from agents.cli import UserError
+from agents.files import write_whole
+from agents.runs import checkpoint_files
+from agents.runs.checkpoint_files import read_tree, write_tree
 from agents.runs.folder import RunFolder
 
 CONFIG = {"algo": "ppo", "env": {"id": "A/B-v0", "kwargs": {}}, "hyperparameters": {}, "seed": 0, "n_envs": 1}
@@ -26,9 +26,7 @@ def a_run(root: Path, steps: tuple[int, ...] = (10, 20)) -> RunFolder:
     folder = RunFolder.create(root, "ppo", "A/B-v0")
     folder.write_config({**CONFIG, "n_timesteps": 100})
     for s in steps:
-        folder.save_checkpoint(
-            s, {"policy": {"w": torch.full((2,), float(s))}, "progress": {"n": s, "x": np.arange(s)}}
-        )
+        folder.save_checkpoint(s, {"policy": {"w": torch.full((2,), float(s))}, "progress": {"n": s, "x": np.arange(s)}})
     return folder
 
 

@@ -74,7 +74,7 @@ def test_seed_and_options_hold_for_one_reset(world: World) -> None:
     assert env.get_attr("state")[0].target.tolist() == [0, 1, 2, 3]
     assert len(env.reset_infos) == 4
     env.reset()
-    assert env.get_attr("state")[0].origin.unique(dim=0).shape[0] > 1
+    assert env.get_attr("state")[0].factual.unique(dim=0).shape[0] > 1
     env.set_options([{"index": 1}, {"index": 2}, {}, {}])
     with pytest.raises(UserError, match="one dict"):
         env.reset()

@@ -11,21 +11,21 @@ from rich.console import Console
 
 from agents.atlas import atlas
 from agents.explain import explain
-from agents.explanation.inputs import read_file
 from agents.explanation.atlas.homotopy import homotopy_figure
-from agents.explanation.figures.path import film_strip
 from agents.explanation.figures.gif import gif_frames
+from agents.explanation.figures.path import film_strip
 from agents.explanation.figures.terminal import PathScreen
 from agents.explanation.figures.text import sentence_words, wrapped
-from agents.explanation.sentences import change_sentence, distance_unit
+from agents.explanation.inputs import read_file
 from agents.explanation.metrics.evaluate import evaluate_paths
 from agents.explanation.report.page import render_report
+from agents.explanation.sentences import change_sentence, distance_unit
 from agents.replay import build_world, compare
 from agents.train import load_run, train
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs import ManifoldError, make_world
-from envs.modalities.alignment import Word, edit_distance
 from envs.datasets import grammar
+from envs.modalities.alignment import Word, edit_distance
 
 OWN = "The FILM was absolutely dreadful, alas!"
 
@@ -219,6 +219,6 @@ def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
     from agents.training.environments import trained_walk
 
     walked = trained_walk(world)
-    assert (walked.task.weights.success, walked.task.weights.atypical) == (6.0, 2.4)
-    assert walked.config.reward == {"success": 6.0, "atypical": 2.4}
+    assert (walked.task.weights.success, walked.task.weights.implausibility) == (6.0, 2.4)
+    assert walked.config.reward == {"success": 6.0, "implausibility": 2.4}
     assert trained_walk(world.replace(reward={"success": 5.0})).task.weights.success == 5.0

@@ -19,10 +19,10 @@ from agents.explanation.output import row_table, step_table
 from agents.explanation.report import page as report
 from agents.runs.run import load_run
 from agents.trajectories.trajectory import Trajectory
-from agents.walkers.planning.surrogate import AskedRows, StandIn
+from agents.walkers.planning.surrogate import AskedRows, Surrogate
+from envs.core.world import World
 from envs.datasets import TableUnits
 from envs.errors import ManifoldError
-from envs.core.world import World
 
 COLUMNS = "columns:\n  sex: {immutable: true}\n  age: {kind: number, only: up}\n"
 
@@ -57,9 +57,9 @@ def test_no_walker_changes_what_is_held(world: World, walker: str) -> None:
         rows = units.rows(torch.from_numpy(np.concatenate([path.source_input[None], path.frames(world)])))
         assert len(set(rows[:, 3])) == 1
         assert (rows[:, 0] >= rows[0, 0]).all()
-        assert path.answers is not None
+        assert path.predictions is not None
         again = world.classifier.predict_proba(torch.from_numpy(path.frames(world)))
-        np.testing.assert_allclose(again.numpy(), path.answers, atol=1e-4)
+        np.testing.assert_allclose(again.numpy(), path.predictions, atol=1e-4)
         assert replay.compare(path, world).reproduced
 
 
@@ -88,7 +88,7 @@ def test_trained_from_the_command_line_explained_replayed_and_reported(
     assert replay.main(["latest", *runs]) == 0
     assert report.main(["latest", *runs]) == 0
     page = (run.folder.root / "report.html").read_text()
-    assert "<th scope=\"row\">work</th>" in page
+    assert '<th scope="row">work</th>' in page
     capsys.readouterr()
 
 
@@ -143,16 +143,16 @@ def test_a_planned_last_step_stands_in_the_step_table_and_survives_the_disk(worl
 
 def test_the_stand_in_learns_on_frames_that_hold_their_input(world: World) -> None:
     asked = AskedRows(every=1)
-    z, origin = world.starts.z[:50].clone(), world.starts.origin.chosen(torch.arange(50, 100))
-    asked.see(z, world.answers(world.decode(z, origin), origin), origin)
+    z, factual = world.reference.z[:50].clone(), world.reference.factual.chosen(torch.arange(50, 100))
+    asked.see(z, world.predictions(world.decode(z, factual), factual), factual)
     again = AskedRows(every=1)
     again.load_state_dict(asked.state_dict())
     rows = again.rows()
     assert rows is not None
     assert rows[2] is not None
-    assert torch.equal(rows[2].x, origin.x)
-    assert torch.equal(rows[2].base, origin.base)
-    StandIn.fit(world, again)
+    assert torch.equal(rows[2].x, factual.x)
+    assert torch.equal(rows[2].base, factual.base)
+    Surrogate.fit(world, again)
 
 
 def test_a_path_through_a_table_that_is_gone_says_so(world: World, folder: Path, tmp_path: Path) -> None:

@@ -134,24 +134,24 @@ def test_film_strips_and_maps_are_loaded(tab: Any, paths: list[Trajectory]) -> N
 
 def test_the_table_of_steps_holds_the_path_s_numbers(tab: Any, paths: list[Trajectory]) -> None:
     page, path = tab("text"), paths[0]
-    assert path.answers is not None
+    assert path.predictions is not None
     table = page.locator("table", has_text="p target").first
     table.wait_for()
     rows = [row.split("\t") for row in table.inner_text().splitlines() if "\t" in row]
     place = rows[0].index("p target")
     told = [row[place].strip() for row in rows[1:]]
-    assert told == [f"{p:.3f}" for p in path.answers[:, path.target]]
+    assert told == [f"{p:.3f}" for p in path.predictions[:, path.target]]
 
 
 def test_scalars_along_a_path_are_the_path_s(address: str, paths: list[Trajectory]) -> None:
     path = paths[0]
-    assert path.answers is not None
+    assert path.predictions is not None
     run = quote(f"paths_in_tensorboard/{path.name}")
     for tag, c in (("path/p_target", path.target), (f"probability/{path.class_names[path.source]}", path.source)):
-        answer = urllib.request.urlopen(f"{address}/data/plugin/scalars/scalars?run={run}&tag={quote(tag, safe='')}")
-        points = json.loads(answer.read())
+        prediction = urllib.request.urlopen(f"{address}/data/plugin/scalars/scalars?run={run}&tag={quote(tag, safe='')}")
+        points = json.loads(prediction.read())
         assert [step for _, step, _ in points] == list(range(path.steps + 1))
-        assert [value for _, _, value in points] == pytest.approx(path.answers[:, c].tolist(), rel=1e-6)
+        assert [value for _, _, value in points] == pytest.approx(path.predictions[:, c].tolist(), rel=1e-6)
 
 
 def test_class_probabilities_share_one_chart(tab: Any) -> None:
@@ -177,8 +177,8 @@ def test_the_projector_shows_the_starts_and_the_paths(tab: Any, address: str, pa
     about = json.loads(urllib.request.urlopen(f"{address}/data/plugin/projector/info?run=latent_space").read())
     assert about["embeddings"][0]["sprite"]["imagePath"]
     world, page = envs.make_world(data="digits"), tab("projector")
-    stride = -(-len(world.starts.z) // POINTS)
-    points = len(world.starts.z[::stride]) + sum(path.steps + 1 for path in paths)
+    stride = -(-len(world.reference.z) // POINTS)
+    points = len(world.reference.z[::stride]) + sum(path.steps + 1 for path in paths)
     waited = 0
     while str(points) not in [text for frame in page.frames for text in frame.evaluate(COUNTS)]:
         page.wait_for_timeout(500)

@@ -16,13 +16,13 @@ import pytest
 import torch
 
 import envs
-from agents.training import loop as training
-from agents.training import callbacks as training_callbacks
-from agents.training.algorithms import ALGORITHMS, load_hyperparameters
 from agents.cli import UserError, run_main
-from agents.runs.run import load_run
 from agents.runs.folder import RunFolder
+from agents.runs.run import load_run
 from agents.train import TrainConfig, main, train
+from agents.training import callbacks as training_callbacks
+from agents.training import loop as training
+from agents.training.algorithms import ALGORITHMS, load_hyperparameters
 from envs.core.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +155,7 @@ def test_the_fitted_manifold_of_a_run_is_found_again(tmp_path: Path) -> None:
     again = load_run(run.folder.root)
     z = torch.randn(5, 2)
     assert torch.equal(run.world.manifold.decode(z), again.world.manifold.decode(z))
-    assert torch.equal(run.world.starts.z, again.world.starts.z)
+    assert torch.equal(run.world.reference.z, again.world.reference.z)
 
 
 # -- interrupts -------------------------------------------------------------------------------------------------------
@@ -196,9 +196,7 @@ def test_another_error_keeps_what_was_done_too(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_at_the_next_rollout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int
-) -> None:
+def test_a_signal_stops_at_the_next_rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: int) -> None:
     class Signal(training_callbacks.ProgressCallback):
         def _on_step(self) -> bool:
             if self.model.num_timesteps == 104:
@@ -410,7 +408,7 @@ def test_unknown_settings_of_the_curiosity_are_named_with_the_close_ones(
 def test_own_data_on_a_manifold_of_choice(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By --manifold; the run folder holds the manifold, and comes back without being fitted again."""
     data = envs.make_world(data="iris")
-    np.savez(tmp_path / "flowers.npz", x=data.units.outward(data.starts.x).numpy(), truth=data.starts.label.numpy())
+    np.savez(tmp_path / "flowers.npz", x=data.units.outward(data.reference.x).numpy(), truth=data.reference.label.numpy())
     (tmp_path / "flower_net.py").write_text(
         "import torch\nwith torch.random.fork_rng():\n    torch.manual_seed(3)\n"
         "    net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))\n"

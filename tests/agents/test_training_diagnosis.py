@@ -29,12 +29,12 @@ def test_shares_are_those_of_the_cached_answers(unsure: envs.World) -> None:
     asked = unsure.classifier.queries
     found = diagnose(unsure, ask=False)
     assert unsure.classifier.queries == asked
-    starts = unsure.starts
+    reference = unsure.reference
     for k, name in enumerate(unsure.class_names):
-        own = starts.label == k
+        own = reference.label == k
         assert found.classes[name].rows == int(own.sum())
-        assert found.classes[name].satisfied == pytest.approx(float((starts.answer[own][:, k] >= 0.9).float().mean()))
-        assert found.classes[name].kept == pytest.approx(float((starts.answer[own].argmax(1) == k).float().mean()))
+        assert found.classes[name].satisfied == pytest.approx(float((reference.prediction[own][:, k] >= 0.9).float().mean()))
+        assert found.classes[name].kept == pytest.approx(float((reference.prediction[own].argmax(1) == k).float().mean()))
     assert found.accuracy is None
 
 

@@ -32,7 +32,7 @@ def observations(env):
 
 
 def test_components_rebuild_the_frames_as_well_as_they_promise(world, seen, env):
-    frames = world.starts.frame.flatten(1)
+    frames = world.reference.frame.flatten(1)
     parts = (frames - seen.centre) @ seen.axes.T
     left = (frames - seen.centre - parts @ seen.axes).square().sum() / (frames - frames.mean(0)).square().sum()
     assert len(seen.axes) <= MOST
@@ -45,9 +45,9 @@ def test_components_rebuild_the_frames_as_well_as_they_promise(world, seen, env)
 
 def test_where_labels_alone_are_shown_nothing_but_the_label_goes_in(world, seen, env):
     obs = observations(env)
-    answers = seen(obs)[:, len(seen.axes) :]
-    assert set(answers.unique().tolist()) <= {-RESPONSE_WEIGHT, 0.0}
-    assert torch.equal(answers.argmax(1), env.state.answer.argmax(1))
+    predictions = seen(obs)[:, len(seen.axes) :]
+    assert set(predictions.unique().tolist()) <= {-RESPONSE_WEIGHT, 0.0}
+    assert torch.equal(predictions.argmax(1), env.state.prediction.argmax(1))
     d, classes = world.latent_dim, world.classes
     changed = obs.clone()
     changed[:, d : 2 * d] = 7.0
@@ -77,7 +77,7 @@ def test_foretold_answers_are_counted():
     present = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     following = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     judge = SeenOf.__new__(SeenOf)
-    judge.parts, judge.before_answer = ("answer",), 0
+    judge.parts, judge.before_prediction = ("prediction",), 0
     assert judge.figures(following, following, present) == {"answer_accuracy": 1.0, "answer_persistence": 0.5}
 
 
@@ -90,13 +90,16 @@ def test_texts_are_seen_by_their_tokens(world):
 
 def test_one_part_may_be_seen_alone(world, seen, env):
     obs = observations(env)
-    frame, answer, code = (SeenOf(world, sees) for sees in ("frame", "answer", "code"))
+    frame, prediction, code = (SeenOf(world, sees) for sees in ("frame", "prediction", "code"))
     k, d = len(seen.axes), world.latent_dim
-    assert torch.equal(torch.cat([frame(obs), answer(obs)], dim=1), seen(obs))
+    assert torch.equal(torch.cat([frame(obs), prediction(obs)], dim=1), seen(obs))
     assert torch.equal(code(obs), obs[:, :d])
-    changes = [(slice(0, k), seen), (slice(0, k), frame), (slice(0, 0), answer), (slice(0, d), code)]
+    changes = [(slice(0, k), seen), (slice(0, k), frame), (slice(0, 0), prediction), (slice(0, d), code)]
     assert all(one.as_change == expected for expected, one in changes)
     assert frame.figures(frame(obs), frame(obs), frame(obs)) == {}
-    assert answer.figures(answer(obs), answer(obs), answer(obs)) == {"answer_accuracy": 1.0, "answer_persistence": 1.0}
+    assert prediction.figures(prediction(obs), prediction(obs), prediction(obs)) == {
+        "answer_accuracy": 1.0,
+        "answer_persistence": 1.0,
+    }
     with pytest.raises(UnknownNameError, match="sees"):
         SeenOf(world, "frames")

@@ -24,11 +24,11 @@ from envs.core.world import World
 def make(steps: int = 3, d: int = 2, k: int = 3, label_only: bool = False, seed: int = 0, **changes: Any) -> Trajectory:
     """A made-up path of any size."""
     random = np.random.default_rng(seed)
-    answers = random.dirichlet(np.ones(k), steps + 1)
+    predictions = random.dirichlet(np.ones(k), steps + 1)
     whole: dict[str, Any] = {
         "z": random.normal(size=(steps + 1, d)), "actions": random.uniform(-1, 1, (steps, d)),
         "rewards": random.normal(size=steps), "step_lengths": random.uniform(0, 1, steps),
-        "answers": None if label_only else answers, "labels": answers.argmax(1) if label_only else None,
+        "predictions": None if label_only else predictions, "labels": predictions.argmax(1) if label_only else None,
         "typicality": random.uniform(size=steps + 1), "distances": random.uniform(size=steps + 1),
         "source_input": random.uniform(size=(2, 2)), "source": 0, "target": k - 1,
         "class_names": [f"class {i}" for i in range(k)], "environment": {"config": {"data": "digits"}},
@@ -56,7 +56,7 @@ def test_a_path_of_any_size_comes_back_from_disk_equal(
     path = make(steps, d, k, label_only, seed, **extra)
     back = Trajectory.load(path.save(tmp_path / "path"))
     assert back == path
-    assert back.answers is None if label_only else np.array_equal(back.answers, path.answers)
+    assert back.predictions is None if label_only else np.array_equal(back.predictions, path.predictions)
     assert json.loads(back.to_json())["predicted"] == path.predicted.tolist()
 
 
@@ -141,7 +141,7 @@ def test_a_missing_file_and_a_foreign_npz_are_told_apart(tmp_path: Path) -> None
     ("changes", "message"),
     [
         ({"actions": np.zeros((2, 2))}, "actions has shape"),
-        ({"answers": np.full((4, 3), 0.5)}, "no probabilities"),
+        ({"predictions": np.full((4, 3), 0.5)}, "no probabilities"),
         ({"z": np.full((4, 2), np.nan)}, "not finite"),
         ({"target": 3}, "target 3 is not one of the 3 classes"),
         ({"labels": np.zeros(4)}, "labels and no answers"),
@@ -156,8 +156,8 @@ def test_contradicting_parts_are_refused(changes: dict[str, Any], message: str) 
 def test_label_only_paths_hold_and_say_no_probability() -> None:
     path = make(label_only=True)
     told = path.to_json() + path.summary() + str(path.table())
-    assert path.answers is None
-    assert not any(word in told for word in ("p(", "p_target", "p_source", "answers", "probabilit"))
+    assert path.predictions is None
+    assert not any(word in told for word in ("p(", "p_target", "p_source", "predictions", "probabilit"))
 
 
 def test_walks_become_paths_with_the_walk_s_own_numbers(world: World, walked: list[Trajectory]) -> None:
@@ -166,8 +166,8 @@ def test_walks_become_paths_with_the_walk_s_own_numbers(world: World, walked: li
         flat = frames.reshape(len(frames), -1)
         assert np.allclose(path.step_lengths, np.linalg.norm(np.diff(flat, axis=0), axis=1), atol=1e-6)
         assert np.allclose(path.distances, np.linalg.norm(flat - path.source_input.ravel(), axis=1), atol=1e-6)
-        answers = world.classifier.predict_proba(torch.from_numpy(frames)).numpy()
-        assert np.allclose(path.answers, answers, atol=1e-5)
+        predictions = world.classifier.predict_proba(torch.from_numpy(frames)).numpy()
+        assert np.allclose(path.predictions, predictions, atol=1e-5)
         assert path.predicted[-1] == path.target or not path.success
     assert [path.index for path in walked] == [0, 4, 10]
 
@@ -190,12 +190,12 @@ def test_a_path_of_one_frame_can_be_resampled_told_and_tabled(world: World, walk
 
 def first_frame(path: Trajectory) -> Trajectory:
     """The path cut to frame 0, as if that were all."""
-    assert path.answers is not None
+    assert path.predictions is not None
     assert path.typicality is not None
     assert path.distances is not None
     none = {"actions": path.actions[:0], "rewards": path.rewards[:0], "step_lengths": path.step_lengths[:0]}
     rest = {"typicality": path.typicality[:1], "distances": path.distances[:1], "information_gain": np.zeros(0)}
-    return replace(path, z=path.z[:1], answers=path.answers[:1], **none, **rest)
+    return replace(path, z=path.z[:1], predictions=path.predictions[:1], **none, **rest)
 
 
 def test_another_manifold_is_refused(walked: list[Trajectory]) -> None:
@@ -207,8 +207,8 @@ def test_another_manifold_is_refused(walked: list[Trajectory]) -> None:
 def test_the_summary_tells_classes_steps_rise_distance_and_queries(walked: list[Trajectory]) -> None:
     path = walked[0]
     text = path.summary()
-    assert path.answers is not None
+    assert path.predictions is not None
     assert path.distances is not None
-    for part in (path.class_names[path.target], f"{path.steps} steps", f"{path.answers[-1, path.target]:.2f}",
+    for part in (path.class_names[path.target], f"{path.steps} steps", f"{path.predictions[-1, path.target]:.2f}",
                  f"{path.distances[-1]:.2f}", f"{path.queries} queries"):  # fmt: skip
         assert part in text

@@ -48,8 +48,8 @@ def test_two_factors_of_two_clusters_find_the_quarters() -> None:
     view = fit_treeview(x, h, log_p, factors=2, clusters=2, leaves=4)
     assert sorted(tuple(group) for group in view.groups) == [(0, 1), (2, 3)]
     assert view.leaves == 4
-    test, _, answers = boxes(seed=1)
-    assert view.fidelity(test, answers.argmax(1)) > 0.97
+    test, _, predictions = boxes(seed=1)
+    assert view.fidelity(test, predictions.argmax(1)) > 0.97
 
 
 def test_a_route_rejects_class_after_class() -> None:
@@ -77,15 +77,15 @@ def test_routes_agree_with_predictions_and_questions(digits: Any, view: Any) -> 
     for item, nodes in enumerate(found.nodes):
         assert found.predicted[item] == nodes[-1].shares.argmax()
         for node in nodes[:-1]:
-            assert node.answer == (found.meta[item, node.factor] == node.cluster)
+            assert node.prediction == (found.meta[item, node.factor] == node.cluster)
 
 
 def test_the_view_is_faithful_on_digits(digits: Any, view: Any) -> None:
     assert view.leaves <= 84
     assert len(view.groups) == 5
     assert sorted(np.concatenate(view.groups)) == list(range(64))
-    answers = digits.classifier.predict_proba(digits.held_out.x).argmax(1).numpy()
-    assert view.fidelity(digits.held_out.x.numpy(), answers) >= 0.9
+    predictions = digits.classifier.predict_proba(digits.held_out.x).argmax(1).numpy()
+    assert view.fidelity(digits.held_out.x.numpy(), predictions) >= 0.9
 
 
 def test_points_between_starts_can_be_fitted_to_besides(digits: Any, view: Any) -> None:

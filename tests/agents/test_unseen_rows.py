@@ -11,12 +11,12 @@ import pytest
 
 import envs
 from agents import explain as script
-from agents.training import evaluation as training_evaluation
 from agents.cli import run_main
 from agents.explain import explain
 from agents.explanation.inputs import read_file
 from agents.runs.run import load_run
 from agents.train import train
+from agents.training import evaluation as training_evaluation
 from envs.errors import ManifoldError
 
 SMALL = {"policy_kwargs": {"net_arch": [8]}, "n_steps": 8, "n_epochs": 1}
@@ -117,12 +117,12 @@ def test_a_saved_run_loads_with_a_spot_check_alone(csv: Path, tmp_path: Path) ->
                 hyperparams=SMALL, eval_episodes=0, pictures=False)  # fmt: skip
     loaded = load_run(run.folder.root)
     assert loaded.world.classifier.queries == 32
-    for old, new in zip(run.world.starts, loaded.world.starts, strict=True):
+    for old, new in zip(run.world.reference, loaded.world.reference, strict=True):
         np.testing.assert_allclose(old.numpy(), new.numpy(), atol=1e-6)
     assert loaded.world.task.name == run.world.task.name == "flip"
     assert loaded.world.config == run.world.config  # a world does not remember the file
     path = explain(loaded, 0)
-    assert "known_answers" not in path.environment["config"]
+    assert "known_predictions" not in path.environment["config"]
 
 
 class Endless(gymnasium.Env[np.ndarray, np.ndarray]):

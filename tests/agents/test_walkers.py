@@ -78,7 +78,7 @@ class TowardsGoals:
 
 
 def policy(world: Any, fails: bool = False, **settings: Any) -> PolicyWalker:
-    typical = {k: world.starts.z[world.prototypes[k]] for k in range(world.classes)}
+    typical = {k: world.reference.z[world.prototypes[k]] for k in range(world.classes)}
     return PolicyWalker(TowardsGoals(world, typical, fails), **settings)
 
 
@@ -114,8 +114,8 @@ def test_nobody_is_asked_about_after_the_end(digits: Any) -> None:
 def test_a_target_met_at_frame_0_is_a_path_of_one_frame_and_nothing_found(digits: Any) -> None:
     """The reconstruction changed the class, not a walk: it stops there, asks no more, and is no success."""
     state, queries = dynamics.enter(digits, digits.held_out.x[:N], None)
-    met = state._replace(target=state.answer.argmax(1), source=(state.answer.argmax(1) + 1) % 10)
-    met = dynamics.refresh(digits, select(met, state.answer.amax(1) >= 0.9))
+    met = state._replace(target=state.prediction.argmax(1), source=(state.prediction.argmax(1) + 1) % 10)
+    met = dynamics.refresh(digits, select(met, state.prediction.amax(1) >= 0.9))
     for name in ALL:
         walk = make_walker(name).walk(digits, met, queries[: len(met.z)], torch.Generator(), None)
         assert not walk.success.any()
@@ -127,7 +127,7 @@ def test_a_target_met_at_frame_0_is_a_path_of_one_frame_and_nothing_found(digits
 def test_only_walkers_to_known_goals_rest_on_rows_asked_before(digits: Any) -> None:
     asked = {name: rows_asked_before(make_walker(name), digits) for name in ALL}
     for name in TO_KNOWN_GOALS:
-        assert asked.pop(name) == 2 * len(digits.starts.x)
+        assert asked.pop(name) == 2 * len(digits.reference.x)
     assert not any(asked.values())
 
 
@@ -139,10 +139,10 @@ def test_only_walkers_to_known_goals_rest_on_rows_asked_before(digits: Any) -> N
 def test_actions_taken_again_reproduce_the_path_within_the_bounds(digits: Any, name: str, move: str) -> None:
     world = digits.replace(move=move)
     state, walk = walked(world, name, n=8)
-    z, answers, length = state.z, state.answer, walk.length
+    z, predictions, length = state.z, state.prediction, walk.length
     for t in range(len(walk.actions)):
         torch.testing.assert_close(walk.z[t], z, atol=1e-5, rtol=0)
-        torch.testing.assert_close(walk.answers[t], answers, atol=1e-4, rtol=0)
+        torch.testing.assert_close(walk.predictions[t], predictions, atol=1e-4, rtol=0)
         rows = torch.nonzero(length > t).flatten()
         moved, info = dynamics.step(world, select(state, rows), walk.actions[t, rows])
         assert float(info.step_length.max()) <= world.max_step * (1 + 1e-5)
@@ -150,7 +150,7 @@ def test_actions_taken_again_reproduce_the_path_within_the_bounds(digits: Any, n
         last = length[rows] == t + 1
         assert (info.is_success == (walk.success[rows] & last)).all()  # at the end, and nowhere before
         state = type(state)(*(old.index_copy(0, rows, new) for old, new in zip(state, moved, strict=True)))
-        z, answers = state.z, state.answer
+        z, predictions = state.z, state.prediction
     torch.testing.assert_close(walk.z[-1], z, atol=1e-5, rtol=0)
     assert world.manifold.prior.contains(walk.z.flatten(0, 1)).all()
     assert (walk.actions.norm(dim=2) <= 1 + 1e-5).all()
@@ -200,7 +200,7 @@ def test_columns_repeat_their_last_frame(digits: Any) -> None:
     for i in range(N):
         end = int(walk.length[i])
         assert (walk.z[end:, i] == walk.z[end, i]).all()
-        assert (walk.answers[end:, i] == walk.answers[end, i]).all()
+        assert (walk.predictions[end:, i] == walk.predictions[end, i]).all()
         assert not walk.actions[end:, i].any()
         assert not walk.rewards[end:, i].any()
 
@@ -208,7 +208,7 @@ def test_columns_repeat_their_last_frame(digits: Any) -> None:
 @pytest.mark.parametrize("move", MOVES)
 def test_aiming_inverts_every_move(digits: Any, move: str) -> None:
     world = digits.replace(move=move)
-    z = world.starts.z[:16]
+    z = world.reference.z[:16]
     generator = torch.Generator().manual_seed(0)
     small = 0.3 * torch.nn.functional.normalize(torch.randn(z.shape, generator=generator), dim=1)
     with torch.inference_mode():
@@ -226,7 +226,7 @@ def test_following_passes_the_way_points(digits: Any) -> None:
     world = digits.replace(task=task)
     state, queries = begin(world, 3)
     recorder = Recorder(world, state, queries, 60)
-    way = torch.stack([world.starts.z[:3], world.starts.z[3:6]])
+    way = torch.stack([world.reference.z[:3], world.reference.z[3:6]])
     follow(recorder, way, torch.tensor([2, 1, 0]))
     walk = recorder.walk()
     assert int(walk.length[2]) == 0
@@ -279,7 +279,7 @@ def test_every_walker_takes_every_task(task: str, name: str) -> None:
 def test_labels_stay_labels(labels: Any) -> None:
     for name in ("line", "spheres", "random", "greedy"):
         _, walk = walked(labels, name, n=6)
-        assert set(walk.answers.unique().tolist()) == {0.0, 1.0}
+        assert set(walk.predictions.unique().tolist()) == {0.0, 1.0}
     assert walked(labels, "line")[1].success.all()
 
 

@@ -12,7 +12,7 @@ import envs
 from agents.walkers import make_walker
 from agents.walkers.base import Recorder, select
 from agents.walkers.geodesic import graph_of
-from agents.walkers.goals import arriving_starts, neighbour_goals
+from agents.walkers.goals import arriving_reference, neighbour_goals
 from agents.walkers.interpolation import follow_curve
 from envs.core import dynamics
 from envs.geometry.curves import along, length, pixels, straight
@@ -66,13 +66,13 @@ def test_the_graph_walk_goes_over_known_starts_to_one_that_is_what_is_asked_for(
     state, queries = begin(digits)
     walk = make_walker("graph").walk(digits, state, queries, torch.Generator())
     assert walk.success.all()
-    assert (walk.answers[walk.length, torch.arange(N)].argmax(1) == state.target).all()
+    assert (walk.predictions[walk.length, torch.arange(N)].argmax(1) == state.target).all()
     graph, nodes = graph_of(digits)
     assert graph_of(digits)[0] is graph, "made once a world"
     near_graph = torch.cdist(walk.z.flatten(0, 1), graph.z).amin(1).mean()
     line = make_walker("line").walk(digits, state, queries, torch.Generator())
     assert float(near_graph) < float(torch.cdist(line.z.flatten(0, 1), graph.z).amin(1).mean())
-    goal = arriving_starts(digits, int(state.source[0]), int(state.target[0]))[nodes]
+    goal = arriving_reference(digits, int(state.source[0]), int(state.target[0]))[nodes]
     led = graph.lead(state.z[:1], torch.nonzero(goal).flatten())
     end = led.points[-1, 0]
     assert bool((graph.z[goal] == end).all(1).any())
@@ -102,7 +102,7 @@ def test_way_points_lie_about_a_step_apart_and_items_without_a_curve_stay(digits
     world = endless(digits)
     state, queries = begin(world, 2)
     recorder = Recorder(world, state, queries, 60)
-    goals = world.starts.z[:2]
+    goals = world.reference.z[:2]
     follow_curve(recorder, straight(state.z, goals), torch.tensor([True, False]))
     walk = recorder.walk()
     assert walk.length[1] == 0
@@ -115,7 +115,7 @@ def test_a_graph_of_many_starts_keeps_an_even_sample(digits: Any, monkeypatch: p
     world = digits.replace()
     graph, nodes = graph_of(world)
     assert len(nodes) == len(graph.z) == 200
-    assert len(world.starts.label[nodes].unique()) == world.classes
+    assert len(world.reference.label[nodes].unique()) == world.classes
     state, queries = begin(world, 4)
     walk = make_walker("graph").walk(world, state, queries, torch.Generator())
     assert walk.success.all()

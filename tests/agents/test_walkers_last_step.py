@@ -11,7 +11,7 @@ import envs
 from agents.walkers.base import Recorder, select
 from agents.walkers.planning.last_step import PlanSettings
 from agents.walkers.planning.refine import refine_last
-from agents.walkers.planning.surrogate import AskedRows, StandIn
+from agents.walkers.planning.surrogate import AskedRows, Surrogate
 from envs.core import dynamics
 from tests.agents.test_walkers import N, begin, policy, walked
 
@@ -39,7 +39,7 @@ def test_a_finer_last_step_still_arrives_and_costs_what_it_says(digits: Any) -> 
         assert ((extra >= 0) & (extra <= k)).all()
         before = int(whole.length[0])
         assert torch.equal(fine.z[:before, 0], whole.z[:before, 0])
-        p = [walk.answers[-1].gather(1, begin(digits)[0].target[:, None])[:, 0] for walk in (whole, fine)]
+        p = [walk.predictions[-1].gather(1, begin(digits)[0].target[:, None])[:, 0] for walk in (whole, fine)]
         assert (p[1] >= 0.9).all()
         assert float(p[1].mean()) < float(p[0].mean())
     assert float(p[1].mean()) < 0.906  # four questions: almost at the threshold
@@ -65,15 +65,15 @@ def test_nothing_is_refined_without_steps_or_success(digits: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def stand_in(digits: Any) -> StandIn:
-    return StandIn.fit(digits, AskedRows())
+def surrogate(digits: Any) -> Surrogate:
+    return Surrogate.fit(digits, AskedRows())
 
 
-def test_a_planned_last_step_is_cheaper_bounded_and_counted(digits: Any, stand_in: StandIn) -> None:
+def test_a_planned_last_step_is_cheaper_bounded_and_counted(digits: Any, surrogate: Surrogate) -> None:
     state, queries = begin(digits)
     whole = policy(digits, refine=0).walk(digits, state, queries, torch.Generator())
     before = digits.classifier.queries
-    planned = policy(digits, stand_in=stand_in).walk(digits, state, queries, torch.Generator())
+    planned = policy(digits, surrogate=surrogate).walk(digits, state, queries, torch.Generator())
     assert int(planned.queries.sum()) == digits.classifier.queries - before + 2 * N
     extra = planned.queries - whole.queries
     assert ((extra >= 0) & (extra <= 2)).all()
@@ -84,17 +84,17 @@ def test_a_planned_last_step_is_cheaper_bounded_and_counted(digits: Any, stand_i
     with torch.inference_mode():
         ends = [digits.manifold.decode(walk.z[-1]) for walk in (planned, whole)]
         cost = [
-            (end - state.origin).flatten(1).norm(dim=1)
-            + PlanSettings().atypical * digits.class_neighbours(end.flatten(1), state.target).distance
+            (end - state.factual).flatten(1).norm(dim=1)
+            + PlanSettings().implausibility * digits.class_neighbours(end.flatten(1), state.target).distance
             for end in ends
         ]
     assert (cost[0][changed] < cost[1][changed]).all()
     assert (cost[0][~changed] == cost[1][~changed]).all()
 
 
-def test_a_planned_walk_is_reproduced_by_its_actions(digits: Any, stand_in: StandIn) -> None:
+def test_a_planned_walk_is_reproduced_by_its_actions(digits: Any, surrogate: Surrogate) -> None:
     state, queries = begin(digits, 6)
-    walk = policy(digits, stand_in=stand_in).walk(digits, state, queries, torch.Generator())
+    walk = policy(digits, surrogate=surrogate).walk(digits, state, queries, torch.Generator())
     for i in range(6):
         now = select(state, torch.tensor([i]))
         for t in range(int(walk.length[i])):
@@ -104,9 +104,9 @@ def test_a_planned_walk_is_reproduced_by_its_actions(digits: Any, stand_in: Stan
         assert bool(info.is_success[0]) == bool(walk.success[i])
 
 
-def test_nothing_is_planned_where_only_labels_are_seen(labels: Any, stand_in: StandIn) -> None:
+def test_nothing_is_planned_where_only_labels_are_seen(labels: Any, surrogate: Surrogate) -> None:
     state, queries = begin(labels, 6)
     plain = policy(labels, refine=0).walk(labels, state, queries, torch.Generator())
-    planned = policy(labels, stand_in=stand_in).walk(labels, state, queries, torch.Generator())
+    planned = policy(labels, surrogate=surrogate).walk(labels, state, queries, torch.Generator())
     assert planned.z.equal(plain.z)
     assert planned.queries.equal(plain.queries)

@@ -7,13 +7,13 @@ import math
 import pytest
 import torch
 
-from agents.training.algorithms import load_hyperparameters, make_model
 from agents.cli import UserError
 from agents.explain import explain
 from agents.train import train
+from agents.training.algorithms import load_hyperparameters, make_model
 from agents.training.environments import make_vec_env, trained_walk
+from agents.training.warm_start import SPREAD, follow_the_teacher, guidance_action, straight_action, walks_of_the_teacher
 from agents.walkers.policy import PolicyWalker
-from agents.training.warm_start import SPREAD, compass_action, follow_the_teacher, straight_action, walks_of_the_teacher
 from envs import UnknownNameError, make_world
 from envs.core import dynamics
 
@@ -36,9 +36,9 @@ def taught(world):
 
 def test_the_teacher_takes_full_actions_and_asks_nothing(world):
     index = torch.arange(50)
-    state = dynamics.start(world, index, 1 - world.starts.label[index])
+    state = dynamics.start(world, index, 1 - world.reference.label[index])
     before = world.classifier.queries
-    action = compass_action(world, state)
+    action = guidance_action(world, state)
     assert world.classifier.queries == before
     torch.testing.assert_close(action.norm(dim=1), torch.ones(50))
     nearer = world.class_neighbours(state.z + 0.1 * action, state.target).distance
@@ -50,9 +50,9 @@ def test_the_teachers_walks_are_steps_of_the_environment_and_counted(world):
     seen, actions = walks_of_the_teacher(world, 0, walks=20)
     assert seen.shape == (len(actions), world.obs_dim)
     assert world.classifier.queries - before == len(seen)
-    answers = seen[:, 2 * world.latent_dim : 2 * world.latent_dim + world.classes]
-    wish = seen[:, 2 * world.latent_dim + world.classes :][:, : world.classes].argmax(1)
-    reached = answers.gather(1, wish[:, None])[:, 0] > math.log(0.9) / math.log(1e4) + 1e-4
+    predictions = seen[:, 2 * world.latent_dim : 2 * world.latent_dim + world.classes]
+    target_one_hot = seen[:, 2 * world.latent_dim + world.classes :][:, : world.classes].argmax(1)
+    reached = predictions.gather(1, target_one_hot[:, None])[:, 0] > math.log(0.9) / math.log(1e4) + 1e-4
     assert not reached.any()  # a walk that is there takes no more steps
 
 
@@ -80,7 +80,7 @@ QUICK = {"eval_episodes": 0, "pictures": False, "n_timesteps": 64, "n_envs": 8, 
 @pytest.mark.slow
 def test_trainings_on_text_begin_there_unless_told_otherwise(world, tmp_path):
     run = train(world=world, log_folder=str(tmp_path), **QUICK)
-    assert run.folder.config["hyperparameters"]["warm_start"] == "compass"
+    assert run.folder.config["hyperparameters"]["warm_start"] == "guidance"
     assert run.folder.config["warm_start"]["rows"] > 0
     assert run.queries >= run.folder.config["warm_start"]["rows"] + 64
     own = {**QUICK, "hyperparams": {"n_steps": 8, "warm_start": None, "learning_rate": 1e-3}}
@@ -95,19 +95,19 @@ def test_other_worlds_are_left_alone_and_a_wrong_place_is_named(tmp_path):
     run = train(world=digits, log_folder=str(tmp_path), **QUICK)
     assert "warm_start" not in run.folder.config["hyperparameters"]
     with pytest.raises(UserError, match="on-policy algorithms in a latent space with a compass"):
-        train(world=digits, algo="sac", log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "compass"})
+        train(world=digits, algo="sac", log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "guidance"})
 
 
 def test_the_straight_teacher_heads_for_the_nearest_code_of_the_class_and_asks_nothing():
     world = make_world(data="digits", manifold="digits_umap")
     index = torch.arange(30)
-    state = dynamics.start(world, index, (world.starts.label[index] + 1) % 10)
+    state = dynamics.start(world, index, (world.reference.label[index] + 1) % 10)
     before = world.classifier.queries
     action = straight_action(world, state)
     assert world.classifier.queries == before
-    sure = world.starts.answer.amax(1) >= world.task.tau
+    sure = world.reference.prediction.amax(1) >= world.task.tau
     for z, target, taken in zip(state.z, state.target, action, strict=True):
-        codes = world.starts.z[sure & (world.starts.label == target) & (world.starts.answer.argmax(1) == target)]
+        codes = world.reference.z[sure & (world.reference.label == target) & (world.reference.prediction.argmax(1) == target)]
         away = codes[(codes - z).norm(dim=1).argmin()] - z
         torch.testing.assert_close(taken, away / away.norm(), atol=2e-2, rtol=0)
 
@@ -129,5 +129,5 @@ def test_trainings_on_a_map_begin_straight_and_have_the_steps_to_arrive_unless_t
 
 
 def test_an_unknown_teacher_is_named_with_those_that_there_are(tmp_path):
-    with pytest.raises(UnknownNameError, match="compass"):
+    with pytest.raises(UnknownNameError, match="guidance"):
         train(world=make_world(data="digits"), log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "compas"})

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 from agents.cli import UserError
 from agents.explain import explain
 from agents.replay import compare
-from agents.runs.run import load_run, world_of
 from agents.runs.folder import RunFolder
+from agents.runs.run import load_run, world_of
+from agents.runs.world_record import build_world, describe_world, differences
 from agents.train import train
 from agents.trajectories.trajectory import Trajectory
-from agents.runs.world_record import build_world, describe_world, differences
 from envs import World, WorldConfig, make_world
 from envs.core import dynamics
-from envs.manifolds import PCA
 from envs.core.tasks import Leave, ReachLabel, Task, Weights
+from envs.manifolds import PCA
 
 COLUMNS, NAMES = ["height", "width", "depth"], ["short", "long"]
 ROWS = np.random.default_rng(0).normal([5.0, 3.0, 4.0], 1.0, (80, 3))
@@ -97,14 +97,14 @@ def assert_same(a: World, b: World) -> None:
     assert a.units.columns == b.units.columns
     assert a.settings == b.settings
     assert a.step_length == b.step_length
-    assert a.starts.z.equal(b.starts.z)
-    assert a.starts.answer.equal(b.starts.answer)
+    assert a.reference.z.equal(b.reference.z)
+    assert a.reference.prediction.equal(b.reference.prediction)
     assert a.held_out.x.equal(b.held_out.x)
     start = torch.zeros(3, dtype=torch.int64)
     states = [dynamics.start(w, start, torch.ones(3, dtype=torch.int64)) for w in (a, b)]
     action = torch.tensor([[1.0] + [0.0] * (a.latent_dim - 1)]).expand(3, -1)
     (one, info), (two, other) = (dynamics.step(w, state, action) for w, state in zip((a, b), states, strict=True))
-    assert one.answer.equal(two.answer)
+    assert one.prediction.equal(two.prediction)
     assert info.reward.equal(other.reward)
 
 
@@ -212,7 +212,7 @@ def test_a_live_manifold_that_the_run_holds_need_not_be_given(module: Any, tmp_p
     manifold = PCA.fit(torch.from_numpy(ROWS).float(), latent_dim=2, modality="table")
     world = make_world(**{**by_name(), "manifold": manifold, "latent_dim": None})
     again = world_of(saved(tmp_path / "runs", world))
-    assert again.starts.z.equal(world.starts.z)
+    assert again.reference.z.equal(world.reference.z)
     assert "manifold" in again.config.live
 
 
@@ -268,9 +268,9 @@ SETTINGS = st.fixed_dictionaries({}, optional={
     "task": st.sampled_from(["reach", "leave", "prototype", "explore", Leave(tau=0.7), Task(weights=Weights(path=0.3)),
                              "reach_label", ReachLabel()]),
     "tau": FLOATS, "move": st.sampled_from(["euclidean", "spherical", "pullback", "arc"]), "step": FLOATS,
-    "max_step": st.just(0) | FLOATS, "compass": st.booleans(), "gamma": FLOATS,
+    "max_step": st.just(0) | FLOATS, "guidance": st.booleans(), "gamma": FLOATS,
     "max_episode_steps": st.integers(1, 99), "entry": st.sampled_from(["code", "kept"]), "label_only": st.booleans(),
-    "reward": st.dictionaries(st.sampled_from(["success", "step", "path", "distance", "atypical"]), FLOATS),
+    "reward": st.dictionaries(st.sampled_from(["success", "step", "path", "distance", "implausibility"]), FLOATS),
     "seed": st.integers(0, 3), "columns": st.just(COLUMNS) | st.just(tuple(COLUMNS)), "class_names": st.just(NAMES),
     "held_out": st.just(None), "input_shape": st.just((3,)),
 })  # fmt: skip
@@ -296,6 +296,6 @@ def test_any_world_that_is_saved_loads_equal_or_names_what_is_missing(settings: 
             again = world_of(run)
         assert again is not None
         assert not differences(json.loads(json.dumps(describe_world(world))), again)
-        assert again.starts.answer.equal(world.starts.answer)
+        assert again.reference.prediction.equal(world.reference.prediction)
         if not live:
             assert_same(world, again)

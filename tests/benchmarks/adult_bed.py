@@ -22,13 +22,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.explanation.metrics.evaluate import Reference, evaluate_paths
-from agents.explanation.metrics.cost import time_alone
-from agents.explanation.metrics.path import knn_distance_to_class
 from agents.explanation.figures.table_cells import NOTICEABLE
-from envs.datasets import TableUnits
+from agents.explanation.metrics.cost import time_alone
+from agents.explanation.metrics.evaluate import Reference, evaluate_paths
+from agents.explanation.metrics.path import knn_distance_to_class
 from envs.building.world import make_world
 from envs.core.world import World
+from envs.datasets import TableUnits
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race",
@@ -110,13 +110,13 @@ def make_bed(seed: int, cache: Path, **world_kwargs: Any) -> AdultBed:
         "step_bound": world.class_distance / 6,
     }
     reference = Reference(
-        world.starts.x.numpy(), world.starts.label.numpy(), held_out.x.numpy(), seen.numpy()
+        world.reference.x.numpy(), world.reference.label.numpy(), held_out.x.numpy(), seen.numpy()
     )
     return AdultBed(world, x, 1 - seen[:ITEMS], reference, facts)
 
 
 def measure(
-    bed: AdultBed, source: Any, walker: Any, max_steps: int | None = None, seed: int = 0, judges: Any = None, alone: int = 20
+    bed: AdultBed, source: Any, walker: Any, max_steps: int | None = None, seed: int = 0, oracles: Any = None, alone: int = 20
 ) -> dict[str, Any]:
     """Walk the bed's rows and measure: name -> figure (a mean over items unless said)."""
     from agents.explain import explain
@@ -125,7 +125,7 @@ def measure(
     paths = explain(source, list(range(len(bed.x))), bed.targets.tolist(), walker, max_steps=max_steps, seed=seed)
     seconds = time.process_time() - started
     frames = [path.frames(bed.world) for path in paths]
-    found = judge(bed, frames, np.array([path.success for path in paths]), judges)
+    found = judge(bed, frames, np.array([path.success for path in paths]), oracles)
 
     def one(row: int) -> None:
         explain(source, row, int(bed.targets[row]), walker, max_steps=max_steps, seed=seed)
@@ -144,7 +144,7 @@ def measure(
     }
 
 
-def judge(bed: AdultBed, frames: list[np.ndarray], valid: np.ndarray, judges: Any = None) -> dict[str, float]:
+def judge(bed: AdultBed, frames: list[np.ndarray], valid: np.ndarray, oracles: Any = None) -> dict[str, float]:
     """What the frames (T+1, D) of each item are worth as rows in the user's own values; distances over valid items.
 
     Frames are rounded to the nearest valid row first: those are what is shown and what the classifier was asked.
@@ -172,10 +172,10 @@ def judge(bed: AdultBed, frames: list[np.ndarray], valid: np.ndarray, judges: An
         return float(values[valid].mean()) if valid.any() else float("nan")
 
     said = {}
-    if judges is not None:
+    if oracles is not None:
         wanted = bed.targets.numpy()
-        said["im1"] = mean(judges.im1(ends.numpy(), 1 - wanted, wanted))
-        said["oracle"] = mean((judges.sees(ends.numpy()) == wanted).astype(float))
+        said["im1"] = mean(oracles.im1(ends.numpy(), 1 - wanted, wanted))
+        said["oracle"] = mean((oracles.sees(ends.numpy()) == wanted).astype(float))
     return {
         **said,
         "validity": float(valid.mean()),

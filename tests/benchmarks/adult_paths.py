@@ -45,8 +45,8 @@ def rival_cell(name: str, seed: int, cache: Path, fresh: bool = False) -> dict[s
 
     def found() -> dict[str, Any]:
         bed = make_bed(seed, cache)
-        walker, judges = make_walker(name, **RIVALS.get(name, {})), bed_judges(bed, cache)
-        return {**measure(bed, bed.world, walker, MOST_STEPS, judges=judges), "bed": bed.facts}
+        walker, oracles = make_walker(name, **RIVALS.get(name, {})), bed_judges(bed, cache)
+        return {**measure(bed, bed.world, walker, MOST_STEPS, oracles=oracles), "bed": bed.facts}
 
     return kept(cache, {"adult": name, "bed": seed, "items": ITEMS}, found, fresh)
 
@@ -63,7 +63,7 @@ def agent_cell(seed: int, cache: Path, steps: int, fresh: bool = False) -> dict[
         run = train(world=bed.world, algo="ppo", seed=seed, n_timesteps=steps, log_folder=str(folder), save_freq=0,
                     eval_episodes=0, pictures=False)  # fmt: skip
         figures = measure(bed, run, choose_walker(None, run), None, seed, bed_judges(bed, cache))
-        figures["training_queries"] = run.queries + 2 * len(bed.world.starts.x)
+        figures["training_queries"] = run.queries + 2 * len(bed.world.reference.x)
         return {**figures, "training_cpu_seconds": run.progress["cpu_seconds"], "bed": bed.facts}
 
     return kept(cache, {"adult": "agent", "bed": seed, "items": ITEMS, "steps": steps}, found, fresh)

@@ -43,7 +43,7 @@ def measured(world: Any, truth: Any) -> dict[str, Any]:
 
     from envs.geometry.strokes import STROKES
 
-    x, y = world.starts.x, world.held_out.x
+    x, y = world.reference.x, world.held_out.x
     found = {attribute.name: (attribute.measure(x), attribute.measure(y)) for attribute in STROKES}
     found["digit >= 5"] = (torch.as_tensor(truth).float(), world.held_out.truth.float())
     return found
@@ -62,7 +62,7 @@ def table(world: Any, values: dict[str, Any]) -> dict[str, dict[str, float]]:
 
     from envs.geometry.attributes import AtDot
 
-    z, codes = world.starts.z, world.manifold.encode(world.held_out.x)
+    z, codes = world.reference.z, world.manifold.encode(world.held_out.x)
     rows = {}
     for name, pair in values.items():
         train, test = binary(name, pair)
@@ -100,7 +100,7 @@ def biased(world: Any, values: dict[str, Any], attribute: str, nuisance: str, se
     from envs.geometry.strokes import STROKES
 
     measure = {item.name: item.measure for item in STROKES}
-    z, codes = world.starts.z, world.manifold.encode(world.held_out.x)
+    z, codes = world.reference.z, world.manifold.encode(world.held_out.x)
     has, also = binary(attribute, values[attribute])[0], binary(nuisance, values[nuisance])[0]
     own = attribute_vector(z, also, has)  # of the nuisance, on all starts, balanced
     before = world.manifold.decode(codes)

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from agents.explanation.metrics.path import knn_distance, knn_distance_to_class, rising_steps, step_lengths
-from envs.datasets import TableUnits
 from envs.core.world import World
+from envs.datasets import TableUnits
 from tests.benchmarks.digits_cells import bed_judges, kept
 
 REQUIREMENTS = ("torch==2.13.0", "numpy<2", "alibi==0.9.6", "click")  # click: without it alibi's import fails
@@ -75,21 +75,21 @@ def cfrl_cells(
     """The figures of CounterfactualRL on a bed (`digits_bed.Bed` or `adult_bed.AdultBed`): its answer, and the line to it."""
 
     def measure() -> dict[str, Any]:
-        found = _answers(name, bed, seed, sparsity, steps, python, cache)
+        found = _predictions(name, bed, seed, sparsity, steps, python, cache)
         items = bed.x.flatten(1).numpy()
         jump = np.stack([items, found["counterfactuals"]], axis=1)
         line = found["line"]
         asked = {"training_queries": float(found["queries"]), "training_cpu_seconds": float(found["training_cpu_seconds"])}
         asked |= {"cpu_ms": 1000 * float(found["cpu_seconds"]) / len(items), "items": len(items)}
         asked |= {f"alone_p{q}_ms": float(np.quantile(found["alone_ms"], q / 100)) for q in (50, 95)}
-        answer, _ = frames_figures(bed, jump, cache, cut=False)
+        prediction, _ = frames_figures(bed, jump, cache, cut=False)
         path, frames = frames_figures(bed, line, cache, cut=True)
-        answer = {name: value for name, value in answer.items() if name not in OF_A_PATH}
-        rows = {"answer": {**answer, **asked, "queries": 2.0}, "line": {**path, **asked}}
+        prediction = {name: value for name, value in prediction.items() if name not in OF_A_PATH}
+        rows = {"prediction": {**prediction, **asked, "queries": 2.0}, "line": {**path, **asked}}
         if isinstance(bed.world.units, TableUnits):
             from tests.benchmarks.adult_bed import judge
 
-            rows["answer"] |= judge(bed, list(jump), np.array(answer["arrived"]), bed_judges(bed, cache))
+            rows["prediction"] |= judge(bed, list(jump), np.array(prediction["arrived"]), bed_judges(bed, cache))
             rows["line"] |= judge(bed, frames, np.array(path["arrived"]), bed_judges(bed, cache))
         for row in rows.values():
             del row["arrived"]
@@ -100,16 +100,16 @@ def cfrl_cells(
     return kept(cache, key, measure, fresh)
 
 
-def _answers(name: str, bed: Any, seed: int, sparsity: float, steps: int, python: Path, cache: Path) -> dict[str, np.ndarray]:
+def _predictions(name: str, bed: Any, seed: int, sparsity: float, steps: int, python: Path, cache: Path) -> dict[str, np.ndarray]:
     """What the worker found. Kept by what it was given alone: whatever else changes here, it need not be asked again."""
     world: World = bed.world
     units = world.units
     table = isinstance(units, TableUnits)
     size = int(np.prod(world.manifold.data_shape))
-    rows = torch.linspace(0, len(world.starts.x) - 1, min(MOST_ROWS, len(world.starts.x))).long()
+    rows = torch.linspace(0, len(world.reference.x) - 1, min(MOST_ROWS, len(world.reference.x))).long()
     settings = SETTINGS[name]
     told = {
-        "x": world.starts.x[rows].flatten(1).numpy(), "items": bed.x.flatten(1).numpy(), "targets": bed.targets.numpy(),
+        "x": world.reference.x[rows].flatten(1).numpy(), "items": bed.x.flatten(1).numpy(), "targets": bed.targets.numpy(),
         "table": table, "blocks": np.array(units.blocks if table else [], dtype=np.int64).reshape(-1, 2),
         "held": units.held.numpy() if table else np.zeros(size, bool),
         "low": units.low.numpy() if table else np.zeros(size, np.float32),
@@ -121,8 +121,8 @@ def _answers(name: str, bed: Any, seed: int, sparsity: float, steps: int, python
     digest = hashlib.sha256(WORKER.read_bytes())
     for part in (*told.values(), *module.state_dict().values()):
         digest.update(np.ascontiguousarray(part).tobytes())
-    answer = cache / f"cfrl-{name}-{seed}-{digest.hexdigest()[:16]}.npz"
-    if not answer.is_file():
+    prediction = cache / f"cfrl-{name}-{seed}-{digest.hexdigest()[:16]}.npz"
+    if not prediction.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             given, found = Path(folder) / "given.npz", Path(folder) / "found.npz"
@@ -130,8 +130,8 @@ def _answers(name: str, bed: Any, seed: int, sparsity: float, steps: int, python
             done = subprocess.run([str(python), str(WORKER), str(given), str(found)], capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(f"error: CounterfactualRL failed: {done.stderr[-1500:]}")
-            found.replace(answer)
-    with np.load(answer) as archive:
+            found.replace(prediction)
+    with np.load(prediction) as archive:
         return {key: archive[key] for key in archive.files}
 
 
@@ -168,9 +168,9 @@ def frames_figures(bed: Any, frames: np.ndarray, cache: Path | None, cut: bool) 
     rows = torch.from_numpy(np.ascontiguousarray(frames)).reshape(many * length, *world.manifold.data_shape)
     before = world.classifier.queries
     sources = torch.cat([world.classifier.predict_proba(part) for part in items.split(4096)]).argmax(1).numpy()
-    answers = torch.cat([world.classifier.predict_proba(part) for part in rows.split(4096)]).reshape(many, length, -1)
+    predictions = torch.cat([world.classifier.predict_proba(part) for part in rows.split(4096)]).reshape(many, length, -1)
     world.classifier.queries = before  # for the figures alone
-    p = answers.gather(2, targets[:, None, None].expand(-1, length, 1))[:, :, 0].numpy()
+    p = predictions.gather(2, targets[:, None, None].expand(-1, length, 1))[:, :, 0].numpy()
     good = p >= world.task.tau
     last = np.where(good[:, 1:].any(1), 1 + good[:, 1:].argmax(1), length - 1) if cut else np.full(many, length - 1)
     left = [shown[: end + 1] for shown, end in zip(frames, last, strict=True)]
@@ -183,7 +183,7 @@ def frames_figures(bed: Any, frames: np.ndarray, cache: Path | None, cut: bool) 
     lengths = [step_lengths(shown) for shown in left]
     rising = np.array([rising_steps(p[i, : last[i] + 1]) for i in range(many)], dtype=float)
 
-    judges = bed_judges(bed, cache)
+    oracles = bed_judges(bed, cache)
     shown_ends = ends.reshape(many, *world.manifold.data_shape)
 
     def mean(values: np.ndarray) -> float:
@@ -192,11 +192,11 @@ def frames_figures(bed: Any, frames: np.ndarray, cache: Path | None, cut: bool) 
     return {
         "validity": float(arrived.mean()),
         "validity_90": float((p[np.arange(many), last] >= 0.9).mean()),
-        "validity_argmax": float((answers.argmax(2).numpy()[np.arange(many), last] == targets.numpy()).mean()),
+        "validity_argmax": float((predictions.argmax(2).numpy()[np.arange(many), last] == targets.numpy()).mean()),
         "l2_input": mean(np.linalg.norm(ends - flat, axis=1)),
         "knn_ratio": mean(near) / reference.typical_distance(),
-        "im1": mean(judges.im1(shown_ends, sources, targets.numpy())),
-        "oracle": mean((judges.sees(shown_ends) == targets.numpy()).astype(float)),
+        "im1": mean(oracles.im1(shown_ends, sources, targets.numpy())),
+        "oracle": mean((oracles.sees(shown_ends) == targets.numpy()).astype(float)),
         "worst_knn_ratio": mean(worst) / reference.typical_distance_any_class(),
         "rising_share": float(rising[arrived, 0].sum() / max(rising[arrived, 1].sum(), 1)),
         "straightness": mean(

@@ -55,7 +55,7 @@ def fit_autoencoder(x, latent, hidden, blocks, epochs=150):
     return encoder.eval(), decoder.eval()
 
 
-def main(source, answer):
+def main(source, prediction):
     torch.set_num_threads(1)
     told = np.load(source)
     seed, latent, frames = int(told["seed"]), int(told["latent"]), int(told["frames"])
@@ -64,14 +64,14 @@ def main(source, answer):
     held, low, high = told["held"], told["low"], told["high"]
     asked = [0]
 
-    def valid(rows, origin):
+    def valid(rows, factual):
         """The nearest valid rows of a table, what is held taken from the input; pixels as they are."""
         if blocks is None:
             return rows
         rows = np.clip(rows, low, high)
         for first, count in blocks:
             rows[:, first : first + count] = np.eye(count, dtype=np.float32)[rows[:, first : first + count].argmax(1)]
-        return np.where(held, origin, rows).astype(np.float32)
+        return np.where(held, factual, rows).astype(np.float32)
 
     def predictor(rows):
         rows = torch.as_tensor(np.asarray(rows, dtype=np.float32))
@@ -86,7 +86,7 @@ def main(source, answer):
     explainer = CounterfactualRL(
         predictor=predictor, encoder=encoder, decoder=decoder, latent_dim=latent, backend="pytorch", seed=seed,
         coeff_sparsity=float(told["sparsity"]), coeff_consistency=0.0, train_steps=int(told["steps"]), batch_size=BATCH,
-        num_workers=0, postprocessing_funcs=[lambda rows, origin, condition: valid(rows, origin)],
+        num_workers=0, postprocessing_funcs=[lambda rows, factual, condition: valid(rows, factual)],
     )  # fmt: skip
     explainer.fit(told["x"])
     trained, queries = time.process_time() - started, asked[0]
@@ -108,15 +108,15 @@ def main(source, answer):
         line = decoder((z0[:, None] + share * (z1 - z0)[:, None]).reshape(-1, latent)).numpy()
     line = valid(line, np.repeat(items, frames, 0)).reshape(len(items), frames, -1)
     drift = float(np.abs(line[:, -1] - counterfactuals).max())
-    np.savez(answer, counterfactuals=counterfactuals, line=line, queries=queries, training_cpu_seconds=trained,
+    np.savez(prediction, counterfactuals=counterfactuals, line=line, queries=queries, training_cpu_seconds=trained,
              cpu_seconds=seconds, alone_ms=alone[1:], drift=drift)  # fmt: skip
 
 
 def latent_answer(explainer, items, targets, predictor, z0):
     """The actor's latent for each item (M, latent), asked for as `explain` does it."""
-    answer = predictor(items)
-    present = np.eye(answer.shape[1], dtype=np.float32)[answer.argmax(1)]
-    wanted = np.eye(answer.shape[1], dtype=np.float32)[targets]
+    prediction = predictor(items)
+    present = np.eye(prediction.shape[1], dtype=np.float32)[prediction.argmax(1)]
+    wanted = np.eye(prediction.shape[1], dtype=np.float32)[targets]
     return explainer.backend.generate_cf(z0, torch.as_tensor(present), torch.as_tensor(wanted), None, **explainer.params)
 
 

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from agents.explanation.metrics.evaluate import Reference
 from envs.assets.make import digits_bed
+from envs.building.world import make_world
 from envs.classifiers import Classifier, adapt
 from envs.classifiers.networks import accuracy
+from envs.core.world import World
 from envs.datasets import DATASETS, Units
-from envs.building.world import make_world
 from envs.manifolds import GAN, PCA, VAE, Embedding, Joint, Manifold, UMAPMap
 from envs.manifolds.generators.training import Recipe
-from envs.core.world import World
 
 TAU = 0.9
 

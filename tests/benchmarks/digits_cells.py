@@ -98,7 +98,7 @@ def agent_cell(
         bed = make_bed(bed_seed, manifold, **recipe["env_kwargs"])
         run = _trained(bed, recipe, key, cache)
         found = measured(bed, run, agent_walker(run, **recipe["walker"]), None, seed, cache)
-        found["training_queries"] = run.queries + 2 * len(bed.world.starts.x)  # the starts were asked for by make_world
+        found["training_queries"] = run.queries + 2 * len(bed.world.reference.x)  # the starts were asked for by make_world
         found["training_cpu_seconds"] = run.progress["cpu_seconds"]
         return found
 
@@ -106,16 +106,16 @@ def agent_cell(
 
 
 def agent_walker(
-    run: Any, plan: bool = True, refine: int = 2, retries: int = 2, opinions: bool = True, ends: str = "near"
+    run: Any, plan: bool = True, refine: int = 2, retries: int = 2, ensemble: bool = True, ends: str = "near"
 ) -> Any:
     """The run's policy as a walker, its last step planned on the run's stand-in (and second opinions) or refined by the
     secant; `ends` is one of `agents.walkers.planning.last_step.PLANS`."""
     from agents.walkers.planning.last_step import PLANS
     from agents.walkers.policy import PolicyWalker
 
-    second = run.opinions if plan and opinions else None
-    surrogate = run.stand_in if plan else None
-    return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, opinions=second, plan=PLANS[ends])
+    second = run.ensemble if plan and ensemble else None
+    surrogate = run.surrogate if plan else None
+    return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, ensemble=second, plan=PLANS[ends])
 
 
 def _trained(bed: Bed, recipe: dict[str, Any], key: dict[str, Any], cache: Path) -> Any:
@@ -143,14 +143,14 @@ def measured(
 ) -> dict[str, Any]:
     """Walk all items of the bed and measure, by independent judges too; then some alone, for the latency."""
     from agents.explain import explain
-    from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.explanation.metrics.cost import time_alone
+    from agents.explanation.metrics.evaluate import evaluate_paths
 
     rows, targets = list(range(len(bed.x))), bed.targets.tolist()
     started = time.process_time()
     paths = explain(source, rows, targets, walker, max_steps=max_steps, seed=seed)
     seconds = time.process_time() - started
-    found = evaluate_paths(bed.world, paths, bed.reference, judges=bed_judges(bed, cache))
+    found = evaluate_paths(bed.world, paths, bed.reference, oracles=bed_judges(bed, cache))
 
     def one(row: int) -> None:
         explain(source, row, targets[row], walker, max_steps=max_steps, seed=seed)
@@ -170,10 +170,10 @@ def measured(
 
 def bed_judges(bed: Any, cache: Path | None) -> Any:
     """Judges fitted to the bed's real data (see `agents.explanation.metrics.oracle`), kept beside the cells."""
-    from agents.explanation.metrics.oracle import judges_of
+    from agents.explanation.metrics.oracle import oracles_of
 
     known = bed.reference
-    return judges_of(known.bank, known.bank_classes, bed.world.classes, None if cache is None else cache / "judges")
+    return oracles_of(known.bank, known.bank_classes, bed.world.classes, None if cache is None else cache / "oracles")
 
 
 def kept(cache: Path, key: dict[str, Any], measure: Any, fresh: bool) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from envs.errors import ManifoldError
 from tests.benchmarks.adult_paths import spread
 from tests.benchmarks.digits_cells import RIVALS, ROOT, kept
@@ -164,7 +164,7 @@ def _cfrl(name: str, bed: Any, seed: int, options: argparse.Namespace) -> Iterat
         found = cfrl_cells(
             name, bed(), seed, sparsity, options.cfrl_steps, environment(options.cfrl_environment), options.cache
         )
-        yield f"CounterfactualRL, sparsity {sparsity:g}", found["answer"]
+        yield f"CounterfactualRL, sparsity {sparsity:g}", found["prediction"]
         yield f"CounterfactualRL, sparsity {sparsity:g}, latent line", found["line"]
 
 

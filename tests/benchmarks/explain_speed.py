@@ -22,8 +22,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.results import as_json
 
@@ -49,16 +49,16 @@ def measured(run_path: Path, repeats: int, singles: int) -> dict[str, Any]:
     from agents.evaluate import draw_targets
     from agents.explain import choose_walker, explain
     from agents.runs.run import load_run
-    from agents.walkers.planning.ensemble import Opinions
+    from agents.walkers.planning.ensemble import Ensemble
     from agents.walkers.policy import PolicyWalker
 
     run = load_run(run_path)
     rows = list(range(len(run.world.held_out.x)))
     targets = [*(draw_targets(run.world, rows, 0) or []), *(draw_targets(run.world, rows, 1) or [])]
-    second = run.opinions or Opinions.fit(run.world)  # a run of before there were any: fitted as a training would
+    second = run.ensemble or Ensemble.fit(run.world)  # a run of before there were any: fitted as a training would
     walkers = {
-        "agent, planned with second opinions": PolicyWalker(run.model, run.stand_in, retries=2, opinions=second),
-        "agent, last step planned": PolicyWalker(run.model, run.stand_in, retries=2),
+        "agent, planned with second opinions": PolicyWalker(run.model, run.surrogate, retries=2, ensemble=second),
+        "agent, last step planned": PolicyWalker(run.model, run.surrogate, retries=2),
         "agent, last step refined": PolicyWalker(run.model),
     }
     walkers |= {name: choose_walker(name, run) for name in WALKERS}

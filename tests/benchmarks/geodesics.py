@@ -49,7 +49,7 @@ def paths(world: Any, ensemble: Any, graph: Any, first: Any, last: Any) -> dict[
     from envs.geometry.interpolation import slerp
     from envs.geometry.uncertainty import DecoderEnsemble
 
-    view, a, b = pixels(world.manifold), world.starts.z[first], world.starts.z[last]
+    view, a, b = pixels(world.manifold), world.reference.z[first], world.reference.z[last]
 
     def timed(make: Any) -> tuple[Any, float]:
         started = time.process_time()
@@ -80,17 +80,17 @@ def measures(world: Any, ensemble: Any, curve: Any, line: Any) -> dict[str, Any]
     from envs.geometry import curves
 
     view = curves.pixels(world.manifold)
-    answers = curves.probabilities(world.manifold, world.classifier.predict_proba)
+    predictions = curves.probabilities(world.manifold, world.classifier.predict_proba)
     flat = curve.flatten(0, 1)
     with torch.inference_mode():
         ends = [world.classifier.predict_proba(world.manifold.decode(part)) for part in (curve[0], curve[-1])]
-        near = torch.cdist(flat, world.starts.z).amin(1).reshape(curve.shape[:2]).mean(0)
+        near = torch.cdist(flat, world.reference.z).amin(1).reshape(curve.shape[:2]).mean(0)
         return {
             "energy": curves.energy(view, curve) / curves.energy(view, line),
             "length": curves.length(view, curve) / curves.length(view, line),
             "from data": near,
             "uncertainty": ensemble.uncertainty(flat).reshape(curve.shape[:2]).mean(0),
-            "fisher_rao": curves.length(answers, curve) / curves.fisher_rao(*ends).clamp_min(0.05),
+            "fisher_rao": curves.length(predictions, curve) / curves.fisher_rao(*ends).clamp_min(0.05),
         }
 
 
@@ -127,12 +127,12 @@ def measured(kind: str, seed: int, count: int) -> dict[str, Any]:
 
     world = make_bed(seed, kind).world
     generator = torch.Generator().manual_seed(seed)
-    n = len(world.starts.z)
+    n = len(world.reference.z)
     first = torch.randint(n, (count,), generator=generator)
     last = (first + torch.randint(1, n, (count,), generator=generator)) % n
-    ensemble = DecoderEnsemble.fit(world.manifold, world.starts.x, members=MEMBERS, seed=seed)
+    ensemble = DecoderEnsemble.fit(world.manifold, world.reference.x, members=MEMBERS, seed=seed)
     started = time.perf_counter()
-    graph = LatentGraph(pixels(world.manifold), world.starts.z)
+    graph = LatentGraph(pixels(world.manifold), world.reference.z)
     times = {"nodes": n, "edges": graph.matrix.nnz // 2, "build_seconds": time.perf_counter() - started}
     many = torch.randint(n, (2, THOUSAND), generator=generator)
     started = time.perf_counter()

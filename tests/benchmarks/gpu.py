@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from agents.files import write_whole
 from agents.cli import UserError, prepare_process, run_main
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.vime_cells import ROOT
 

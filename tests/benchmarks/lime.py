@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.digits_cells import ROOT, kept
 from tests.benchmarks.results import as_json
 
@@ -73,11 +73,11 @@ def _latent(world: Any, points: list[Any], samples: int, width: float, seeds: in
     from agents.explanation.local.latent_lime import in_data_space, latent_slopes
 
     z = torch.from_numpy(np.stack([path.z[t] for path, t in points]))
-    origin = torch.from_numpy(np.stack([path.source_input for path, _ in points]))
+    factual = torch.from_numpy(np.stack([path.source_input for path, _ in points]))
     columns = torch.tensor([path.target for path, _ in points])
     started = time.process_time()
     every = [
-        latent_slopes(world, z, origin, columns, samples=samples, neighbourhood=width, seed=seed) for seed in range(seeds)
+        latent_slopes(world, z, factual, columns, samples=samples, neighbourhood=width, seed=seed) for seed in range(seeds)
     ]
     spent = 1000 * (time.process_time() - started) / (seeds * len(points))
     pixels = np.stack([in_data_space(world, z, local.latent).flatten(1).numpy() for local in every])

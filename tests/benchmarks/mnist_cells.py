@@ -41,7 +41,7 @@ def make_bed(seed: int, items: int = ITEMS, **settings: Any) -> Bed:
     with torch.inference_mode():
         seen = here.classifier.predict_proba(x).argmax(1)
     reference = Reference(
-        here.starts.x[BANK].numpy(), here.starts.label[BANK].numpy(), here.held_out.x[:2000].numpy(), truth[:2000].numpy()
+        here.reference.x[BANK].numpy(), here.reference.label[BANK].numpy(), here.held_out.x[:2000].numpy(), truth[:2000].numpy()
     )
     facts = {"class_distance": here.class_distance, "step_bound": here.class_distance / 6}
     return Bed(here, x, random_targets(seen, 10, seed), reference, facts)
@@ -68,7 +68,7 @@ def agent_cell(seed: int, cache: Path, fresh: bool = False, ends: str = "near") 
         run = _trained(seed, cache)
         bed = make_bed(seed)
         cell = measured(bed, run, agent_walker(run, ends=ends), None, seed, cache)
-        cell["training_queries"] = run.queries + 2 * len(run.world.starts.x)
+        cell["training_queries"] = run.queries + 2 * len(run.world.reference.x)
         return {**cell, "training_cpu_seconds": run.progress["cpu_seconds"]}
 
     key = {"mnist": "agent", "bed": seed, "items": ITEMS, **({} if ends == "near" else {"ends": ends})}
@@ -77,9 +77,9 @@ def agent_cell(seed: int, cache: Path, fresh: bool = False, ends: str = "near") 
 
 def _trained(seed: int, cache: Path) -> Any:
     """The run, from the cache if it was trained before."""
-    from agents.training.algorithms import load_hyperparameters
     from agents.runs.run import load_run
     from agents.train import train
+    from agents.training.algorithms import load_hyperparameters
 
     settings = load_hyperparameters(ALGO, ENV)
     kwargs, steps = settings.pop("env_kwargs", {}), int(settings.pop("n_timesteps"))

@@ -39,9 +39,9 @@ def fitted_model(kind: str, seed: int, cache: Path, **changed: Any) -> Manifold:
     """The manifold of a kind (a key of `MORE`) and a seed, on all 60,000 training images; `changed` settings replace ours."""
     import torch
 
+    from envs.core.reference_data import BATCH
     from envs.datasets import DATASETS
     from envs.manifolds import Embedding, Joint, Manifold
-    from envs.core.reference_data import BATCH
 
     settings = {**SETTINGS, **MORE[kind], **changed}
     files = ("vae.py", "joint.py", "embedding.py", "networks.py", "fitting.py")

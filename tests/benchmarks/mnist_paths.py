@@ -76,10 +76,10 @@ def agent(world: Any, seed: int, n_timesteps: int | None) -> tuple[Any, dict[str
     """A trained agent, and what its explanations measure."""
     import torch
 
-    from agents.training.algorithms import load_hyperparameters
     from agents.explain import explain
     from agents.explanation.metrics.evaluate import Reference, evaluate_paths
     from agents.train import train
+    from agents.training.algorithms import load_hyperparameters
     from tests.benchmarks.digits_bed import random_targets
 
     settings = load_hyperparameters(ALGO, ENV)
@@ -100,11 +100,11 @@ def agent(world: Any, seed: int, n_timesteps: int | None) -> tuple[Any, dict[str
         # Every 15th training image as bank: distances to 60,000 for each frame would take hours.
         bank = slice(0, None, 15)
         reference = Reference(
-            world.starts.x[bank].numpy(), world.starts.label[bank].numpy(), x.numpy(), world.held_out.truth[:ITEMS].numpy()
+            world.reference.x[bank].numpy(), world.reference.label[bank].numpy(), x.numpy(), world.held_out.truth[:ITEMS].numpy()
         )
         found = {name: value.as_dict() for name, value in evaluate_paths(run.world, paths, reference).items()}
     figures = {name: found[name]["value"] for name in MEASURES}
-    figures["training_queries"] = run.queries + 2 * len(world.starts.x)
+    figures["training_queries"] = run.queries + 2 * len(world.reference.x)
     figures["training_cpu_seconds"] = run.progress["cpu_seconds"]
     figures["explaining_cpu_ms"] = 1000 * seconds / ITEMS
     return run, {"seed": seed, "n_timesteps": steps, "figures": figures, "measures": found}

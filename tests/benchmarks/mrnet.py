@@ -31,8 +31,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.digits_cells import ALGO, MOST_STEPS, ROOT, kept, recipe_of
 from tests.benchmarks.results import as_json
 
@@ -138,8 +138,8 @@ def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
     from agents.explanation.metrics.evaluate import Reference
     from agents.train import train
     from agents.walkers.policy import PolicyWalker
-    from envs.datasets import DATASETS
     from envs.building.world import make_world
+    from envs.datasets import DATASETS
     from tests.benchmarks.digits_bed import TAU, fitted
 
     data, recipe = DATASETS["digits"](seed=seed), recipe_of({})
@@ -153,7 +153,7 @@ def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
         )  # fmt: skip
         reference = Reference(data.x, data.truth, data.held_out, data.held_out_truth)
         shared = {"seed": seed, "reference": reference, "alone": 0, "closely": 200}
-        plain = PolicyWalker(run.model, run.stand_in, retries=RETRIES)
+        plain = PolicyWalker(run.model, run.surrogate, retries=RETRIES)
         found = evaluate(run, ["policy", plain], **shared)
         found["policy, no second opinions"] = found.pop("policy 2")
         found |= evaluate(world, ["line", "pullback_gradient"], max_steps=MOST_STEPS, **shared)

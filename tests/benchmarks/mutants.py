@@ -24,24 +24,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.runs.checkpoint_files import read_state, write_state
 from agents.cli import UserError
 from agents.replay import build_world
-from agents.runs.run import load_run
+from agents.runs.checkpoint_files import read_state, write_state
 from agents.runs.folder import RunFolder
+from agents.runs.run import load_run
 from agents.train import TrainConfig, report
-from agents.trajectories.trajectory import Trajectory
 from agents.trajectories.file import checksum
+from agents.trajectories.trajectory import Trajectory
+from envs.building.data import gathered, units_of
 from envs.config import WorldConfig
 from envs.datasets.arrays import load_npz
+from envs.datasets.columns import read_description
 from envs.datasets.corpora import read_corpus
 from envs.datasets.idx import read_idx
-from envs.datasets.columns import read_description
 from envs.datasets.tables import load_csv
 from envs.errors import ManifoldError
-from envs.reading.files import read_npy, read_picture
-from envs.building.data import gathered, units_of
 from envs.manifolds import PCA, Manifold
+from envs.reading.files import read_npy, read_picture
 from vime.errors import VimeError
 
 NAMED = (ManifoldError, UserError, VimeError)
@@ -164,7 +164,7 @@ def of_environment(rng: Rng, content: bytes) -> bytes:
         arrays = dict(archive)
     tree = json.loads(str(arrays["metadata"][0]))
     kwargs = tree["environment"]["config"]
-    names = ("task", "tau", "reward", "move", "step", "max_step", "compass", "gamma", "max_episode_steps", "entry", "seed",
+    names = ("task", "tau", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "entry", "seed",
              "label_only", "class_names", "latent_dim", "fit", "manifold",
              "classifier", "pair", "columns", "data")  # fmt: skip
     kwargs[str(rng.choice(names))] = _value(rng)
@@ -329,12 +329,12 @@ def _state(folder: Path) -> None:
 
 
 def _path(folder: Path) -> None:
-    answers = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
+    predictions = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
     environment = {"config": {"data": "iris", "tau": 0.8}, "step_length": 0.5}
     Trajectory(
         z=np.zeros((3, 2)), actions=np.zeros((2, 2)), rewards=np.zeros(2), step_lengths=np.ones(2), source_input=np.ones(4),
         source=0, target=1, class_names=["a", "b"], environment=environment, manifold_key="pca-2d-0", walker="line",
-        success=True, queries=4, answers=answers, versions={"torch": "2"}, index=3,
+        success=True, queries=4, predictions=predictions, versions={"torch": "2"}, index=3,
     ).save(folder / "p.npz")  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def draw(path: Any, world: Any, shown: int) -> Image.Image:
     from agents.explanation.figures.style import FAINT, INK, SOURCE, TARGET, pyplot_figure
 
     frames = path.frames(world).reshape(path.steps + 1, 28, 28)
-    p, turn, count = path.answers[:, path.target], turning_point(path), path.steps + 2
+    p, turn, count = path.predictions[:, path.target], turning_point(path), path.steps + 2
     figure = pyplot_figure(13, 5.6, dpi=100)
     grid = figure.add_gridspec(
         3, count, height_ratios=[1, 1, 0.95], left=0.07, right=0.985, top=0.83, bottom=0.09, wspace=0.08, hspace=0.12

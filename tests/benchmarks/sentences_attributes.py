@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS, ROOT, reviews
 
@@ -71,7 +71,7 @@ def grammar_corpus(_: argparse.Namespace) -> Corpus:
 
     world = make_world(data="sentences")
     assert isinstance(world.manifold, SentenceVAE)
-    known = world.manifold.vocabulary.texts(world.starts.x)
+    known = world.manifold.vocabulary.texts(world.reference.x)
     fresh = grammar.sample(FRESH, 4242)
     texts = [s.text for s in fresh]
     return Corpus("grammar", world.manifold, known, members([grammar.parse(t) for t in known]), texts, members(fresh), read)
@@ -79,8 +79,8 @@ def grammar_corpus(_: argparse.Namespace) -> Corpus:
 
 def review_corpus(chosen: argparse.Namespace) -> Corpus:
     """Short sentences of rt-polarity and SST, their sentiment and length; topic and tense are told by nobody."""
-    from envs.modalities.vocabulary import tokens
     from envs.manifolds import SentenceVAE
+    from envs.modalities.vocabulary import tokens
     from tests.benchmarks.sentences_bed import LONGEST, make_bed
 
     bed = make_bed(0, chosen.cache)

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.classifiers.bag_of_words import BagOfWords, features
-from envs.datasets import Data
-from envs.modalities.vocabulary import Vocabulary, tokens
 from envs.building.world import make_world
-from envs.manifolds import Manifold, SentenceVAE
+from envs.classifiers.bag_of_words import BagOfWords, features
 from envs.core.world import World
+from envs.datasets import Data
+from envs.manifolds import Manifold, SentenceVAE
+from envs.modalities.vocabulary import Vocabulary, tokens
 from tests.benchmarks.sentences_data import reviews
 
 LONGEST = 10  # words of a sentence that is explained or fitted whole
@@ -35,7 +35,7 @@ CLASSES = ["negative", "positive"]
 MODEL: dict[str, Any] = {"latent_dim": 32, "embedding": 96, "hidden": 192, "anchor": 4.0, "reach": 0.5}
 TRAINING: dict[str, Any] = {
     "epochs": 12, "batch_size": 128, "learning_rate": 5e-3, "word_keep": 0.8, "encoder_keep": 0.9, "free_bits": 0.6,
-    "answer_weight": 5.0,
+    "prediction_weight": 5.0,
 }  # fmt: skip
 
 
@@ -167,8 +167,8 @@ def make_bed(seed: int, cache: Path | None = None, held_out: str = "test", **cha
     if place is not None and (place / "manifold.json").is_file():
         vae = Manifold.load(place)
     else:
-        answers = torch.from_numpy(classifier.predict_proba(seen)).float()
-        vae = SentenceVAE.fit(seen, vocabulary=vocabulary, answers=answers, seed=seed, **{**MODEL, **TRAINING, **changes})
+        predictions = torch.from_numpy(classifier.predict_proba(seen)).float()
+        vae = SentenceVAE.fit(seen, vocabulary=vocabulary, predictions=predictions, seed=seed, **{**MODEL, **TRAINING, **changes})
         if place is not None:
             vae.save(place)
     assert isinstance(vae, SentenceVAE)
@@ -186,7 +186,7 @@ def make_bed(seed: int, cache: Path | None = None, held_out: str = "test", **cha
     account = vae.account
     facts = {
         "sentences_fitted": len(texts), "removed_for_SST": data.removed, "pieces": len(seen), "words": len(vocabulary.words),
-        "starts": int(short(texts).sum()), **{f"held_out_{name}": len(rows) for name, rows in asked.items()},
+        "reference": int(short(texts).sum()), **{f"held_out_{name}": len(rows) for name, rows in asked.items()},
         **{f"classifier_accuracy_{name}": _accuracy(classifier.predict_proba(rows).argmax(1), y)
            for name, (rows, y) in tests.items()},
         **{f"oracle_accuracy_{name}": _accuracy(oracle.predict(rows), y) for name, (rows, y) in tests.items()},

@@ -16,8 +16,8 @@ from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from envs.modalities.vocabulary import PAD
 from envs.manifolds.sentence.training import trimmed
+from envs.modalities.vocabulary import PAD
 
 #: sentences in data space, true (N, L) and imputed (N, L), row by row of the same sentence
 Pairs = tuple[Tensor, Tensor]

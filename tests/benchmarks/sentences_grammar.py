@@ -20,8 +20,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
 

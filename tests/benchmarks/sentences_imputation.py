@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
 
@@ -172,7 +172,7 @@ def cell(corpus: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
             "words": len(made[last_words(true)].unique()),
         }  # fmt: skip
         for name, make in DISCRIMINATORS.items():
-            rows = [correct(make(parts["train"], parts["valid"], size, s), parts["test"]) for s in chosen.judges]
+            rows = [correct(make(parts["train"], parts["valid"], size, s), parts["test"]) for s in chosen.oracles]
             told.setdefault(name, {})[by] = np.mean(rows, axis=0).tolist()
             print(corpus, seed, by, name, [round(float(row.mean()) - 0.5, 4) for row in rows], flush=True)
     facts["words_true"] = len(true[last_words(true)].unique())
@@ -206,7 +206,7 @@ def errors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def page(rows: list[dict[str, Any]], table: list[dict[str, Any]], judges: int) -> str:
+def page(rows: list[dict[str, Any]], table: list[dict[str, Any]], oracles: int) -> str:
     """The page; no sentence of Penn Treebank stands on it."""
     head = ["corpus", "discriminator", "VAE", "language model", "the VAE's is lower by", "the paper's order"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
@@ -228,7 +228,7 @@ def page(rows: list[dict[str, Any]], table: list[dict[str, Any]], judges: int) -
     fitted = ", ".join(f"{row['facts']['train']:,}" for row in rows)
     about = (
         "Adversarial error in per cent: how much more often than half a discriminator tells a true sentence from one whose "
-        f"last {SHARE:.0%} of words were imputed. Lower: the imputed ones pass for true more often. Means over {judges} "
+        f"last {SHARE:.0%} of words were imputed. Lower: the imputed ones pass for true more often. Means over {oracles} "
         "trainings of each discriminator, 95 % bootstrap intervals over test sentences (not over models). Bowman and others "
         "(2016, section 4.1) found the VAE's lower with both discriminators, and the NLL slightly better for the language "
         "model."
@@ -264,7 +264,7 @@ def main() -> None:
     table = errors(rows)
     record = {"table": table, "facts": [{k: v for k, v in row.items() if k != "told"} for row in rows]}
     write_whole(chosen.results / "sentences_imputation.json", as_json(record | {"python": platform.python_version()}))
-    write_whole(chosen.results / "sentences_imputation.md", page(rows, table, len(chosen.judges)))
+    write_whole(chosen.results / "sentences_imputation.md", page(rows, table, len(chosen.oracles)))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from agents.files import write_whole
-from envs.modalities.vocabulary import Vocabulary
 from envs.manifolds.sentence.decoding import FREE, beam
 from envs.manifolds.sentence.networks import Decoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence.training import batches, trimmed
+from envs.modalities.vocabulary import Vocabulary
 
 
 class LanguageModel:

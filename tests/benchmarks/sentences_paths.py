@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_bed import LONGEST, Bed, make_bed
 from tests.benchmarks.sentences_data import RESULTS, ROOT
@@ -113,8 +113,8 @@ def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int |
 
 def plain(bed: Bed) -> Bed:
     """The same bed without what this page is about: walks enter at the code, and codes are decoded whatever the input is."""
+    from envs.core.reference_data import make_reference
     from envs.manifolds import SentenceVAE
-    from envs.core.reference_data import make_starts
 
     vae = bed.world.manifold
     assert isinstance(vae, SentenceVAE)
@@ -122,9 +122,9 @@ def plain(bed: Bed) -> Bed:
     twin.load_state_dict(vae.state_dict())
     twin.vocabulary = vae.vocabulary  # it has met the words of the inputs
     twin.eval().requires_grad_(False)
-    starts = bed.world.starts
-    again = make_starts(twin, bed.world.classifier, starts.x, starts.z, bed.world.units)
-    return dataclasses.replace(bed, world=bed.world.replace(manifold=twin, starts=again, entry="code"))
+    reference = bed.world.reference
+    again = make_reference(twin, bed.world.classifier, reference.x, reference.z, bed.world.units)
+    return dataclasses.replace(bed, world=bed.world.replace(manifold=twin, reference=again, entry="code"))
 
 
 def cells(seed: int, cache: Path, steps: int, most: int | None, walkers: list[str], held_out: str) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def story(path: Any) -> list[str]:
     lines = [f"{ends}, {'arrived' if path.success else 'not arrived'}", "", f"    input      {path.texts[0]}"]
     for t, text in enumerate(path.texts[1:]):
         if t in (0, path.steps) or text != path.texts[t]:
-            lines.append(f"    {t:2d} p {path.answers[t, path.target]:.2f}  {text}")
+            lines.append(f"    {t:2d} p {path.predictions[t, path.target]:.2f}  {text}")
     return lines
 
 

@@ -24,16 +24,16 @@ from functools import cache as cached
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS, penn_treebank
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from envs.modalities.vocabulary import Vocabulary
     from envs.manifolds import SentenceVAE
+    from envs.modalities.vocabulary import Vocabulary
     from tests.benchmarks.sentences_language import LanguageModel
 
 SIZES: dict[str, Any] = {"embedding": 200, "hidden": 200}

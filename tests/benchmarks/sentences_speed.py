@@ -13,8 +13,8 @@ import platform
 import time
 from collections.abc import Callable
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.results import as_json
 from tests.benchmarks.sentences_data import RESULTS
 
@@ -39,9 +39,9 @@ def main() -> None:
     prepare_process()
     import torch
 
-    from envs.modalities.vocabulary import END, PAD
     from envs.manifolds import SentenceVAE
     from envs.manifolds.sentence.decoding import beam, greedy
+    from envs.modalities.vocabulary import END, PAD
 
     rows = []
     for words, hidden in ((61, 96), (5000, 160)):

@@ -122,7 +122,7 @@ def forward(world: Any, n: int, steps: int) -> Callable[[], None]:
     """Decode and classify n latents, `steps` times."""
     import torch
 
-    z = world.starts.z[torch.arange(n) % len(world.starts.z)]
+    z = world.reference.z[torch.arange(n) % len(world.reference.z)]
 
     def work() -> None:
         with torch.inference_mode():
@@ -136,7 +136,7 @@ def jacobians(world: Any, n: int, steps: int) -> Callable[[], None]:
     """The decoder's Jacobian of n latents, `steps` times; nobody is asked, so time is taken by `seconds`."""
     import torch
 
-    z = world.starts.z[torch.arange(n) % len(world.starts.z)]
+    z = world.reference.z[torch.arange(n) % len(world.reference.z)]
 
     def work() -> None:
         with torch.inference_mode():
@@ -157,8 +157,8 @@ def training_share(n_timesteps: int, world: Any = None) -> tuple[float, Any]:
     """The share of a PPO training's wall time that its environment takes (None: the recipe's own world), and the run."""
     import tempfile
 
-    from agents.training.vec_env import LatentVecEnv
     from agents.train import train
+    from agents.training.vec_env import LatentVecEnv
 
     spent = [0.0]
     step = LatentVecEnv.step_wait
@@ -232,7 +232,7 @@ def measure(repeats: int, steps: int, n_timesteps: int, bar: Any) -> dict[str, A
 
 def plainly(world: Any) -> Any:
     """The world so that a training leaves its moves and observations as they are, whatever the recipe has."""
-    chosen = {"move": "euclidean", "step": world.step, "max_step": 0, "compass": False, "reward": {"atypical": 0.0}}
+    chosen = {"move": "euclidean", "step": world.step, "max_step": 0, "guidance": False, "reward": {"implausibility": 0.0}}
     return world.replace(**chosen)
 
 

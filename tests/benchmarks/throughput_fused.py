@@ -27,13 +27,13 @@ class FusedWalks:
     def __init__(self, world: Any, draws: np.ndarray) -> None:
         self.world, self.draws = world, draws
         self.weights = world.task.weights
-        starts = world.starts
+        reference = world.reference
         self.far = np.float32(self.weights.distance / world.class_distance)
-        x, frame = starts.x.flatten(1).numpy(), starts.frame.flatten(1).numpy()
+        x, frame = reference.x.flatten(1).numpy(), reference.frame.flatten(1).numpy()
         cost = np.linalg.norm(x - frame, axis=1) * self.far
-        self.table = np.concatenate((starts.z.numpy(), x, self.log(starts.answer.numpy()), cost[:, None]), axis=1)
+        self.table = np.concatenate((reference.z.numpy(), x, self.log(reference.prediction.numpy()), cost[:, None]), axis=1)
         self.cuts = np.cumsum((world.latent_dim, x.shape[1], world.classes))
-        self.label = starts.label.numpy()
+        self.label = reference.label.numpy()
         self.one_hot = np.eye(world.classes, dtype=np.float32)
         n = len(draws)
         self.row, self.steps, self.episode = np.arange(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
@@ -65,11 +65,11 @@ class FusedWalks:
         z *= (radius / np.maximum(np.sqrt(np.einsum("ij,ij->i", z, z)), radius))[:, None]
         with torch.inference_mode():
             decoded = world.manifold.decode(torch.from_numpy(z))
-            answer = world.classifier.predict_proba(decoded).numpy()
+            prediction = world.classifier.predict_proba(decoded).numpy()
         gap = decoded.flatten(1).numpy() - self.x
         cost = np.sqrt(np.einsum("ij,ij->i", gap, gap)) * self.far
-        log = self.log(answer)
-        arrived = answer[self.row, self.target] >= world.task.tau
+        log = self.log(prediction)
+        arrived = prediction[self.row, self.target] >= world.task.tau
         potential = log[self.row, self.target] * np.float32(weights.progress)
         reward = np.where(arrived, np.float32(weights.success), potential * np.float32(world.gamma))
         reward -= self.potential

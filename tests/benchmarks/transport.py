@@ -39,7 +39,7 @@ FILES = (*FITTING, "envs/geometry/transport.py", "tests/benchmarks/transport.py"
 NETWORKS = {"joint": "joint VAE and classifier", "embedding": "classifier's embedding (white box)"}
 
 
-class Judge(NamedTuple):
+class Oracle(NamedTuple):
     """A classifier's probabilities and last hidden layer, and the moments of the training data there."""
 
     network: Any
@@ -93,7 +93,7 @@ def operations(prior: Any, n: int, generator: Any) -> dict[str, Any]:
     }
 
 
-def measure(manifold: Any, judge: Judge, samples: int, repeats: int) -> dict[str, dict[str, list[float]]]:
+def measure(manifold: Any, judge: Oracle, samples: int, repeats: int) -> dict[str, dict[str, list[float]]]:
     """Operation -> measure -> one value a repeat."""
     import torch
 
@@ -110,7 +110,7 @@ def measure(manifold: Any, judge: Judge, samples: int, repeats: int) -> dict[str
     return found
 
 
-def cell(make: Any, judge: Judge, options: Any) -> dict[str, Any]:
+def cell(make: Any, judge: Oracle, options: Any) -> dict[str, Any]:
     """What the page says of one generator; `make` gives it."""
     import torch
 
@@ -124,7 +124,7 @@ def cell(make: Any, judge: Judge, options: Any) -> dict[str, Any]:
     return found
 
 
-def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Judge, float]:
+def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Oracle, float]:
     """A classifier fitted to the data, and the share of training items it tells right."""
     import math
 
@@ -141,13 +141,13 @@ def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Judge, float]:
     fit_classifier(network, x, truth, epochs=epochs, batch_size=64 if size <= 64 else 256, learning_rate=2e-3, seed=seed)
     with torch.inference_mode():
         mean, covariance = _moments(network[:-1](x))
-    return Judge(network, mean, covariance), accuracy(network, x, truth)
+    return Oracle(network, mean, covariance), accuracy(network, x, truth)
 
 
 def fitted_gan(data: str, x: Any, prior: str, options: Any, seed: int) -> Any:
     """The GAN of a prior and a seed, from --cache if it was fitted before."""
-    from envs.manifolds.generators import gan as module
     from envs.manifolds.base import Manifold
+    from envs.manifolds.generators import gan as module
 
     place = options.cache / f"transport-{data}-{prior}-{options.latent_dim}d-{options.steps}-{seed}"
     if (place / "manifold.json").is_file():

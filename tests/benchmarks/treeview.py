@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.files import write_whole
 from agents.cli import prepare_process
+from agents.files import write_whole
 from tests.benchmarks.digits_cells import ROOT, kept
 from tests.benchmarks.results import as_json
 
@@ -47,11 +47,11 @@ def measured(bed_seed: int, seeds: int) -> dict[str, list[dict[str, Any]]]:
     paths = explain(world, list(range(WALKED)), bed.targets[:WALKED].tolist(), "line", max_steps=100)
     views = {f"K = {factors}": partial(treeview_of, world, factors=factors) for factors in FACTORS}
     views[f"{DEFAULT}, points between"] = partial(treeview_of, world, between=2)
-    views[f"{DEFAULT}, as published"] = partial(published, world.starts.x.numpy(), *hidden_features(world, world.starts.x))
-    answers = hidden_features(world, bed.x)[1].argmax(1)
+    views[f"{DEFAULT}, as published"] = partial(published, world.reference.x.numpy(), *hidden_features(world, world.reference.x))
+    predictions = hidden_features(world, bed.x)[1].argmax(1)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, fit in views.items():
-        found[name] = [_figures(fit(seed=seed), world, bed.x.numpy(), answers, paths) for seed in range(seeds)]
+        found[name] = [_figures(fit(seed=seed), world, bed.x.numpy(), predictions, paths) for seed in range(seeds)]
     return found
 
 
@@ -77,7 +77,7 @@ def published(x: np.ndarray, features: np.ndarray, log_p: np.ndarray, *, seed: i
     return TreeView(groups, forests, tree, log_p.shape[1], CLUSTERS)
 
 
-def _figures(view: Any, world: Any, x: np.ndarray, answers: np.ndarray, paths: list[Any]) -> dict[str, Any]:
+def _figures(view: Any, world: Any, x: np.ndarray, predictions: np.ndarray, paths: list[Any]) -> dict[str, Any]:
     frames = np.concatenate([path.frames(world) for path in paths])
     seen = np.concatenate([path.predicted for path in paths])
     same = view.predict(frames) == seen
@@ -85,7 +85,7 @@ def _figures(view: Any, world: Any, x: np.ndarray, answers: np.ndarray, paths: l
     routes = view.routes(x)
     left = np.array([[nodes[min(d, len(nodes) - 1)].alive.sum() for d in range(DEPTHS)] for nodes in routes.nodes])
     return {
-        "held out": view.fidelity(x, answers), "frames of paths": float(same.mean()),
+        "held out": view.fidelity(x, predictions), "frames of paths": float(same.mean()),
         "first frames": float(same[np.concatenate([[0], last[:-1] + 1])].mean()), "last frames": float(same[last].mean()),
         "leaves": view.leaves, "depth": fmean(len(nodes) - 1 for nodes in routes.nodes), "classes left": left.mean(0).tolist(),
     }  # fmt: skip

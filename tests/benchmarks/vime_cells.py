@@ -96,9 +96,9 @@ def kept(cell: Cell, measure: Callable[[Cell], dict[str, Any]] | None, cache: Pa
 
 def trained(cell: Cell, world: Any = None) -> tuple[Any, Witness]:
     """Train the cell's agent: the model, and who watched it."""
-    from agents.training.algorithms import make_model
-    from agents.runs.random_state import fenced_random_state
     from agents.runs.config import CuriosityConfig
+    from agents.runs.random_state import fenced_random_state
+    from agents.training.algorithms import make_model
     from agents.training.environments import add_curiosity, curiosity_of, make_vec_env
 
     with fenced_random_state():

@@ -23,8 +23,8 @@ from typing import Any
 
 import yaml
 
-from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
+from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from tests.benchmarks.digits_cells import ROOT
 from tests.benchmarks.results import as_json
 

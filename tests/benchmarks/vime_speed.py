@@ -31,8 +31,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import prepare_process
+from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from tests.benchmarks.digits_cells import ALGO, ROOT
 from tests.benchmarks.results import as_json
 
@@ -215,8 +215,8 @@ def watched(parts: dict[str, tuple[type, str]]) -> Iterator[dict[str, float]]:
 
 def training(env: str, curiosity: str, seed: int, n_timesteps: int | None) -> dict[str, Any]:
     """One training as shipped: its seconds, where VIME's went, and what its network explained of unseen transitions."""
-    from agents.training.vec_env import LatentVecEnv
     from agents.train import train
+    from agents.training.vec_env import LatentVecEnv
     from vime.bonuses.base import Bonus
     from vime.sb3.rollout_callback import CuriosityCallback
     from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper

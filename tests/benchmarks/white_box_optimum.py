@@ -29,7 +29,7 @@ SLACK = 0.02  # log odds beyond the threshold that are aimed at
 
 
 def optima(
-    world: World, x: Tensor, targets: Tensor, reference: Any, weights: tuple[float, ...] = WEIGHTS, starts: int = 3,
+    world: World, x: Tensor, targets: Tensor, reference: Any, weights: tuple[float, ...] = WEIGHTS, reference: int = 3,
     steps: int = 250,
 ) -> list[dict[str, float]]:
     """The front: for each weight the mean L2 and kNN ratio of the best ends, over the items for which one was found.
@@ -45,7 +45,7 @@ def optima(
     module = world.classifier.torch_module
     assert module is not None
     home = x.flatten(1)
-    z = torch.cat([_first(world, home, targets, starts), world.manifold.encode(x)[None]]).clone()  # (S, M, d)
+    z = torch.cat([_first(world, home, targets, reference), world.manifold.encode(x)[None]]).clone()  # (S, M, d)
     front = []
     for weight in weights:
         z, ends, cost = _search(world, module, z, x, targets, weight, steps)
@@ -79,13 +79,13 @@ def _flat(bank: np.ndarray) -> np.ndarray:
 
 def _first(world: World, home: Tensor, targets: Tensor, count: int) -> Tensor:
     """Codes (count, M, d) of the nearest starts that arrive at each item's target."""
-    known, arrives = world.start_places, world.starts.answer >= world.task.tau  # (N, K)
+    known, arrives = world.reference_coordinates, world.reference.prediction >= world.task.tau  # (N, K)
     codes = torch.zeros(count, len(home), world.latent_dim)
     for target in targets.unique().tolist():
         rows = torch.nonzero(targets == target).flatten()
         there = torch.nonzero(arrives[:, target]).flatten()
         near = torch.cdist(home[rows], known[there]).topk(count, dim=1, largest=False).indices
-        codes[:, rows] = world.starts.z[there[near]].transpose(0, 1)
+        codes[:, rows] = world.reference.z[there[near]].transpose(0, 1)
     return codes
 
 
@@ -94,8 +94,8 @@ def _search(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Codes where the search ended (S, M, d), the best frames that arrive (S, M, D) and what they cost (S, M), inf: none."""
     runs, many, d = z.shape
-    origin, asked = x.repeat(runs, *[1] * (x.dim() - 1)), targets.repeat(runs)
-    home, rows = origin.flatten(1), torch.arange(runs * many)
+    factual, asked = x.repeat(runs, *[1] * (x.dim() - 1)), targets.repeat(runs)
+    home, rows = factual.flatten(1), torch.arange(runs * many)
     wanted = math.log(world.task.tau / (1 - world.task.tau))
     code = torch.nn.Parameter(z.reshape(-1, d).clone())
     kept, best = z.reshape(-1, d).clone(), torch.full((runs * many,), math.inf)
@@ -104,7 +104,7 @@ def _search(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps, eta_min=0.002)
     for _ in range(steps):
         with torch.enable_grad():
-            frame = world.decode(world.manifold.prior.project(code), origin)
+            frame = world.decode(world.manifold.prior.project(code), factual)
             logits = module(frame)
             own = torch.nn.functional.one_hot(asked, logits.shape[1]).bool()
             margin = logits[rows, asked] - logits.masked_fill(own, -math.inf).logsumexp(1)

@@ -41,7 +41,7 @@ ABOUT = {
     "Manifold/MNIST-v0": (
         "MNIST's 28x28 digits, a 16-dimensional VAE with a convolutional encoder, and a small CNN as black box. It works offline: "
         "the pictures are decoded from the shipped codes of 4,000 training and 1,000 test images. For all 70,000 real ones "
-        "pass `data=\"mnist\"` to `Manifold/Custom-v0`, with the folder of the files as `data_dir=` or in MANIFOLD_DATA."
+        'pass `data="mnist"` to `Manifold/Custom-v0`, with the folder of the files as `data_dir=` or in MANIFOLD_DATA.'
     ),
     "Manifold/OmniglotGAN-v0": (
         "Handwritten characters of 28x28 in five scripts, on the 64-dimensional latent space of a convolutional GAN that was "
@@ -334,21 +334,21 @@ def section(env_id: str) -> str:
 
     world, spec = world_of(env_id), gym.spec(env_id)
     arguments = ", ".join(f"{name}={value!r}" for name, value in SPECS[env_id].items())
-    compass = f", compass {2 * world.latent_dim}" if world.compass else ""
+    guidance = f", compass {2 * world.latent_dim}" if world.guidance else ""
     rows = [
         ("action space", f"`Box(-1, 1, ({world.latent_dim},), float32)`"),
         (
             "observation space",
             (
                 f"`Box` of {world.obs_dim} numbers: code {world.latent_dim}, first code {world.latent_dim}, "
-                f"answer {world.classes}, target {world.classes}{compass}"
+                f"answer {world.classes}, target {world.classes}{guidance}"
             ),
         ),
         ("classes", ", ".join(world.class_names)),
         ("shows", shown(world)),
         (
             "data",
-            f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.starts.x)} starts, {len(world.held_out.x)} held out",
+            f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.reference.x)} starts, {len(world.held_out.x)} held out",
         ),
         ("task", f"`{world.task.name}`" + (f", tau {world.task.tau:g}" if world.task.takes_tau else "")),
         ("move", f"`{world.move_name}`"),

@@ -72,7 +72,7 @@ def test_parts_that_are_replaced_are_live_objects_of_the_config(iris):
 
     classifier = Odd()
     assert iris.replace(classifier=classifier).config.classifier is classifier
-    assert set(iris.replace(starts=iris.starts).config.live) == {"data"}
+    assert set(iris.replace(reference=iris.reference).config.live) == {"data"}
 
 
 @pytest.mark.parametrize("name", ["data", "seed", "label_only", "latent_dim", "class_names"])
@@ -116,7 +116,7 @@ def test_unknown_settings_are_refused_with_the_close_names(make):
         ({"seed": -1}, "seed is -1; a whole number of at least 0"),
         ({"latent_dim": "2"}, "latent_dim is '2'; a whole number of at least 1"),
         ({"label_only": "no"}, "label_only is true or false, not 'no'"),
-        ({"compass": 1}, "compass is true or false, not 1"),
+        ({"guidance": 1}, "compass is true or false, not 1"),
         ({"reward": 3.0}, "reward is a mapping of settings such as {'distance': 1.0}, not 3.0"),
         ({"reward": {"path": "much"}}, "reward: path is 'much'; a number"),
         ({"reward": {"path": float("nan")}}, "reward: path is nan; a finite number"),
@@ -138,14 +138,14 @@ def test_values_of_another_type_or_range_are_named(settings, match):
 
 def test_numbers_and_lists_of_numpy_and_torch_are_taken_as_pythons_are():
     config = WorldConfig(
-        tau=np.float32(0.5), step=torch.tensor(0.25), max_episode_steps=np.int64(7), latent_dim=np.array(3), compass=np.True_,
+        tau=np.float32(0.5), step=torch.tensor(0.25), max_episode_steps=np.int64(7), latent_dim=np.array(3), guidance=np.True_,
         class_names=np.array(["a", "b"]), input_shape=(3, 4), fit={"hidden": (8, np.int64(4))}, data=Path("rows.npz"),
     )  # fmt: skip
     assert not config.live
     assert through_json(config) == config
     assert config.settings() == {
         "data": "rows.npz", "class_names": ["a", "b"], "input_shape": [3, 4], "latent_dim": 3, "fit": {"hidden": [8, 4]},
-        "tau": 0.5, "step": 0.25, "compass": True, "max_episode_steps": 7,
+        "tau": 0.5, "step": 0.25, "guidance": True, "max_episode_steps": 7,
     }  # fmt: skip
 
 

@@ -8,9 +8,9 @@ import torch
 from agents.explain import explain
 from envs import make_world
 from envs.core import dynamics
-from envs.modalities.alignment import edit_distance
 from envs.core.initial_latent import _candidates, code, kept
 from envs.errors import UnknownNameError
+from envs.modalities.alignment import edit_distance
 
 
 def very(texts):
@@ -49,20 +49,20 @@ def test_the_class_is_kept_more_often_and_all_rows_are_counted(world, x):
     before = world.classifier.queries
     found = kept(world, x, source)
     assert int(found.queries.sum()) == world.classifier.queries - before
-    lost = plain.answer.argmax(1) != source
+    lost = plain.prediction.argmax(1) != source
     assert lost.any()
-    assert not (found.answer.argmax(1) != source).any()
+    assert not (found.prediction.argmax(1) != source).any()
     assert found.queries[~lost].eq(1).all()
     assert found.queries[lost].gt(1).all()
     assert found.z[~lost].equal(plain.z[~lost])
     assert world.decode(found.z, x).equal(found.frame)
-    assert world.classifier.predict_proba(found.frame).equal(found.answer)
+    assert world.classifier.predict_proba(found.frame).equal(found.prediction)
 
 
 def test_of_the_candidates_that_keep_the_class_the_nearest_is_taken(world, x):
     source = world.classifier.predict_proba(x).argmax(1)
     plain, found = code(world, x, source), kept(world, x, source)
-    rows = (plain.answer.argmax(1) != source).nonzero()[:, 0]
+    rows = (plain.prediction.argmax(1) != source).nonzero()[:, 0]
     options = _candidates(world, x[rows], plain.z[rows], source[rows])
     for row, codes in zip(rows.tolist(), options, strict=True):
         frames = world.decode(codes, x[row].expand(len(codes), -1))
@@ -89,11 +89,15 @@ def test_what_no_candidate_keeps_enters_at_its_code():
     world = make_world(data="sentences", classifier=rare, class_names=["other", "zebra"])
     x = world.units.inward(["the zebra was dreadful"])
     source = torch.tensor([1])
-    label, answer = world.starts.label.clone(), world.starts.answer.clone()
-    label[:], label[0], answer[0] = 0, 1, torch.tensor([0.9, 0.1])  # one start of the class, and its frame does not keep it
-    alone = world.replace(starts=world.starts._replace(label=label, answer=answer))
+    label, prediction = world.reference.label.clone(), world.reference.prediction.clone()
+    label[:], label[0], prediction[0] = (
+        0,
+        1,
+        torch.tensor([0.9, 0.1]),
+    )  # one start of the class, and its frame does not keep it
+    alone = world.replace(reference=world.reference._replace(label=label, prediction=prediction))
     plain, found = code(alone, x, source), kept(alone, x, source)
-    for name in ("z", "frame", "answer"):
+    for name in ("z", "frame", "prediction"):
         assert getattr(found, name).equal(getattr(plain, name))
     assert int(found.queries[0]) == 1  # candidates that say the same as the code are not worth a question
 

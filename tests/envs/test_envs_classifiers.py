@@ -77,7 +77,9 @@ def test_the_owners_mode_comes_back_after_an_error():
             return super().forward(x)
 
     net = Fails().train()
-    with pytest.raises(ManifoldError, match=r"failed on 40 rows of shape \(2, 3\): the torch module Fails raised ZeroDivisionError"):
+    with pytest.raises(
+        ManifoldError, match=r"failed on 40 rows of shape \(2, 3\): the torch module Fails raised ZeroDivisionError"
+    ):
         wrap(net).predict_proba(X)
     assert net.training
     assert net.drop.training
@@ -148,7 +150,7 @@ def test_answers_are_kept_though_the_function_uses_one_buffer_again():
     classifier.predict_proba(X.flip(0))
     assert first.equal(copy)
     before = buffer.copy()
-    classifier._check(classifier._answer(X), 40)
+    classifier._check(classifier._predict(X), 40)
     np.testing.assert_array_equal(before, two(PICTURES[::-1]).astype(np.float32))
 
 
@@ -334,7 +336,9 @@ def test_predict_that_gives_probabilities_is_taken_at_its_word():
 @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
 def test_numbered_labels_are_matched_with_class_names_by_position(kind, shape):
     labels = (PICTURES.reshape(40, -1).mean(1) > 0.5).astype(kind)
-    classifier = adapt(Predicts(lambda x: labels[: len(x)].reshape(shape)), units=UNITS, class_names=["low", "high"], sample=X[:9])
+    classifier = adapt(
+        Predicts(lambda x: labels[: len(x)].reshape(shape)), units=UNITS, class_names=["low", "high"], sample=X[:9]
+    )
     assert classifier.label_only
     assert classifier.predict_proba(X).argmax(1).tolist() == labels.astype(int).tolist()
 
@@ -370,7 +374,9 @@ def test_whatever_the_users_function_raises_names_the_call_and_keeps_its_cause(e
         predict_proba = staticmethod(broken)
 
     for classifier, call in ((wrap(broken, class_names="ab"), "the function broken"), (wrap(Estimator()), "of Estimator")):
-        with pytest.raises(ManifoldError, match=rf"failed on 40 rows of shape \(.*\): .*{call} raised {type(error).__name__}") as seen:
+        with pytest.raises(
+            ManifoldError, match=rf"failed on 40 rows of shape \(.*\): .*{call} raised {type(error).__name__}"
+        ) as seen:
             classifier.predict_proba(X)
         assert seen.value.__cause__ is error
         assert str(error) in str(seen.value)
@@ -429,7 +435,9 @@ def test_one_column_of_a_torch_module_has_to_be_declared():
     torch.testing.assert_close(chance.predict_proba(X), torch.cat([1 - want, want], 1))
     torch.testing.assert_close(chance.torch_module(X).softmax(1), torch.cat([1 - want, want], 1))
     with pytest.raises(ManifoldError, match="must be the probability of 'b'"):
-        wrap(torch.nn.Sequential(net, torch.nn.Threshold(9, 9)), class_names=["a", "b"], outputs="probabilities").predict_proba(X)
+        wrap(
+            torch.nn.Sequential(net, torch.nn.Threshold(9, 9)), class_names=["a", "b"], outputs="probabilities"
+        ).predict_proba(X)
 
 
 def test_a_float64_module_is_asked_in_float64():
@@ -458,7 +466,7 @@ def test_a_class_that_is_never_predicted_still_can_be_asked_for(toy_world):
     world = toy_world(
         classifier=lambda x: two_of_three(x) / two_of_three(x).sum(1, keepdims=True), class_names=["a", "b", "never"]
     )
-    assert set(world.starts.label.tolist()) == {0, 1}
+    assert set(world.reference.label.tolist()) == {0, 1}
     assert np.isfinite([world.class_distance, world.step_length]).all()
 
 

@@ -44,33 +44,33 @@ def test_large_classes_are_thinned():
     assert neighbours.points.shape == (2, PER_CLASS, 2)
 
 
-@pytest.mark.parametrize("atypical", [0.0, 1.0])
-def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, atypical):
-    world = digits.replace(compass=True, reward={"atypical": atypical, "distance": 2.0})
+@pytest.mark.parametrize("implausibility", [0.0, 1.0])
+def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, implausibility):
+    world = digits.replace(guidance=True, reward={"implausibility": implausibility, "distance": 2.0})
     index = torch.arange(40)
-    target = (world.starts.label[index] + 3) % 10
+    target = (world.reference.label[index] + 3) % 10
     state = dynamics.start(world, index, target)
     state, _ = dynamics.step(world, state, torch.randn(40, 8, generator=torch.Generator().manual_seed(0)))
-    _, compass = appraise(world, state.z, state.frame.flatten(1), state.origin.flatten(1), target)
-    assert compass.equal(state.compass)
+    _, guidance = appraise(world, state.z, state.frame.flatten(1), state.factual.flatten(1), target)
+    assert guidance.equal(state.guidance)
     z = state.z.clone().requires_grad_(True)
     frame = world.manifold.decode(z)
-    far = (frame - state.origin).flatten(1).norm(dim=1)
+    far = (frame - state.factual).flatten(1).norm(dim=1)
     cost = 2.0 * far.sum()
-    if atypical:
-        bank, label = world.starts.x.flatten(1), world.starts.label
+    if implausibility:
+        bank, label = world.reference.x.flatten(1), world.reference.label
         for row, c in zip(frame.flatten(1), target, strict=True):
-            cost = cost + atypical * (bank[label == c] - row).norm(dim=1).sort().values[:NEIGHBOURS].mean()
+            cost = cost + implausibility * (bank[label == c] - row).norm(dim=1).sort().values[:NEIGHBOURS].mean()
     cost.backward()
-    torch.testing.assert_close(compass[:, :8], -z.grad / 2, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(guidance[:, :8], -z.grad / 2, atol=1e-3, rtol=1e-2)
     means, precision = world.class_codes
     pull = torch.stack([precision[c] @ (means[c] - code) for c, code in zip(target, state.z, strict=True)])
-    torch.testing.assert_close(compass[:, 8:], (PULL_SCALE * pull).clamp(-LIMIT, LIMIT), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(guidance[:, 8:], (PULL_SCALE * pull).clamp(-LIMIT, LIMIT), atol=1e-4, rtol=1e-3)
 
 
 @pytest.mark.parametrize("task", ["reach", "leave", "prototype", "reach_label"])
 def test_observations_with_a_compass_stay_inside_their_space_and_ask_nothing_more(toy_world, task):
-    world = toy_world(compass=True, task=task, label_only=task == "reach_label")
+    world = toy_world(guidance=True, task=task, label_only=task == "reach_label")
     assert world.obs_dim == 4 * 3 + 2 * 3
     env = LatentVectorEnv(5, world=world, max_episode_steps=6)
     observed, _ = env.reset(seed=0)
@@ -78,7 +78,7 @@ def test_observations_with_a_compass_stay_inside_their_space_and_ask_nothing_mor
     for t in range(20):
         assert observed.shape == (5, world.obs_dim)
         assert env.observation_space.contains(observed)
-        np.testing.assert_array_equal(observed[:, -6:], env.state.compass)
+        np.testing.assert_array_equal(observed[:, -6:], env.state.guidance)
         observed, _, _, _, infos = env.step(np.random.default_rng(t).uniform(-1, 1, (5, 3)).astype(np.float32))
         asked += int(infos["queries"].sum())
     assert world.asked.rows == asked
@@ -87,7 +87,7 @@ def test_observations_with_a_compass_stay_inside_their_space_and_ask_nothing_mor
 def test_the_compass_tells_no_probability(toy_world):
     seen = []
     for sharpness in (1.0, 50.0):
-        world = toy_world(compass=True, sharpness=sharpness, label_only=True)
+        world = toy_world(guidance=True, sharpness=sharpness, label_only=True)
         env = LatentEnv(world=world)
         rows = [env.reset(seed=0)[0]]
         rows += [env.step(np.full(3, 0.2, np.float32))[0] for _ in range(5)]
@@ -97,10 +97,10 @@ def test_the_compass_tells_no_probability(toy_world):
 
 def test_paying_and_getting_back_the_cost_sums_to_that_of_the_end_point(toy_world):
     """Whatever way was gone: the cost parts of the rewards add up to cost(start) - cost(end)."""
-    rates = {"success": 0.0, "step": 0.0, "path": 0.0, "progress": 0.0, "distance": 1.5, "atypical": 0.5}
+    rates = {"success": 0.0, "step": 0.0, "path": 0.0, "progress": 0.0, "distance": 1.5, "implausibility": 0.5}
     world = toy_world(reward=rates)
     index = torch.arange(20)
-    first = state = dynamics.start(world, index, (world.starts.label[index] + 1) % 3)
+    first = state = dynamics.start(world, index, (world.reference.label[index] + 1) % 3)
     total = torch.zeros(20)
     generator = torch.Generator().manual_seed(0)
     for _ in range(15):
@@ -123,7 +123,7 @@ def test_configuring_equals_making(iris):
         "gamma": 0.9,
     }
     made, configured = make_world(**kwargs), iris.replace(**kwargs)
-    for name in ("task", "move_name", "step", "step_length", "max_step", "gamma", "compass", "max_episode_steps"):
+    for name in ("task", "move_name", "step", "step_length", "max_step", "gamma", "guidance", "max_episode_steps"):
         assert getattr(made, name) == getattr(configured, name), name
     rebuilt = make_world(configured.config)
     assert rebuilt.task == configured.task

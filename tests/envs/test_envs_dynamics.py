@@ -71,13 +71,13 @@ def test_invariants_of_a_step(toy_world, options, kind, seed):
         if world.max_step is not None:
             assert float(distance(after.frame, state.frame).max()) <= world.max_step * (1 + 1e-5) + 1e-6
         assert ((info.typicality > 0) & (info.typicality <= 1)).all()
-        torch.testing.assert_close(after.answer.sum(1), torch.ones(4))
+        torch.testing.assert_close(after.prediction.sum(1), torch.ones(4))
         if label_only:
-            assert set(after.answer.unique().tolist()) <= {0.0, 1.0}
+            assert set(after.prediction.unique().tolist()) <= {0.0, 1.0}
         observed = dynamics.observe(world, after)
         assert observed.shape == (4, world.obs_dim)
         assert env.observation_space.contains(observed.numpy())
-        for name in ("z0", "origin", "source", "target"):
+        for name in ("z0", "factual", "source", "target"):
             assert getattr(after, name).equal(getattr(state, name)), name
         assert info.terminated.equal(info.is_success)
         assert info.is_success.equal(dynamics.arrived(world, after))
@@ -87,7 +87,7 @@ def test_invariants_of_a_step(toy_world, options, kind, seed):
 @given(seed=st.integers(0, 20), length=st.floats(0.01, 30))
 def test_longer_actions_are_shortened_to_the_unit_ball(toy_world, seed, length):
     world = toy_world(max_step=None)
-    state = dynamics.start(world, torch.arange(5), (world.starts.label[:5] + 1) % 3)
+    state = dynamics.start(world, torch.arange(5), (world.reference.label[:5] + 1) % 3)
     action = torch.randn(5, 3, generator=torch.Generator().manual_seed(seed))
     unit = action / action.norm(dim=1, keepdim=True)
     got, _ = dynamics.step(world, state, length * unit)
@@ -98,7 +98,7 @@ def test_longer_actions_are_shortened_to_the_unit_ball(toy_world, seed, length):
 @pytest.mark.parametrize("move", MOVES)
 def test_random_walks_on_digits_stay_typical_and_take_no_jumps(digits, move):
     world = digits.replace(move=move, step=0.5, max_step=1 / 6)
-    state = dynamics.start(world, torch.arange(64), (world.starts.label[:64] + 1) % 10)
+    state = dynamics.start(world, torch.arange(64), (world.reference.label[:64] + 1) % 10)
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(64, 8, generator=generator)
     longest = 0.0
@@ -130,7 +130,7 @@ def test_a_bound_below_the_decoders_rounding_does_not_hang(toy_world, linear_man
     weight = toy_world().manifold.weight
     world = toy_world(manifold=Rounding(weight, (3, 4)), max_step=None)
     world.max_step = 1e-9
-    state = dynamics.start(world, torch.arange(3), (world.starts.label[:3] + 1) % 3)
+    state = dynamics.start(world, torch.arange(3), (world.reference.label[:3] + 1) % 3)
     for _ in range(2):
         state, info = dynamics.step(world, state, torch.ones(3, 3))
         assert float(info.step_length.max()) <= 1e-5
@@ -144,16 +144,16 @@ def test_enter_counts_two_rows_and_marks_frame_zero(toy_world):
     assert queries.tolist() == [2] * 7
     assert world.asked.rows == asked + 14
     torch.testing.assert_close(state.frame, world.manifold.decode(world.manifold.encode(x)))
-    assert state.origin.equal(x)
+    assert state.factual.equal(x)
     assert state.source.equal(world.classifier.predict_proba(x).argmax(1))
-    torch.testing.assert_close(state.answer, world.classifier.predict_proba(state.frame))
+    torch.testing.assert_close(state.prediction, world.classifier.predict_proba(state.frame))
     assert (state.target != state.source).all()
 
 
 def test_enter_on_a_start_equals_the_cached_start(digits):
     index = torch.tensor([3, 700, 1256])
-    target = (digits.starts.label[index] + 4) % 10
-    fresh, _ = dynamics.enter(digits, digits.starts.x[index], target)
+    target = (digits.reference.label[index] + 4) % 10
+    fresh, _ = dynamics.enter(digits, digits.reference.x[index], target)
     cached = dynamics.start(digits, index, target)
     for name, a, b in zip(fresh._fields, fresh, cached, strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4, msg=name)
@@ -163,9 +163,9 @@ def test_the_default_target_is_the_class_of_the_nearest_start_called_otherwise(d
     x = digits.held_out.x[:50]
     state, _ = dynamics.enter(digits, x)
     for i in range(50):
-        gaps = (digits.starts.x - x[i]).flatten(1).norm(dim=1)
-        gaps[digits.starts.label == state.source[i]] = torch.inf
-        assert int(state.target[i]) == int(digits.starts.label[gaps.argmin()])
+        gaps = (digits.reference.x - x[i]).flatten(1).norm(dim=1)
+        gaps[digits.reference.label == state.source[i]] = torch.inf
+        assert int(state.target[i]) == int(digits.reference.label[gaps.argmin()])
 
 
 @pytest.mark.parametrize("target", [-1, 10])
@@ -176,12 +176,12 @@ def test_targets_outside_the_classes_are_refused(digits, target):
 
 def test_observations_are_made_of_code_first_code_answer_and_target(toy_world):
     world = toy_world()
-    state = dynamics.start(world, torch.arange(6), (world.starts.label[:6] + 1) % 3)
+    state = dynamics.start(world, torch.arange(6), (world.reference.label[:6] + 1) % 3)
     state, _ = dynamics.step(world, state, torch.ones(6, 3))
     observed = dynamics.observe(world, state)
     torch.testing.assert_close(observed[:, :3] * world.manifold.prior.radius, state.z)
     torch.testing.assert_close(observed[:, 3:6] * world.manifold.prior.radius, state.z0)
-    torch.testing.assert_close(observed[:, 6:9], state.answer.clamp_min(1e-4).log() / LOG_RANGE)
+    torch.testing.assert_close(observed[:, 6:9], state.prediction.clamp_min(1e-4).log() / LOG_RANGE)
     assert observed[:, 9:].argmax(1).equal(state.target)
     assert observed[:, 9:].sum(1).tolist() == [1.0] * 6
 

@@ -10,8 +10,8 @@ from gymnasium.vector import AutoresetMode
 
 import envs
 from envs import LatentEnv, LatentVectorEnv, ManifoldError
-from envs.gym.coverage import Coverage
 from envs.building.world import make_world_named
+from envs.gym.coverage import Coverage
 
 gym.register_envs(envs)
 
@@ -23,19 +23,19 @@ def test_far_pairs_by_hand(toy_world):
     """Each start with its farthest class: the largest over classes of the least distance to a code of that class."""
     world = toy_world(rows=40)
     index, target, distance = world.far_pairs
-    agree = world.starts.answer.argmax(1) == world.starts.label
+    agree = world.reference.prediction.argmax(1) == world.reference.label
     assert sorted(index.tolist()) == sorted(torch.arange(40)[agree].tolist())
     assert (distance.diff() <= 0).all()
     for i, k, far in zip(index.tolist(), target.tolist(), distance.tolist(), strict=True):
         gaps = {}
         for j in range(40):
             if agree[j]:
-                gap = float((world.starts.z[i] - world.starts.z[j]).norm())
-                label = int(world.starts.label[j])
+                gap = float((world.reference.z[i] - world.reference.z[j]).norm())
+                label = int(world.reference.label[j])
                 gaps[label] = min(gap, gaps.get(label, np.inf))
         assert far == pytest.approx(max(gaps.values()), abs=1e-4)
         assert gaps[k] == pytest.approx(far, abs=1e-4)
-        assert k != int(world.starts.label[i])
+        assert k != int(world.reference.label[i])
 
 
 def test_every_walk_of_a_pair_begins_alike():
@@ -44,8 +44,8 @@ def test_every_walk_of_a_pair_begins_alike():
     for seed in (0, 1):
         env.reset(seed=seed)
         assert (env.state.target == target[7]).all()
-        assert (env.state.source == env.world.starts.label[index[7]]).all()
-        torch.testing.assert_close(env.state.z, env.world.starts.z[index[7]].expand(5, -1))
+        assert (env.state.source == env.world.reference.label[index[7]]).all()
+        torch.testing.assert_close(env.state.z, env.world.reference.z[index[7]].expand(5, -1))
     hardest = LatentEnv(data="digits", task="one_pair", label_only=True)
     hardest.reset(seed=0)
     assert int(hardest.state.target[0]) == int(target[0])
@@ -73,7 +73,7 @@ def test_arriving_at_the_far_label_pays_one():
     env = gym.make("Manifold/DigitsOnePair-v0", pair=1000)
     env.reset(seed=0)
     world, state = env.unwrapped.world, env.unwrapped.state
-    codes = world.starts.z[world.starts.answer.argmax(1) == state.target[0]]
+    codes = world.reference.z[world.reference.prediction.argmax(1) == state.target[0]]
     goal = codes[(codes - state.z).norm(dim=1).argmin()]
     rewards, over = [], False
     while not over:
@@ -94,17 +94,17 @@ def test_coverage_by_hand(toy_world):
     low, high = coverage.edges
     between = (low + high) / 2
     codes = torch.from_numpy(np.stack([low - 1, low - 2, between, high + 1, [low[0] - 1, high[1] + 1]]).astype(np.float32))
-    answers = torch.eye(3)[[0, 0, 1, 0, 1]]
-    coverage.see(codes, answers)
+    predictions = torch.eye(3)[[0, 0, 1, 0, 1]]
+    coverage.see(codes, predictions)
     assert coverage.figures == {"cells_covered": 4, "regions_covered": 2}
-    coverage.see(codes, answers)
+    coverage.see(codes, predictions)
     assert coverage.figures["cells_covered"] == 4
 
 
 def test_the_starts_fill_the_cells_evenly(digits):
     edges = Coverage(digits).edges
-    below = (digits.starts.z.numpy() <= edges[0]).mean(0)
-    between = ((digits.starts.z.numpy() > edges[0]) & (digits.starts.z.numpy() <= edges[1])).mean(0)
+    below = (digits.reference.z.numpy() <= edges[0]).mean(0)
+    between = ((digits.reference.z.numpy() > edges[0]) & (digits.reference.z.numpy() <= edges[1])).mean(0)
     np.testing.assert_allclose(below, 1 / 3, atol=0.01)
     np.testing.assert_allclose(between, 1 / 3, atol=0.01)
 

@@ -29,9 +29,9 @@ def numbers(thing: Any) -> list[float]:
     return np.asarray(thing, dtype=np.float64).ravel().tolist()
 
 
-def is_one_hot(answer: Any) -> bool:
-    answer = np.asarray(answer)
-    return bool(np.isin(answer, (0.0, 1.0)).all() and (answer.sum(-1) == 1).all())
+def is_one_hot(prediction: Any) -> bool:
+    prediction = np.asarray(prediction)
+    return bool(np.isin(prediction, (0.0, 1.0)).all() and (prediction.sum(-1) == 1).all())
 
 
 class Spy:
@@ -57,16 +57,16 @@ def test_the_registered_id_shows_labels_alone():
     env = gym.make("Manifold/DigitsLabelOnly-v0")
     world = env.unwrapped.world
     assert world.label_only
-    assert is_one_hot(world.starts.answer)
+    assert is_one_hot(world.reference.prediction)
     d, k = world.latent_dim, world.classes
     for episode in range(5):
-        observed, info = env.reset(seed=episode, options={"split": ("starts", "held_out")[episode % 2]})
+        observed, info = env.reset(seed=episode, options={"split": ("reference", "held_out")[episode % 2]})
         over = False
         while not over:
             assert is_one_hot(observed[2 * d : 2 * d + k] + 1)
             assert is_one_hot(observed[2 * d + k :])
             state = env.unwrapped.state
-            assert is_one_hot(state.answer)
+            assert is_one_hot(state.prediction)
             assert state.potential.tolist() == [0.0]
             assert "target_probability" not in info
             observed, reward, terminated, truncated, info = env.step(env.action_space.sample())
@@ -81,7 +81,7 @@ def test_no_probability_that_the_classifier_gave_can_be_found_anywhere(spied, mo
     single = LatentEnv(world=world, render_mode="ansi")
     vector.action_space.seed(0)
     single.action_space.seed(0)
-    seen = [vector.reset(seed=0), single.reset(seed=0), list(world.starts)]
+    seen = [vector.reset(seed=0), single.reset(seed=0), list(world.reference)]
     for _ in range(12):
         seen += [vector.step(vector.action_space.sample()), vector.state_dict(), tuple(vector.state)]
         seen += [single.step(single.action_space.sample()), tuple(single.state)]
@@ -150,11 +150,11 @@ def test_a_classifier_with_predict_alone_becomes_label_only(toy_world):
         world = toy_world(classifier=PredictAlone(), class_names=None, task="reach")
     assert world.label_only
     assert world.class_names == ["dark", "light"]
-    assert is_one_hot(world.starts.answer)
+    assert is_one_hot(world.reference.prediction)
     env = LatentEnv(world=world)
     env.reset(seed=0)
     assert "target_probability" not in env.step(np.zeros(3))[4]
-    assert world.starts.label.equal((world.starts.x.flatten(1).mean(1) > 0.5).long())
+    assert world.reference.label.equal((world.reference.x.flatten(1).mean(1) > 0.5).long())
 
 
 def test_label_only_of_one_world_leaves_another_worlds_classifier_alone(toy_world):
@@ -163,8 +163,8 @@ def test_label_only_of_one_world_leaves_another_worlds_classifier_alone(toy_worl
     hidden = toy_world(classifier=open_world.classifier, task="reach_label")
     assert hidden.label_only
     assert not open_world.label_only
-    assert is_one_hot(hidden.starts.answer)
-    assert not is_one_hot(open_world.starts.answer)
+    assert is_one_hot(hidden.reference.prediction)
+    assert not is_one_hot(open_world.reference.prediction)
     env = LatentEnv(world=open_world)
     env.reset(seed=0)
     assert "target_probability" in env.step(np.zeros(3))[4]
@@ -180,11 +180,11 @@ def test_every_task_works_on_labels_alone(task):
     label_potentials = [0.0, -world.task.weights.progress]
     for _ in range(5):
         observed, _, _, _, info = env.step(env.action_space.sample())
-        assert is_one_hot(env.state.answer)
+        assert is_one_hot(env.state.prediction)
         if task in ("reach", "leave"):
             assert np.isclose(env.state.potential.item(), label_potentials).any()
         assert "target_probability" not in info
-    assert is_one_hot(state.answer)
+    assert is_one_hot(state.prediction)
 
 
 def test_a_label_only_world_hands_out_no_network(digits):

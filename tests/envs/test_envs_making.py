@@ -57,8 +57,8 @@ def test_a_table_classifier_is_asked_in_the_users_units():
     assert asked[0].shape == ROWS.shape
     assert asked[0].dtype == np.float64, "the user's float type"
     assert (np.abs(asked[0] - ROWS) < 1e-5 * ROWS.std(0)).all()
-    assert float(world.starts.x.mean(0).abs().max()) < 1e-5
-    torch.testing.assert_close(world.starts.x.std(0, correction=0), torch.ones(3))
+    assert float(world.reference.x.mean(0).abs().max()) < 1e-5
+    torch.testing.assert_close(world.reference.x.std(0, correction=0), torch.ones(3))
 
 
 @given(
@@ -95,12 +95,12 @@ def test_constant_columns_stay_at_zero_inside_and_come_back_as_they_were():
     assert inside[:, 1:].abs().max() < 1e-6
     np.testing.assert_allclose(units.outward(inside)[:, 1:], rows[:, 1:], rtol=1e-9)
     world = table_world(data=rows, latent_dim=2)
-    assert world.render(world.starts.x[0])["column 1"] == pytest.approx(1e6)
+    assert world.render(world.reference.x[0])["column 1"] == pytest.approx(1e6)
 
 
 def test_tables_are_rendered_in_the_users_units():
     world = table_world(columns=["voltage", "current", "cost"])
-    shown = world.render(world.starts.x[7])
+    shown = world.render(world.reference.x[7])
     assert list(shown) == ["voltage", "current", "cost"]
     np.testing.assert_allclose(list(shown.values()), ROWS[7], atol=1e-2, rtol=1e-5)  # six digits
 
@@ -180,7 +180,7 @@ def test_the_users_arrays_are_neither_written_to_nor_looked_at_later():
     world = pictures_world(data=mine)
     np.testing.assert_array_equal(mine, PICTURES.astype(np.float32))
     mine *= 0
-    torch.testing.assert_close(world.starts.x, torch.from_numpy(PICTURES).float())
+    torch.testing.assert_close(world.reference.x, torch.from_numpy(PICTURES).float())
 
 
 # --- data by name ------------------------------------------------------------------------------------------------------
@@ -207,12 +207,12 @@ def test_unknown_data_offer_close_names(name, close):
 
 def test_assets_have_names(digits):
     world = make_world(data="digits", classifier="digits", manifold="digits")
-    assert world.starts.z.equal(digits.starts.z)
-    assert world.starts.answer.equal(digits.starts.answer)
+    assert world.reference.z.equal(digits.reference.z)
+    assert world.reference.prediction.equal(digits.reference.prediction)
     with pytest.raises(ManifoldError, match="belongs to the split of seed 0"):
         make_world(data="digits", seed=1)
     other = make_world(data="digits", classifier="digits", manifold="digits", seed=1)
-    assert not other.starts.x.equal(digits.starts.x)
+    assert not other.reference.x.equal(digits.reference.x)
 
 
 def test_an_npz_file_with_everything(tmp_path):
@@ -229,7 +229,7 @@ def test_an_npz_file_with_everything(tmp_path):
     world = make_world(data=str(path), classifier=dark_or_light, manifold="pca", latent_dim=3)
     assert world.modality == "image"
     assert world.class_names == ["dark", "light"]
-    assert world.starts.x.shape == (50, 4, 5)
+    assert world.reference.x.shape == (50, 4, 5)
     assert world.held_out.x.shape == (10, 4, 5)
     assert world.held_out.truth.tolist() == [k % 2 for k in range(10)]
 
@@ -311,7 +311,7 @@ def test_data_by_name_are_rows_and_never_called(tmp_path, monkeypatch):
         make_world(data="my_own_data:load", **common)
     world = make_world(data="my_own_data:loaded", **common)
     assert world.units.columns == ["u", "v"]
-    assert make_world(data="my_own_data:rows", **common).starts.x.equal(world.starts.x)
+    assert make_world(data="my_own_data:rows", **common).reference.x.equal(world.reference.x)
     assert_equal_worlds(world, make_world(WorldConfig.from_json(json.loads(json.dumps(world.config.to_json())))))
 
 
@@ -332,10 +332,10 @@ def test_a_fitted_manifold_a_saved_one_and_a_name(tmp_path):
     worlds = [pictures_world(manifold=m) for m in (live, tmp_path / "mine", str(tmp_path / "mine"))]
     assert worlds[0].manifold is live
     for world in worlds[1:]:
-        assert world.starts.z.equal(worlds[0].starts.z)
+        assert world.reference.z.equal(worlds[0].reference.z)
         assert world.step_length == worlds[0].step_length
     fitted = pictures_world(manifold="pca", latent_dim=3)
-    assert fitted.starts.z.equal(PCA.fit(x, latent_dim=3).encode(x))
+    assert fitted.reference.z.equal(PCA.fit(x, latent_dim=3).encode(x))
 
 
 def test_settings_of_a_fit_are_refused_for_a_manifold_that_stands(tmp_path):
@@ -365,7 +365,7 @@ def test_without_a_manifold_one_is_fitted(monkeypatch):
     assert isinstance(world.manifold, VAE)
     assert world.manifold.modality == "table"
     again = table_world(manifold=None)
-    assert world.starts.z.equal(again.starts.z)
+    assert world.reference.z.equal(again.reference.z)
 
 
 def test_one_step_of_a_world_of_pictures_with_channels(monkeypatch):
@@ -375,13 +375,13 @@ def test_one_step_of_a_world_of_pictures_with_channels(monkeypatch):
     env.reset(seed=0)
     env.step(np.ones(2))
     assert env.render().shape == (256, 512, 3)
-    assert world.render(world.starts.x[0]).shape == (6, 7, 3)
+    assert world.render(world.reference.x[0]).shape == (6, 7, 3)
 
 
 def test_pictures_with_channels_last_are_shown(monkeypatch):
     pictures = RANDOM.random((30, 6, 7, 3)).astype(np.float32)
     world = pictures_world(data=pictures, latent_dim=2)
-    np.testing.assert_allclose(world.render(world.starts.x[0]) / 255, pictures[0], atol=0.003)
+    np.testing.assert_allclose(world.render(world.reference.x[0]) / 255, pictures[0], atol=0.003)
 
 
 # --- configs -------------------------------------------------------------------------------------------------------------
@@ -400,7 +400,7 @@ def assert_equal_worlds(a, b):
         "max_episode_steps",
     ):
         assert getattr(a, name) == getattr(b, name), name
-    for x, y in zip(a.starts, b.starts, strict=True):
+    for x, y in zip(a.reference, b.reference, strict=True):
         assert x.equal(y)
     assert a.held_out.x.equal(b.held_out.x)
     assert a.config == b.config
@@ -440,8 +440,8 @@ def test_a_config_of_live_objects_is_json_too_and_says_that_it_is_not_enough():
 def test_worlds_of_the_same_arguments_are_equal_and_apart():
     a, b = make_world(), make_world()
     assert_equal_worlds(a, b)
-    a.starts.z.numpy()[:] = 0
-    assert not a.starts.z.equal(b.starts.z)
+    a.reference.z.numpy()[:] = 0
+    assert not a.reference.z.equal(b.reference.z)
 
 
 def test_large_sets_keep_memory_small(monkeypatch):

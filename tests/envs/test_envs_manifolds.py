@@ -293,7 +293,7 @@ def test_fits_repeat_with_the_seed_and_leave_the_global_generator_alone(modality
 
 
 def test_fitting_lowers_the_reconstruction_error(digits):
-    x = digits.starts.x[:300]
+    x = digits.reference.x[:300]
     errors = [float((m.decode(m.encode(x)) - x).square().mean()) for m in (VAE.fit(x, epochs=e, seed=0) for e in (1, 15))]
     assert errors[1] < 0.8 * errors[0]
     errors = [float((m.decode(m.encode(x)) - x).square().mean()) for m in (PCA.fit(x, latent_dim=d) for d in (1, 8, 64))]

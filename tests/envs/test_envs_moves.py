@@ -10,9 +10,9 @@ import pytest
 import torch
 from scipy import stats
 
+from envs.core.moves import METRIC_FLOOR, MOVES, euclidean, matched, pullback, spherical
 from envs.geometry.transport import vicinity
 from envs.manifolds import PCA, Prior
-from envs.core.moves import METRIC_FLOOR, MOVES, euclidean, matched, pullback, spherical
 
 D = 16
 ROWS = 20_000
@@ -127,7 +127,7 @@ def test_pullback_of_principal_components_has_the_stated_length_without_clamping
 
 
 def test_pullback_of_a_network_has_the_stated_length_to_first_order(digits):
-    manifold, z = digits.manifold, digits.starts.z[:200]
+    manifold, z = digits.manifold, digits.reference.z[:200]
     eigenvalues, vectors = torch.linalg.eigh(manifold.metric(z))
     alive = eigenvalues >= METRIC_FLOOR * eigenvalues.mean(1, keepdim=True)
     action = unit_rows(200, z.shape[1], 0)
@@ -154,7 +154,7 @@ def test_pullback_does_not_fling_walks_along_directions_that_the_decoder_ignores
 
 @pytest.mark.parametrize("name", MOVES)
 def test_no_action_changes_its_arguments(name, digits):
-    z, action = digits.starts.z[:30].clone(), unit_rows(30, digits.latent_dim, 0)
+    z, action = digits.reference.z[:30].clone(), unit_rows(30, digits.latent_dim, 0)
     kept = z.clone(), action.clone()
     moved = MOVES[name](digits.manifold, z, action, 0.3)
     assert moved.shape == z.shape
@@ -169,9 +169,9 @@ def test_no_action_changes_its_arguments(name, digits):
 def test_a_calibrated_full_action_moves_an_eighth_of_the_class_distance(name, digits):
     world = digits.replace(move=name)
     assert name == "euclidean" or world.step_length != digits.step_length, "calibrated anew for another move"
-    action = unit_rows(len(world.starts.z), world.latent_dim, 5)
-    z = world.manifold.prior.project(world.move(world.manifold, world.starts.z, action, world.step_length))
-    moved = (world.manifold.decode(z) - world.starts.frame).flatten(1).norm(dim=1)
+    action = unit_rows(len(world.reference.z), world.latent_dim, 5)
+    z = world.manifold.prior.project(world.move(world.manifold, world.reference.z, action, world.step_length))
+    moved = (world.manifold.decode(z) - world.reference.frame).flatten(1).norm(dim=1)
     assert float(moved.median()) == pytest.approx(world.class_distance / 8, rel=0.08)
 
 

@@ -58,8 +58,8 @@ def test_text_says_the_class_and_shows_the_digit(digits):
     env.reset(seed=0, options={"index": 0, "target": "3"})
     env.step(np.zeros(8, np.float32))
     lines = env.render().splitlines()
-    best = int(env.state.answer.argmax())
-    p = float(env.state.answer.max())
+    best = int(env.state.prediction.argmax())
+    p = float(env.state.prediction.max())
     assert lines[0] == f"step 1: the classifier says {best} (p {p:.3f}); asked for 3"
     assert len(lines) == 9
     assert {len(line) for line in lines[1:]} == {16}
@@ -129,12 +129,12 @@ def test_a_map_is_drawn_for_each_world_though_they_share_a_manifold(toy_world):
 
 def test_the_map_is_deterministic_and_holds_the_starts(digits):
     first, second = LatentMap(digits), LatentMap(digits)
-    np.testing.assert_array_equal(first.starts, second.starts)
+    np.testing.assert_array_equal(first.reference, second.reference)
     left, right, bottom, top = first.extent
-    assert left < first.starts[:, 0].min() < first.starts[:, 0].max() < right
-    assert bottom < first.starts[:, 1].min() < first.starts[:, 1].max() < top
+    assert left < first.reference[:, 0].min() < first.reference[:, 0].max() < right
+    assert bottom < first.reference[:, 1].min() < first.reference[:, 1].max() < top
     torch.testing.assert_close(first.axes @ first.axes.T, torch.eye(2), atol=1e-5, rtol=0)
-    assert first.starts[:, 0].var() >= first.starts[:, 1].var()
+    assert first.reference[:, 0].var() >= first.reference[:, 1].var()
     asked = digits.classifier.queries
     winner, share = first.regions(20)
     assert digits.classifier.queries == asked, "drawing asks the classifier nothing"
@@ -149,9 +149,9 @@ def test_the_map_colours_a_place_by_the_starts_there(toy_world):
     winner, _ = LatentMap(world).regions(40)
     drawn = LatentMap(world)
     left, right, bottom, top = drawn.extent
-    column = ((drawn.starts[:, 0] - left) / (right - left) * 39).round().astype(int)
-    row = ((drawn.starts[:, 1] - bottom) / (top - bottom) * 39).round().astype(int)
-    assert (winner[row, column] == world.starts.label.numpy()).mean() > 0.85
+    column = ((drawn.reference[:, 0] - left) / (right - left) * 39).round().astype(int)
+    row = ((drawn.reference[:, 1] - bottom) / (top - bottom) * 39).round().astype(int)
+    assert (winner[row, column] == world.reference.label.numpy()).mean() > 0.85
 
 
 def test_starts_are_drawn_on_ground_of_their_classes_colour(toy_world):
@@ -160,13 +160,13 @@ def test_starts_are_drawn_on_ground_of_their_classes_colour(toy_world):
     colours = np.array([class_colour(k) for k in range(3)], dtype=float)
     right = 0
     for index in range(0, 400, 8):
-        env.reset(options={"index": index, "target": int(world.starts.label[index] + 1) % 3})
+        env.reset(options={"index": index, "target": int(world.reference.label[index] + 1) % 3})
         ground, (x, y) = env.render()[:, SIDE:], Map(world)(env.state.z)[0]
         place = ground[int(np.clip(y - 11, 0, SIDE - 1)), int(np.clip(x, 0, SIDE - 1))].astype(float)  # above the marker
         tint = place - place.max()  # the ground is a colour mixed with white
         right += int(
             np.abs(tint / np.abs(tint).max() - [(c - c.max()) / np.abs(c - c.max()).max() for c in colours]).sum(1).argmin()
-            == world.starts.label[index]
+            == world.reference.label[index]
         )
     assert right > 35
 

@@ -13,14 +13,14 @@ from envs.core import dynamics
 from envs.core.tasks import FLOOR, LOG_RANGE, TASKS, Leave, Prototype, ReachLabel, Task, Weights, scaled_log
 
 
-def state_with(world, answer, source, target, frame=None):
+def state_with(world, prediction, source, target, frame=None):
     """A state with these answers, sources and targets, standing at the first starts."""
-    index = torch.arange(len(answer))
+    index = torch.arange(len(prediction))
     state = dynamics.start(world, index, torch.tensor(target))
     return dynamics.refresh(
         world,
         state._replace(
-            answer=torch.tensor(answer),
+            prediction=torch.tensor(prediction),
             source=torch.tensor(source),
             frame=state.frame if frame is None else frame,
         ),
@@ -29,20 +29,20 @@ def state_with(world, answer, source, target, frame=None):
 
 def test_reach_is_over_where_the_target_has_tau(toy_world):
     world = toy_world(tau=0.75)
-    answer = [[0.25, 0.75, 0.0], [0.26, 0.74, 0.0], [0.75, 0.25, 0.0], [0.0, 0.0, 1.0]]
-    state = state_with(world, answer, [0, 0, 0, 0], [1, 1, 1, 1])
+    prediction = [[0.25, 0.75, 0.0], [0.26, 0.74, 0.0], [0.75, 0.25, 0.0], [0.0, 0.0, 1.0]]
+    state = state_with(world, prediction, [0, 0, 0, 0], [1, 1, 1, 1])
     assert dynamics.arrived(world, state).tolist() == [True, False, False, False]
     assert world.task.goal(state).tolist() == [0.75, 0.7400000095367432, 0.25, 0.0]
 
 
 def test_leave_is_over_where_any_other_class_has_tau(toy_world):
     world = toy_world(task="leave", tau=0.75)
-    answer = [[0.25, 0.75, 0.0], [0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.1, 0.0, 0.9]]
-    state = state_with(world, answer, [0, 0, 0, 0], [0, 0, 0, 0])
+    prediction = [[0.25, 0.75, 0.0], [0.2, 0.4, 0.4], [0.9, 0.1, 0.0], [0.1, 0.0, 0.9]]
+    state = state_with(world, prediction, [0, 0, 0, 0], [0, 0, 0, 0])
     assert dynamics.arrived(world, state).tolist() == [True, False, False, True]
-    state = state_with(world, answer, [1, 1, 1, 2], [1, 1, 1, 2])
+    state = state_with(world, prediction, [1, 1, 1, 2], [1, 1, 1, 2])
     assert dynamics.arrived(world, state).tolist() == [False, False, True, False]
-    state = state_with(world, answer, [0, 0, 0, 0], [0, 0, 0, 0])
+    state = state_with(world, prediction, [0, 0, 0, 0], [0, 0, 0, 0])
     np.testing.assert_allclose(world.task.goal(state), [0.75, 0.4, 0.1, 0.9], rtol=1e-6)
 
 
@@ -53,8 +53,8 @@ def test_the_own_class_is_reached_near_its_prototype(toy_world, task):
     aside = torch.zeros_like(home)
     aside[0, 0] = world.class_distance / 4
     frames = torch.stack([home, home + 0.99 * aside, home + 1.01 * aside, home])
-    answer = [[0.9, 0.1, 0.0], [0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [0.4, 0.6, 0.0]]
-    state = state_with(world, answer, [0] * 4, [0] * 4, frames)
+    prediction = [[0.9, 0.1, 0.0], [0.5, 0.5, 0.0], [0.9, 0.1, 0.0], [0.4, 0.6, 0.0]]
+    state = state_with(world, prediction, [0] * 4, [0] * 4, frames)
     assert dynamics.arrived(world, state).tolist() == [True, True, False, False]
     if task == "prototype":
         gap = torch.tensor([0, 0.99, 1.01, 0]) / 4
@@ -95,11 +95,11 @@ def test_tasks_of_the_own_class_have_it_as_target(task):
 
 
 @pytest.mark.parametrize("task", ["leave", "prototype"])
-@pytest.mark.parametrize("split", ["starts", "held_out"])
+@pytest.mark.parametrize("split", ["reference", "held_out"])
 def test_a_target_that_the_task_would_not_look_at_is_refused(toy_world, task, split):
     world = toy_world(task=task)
     env = LatentEnv(world=world)
-    own = int(world.starts.label[0])
+    own = int(world.reference.label[0])
     env.reset(options={"index": 0, "target": own, "split": split})
     with pytest.raises(ManifoldError, match=f"{task!r} starts from the input's own class"):
         env.reset(options={"index": 0, "target": (own + 1) % 3, "split": split})
@@ -112,23 +112,23 @@ def test_scaled_log_goes_from_minus_one_to_zero():
 
 
 def test_the_reward_of_one_step_by_hand(toy_world):
-    weights = {"success": 3.0, "step": 0.03, "path": 0.7, "distance": 0.5, "atypical": 0.2, "progress": 1.5}
+    weights = {"success": 3.0, "step": 0.03, "path": 0.7, "distance": 0.5, "implausibility": 0.2, "progress": 1.5}
     world = toy_world(tau=0.6, gamma=0.9, reward=weights, step_length=0.8, max_step=None)
     index = torch.arange(40)
-    target = (world.starts.label[index] + 1) % 3
+    target = (world.reference.label[index] + 1) % 3
     state = dynamics.start(world, index, target)
     after, info = dynamics.step(world, state, torch.randn(40, 3, generator=torch.Generator().manual_seed(0)))
     assert 0 < int(info.is_success.sum()) < 40, "both kinds of step are to be looked at"
 
     def cost(frame: torch.Tensor, i: int) -> float:
         """Distance to the input, and to the five nearest starts of the target class, in class distances."""
-        away = (frame - state.origin[i]).norm().item()
-        own = world.starts.x[world.starts.label == target[i]]
+        away = (frame - state.factual[i]).norm().item()
+        own = world.reference.x[world.reference.label == target[i]]
         near = (own - frame).flatten(1).norm(dim=1).sort().values[:5].mean().item()
         return (0.5 * away + 0.2 * near) / world.class_distance
 
     for i in range(40):
-        p, p_next = state.answer[i, target[i]].item(), after.answer[i, target[i]].item()
+        p, p_next = state.prediction[i, target[i]].item(), after.prediction[i, target[i]].item()
         phi, phi_next = (1.5 * math.log(max(q, 1e-4)) / -math.log(1e-4) for q in (p, p_next))
         length = (after.frame[i] - state.frame[i]).norm().item()
         reward = -0.03 - 0.7 * length / world.class_distance - (cost(after.frame[i], i) - cost(state.frame[i], i)) - phi
@@ -147,7 +147,7 @@ def test_the_shaping_telescopes(toy_world, task):
     finished = 0
     generator = torch.Generator().manual_seed(0)
     for index in range(30):
-        source = world.starts.label[index : index + 1]
+        source = world.reference.label[index : index + 1]
         target = source if task != "reach" else (source + 1) % 3
         state = plain = dynamics.start(world, torch.tensor([index]), target)
         if dynamics.arrived(world, state):
@@ -157,7 +157,7 @@ def test_the_shaping_telescopes(toy_world, task):
         for t in range(200):
             action = torch.randn(1, 3, generator=generator)
             if task == "prototype":
-                action = (world.starts.z[world.prototypes[source]] - state.z) / world.step_length + 0.1 * action
+                action = (world.reference.z[world.prototypes[source]] - state.z) / world.step_length + 0.1 * action
             state, info = dynamics.step(world, state, action)
             plain, without = dynamics.step(bare, plain, action)
             total += gamma**t * float(info.reward - without.reward)
@@ -173,7 +173,7 @@ def test_the_shaping_telescopes(toy_world, task):
 def test_the_sparse_id_pays_one_on_arriving_and_nothing_else(toy_world):
     world = toy_world(task="reach_label", step_length=0.8, max_step=None)
     index = torch.arange(40)
-    state = dynamics.start(world, index, (world.starts.label[index] + 1) % 3)
+    state = dynamics.start(world, index, (world.reference.label[index] + 1) % 3)
     _, info = dynamics.step(world, state, torch.randn(40, 3, generator=torch.Generator().manual_seed(0)))
     assert info.reward.equal(info.is_success.float())
     assert 0 < int(info.is_success.sum()) < 40
@@ -181,7 +181,7 @@ def test_the_sparse_id_pays_one_on_arriving_and_nothing_else(toy_world):
 
 def test_gamma_of_the_training_run_is_used(toy_world):
     world = toy_world()
-    state = dynamics.start(world, torch.arange(5), (world.starts.label[:5] + 1) % 3)
+    state = dynamics.start(world, torch.arange(5), (world.reference.label[:5] + 1) % 3)
     rewards = []
     for gamma in (1.0, 0.5):
         world.gamma = gamma
@@ -211,12 +211,12 @@ def test_options_choose_the_start_the_target_and_the_split(digits):
     env = LatentEnv(world=digits)
     asked = digits.classifier.queries
     _, info = env.reset(seed=0, options={"index": 3, "target": "9"})
-    assert env.state.origin[0].equal(digits.starts.x[3])
+    assert env.state.factual[0].equal(digits.reference.x[3])
     assert env.state.target.tolist() == [9]
     assert info == {"queries": 0}
     assert digits.classifier.queries == asked
     _, info = env.reset(options={"index": np.int64(5), "target": 2, "split": "held_out"})
-    assert env.state.origin[0].equal(digits.held_out.x[5])
+    assert env.state.factual[0].equal(digits.held_out.x[5])
     assert env.state.target.tolist() == [2]
     assert info == {"queries": 2}
     assert digits.classifier.queries == asked + 2
@@ -230,10 +230,10 @@ def test_options_choose_the_start_the_target_and_the_split(digits):
 def test_options_of_the_vector_environment_are_one_a_walk(digits):
     env = LatentVectorEnv(3, world=digits)
     env.reset(seed=0, options={"index": [4, 5, 6], "target": ["0", 1, np.int64(2)]})
-    assert env.state.origin.equal(digits.starts.x[4:7])
+    assert env.state.factual.equal(digits.reference.x[4:7])
     assert env.state.target.tolist() == [0, 1, 2]
     env.reset(options={"index": np.array([8, 9]), "target": "7", "reset_mask": np.array([True, False, True])})
-    assert env.state.origin.equal(digits.starts.x[[8, 5, 9]])
+    assert env.state.factual.equal(digits.reference.x[[8, 5, 9]])
     assert env.state.target.tolist() == [7, 1, 7]
 
 
@@ -277,7 +277,7 @@ def test_close_class_names_are_offered(iris):
 
 def test_prototypes_are_typical_starts_of_their_class(digits):
     for k, row in enumerate(digits.prototypes.tolist()):
-        assert int(digits.starts.label[row]) == k == int(digits.starts.answer[row].argmax())
+        assert int(digits.reference.label[row]) == k == int(digits.reference.prediction[row].argmax())
 
 
 def test_a_class_without_starts_has_no_prototype_of_another_class(toy_world):
@@ -290,5 +290,5 @@ def test_a_class_without_starts_has_no_prototype_of_another_class(toy_world):
     world = toy_world(classifier=two_of_three, class_names=["a", "b", "never"])
     frame = world.prototype_frames[2][None]
     state = dynamics.start(world, torch.tensor([0]), torch.tensor([2]))
-    state = state._replace(source=torch.tensor([2]), frame=frame, answer=torch.tensor([[0.0, 0.0, 1.0]]))
+    state = state._replace(source=torch.tensor([2]), frame=frame, prediction=torch.tensor([[0.0, 0.0, 1.0]]))
     assert not dynamics.arrived(world, state).item()

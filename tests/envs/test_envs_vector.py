@@ -117,7 +117,7 @@ def test_every_row_that_the_classifier_is_asked_is_told(toy_world, mode):
     world = toy_world(tau=0.6, step_length=0.9, max_step=None)
     vector = LatentVectorEnv(N, world=world, autoreset_mode=mode, max_episode_steps=3)
     asked = world.asked.rows
-    assert asked == world.classifier.queries == 2 * len(world.starts.x) + world.round_trip.queries
+    assert asked == world.classifier.queries == 2 * len(world.reference.x) + world.round_trip.queries
     vector.reset(seed=0)
     assert world.asked.rows == asked, "cached starts ask nothing"
     for action in actions(world, 20):
@@ -362,13 +362,13 @@ def test_a_state_that_was_kept_is_not_written_to_by_later_steps(toy_world):
 
 def test_cached_starts_are_never_written_to(toy_world):
     world = toy_world()
-    copies = [value.clone() for value in world.starts]
+    copies = [value.clone() for value in world.reference]
     vector = LatentVectorEnv(4, world=world, max_episode_steps=3, autoreset_mode=AutoresetMode.SAME_STEP)
     vector.reset(seed=0, options={"index": 0})
     for action in actions(world, 15, 4):
         vector.step(action)
         vector.reset(options={"reset_mask": np.array([True, False, True, False]), "index": 0})
-    for value, copy in zip(world.starts, copies, strict=True):
+    for value, copy in zip(world.reference, copies, strict=True):
         assert value.equal(copy)
 
 

@@ -25,25 +25,25 @@ def own() -> envs.World:
     return envs.make_world(data=load_iris().data, classifier=forest(), manifold="pca", latent_dim=2)
 
 
-def state_with(world, answer, source, target):
+def state_with(world, prediction, source, target):
     """States at the first starts with these answers, sources and targets."""
-    state = dynamics.start(world, torch.arange(len(answer)), torch.tensor(target))
-    return dynamics.refresh(world, state._replace(answer=torch.tensor(answer), source=torch.tensor(source)))
+    state = dynamics.start(world, torch.arange(len(prediction)), torch.tensor(target))
+    return dynamics.refresh(world, state._replace(prediction=torch.tensor(prediction), source=torch.tensor(source)))
 
 
 def test_a_walk_ends_where_the_largest_probability_is_the_targets(own):
-    answer = [[0.3, 0.4, 0.3], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.3, 0.3, 0.4], [0.6, 0.4, 0.0]]
-    state = state_with(own, answer, [0] * 5, [1] * 5)
+    prediction = [[0.3, 0.4, 0.3], [0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.3, 0.3, 0.4], [0.6, 0.4, 0.0]]
+    state = state_with(own, prediction, [0] * 5, [1] * 5)
     assert dynamics.arrived(own, state).tolist() == [True, False, True, False, False]  # a tie is the first class, as argmax
     torch.testing.assert_close(own.task.goal(state), torch.tensor([0.4, 0.5, 0.5, 0.3, 0.4]))
     assert (own.task.evidence(state) >= 0).tolist() == [True, True, True, False, False]
 
 
 def test_without_a_target_every_other_class_ends_it(own):
-    answer = [[0.3, 0.4, 0.3], [0.3, 0.3, 0.4], [0.5, 0.0, 0.5]]
-    state = state_with(own, answer, [0] * 3, [1] * 3)
+    prediction = [[0.3, 0.4, 0.3], [0.3, 0.3, 0.4], [0.5, 0.0, 0.5]]
+    state = state_with(own, prediction, [0] * 3, [1] * 3)
     assert dynamics.arrived(own.untargeted, state).tolist() == [True, True, False]
-    assert own.untargeted.start_places is own.start_places  # what was computed is shared
+    assert own.untargeted.reference_coordinates is own.reference_coordinates  # what was computed is shared
     assert (own.untargeted.task.evidence(state) >= 0).tolist() == [True, True, True]
     assert dynamics.arrived(own, state).tolist() == [True, False, False]
 
@@ -78,8 +78,8 @@ def test_tau_means_reach_and_is_refused_beside_flip(own):
 @pytest.mark.parametrize("task", sorted(TASKS))
 def test_every_task_says_what_satisfies_it_and_when_it_ends(task):
     found = TASKS[task]()
-    answer, target = torch.tensor([[0.05, 0.95], [0.95, 0.05]]), torch.tensor([1, 1])
-    assert found.satisfied(answer, target).tolist() == [True, False]
+    prediction, target = torch.tensor([[0.05, 0.95], [0.95, 0.05]]), torch.tensor([1, 1])
+    assert found.satisfied(prediction, target).tolist() == [True, False]
     assert found.stop_rule()
 
 
@@ -96,8 +96,8 @@ def test_rounding_to_float32_makes_no_tie_of_what_the_classifier_decides():
 
 def test_worlds_measure_ends_and_neighbours_by_the_largest_probability(own):
     """Where no start of a class has p >= 0.9, the codes at which walks may end are still those that are called so."""
-    answers = own.start_answers
-    called = answers.argmax(1) == own.starts.label
+    predictions = own.reference_predictions
+    called = predictions.argmax(1) == own.reference.label
     ends = own.end_codes
     kept = [int(np.isfinite(ends.square[k]).sum()) for k in range(3)]
-    assert kept == [int((called & (own.starts.label == k)).sum()) for k in range(3)]
+    assert kept == [int((called & (own.reference.label == k)).sum()) for k in range(3)]

@@ -12,9 +12,9 @@ from envs import ManifoldError, UnknownNameError, make_world
 from envs.datasets import DATASETS
 from envs.manifolds import GAN, ConvVAE, Manifold
 from envs.manifolds.collapse import CollapsedError, check_modes, class_shares, nearest_mode
-from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder, picture_axes
 from envs.manifolds.generators.gan import FitInterrupted
 from envs.manifolds.generators.training import Recipe, critic_loss, gradient_penalty, mlp_critic, train
+from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder, picture_axes
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 
@@ -136,7 +136,9 @@ def test_recipes_that_cannot_be(settings, told):
 
 @pytest.fixture(scope="module")
 def gan() -> GAN:
-    return GAN.fit(pictures(), latent_dim=4, hidden=(32, 32), recipe=Recipe(steps=400, learning_rate=2e-3, ema=0.98, encoder_steps=500))
+    return GAN.fit(
+        pictures(), latent_dim=4, hidden=(32, 32), recipe=Recipe(steps=400, learning_rate=2e-3, ema=0.98, encoder_steps=500)
+    )
 
 
 def test_a_fitted_gan_makes_and_finds_the_data(gan):
@@ -155,7 +157,14 @@ def test_a_fitted_gan_makes_and_finds_the_data(gan):
 def test_fits_are_repeatable_and_leave_the_global_generator_alone():
     state = torch.get_rng_state()
     a, b, other = (
-        GAN.fit(pictures(40), latent_dim=2, hidden=(8,), recipe=Recipe(steps=5, encoder_steps=5), classify=lambda x: x[:, 0, 0].long(), seed=s)
+        GAN.fit(
+            pictures(40),
+            latent_dim=2,
+            hidden=(8,),
+            recipe=Recipe(steps=5, encoder_steps=5),
+            classify=lambda x: x[:, 0, 0].long(),
+            seed=s,
+        )
         for s in (1, 1, 2)
     )
     assert torch.get_rng_state().equal(state)
@@ -200,7 +209,12 @@ def test_derivatives_of_the_decoder(network):
         (lambda: GAN((8, 8), network="dense"), "unknown network"),
         (lambda: GAN((5,), network="conv", modality="table"), "for pictures"),
         (lambda: GAN((9, 9), network="conv"), "divisible by 4"),
-        (lambda: GAN.fit(pictures(8), latent_dim=2, hidden=(8,), recipe=Recipe(learning_rate=1e30, steps=30, encoder_steps=1)), "diverged"),
+        (
+            lambda: GAN.fit(
+                pictures(8), latent_dim=2, hidden=(8,), recipe=Recipe(learning_rate=1e30, steps=30, encoder_steps=1)
+            ),
+            "diverged",
+        ),
     ],
 )
 def test_what_cannot_be_fitted_is_said(make, told):
@@ -217,7 +231,9 @@ def test_lost_classes_are_counted():
     torch.testing.assert_close(check_modes(real, real), torch.full((10,), 0.1))
     two_lost = real[real > 1]
     assert check_modes(real, two_lost)[:2].tolist() == [0, 0]  # a fifth of the data: not yet a collapse
-    with pytest.raises(CollapsedError, match=r"3 of 10 classes are lost; .*2: 0.0 % \(10.0 %\), 3: 14.3 % \(10.0 %\)") as error:
+    with pytest.raises(
+        CollapsedError, match=r"3 of 10 classes are lost; .*2: 0.0 % \(10.0 %\), 3: 14.3 % \(10.0 %\)"
+    ) as error:
         check_modes(real, real[real > 2])
     assert error.value.shares[0] == 0
 
@@ -290,8 +306,10 @@ def test_a_convolutional_vae_is_for_pictures():
 
 def test_worlds_are_made_on_them_by_name():
     data = DATASETS["digits"]()
-    few = data._replace(x=data.x[:200], truth=data.truth[:200], held_out=data.held_out[:20], held_out_truth=data.held_out_truth[:20])
+    few = data._replace(
+        x=data.x[:200], truth=data.truth[:200], held_out=data.held_out[:20], held_out_truth=data.held_out_truth[:20]
+    )
     world = make_world(data=few, classifier="digits", manifold=GAN((8, 8), 4, (16,)))
-    assert world.starts.z.shape == (200, 4)
+    assert world.reference.z.shape == (200, 4)
     with pytest.raises(UnknownNameError, match="gan"):
         make_world(data=few, classifier="digits", manifold="gann")

@@ -73,7 +73,7 @@ def test_paired_differences_vary_less_than_the_difference_of_two_samples(digits)
     def thinner(x: torch.Tensor) -> torch.Tensor:
         return x * (0.6 + 0.4 * x)
 
-    x = digits.starts.x
+    x = digits.reference.x
     halves = x[:600].split(100)
     paired = torch.stack([augmentation_vector(digits.manifold, part, thinner) for part in halves])
     mixed = torch.stack([
@@ -184,6 +184,6 @@ def test_only_known_data_have_attributes(digits, iris):
     assert [a.name for a in strokes.attributes_of(digits)] == ["loops", "thickness", "slant"]
     assert strokes.attributes_of(iris) == ()
     for attribute in strokes.STROKES:
-        assert attribute.measure(digits.starts.x[:5]).shape == (5,)
+        assert attribute.measure(digits.reference.x[:5]).shape == (5,)
     with pytest.raises(ManifoldError, match="pictures"):
-        strokes.slant(iris.starts.x)
+        strokes.slant(iris.reference.x)

@@ -92,7 +92,7 @@ def test_fisher_rao_lengths_come_to_the_closed_form_on_the_sphere():
 def test_lengths_in_probabilities_are_counted_as_queries(digits):
     view = curves.probabilities(digits.manifold, digits.classifier.predict_proba)
     before = digits.classifier.queries
-    line = curves.straight(digits.starts.z[:3], digits.starts.z[3:6], 50)
+    line = curves.straight(digits.reference.z[:3], digits.reference.z[3:6], 50)
     found = curves.length(view, line)
     assert digits.classifier.queries - before == 150
     ends = [digits.classifier.predict_proba(digits.manifold.decode(part)) for part in (line[0], line[-1])]
@@ -105,7 +105,7 @@ def test_text_lies_where_its_codes_do():
 
 
 def test_features_are_whatever_the_caller_takes(digits):
-    z = digits.starts.z[:4]
+    z = digits.reference.z[:4]
     view = curves.features(digits.manifold, lambda x: x.flatten(1)[:, :10])
     assert view(z).equal(curves.pixels(digits.manifold)(z)[:, :10])
 
@@ -129,7 +129,7 @@ def test_spline_geodesics_of_flat_views_are_the_straight_lines():
 
 
 def test_a_spline_never_costs_more_than_the_line_and_begins_where_it_is_told(digits):
-    view, z = curves.pixels(digits.manifold), digits.starts.z
+    view, z = curves.pixels(digits.manifold), digits.reference.z
     a, b = z[:12], z[20:32]
     found = geodesic(view, a, b, steps=40)
     assert found.a.is_inference() is False
@@ -249,8 +249,10 @@ def test_the_pullback_metric_of_the_globe():
 
 
 def test_the_pullback_metric_of_a_manifold_is_its_own(digits):
-    z = digits.starts.z[:5].clone()
-    torch.testing.assert_close(pullback_metric(curves.pixels(digits.manifold), z), digits.manifold.metric(z), rtol=1e-3, atol=1e-4)
+    z = digits.reference.z[:5].clone()
+    torch.testing.assert_close(
+        pullback_metric(curves.pixels(digits.manifold), z), digits.manifold.metric(z), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_the_expected_metric_is_that_of_random_decoders():
@@ -288,9 +290,9 @@ def test_with_the_uncertainty_term_geodesics_stay_nearer_to_the_data():
 
 
 def test_ensembles_are_seeded_and_named_errors_say_what_is_wrong(digits):
-    small = digits.starts.x[:100]
+    small = digits.reference.x[:100]
     first, again = (DecoderEnsemble.fit(digits.manifold, small, members=2, epochs=2, seed=1) for _ in range(2))
-    z = digits.starts.z[:10]
+    z = digits.reference.z[:10]
     assert first(z).equal(again(z))
     state = torch.random.get_rng_state()
     DecoderEnsemble.fit(digits.manifold, small, members=2, epochs=1)
@@ -303,7 +305,7 @@ def test_ensembles_are_seeded_and_named_errors_say_what_is_wrong(digits):
 
 
 def test_fitted_decoders_agree_on_the_data_and_not_far_from_it(digits):
-    z, x = digits.starts.z, digits.starts.x
+    z, x = digits.reference.z, digits.reference.x
     ensemble = DecoderEnsemble.fit(digits.manifold, x[::2], members=3, epochs=20)
     error = (ensemble.moments(z)[0] - x.flatten(1)).square().mean()
     assert float(error) < 0.03

@@ -167,7 +167,9 @@ def test_the_map_is_monotone_and_identity_at_the_ends(kind):
 def test_exact_sums_of_many_uniforms_stay_a_distribution(n, share):
     sizes = [1.0 / (k + 1) for k in range(n)]
     ends = torch.tensor([-sum(sizes), 0.0, sum(sizes)], dtype=torch.float64)
-    torch.testing.assert_close(uniform_sum_cdf(ends, sizes), torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        uniform_sum_cdf(ends, sizes), torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), rtol=0, atol=1e-7
+    )
     y = torch.tensor([share * sum(sizes)], dtype=torch.float64)
     spread = math.sqrt(sum(c * c for c in sizes) / 3)
     assert abs(float(uniform_sum_cdf(y, sizes)) - stats.norm.cdf(float(y) / spread)) < 0.06

@@ -26,7 +26,9 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 
 ARRAYS = st.sampled_from(sorted(CODES)).flatmap(
-    lambda kind: hnp.arrays(np.dtype(kind), hnp.array_shapes(max_dims=3, max_side=4), elements={"allow_nan": False} if kind[0] == "f" else None)
+    lambda kind: hnp.arrays(
+        np.dtype(kind), hnp.array_shapes(max_dims=3, max_side=4), elements={"allow_nan": False} if kind[0] == "f" else None
+    )
 )
 
 

@@ -88,7 +88,9 @@ def test_more_restarts_are_never_worse_and_the_codes_of_samples_are_found():
     module, prior = bumpy(), Prior("normal", 2)
     with torch.no_grad():
         x = module(prior.sample(40, torch.Generator().manual_seed(1)))
-    errors = [invert(module, prior, x, Inversion("random", restarts=r, steps=300, prior_weight=0.0)).error for r in (1, 2, 8, 32)]
+    errors = [
+        invert(module, prior, x, Inversion("random", restarts=r, steps=300, prior_weight=0.0)).error for r in (1, 2, 8, 32)
+    ]
     for fewer, more in pairwise(errors):
         assert (more <= fewer + 1e-7).all()
     assert (errors[0] < 1e-4).float().mean() < 0.8  # one start is not enough here ...
@@ -228,8 +230,8 @@ def test_make_world_takes_a_generator_without_an_encoder():
     x, module = rows()
     world = make_world(data=x, classifier=brightness, class_names=["dark", "bright"], manifold=module, latent_dim=2)
     assert world.latent_dim == 2
-    assert (world.starts.frame - world.starts.x).square().mean() < 1e-3
-    assert world.manifold.typicality(world.starts.z).median() > 0.8
+    assert (world.reference.frame - world.reference.x).square().mean() < 1e-3
+    assert world.manifold.typicality(world.reference.z).median() > 0.8
     with pytest.raises(ManifoldError, match="pass latent_dim="):
         make_world(data=x, classifier=brightness, class_names=["dark", "bright"], manifold=module)
 

@@ -95,7 +95,9 @@ def test_impossible_joint_fits_are_refused(labels, settings, match):
 
 
 def test_a_joint_world_explains_its_own_head_unless_another_is_given(module):
-    own = make_world(data=PICTURES.numpy(), truth=LABELS.numpy(), manifold="joint", class_names=["a", "b", "c"], fit={"epochs": 40})
+    own = make_world(
+        data=PICTURES.numpy(), truth=LABELS.numpy(), manifold="joint", class_names=["a", "b", "c"], fit={"epochs": 40}
+    )
     assert isinstance(own.manifold, Joint)
     torch.testing.assert_close(
         own.classifier.predict_proba(PICTURES), own.manifold.classifier()(PICTURES).softmax(1), atol=1e-5, rtol=1e-5
@@ -120,9 +122,9 @@ def test_a_saved_joint_manifold_brings_its_classifier(joint, tmp_path):
 def test_tables_have_joint_models_too():
     world = make_world(data=ROWS.numpy(), truth=LABELS.numpy(), manifold="joint", latent_dim=2, fit={"epochs": 20})
     frames = world.manifold.decode(world.manifold.prior.sample(40, torch.Generator().manual_seed(0)))
-    assert float((world.starts.label == LABELS).float().mean()) > 0.8
-    assert (frames >= world.starts.x.amin(0)).all()
-    assert (frames <= world.starts.x.amax(0)).all()
+    assert float((world.reference.label == LABELS).float().mean()) > 0.8
+    assert (frames >= world.reference.x.amin(0)).all()
+    assert (frames <= world.reference.x.amax(0)).all()
 
 
 # --- embedding ---------------------------------------------------------------------------------------------------------
@@ -184,7 +186,7 @@ def test_an_embedding_is_saved_without_its_classifier_and_knows_it_again(embeddi
     loaded.attach(classifier)
     assert loaded.encode(PICTURES).equal(embedding.encode(PICTURES))
     world = make_world(data=PICTURES.numpy(), classifier=module, manifold=str(tmp_path))
-    assert world.starts.z.equal(embedding.encode(PICTURES))
+    assert world.reference.z.equal(embedding.encode(PICTURES))
     other = mlp_classifier((20, 12, 3))
     with pytest.raises(ManifoldError, match="belongs to another classifier"):
         make_world(data=PICTURES.numpy(), classifier=other, manifold=str(tmp_path))
@@ -210,7 +212,11 @@ def test_impossible_embeddings_are_refused(module, kwargs, match):
 @pytest.mark.parametrize("name", ["joint", "embedding"])
 def test_fits_repeat_and_leave_the_global_generator_alone(name, classifier):
     before = torch.get_rng_state()
-    fit = (lambda: Joint.fit(PICTURES, LABELS, **QUICK)) if name == "joint" else (lambda: Embedding.fit(PICTURES, classifier, **QUICK))
+    fit = (
+        (lambda: Joint.fit(PICTURES, LABELS, **QUICK))
+        if name == "joint"
+        else (lambda: Embedding.fit(PICTURES, classifier, **QUICK))
+    )
     a, b = fit().state_dict(), fit().state_dict()
     assert all(a[key].equal(b[key]) for key in a)
     assert before.equal(torch.get_rng_state())
@@ -225,4 +231,4 @@ def test_the_shipped_manifolds_keep_the_class(env_id):
     frames = world.manifold.decode(world.manifold.encode(x))
     kept = world.classifier.predict_proba(frames).argmax(1) == world.classifier.predict_proba(x).argmax(1)
     assert float(kept.float().mean()) > 0.96
-    torch.testing.assert_close(world.manifold.encode(world.starts.x), world.starts.z, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(world.manifold.encode(world.reference.x), world.reference.z, atol=1e-4, rtol=1e-4)

@@ -10,7 +10,7 @@ import torch
 
 import envs
 from envs import ManifoldError
-from envs.core.known_predictions import CHECKED, KnownAnswers, answers_of
+from envs.core.known_predictions import CHECKED, KnownPredictions, predictions_of
 
 SETTINGS = {"manifold": "pca", "latent_dim": 2}
 
@@ -22,16 +22,16 @@ def world() -> envs.World:
 
 @pytest.fixture(scope="module")
 def kept(world: envs.World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("run") / "known_answers.safetensors"
-    file.write_bytes(answers_of(world).to_bytes())
+    file = tmp_path_factory.mktemp("run") / "known_predictions.safetensors"
+    file.write_bytes(predictions_of(world).to_bytes())
     return file
 
 
 def test_a_world_is_built_again_without_its_queries(world: envs.World, kept: Path) -> None:
-    assert world.classifier.queries == len(world.starts.x)  # walks on tables begin at the inputs themselves
-    again = envs.make_world(**SETTINGS, known_answers=kept)
+    assert world.classifier.queries == len(world.reference.x)  # walks on tables begin at the inputs themselves
+    again = envs.make_world(**SETTINGS, known_predictions=kept)
     assert again.classifier.queries == CHECKED
-    for old, new in zip(world.starts, again.starts, strict=True):
+    for old, new in zip(world.reference, again.reference, strict=True):
         torch.testing.assert_close(old, new, rtol=0, atol=0)
     assert again.config == world.config  # a world does not remember the file
 
@@ -45,16 +45,16 @@ def test_a_classifier_that_changed_is_found_out_and_queried_again() -> None:
             return np.stack([p, 1 - p], axis=1)
 
         return envs.make_world(
-            data=rows, classifier=classifier, class_names=["a", "b"], manifold="pca", latent_dim=2, known_answers=file
+            data=rows, classifier=classifier, class_names=["a", "b"], manifold="pca", latent_dim=2, known_predictions=file
         )
 
     old = make(1.0)
-    known = answers_of(old)
+    known = predictions_of(old)
 
     def changed(sign: float) -> str | None:
         new = make(sign)
         return known.changed(
-            lambda x, rows: new.answers(x[rows], new.starts.origin.chosen(rows)), old.starts.x, old.starts.frame
+            lambda x, rows: new.predictions(x[rows], new.reference.factual.chosen(rows)), old.reference.x, old.reference.frame
         )
 
     assert changed(1.0) is None
@@ -74,22 +74,22 @@ def test_what_changed_is_said_and_queried_again(tmp_path: Path) -> None:
         return 1 - classifier(x)
 
     world = envs.make_world(data=rows, classifier=classifier, **kind)
-    file.write_bytes(answers_of(world).to_bytes())
+    file.write_bytes(predictions_of(world).to_bytes())
     with pytest.warns(UserWarning, match=r"answers otherwise than when .* all 100 reference rows are queried again"):
-        again = envs.make_world(data=rows, classifier=other, known_answers=file, **kind)
+        again = envs.make_world(data=rows, classifier=other, known_predictions=file, **kind)
     assert again.classifier.queries == 2 * 100 + CHECKED
-    assert (again.starts.label != world.starts.label).all()
+    assert (again.reference.label != world.reference.label).all()
     with pytest.warns(UserWarning, match="belong to other data"):
-        envs.make_world(data=rows + 1, classifier=classifier, known_answers=file, **kind)
+        envs.make_world(data=rows + 1, classifier=classifier, known_predictions=file, **kind)
 
 
 def test_a_damaged_file_is_named(tmp_path: Path, kept: Path) -> None:
     file = tmp_path / "known.safetensors"
     with pytest.raises(ManifoldError, match="cannot be read"):
-        KnownAnswers.read(file)
+        KnownPredictions.read(file)
     file.write_bytes(kept.read_bytes()[:40])
     with pytest.raises(ManifoldError, match="remove the file"):
-        KnownAnswers.read(file)
+        KnownPredictions.read(file)
 
 
 def test_pictures_are_built_again_without_their_queries(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_pictures_are_built_again_without_their_queries(tmp_path: Path) -> None:
     given = {"data": pictures, "classifier": classifier, "class_names": ["a", "b"], "manifold": "pca", "latent_dim": 2}
     world = envs.make_world(**given)
     file = tmp_path / "known.safetensors"
-    file.write_bytes(answers_of(world).to_bytes())
-    again = envs.make_world(**given, known_answers=file)
+    file.write_bytes(predictions_of(world).to_bytes())
+    again = envs.make_world(**given, known_predictions=file)
     assert again.classifier.queries == CHECKED  # the comparison with the user's own rows is not made again, either
-    torch.testing.assert_close(again.starts.answer, world.starts.answer, rtol=0, atol=0)
+    torch.testing.assert_close(again.reference.prediction, world.reference.prediction, rtol=0, atol=0)
 
 
 def test_other_values_of_the_same_categories_are_other_data(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_other_values_of_the_same_categories_are_other_data(tmp_path: Path) -> N
 
     file = tmp_path / "known.safetensors"
     world = envs.make_world(data=rows, classifier=classifier, class_names=["no", "yes"], **kind)
-    file.write_bytes(answers_of(world).to_bytes())
+    file.write_bytes(predictions_of(world).to_bytes())
     bare = np.array([["a", 1.0], ["b", 2.0]] * 20, dtype=object)
     with pytest.warns(UserWarning, match="belong to other data"):
-        envs.make_world(data=bare, classifier=classifier, class_names=["no", "yes"], known_answers=file, **kind)
+        envs.make_world(data=bare, classifier=classifier, class_names=["no", "yes"], known_predictions=file, **kind)

@@ -173,7 +173,7 @@ def test_worlds_use_the_cache(folder, monkeypatch):
         with pytest.raises(Exception, match="unknown setting"):  # the stand-in has no settings: reached, not fitted
             make_world(**arguments, fit={"epochs": 2})
     second = make_world(**arguments, fit={"epochs": 2})
-    assert second.starts.z.equal(first.starts.z)
+    assert second.reference.z.equal(first.reference.z)
     assert len(os.listdir(folder)) == 1
     make_world(**arguments, fit={"epochs": 3})
     make_world(**{**arguments, "data": X.flip(0).numpy()}, fit={"epochs": 2})

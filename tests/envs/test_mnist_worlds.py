@@ -9,10 +9,10 @@ import torch
 
 from envs import World, make_world
 from envs.assets import HERE, halved
-from envs.datasets import DATASETS
 from envs.core.dynamics import enter
-from envs.manifolds import GAN, ConvVAE
 from envs.core.typicality import NEIGHBOURS, ClassNeighbours
+from envs.datasets import DATASETS
+from envs.manifolds import GAN, ConvVAE
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,14 @@ def test_mnist_works_without_any_file_of_mnist(monkeypatch, mnist):
     observation, _ = env.reset(seed=0, options={"index": 0, "split": "held_out"})
     assert env.observation_space.contains(observation)
     assert isinstance(mnist.manifold, ConvVAE)
-    assert mnist.starts.x.shape == (4000, 28, 28)
+    assert mnist.reference.x.shape == (4000, 28, 28)
     assert len(mnist.held_out.x) == 1000
-    assert torch.bincount(mnist.starts.label, minlength=10).min() > 300
+    assert torch.bincount(mnist.reference.label, minlength=10).min() > 300
     # A decoded code is its own reconstruction, near enough: it keeps its class when it is encoded again.
-    again = mnist.classifier.predict_proba(mnist.manifold.decode(mnist.manifold.encode(mnist.starts.x))).argmax(1)
-    assert (again == mnist.starts.label).float().mean() > 0.98
+    again = mnist.classifier.predict_proba(mnist.manifold.decode(mnist.manifold.encode(mnist.reference.x))).argmax(1)
+    assert (again == mnist.reference.label).float().mean() > 0.98
     truth = torch.as_tensor(DATASETS["mnist_decoded"]().truth)
-    assert (mnist.starts.label == truth).float().mean() > 0.96
+    assert (mnist.reference.label == truth).float().mean() > 0.96
 
 
 def test_the_mnist_assets_keep_the_class_of_real_images(data_dir):
@@ -65,7 +65,7 @@ def test_inputs_enter_the_gan_by_inversion(digits_gan):
     state, queries = enter(digits_gan, x)
     assert queries.eq(2).all()
     assert (state.frame - x).square().mean() < 0.012
-    assert (state.answer.argmax(1) == state.source).float().mean() > 0.93
+    assert (state.prediction.argmax(1) == state.source).float().mean() > 0.93
     shuffled = x.flatten(1)[:, torch.randperm(64, generator=torch.Generator().manual_seed(0))].view_as(x)
     errors = [digits_gan.manifold.invert(part).error for part in (x, shuffled)]
     assert errors[1].median() > 5 * errors[0].median()
@@ -73,12 +73,12 @@ def test_inputs_enter_the_gan_by_inversion(digits_gan):
 
 def test_the_codes_that_ship_are_those_of_the_data(digits_gan):
     rows = slice(0, 40)
-    again = digits_gan.manifold.decode(digits_gan.manifold.encode(digits_gan.starts.x[rows]))
-    torch.testing.assert_close(again, digits_gan.starts.frame[rows], atol=0.05, rtol=0)
+    again = digits_gan.manifold.decode(digits_gan.manifold.encode(digits_gan.reference.x[rows]))
+    torch.testing.assert_close(again, digits_gan.reference.frame[rows], atol=0.05, rtol=0)
     # Another split has no codes shipped: its digits enter by inversion, and its classifier is to be given.
     other = make_world(data="digits", manifold="digits_gan", classifier="digits", seed=1)
-    assert not torch.equal(other.starts.x, digits_gan.starts.x)
-    assert (other.starts.frame - other.starts.x).square().mean() < 0.012
+    assert not torch.equal(other.reference.x, digits_gan.reference.x)
+    assert (other.reference.frame - other.reference.x).square().mean() < 0.012
 
 
 def test_assets_stay_small():
@@ -107,5 +107,7 @@ def test_neighbours_are_the_nearest_of_the_target_class(values):
     near = ClassNeighbours(bank, label, 6)(x, target)
     for i in range(20):
         own = bank[label == target[i]]
-        wanted = torch.cdist(x[i : i + 1], own).topk(NEIGHBOURS, largest=False).values.mean() if len(own) else torch.tensor(0.0)
+        wanted = (
+            torch.cdist(x[i : i + 1], own).topk(NEIGHBOURS, largest=False).values.mean() if len(own) else torch.tensor(0.0)
+        )
         torch.testing.assert_close(near.distance[i], wanted, atol=1e-3, rtol=1e-3)

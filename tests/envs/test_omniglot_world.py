@@ -11,9 +11,9 @@ import envs
 from envs import World, make_world
 from envs.assets import HERE
 from envs.assets.make.omniglot import SETTINGS, shifted
+from envs.core.dynamics import enter
 from envs.datasets import DATASETS
 from envs.datasets.omniglot import DRAWERS, SCRIPTS
-from envs.core.dynamics import enter
 from envs.manifolds import GAN
 
 gym.register_envs(envs)
@@ -32,19 +32,19 @@ def test_it_works_without_any_file_of_omniglot(monkeypatch, omniglot):
     assert isinstance(omniglot.manifold, GAN)
     assert omniglot.latent_dim == SETTINGS["latent_dim"]
     assert list(omniglot.class_names) == list(SCRIPTS.values())
-    assert omniglot.starts.x.shape == (186 * (DRAWERS - 1), 28, 28)
+    assert omniglot.reference.x.shape == (186 * (DRAWERS - 1), 28, 28)
     assert omniglot.held_out.x.shape == (186, 28, 28)
     # Every script is seen among the starts, mostly where it is.
     truth = torch.as_tensor(DATASETS["omniglot_decoded"]().truth)
-    assert (omniglot.starts.label == truth).float().mean() > 0.75
-    assert torch.bincount(omniglot.starts.label, minlength=5).min() > 200
+    assert (omniglot.reference.label == truth).float().mean() > 0.75
+    assert torch.bincount(omniglot.reference.label, minlength=5).min() > 200
 
 
 def test_inputs_enter_by_inversion(omniglot):
     x = omniglot.held_out.x[:40]
     state, queries = enter(omniglot, x)
     assert queries.eq(2).all()
-    blank = (x - omniglot.starts.x.mean(0)).square().mean()
+    blank = (x - omniglot.reference.x.mean(0)).square().mean()
     assert (state.frame - x).square().mean() < 0.25 * blank
     pixels = torch.randperm(784, generator=torch.Generator().manual_seed(0))
     shuffled = x.flatten(1)[:, pixels].view_as(x)
@@ -82,4 +82,6 @@ def test_pictures_are_moved_by_whole_pixels_and_lose_what_leaves():
 
 
 def test_the_step_limit_leaves_room_to_arrive():
-    assert gym.spec("Manifold/OmniglotGAN-v0").max_episode_steps == 60  # of 30 lines the longest took 41 steps, 18 took over 20
+    assert (
+        gym.spec("Manifold/OmniglotGAN-v0").max_episode_steps == 60
+    )  # of 30 lines the longest took 41 steps, 18 took over 20

@@ -29,10 +29,10 @@ def agree(world: World, estimator: Any, rows: Any) -> None:
     x, cells = world.units.entered(rows)
     np.testing.assert_array_equal(world.classifier.predict_proba(x, cells).numpy(), true)
     z = world.manifold.encode(x)
-    origin = world.origin_of(x, z, cells)
-    frames = world.decode(z, origin)
+    factual = world.factual_of(x, z, cells)
+    frames = world.decode(z, factual)
     assert torch.equal(frames, x)
-    np.testing.assert_array_equal(world.answers(frames, origin).numpy(), true)
+    np.testing.assert_array_equal(world.predictions(frames, factual).numpy(), true)
 
 
 def flowers(n: int = 150) -> tuple[pd.DataFrame, np.ndarray]:
@@ -58,7 +58,7 @@ def test_columns_go_by_the_names_that_the_classifier_was_fitted_to(given: str) -
     else:
         world = make_world(data=frame.to_numpy(), classifier=forest, **FAST)
     assert world.units.columns == ["a", "b", "c", "d"]
-    np.testing.assert_array_equal(world.starts.label.numpy(), forest.predict(frame[order]))
+    np.testing.assert_array_equal(world.reference.label.numpy(), forest.predict(frame[order]))
     assert world.round_trip is not None
     assert (world.round_trip.agreement, world.round_trip.largest) == (1.0, 0.0)
     inside, cells = world.units.entered(frame[order])  # a reordered frame is put into order
@@ -119,9 +119,9 @@ def test_numbers_reach_the_classifier_as_they_are() -> None:
         classifier=asked, class_names=["a", "b"], check_rows=0, **FAST,
     )  # fmt: skip
     seen.clear()
-    origin = held.starts.origin
-    moved = held.decode(held.starts.z + 0.7, origin)
-    held.answers(moved, origin)
+    factual = held.reference.factual
+    moved = held.decode(held.reference.z + 0.7, factual)
+    held.predictions(moved, factual)
     assert seen[-1][:, 0].tolist() == rows[:, 0].tolist()
     assert (seen[-1][:, 1] != rows[:, 1]).any()
     assert world.units.entered(rows)[1].numpy().tolist() == rows.tolist()
@@ -177,7 +177,7 @@ def test_a_mixed_frame_is_taken_as_it_is_and_asked_as_it_is() -> None:
     agree(world, fitted, frame)
     row = world.units.values(world.units.entered(frame.iloc[:1])[1])[0]  # type: ignore[attr-defined]
     assert [type(value) for value in row] == [int, str, bool, int, type(frame["town"].iloc[0]), float]
-    changed = world.units.as_frame(world.starts.cells)  # type: ignore[attr-defined]
+    changed = world.units.as_frame(world.reference.cells)  # type: ignore[attr-defined]
     pd.testing.assert_frame_equal(changed, frame)
 
 
@@ -193,7 +193,7 @@ def test_two_values_of_one_category_stay_apart() -> None:
     about: dict[str, Any] = {"letter": {"kind": "category"}, "n": {"kind": "number"}}
     world = make_world(data=rows, columns=about, classifier=asked, class_names=["no", "yes"], **FAST)
     assert {repr(value) for value in seen} == {"' a'", "'a'", "'b'", "None", "nan"}
-    assert world.starts.label.tolist() == [int(value == " a") for value in rows[:, 0]]
+    assert world.reference.label.tolist() == [int(value == " a") for value in rows[:, 0]]
     assert world.units.table.columns[0].categories == ("a", "b")  # type: ignore[attr-defined]
     _, cells = world.units.entered([{"letter": "a ", "n": 2}])  # as nobody wrote it: the commonest way to write it
     assert world.units.values(cells)[0][0] == " a"  # type: ignore[attr-defined]
@@ -226,7 +226,7 @@ def test_codes_with_zeros_in_front_stay_text(tmp_path: Path) -> None:
     world = make_world(data=str(file), target_column="rich", **FAST)
     column = next(c for c in world.units.table.columns if c.name == "code")  # type: ignore[attr-defined]
     assert column.categories == ("00007", "00020", "00171", "01000")
-    assert {row[6] for row in world.units.rows(world.starts.x)} == set(column.categories)  # type: ignore[attr-defined]
+    assert {row[6] for row in world.units.rows(world.reference.x)} == set(column.categories)  # type: ignore[attr-defined]
 
 
 def test_a_csv_is_asked_as_pandas_reads_it(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_csv_is_asked_as_pandas_reads_it(tmp_path: Path) -> None:
     assert world.round_trip.largest <= 1e-6
     own = [again.columns.get_loc(name) for name in world.units.columns]
     true = fitted.predict(again.drop(columns="rich"))
-    asked = torch.cat([world.starts.cells, world.held_out.cells])  # type: ignore[list-item]
+    asked = torch.cat([world.reference.cells, world.held_out.cells])  # type: ignore[list-item]
     rows = world.units.as_frame(asked)  # type: ignore[attr-defined]
     assert len(own) == rows.shape[1] == 6
     assert sorted(fitted.predict(rows).tolist()) == sorted(true.tolist())
@@ -426,9 +426,9 @@ def test_pictures_of_any_layout_come_back_as_they_are(module: bool) -> None:
 
 
 def test_walks_without_a_target_may_end_at_known_rows_of_every_other_class() -> None:
-    from agents.walkers.goals import arriving_starts
+    from agents.walkers.goals import arriving_reference
 
     world = make_world(manifold="pca", latent_dim=2)  # iris
-    label, end = world.starts.label, world.start_answers.argmax(1)
-    assert arriving_starts(world.untargeted, 0, 1).tolist() == ((label != 0) & (end != 0)).tolist()
-    assert arriving_starts(world, 0, 1).tolist() == ((label == 1) & (end == 1)).tolist()
+    label, end = world.reference.label, world.reference_predictions.argmax(1)
+    assert arriving_reference(world.untargeted, 0, 1).tolist() == ((label != 0) & (end != 0)).tolist()
+    assert arriving_reference(world, 0, 1).tolist() == ((label == 1) & (end == 1)).tolist()

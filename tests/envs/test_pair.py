@@ -14,7 +14,10 @@ from envs import ManifoldError, make_world
 from envs.manifolds import Manifold, Pair
 
 X = torch.rand(40, 3, 4, generator=torch.Generator().manual_seed(0))
-CLASSIFIER = {"classifier": lambda x: np.stack([p := x.reshape(len(x), -1).mean(1), 1 - p], 1), "class_names": ["light", "dark"]}
+CLASSIFIER = {
+    "classifier": lambda x: np.stack([p := x.reshape(len(x), -1).mean(1), 1 - p], 1),
+    "class_names": ["light", "dark"],
+}
 
 
 class Encoder(nn.Module):

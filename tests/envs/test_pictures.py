@@ -84,7 +84,7 @@ def test_the_classifier_is_asked_about_the_users_own_pictures_bit_for_bit(name):
     assert frames.shape == pictures.shape
     low, high = world.units.low, world.units.high
     assert low <= frames.min() <= frames.max() <= high
-    inside = world.starts.x
+    inside = world.reference.x
     assert inside.dtype == torch.float32
     assert 0 <= float(inside.min()) < 0.1
     assert 0.9 < float(inside.max()) <= 1
@@ -95,7 +95,7 @@ def test_the_classifier_is_asked_about_the_users_own_pictures_bit_for_bit(name):
     assert gather(world, pictures[3:5]).x.equal(inside[3:5])
     # The same world again, from what was recorded.
     again = world_of(pictures, seen_by(pictures), pixel_range=world.config.pixel_range, channels=world.config.channels)
-    assert again.starts.x.equal(inside)
+    assert again.reference.x.equal(inside)
     assert again.units.own_shape == pictures.shape[1:]
 
 
@@ -251,7 +251,7 @@ def test_a_picture_file_is_read_in_the_users_units(name, tmp_path):
     np.testing.assert_allclose(read[0], want, atol=1e-5)
     assert gather(world, read).x.shape == (1, *world.units.data_shape)
     np.savez(tmp_path / "some.npz", x=pictures[:3])
-    assert gather(world, read_file(world, tmp_path / "some.npz")).x.equal(world.starts.x[:3])
+    assert gather(world, read_file(world, tmp_path / "some.npz")).x.equal(world.reference.x[:3])
 
 
 def test_an_npz_may_declare_its_pictures(tmp_path):
@@ -265,7 +265,7 @@ def test_pictures_are_shown_alike_in_either_units():
         world = world_of(pictures, seen_by(pictures))
         want = pictures[4] if pictures is COLOUR else np.repeat(pictures[4][..., None], 3, 2)
         np.testing.assert_array_equal(world.render(pictures[4]), want)
-        np.testing.assert_array_equal(world.render(world.starts.x[4]), want)
+        np.testing.assert_array_equal(world.render(world.reference.x[4]), want)
 
 
 def test_a_walk_from_the_users_own_picture_begins_with_its_own_answer():
@@ -273,12 +273,12 @@ def test_a_walk_from_the_users_own_picture_begins_with_its_own_answer():
     model = LogisticRegression(max_iter=300).fit(x[:600], y[:600])
     pictures = x[:300].reshape(-1, 8, 8)
     world = make_world(data=pictures, classifier=model, manifold="pca", latent_dim=8)
-    assert world.starts.label.tolist() == model.predict(x[:300]).tolist()
-    np.testing.assert_allclose(world.classifier.predict_proba(world.starts.x), model.predict_proba(x[:300]), atol=1e-6)
+    assert world.reference.label.tolist() == model.predict(x[:300]).tolist()
+    np.testing.assert_allclose(world.classifier.predict_proba(world.reference.x), model.predict_proba(x[:300]), atol=1e-6)
     path = explain(world, pictures[5], walker="line")
     assert path.source == model.predict(x[5:6])[0]
     flat = make_world(data=x[:300], data_shape=(8, 8), classifier=model, manifold="pca", latent_dim=8)
-    assert flat.starts.label.equal(world.starts.label)
+    assert flat.reference.label.equal(world.reference.label)
 
 
 # --- torch modules -----------------------------------------------------------------------------------------------------
@@ -311,8 +311,8 @@ def test_a_convolution_is_shown_channels_first_whatever_the_users_order(pictures
     module = balanced(Convolution(first.shape[1]), first)
     with pytest.warns(UserWarning, match=r"asked about the pictures' own values, 0 to 255.*pixel_range=\(0, 255\) silences"):
         world = world_of(pictures, module)
-    torch.testing.assert_close(world.classifier.predict_proba(world.starts.x), module(first).softmax(1).detach())
-    torch.testing.assert_close(world.classifier.torch_module(world.starts.x), module(first), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(world.classifier.predict_proba(world.reference.x), module(first).softmax(1).detach())
+    torch.testing.assert_close(world.classifier.torch_module(world.reference.x), module(first), atol=1e-4, rtol=1e-4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         world_of(pictures, module, pixel_range=(0, 255))
@@ -326,7 +326,7 @@ def test_a_module_that_takes_either_order_needs_a_declaration():
     for shape, rows in (((6, 5, 3), last), ((3, 6, 5), last.movedim(-1, 1)), ((90,), last.flatten(1))):
         balanced(module, rows)
         world = world_of(last.numpy(), module, input_shape=shape)
-        torch.testing.assert_close(world.classifier.predict_proba(world.starts.x), module(rows).softmax(1).detach())
+        torch.testing.assert_close(world.classifier.predict_proba(world.reference.x), module(rows).softmax(1).detach())
     with pytest.raises(ManifoldError, match=r"input_shape \(5, 3, 6\) is no order of pictures of shape \(6, 5, 3\)"):
         world_of(last.numpy(), module, input_shape=(5, 3, 6))
 

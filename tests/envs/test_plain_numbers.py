@@ -20,7 +20,7 @@ SETTINGS = {
     "step": (0.25, np.float64(0.25), np.array(0.25), torch.tensor(0.25)),
     "max_episode_steps": (9, np.int16(9), np.array(9), torch.tensor(9)),
     "latent_dim": (2, np.int32(2), np.array(2), torch.tensor(2)),
-    "compass": (True, np.bool_(True), np.array(True), torch.tensor(True)),
+    "guidance": (True, np.bool_(True), np.array(True), torch.tensor(True)),
     "reward": ({"success": 2.0}, {"success": np.float32(2)}, {"success": np.array(2.0)}, {"success": torch.tensor(2.0)}),
     "fit": ({"epochs": 1, "hidden": [4, 4]},
             *({"epochs": np.int64(1), "hidden": kind([4, 4])} for kind in (np.array, pandas.Series, torch.tensor))),
@@ -32,7 +32,7 @@ SETTINGS = {
 def test_a_world_from_foreign_numbers_is_the_world_from_pythons(which):
     want = make_world(**{**PARTS, **{name: values[0] for name, values in SETTINGS.items()}})
     world = make_world(**{**PARTS, **{name: values[which] for name, values in SETTINGS.items()}})
-    assert world.starts.z.equal(want.starts.z)
+    assert world.reference.z.equal(want.reference.z)
     assert world.task == want.task
     assert json.dumps(world.config.to_json()) == json.dumps(want.config.to_json())
     assert world.replace(tau=SETTINGS["tau"][which], step=np.float32(0.5)).config.step == 0.5

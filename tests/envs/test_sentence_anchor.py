@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from envs.modalities.alignment import edit_distance, edit_distances
 from envs.assets import ASSETS
-from envs.modalities.vocabulary import END, PAD, UNKNOWN
 from envs.errors import ManifoldError
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.sentence.anchor import anchored
+from envs.modalities.alignment import edit_distance, edit_distances
+from envs.modalities.vocabulary import END, PAD, UNKNOWN
 
 A, B, C, SIZE, LENGTH = 4, 5, 6, 7, 5
 
@@ -32,8 +32,8 @@ def told(*rows: dict[int, float]) -> SimpleNamespace:
     return SimpleNamespace(cell=lambda words: cell)
 
 
-def written(decoder, origin: list[int], anchor: float) -> list[int]:
-    row = origin + [PAD] * (LENGTH - len(origin))
+def written(decoder, factual: list[int], anchor: float) -> list[int]:
+    row = factual + [PAD] * (LENGTH - len(factual))
     found = anchored(decoder, torch.zeros(1, 2), torch.tensor([row]), torch.tensor([anchor]), SIZE)[0].tolist()
     return [word for word in found if word != PAD]
 
@@ -127,7 +127,7 @@ def test_the_anchor_fades_with_the_way(vae):
 
 def test_without_an_anchor_walks_see_what_the_code_says(vae):
     x, z = vae.vocabulary.ids(TEXTS), vae.prior.sample(4, torch.Generator().manual_seed(2))
-    assert not vae.leans
+    assert not vae.input_conditioned
     assert vae.decode_near(z, x).equal(vae.decode(z))
 
 
@@ -135,7 +135,7 @@ def test_the_anchor_is_kept_with_the_model(vae, tmp_path):
     near = anchoring(vae, 3.0, reach=0.7)
     near.save(tmp_path)
     again = Manifold.load(tmp_path)
-    assert (again.anchor, again.reach, again.leans) == (3.0, 0.7, True)
+    assert (again.anchor, again.reach, again.input_conditioned) == (3.0, 0.7, True)
 
 
 @pytest.mark.parametrize("settings", [{"anchor": -1.0}, {"reach": 0.0}])

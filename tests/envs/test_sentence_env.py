@@ -9,8 +9,8 @@ import torch
 
 import envs
 from envs import ManifoldError, UnknownNameError, make_world
-from envs.core import dynamics
 from envs.classifiers.bag_of_words import BagOfWords
+from envs.core import dynamics
 from envs.datasets import DATASETS, grammar
 from envs.manifolds import SentenceVAE
 
@@ -47,12 +47,12 @@ def test_no_held_out_sentence_stands_among_the_starts():
 def test_the_shipped_parts_belong_together(world):
     assert world.modality == "text"
     assert world.class_names == ["negative", "positive"]
-    assert float((world.starts.answer.argmax(1) == world.starts.label).float().mean()) > 0.98
+    assert float((world.reference.prediction.argmax(1) == world.reference.label).float().mean()) > 0.98
     assert world.held_out.truth.equal(world.classifier.predict_proba(world.held_out.x).argmax(1))
 
 
 def test_lengths_are_measured_between_codes(world):
-    state = dynamics.start(world, torch.arange(8), 1 - world.starts.label[:8])
+    state = dynamics.start(world, torch.arange(8), 1 - world.reference.label[:8])
     action = torch.nn.functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)))
     after, info = dynamics.step(world, state, 0.5 * action)
     torch.testing.assert_close(info.step_length, (after.z - state.z).norm(dim=1))
@@ -67,15 +67,15 @@ def test_lengths_are_measured_between_codes(world):
 @pytest.mark.parametrize("move", ["euclidean", "spherical", "matched", "arc"])
 def test_a_full_action_moves_its_share_of_the_class_distance(world, move):
     moved = world.replace(move=move, step=0.1)
-    z = moved.starts.z[:200]
+    z = moved.reference.z[:200]
     action = torch.nn.functional.normalize(torch.randn(200, 16, generator=torch.Generator().manual_seed(0)))
     ends = moved.manifold.prior.project(moved.move(moved.manifold, z, action, moved.step_length))
     assert float((ends - z).norm(dim=1).median()) == pytest.approx(0.1 * moved.class_distance, rel=0.1)
 
 
 def test_the_compass_points_home_and_to_the_other_class(world):
-    aimed = world.replace(compass=True, reward={"atypical": 1.0})
-    state = dynamics.start(aimed, torch.arange(5), 1 - aimed.starts.label[:5])
+    aimed = world.replace(guidance=True, reward={"implausibility": 1.0})
+    state = dynamics.start(aimed, torch.arange(5), 1 - aimed.reference.label[:5])
     state, _ = dynamics.step(aimed, state, torch.eye(16)[:5])
     step = 1e-3
     cost = state.cost
@@ -85,7 +85,7 @@ def test_the_compass_points_home_and_to_the_other_class(world):
         after, _ = dynamics.appraise(aimed, moved, moved, state.z0, state.target)
         slope = (after - cost) / step
         scale = torch.tensor(1.0)
-        torch.testing.assert_close(-2 * state.compass[:, j], slope * scale * aimed.class_distance, atol=0.3, rtol=0.3)
+        torch.testing.assert_close(-2 * state.guidance[:, j], slope * scale * aimed.class_distance, atol=0.3, rtol=0.3)
 
 
 @pytest.mark.parametrize("task", ["leave", "prototype"])
@@ -104,7 +104,7 @@ def test_ansi_shows_the_sentence_with_new_words_marked(world):
     first = env.render()
     assert world.render(env.state.frame[0]) in first
     assert "0 words from the input, typicality" in first
-    goal = world.starts.z[world.starts.label == env.state.target[0]][0]
+    goal = world.reference.z[world.reference.label == env.state.target[0]][0]
     shown = []
     for _ in range(20):
         away = (goal - env.state.z[0]).numpy()
@@ -215,31 +215,31 @@ def test_a_labelled_corpus_makes_a_world_of_its_own(tmp_path):
     assert own.latent_dim == 3
     assert isinstance(own.manifold, SentenceVAE)
     truth = [s.sentiment for s in grammar.sample(80, 3)]
-    assert own.starts.label.tolist() == truth
+    assert own.reference.label.tolist() == truth
     again = make_world(own.config)
-    assert again.starts.z.equal(own.starts.z)
+    assert again.reference.z.equal(own.reference.z)
 
 
 def test_a_fit_learns_what_the_classifier_answers_and_counts_the_rows():
     texts = [sentence.text for sentence in grammar.sample(120, 3)]
     record: list[list[str]] = []
     parts = {"data": texts, "classifier": asked(record), "class_names": ["bad", "good"]}
-    own = make_world(**parts, fit={**SMALL, "epochs": 30, "learning_rate": 0.02, "answer_weight": 30.0}, latent_dim=3)
+    own = make_world(**parts, fit={**SMALL, "epochs": 30, "learning_rate": 0.02, "prediction_weight": 30.0}, latent_dim=3)
     assert own.classifier.queries == sum(map(len, record)) == 3 * 120  # for the fit, on the starts, on their frames
-    assert own.manifold.leans
-    told = own.manifold.head(own.starts.z).argmax(1)
-    assert float((told == own.starts.label).float().mean()) > 0.9
+    assert own.manifold.input_conditioned
+    told = own.manifold.head(own.reference.z).argmax(1)
+    assert float((told == own.reference.label).float().mean()) > 0.9
     record.clear()
-    without = make_world(**parts, fit={**SMALL, "answer_weight": 0, "anchor": 0.0}, latent_dim=3)
+    without = make_world(**parts, fit={**SMALL, "prediction_weight": 0, "anchor": 0.0}, latent_dim=3)
     assert without.manifold.head is None
-    assert not without.manifold.leans
+    assert not without.manifold.input_conditioned
     assert without.classifier.queries == sum(map(len, record)) == 2 * 120
 
 
 def test_sentences_in_memory_with_a_classifier_and_the_shipped_manifold():
     texts = [sentence.text for sentence in grammar.sample(30, 3)]
     own = make_world(data=texts, classifier=asked([]), class_names=["bad", "good"], manifold="sentences")
-    assert own.units.texts(own.starts.x) == texts
+    assert own.units.texts(own.reference.x) == texts
     with pytest.raises(ManifoldError, match=r"pass classifier=.*no classes"):
         make_world(data=texts, manifold="sentences")
 
@@ -248,7 +248,7 @@ def test_a_saved_manifold_of_sentences_is_found_again(world, tmp_path):
     world.manifold.save(tmp_path)
     texts = [sentence.text for sentence in grammar.sample(30, 3)]
     own = make_world(data=texts, classifier=asked([]), class_names=["bad", "good"], manifold=str(tmp_path))
-    assert own.starts.z.equal(world.manifold.encode(own.starts.x))
+    assert own.reference.z.equal(world.manifold.encode(own.reference.x))
 
 
 @pytest.mark.parametrize(

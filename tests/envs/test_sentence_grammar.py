@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from envs.modalities.alignment import Word, compare, edit_distance, marked
 from envs.datasets import grammar
 from envs.errors import ManifoldError
+from envs.modalities.alignment import Word, compare, edit_distance, marked
 
 
 def test_what_is_drawn_is_read_off_again():
@@ -29,8 +29,7 @@ def test_all_sentences_of_one_sentiment_topic_and_tense_have_their_share_of_prob
     nouns, good = grammar.NOUNS["food"], grammar.ADJECTIVES[1]
     first = [(n, f"the {n} {c} {d} {a}") for n, c, d, a in product(nouns, grammar.COPULAS[0], grammar.DEGREES, good)]
     first += [
-        (n, f"{s} {v} the {a} {n}")
-        for n, s, (v, _), a in product(nouns, grammar.SUBJECTS, grammar.FEELINGS[1], ("", *good))
+        (n, f"{s} {v} the {a} {n}") for n, s, (v, _), a in product(nouns, grammar.SUBJECTS, grammar.FEELINGS[1], ("", *good))
     ]
     second = [(n, f" and the {n} {c} {a}") for n, c, a in product(nouns, grammar.COPULAS[0], good)]
     texts = {" ".join(text.split()) for _, text in first}

@@ -10,7 +10,6 @@ import torch
 
 from envs.assets import HERE
 from envs.datasets import grammar
-from envs.modalities.vocabulary import BEGIN, END, PAD, SPECIALS, UNKNOWN
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Manifold, SentenceVAE
 from envs.manifolds.sentence import training
@@ -19,6 +18,7 @@ from envs.manifolds.sentence.homotopy import homotopy, nearest_sentences
 from envs.manifolds.sentence.imputation import fill_in, impute
 from envs.manifolds.sentence.networks import Decoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence.training import SentenceTraining, gaussian_kl, kl_weight
+from envs.modalities.vocabulary import BEGIN, END, PAD, SPECIALS, UNKNOWN
 
 WORDS = [f"w{i}" for i in range(12)]
 TEXTS = [sentence.text for sentence in grammar.sample(600, 5)]
@@ -124,7 +124,8 @@ def test_free_bits_are_a_floor_for_every_dimension(raw):
     ids, generator = raw.vocabulary.ids(["w1 w2", "w3"]), torch.Generator()
     how = {"word_keep": 1.0, "encoder_keep": 1.0}
     free, none = (
-        training.training_loss(raw, ids, w, SentenceTraining(free_bits=1e6, **how), generator.manual_seed(0)) for w in (1.0, 0.0)
+        training.training_loss(raw, ids, w, SentenceTraining(free_bits=1e6, **how), generator.manual_seed(0))
+        for w in (1.0, 0.0)
     )
     assert float(free - none) == pytest.approx(4e6, rel=1e-6)
 
@@ -205,7 +206,9 @@ def test_what_it_decodes_carries_what_the_input_carries(shipped):
     decoded = shipped.vocabulary.texts(shipped.decode(shipped.encode(shipped.vocabulary.ids([s.text for s in drawn]))))
     told = [grammar.parse(text) for text in decoded if grammar.log_prob(text) > -math.inf]
     assert len(told) >= 195
-    alike = [a.sentiment == grammar.parse(b).sentiment for a, b in zip(drawn, decoded, strict=True) if grammar.log_prob(b) > -99]
+    alike = [
+        a.sentiment == grammar.parse(b).sentiment for a, b in zip(drawn, decoded, strict=True) if grammar.log_prob(b) > -99
+    ]
     assert np.mean(alike) > 0.98
 
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from envs.datasets.corpora import read_corpus
-from envs.modalities.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary, tokens
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.vocabulary import END, PAD, SPECIALS, UNKNOWN, Vocabulary, tokens
 
 CORPUS = ["The soup was good!", "it's a dull, dull film", "the film was good"]
 
@@ -115,7 +115,7 @@ def test_a_line_is_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("kind", ["tsv", "csv", "jsonl"])
 def test_labelled_files_by_the_names_of_their_columns(tmp_path, kind):
-    rows = [("he said, \"no\"", "bad"), ("fine", "good"), ("well, well", "good")]
+    rows = [('he said, "no"', "bad"), ("fine", "good"), ("well, well", "good")]
     file = tmp_path / f"corpus.{kind}"
     if kind == "jsonl":
         file.write_text("\n".join(json.dumps({"review": t, "stars": y, "id": 1}) for t, y in rows) + "\n")

@@ -107,7 +107,7 @@ def test_rows_come_back_in_the_user_s_own_values(world: World, file: Path) -> No
 
 
 def test_an_encoded_row_is_one_hot_and_standardised(world: World) -> None:
-    x = world.starts.x
+    x = world.reference.x
     assert x.shape[1] == 1 + 3 + 1 + 2 + 3
     for first, count in units_of(world).blocks:
         assert torch.equal(x[:, first : first + count].sum(1), torch.ones(len(x)))
@@ -141,13 +141,13 @@ def test_dictionaries_and_single_rows_are_taken(world: World) -> None:
 def test_frames_are_soft_valid_in_range_and_keep_what_is_immutable(world: World) -> None:
     units, random = units_of(world), torch.Generator().manual_seed(0)
     z = 2 * torch.randn(300, 4, generator=random)
-    origin = world.starts.x[torch.randint(len(world.starts.x), (300,), generator=random)]
-    frames = world.decode(z, origin)
+    factual = world.reference.x[torch.randint(len(world.reference.x), (300,), generator=random)]
+    frames = world.decode(z, factual)
     assert bool((frames >= units.low - 1e-6).all())
     assert bool((frames <= units.high + 1e-6).all())
     for first, count in units.blocks:
         torch.testing.assert_close(frames[:, first : first + count].sum(1), torch.ones(300))
-    rows, inputs = units.rows(frames), units.rows(origin)
+    rows, inputs = units.rows(frames), units.rows(factual)
     assert (rows[:, 3] == inputs[:, 3]).all()
     assert (rows[:, 0] >= inputs[:, 0]).all()
     free = units.rows(world.manifold.decode(z))
@@ -163,7 +163,7 @@ def test_every_state_of_an_environment_holds_them_too(world: World) -> None:
     random = np.random.default_rng(0)
     for _ in range(10):
         state = env.state
-        assert (units.rows(state.frame)[:, 3] == units.rows(state.origin)[:, 3]).all()
+        assert (units.rows(state.frame)[:, 3] == units.rows(state.factual)[:, 3]).all()
         env.step(random.uniform(-1, 1, env.action_space.shape).astype(np.float32))
     env.close()
 
@@ -171,26 +171,26 @@ def test_every_state_of_an_environment_holds_them_too(world: World) -> None:
 def test_the_answer_belongs_to_the_row_that_is_shown(world: World) -> None:
     units = units_of(world)
     z = torch.randn(50, 4, generator=torch.Generator().manual_seed(1))
-    frames = world.decode(z, world.starts.x[:50])
+    frames = world.decode(z, world.reference.x[:50])
     again = world.classifier.predict_proba(units.inward(units.rows(frames)))
     torch.testing.assert_close(world.classifier.predict_proba(frames), again, atol=1e-4, rtol=0)
 
 
 def test_a_row_is_rendered_as_the_user_writes_it(world: World) -> None:
-    shown = world.render(world.starts.x[0])
+    shown = world.render(world.reference.x[0])
     assert isinstance(shown, dict)
     assert list(shown) == ["age", "work", "hours", "sex", "wealth"]
     assert isinstance(shown["age"], int)
     assert shown["sex"] in ("f", "m")
-    unknown = int((world.starts.x[:, -1] == 1).nonzero()[0, 0])
-    assert world.render(world.starts.x[unknown])["wealth"] == "missing"
+    unknown = int((world.reference.x[:, -1] == 1).nonzero()[0, 0])
+    assert world.render(world.reference.x[unknown])["wealth"] == "missing"
 
 
 def test_a_world_comes_back_from_its_spec(file: Path) -> None:
     world = make_world(data=str(file), target_column="class", columns=DESCRIPTION, latent_dim=4, manifold="pca")
     again = make_world(WorldConfig.from_json(json.loads(json.dumps(world.config.to_json()))))
-    assert torch.equal(again.starts.frame, world.starts.frame)
-    assert torch.equal(again.starts.answer, world.starts.answer)
+    assert torch.equal(again.reference.frame, world.reference.frame)
+    assert torch.equal(again.reference.prediction, world.reference.prediction)
 
 
 def test_gym_makes_it_by_id(file: Path) -> None:
@@ -222,7 +222,7 @@ def test_its_derivatives_are_those_of_the_decoder(world: World) -> None:
 def test_it_is_saved_and_loaded(world: World, tmp_path: Path) -> None:
     world.manifold.save(tmp_path)
     again = Manifold.load(tmp_path)
-    assert torch.equal(again.decode(world.starts.z), world.manifold.decode(world.starts.z))
+    assert torch.equal(again.decode(world.reference.z), world.manifold.decode(world.reference.z))
 
 
 # ---- the classifier ----------------------------------------------------------------------------------------------------
@@ -253,14 +253,14 @@ def test_a_pipeline_of_the_user_s_own_rows_is_asked_in_the_user_s_values(file: P
     world = make_world(data=str(file), target_column="class", classifier=pipeline, latent_dim=3, manifold="pca")
     assert world.class_names == ["poor", "rich"]
     truth = torch.as_tensor(data.truth)
-    assert float((world.starts.label == truth).float().mean()) > 0.9
+    assert float((world.reference.label == truth).float().mean()) > 0.9
 
 
 def test_own_rows_and_encoded_rows_by_input_shape(file: Path) -> None:
     linear: dict[str, Any] = {"latent_dim": 2, "manifold": "pca"}
     world = make_world(data=str(file), target_column="class", classifier=Own(), **linear)
-    clerks = world.units.rows(world.starts.x)[:, 1] == "clerk"  # type: ignore[attr-defined]
-    assert (world.starts.label.numpy() == clerks).all()
+    clerks = world.units.rows(world.reference.x)[:, 1] == "clerk"  # type: ignore[attr-defined]
+    assert (world.reference.label.numpy() == clerks).all()
     seen: list[tuple[int, ...]] = []
 
     def encoded(rows: np.ndarray) -> np.ndarray:
@@ -287,7 +287,7 @@ def test_rows_in_memory_are_a_mixed_table_once_described() -> None:
         class_names=["a", "b"], latent_dim=2, manifold="pca",
     )  # fmt: skip
     assert world.units.columns == ["n", "u", "v"]
-    assert world.units.shown(world.starts.x[8]) == {"n": 1, "u": "a", "v": "z"}
+    assert world.units.shown(world.reference.x[8]) == {"n": 1, "u": "a", "v": "z"}
     with pytest.raises(ManifoldError, match="2 column names for 3 columns"):
         describe_rows(rows, ["n", "u"], about)
 
@@ -347,7 +347,11 @@ def test_descriptions_that_do_not_fit(file: Path, columns: dict[str, Any], compl
 def test_target_columns_that_hold_no_classes(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="did you mean 'class'"):
         load_csv(file, target="clas")
-    for cells, complaint in (("1,a\n2,a\n", "one class alone"), ("1,a\n2,b\n3,c\n", "it is no class"), ("1,a\n2,?\n", "line 3")):
+    for cells, complaint in (
+        ("1,a\n2,a\n", "one class alone"),
+        ("1,a\n2,b\n3,c\n", "it is no class"),
+        ("1,a\n2,?\n", "line 3"),
+    ):
         (tmp_path / "t.csv").write_text("v,y\n" + cells)
         with pytest.raises(ManifoldError, match=complaint):
             load_csv(tmp_path / "t.csv", target="y")
@@ -412,11 +416,9 @@ def test_a_held_column_that_no_decoder_knows_does_not_shorten_the_step(tmp_path:
     lines = [f"{a},{c},{a + random.normal(0, 4):.1f},{'yes' if a > 50 else 'no'}" for a, c in zip(age, city, strict=True)]
     file = tmp_path / "held.csv"
     file.write_text("\n".join(["age,city,years,old", *lines]))
-    world = make_world(
-        data=str(file), columns={"target": "old", "columns": {"city": {"kind": "category", "immutable": True}}}
-    )
-    z, x = world.starts.z[:200], world.starts.x[:200]
+    world = make_world(data=str(file), columns={"target": "old", "columns": {"city": {"kind": "category", "immutable": True}}})
+    z, x = world.reference.z[:200], world.reference.x[:200]
     action = torch.nn.functional.normalize(torch.randn(z.shape, generator=torch.Generator().manual_seed(0)), dim=1)
     moved = world.manifold.prior.project(world.move(world.manifold, z, action, world.step_length))
-    step = (world.place_of(moved, x) - world.place_of(z, x)).norm(dim=1).median()
+    step = (world.coordinates_of(moved, x) - world.coordinates_of(z, x)).norm(dim=1).median()
     assert float(step) == pytest.approx(world.class_distance / 8, rel=0.3)

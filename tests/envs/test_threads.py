@@ -16,11 +16,11 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import envs
-from agents.training import loop as training
 from agents.evaluate import evaluate
 from agents.explain import explain
 from agents.runs.run import load_run
 from agents.train import train
+from agents.training import loop as training
 from envs.runtime.threads import one_thread
 
 PPO = {"n_steps": 8, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
@@ -62,7 +62,7 @@ def test_everything_runs_in_one_thread_and_puts_back_what_it_found(tmp_path: Pat
     assert run.folder.config["num_threads"] == 1
     load_run(run.folder.root, world=world)
     explain(run, 0)
-    evaluate(run, ["line"], inputs=range(2), judges=False, closely=0, alone=1)
+    evaluate(run, ["line"], inputs=range(2), oracles=False, closely=0, alone=1)
     assert watching.seen == {1}
     assert torch.get_num_threads() == 2
     assert blas() == {2}

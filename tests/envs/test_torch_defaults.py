@@ -64,11 +64,11 @@ def switched(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def walked() -> tuple[Any, ...]:
-    world = make_world(manifold="vae", latent_dim=2, fit={"epochs": 1, "hidden": [4]}, move="pullback", compass=True)
+    world = make_world(manifold="vae", latent_dim=2, fit={"epochs": 1, "hidden": [4]}, move="pullback", guidance=True)
     env = LatentEnv(world=world)
     first = env.reset(seed=0)[0]
     path = explain(world, 3, walker="line")
-    return world.starts.z.numpy(), first, env.step(np.ones(2, dtype=np.float32))[0], path.z, path.answers
+    return world.reference.z.numpy(), first, env.step(np.ones(2, dtype=np.float32))[0], path.z, path.predictions
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import pytest
 
 import envs
 from agents.explain import explain
-from agents.explanation.output import save
 from agents.explanation import tensorboard
 from agents.explanation.figures.gif import gif_bytes
+from agents.explanation.output import save
 from agents.runs.folder import RunFolder
 from agents.trajectories.trajectory import Trajectory
-from envs.registration import SPECS
 from envs.core.world import World
+from envs.registration import SPECS
 
 #: what Windows refuses: signs, devices, and names that end with a dot or a space
 REFUSED = re.compile(r'[<>:"/\\|?*\x00-\x1f]|^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|[. ]$', re.IGNORECASE)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from agents import explain as explain_script
-from agents.files import write_whole
 from agents.cli import UserError, run_main
 from agents.evaluate import main as evaluate
 from agents.explain import main as explain
 from agents.explanation.report.page import main as report
+from agents.files import write_whole
 from agents.trajectories.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +115,7 @@ def test_a_runs_folder_that_cannot_be_written_is_evaluated_all_the_same(
     monkeypatch.setattr(judge, "AE_STEPS", 2)
     monkeypatch.setattr(judge, "ORACLE_STEPS", 2)
     x, labels = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20) % 2
-    assert judge.judges_of(x, labels, 2, tmp_path / "cache").classes == 2
+    assert judge.oracles_of(x, labels, 2, tmp_path / "cache").classes == 2
     assert list((tmp_path / "cache").iterdir()) == []
     asked = [*FLOWERS, "--index", "0", "--out", str(tmp_path / "out")]
     assert run_main(explain, asked) == 2

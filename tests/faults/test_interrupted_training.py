@@ -14,12 +14,12 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.training import loop as training
-from agents.training import callbacks as training_callbacks
 from agents.cli import UserError
-from agents.runs.run import load_run
 from agents.runs.folder import RunFolder
+from agents.runs.run import load_run
 from agents.train import train
+from agents.training import callbacks as training_callbacks
+from agents.training import loop as training
 from agents.training.log import JsonLinesFormat
 
 PPO = {"n_steps": 8, "n_epochs": 2, "policy_kwargs": {"net_arch": [16]}}
@@ -74,9 +74,7 @@ def test_weights_that_are_not_finite_are_never_saved(
     assert "NaN" not in (run.root / "metrics.jsonl").read_text()
 
 
-def test_a_training_that_diverges_before_its_first_checkpoint_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_training_that_diverges_before_its_first_checkpoint_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "ProgressCallback", Spoil)
     with pytest.raises(UserError, match=r"diverged.*there is no checkpoint yet.*learning_rate:X \(it was 0\.5\)"):
         small(tmp_path, algo="a2c", save_freq=0, hyperparams={"learning_rate": 0.5, "policy_kwargs": {"net_arch": [16]}})
@@ -180,7 +178,7 @@ def test_a_run_resumed_after_a_kill_has_no_doubled_lines(tmp_path: Path) -> None
 
 
 def test_resume_with_vime_equals_the_uninterrupted_run_to_the_byte(tmp_path: Path) -> None:
-    options = {"min_pool": 64, "fit_every": 64, "updates": 3, "decay": 1.0, "sated": 1.0}
+    options = {"min_pool": 64, "fit_every": 64, "updates": 3, "decay": 1.0, "success_decay": 1.0}
     curious = {"curiosity": "vime", "eta": 0.1, "curiosity_kwargs": options}
     whole = small(tmp_path / "whole", save_freq=128, **curious)
     run = a_killed_training(tmp_path / "killed", **curious)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from agents import atlas, evaluate, explain, replay, train
-from agents.training.algorithms import check_hyperparameters
 from agents.cli import UserError, run_main
+from agents.training.algorithms import check_hyperparameters
 
 KWARGS: list[tuple[str, str]] = [
     ("seed:-1", "seed is -1"),

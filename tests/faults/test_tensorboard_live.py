@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from agents.training.event_files import EventWriter
 from agents.explain import explain
 from agents.explanation import tensorboard
 from agents.train import train
+from agents.training.event_files import EventWriter
 
 PATIENCE = 60  # seconds; TensorBoard looks every second, and CI's machine is busy
 PPO = {"n_steps": 8, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
@@ -46,8 +46,8 @@ def server(tmp_path: Path) -> Iterator[str]:
 def steps_of(server: str, run: str, tag: str, plugin: str = "scalars", kind: str = "scalars") -> list[int]:
     """The steps at which TensorBoard shows a tag now."""
     with contextlib.suppress(OSError):  # not started yet, or the tag is not known yet (404)
-        answer = urllib.request.urlopen(f"{server}/data/plugin/{plugin}/{kind}?{urlencode({'run': run, 'tag': tag})}")
-        points = json.loads(answer.read())
+        prediction = urllib.request.urlopen(f"{server}/data/plugin/{plugin}/{kind}?{urlencode({'run': run, 'tag': tag})}")
+        points = json.loads(prediction.read())
         return [point["step"] if isinstance(point, dict) else point[1] for point in points]
     return []
 

@@ -24,8 +24,8 @@ from agents import evaluate, explain, replay, train
 from agents.cli import run_main
 from agents.explanation.report import page as report
 from agents.runs.run import load_run
-from agents.trajectories.trajectory import Trajectory
 from agents.trajectories.file import FORMAT_VERSION, read_parts, write_parts
+from agents.trajectories.trajectory import Trajectory
 from envs import ManifoldError, make_world
 from envs.errors import UntrustedNameError
 from envs.manifolds import Manifold, Pair

@@ -12,12 +12,12 @@ from agents.explanation.atlas.strip import two_inputs
 from agents.explanation.atlas.style import rows_asked
 from agents.explanation.figures.style import FAINT, INK, TARGET, figure_png, mathless, pyplot_figure
 from agents.explanation.figures.text import LETTER, draw_words
-from envs.modalities.alignment import compare
 from envs.datasets import TextUnits
 from envs.errors import ManifoldError
+from envs.gym.rendering import class_colour
 from envs.manifolds import SentenceVAE
 from envs.manifolds.sentence.homotopy import homotopy, nearest_sentences
-from envs.gym.rendering import class_colour
+from envs.modalities.alignment import compare
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -54,8 +54,8 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     with torch.inference_mode():
         z = vae.encode(x)
         way = homotopy(vae, z[0], z[1], points)
-        answers = world.classifier.predict_proba(vae.decode(way.z))
-    near = nearest_sentences(way.z, world.starts.z, vae.vocabulary.texts(world.starts.x))
+        predictions = world.classifier.predict_proba(vae.decode(way.z))
+    near = nearest_sentences(way.z, world.reference.z, vae.vocabulary.texts(world.reference.x))
     inputs = vae.vocabulary.texts(x)
     rows = [inputs[0], *way.texts, inputs[1]]
     words = [compare(before, text) for before, text in zip([rows[0], *rows[:-1]], rows, strict=True)]
@@ -69,7 +69,7 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     axes.set_xlim(0, right + beside + 0.3)
     axes.set_ylim(high, 0)
     axes.axis("off")
-    end = int(answers[-1].argmax())
+    end = int(predictions[-1].argmax())
     head = {"fontsize": 7.5, "color": "#555b64", "va": "center"}
     told = "" if world.label_only else f"p({world.class_names[end]})"
     marks = "decoded; marked: new words, struck: words that went"
@@ -84,23 +84,23 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
                   fontweight="normal" if inside else "bold")  # fmt: skip
         draw_words(axes, line, left, y)
         if inside:
-            _answer(axes, world, answers[place], end, left + wide + 0.15, y)
+            _predict(axes, world, predictions[place], end, left + wide + 0.15, y)
             axes.text(right, y, mathless(near[place][0]), fontsize=8, color="#555b64", va="center")
     grades = len(dict.fromkeys(way.texts))
     note = f"homotopy: {points} points, {grades} different sentences. {points} rows asked of the classifier."
     return figure_png(figure), note
 
 
-def _answer(axes: Any, world: World, answer: Tensor, end: int, x: float, y: float) -> None:
+def _predict(axes: Any, world: World, prediction: Tensor, end: int, x: float, y: float) -> None:
     """The class as a dot in its colour, and the probability of the class at the end as a number and a bar."""
     from matplotlib.patches import Rectangle
 
-    colour = "#{:02x}{:02x}{:02x}".format(*class_colour(int(answer.argmax())))
+    colour = "#{:02x}{:02x}{:02x}".format(*class_colour(int(prediction.argmax())))
     axes.plot([x + 0.05], [y], marker="o", markersize=5, color=colour)
     if world.label_only:
-        axes.text(x + 0.18, y, mathless(world.class_names[int(answer.argmax())]), fontsize=8, va="center", color=INK)
+        axes.text(x + 0.18, y, mathless(world.class_names[int(prediction.argmax())]), fontsize=8, va="center", color=INK)
         return
-    p = float(answer[end])
+    p = float(prediction[end])
     axes.text(x + 0.18, y, f"{p:.2f}", fontsize=8, va="center", color=INK)
     for share, shade in ((1.0, FAINT), (p, TARGET)):
         axes.add_patch(Rectangle((x + 0.55, y - 0.04), 0.7 * share, 0.08, facecolor=shade, linewidth=0))

@@ -112,5 +112,3 @@ def _with_shoulders(cells: np.ndarray, inputs: list[np.ndarray]) -> np.ndarray:
     for item, (top, left) in zip(inputs, ((0, 0), (0, right), (height - SIZE, 0)), strict=True):
         sheet[top : top + SIZE, left : left + SIZE] = tile(inked(item, SHOULDER) if grey else item, SIZE)
     return sheet
-
-

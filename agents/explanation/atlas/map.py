@@ -35,13 +35,13 @@ MARGIN = 0.12
 def draw(world: World, config: AtlasConfig) -> Drawing:
     """See the module."""
     centre, axes = plane(world)
-    uv = ((world.starts.z - centre) @ axes.T).numpy()
+    uv = ((world.reference.z - centre) @ axes.T).numpy()
     low, high = np.quantile(uv, [0.005, 0.995], axis=0)
     middle, half = (low + high) / 2, (0.5 + MARGIN) * float((high - low).max())
     corner, far = middle - half, middle + half
-    answers, known = _answers(world, centre + _grid(corner, far, CELLS) @ axes)
-    answers, known = answers.reshape(CELLS, CELLS, -1), known.reshape(CELLS, CELLS, 1)
-    winner, sure = answers.argmax(2), answers.max(2)
+    predictions, known = _predictions(world, centre + _grid(corner, far, CELLS) @ axes)
+    predictions, known = predictions.reshape(CELLS, CELLS, -1), known.reshape(CELLS, CELLS, 1)
+    winner, sure = predictions.argmax(2), predictions.max(2)
     figure = pyplot_figure(6.4, 6.4)
     panel = figure.add_axes((0.02, 0.02, 0.96, 0.92))
     tones = np.array([tone(k, 0.55) for k in range(world.classes)])[winner]
@@ -58,7 +58,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     for spine in panel.spines.values():
         spine.set_color("#b9bec6")
     dots = "dots: real items, projected, in the colour of their class"
-    legend(panel, world.class_names, world.starts.label.numpy(), title=dots)
+    legend(panel, world.class_names, world.reference.label.numpy(), title=dots)
     where = "on the latent space" if world.latent_dim <= 2 else "on a plane of the latent space"
     title = f"the classifier {where}; contours: magnification" if contours else "the classifier's map"
     panel.set_title(mathless(title), loc="left", fontsize=10, color=INK)
@@ -73,10 +73,10 @@ def plane(world: World) -> tuple[Tensor, Tensor]:
 
     Deterministic: each axis points to where its largest loading is positive.
     """
-    z, d = world.starts.z, world.latent_dim
+    z, d = world.reference.z, world.latent_dim
     if d <= 2:
         return torch.zeros(d), torch.eye(2, d)
-    means = torch.stack([z[world.starts.label == k].mean(0) for k in world.starts.label.unique()])
+    means = torch.stack([z[world.reference.label == k].mean(0) for k in world.reference.label.unique()])
     between = means - means.mean(0)
     # Two classes span one direction only: the starts' own spread gives the other.
     within = 1e-3 * (z - z.mean(0)) / len(z) ** 0.5
@@ -92,7 +92,7 @@ def _grid(low: np.ndarray, high: np.ndarray, n: int) -> Tensor:
     return torch.from_numpy(np.stack([x.ravel(), y.ravel()], 1)).float()
 
 
-def _answers(world: World, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def _predictions(world: World, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Answers (N, K) on codes, and where anything is known (N,): a map knows nothing outside the hull of its data."""
     with torch.inference_mode():
         known = _known(world, z)
@@ -153,7 +153,7 @@ def _plane_metric(world: World, z: Tensor, axes: Tensor) -> Tensor:
 
 def _dots(panel: Any, world: World, uv: np.ndarray) -> None:
     rows = np.linspace(0, len(uv) - 1, min(DOTS, len(uv))).astype(int)
-    labels = world.starts.label.numpy()[rows]
+    labels = world.reference.label.numpy()[rows]
     colours = 0.85 * np.array([tone(int(k)) for k in labels])
     panel.scatter(uv[rows, 0], uv[rows, 1], s=13, c=colours, linewidths=0.4, edgecolors="white", zorder=3)
 

@@ -31,7 +31,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     need_pictures(world, config.figure)
     rows, columns = config.rows or ROWS, config.columns or COLUMNS
     down, across = anchor_count(rows, config.spacing), anchor_count(columns, config.spacing)
-    codes = world.starts.z[torch.linspace(0, len(world.starts.z) - 1, min(MOST, len(world.starts.z))).long()].numpy()
+    codes = world.reference.z[torch.linspace(0, len(world.reference.z) - 1, min(MOST, len(world.reference.z))).long()].numpy()
     places, told = embedded(codes, config.arrange, config.seed)
     chosen = spread(places, down * across, config.seed)
     order = chosen[assign_to_grid(places[chosen], down, across)]

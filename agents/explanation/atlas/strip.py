@@ -56,7 +56,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
                 share = lengths[name] / lengths["lerp"]
                 axes.text(1.15, 0.5, f"{lengths[name]:.2f}\n({share:.2f} ×)", transform=axes.transAxes, va="center",
                           fontsize=7.5, color=INK)  # fmt: skip
-            _answer(figure.add_subplot(grid[2 * row + 1, t]), world, seen[name], t, end)
+            _predict(figure.add_subplot(grid[2 * row + 1, t]), world, seen[name], t, end)
     names = [world.class_names[int(seen[shown[0]].classes[t])] for t in (0, -1)]
     told = "" if world.label_only else f"; bars: p({names[1]})"
     figure.suptitle(mathless(f"{names[0]} → {names[1]}, in different ways; right: length in pixel space{told}"), x=0.02, y=1.0,
@@ -75,7 +75,7 @@ def curves(world: World, view: View, a: Tensor, b: Tensor) -> dict[str, Tensor]:
             found[name] = interpolate(name, prior, a, b, t)
     with suppress(ManifoldError):  # a decoder without gradients
         found["geodesic"] = geodesic(view, a, b).points()
-    codes = torch.cat([world.starts.z, a, b])
+    codes = torch.cat([world.reference.z, a, b])
     graph = LatentGraph(view, codes)
     n = len(codes)
     found["graph"] = graph.between(torch.tensor([n - 2]), torch.tensor([n - 1])).points
@@ -93,7 +93,7 @@ def two_inputs(world: World) -> Tensor:
     return x[torch.stack([torch.tensor(0), other[(z[other] - z[0]).norm(dim=1).argsort()[len(other) // 2]]])]
 
 
-def _answer(axes: Any, world: World, seen: Seen, t: int, end: int) -> None:
+def _predict(axes: Any, world: World, seen: Seen, t: int, end: int) -> None:
     """A frame's class, and the probability of the class at the end as a bar."""
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
@@ -102,4 +102,4 @@ def _answer(axes: Any, world: World, seen: Seen, t: int, end: int) -> None:
     axes.text(0.5, 0.6, mathless(name[:9]), ha="center", va="center", fontsize=7, color=INK)
     if not world.label_only:
         axes.barh(0.12, 1, height=0.2, color=FAINT, linewidth=0)
-        axes.barh(0.12, float(np.clip(seen.answers[t, end], 0, 1)), height=0.2, color=TARGET, linewidth=0)
+        axes.barh(0.12, float(np.clip(seen.predictions[t, end], 0, 1)), height=0.2, color=TARGET, linewidth=0)

@@ -36,10 +36,10 @@ class Seen:
     def __init__(self, world: World, z: Tensor) -> None:
         with torch.inference_mode():
             frames = world.manifold.decode(z.float())
-            self.answers = world.classifier.predict_proba(frames).numpy()
+            self.predictions = world.classifier.predict_proba(frames).numpy()
         self.frames = frames
         self.pictures = np.stack([picture(world, frame) for frame in frames.numpy()])
-        self.classes = self.answers.argmax(1)
+        self.classes = self.predictions.argmax(1)
         self.queries = len(frames)
 
 

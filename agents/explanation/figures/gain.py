@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.information_gain import GainMap, bonus_in_nats, expected_gain_map
 from agents.explanation.figures.map import starts_map
 from agents.explanation.figures.style import INK, figure_png, mathless, pyplot_figure
+from agents.explanation.information_gain import GainMap, bonus_in_nats, expected_gain_map
 from agents.explanation.report.extras import Panel
 from agents.trajectories.trajectory import Trajectory
 
@@ -34,7 +34,7 @@ def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = ())
     axes = figure.add_axes((0.02, 0.02, 0.82, 0.88))
     shown = axes.imshow(gain.gains, origin="lower", extent=(0, 1, 1, 0), cmap="Greens", interpolation="nearest",
                         aspect="auto", vmin=0.0)  # fmt: skip
-    dots = area.places(np.asarray(world.starts.z))
+    dots = area.places(np.asarray(world.reference.z))
     axes.scatter(dots[:, 0], dots[:, 1], s=2.5, color="#4a515c", alpha=0.35, linewidths=0)
     halo = withStroke(linewidth=2.5, foreground="white", alpha=0.8)
     taken = np.concatenate([area.places(path.z) for path in paths]) if paths else np.zeros((0, 2))
@@ -64,8 +64,8 @@ def run_gain_map(run: Run | None, paths: Sequence[Trajectory] = ()) -> bytes | N
 
 def gain_panels(folder: Path | None, paths: Sequence[Trajectory], trust: Sequence[str] = ()) -> list[Panel]:
     """The report's panel about the run in `folder`: none where there is no run, or no such curiosity."""
-    from agents.runs.run import load_run
     from agents.runs.folder import RunFolder
+    from agents.runs.run import load_run
 
     if folder is None or RunFolder.open(folder).config.get("curiosity") is None:
         return []

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from agents.files import write_whole
 from agents.cli import in_home
 from agents.explanation.figures.style import CHANGED, FAINT, INK, OTHER, SOURCE, TARGET, enlarge, picture, rgb
+from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.figures.text import sentence_words, wrapped
 from agents.explanation.sentences import heading
-from agents.explanation.figures.table_cells import changed_cells, row_texts
+from agents.files import write_whole
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word
 
@@ -30,10 +30,12 @@ def gif_frames(path: Trajectory, world: Any) -> list[Image.Image]:
     """T+2 pictures of one size: the input, then every frame with its number, class and probability bar."""
     frames = path.frames(world)
     if path.modality == "table":
-        names, texts = row_texts(world, [path.source_input, *frames], path.origin(world))
-        changed = changed_cells(world, frames, path.origin(world))
-        bodies = [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else np.zeros(len(names), bool))
-                  for t in range(-1, len(frames))]
+        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
+        changed = changed_cells(world, frames, path.factual(world))
+        bodies = [
+            _row(names, texts[:, t + 1], changed[:, t] if t >= 0 else np.zeros(len(names), bool))
+            for t in range(-1, len(frames))
+        ]
     elif path.modality == "text":
         words = [wrapped(part, TEXT_WIDTH) for part in sentence_words(path)]
         most = max(len(lines) for lines in words)
@@ -72,8 +74,13 @@ def _page(path: Trajectory, body: Image.Image, t: int) -> Image.Image:
     below = top + body.height + 6
     index = path.source if t < 0 else int(path.predicted[t])
     words = "input" if t < 0 else f"frame {t} of {path.steps}" + (" (reconstruction)" if t == 0 and path.reconstructs else "")
-    _fit(draw, (MARGIN, below), f"{words}: {path.class_names[index]}", 14,
-         {path.source: SOURCE, path.target: TARGET}.get(index, INK))
+    _fit(
+        draw,
+        (MARGIN, below),
+        f"{words}: {path.class_names[index]}",
+        14,
+        {path.source: SOURCE, path.target: TARGET}.get(index, INK),
+    )
     if t >= 0:
         _progress(draw, path, t, below + LINE)
     return page
@@ -82,10 +89,10 @@ def _page(path: Trajectory, body: Image.Image, t: int) -> Image.Image:
 def _progress(draw: ImageDraw.ImageDraw, path: Trajectory, t: int, top: int) -> None:
     """The probability of the target as a bar; where only labels are seen, the share of the path walked."""
     right = WIDTH - MARGIN
-    if path.answers is None:
+    if path.predictions is None:
         share, words, colour = t / max(1, path.steps), "", OTHER
     else:
-        share, colour = float(path.answers[t, path.target]), TARGET
+        share, colour = float(path.predictions[t, path.target]), TARGET
         words = f"p({path.class_names[path.target]}) = {share:.2f}"
     draw.rectangle((MARGIN, top + 4, right, top + 11), fill=rgb(FAINT))
     if share > 0.003:
@@ -133,8 +140,9 @@ def _font(size: int) -> Any:
     return ImageFont.load_default(size)
 
 
-def _fit(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: str,
-         width: float = WIDTH - 2 * MARGIN) -> None:
+def _fit(
+    draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: str, width: float = WIDTH - 2 * MARGIN
+) -> None:
     """Text in one line, cut with an ellipsis where it would leave ``width`` pixels; signs the font lacks are spelt."""
     text = " ".join(text.replace("→", "to").split())
     font, text = _font(size), text[:MOST_LETTERS]

@@ -79,8 +79,14 @@ def starts_map(world: Any) -> Map:
     drawn = LatentMap(world)
     left, right, bottom, top = drawn.extent
     classes, _ = drawn.regions(RESOLUTION)
-    return Map(np.asarray(drawn.centre, np.float64), np.asarray(drawn.axes, np.float64), classes,
-               np.array([left, bottom]), np.array([right, top]), 0)
+    return Map(
+        np.asarray(drawn.centre, np.float64),
+        np.asarray(drawn.axes, np.float64),
+        classes,
+        np.array([left, bottom]),
+        np.array([right, top]),
+        0,
+    )
 
 
 def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
@@ -91,7 +97,7 @@ def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
     """
     path.check_world(world)
     z = path.z.astype(np.float64)
-    centre, axes = (z[0] + z[-1]) / 2, _axes(z, np.asarray(world.starts.z, np.float64))
+    centre, axes = (z[0] + z[-1]) / 2, _axes(z, np.asarray(world.reference.z, np.float64))
     uv = (z - centre) @ axes.T
     middle = (uv.min(axis=0) + uv.max(axis=0)) / 2
     half = max(float(np.ptp(uv, axis=0).max()) * (0.5 + MARGIN), 2 * float(world.step_length))
@@ -101,9 +107,9 @@ def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
     import torch
 
     with torch.inference_mode():
-        origin = path.origin(world)
-        answer = world.answers(torch.from_numpy(decode(world, centre + grid @ axes, origin)), origin)
-    classes = np.asarray(answer).argmax(axis=1).reshape(resolution, resolution)
+        factual = path.factual(world)
+        prediction = world.predictions(torch.from_numpy(decode(world, centre + grid @ axes, factual)), factual)
+    classes = np.asarray(prediction).argmax(axis=1).reshape(resolution, resolution)
     return Map(centre, axes, classes, low, high, len(grid))
 
 
@@ -124,13 +130,13 @@ def _axes(z: np.ndarray, cloud: np.ndarray) -> np.ndarray:
     return np.stack([*found, np.zeros(z.shape[1])][:2])  # one latent alone: the second axis is no direction
 
 
-def map_figure(paths: Sequence[Trajectory], world: Any, starts: bool | None = None) -> bytes:
+def map_figure(paths: Sequence[Trajectory], world: Any, reference: bool | None = None) -> bytes:
     """Paths on a map, as PNG: dots are frames, the ring is the start, the star the end.
 
-    ``starts``: on the plane of the starts, with the starts as dots; default for several paths. Else on the plane of the
+    ``reference``: on the plane of the starts, with the starts as dots; default for several paths. Else on the plane of the
     first path.
     """
-    own = len(paths) == 1 if starts is None else not starts
+    own = len(paths) == 1 if reference is None else not reference
     chosen = path_map(paths[0], world) if own else starts_map(world)
     figure = pyplot_figure(4.6, 4.8)
     from matplotlib.patheffects import withStroke
@@ -139,11 +145,12 @@ def map_figure(paths: Sequence[Trajectory], world: Any, starts: bool | None = No
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.88))
     axes.imshow(chosen.pixels(), extent=(0, 1, 1, 0), interpolation="nearest")
     if not own:
-        dots = chosen.places(np.asarray(world.starts.z))
+        dots = chosen.places(np.asarray(world.reference.z))
         axes.scatter(dots[:, 0], dots[:, 1], s=2.5, color="#6b727c", alpha=0.35, linewidths=0)
     for index, x, y in chosen.labels(np.concatenate([chosen.places(path.z) for path in paths])):
-        name = axes.text(x, y, mathless(world.class_names[index]), fontsize=13, ha="center", va="center",
-                         color="#4a515c", fontweight="bold")
+        name = axes.text(
+            x, y, mathless(world.class_names[index]), fontsize=13, ha="center", va="center", color="#4a515c", fontweight="bold"
+        )
         name.set_path_effects([halo])
     for path in paths:
         _draw(axes, chosen.places(path.z), numbered=own)
@@ -161,8 +168,7 @@ def _draw(axes: Any, places: np.ndarray, numbered: bool) -> None:
     x, y = places.T
     axes.plot(x, y, color="white", linewidth=3.4, zorder=3)
     axes.plot(x, y, color=INK, linewidth=1.4, marker=".", markersize=6, zorder=4)
-    axes.plot(x[0], y[0], "o", markersize=9, markerfacecolor="white", markeredgecolor=INK, markeredgewidth=1.6,
-              zorder=5)
+    axes.plot(x[0], y[0], "o", markersize=9, markerfacecolor="white", markeredgecolor=INK, markeredgewidth=1.6, zorder=5)
     axes.plot(x[-1], y[-1], "*", markersize=14, color=INK, markeredgecolor="white", markeredgewidth=0.8, zorder=6)
     for t in {0, len(places) - 1} if numbered else ():
         axes.annotate(str(t), (x[t], y[t]), xytext=(8, 7), textcoords="offset points", fontsize=9, color=INK, zorder=7)

@@ -53,17 +53,26 @@ def film_strip(path: Trajectory, world: Any) -> bytes:
     columns = min(len(shown), MOST_COLUMNS)
     bands = -(-len(shown) // columns)
     figure = pyplot_figure(1.05 * max(columns, 4), 0.42 + 2.75 * bands)
-    grid = figure.add_gridspec(4 * bands, max(columns, 4), height_ratios=[1.0, 0.3, 1.0, 0.22] * bands, wspace=0.1,
-                               hspace=0.08, top=1 - 0.42 / (0.42 + 2.75 * bands), bottom=0, left=0, right=1)
+    grid = figure.add_gridspec(
+        4 * bands,
+        max(columns, 4),
+        height_ratios=[1.0, 0.3, 1.0, 0.22] * bands,
+        wspace=0.1,
+        hspace=0.08,
+        top=1 - 0.42 / (0.42 + 2.75 * bands),
+        bottom=0,
+        left=0,
+        right=1,
+    )
     title = mathless(f"{heading(path)}   ({path.walker})")
     figure.suptitle(title, x=0, y=1, ha="left", va="top", fontsize=10, color=INK)
     for place, (above, below) in enumerate(zip(shown, changes, strict=True)):
         band, column = divmod(place, columns)
         _frame(figure.add_subplot(grid[4 * band, column]), above, path, place - 1)
-        _answer(figure.add_subplot(grid[4 * band + 1, column]), path, place - 1)
+        _predict(figure.add_subplot(grid[4 * band + 1, column]), path, place - 1)
         axes = figure.add_subplot(grid[4 * band + 2, column])
         if below is None:
-            bar = "" if path.answers is None else f"bar: p({_short(path.class_names[path.target], 8)})\n\n"
+            bar = "" if path.predictions is None else f"bar: p({_short(path.class_names[path.target], 8)})\n\n"
             gain = "\ngreen: nats gained" if np.isfinite(path.information_gain).any() else ""  # type: ignore[arg-type]
             _blank(axes, bar + "below: change\nsince frame 0,\norange more,\nblue less" + gain)
         else:
@@ -96,8 +105,14 @@ def _frame(axes: Any, pixels: np.ndarray, path: Trajectory, t: int) -> None:
     """The picture of frame t (-1: the input) under its number."""
     _image(axes, pixels)
     names = {-1: "input", 0: "0 reconstruction"}
-    axes.set_title(names.get(t, str(t)), fontsize=6.6 if t == 0 else 7.5, pad=2.5, color=INK,
-                   loc="left" if t == 0 else "center", fontweight="bold" if t < 0 else "normal")
+    axes.set_title(
+        names.get(t, str(t)),
+        fontsize=6.6 if t == 0 else 7.5,
+        pad=2.5,
+        color=INK,
+        loc="left" if t == 0 else "center",
+        fontweight="bold" if t < 0 else "normal",
+    )
     colour = SOURCE if t < 0 else TARGET if t == path.steps and path.success else None
     if colour:
         for spine in axes.spines.values():
@@ -105,7 +120,7 @@ def _frame(axes: Any, pixels: np.ndarray, path: Trajectory, t: int) -> None:
             spine.set_linewidth(1.6)
 
 
-def _answer(axes: Any, path: Trajectory, t: int) -> None:
+def _predict(axes: Any, path: Trajectory, t: int) -> None:
     """Beneath frame t (-1: the input): its class, and the probability of the target as a number and a bar."""
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
@@ -113,10 +128,10 @@ def _answer(axes: Any, path: Trajectory, t: int) -> None:
     index = path.source if t < 0 else int(path.predicted[t])
     name = {"fontsize": 7.5, "va": "center", "color": _class_colour(path, index), "fontweight": "bold"}
     text = _short(path.class_names[index])
-    if t < 0 or path.answers is None:
+    if t < 0 or path.predictions is None:
         axes.text(0.5, 0.62, text, ha="center", **name)
         return
-    p = float(path.answers[t, path.target])
+    p = float(path.predictions[t, path.target])
     axes.text(0.01, 0.62, text, ha="left", **name)
     axes.text(0.99, 0.62, f"{p:.2f}", ha="right", va="center", fontsize=7, color=INK)
     axes.barh(0.16, 1, height=0.2, color=FAINT, linewidth=0)
@@ -141,7 +156,7 @@ def probability_curves(path: Trajectory) -> bytes:
     grid = figure.add_gridspec(2 if gained else 1, 1, height_ratios=[3, 1] if gained else [1], hspace=0.12)
     axes = figure.add_subplot(grid[0])
     t = np.arange(len(path.z))
-    if path.answers is None:
+    if path.predictions is None:
         _label_steps(axes, path, t)
     else:
         _curves(axes, path, t)
@@ -160,20 +175,35 @@ def probability_curves(path: Trajectory) -> bytes:
 
 
 def _curves(axes: Any, path: Trajectory, t: np.ndarray) -> None:
-    assert path.answers is not None
+    assert path.predictions is not None
     ends = []
     for index in shown_classes(path, 6):
         colour = OTHER if _class_colour(path, index) == INK else _class_colour(path, index)
         main = index in (path.source, path.target)
-        axes.plot(t, path.answers[:, index], color=colour, linewidth=2 if main else 1,
-                  linestyle="-" if main else "--", marker="o" if main else None, markersize=3.5, zorder=2 + main)
-        if main or path.answers[:, index].max() > 0.1:
-            ends.append((float(path.answers[-1, index]), _short(path.class_names[index], 18), colour))
+        axes.plot(
+            t,
+            path.predictions[:, index],
+            color=colour,
+            linewidth=2 if main else 1,
+            linestyle="-" if main else "--",
+            marker="o" if main else None,
+            markersize=3.5,
+            zorder=2 + main,
+        )
+        if main or path.predictions[:, index].max() > 0.1:
+            ends.append((float(path.predictions[-1, index]), _short(path.class_names[index], 18), colour))
     height = -np.inf
     for value, name, colour in sorted(ends):  # names beside the curves' ends, pushed apart where they would touch
         height = max(value, height + 0.075)
-        axes.annotate(name, (t[-1], value), xytext=(t[-1] + 0.04 * max(1, t[-1]), height), color=colour, fontsize=8.5,
-                      va="center", annotation_clip=False)
+        axes.annotate(
+            name,
+            (t[-1], value),
+            xytext=(t[-1] + 0.04 * max(1, t[-1]), height),
+            color=colour,
+            fontsize=8.5,
+            va="center",
+            annotation_clip=False,
+        )
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("probability", fontsize=8.5)
 
@@ -181,8 +211,7 @@ def _curves(axes: Any, path: Trajectory, t: np.ndarray) -> None:
 def _label_steps(axes: Any, path: Trajectory, t: np.ndarray) -> None:
     classes = shown_classes(path)
     place = {index: row for row, index in enumerate(classes)}
-    axes.step(t, [place[int(c)] for c in path.predicted], where="mid", color=TARGET, linewidth=1.6, marker="o",
-              markersize=4)
+    axes.step(t, [place[int(c)] for c in path.predicted], where="mid", color=TARGET, linewidth=1.6, marker="o", markersize=4)
     axes.set_yticks(range(len(classes)), [_short(path.class_names[c], 18) for c in classes])
     axes.set_ylim(-0.5, len(classes) - 0.5)
     axes.set_ylabel("class seen", fontsize=8.5)

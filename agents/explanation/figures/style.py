@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
-    from envs.core.factual import Origin
+    from envs.core.factual import Factual
 
 TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", "#e7e9ec"
 GAIN, CHANGED = "#117733", "#fff0c2"
@@ -87,9 +87,9 @@ def picture(world: Any, x: np.ndarray) -> np.ndarray:
     return np.asarray(shown, dtype=np.uint8)
 
 
-def row_values(world: Any, x: np.ndarray, origin: Origin | None = None) -> dict[str, Any]:
-    """One row of a table world, a frame of the walk from `origin` if that is known, as column -> value in the user's units."""
-    shown = world.render(_tensor(x), origin)
+def row_values(world: Any, x: np.ndarray, factual: Factual | None = None) -> dict[str, Any]:
+    """One row of a table world, a frame of the walk from `factual` if that is known, as column -> value in the user's units."""
+    shown = world.render(_tensor(x), factual)
     return dict(shown) if isinstance(shown, Mapping) else {f"column {i}": v for i, v in enumerate(np.ravel(shown))}
 
 

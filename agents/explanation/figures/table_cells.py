@@ -10,15 +10,15 @@ import numpy as np
 from agents.explanation.figures.style import row_values
 
 if TYPE_CHECKING:
-    from envs.core.factual import Origin
+    from envs.core.factual import Factual
 
 NOTICEABLE = 0.1  # of a column's standard deviation among the starts: what counts as changed
 
 
-def row_texts(world: Any, rows: Sequence[np.ndarray], origin: Origin | None = None) -> tuple[list[str], np.ndarray]:
-    """Column names, and (columns, rows) texts of data-space rows in the user's units: of the input `origin` and frames of the
+def row_texts(world: Any, rows: Sequence[np.ndarray], factual: Factual | None = None) -> tuple[list[str], np.ndarray]:
+    """Column names, and (columns, rows) texts of data-space rows in the user's units: of the input `factual` and frames of the
     walk from it, if that is known."""
-    shown = [row_values(world, row, origin) for row in rows]
+    shown = [row_values(world, row, factual) for row in rows]
     names = list(shown[0])
     texts = [[_text(row[name]) for row in shown] for name in names]
     for name, line in zip(names, texts, strict=True):
@@ -38,18 +38,18 @@ def _text(value: Any) -> str:
     return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.3g}"
 
 
-def changed_cells(world: Any, frames: np.ndarray, origin: Origin | None = None) -> np.ndarray:
-    """(columns, T+1) bool: the value differs from the input's, by however little; the input is `origin`.
+def changed_cells(world: Any, frames: np.ndarray, factual: Factual | None = None) -> np.ndarray:
+    """(columns, T+1) bool: the value differs from the input's, by however little; the input is `factual`.
 
     Without it: from the first row's, a number by more than a tenth of its column's standard deviation among the starts.
     """
-    if origin is not None:
+    if factual is not None:
         import torch
 
-        cells, own = world.units.exact(torch.from_numpy(np.array(frames)), origin).numpy(), origin.cells.numpy()
+        cells, own = world.units.exact(torch.from_numpy(np.array(frames)), factual).numpy(), factual.cells.numpy()
         return ((cells != own) & ~(np.isnan(cells) & np.isnan(own))).T
     shown = [row_values(world, frame) for frame in frames]
-    sample = [row_values(world, x) for x in np.asarray(world.starts.x[:200])]
+    sample = [row_values(world, x) for x in np.asarray(world.reference.x[:200])]
     marks = []
     for name in shown[0]:
         values = [row[name] for row in shown]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from agents.explanation.figures.style import SOURCE, TARGET, picture
+from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.figures.text import sentence_words
 from agents.explanation.sentences import role, shown_classes
-from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import marked
 
@@ -38,8 +38,8 @@ class PathScreen:
         self.rows = path.table()
         self.classes = shown_classes(path)
         if path.modality == "table":
-            self.names, self.texts = row_texts(world, list(self.frames), path.origin(world))
-            self.changed = changed_cells(world, self.frames, path.origin(world))
+            self.names, self.texts = row_texts(world, list(self.frames), path.factual(world))
+            self.changed = changed_cells(world, self.frames, path.factual(world))
         if path.modality == "text":
             self.words = sentence_words(path)
 
@@ -134,10 +134,10 @@ class PathScreen:
             kind = role(self.path, index)
             colour = {"target": TARGET, "source": SOURCE}.get(kind, "")
             name, seen = Text(self.path.class_names[index], colour), index == int(self.path.predicted[t])
-            if self.path.answers is None:
+            if self.path.predictions is None:
                 lines.add_row(name, Text("◀ seen" if seen else ""), Text(kind, "dim"))
                 continue
-            p = float(self.path.answers[t, index])
+            p = float(self.path.predictions[t, index])
             bar = Text("█" * round(p * BAR), colour or "bright_black", no_wrap=True)
             bar.append("·" * (BAR - round(p * BAR)), "dim")
             lines.add_row(name, bar, Text(f"{p:.3f}", "bold" if seen else ""), Text(kind, "dim"))
@@ -148,9 +148,15 @@ class PathScreen:
         from rich.table import Table
 
         row, lines = self.rows[t], Table(box=None, show_header=False, padding=(0, 1))
-        names = {"step_length": "step length", "path_length": "way so far", "distance": "from the input",
-                 "edit_distance": "words changed", "typicality": "typicality", "reward": "reward",
-                 "information_gain": "gain (nats)"}
+        names = {
+            "step_length": "step length",
+            "path_length": "way so far",
+            "distance": "from the input",
+            "edit_distance": "words changed",
+            "typicality": "typicality",
+            "reward": "reward",
+            "information_gain": "gain (nats)",
+        }
         for key, name in names.items():
             value = row.get(key)
             if value is not None:

@@ -44,7 +44,7 @@ def sentence_strip(path: Trajectory) -> bytes:
     longest = max(sum(len(word.text) + 1 for word in line) for block in blocks for line in block)
     left, text_width = 0.95, LETTER * max(longest, 24)
     names = 0.1 * max(len(name) for name in path.class_names) + 0.25
-    wide = left + text_width + 0.2 + names + (1.5 if path.answers is not None else 0.0)
+    wide = left + text_width + 0.2 + names + (1.5 if path.predictions is not None else 0.0)
     high = 0.75 + LINE * sum(len(block) for block in blocks) + 0.08 * len(blocks)
     figure = pyplot_figure(wide, high)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -55,14 +55,14 @@ def sentence_strip(path: Trajectory) -> bytes:
     right = left + text_width + 0.2
     axes.text(0, 0.42, "frame", fontsize=7.5, color="#555b64", va="center")
     axes.text(left, 0.42, "marked: new words; struck through: words that went", fontsize=7.5, color="#555b64", va="center")
-    if path.answers is not None:
+    if path.predictions is not None:
         shown = textwrap.shorten(path.class_names[path.target], 18, placeholder="…")
         axes.text(right + names, 0.42, mathless(f"p({shown})"), fontsize=7.5, color="#555b64", va="center")
     y = 0.42 + LINE * 1.1
     for t, block in enumerate(blocks, start=-1):
         label = {-1: "input", 0: "0 (decoded)"}.get(t, str(t))
         axes.text(0, y, label, fontsize=8, va="center", color=INK, fontweight="bold" if t < 0 else "normal")
-        _answer(axes, path, t, right, y, names)
+        _predict(axes, path, t, right, y, names)
         for line in block:
             draw_words(axes, line, left, y)
             y += LINE
@@ -80,23 +80,31 @@ def draw_words(axes: Any, words: list[Word], x: float, y: float) -> None:
             ground = Rectangle((x - 0.02, y - 0.1), width + 0.04, 0.2, facecolor=CHANGED, edgecolor="#c9a227", linewidth=0.5)
             axes.add_patch(ground)
         colour = "#8a8f98" if word.change == "gone" else INK
-        axes.text(x, y, mathless(word.text), fontsize=9.8, family="monospace", va="center", color=colour,
-                  fontweight="bold" if word.change == "new" else "normal")
+        axes.text(
+            x,
+            y,
+            mathless(word.text),
+            fontsize=9.8,
+            family="monospace",
+            va="center",
+            color=colour,
+            fontweight="bold" if word.change == "new" else "normal",
+        )
         if word.change == "gone":
             axes.plot((x, x + width), (y, y), color="#8a8f98", linewidth=0.8)
         x += width + LETTER
 
 
-def _answer(axes: Any, path: Trajectory, t: int, x: float, y: float, names: float) -> None:
+def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, names: float) -> None:
     """Class, probability and bar of one line; the input (t = -1) has its class alone."""
     index = path.source if t < 0 else int(path.predicted[t])
     colour = {path.source: SOURCE, path.target: TARGET}.get(index, INK)
     axes.text(x, y, mathless(path.class_names[index]), fontsize=8.5, va="center", fontweight="bold", color=colour)
-    if path.answers is None or t < 0:
+    if path.predictions is None or t < 0:
         return
     from matplotlib.patches import Rectangle
 
-    p = float(path.answers[t, path.target])
+    p = float(path.predictions[t, path.target])
     axes.text(x + names, y, f"{p:.2f}", fontsize=8, va="center", color=INK)
     for share, shade in ((1.0, FAINT), (p, TARGET)):
         axes.add_patch(Rectangle((x + names + 0.4, y - 0.04), 1.0 * share, 0.08, facecolor=shade, linewidth=0))

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.core.factual import Origin
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -62,7 +62,7 @@ class Slopes(NamedTuple):
 def latent_slopes(
     world: World,
     z: Tensor,
-    origin: Origin | Tensor,
+    factual: Factual | Tensor,
     columns: Tensor,
     *,
     samples: int = SAMPLES,
@@ -91,11 +91,11 @@ def latent_slopes(
     spread = neighbourhood * _action_length(world) / d**0.5
     half = torch.randn(samples // 2, d, generator=torch.Generator().manual_seed(seed)) * spread
     draws = torch.cat([half, -half])  # (S, d)
-    home = origin if isinstance(origin, Origin) else world.origin_of(origin)
-    answers = _asked(world, z, home, draws, columns)  # (F, S)
+    home = factual if isinstance(factual, Factual) else world.factual_of(factual)
+    predictions = _asked(world, z, home, draws, columns)  # (F, S)
     weight = torch.exp(-draws.square().sum(1) / (2 * (WIDTH * spread) ** 2 * d)).double()
     weight /= weight.sum()
-    x, y = draws.double(), answers.double()
+    x, y = draws.double(), predictions.double()
     mean_x, mean_y = weight @ x, y @ weight
     centred, aim = x - mean_x, y - mean_y[:, None]
     gram = (centred * weight[:, None]).T @ centred + RIDGE * spread**2 * torch.eye(d, dtype=torch.float64)
@@ -127,21 +127,21 @@ def _action_length(world: World) -> float:
     return latent_step(world)
 
 
-def _asked(world: World, z: Tensor, origin: Origin, draws: Tensor, columns: Tensor) -> Tensor:
+def _asked(world: World, z: Tensor, factual: Factual, draws: Tensor, columns: Tensor) -> Tensor:
     """p (F, S) asked for at every neighbour, in as few batches as memory allows."""
     per = max(1, ROWS // len(draws))
     parts = []
     with torch.inference_mode():
         for low in range(0, len(z), per):
             codes = (z[low : low + per, None] + draws).reshape(-1, z.shape[1])
-            inputs = Origin(*(part[low : low + per] for part in origin)).repeated(len(draws))
-            answer = world.answers(world.decode(codes, inputs), inputs)
+            inputs = Factual(*(part[low : low + per] for part in factual)).repeated(len(draws))
+            prediction = world.predictions(world.decode(codes, inputs), inputs)
             own = columns[low : low + per].repeat_interleave(len(draws))
             left = own < 0
             there = torch.where(left, -own - 1, own)[:, None]
-            p = answer.gather(1, there)[:, 0]
+            p = prediction.gather(1, there)[:, 0]
             if bool(left.any()):
-                other = answer.scatter(1, there, -1.0).amax(1)
+                other = prediction.scatter(1, there, -1.0).amax(1)
                 p = torch.where(left, other, p)
             parts.append(p.reshape(-1, len(draws)))
     return torch.cat(parts) if parts else torch.zeros(0, len(draws))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.files import write_whole, writing
 from agents.explanation.figures.style import INK, OTHER, difference, figure_png, mathless, picture, pyplot_figure
 from agents.explanation.sentences import heading
+from agents.files import write_whole, writing
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory

@@ -125,7 +125,7 @@ def _image(world: World, x: np.ndarray, label: int, samples: int, seed: int) -> 
 
 
 def _table(world: World, x: np.ndarray, label: int, samples: int, seed: int) -> tuple[np.ndarray, float, None]:
-    known = world.starts.x.flatten(1).numpy().astype(np.float64)
+    known = world.reference.x.flatten(1).numpy().astype(np.float64)
     explainer = _lime("lime.lime_tabular").LimeTabularExplainer(
         known, class_names=world.class_names, mode="classification", random_state=seed
     )

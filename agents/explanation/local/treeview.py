@@ -49,13 +49,13 @@ NEIGHBOURS = 30  # among which the other end of a point between is drawn
 class Node(NamedTuple):
     """One node on a route: the classes' shares (K,) there, and the question it asks (None at the leaf).
 
-    The question is whether `factor` shows `cluster`; `answer` is what this input said.
+    The question is whether `factor` shows `cluster`; `prediction` is what this input said.
     """
 
     shares: np.ndarray
     factor: int | None = None
     cluster: int | None = None
-    answer: bool | None = None
+    prediction: bool | None = None
 
     @property
     def alive(self) -> np.ndarray:
@@ -81,8 +81,7 @@ class Routes:
         """Where a factor changes from one item to the next: (item, factor, cluster before, cluster after)."""
         items, factors = np.nonzero(self.meta[1:] != self.meta[:-1])
         return [
-            (int(i) + 1, int(f), int(self.meta[i, f]), int(self.meta[i + 1, f]))
-            for i, f in zip(items, factors, strict=True)
+            (int(i) + 1, int(f), int(self.meta[i, f]), int(self.meta[i + 1, f])) for i, f in zip(items, factors, strict=True)
         ]
 
 
@@ -118,9 +117,9 @@ class TreeView:
         meta = self.meta(x)
         return np.asarray(self.tree.predict(_one_hot(meta, self.clusters))) if len(meta) else np.zeros(0, dtype=np.int64)
 
-    def fidelity(self, x: np.ndarray, answers: np.ndarray) -> float:
+    def fidelity(self, x: np.ndarray, predictions: np.ndarray) -> float:
         """Share of inputs x (N, ...) to which the tree gives the network's own answer (N,)."""
-        return float((self.predict(x) == np.asarray(answers)).mean())
+        return float((self.predict(x) == np.asarray(predictions)).mean())
 
     def routes(self, x: np.ndarray) -> Routes:
         """The way of each input x (N, ...) from the root to its leaf."""
@@ -145,8 +144,14 @@ class TreeView:
 
 
 def fit_treeview(
-    x: np.ndarray, features: np.ndarray, log_p: np.ndarray, *, factors: int = FACTORS, clusters: int = CLUSTERS,
-    leaves: int = LEAVES, seed: int = 0,
+    x: np.ndarray,
+    features: np.ndarray,
+    log_p: np.ndarray,
+    *,
+    factors: int = FACTORS,
+    clusters: int = CLUSTERS,
+    leaves: int = LEAVES,
+    seed: int = 0,
 ) -> TreeView:
     """Fit a view to inputs x (N, ...), the network's features (N, m) and log probabilities (N, K) on them.
 
@@ -157,14 +162,14 @@ def fit_treeview(
     from sklearn.ensemble import ExtraTreesClassifier
     from sklearn.tree import DecisionTreeClassifier
 
-    known, answers = np.asarray(features, dtype=np.float64), np.asarray(log_p, dtype=np.float64)
+    known, predictions = np.asarray(features, dtype=np.float64), np.asarray(log_p, dtype=np.float64)
     if factors < 1 or factors > known.shape[1]:
         raise ManifoldError(f"{factors} factors of {known.shape[1]} features: each factor needs at least one feature")
     if clusters < 2 or clusters > len(known):
         raise ManifoldError(f"{clusters} clusters of {len(known)} items: at least two, and no more than there are items")
     if leaves < 2:
         raise ManifoldError(f"a tree of {leaves} leaves says nothing: at least two are needed")
-    effect = _effects(known, answers)  # (m, K)
+    effect = _effects(known, predictions)  # (m, K)
     group = KMeans(factors, n_init=10, random_state=seed).fit_predict(effect * known.std(0)[:, None])
     flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
     groups, forests, meta = [], [], []
@@ -177,8 +182,8 @@ def fit_treeview(
         forests.append(forest.fit(flat, cluster))
         meta.append(cluster)
     tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=seed)
-    tree.fit(_one_hot(np.stack(meta, axis=1), clusters), answers.argmax(1))
-    return TreeView(groups, forests, tree, answers.shape[1], clusters)
+    tree.fit(_one_hot(np.stack(meta, axis=1), clusters), predictions.argmax(1))
+    return TreeView(groups, forests, tree, predictions.shape[1], clusters)
 
 
 def treeview_of(world: World, between: int = 0, seed: int = 0, **settings: Any) -> TreeView:
@@ -194,8 +199,8 @@ def treeview_of(world: World, between: int = 0, seed: int = 0, **settings: Any) 
     """
     import torch
 
-    stride = -(-len(world.starts.x) * (1 + between) // MOST_ROWS)
-    x, z = world.starts.x[::stride], world.starts.z[::stride]
+    stride = -(-len(world.reference.x) * (1 + between) // MOST_ROWS)
+    x, z = world.reference.x[::stride], world.reference.z[::stride]
     if between:
         with torch.inference_mode():
             x = torch.cat([x, world.decode(_between(z, between, seed), x.repeat(between, *[1] * (x.ndim - 1)))])

@@ -19,8 +19,8 @@ from agents.explanation.figures.style import (
     pyplot_figure,
     region_colour,
 )  # fmt: skip
-from agents.explanation.sentences import heading
 from agents.explanation.local.treeview import Node, Routes
+from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 
 MOST_FRAMES = 16  # drawn: first, last, and evenly between
@@ -103,7 +103,7 @@ def _way(axes: Any, path: Trajectory, nodes: list[Node]) -> None:
         if node.factor is None:
             asked = "leaf"
         else:
-            asked = f"factor {node.factor} is {node.cluster}?  {'yes' if node.answer else 'no'}"
+            asked = f"factor {node.factor} is {node.cluster}?  {'yes' if node.prediction else 'no'}"
         axes.text(0, y, f"{depth}", fontsize=6, color=OTHER, va="center")
         axes.text(0.5, y, asked, fontsize=7, color=INK, va="center")
         names = [path.class_names[k][:8] for k in np.argsort(-node.shares) if node.shares[k] > 0]

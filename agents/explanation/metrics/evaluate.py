@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.explanation.local.lime_path import slopes_along
 from agents.explanation.metrics import bootstrap
 from agents.explanation.metrics import path as of_path
-from agents.explanation.local.lime_path import slopes_along
 from agents.explanation.metrics.bootstrap import Estimate
 from agents.explanation.metrics.manifold import curve_columns, detours
 from agents.threads import one_threaded
 from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:
-    from agents.explanation.metrics.oracle import Judges
+    from agents.explanation.metrics.oracle import Oracles
     from agents.trajectories.trajectory import Trajectory
     from envs.core.world import World
 
@@ -81,9 +81,7 @@ class Reference(NamedTuple):
 
     def typical_distance(self, k: int = 5) -> float:
         """Mean distance of the real items to the k nearest of their own class."""
-        return _mean(
-            of_path.knn_distance_to_class(self.real, self.real_classes, self.bank, self.bank_classes, k, self.same)
-        )
+        return _mean(of_path.knn_distance_to_class(self.real, self.real_classes, self.bank, self.bank_classes, k, self.same))
 
     def typical_distance_any_class(self, k: int = 5) -> float:
         """Mean distance of the real items to the k nearest of whatever class."""
@@ -97,9 +95,9 @@ def reference_of(world: World) -> Reference:
     """
     from agents.trajectories.world import coordinates, encode
 
-    bank, labels = world.start_places.numpy(), world.starts.label.numpy()
+    bank, labels = world.reference_coordinates.numpy(), world.reference.label.numpy()
     held_out = world.held_out
-    if held_out is None or held_out.truth is None or held_out.x.shape == world.starts.x.shape:
+    if held_out is None or held_out.truth is None or held_out.x.shape == world.reference.x.shape:
         return Reference(bank, labels, bank, labels, same=True)
     x = held_out.x.numpy()
     return Reference(bank, labels, coordinates(world, encode(world, x), x), held_out.truth.numpy())
@@ -107,8 +105,14 @@ def reference_of(world: World) -> Reference:
 
 @one_threaded
 def evaluate_paths(
-    world: World, trajectories: Sequence[Trajectory], reference: Reference | None = None, *, resamples: int = 1000,
-    seed: int = 0, judges: Judges | None = None, closely: int = 0,
+    world: World,
+    trajectories: Sequence[Trajectory],
+    reference: Reference | None = None,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    oracles: Oracles | None = None,
+    closely: int = 0,
 ) -> dict[str, Estimate]:
     """Every measure of `MEASURES` over the items (N), with 95 % intervals by a seeded bootstrap over items.
 
@@ -117,7 +121,7 @@ def evaluate_paths(
         trajectories: the paths.
         reference: real data for typicality; None: the world's own (`reference_of`).
         resamples, seed: of the bootstrap; the seed is also latent LIME's.
-        judges: for `im1` and `oracle` (see `judge.judges_of`); None: these two are not measured.
+        judges: for `im1` and `oracle` (see `judge.oracles_of`); None: these two are not measured.
         closely: how many of the paths are looked at closely: the geodesic for `detour_ratio`, and latent LIME for
             `completeness_gap` and `lime_r2` (200 rows asked a frame: analysis, and no path's own queries).
 
@@ -125,7 +129,7 @@ def evaluate_paths(
         name -> Estimate. Where the paths hold labels alone, measures of p are `nan`.
     """
     columns = path_columns(world, trajectories, reference_of(world) if reference is None else reference)
-    columns |= judged_columns(trajectories, columns.pop("last_frame"), judges)
+    columns |= judged_columns(trajectories, columns.pop("last_frame"), oracles)
     columns |= close_columns(world, trajectories, closely, seed)
     valid = columns["valid"] == 1
 
@@ -177,16 +181,16 @@ def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Re
 
 
 def judged_columns(
-    trajectories: Sequence[Trajectory], last_frames: np.ndarray, judges: Judges | None
+    trajectories: Sequence[Trajectory], last_frames: np.ndarray, oracles: Oracles | None
 ) -> dict[str, np.ndarray]:
     """What independent judges say of the last frames (N, *data): `im1` and `oracle` (0 or 1), (N,)."""
-    if judges is None or not trajectories:
+    if oracles is None or not trajectories:
         return {name: np.full(len(trajectories), np.nan) for name in ("im1", "oracle")}
     wanted = asked_classes(trajectories)
     source = np.array([path.source for path in trajectories])
     return {
-        "im1": judges.im1(last_frames, source, wanted),
-        "oracle": (judges.sees(last_frames) == wanted).astype(np.float64),
+        "im1": oracles.im1(last_frames, source, wanted),
+        "oracle": (oracles.sees(last_frames) == wanted).astype(np.float64),
     }
 
 
@@ -219,11 +223,11 @@ def asked_share(path: Trajectory, task: str = "reach") -> np.ndarray:
 
     The target's probability; where the task is to leave the source, the largest of another class.
     """
-    if path.answers is None:
+    if path.predictions is None:
         return np.full(len(path.z), np.nan)
     if task == "leave":
-        return np.asarray(np.delete(path.answers, path.source, axis=1).max(axis=1), dtype=np.float64)
-    return np.asarray(path.answers[:, path.target], dtype=np.float64)
+        return np.asarray(np.delete(path.predictions, path.source, axis=1).max(axis=1), dtype=np.float64)
+    return np.asarray(path.predictions[:, path.target], dtype=np.float64)
 
 
 def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]:
@@ -237,7 +241,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     bound = np.inf if world.max_step is None else world.max_step
     lengths = of_path.step_lengths(frames)
     left = path.predicted[-1] != path.source
-    given_up = path.answers[:, path.source] if path.answers is not None else p
+    given_up = path.predictions[:, path.source] if path.predictions is not None else p
     return {
         "valid": float(path.success),
         "valid_90": float(p[-1] >= 0.9) if known else np.nan,

@@ -78,8 +78,8 @@ def _decoded(world: World, parts: Sequence[np.ndarray], paths: Sequence[Trajecto
 
     together = np.concatenate(parts)
     owner = torch.arange(len(parts)).repeat_interleave(torch.tensor([len(part) for part in parts]))
-    origins = origins_of(world, paths)
+    factuals = origins_of(world, paths)
     cuts = [slice(low, low + ROWS) for low in range(0, len(together), ROWS)]
-    blocks = [decode(world, together[rows], origins.chosen(owner[rows])) for rows in cuts]
+    blocks = [decode(world, together[rows], factuals.chosen(owner[rows])) for rows in cuts]
     shown = np.concatenate(blocks).reshape(len(together), -1)
     return np.split(shown, np.cumsum([len(part) for part in parts])[:-1])

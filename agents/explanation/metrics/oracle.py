@@ -29,8 +29,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.files import write_whole
 from agents.cli import progress_bar
+from agents.files import write_whole
 from envs.errors import ManifoldError
 from envs.reading.files import read_safetensors
 
@@ -43,7 +43,7 @@ KEPT = 4  # data sets whose judges stay in memory
 FORMAT = 1
 EPS = 1e-6
 
-_kept: OrderedDict[str, Judges] = OrderedDict()
+_kept: OrderedDict[str, Oracles] = OrderedDict()
 
 
 class ClassAutoencoders(nn.Module):
@@ -98,8 +98,8 @@ class Oracle(nn.Module):
         return self.last(self.body(x))
 
 
-class Judges:
-    """Fitted judges of one data set. `fit_judges` makes them."""
+class Oracles:
+    """Fitted judges of one data set. `fit_oracles` makes them."""
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         self.shape, self.classes = shape, classes
@@ -131,9 +131,9 @@ class Judges:
         return np.asarray(torch.cat(parts).numpy()) if parts else np.zeros(0, dtype=np.int64)
 
 
-def judges_of(
+def oracles_of(
     x: np.ndarray, labels: np.ndarray, classes: int, cache: str | Path | None = None, progress: bool = False
-) -> Judges:
+) -> Oracles:
     """The judges of this data set: from memory, from `cache`, or fitted now (and kept in both).
 
     Args:
@@ -149,47 +149,47 @@ def judges_of(
     key = hashlib.sha256(settings.encode() + data.tobytes() + labels.tobytes()).hexdigest()[:16]
     if key not in _kept:
         file = None if cache is None else Path(cache) / f"judges-{key}.safetensors"
-        judges = None if file is None else _read(file, data.shape[1:], classes)
-        if judges is None:
-            judges = fit_judges(data, labels, classes, progress)
+        oracles = None if file is None else _read(file, data.shape[1:], classes)
+        if oracles is None:
+            oracles = fit_oracles(data, labels, classes, progress)
             if file is not None:
                 with contextlib.suppress(OSError):  # a folder that cannot be written keeps nothing
                     file.parent.mkdir(parents=True, exist_ok=True)
-                    write_whole(file, save({**judges.modules.state_dict(), "present": judges.present}))
-        _kept[key] = judges
+                    write_whole(file, save({**oracles.modules.state_dict(), "present": oracles.present}))
+        _kept[key] = oracles
         while len(_kept) > KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
 
 
-def fit_judges(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool = False) -> Judges:
+def fit_oracles(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool = False) -> Oracles:
     """Fit both judges; about four seconds on one core for digits. Same data, same machine: same judges."""
     data, known = torch.from_numpy(np.array(x, dtype=np.float32)), torch.from_numpy(np.array(labels, dtype=np.int64))
-    judges = Judges(tuple(data.shape[1:]), classes)
+    oracles = Oracles(tuple(data.shape[1:]), classes)
     rows = [torch.nonzero(known == k).flatten() for k in range(classes)]
     rows = [r[torch.linspace(0, len(r) - 1, PER_CLASS).long()] if len(r) > PER_CLASS else r for r in rows]
-    judges.present = torch.tensor([len(r) > 0 for r in rows])
+    oracles.present = torch.tensor([len(r) > 0 for r in rows])
     generator = torch.Generator().manual_seed(SEED)
     used = torch.cat(rows)
     flat = data.flatten(1)
     bar = progress_bar(AE_STEPS + ORACLE_STEPS, "fitting judges", progress, unit="step")
     with bar, torch.enable_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)  # dropout draws from the global generator
-        step = _optimizer(judges.autoencoders, AE_RATE, AE_STEPS)
+        step = _optimizer(oracles.autoencoders, AE_RATE, AE_STEPS)
         for _ in range(AE_STEPS):
             # A class without data trains on nothing: it gets the first item's zeros and is never asked.
             draws = [r[torch.randint(len(r), (AE_BATCH,), generator=generator)] if len(r) else None for r in rows]
             batch = torch.stack([torch.zeros(AE_BATCH, flat.shape[1]) if d is None else flat[d] for d in draws])
-            step((judges.autoencoders(batch) - batch).square().mean() * classes)
+            step((oracles.autoencoders(batch) - batch).square().mean() * classes)
             bar.update(1)
-        step = _optimizer(judges.oracle, ORACLE_RATE, ORACLE_STEPS)
+        step = _optimizer(oracles.oracle, ORACLE_RATE, ORACLE_STEPS)
         for _ in range(ORACLE_STEPS):
             index = used[torch.randint(len(used), (ORACLE_BATCH,), generator=generator)]
-            step(F.cross_entropy(judges.oracle(data[index]), known[index]))
+            step(F.cross_entropy(oracles.oracle(data[index]), known[index]))
             bar.update(1)
-    judges.modules.eval().requires_grad_(False)
-    return judges
+    oracles.modules.eval().requires_grad_(False)
+    return oracles
 
 
 class _optimizer:
@@ -206,14 +206,14 @@ class _optimizer:
         self.schedule.step()
 
 
-def _read(file: Path, shape: tuple[int, ...], classes: int) -> Judges | None:
+def _read(file: Path, shape: tuple[int, ...], classes: int) -> Oracles | None:
     """Judges from their file; None where it is missing or damaged: they are then fitted again."""
-    judges = Judges(tuple(shape), classes)
+    oracles = Oracles(tuple(shape), classes)
     try:
         state = read_safetensors(file)
-        judges.present = state.pop("present")
-        judges.modules.load_state_dict(state)
+        oracles.present = state.pop("present")
+        oracles.modules.load_state_dict(state)
     except (OSError, KeyError, RuntimeError, ManifoldError):
         return None
-    judges.modules.eval().requires_grad_(False)
-    return judges
+    oracles.modules.eval().requires_grad_(False)
+    return oracles

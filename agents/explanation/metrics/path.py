@@ -160,7 +160,11 @@ def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: b
 
 
 def knn_distance_to_class(
-    points: ArrayLike, classes: ArrayLike, bank: ArrayLike, bank_classes: ArrayLike, k: int = 5,
+    points: ArrayLike,
+    classes: ArrayLike,
+    bank: ArrayLike,
+    bank_classes: ArrayLike,
+    k: int = 5,
     exclude_self: bool = False,
 ) -> Array:
     """As `knn_distance`, each point against the items of its own class only: classes (N,), bank_classes (M,) -> (N,).

@@ -24,14 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from agents.files import write_whole, writing
 from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 from agents.explanation.figures.map import starts_map
 from agents.explanation.figures.style import png
-from agents.explanation.sentences import heading
 from agents.explanation.report.extras import Extras, Panel, View, layers
 from agents.explanation.report.sections import PathPage, data_uri, panel_contexts, sections_of
 from agents.explanation.report.words import figures_found, gathered, metric_rows
+from agents.explanation.sentences import heading
+from agents.files import write_whole, writing
 from agents.threads import one_threaded
 from agents.trajectories.trajectory import Trajectory
 
@@ -52,9 +52,17 @@ class ReportConfig(LoadingConfig):
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
-def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
-                 metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
-                 extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> Path:
+def write_report(
+    file: str | os.PathLike[str],
+    paths: Sequence[Trajectory],
+    world: Any,
+    *,
+    title: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None,
+    extras: Sequence[Extras] | None = None,
+    panels: Sequence[Panel] = (),
+) -> Path:
     """Write the page beside its place and rename it whole.
 
     Args:
@@ -84,9 +92,16 @@ def write_report(file: str | os.PathLike[str], paths: Sequence[Trajectory], worl
 
 
 @one_threaded
-def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None = None,
-                  metrics: Mapping[str, Any] | None = None, made: Mapping[str, Any] | None = None,
-                  extras: Sequence[Extras] | None = None, panels: Sequence[Panel] = ()) -> str:
+def render_report(
+    paths: Sequence[Trajectory],
+    world: Any,
+    *,
+    title: str | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    made: Mapping[str, Any] | None = None,
+    extras: Sequence[Extras] | None = None,
+    panels: Sequence[Panel] = (),
+) -> str:
     """The page as text; arguments as in :func:`write_report`."""
     from jinja2 import Environment, PackageLoader
 
@@ -96,19 +111,28 @@ def render_report(paths: Sequence[Trajectory], world: Any, *, title: str | None 
         raise ValueError(f"{len(extras)} extras for {len(paths)} paths; give one for each")
     shown = list(paths[:MOST_PATHS])
     told = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
-    templates = Environment(loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True,
-                            lstrip_blocks=True)
+    templates = Environment(
+        loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     script = templates.get_template("report.js").render()
-    pages = [PathPage(number, path, world, more)
-             for number, (path, more) in enumerate(zip(shown, told, strict=True), start=1)]
+    pages = [PathPage(number, path, world, more) for number, (path, more) in enumerate(zip(shown, told, strict=True), start=1)]
     sections = [sections_of(page) for page in pages]
     bounded = getattr(world, "max_step", None) is not None
     return templates.get_template("report.html").render(
-        title=title or _title(paths), pages=list(zip(pages, sections, strict=True)), first=paths[0],
-        figures=figures_found(shown), total=len(paths), overview=overview_map(shown, world), panels=panel_contexts(panels),
-        metrics=gathered(metric_rows(metrics or {}, bounded=bounded)), made=dict(made or {}), script=script,
+        title=title or _title(paths),
+        pages=list(zip(pages, sections, strict=True)),
+        first=paths[0],
+        figures=figures_found(shown),
+        total=len(paths),
+        overview=overview_map(shown, world),
+        panels=panel_contexts(panels),
+        metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
+        made=dict(made or {}),
+        script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=templates.get_template("report.css").render(), asked=sum(page.asked for page in pages))
+        style=templates.get_template("report.css").render(),
+        asked=sum(page.asked for page in pages),
+    )
 
 
 def _title(paths: Sequence[Trajectory]) -> str:
@@ -120,13 +144,18 @@ def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
     """All paths on the plane of the starts; which needs no query."""
     area = starts_map(world)
     places = [area.places(path.z) for path in paths]
-    stride = -(-len(world.starts.z) // MOST_STARTS)
-    return {"image": data_uri(png(area.pixels())),
-            "starts": (100 * area.places(world.starts.z[::stride])).round(1).tolist(),
-            "lines": [{"number": n, "heading": heading(path), "points": (100 * p).round(2).tolist()}
-                      for n, (path, p) in enumerate(zip(paths, places, strict=True), start=1)],
-            "labels": [(world.class_names[c], round(100 * x, 1), round(100 * y, 1))
-                       for c, x, y in area.labels(np.concatenate(places))]}
+    stride = -(-len(world.reference.z) // MOST_STARTS)
+    return {
+        "image": data_uri(png(area.pixels())),
+        "reference": (100 * area.places(world.reference.z[::stride])).round(1).tolist(),
+        "lines": [
+            {"number": n, "heading": heading(path), "points": (100 * p).round(2).tolist()}
+            for n, (path, p) in enumerate(zip(paths, places, strict=True), start=1)
+        ],
+        "labels": [
+            (world.class_names[c], round(100 * x, 1), round(100 * y, 1)) for c, x, y in area.labels(np.concatenate(places))
+        ],
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,11 +17,11 @@ import numpy as np
 
 from agents.explanation.figures.map import Map, path_map
 from agents.explanation.figures.style import difference, difference_scale, picture, png
+from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.figures.text import sentence_words
-from agents.explanation.sentences import distance_unit, frame_sentence, heading, role, shown_classes
 from agents.explanation.report.extras import Extras, Panel, View
 from agents.explanation.report.words import metric_rows
-from agents.explanation.figures.table_cells import changed_cells, row_texts
+from agents.explanation.sentences import distance_unit, frame_sentence, heading, role, shown_classes
 from agents.trajectories.trajectory import Trajectory
 
 CURVE_WIDTH, CURVE_HEIGHT = 320, 110  # the curves' drawing area, in SVG units
@@ -125,8 +125,8 @@ def row(page: PathPage) -> dict[str, Any] | None:
     page.data["cells"] = None
     if page.path.modality != "table":
         return None
-    names, texts = row_texts(page.world, [page.path.source_input, *page.frames], page.path.origin(page.world))
-    changed = changed_cells(page.world, page.frames, page.path.origin(page.world))
+    names, texts = row_texts(page.world, [page.path.source_input, *page.frames], page.path.factual(page.world))
+    changed = changed_cells(page.world, page.frames, page.path.factual(page.world))
     cells = [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
              for i, name in enumerate(names)]  # fmt: skip
     page.data["cells"] = cells
@@ -138,15 +138,15 @@ def sentences(page: PathPage) -> dict[str, Any] | None:
     return None if page.path.texts is None else {"lines": sentence_words(page.path)}
 
 
-def answers(page: PathPage) -> dict[str, Any]:
+def predictions(page: PathPage) -> dict[str, Any]:
     """The classifier's answer at the present frame as bars, and along the path as curves."""
     path, classes = page.path, shown_classes(page.path)
     bars = [{"name": path.class_names[c], "role": role(path, c),
-             "values": None if path.answers is None else path.answers[:, c].tolist(),
+             "values": None if path.predictions is None else path.predictions[:, c].tolist(),
              "seen": (path.predicted == c).tolist()} for c in classes]  # fmt: skip
     marks = [round(_across(t, path.steps), 2) for t in range(len(path.z))]
     page.data |= {"bars": bars, "marks": marks}
-    return {"bars": bars, "marks": marks, "curves": [] if path.answers is None else curves(path, classes)}
+    return {"bars": bars, "marks": marks, "curves": [] if path.predictions is None else curves(path, classes)}
 
 
 def gain(page: PathPage) -> dict[str, Any] | None:
@@ -210,7 +210,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("pictures.html", "board", pictures),
     Section("row.html", "board", row),
     Section("sentences.html", "board", sentences),
-    Section("answers.html", "board", answers),
+    Section("predictions.html", "board", predictions),
     Section("map.html", "board", map_),
     Section("step.html", "board", step),
     Section("gain.html", "board", gain),
@@ -238,13 +238,13 @@ def _across(t: int, steps: int) -> float:
 
 def curves(path: Trajectory, classes: Sequence[int]) -> list[dict[str, str]]:
     """Probability curves as SVG point lists: source and target, and whatever else rises above 0.1 on the way."""
-    assert path.answers is not None
+    assert path.predictions is not None
     lines = []
     for c in classes:
         kind = role(path, c)
-        if kind or path.answers[:, c].max() > 0.1:
+        if kind or path.predictions[:, c].max() > 0.1:
             points = " ".join(f"{_across(t, path.steps):.1f},{CURVE_HEIGHT * (1 - p):.1f}"
-                              for t, p in enumerate(path.answers[:, c].tolist()))  # fmt: skip
+                              for t, p in enumerate(path.predictions[:, c].tolist()))  # fmt: skip
             lines.append({"name": path.class_names[c], "role": kind or "other", "points": points})
     return sorted(lines, key=lambda line: ("other", "source", "target").index(line["role"]))
 

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.walkers.planning.ensemble import Opinions
+from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.settings import PlanSettings
-from agents.walkers.planning.surrogate import StandIn
+from agents.walkers.planning.surrogate import Surrogate
 from envs.core.dynamics import State
-from envs.manifolds.networks.arrays import norm
-from envs.manifolds.base import Pull
-from envs.core.factual import Origin
+from envs.core.factual import Factual
 from envs.core.world import World
+from envs.manifolds.base import Pull
+from envs.manifolds.networks.arrays import norm
 
 NEAREST = 1e-6  # answers are kept so far off 0 and 1
 
@@ -57,11 +57,16 @@ class Ends:
     """
 
     def __init__(
-        self, world: World, end: State, stand_in: StandIn, opinions: Opinions | None, settings: PlanSettings,
+        self,
+        world: World,
+        end: State,
+        surrogate: Surrogate,
+        ensemble: Ensemble | None,
+        settings: PlanSettings,
         steady: bool = False,
     ) -> None:
-        self.world, self.end, self.stand_in, self.opinions, self.settings = world, end, stand_in, opinions, settings
-        self.home = world.manifold.coordinates(end.z0, end.origin).numpy()
+        self.world, self.end, self.surrogate, self.ensemble, self.settings = world, end, surrogate, ensemble, settings
+        self.home = world.manifold.coordinates(end.z0, end.factual).numpy()
         self.target = end.target.numpy()
         self.doubt = settings.doubt * world.class_distance
         self.enough = settings.enough(world)
@@ -80,17 +85,17 @@ class Ends:
 
     def look(self, place: np.ndarray) -> Look:
         """What is known of frames at coordinates `place` (B, D)."""
-        atypical = self.settings.atypical
+        implausibility = self.settings.implausibility
         gap = place - self.home
         away = norm(gap)
         distance, outward = self.world.class_neighbours.near(place, self.target)
-        cost = away + atypical * distance
-        uphill = gap / np.maximum(away, 0.1)[:, None] + atypical * outward
-        margin, normal = self.stand_in.judge(place, self.target)
+        cost = away + implausibility * distance
+        uphill = gap / np.maximum(away, 0.1)[:, None] + implausibility * outward
+        margin, normal = self.surrogate.judge(place, self.target)
         sure = margin + self.shift
-        if self.opinions is None:
+        if self.ensemble is None:
             return Look(cost, uphill, sure, normal, sure, np.inf)
-        odds, turn = self.opinions.judge(place, self.target)
+        odds, turn = self.ensemble.judge(place, self.target)
         convinced = odds - self.enough
         cost += self.doubt * np.maximum(-convinced, 0)
         reluctant = np.flatnonzero(convinced < sure)
@@ -102,9 +107,9 @@ class Ends:
         place = self.world.manifold.coordinates(state.z, state.frame).numpy()
         items = rows.numpy()
         distance, _ = self.world.class_neighbours.near(place, self.target[items])
-        cost = norm(place - self.home[items]) + self.settings.atypical * distance
-        if self.opinions is not None:
-            cost += self.doubt * np.maximum(self.enough - self.opinions.odds(place, self.target[items]), 0)
+        cost = norm(place - self.home[items]) + self.settings.implausibility * distance
+        if self.ensemble is not None:
+            cost += self.doubt * np.maximum(self.enough - self.ensemble.odds(place, self.target[items]), 0)
         return torch.from_numpy(cost)
 
     def best(self, before: State) -> tuple[Tensor, Tensor]:
@@ -147,11 +152,11 @@ def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray)
     return z, place, pull
 
 
-def _places(world: World, z: np.ndarray, origin: Origin) -> tuple[np.ndarray, Pull]:
-    """`World.place_of` codes z (B, d), and the way back from there to the code."""
+def _places(world: World, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:
+    """`World.coordinates_of` codes z (B, d), and the way back from there to the code."""
     if world.modality == "text":
         return z, lambda cotangent: cotangent  # nothing has to be decoded
-    frame, pull = world.linear_decode(z, origin)
+    frame, pull = world.linear_decode(z, factual)
     return frame.reshape(len(z), -1), pull
 
 

@@ -27,8 +27,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from envs.manifolds.networks.arrays import silu, silu_slope
 from envs.core.world import World
+from envs.manifolds.networks.arrays import silu, silu_slope
 
 MEMBERS, HIDDEN = 5, 32
 STEPS, BATCH, RATE = 600, 128, 5e-3
@@ -36,7 +36,7 @@ NOISE = 0.05  # of the data, in class distances
 EPS = 1e-6
 
 
-class Opinions(nn.Module):
+class Ensemble(nn.Module):
     """M networks D-32-K with SiLU units side by side; they answer with the mean of their probabilities.
 
     Args:
@@ -113,7 +113,7 @@ class Opinions(nn.Module):
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> Self:
         """The members of these weights (arrays by name)."""
-        found = cls(world.start_places.shape[1], world.classes, len(weights["weight"]))
+        found = cls(world.reference_coordinates.shape[1], world.classes, len(weights["weight"]))
         found.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         return found.eval().requires_grad_(False)
 
@@ -127,8 +127,10 @@ class Opinions(nn.Module):
 
         Half of what a member sees are the starts as they are, half as the manifold decodes them, both with noise.
         """
-        label = world.starts.label.clone()
-        seen = torch.stack([world.start_places, world.manifold.coordinates(world.starts.z, world.starts.decoded)]).clone()
+        label = world.reference.label.clone()
+        seen = torch.stack(
+            [world.reference_coordinates, world.manifold.coordinates(world.reference.z, world.reference.decoded)]
+        ).clone()
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -19,19 +19,19 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, select
 from agents.walkers.follow import aim
-from agents.walkers.planning.ensemble import Opinions
 from agents.walkers.planning.ends import Ends
+from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.settings import PLANS, PlanSettings
-from agents.walkers.planning.surrogate import StandIn
+from agents.walkers.planning.surrogate import Surrogate
 
 __all__ = ["PLANS", "PlanSettings", "plan_last"]
 
 
 def plan_last(
-    recorder: Recorder, stand_in: StandIn, opinions: Opinions | None = None, settings: PlanSettings | None = None
+    recorder: Recorder, surrogate: Surrogate, ensemble: Ensemble | None = None, settings: PlanSettings | None = None
 ) -> None:
     """Replace the last step of items that arrived by a better one, with one or two further questions an item; and where
-    `opinions` doubt every end within reach, add a step on which p(target) does not fall.
+    `ensemble` doubt every end within reach, add a step on which p(target) does not fall.
 
     Only for walks that reach another class by its probability; others stay as they are.
     """
@@ -42,18 +42,18 @@ def plan_last(
     reached = recorder.success & (recorder.length > 0) & (recorder.state.target != recorder.state.source)
     items = torch.nonzero(reached).flatten()
     with torch.inference_mode():
-        _replan(recorder, items, stand_in, opinions, settings, further=False)
-        for _ in range(settings.further if opinions is not None else 0):
-            assert opinions is not None
+        _replan(recorder, items, surrogate, ensemble, settings, further=False)
+        for _ in range(settings.further if ensemble is not None else 0):
+            assert ensemble is not None
             items = items[recorder.length[items] < recorder.max_steps]
             end = select(recorder.state, items)
-            odds = opinions.margin(world.manifold.coordinates(end.z, end.frame), end.target)
+            odds = ensemble.margin(world.manifold.coordinates(end.z, end.frame), end.target)
             items = items[odds < settings.enough(world)]
-            _replan(recorder, items, stand_in, opinions, settings, further=True)
+            _replan(recorder, items, surrogate, ensemble, settings, further=True)
 
 
 def _replan(
-    recorder: Recorder, items: Tensor, stand_in: StandIn, opinions: Opinions | None, settings: PlanSettings, further: bool
+    recorder: Recorder, items: Tensor, surrogate: Surrogate, ensemble: Ensemble | None, settings: PlanSettings, further: bool
 ) -> None:
     """Plan the last step of `items` anew, or a `further` one, and take it where the classifier lets it arrive."""
     if len(items) == 0:
@@ -61,7 +61,7 @@ def _replan(
     world = recorder.world
     end = select(recorder.state, items)
     before = end if further else select(recorder.before, items)
-    ends = Ends(world, end, stand_in, opinions, settings, steady=further)
+    ends = Ends(world, end, surrogate, ensemble, settings, steady=further)
     goal, cost = ends.best(before)
     worth = cost < ends.cost - settings.gain * world.class_distance
     for share in settings.shares:

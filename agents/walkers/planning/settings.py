@@ -27,7 +27,7 @@ class PlanSettings:
     iterations: int = 8
     rate: float = 0.4
     margin: float = 0.1
-    atypical: float = 0.85
+    implausibility: float = 0.85
     shares: tuple[float, ...] = (1.0, 0.6)
     gain: float = 0.0025
     confidence: float = 0.85
@@ -42,4 +42,4 @@ class PlanSettings:
 
 #: What an end may cost, by name. `near`: little change. `typical`: ends further among the target class's own data, which
 #: second opinions are surer of, at the price of distance.
-PLANS: dict[str, PlanSettings] = {"near": PlanSettings(), "typical": PlanSettings(atypical=2.4, confidence=0.95)}
+PLANS: dict[str, PlanSettings] = {"near": PlanSettings(), "typical": PlanSettings(implausibility=2.4, confidence=0.95)}

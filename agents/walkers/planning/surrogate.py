@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
+from envs.core.world import World
 from envs.manifolds.networks.arrays import silu, silu_slope
 from envs.manifolds.networks.dense import MLP
-from envs.core.factual import Origin
-from envs.core.world import World
 
 HIDDEN = 64
 STEPS, BATCH, RATE = 1500, 256, 5e-3
@@ -31,51 +31,51 @@ class AskedRows:
     def __init__(self, every: int = 8, capacity: int = 32_768) -> None:
         self.every, self.capacity = every, capacity
         self.codes: list[Tensor] = []
-        self.answers: list[Tensor] = []
-        self.origins: list[Tensor] = []
+        self.predictions: list[Tensor] = []
+        self.factuals: list[Tensor] = []
         self.bases: list[Tensor] = []
         self.seen = 0
 
-    def see(self, z: Tensor, answer: Tensor, origin: Origin | None = None) -> None:
+    def see(self, z: Tensor, prediction: Tensor, factual: Factual | None = None) -> None:
         """Note a batch of codes (B, d), answers (B, K) and, where frames hold something of them, inputs (B), if it is this
         one's turn."""
         self.seen += 1
         if self.seen % self.every:
             return
         self.codes.append(z.clone())
-        self.answers.append(answer.clone())
-        self.origins += [] if origin is None else [origin.x.clone()]
-        self.bases += [] if origin is None else [origin.base.clone()]
+        self.predictions.append(prediction.clone())
+        self.factuals += [] if factual is None else [factual.x.clone()]
+        self.bases += [] if factual is None else [factual.base.clone()]
         while (len(self.codes) - 1) * len(z) >= self.capacity:
-            del self.codes[0], self.answers[0], self.origins[:1], self.bases[:1]
+            del self.codes[0], self.predictions[0], self.factuals[:1], self.bases[:1]
 
-    def rows(self) -> tuple[Tensor, Tensor, Origin | None] | None:
+    def rows(self) -> tuple[Tensor, Tensor, Factual | None] | None:
         """All codes (N, d), answers (N, K) and inputs (N), without their cells, or None; or None before the first."""
         if not self.codes:
             return None
-        codes, answers = torch.cat(self.codes), torch.cat(self.answers)
-        if not self.origins:
-            return codes, answers, None
-        x, base = torch.cat(self.origins), torch.cat(self.bases) if self.bases else torch.zeros(len(codes), 0)
-        return codes, answers, Origin(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
+        codes, predictions = torch.cat(self.codes), torch.cat(self.predictions)
+        if not self.factuals:
+            return codes, predictions, None
+        x, base = torch.cat(self.factuals), torch.cat(self.bases) if self.bases else torch.zeros(len(codes), 0)
+        return codes, predictions, Factual(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain arrays."""
         if not self.codes:
             return {"seen": self.seen}
-        arrays = {"codes": self.codes, "answers": self.answers, "origins": self.origins, "bases": self.bases}
+        arrays = {"codes": self.codes, "predictions": self.predictions, "factuals": self.factuals, "bases": self.bases}
         return {"seen": self.seen, **{name: torch.stack(parts).numpy() for name, parts in arrays.items() if parts}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self.seen = state["seen"]
         self.codes = [torch.from_numpy(part.copy()) for part in state.get("codes", ())]
-        self.answers = [torch.from_numpy(part.copy()) for part in state.get("answers", ())]
-        self.origins = [torch.from_numpy(part.copy()) for part in state.get("origins", ())]
+        self.predictions = [torch.from_numpy(part.copy()) for part in state.get("predictions", ())]
+        self.factuals = [torch.from_numpy(part.copy()) for part in state.get("factuals", ())]
         self.bases = [torch.from_numpy(part.copy()) for part in state.get("bases", ())]
 
 
-class StandIn(torch.nn.Module):
+class Surrogate(torch.nn.Module):
     """One hidden layer of SiLU units on flat data; gives logits.
 
     Args:
@@ -111,43 +111,43 @@ class StandIn(torch.nn.Module):
         return asked - (most + np.log(total)), ((last.T @ cotangent) * silu_slope(hidden, gate)).T @ first
 
     @classmethod
-    def of(cls, world: World, weights: dict[str, Any]) -> StandIn:
+    def of(cls, world: World, weights: dict[str, Any]) -> Surrogate:
         """The stand-in of these weights (arrays by name)."""
-        stand_in = cls(world.start_places.shape[1], world.classes)
-        stand_in.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
-        return stand_in.eval().requires_grad_(False)
+        surrogate = cls(world.reference_coordinates.shape[1], world.classes)
+        surrogate.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
+        return surrogate.eval().requires_grad_(False)
 
     def weights(self) -> dict[str, Any]:
         """Arrays by name, for `of`."""
         return {name: value.numpy() for name, value in self.state_dict().items()}
 
     @classmethod
-    def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> StandIn:
+    def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> Surrogate:
         """Distil the answers of `asked` and of the world's starts: cross-entropy to soft labels, Adam with a linear decay."""
-        z, answers, origin = world.starts.z, world.starts.answer, world.starts.origin
+        z, predictions, factual = world.reference.z, world.reference.prediction, world.reference.factual
         if (rows := asked.rows()) is not None:
-            z, answers = torch.cat((z, rows[0])), torch.cat((answers, rows[1]))
+            z, predictions = torch.cat((z, rows[0])), torch.cat((predictions, rows[1]))
             if (more := rows[2]) is not None:
-                more = world.origin_of(more.x) if world.units.anchored and not more.base.shape[1] else more
-                x, base = torch.cat((origin.x, more.x)), torch.cat((origin.base, more.base))
-                origin = Origin(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
+                more = world.factual_of(more.x) if world.units.anchored and not more.base.shape[1] else more
+                x, base = torch.cat((factual.x, more.x)), torch.cat((factual.base, more.base))
+                factual = Factual(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            stand_in = cls(world.start_places.shape[1], world.classes)
-        optimizer = torch.optim.Adam(stand_in.parameters(), lr=RATE)
+            surrogate = cls(world.reference_coordinates.shape[1], world.classes)
+        optimizer = torch.optim.Adam(surrogate.parameters(), lr=RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
         # Answers and codes may come out of inference mode, which autograd refuses: work on copies.
-        z, answers = z.clone(), answers.clone()
+        z, predictions = z.clone(), predictions.clone()
         for _ in range(STEPS):
             index = torch.randint(len(z), (BATCH,), generator=generator)
             with torch.no_grad():
                 # Where no inputs were kept nothing of them is held: any will do.
-                x = world.place_of(z[index], origin.chosen(index if len(origin.x) == len(z) else index[:1] * 0))
+                x = world.coordinates_of(z[index], factual.chosen(index if len(factual.x) == len(z) else index[:1] * 0))
             with torch.enable_grad():
-                loss = torch.nn.functional.cross_entropy(stand_in.network(x), answers[index])
+                loss = torch.nn.functional.cross_entropy(surrogate.network(x), predictions[index])
                 optimizer.zero_grad()
                 loss.backward()
             optimizer.step()
             schedule.step()
-        return stand_in.eval().requires_grad_(False)
+        return surrogate.eval().requires_grad_(False)

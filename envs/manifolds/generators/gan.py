@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.generators import training as gan_training
 from envs.manifolds.base import NetworkManifold
 from envs.manifolds.collapse import CollapsedError, check_modes, nearest_mode
-from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder
-from envs.manifolds.generators.training import Recipe
+from envs.manifolds.generators import training as gan_training
 from envs.manifolds.generators.inversion import Inverse, Inversion, invert
+from envs.manifolds.generators.training import Recipe
+from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.progress import progress_bar

@@ -22,14 +22,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from envs.modalities.vocabulary import BEGIN, END, PAD, UNKNOWN
 from envs.manifolds.sentence.networks import Decoder
+from envs.modalities.vocabulary import BEGIN, END, PAD, UNKNOWN
 
 OFFSETS = (-1, 1, 0)  # places about the pointer where a written word is looked for; the last one wins
 
 
-def anchored(decoder: Decoder, z: Tensor, origin: Tensor, anchor: Tensor, size: int) -> Tensor:
-    """Ids (B, L) of codes z (B, d), with the words of inputs `origin` (B, L) favoured by `anchor` (B,) nats.
+def anchored(decoder: Decoder, z: Tensor, factual: Tensor, anchor: Tensor, size: int) -> Tensor:
+    """Ids (B, L) of codes z (B, d), with the words of inputs `factual` (B, L) favoured by `anchor` (B,) nats.
 
     Args:
         decoder: the decoder.
@@ -38,8 +38,8 @@ def anchored(decoder: Decoder, z: Tensor, origin: Tensor, anchor: Tensor, size: 
         anchor: nats, at least 0.
         size: V.
     """
-    count, length = origin.shape
-    known = origin.masked_fill(origin >= size, UNKNOWN)
+    count, length = factual.shape
+    known = factual.masked_fill(factual >= size, UNKNOWN)
     last = (known == END).int().argmax(1)  # the end mark's place
     pointer = torch.zeros(count, dtype=torch.int64)  # place of the input's next word
     used = torch.full((count,), -1)  # last place of the input whose word was kept
@@ -63,7 +63,7 @@ def anchored(decoder: Decoder, z: Tensor, origin: Tensor, anchor: Tensor, size: 
             logits[:, END] = -torch.inf  # no sentence is empty
         word = logits.argmax(1) if place < length - 1 else torch.full((count,), END)
         kept, at = _found(word, known, pointer, used, last)
-        ids[:, place] = torch.where(running, torch.where(word == UNKNOWN, origin[rows, at], word), PAD)
+        ids[:, place] = torch.where(running, torch.where(word == UNKNOWN, factual[rows, at], word), PAD)
         fed[:, place + 1] = torch.where(running, word, PAD)
         used = torch.where(kept, at, used)
         pointer = torch.where(kept, at, pointer).add_(1).minimum(last)

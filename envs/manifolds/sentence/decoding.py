@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from envs.modalities.vocabulary import BEGIN, END, PAD, UNKNOWN
 from envs.errors import ManifoldError
 from envs.manifolds.sentence.networks import Cell, Decoder, Memory
+from envs.modalities.vocabulary import BEGIN, END, PAD, UNKNOWN
 
 FREE = -1  # a place that `beam` may fill
 

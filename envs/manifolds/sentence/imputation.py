@@ -13,10 +13,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from envs.modalities.vocabulary import END, PAD, SPECIALS, UNKNOWN, check_text, tokens
 from envs.errors import ManifoldError
 from envs.manifolds.sentence.decoding import FREE, beam
 from envs.manifolds.sentence.vae import SentenceVAE
+from envs.modalities.vocabulary import END, PAD, SPECIALS, UNKNOWN, check_text, tokens
 
 
 class Imputed(NamedTuple):

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from envs.modalities.vocabulary import END, PAD, UNKNOWN
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
+from envs.modalities.vocabulary import END, PAD, UNKNOWN
 from envs.runtime.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SentenceTraining:
     encoder_keep: float = 0.95
     free_bits: float = 0.2
     beta: float = 1.0
-    answer_weight: float = 10.0
+    prediction_weight: float = 10.0
     clip: float = 5.0
     patience: int = 0
     validation_share: float = 0.1
@@ -104,11 +104,11 @@ def training_loss(
     weight: float,
     how: SentenceTraining,
     generator: torch.Generator,
-    answers: Tensor | None = None,
+    predictions: Tensor | None = None,
 ) -> Tensor:
     """Mean negative log likelihood of sentences plus `weight` times the KL that exceeds the free bits, a scalar in nats.
 
-    With soft answers (B, K) of a classifier, plus `answer_weight` times the cross-entropy of the head on the sampled code: the
+    With soft answers (B, K) of a classifier, plus `prediction_weight` times the cross-entropy of the head on the sampled code: the
     joint training of `Joint`, for a classifier that stands already.
     """
     seen = torch.rand(ids.shape, generator=generator) < how.encoder_keep
@@ -117,14 +117,14 @@ def training_loss(
     logits = vae.decoder(z, decoder_inputs(ids, how.word_keep, generator))
     cost = gaussian_kl(mean, log_variance).mean(0).clamp_min(how.free_bits).sum()
     loss = sentence_nll(logits, ids).mean() + weight * cost
-    if answers is None:
+    if predictions is None:
         return loss
     assert vae.head is not None
-    return loss + how.answer_weight * nn.functional.cross_entropy(vae.head(z), answers)
+    return loss + how.prediction_weight * nn.functional.cross_entropy(vae.head(z), predictions)
 
 
 def train(
-    vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool = False, answers: Tensor | None = None
+    vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool = False, predictions: Tensor | None = None
 ) -> dict[str, Any]:
     """Train in place on ids (N, L) of known words, and on answers (N, K) of a classifier if there are any; Ctrl-C ends the
     training and keeps what was learned.
@@ -137,7 +137,7 @@ def train(
     order = torch.randperm(len(ids), generator=generator)
     held = max(1, int(len(ids) * how.validation_share))
     valid, rows = ids[order[:held]], ids[order[held:]]
-    told = None if answers is None else answers[order[held:]].float()
+    told = None if predictions is None else predictions[order[held:]].float()
     optimizer = torch.optim.Adam(vae.parameters(), lr=how.learning_rate)
     steps = how.epochs * math.ceil(len(rows) / how.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=how.learning_rate / 50)

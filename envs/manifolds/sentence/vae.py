@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from envs.modalities.vocabulary import END, PAD, Vocabulary
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
@@ -21,6 +20,7 @@ from envs.manifolds.sentence.anchor import anchored
 from envs.manifolds.sentence.decoding import greedy
 from envs.manifolds.sentence.networks import Decoder, Encoder, decoder_inputs, sentence_nll
 from envs.manifolds.sentence.training import SentenceTraining, train, trimmed
+from envs.modalities.vocabulary import END, PAD, Vocabulary
 from envs.runtime.torch_defaults import in_usual_torch
 
 REACH = 0.5  # share of the typical radius of codes at which the words of an input are favoured no more
@@ -92,7 +92,7 @@ class SentenceVAE(Manifold):
         }
 
     @property
-    def leans(self) -> bool:  # type: ignore[override]  # it follows from the anchor
+    def input_conditioned(self) -> bool:  # type: ignore[override]  # it follows from the anchor
         """Whether walks favour the words of their input."""
         return self.anchor > 0
 
@@ -113,20 +113,20 @@ class SentenceVAE(Manifold):
         """The likeliest word after word, ids (B, L) of codes (B, d)."""
         return greedy(self.decoder, z, self.vocabulary.length)
 
-    def decode_near(self, z: Tensor, origin: Tensor | None) -> Tensor:
-        """Ids (B, L) of codes (B, d) in walks from inputs `origin` (B, L), whose words stay where the code allows.
+    def decode_near(self, z: Tensor, factual: Tensor | None) -> Tensor:
+        """Ids (B, L) of codes (B, d) in walks from inputs `factual` (B, L), whose words stay where the code allows.
 
         They are favoured by `anchor` nats at the input's own code, and by less the further z lies from there: by nothing from
         the share `reach` of the typical radius of codes on, where this is what `decode` gives, but for its guard against
         repetition.
         """
-        if not self.leans:
+        if not self.input_conditioned:
             return self.decode(z)
-        if origin is None:
+        if factual is None:
             nothing = torch.full((len(z), self.vocabulary.length), PAD).index_fill_(1, torch.tensor([0]), END)
             return anchored(self.decoder, z, nothing, torch.zeros(len(z)), self.vocabulary.size)
-        away = torch.linalg.vector_norm(z - self.encode(origin), dim=1) / torch.linalg.vector_norm(self.code_scale)
-        return anchored(self.decoder, z, origin, self.anchor * (1 - away / self.reach).clamp_min(0), self.vocabulary.size)
+        away = torch.linalg.vector_norm(z - self.encode(factual), dim=1) / torch.linalg.vector_norm(self.code_scale)
+        return anchored(self.decoder, z, factual, self.anchor * (1 - away / self.reach).clamp_min(0), self.vocabulary.size)
 
     def coordinates(self, z: Tensor, x: Tensor) -> Tensor:
         """The codes themselves; see `Manifold.coordinates`."""
@@ -193,7 +193,7 @@ class SentenceVAE(Manifold):
         hidden: int = 96,
         feed_code: bool = True,
         vocabulary: Vocabulary | None = None,
-        answers: Tensor | None = None,
+        predictions: Tensor | None = None,
         anchor: float = 0.0,
         reach: float = REACH,
         progress: bool = False,
@@ -221,15 +221,15 @@ class SentenceVAE(Manifold):
         if len(ids) < 2:
             raise ManifoldError(f"a sentence VAE needs at least 2 sentences, got {len(ids)}")
         how = SentenceTraining(**training)
-        if answers is not None and len(answers) != len(ids):
-            raise ManifoldError(f"{len(answers)} answers of a classifier for {len(ids)} sentences; one each is needed")
-        classes = 0 if answers is None else answers.shape[1]
+        if predictions is not None and len(predictions) != len(ids):
+            raise ManifoldError(f"{len(predictions)} answers of a classifier for {len(ids)} sentences; one each is needed")
+        classes = 0 if predictions is None else predictions.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(how.seed)
             sizes = (latent_dim, embedding, hidden)
             more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
             vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more)
-        vae.account = train(vae, ids, how, progress, answers)
+        vae.account = train(vae, ids, how, progress, predictions)
         if vae.collapsed:
             warnings.warn(
                 f"the posterior collapsed (KL {vae.account['kl']:.3f} nats): codes say nothing about sentences. "

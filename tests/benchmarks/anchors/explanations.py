@@ -18,7 +18,7 @@ def sentence_walks() -> Measured:
     vae, texts = world.manifold, world.units.texts(world.held_out.x[:30])
     between = homotopy(vae, texts[0], texts[1], points=7)
     filled = fill_in(vae, [*texts[2:6], "the ___ was really ___", "we ___ the film"])
-    near = nearest_sentences(between.z, world.starts.z[:100], world.units.texts(world.starts.x[:100]))
+    near = nearest_sentences(between.z, world.reference.z[:100], world.units.texts(world.reference.x[:100]))
     return {
         **walked(explain(world, range(6), walker="line")),
         "homotopy": digest(between.texts),
@@ -62,7 +62,7 @@ def tree_view() -> Measured:
     from agents.explanation.local.treeview import fit_treeview, hidden_features
 
     world = world_of()
-    x, test = world.starts.x[:200], world.held_out.x[:50].numpy()
+    x, test = world.reference.x[:200], world.held_out.x[:50].numpy()
     features, log_p = hidden_features(world, x)
     view = fit_treeview(x.numpy(), features, log_p, factors=3, clusters=3, leaves=20)
     routes = view.routes(test)

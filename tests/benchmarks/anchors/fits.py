@@ -56,7 +56,7 @@ def digits_fit(kind: str, **settings: Any) -> Measured:
     from envs.manifolds import Manifold
 
     world = world_of()
-    x, label = world.starts.x[:300], world.starts.label[:300]
+    x, label = world.reference.x[:300], world.reference.label[:300]
     between: dict[str, tuple[Any, ...]] = {"joint": (label,), "embedding": (world.classifier,)}
     with torch.random.fork_rng(devices=[]):
         manifold = Manifold.kinds[kind].fit(x, *between.get(kind, ()), **settings)  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def table_fit() -> Measured:
     return {
         **found,
         **walked(explain(world, range(4), walker="line")),
-        "encoded": figures(world.starts.x),
+        "encoded": figures(world.reference.x),
         "shown": digest(shown),
     }
 
@@ -122,7 +122,7 @@ def corpus_fit() -> Measured:
     return {
         "words": digest(world.manifold.vocabulary.words),
         "p": figures(world.classifier.predict_proba(world.held_out.x[:20])),
-        "z": figures(world.starts.z),
+        "z": figures(world.reference.z),
         "queries": world.classifier.queries,
     }
 
@@ -132,20 +132,20 @@ def umap_fit() -> Measured:
     from envs.manifolds import UMAPMap
 
     world = world_of()
-    return round_trip(UMAPMap.fit(world.starts.x[:150], epochs=3), world.held_out.x[:20])
+    return round_trip(UMAPMap.fit(world.reference.x[:150], epochs=3), world.held_out.x[:20])
 
 
 def judges_fit() -> Measured:
     """The autoencoders and the second classifier that judge paths, fitted to a few digits."""
-    from agents.explanation.metrics.oracle import fit_judges
+    from agents.explanation.metrics.oracle import fit_oracles
 
     world = world_of()
-    x, label = world.starts.x[:200].numpy(), world.starts.label[:200].numpy()
-    judges = fit_judges(x, label, world.classes)
+    x, label = world.reference.x[:200].numpy(), world.reference.label[:200].numpy()
+    oracles = fit_oracles(x, label, world.classes)
     return {
-        "weights": weights(judges.modules),
-        "seen": digest([judges.sees(x)]),
-        "im1": figures(judges.im1(x, label, (label + 1) % world.classes)),
+        "weights": weights(oracles.modules),
+        "seen": digest([oracles.sees(x)]),
+        "im1": figures(oracles.im1(x, label, (label + 1) % world.classes)),
     }
 
 

@@ -56,7 +56,7 @@ def attribute_directions() -> Measured:
     from envs.geometry.strokes import attributes_of
 
     world = world_of()
-    x, z = world.starts.x[:400], world.starts.z[:400]
+    x, z = world.reference.x[:400], world.reference.z[:400]
     values = {attribute.name: attribute.measure(x) for attribute in attributes_of(world)}
     thick, leaning = values["thickness"] > values["thickness"].median(), values["slant"] > 0
     fitted = AtDot.fit(z, thick, leaning)
@@ -80,11 +80,11 @@ def curves_and_metrics() -> Measured:
     from envs.geometry.uncertainty import DecoderEnsemble, magnification
 
     world = world_of()
-    z, view = world.starts.z, curves.pixels(world.manifold)
+    z, view = world.reference.z, curves.pixels(world.manifold)
     straight = curves.straight(z[:4], z[4:8])
     bent = geodesic(view, z[:4], z[4:8], steps=30).points()
-    ways = LatentGraph(view, z[:200]).lead(z[200:204], world.starts.label[:200].eq(3).nonzero()[:, 0])
-    decoders = DecoderEnsemble.fit(world.manifold, world.starts.x[:200], members=2, epochs=3, hidden=32)
+    ways = LatentGraph(view, z[:200]).lead(z[200:204], world.reference.label[:200].eq(3).nonzero()[:, 0])
+    decoders = DecoderEnsemble.fit(world.manifold, world.reference.x[:200], members=2, epochs=3, hidden=32)
     metric = world.manifold.metric(z[:6])
     return {
         "length": figures(curves.length(view, straight)),

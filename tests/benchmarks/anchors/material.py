@@ -44,7 +44,7 @@ def pushes(step: int, n: int, size: int) -> np.ndarray:
 
 def walked(paths: Sequence[Any]) -> Measured:
     """Figures of trajectories: how often they arrive, how long they are, where they lead and what they cost."""
-    p = [path.answers if path.answers is not None else path.labels for path in paths]
+    p = [path.predictions if path.predictions is not None else path.labels for path in paths]
     found: Measured = {
         "paths": len(paths),
         "success": sum(path.success for path in paths),

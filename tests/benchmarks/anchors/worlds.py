@@ -57,7 +57,7 @@ def guided_walk() -> Measured:
     import envs  # registers the ids
 
     gym.register_envs(envs)
-    venv = gym.make_vec("Manifold/Digits-v0", num_envs=4, compass=True, move="pullback", autoreset_mode="SameStep")
+    venv = gym.make_vec("Manifold/Digits-v0", num_envs=4, guidance=True, move="pullback", autoreset_mode="SameStep")
     seen, rewards = [venv.reset(seed=1)[0]], []
     [size] = venv.single_action_space.shape  # type: ignore[misc]
     for step in range(25):
@@ -80,13 +80,13 @@ def moves_and_entries() -> Measured:
     for name in MOVES:
         world = world_of().replace(move=name)
         state, _ = dynamics.enter(world, world.held_out.x[:4], torch.tensor([1, 2, 3, 4]))
-        codes, p = [state.z], [state.answer]
+        codes, p = [state.z], [state.prediction]
         for step in range(6):
             state, _ = dynamics.step(world, state, torch.from_numpy(pushes(step, 4, world.latent_dim)))
             codes.append(state.z)
-            p.append(state.answer)
+            p.append(state.prediction)
         found |= {f"{name}: z": figures(torch.stack(codes)), f"{name}: p": figures(torch.stack(p))}
-        found[f"{name}: aim"] = figures(aim(world, world.starts.z[:4], world.starts.z[4:8])[0])
+        found[f"{name}: aim"] = figures(aim(world, world.reference.z[:4], world.reference.z[4:8])[0])
     changes: dict[str, dict[str, Any]] = {"leave": {"task": "leave"}, "prototype": {"task": "prototype"}}
     for name, change in (changes | {"kept": {"entry": "kept"}}).items():
         paths = explain(world_of().replace(**change), range(3), walker="line", max_steps=12)
@@ -109,12 +109,12 @@ def own_parts() -> Measured:
     decoder = world_of().manifold.decoder
     fitted = make_world(data=x, classifier=forest, input_shape=(64,), manifold="pca", latent_dim=6, label_only=True)
     generated = make_world(data=x[:60], classifier="digits", manifold=decoder, latent_dim=8)
-    found: Measured = {"inverted": figures(generated.starts.z)}
+    found: Measured = {"inverted": figures(generated.reference.z)}
     for name, world in (("forest", fitted), ("generator", generated)):
         paths = explain(world, x[:4], walker="line")
         found |= {f"{name}: {key}": value for key, value in walked(paths).items()}
     with torch.inference_mode():
-        found["forest: p"] = figures(fitted.classifier.predict_proba(fitted.starts.x[:50]))
+        found["forest: p"] = figures(fitted.classifier.predict_proba(fitted.reference.x[:50]))
     return found
 
 

@@ -7,7 +7,7 @@ for (const section of document.querySelectorAll("[data-path]")) {
   const last = data.texts.length - 1;
   const range = one("input[type=range]"), now = one("[data-now]"), play = one("[data-play]");
   const rowTable = one("table.row"), slopes = data.slopes;
-  const thumbs = all("[data-go]"), answers = all("[data-answer]"), cells = all("[data-cell]");
+  const thumbs = all("[data-go]"), predictions = all("[data-prediction]"), cells = all("[data-cell]");
   let frame = 0, timer = 0;
 
   function show(wanted) {
@@ -31,7 +31,7 @@ for (const section of document.querySelectorAll("[data-path]")) {
     const beyond = thumb.offsetLeft + thumb.offsetWidth - strip.offsetLeft - strip.clientWidth;
     if (beyond > strip.scrollLeft) strip.scrollLeft = beyond + 4;
     if (thumb.offsetLeft - strip.offsetLeft < strip.scrollLeft) strip.scrollLeft = thumb.offsetLeft - strip.offsetLeft - 4;
-    answers.forEach((item, k) => {
+    predictions.forEach((item, k) => {
       const bar = data.bars[k], seen = bar.seen[frame], output = item.querySelector("output");
       item.classList.toggle("seen", seen);
       if (bar.values === null) output.textContent = seen ? "seen" : "";
