@@ -1,0 +1,5 @@
+"""``python -m envs.assets.make``."""
+
+from envs.assets.make import main
+
+main()
