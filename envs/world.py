@@ -68,6 +68,7 @@ class World:
     entry: str = "code"
     spec: dict[str, Any] = field(default_factory=dict)
     round_trip: RoundTrip | None = None
+    _targeted: World | None = field(default=None, init=False, repr=False, compare=False)  # whose `untargeted` this is
 
     def __post_init__(self) -> None:
         if self.move_name not in MOVES:
@@ -99,7 +100,7 @@ class World:
         if task is self.task:
             return self
         world = copy.copy(self)  # shares what was computed, too: none of it depends on this
-        world.task = task
+        world.task, world._targeted = task, self
         return world
 
     @property
@@ -162,6 +163,8 @@ class World:
         """
         if self.starts_are_ends:
             return self.starts.answer
+        if self._targeted is not None:
+            return self._targeted.start_answers  # one query for both
         with torch.inference_mode():
             parts = [self.manifold.decode_near(z, None) for z in self.starts.z.split(BATCH)]
             return torch.cat([self.classifier.predict_proba(part) for part in parts])
@@ -320,7 +323,10 @@ class World:
         """
         if any(changes.get(name, getattr(self, name)) != getattr(self, name) for name in ("move_name", "step")):
             changes.setdefault("step_length", None)
-        return replace(self, **changes)
+        world = replace(self, **changes)
+        if "start_answers" in self.__dict__ and not changes.keys() & {"manifold", "classifier", "units", "starts"}:
+            world.start_answers = self.start_answers  # what was queried stays known
+        return world
 
     def render(self, x: Tensor | np.ndarray, origin: Origin | None = None) -> np.ndarray | dict[str, Any] | str:
         """One datum for people: a picture (H, W, 3) uint8, a row in the user's units (a mixed table's nearest valid; the

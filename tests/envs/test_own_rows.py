@@ -429,6 +429,9 @@ def test_walks_without_a_target_may_end_at_known_rows_of_every_other_class() -> 
     from agents.walkers.goals import arriving_starts
 
     world = make_world(manifold="pca", latent_dim=2)  # iris
+    assert world.untargeted.start_answers is world.start_answers
+    assert world.replace(gamma=0.9).start_answers is world.start_answers  # what was queried stays known
+    assert world.classifier.queries == 2 * len(world.starts.x)
     label, end = world.starts.label, world.start_answers.argmax(1)
     assert arriving_starts(world.untargeted, 0, 1).tolist() == ((label != 0) & (end != 0)).tolist()
     assert arriving_starts(world, 0, 1).tolist() == ((label == 1) & (end == 1)).tolist()
