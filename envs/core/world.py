@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -78,6 +78,7 @@ class World:
     config: WorldConfig
     step_length: float = None  # type: ignore[assignment]  # set in __post_init__
     round_trip: RoundTrip | None = None
+    _targeted: World | None = field(default=None, init=False, repr=False, compare=False)  # whose `untargeted` this is
 
     def __post_init__(self) -> None:
         check_names(self.config)
@@ -155,7 +156,7 @@ class World:
         if task is self.task:
             return self
         world = copy.copy(self)  # shares what was computed, too: none of it depends on this
-        world.task = task
+        world.task, world._targeted = task, self
         return world
 
     @property
@@ -218,6 +219,8 @@ class World:
         """
         if self.starts_are_ends:
             return self.reference.prediction
+        if self._targeted is not None:
+            return self._targeted.reference_predictions  # one query for both
         with torch.inference_mode():
             parts = [self.manifold.decode_near(z, None) for z in self.reference.z.split(BATCH)]
             return torch.cat([self.classifier.predict_proba(part) for part in parts])
@@ -392,6 +395,8 @@ class World:
         changed = replace(self, **{"step_length": self.step_length, **parts}, config=config.replace(**fields))
         if "step_length" not in parts and (changed.move_name, changed.step) != (self.move_name, self.step):
             changed.step_length = calibrated_step(changed)
+        if "reference_predictions" in self.__dict__ and not parts.keys() & {"manifold", "classifier", "units", "reference"}:
+            changed.reference_predictions = self.reference_predictions  # what was queried stays known
         return changed
 
     def render(self, x: Tensor | np.ndarray, factual: Factual | None = None) -> np.ndarray | dict[str, Any] | str:
