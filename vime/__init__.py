@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vime.bonuses import BONUSES, make_bonus
     from vime.bonuses.base import Bonus, NotFittedError
-    from vime.dynamics_bnn import DynamicsBNN
+    from vime.bnn.dynamics import DynamicsBNN
     from vime.errors import VimeError
     from vime.information_gain import closed_form_gain, expected_gain
     from vime.mixer import BonusMixer, linear_eta
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from vime.sb3.rollout_callback import CuriosityCallback
     from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper
     from vime.serialization import StateMismatchError
-    from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
-    from vime.vime import VIME
+    from vime.pool import PoolTooSmallError, TransitionPool, Transitions
+    from vime.bonuses.vime import VIME
 
 _HOME = {
     "BONUSES": "vime.bonuses",
@@ -33,14 +33,14 @@ _HOME = {
     "BonusMixer": "vime.mixer",
     "CuriosityCallback": "vime.sb3.rollout_callback",
     "CuriosityVecEnvWrapper": "vime.sb3.vec_env_wrapper",
-    "DynamicsBNN": "vime.dynamics_bnn",
+    "DynamicsBNN": "vime.bnn.dynamics",
     "MedianNormalizer": "vime.normalizer",
     "NotFittedError": "vime.bonuses.base",
-    "PoolTooSmallError": "vime.transition_pool",
+    "PoolTooSmallError": "vime.pool",
     "StateMismatchError": "vime.serialization",
-    "TransitionPool": "vime.transition_pool",
-    "Transitions": "vime.transition_pool",
-    "VIME": "vime.vime",
+    "TransitionPool": "vime.pool",
+    "Transitions": "vime.pool",
+    "VIME": "vime.bonuses.vime",
     "VimeError": "vime.errors",
     "closed_form_gain": "vime.information_gain",
     "expected_gain": "vime.information_gain",

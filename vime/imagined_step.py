@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.func import grad, vmap
 
-from vime.dynamics_bnn import Head
-from vime.gaussian_weights import (
+from vime.bnn.dynamics import Head
+from vime.bnn.gaussian_weights import (
     LayerWeights,
     diagonal_kl,
     fisher_diagonal,

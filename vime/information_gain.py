@@ -32,8 +32,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vime.dynamics_bnn import LOG_SD_RANGE, Head
-from vime.gaussian_weights import LayerWeights, affine, pre_activation_moments
+from vime.bnn.dynamics import LOG_SD_RANGE, Head
+from vime.bnn.gaussian_weights import LayerWeights, affine, pre_activation_moments
 
 CHUNK = 512
 """Transitions handled at once: the intermediate (S, CHUNK, width) arrays then stay in the processor's cache."""

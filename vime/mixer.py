@@ -63,7 +63,7 @@ class BonusMixer:
         (e^10 - 1): a guard against a score that overflows once it is divided, not a limit that is met. Without squashing
         it is what holds back the heavy tail.
     decay: share of the training after which the bonus is gone: eta falls in a line to zero at that point. None: never.
-    sated: success rate of the episodes at which the bonus is gone: eta falls in a line, to zero where so large a share of
+    success_decay: success rate of the episodes at which the bonus is gone: eta falls in a line, to zero where so large a share of
         the recent episodes succeeded, and rises again where success is lost. None: success does not matter. What curiosity
         is for is finding the reward; once it is found, a bonus leads away from it. See :meth:`note_successes`.
     centre: subtract the mean (of the rollout; step by step the running mean of the past), so that a step as such earns
@@ -80,7 +80,7 @@ class BonusMixer:
         clip: float = 10.0,
         centre: bool = True,
         decay: float | None = None,
-        sated: float | None = None,
+        success_decay: float | None = None,
     ):
         if normalize not in ("median", None):
             raise ValueError(f'normalize must be "median" or None, got {normalize!r}')
@@ -88,11 +88,11 @@ class BonusMixer:
             raise ValueError(f'squash must be "log1p" or None, got {squash!r}')
         if not is_real(clip) or not clip > 0:
             raise ValueError(f"clip must be positive, got {clip!r}")
-        for name, share in (("decay", decay), ("sated", sated)):
+        for name, share in (("decay", decay), ("success_decay", success_decay)):
             if share is not None and not (is_real(share) and 0 < share <= 1):
                 raise ValueError(f"{name} is a share above 0 and up to 1, or None, got {share!r}")
         self.decay = None if decay is None else float(decay)
-        self.sated = None if sated is None else float(sated)
+        self.success_decay = None if success_decay is None else float(success_decay)
         self.success_rate = 0.0
         self._eta: Eta = eta if callable(eta) else check_eta(eta)
         self.normalizer = MedianNormalizer(window) if normalize else None
@@ -111,8 +111,8 @@ class BonusMixer:
         eta = check_eta(float(self._eta(progress_remaining))) if callable(self._eta) else self._eta
         if self.decay is not None:
             eta *= max(0.0, 1.0 - (1.0 - progress_remaining) / self.decay)
-        if self.sated is not None:
-            eta *= max(0.0, 1.0 - self.success_rate / self.sated)
+        if self.success_decay is not None:
+            eta *= max(0.0, 1.0 - self.success_rate / self.success_decay)
         return eta
 
     @property
@@ -183,14 +183,14 @@ class BonusMixer:
         return nest(running=own, normalizer=past)
 
     def _options(self) -> dict[str, Any]:
-        """What decides how a score becomes a bonus. Not eta, ``decay`` and ``sated``, which may change on resuming."""
+        """What decides how a score becomes a bonus. Not eta, ``decay`` and ``success_decay``, which may change on resuming."""
         normalize = None if self.normalizer is None else "median"
         return {"normalize": normalize, "squash": self.squash, "clip": self.clip, "centre": self.centre}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`state_dict`.
 
-        StateMismatchError, and no change, for other options (but eta, ``decay`` and ``sated``) or an incomplete state.
+        StateMismatchError, and no change, for other options (but eta, ``decay`` and ``success_decay``) or an incomplete state.
         """
         own = part_of(state, "running")
         expect_options(own, self._options(), "the mixer")

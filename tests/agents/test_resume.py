@@ -66,7 +66,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, algo: str) -> None:
 
 @pytest.mark.parametrize("algo", ["ppo", "ppo2v", "sac"])
 def test_resumed_equals_uninterrupted_with_curiosity(tmp_path: Path, algo: str) -> None:
-    options = {"min_pool": 128, "fit_every": 128, "updates": 5, "decay": 1.0, "sated": 1.0}
+    options = {"min_pool": 128, "fit_every": 128, "updates": 5, "decay": 1.0, "success_decay": 1.0}
     curious = {"curiosity": "vime", "eta": 0.1, "curiosity_kwargs": options}
     whole = begin(tmp_path, algo, n_timesteps=896, save_freq=128, **curious)
     place = cut(whole, tmp_path / "cut", 640)

@@ -24,9 +24,9 @@ PLAN = protocol()
 ROWS: dict[str, dict[str, Any]] = {
     "no curiosity": {"arm": "none"},
     "VIME as shipped": {},
-    "foretells the frame alone": {"sees": "frame"},
-    "foretells the label alone": {"sees": "answer"},
-    "foretells the next code alone": {"sees": "code"},
+    "predicts the frame alone": {"prediction_target": "frame"},
+    "predicts the label alone": {"prediction_target": "answer"},
+    "predicts the next code alone": {"prediction_target": "code"},
     "noise learned per input": {"noise": "heteroscedastic"},
     "expected gain (BALD)": {"arm": "bald"},
     "each number on a scale of its own": {"common_scale": False},
@@ -37,7 +37,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "scaled by the last rollout's median alone": {"window": 1},
     "remembers the last 10,000 transitions": {"pool_size": 10_000},
     "eta falls to zero over the first half": {"decay": 0.5},
-    "eta falls with success, to zero at a tenth": {"sated": 0.1},
+    "eta falls with success, to zero at a tenth": {"success_decay": 0.1},
     "value head of its own": {"algo": "ppo2v"},
     "value head of its own, eta falls over the first half": {"algo": "ppo2v", "decay": 0.5},
     "not centred": {"centre": False},
@@ -47,7 +47,7 @@ ROWS: dict[str, dict[str, Any]] = {
 """What each row changes: ``arm`` and ``algo``, or options of the curiosity."""
 
 
-SHIPPED = {"decay": None, "sated": None}
+SHIPPED = {"decay": None, "success_decay": None}
 """In the shipped form eta stays as it is, whatever the protocol's schedule."""
 
 

@@ -117,9 +117,9 @@ class Runner:
 
 def schedule_told(schedule: dict[str, float | None]) -> str:
     """How eta goes over the training, in words; the same for every bonus."""
-    decay, sated = schedule.get("decay"), schedule.get("sated")
+    decay, success_decay = schedule.get("decay"), schedule.get("success_decay")
     ways = [] if decay is None else [f"in a line to zero over the first {decay:.0%} of the training"]
-    ways += [] if sated is None else [f"with the success rate, to zero at {sated:.0%} of the recent episodes"]
+    ways += [] if success_decay is None else [f"with the success rate, to zero at {success_decay:.0%} of the recent episodes"]
     return f"falls {' and '.join(ways)}" if ways else "is constant"
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from vime.bonuses.base import Bonus
 
 _TABLE = {
-    "vime": "vime.vime:VIME",
+    "vime": "vime.bonuses.vime:VIME",
     "bald": "vime.bonuses.bald:BALD",
     "l2": "vime.bonuses.l2:L2Error",
     "rnd": "vime.bonuses.rnd:RND",

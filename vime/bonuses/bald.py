@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gymnasium import spaces
 
-from vime.vime import VIME
+from vime.bonuses.vime import VIME
 
 
 class BALD(VIME):

@@ -15,10 +15,10 @@ from vime.arguments import positive_number, whole_number
 from vime.bonuses.state import load_whole_state, whole_state
 from vime.errors import DivergedError, VimeError
 from vime.random_state import FencedRandom
-from vime.seen import Predict, Seen
+from vime.prediction_target import Predict, Seen
 from vime.serialization import State
 from vime.spaces import SpaceEncoder, places_of
-from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
+from vime.pool import PoolTooSmallError, TransitionPool, Transitions
 from vime.whitening import Whitener
 
 FORMAT = 2
@@ -40,7 +40,7 @@ class Bonus(ABC):
     ----------
     observation_space, action_space: of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
     predict, as_change: what of an observation counts as *seen*, and what of that is foretold as a change; see
-        :class:`vime.seen.Seen`. Where an action moves part of the observation in a known way (z' = z + a), that part is
+        :class:`vime.prediction_target.Seen`. Where an action moves part of the observation in a known way (z' = z + a), that part is
         learned at once and nothing stays to be curious about: then predict the rest.
     given: numbers of the flat observation that a dynamics model is given beside the action: a slice or their places;
         None: all. What does not bear on the next observation (a goal, a start) only makes the model learn slower.

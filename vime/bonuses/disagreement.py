@@ -14,7 +14,7 @@ from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer
 from vime.serialization import State
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
 
 
 class Ensemble(nn.Module):

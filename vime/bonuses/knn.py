@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vime.bonuses.base import Bonus
 from vime.serialization import State, StateMismatchError
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
 
 CHUNK = 1024
 

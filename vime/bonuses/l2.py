@@ -12,7 +12,7 @@ from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer, network
 from vime.serialization import State
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
 
 
 class L2Error(Bonus):

@@ -20,7 +20,7 @@ def successes(dones: np.ndarray, infos: Infos) -> list[bool]:
     ended = [infos[i] for i in np.flatnonzero(dones)]
     if any("is_success" not in info for info in ended):
         raise MissingInfoError(
-            "an episode ended without infos[i]['is_success'], by which sated= takes the bonus away: let the "
+            "an episode ended without infos[i]['is_success'], by which success_decay= takes the bonus away: let the "
             "environment say it, or use decay= instead"
         )
     return [bool(info["is_success"]) for info in ended]

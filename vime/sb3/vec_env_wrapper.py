@@ -19,7 +19,7 @@ from vime.mixer import BonusMixer, Eta
 from vime.sb3.episode_ends import successes, true_next, with_extrinsic
 from vime.sb3.wrapper_order import check_below
 from vime.serialization import State, StateMismatchError, nest, number, part_of, whole
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
 
 if TYPE_CHECKING:
     from vime.sb3.rollout_callback import CuriosityCallback
@@ -55,7 +55,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         short as A2C's fall below].
     training: False for an environment that only evaluates, as VecNormalize's: rewards pass unchanged and nothing is learned.
         Settable at any time between episodes.
-    **mixing: ``normalize``, ``window``, ``squash``, ``clip``, ``centre``, ``decay``, ``sated`` of :class:`BonusMixer`.
+    **mixing: ``normalize``, ``window``, ``squash``, ``clip``, ``centre``, ``decay``, ``success_decay`` of :class:`BonusMixer`.
 
     Raises WrapperOrderError for any other order of wrappers, ValueError for spaces that are not the bonus's own.
     """
@@ -133,7 +133,7 @@ class CuriosityVecEnvWrapper(VecEnvWrapper):
         if not self.training:
             self._last_obs, self._actions = rows, None
             return obs, rewards, dones, with_extrinsic(infos, rewards)
-        if self.mixer.sated is not None:
+        if self.mixer.success_decay is not None:
             self.mixer.note_successes(successes(dones, infos))
         following = true_next(self.bonus.encode_obs, rows, dones, infos)
         transition = (self._last_obs, self._actions, following)

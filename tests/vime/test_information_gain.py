@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 from torch.func import grad, vmap
 
 from vime import information_gain
-from vime.dynamics_bnn import DynamicsBNN
-from vime.gaussian_weights import LayerWeights, fisher_diagonal, inverse_softplus
+from vime.bnn.dynamics import DynamicsBNN
+from vime.bnn.gaussian_weights import LayerWeights, fisher_diagonal, inverse_softplus
 from vime.imagined_step import gradient_step_gain, transition_loss
 from vime.information_gain import closed_form_gain, draw_noise, expected_gain
 

@@ -216,7 +216,7 @@ def test_a_mixers_state_of_other_options_is_refused(option, saved, here):
 
 
 def test_weights_of_a_mixer_may_change_on_resuming():
-    other = BonusMixer(lambda p: p, decay=0.5, sated=0.4)
+    other = BonusMixer(lambda p: p, decay=0.5, success_decay=0.4)
     other.load_state_dict(mixed(eta=0.3).state_dict())
     assert other.eta(0.9) == pytest.approx(0.9 * 0.8)
 

@@ -331,7 +331,7 @@ def test_logged_figures():
 
 @pytest.mark.parametrize("mode", ["auto", "step"])
 def test_success_takes_the_bonus_away(mode):
-    wrapper = curious(sated=0.2, mode=mode, fit_every=32, env_options={"tells": True})
+    wrapper = curious(success_decay=0.2, mode=mode, fit_every=32, env_options={"tells": True})
     wrapper.reset()
     ended, won, paid = 0, 0, []
     if mode == "auto":
@@ -344,10 +344,10 @@ def test_success_takes_the_bonus_away(mode):
     assert wrapper.mixer.success_rate > 0.2 > 0.0 == wrapper.mixer.eta()
     if mode == "step":
         assert max(paid[:40]) > 0 == max(paid[-5:])
-    restored = curious(sated=0.2, env_options={"tells": True})
+    restored = curious(success_decay=0.2, env_options={"tells": True})
     restored.load_state_dict(wrapper.state_dict())
     assert restored.mixer.success_rate == wrapper.mixer.success_rate
-    silent = curious(sated=0.2, mode="step")
+    silent = curious(success_decay=0.2, mode="step")
     with pytest.raises(KeyError, match="is_success"):
         ppo(silent).learn(64)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vime.serialization import StateMismatchError
-from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
+from vime.pool import PoolTooSmallError, TransitionPool, Transitions
 from vime.whitening import Whitener
 
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from vime.arguments import layer_sizes, positive_number, whole_number
 from vime.bonuses.base import Bonus
-from vime.dynamics_bnn import DynamicsBNN, empty_guide
-from vime.gaussian_weights import LayerWeights
+from vime.bnn.dynamics import DynamicsBNN, empty_guide
+from vime.bnn.gaussian_weights import LayerWeights
 from vime.imagined_step import Direction, gradient_step_gain
 from vime.information_gain import closed_form_gain, draw_noise, expected_gain
 from vime.serialization import State, expect_like, load_optimizer_state, nest, optimizer_state, part_of
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
 
 Estimator = Literal["closed_form", "gradient_step", "expected"]
 EXPECTED_DRAWS = 8
@@ -40,7 +40,7 @@ class VIME(Bonus):
     Parameters (beside those of :class:`vime.bonuses.base.Bonus`)
     ----------
     hidden: hidden layers; (32, 32) up to about 6 dimensions, (64, 64) from 16 on.
-    prior_sd, init_sd, noise: see :class:`vime.dynamics_bnn.DynamicsBNN`. noise="heteroscedastic" keeps the bonus from
+    prior_sd, init_sd, noise: see :class:`vime.bnn.dynamics.DynamicsBNN`. noise="heteroscedastic" keeps the bonus from
         noise that no model can predict; a number is the fixed one of the paper.
     draws: samples of the network per score [4], in antithetic pairs and the same for all transitions between two fits,
         so that a score depends on nothing but the transition. More: less bias (the mean gradient is squared), linear to

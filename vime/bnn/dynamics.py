@@ -33,7 +33,7 @@ from pyro.nn import PyroModule, PyroParam
 from torch import Tensor, nn
 
 from vime.arguments import is_real, is_whole, positive_number
-from vime.gaussian_weights import LayerWeights, kl_to_prior, sample_layer
+from vime.bnn.gaussian_weights import LayerWeights, kl_to_prior, sample_layer
 
 LOG_SD_RANGE = (-4.0, 1.0)
 """Bounds of the heteroscedastic head's log standard deviation, in units of the whitened target."""

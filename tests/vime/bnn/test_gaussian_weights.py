@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vime.gaussian_weights import (
+from vime.bnn.gaussian_weights import (
     LayerWeights,
     affine,
     diagonal_kl,

@@ -327,6 +327,6 @@ def test_the_example_in_the_docstring_runs():
     import doctest
     import importlib
 
-    results = doctest.testmod(importlib.import_module("vime.vime"))
+    results = doctest.testmod(importlib.import_module("vime.bonuses.vime"))
     assert results.attempted > 5
     assert results.failed == 0

@@ -1,6 +1,6 @@
 """The same Bayesian network written the other way: weights as latent sites, with a hand-written normal guide.
 
-It is the oracle that :class:`vime.dynamics_bnn.DynamicsBNN` is tested against, and what Pyro's own tools want
+It is the oracle that :class:`vime.bnn.dynamics.DynamicsBNN` is tested against, and what Pyro's own tools want
 (``Predictive``, MCMC). Both functions read the network's present posterior; nothing is registered anywhere. Use
 ``TraceMeanField_ELBO``: with this guide its KL is analytic (it is not with AutoNormal, whose sites are Deltas).
 """
@@ -14,8 +14,8 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from vime.dynamics_bnn import DynamicsBNN
-from vime.gaussian_weights import affine
+from vime.bnn.dynamics import DynamicsBNN
+from vime.bnn.gaussian_weights import affine
 
 Program = Callable[[Tensor, Tensor | None, Tensor, int], Tensor | None]
 

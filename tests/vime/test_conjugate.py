@@ -6,8 +6,8 @@ import pytest
 import torch
 from pyro.infer import Trace_ELBO
 
-from vime.dynamics_bnn import DynamicsBNN, Head, empty_guide
-from vime.gaussian_weights import LayerWeights
+from vime.bnn.dynamics import DynamicsBNN, Head, empty_guide
+from vime.bnn.gaussian_weights import LayerWeights
 from vime.imagined_step import gradient_step_gain
 from vime.information_gain import closed_form_gain, expected_gain
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vime.metrics import r_squared
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
 from vime.whitening import Whitener
 
 Predict = slice | Callable[[Tensor], Any] | None
