@@ -1,4 +1,4 @@
-"""What of an observation counts as seen, and how well a model foretells it."""
+"""The prediction target of a bonus: which features of an observation a model learns, and how well it predicts them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vime.errors import InputError, OptionError, OptionTypeError
 from vime.metrics import r_squared
 from vime.pool import Transitions
 from vime.whitening import Whitener
@@ -16,29 +17,41 @@ from vime.whitening import Whitener
 Predict = slice | Callable[[Tensor], Any] | None
 
 
-class Seen:
-    """Features of flat observations, and the targets that a dynamics model learns of them.
+class PredictionTarget:
+    """Features of flat observations, and the targets of a model that predicts them.
 
-    Parameters
-    ----------
-    predict: None: the whole observation is seen; a slice of it; or a function of flat float32 observations (B, O) that
-        gives (B, D) features, tensor or array, always the same for the same row. A function may have an attribute
-        ``figures``, itself a function: (predicted (B, D), seen (B, D), present (B, D)) -> {name: number}, of features
-        of the next observation as foretold, as they came, and of the present one. Its figures are logged with r2.
-    size: O, numbers of a flat observation.
-    as_change: which features are foretold as changes, y = seen(next) - seen(now); the others as they will be,
-        y = seen(next). A slice of the D features; None: all of them. What takes few values (a label) is best foretold
-        as it will be: its change is zero nearly always, and a network with a noise of its own makes all of that.
-    dynamics: False for novelty bonuses, which judge what is seen itself: there is no change then.
+    Args:
+        predict: Which features of an observation are predicted. None: the whole observation. A slice: a part of it. A
+            function: flat float32 observations (B, O) -> features (B, D), tensor or array, always the same for the same
+            row. A function may have an attribute ``figures``, a function of (predicted (B, D), next (B, D), present (B, D))
+            that returns ``{name: number}``: its inputs are the predicted, the true next and the present features, and its
+            results are logged beside R2.
+        size: O, the length of a flat observation.
+        as_change: Which features are predicted as changes, y = features(next) - features(now); the others are predicted as
+            they are, y = features(next). A slice of the D features; None: all of them. Predict categorical features (a
+            label) as they are: their change is almost always zero.
+        dynamics: False for novelty bonuses, which look at the features themselves; then nothing is a change.
 
-    Attributes
-    ----------
-    count: D. changes: (D,) bool.
+    Attributes:
+        count: D, the number of features.
+        changes: (D,) bool, which features are predicted as changes.
+
+    Raises:
+        OptionError: ``predict`` selects nothing or returns bad features (NaN, wrong shape).
+        OptionTypeError: ``predict`` or ``as_change`` has the wrong type.
+
+    Example:
+        >>> import torch
+        >>> from vime import PredictionTarget
+        >>> target = PredictionTarget(slice(0, 2), size=3, as_change=slice(0, 1))
+        >>> now, following = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.5, 4.0, 9.0]])
+        >>> target.target(now, following)
+        tensor([[0.5000, 4.0000]])
     """
 
     def __init__(self, predict: Predict, size: int, as_change: slice | None = None, dynamics: bool = True):
         if as_change is not None and not isinstance(as_change, slice):
-            raise TypeError(f"as_change must be None or a slice of what is seen, got {type(as_change).__name__}")
+            raise OptionTypeError(f"as_change must be None or a slice of the features, got {type(as_change).__name__}")
         self.predict = predict
         self.count = int(self(torch.zeros(2, size, dtype=torch.float32)).shape[1])
         self.changes = torch.zeros(self.count, dtype=torch.bool)
@@ -46,18 +59,22 @@ class Seen:
             self.changes[slice(None) if as_change is None else as_change] = True
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Features (B, D) of flat observations (B, O). ValueError for a wrong shape, NaN or infinity."""
+        """Return the features (B, D) of flat observations (B, O).
+
+        Raises:
+            InputError: A function returned a wrong shape, NaN or infinity.
+        """
         if self.predict is None:
             return rows
         if isinstance(self.predict, slice):
             part = rows[:, self.predict]
             if part.shape[1] == 0:
-                raise ValueError(
+                raise OptionError(
                     f"predict={self.predict} selects nothing of the {rows.shape[1]} numbers of an observation"
                 )
             return part
         if not callable(self.predict):
-            raise TypeError(
+            raise OptionTypeError(
                 f"predict must be None, a slice or a function of observations, got {type(self.predict).__name__}"
             )
         with torch.no_grad():
@@ -66,48 +83,56 @@ class Seen:
             features = features.detach().cpu().numpy()
         found = torch.from_numpy(np.array(features, dtype=np.float32))
         if found.ndim != 2 or len(found) != len(rows) or found.shape[1] == 0:
-            raise ValueError(
+            raise InputError(
                 f"predict returned shape {tuple(found.shape)} for {len(rows)} observations; expected (B, m), m >= 1"
             )
         if not torch.isfinite(found).all():
             row = int((~torch.isfinite(found)).any(1).nonzero()[0])
-            raise ValueError(f"predict returned NaN or infinity for row {row}: {found[row].tolist()[:8]}")
+            raise InputError(f"predict returned NaN or infinity for row {row}: {found[row].tolist()[:8]}")
         return found
 
     def target(self, obs: Tensor, next_obs: Tensor) -> Tensor:
-        """What a model learns of transitions, (B, D), from flat observations (B, O) and those that followed."""
+        """Return the targets (B, D) of transitions from flat observations (B, O) to the next ones (B, O)."""
         following = self(next_obs)
         if not self.changes.any():
             return following
         return torch.where(self.changes, following - self(obs), following)
 
-    def explained(self, batch: Transitions, predicted: Tensor, whitener: Whitener) -> float:
-        """r2: share of the variance of the *changes* in transitions that a model explains, whitened columns pooled.
+    def r2(self, batch: Transitions, predicted: Tensor, whitener: Whitener) -> float:
+        """Return the R2 of the predicted changes, pooled over whitened features.
 
-        predicted (B, D): whitened. Where no feature is foretold as a change: of all features.
+        Args:
+            batch: B transitions.
+            predicted: (B, D) predictions in whitened units.
+            whitener: Whitening of the targets.
+
+        Returns:
+            R2 of the features that are predicted as changes and vary; of all that vary if none is.
         """
-        judged = self._judged(whitener)
-        return r_squared(predicted[:, judged], whitener(batch.target)[:, judged])
+        columns = self._evaluated(whitener)
+        return r_squared(predicted[:, columns], whitener(batch.target)[:, columns])
 
-    def judge(self, batch: Transitions, predicted: Tensor, whitener: Whitener) -> dict[str, float]:
-        """Figures of what a model explains of transitions that it never saw; shapes as in :meth:`explained`.
+    def evaluate(self, batch: Transitions, predicted: Tensor, whitener: Whitener) -> dict[str, float]:
+        """Return statistics of predictions for held-out transitions; arguments as in :meth:`r2`.
 
-        r2: see there. r2_next: the same features of the next observation, present plus change; r2_persistence: what
-        "nothing changes" explains of those, the figure that r2_next must beat. And the features' own figures.
+        Returns:
+            ``r2``: see :meth:`r2`. ``r2_next``: R2 of the same features of the next observation (present plus predicted
+            change). ``r2_persistence``: R2 of the prediction "nothing changes", which ``r2_next`` has to exceed. Then the
+            ``figures`` of the features, if they have any.
         """
-        figures = {"r2": self.explained(batch, predicted, whitener)}
-        judged = self._judged(whitener)
+        figures = {"r2": self.r2(batch, predicted, whitener)}
+        columns = self._evaluated(whitener)
         present = self(batch.obs)
-        foretold = predicted * whitener.scale + whitener.shift
-        foretold, following = (torch.where(self.changes, y + present, y) for y in (foretold, batch.target))
+        guess = predicted * whitener.scale + whitener.shift
+        guess, following = (torch.where(self.changes, y + present, y) for y in (guess, batch.target))
         if self.changes.any():
-            now, then, told = ((rows / whitener.scale)[:, judged] for rows in (present, following, foretold))
-            figures |= {"r2_next": r_squared(told, then), "r2_persistence": r_squared(now, then)}
+            now, true, guessed = ((rows / whitener.scale)[:, columns] for rows in (present, following, guess))
+            figures |= {"r2_next": r_squared(guessed, true), "r2_persistence": r_squared(now, true)}
         if len(batch.obs) and (further := getattr(self.predict, "figures", None)) is not None:
-            figures |= further(foretold, following, present)
+            figures |= further(guess, following, present)
         return figures
 
-    def _judged(self, whitener: Whitener) -> Tensor:
-        """The columns that r2 is of, (D,) bool."""
+    def _evaluated(self, whitener: Whitener) -> Tensor:
+        """The columns that R2 uses, (D,) bool."""
         changing = whitener.varies & self.changes
         return changing if changing.any() else whitener.varies

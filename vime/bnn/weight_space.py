@@ -1,8 +1,8 @@
-"""The same Bayesian network written the other way: weights as latent sites, with a hand-written normal guide.
+"""The Bayesian network with its weights as Pyro sample sites, and a mean-field normal guide.
 
-It is the oracle that :class:`vime.bnn.dynamics.DynamicsBNN` is tested against, and what Pyro's own tools want
-(``Predictive``, MCMC). Both functions read the network's present posterior; nothing is registered anywhere. Use
-``TraceMeanField_ELBO``: with this guide its KL is analytic (it is not with AutoNormal, whose sites are Deltas).
+Pyro's own tools (``Predictive``, MCMC) need this form, and :class:`vime.DynamicsBNN`, which integrates the weights out, is
+tested against it. Both functions read the network's present posterior and register nothing. Use ``TraceMeanField_ELBO``: with
+this guide its KL is analytic (with AutoNormal it is not, because its sites are Deltas).
 """
 
 from __future__ import annotations
@@ -21,10 +21,20 @@ Program = Callable[[Tensor, Tensor | None, Tensor, int], Tensor | None]
 
 
 def weight_space_program(bnn: DynamicsBNN) -> tuple[Program, Program]:
-    """Model and guide over weight matrices; sites "weights_0", ... (I + 1, O) and "target" (B, D).
+    """Return a Pyro model and guide over the weight matrices of ``bnn``.
 
-    Both take (inputs (B, I), targets (B, D) or None, mask (D,) bool, population N), as the network itself does. One
-    draw of the weights serves the whole batch.
+    Both are functions of inputs (B, I), targets (B, D) or None, mask (D,) bool, and the population N, as the network itself
+    is. One draw of the weights serves the whole batch. The sites are "weights_0", ... (I + 1, O) and "target" (B, D).
+
+    Example:
+        >>> import pyro, torch
+        >>> from vime import DynamicsBNN
+        >>> from vime.bnn.weight_space import weight_space_program
+        >>> model, guide = weight_space_program(DynamicsBNN(inputs=3, targets=2, hidden=(8,)))
+        >>> mask = torch.ones(2, dtype=torch.bool)
+        >>> trace = pyro.poutine.trace(model).get_trace(torch.zeros(5, 3), None, mask, 5)
+        >>> trace.nodes["weights_0"]["value"].shape, trace.nodes["target"]["value"].shape
+        (torch.Size([4, 8]), torch.Size([5, 2]))
     """
     layers = bnn.frozen_posterior()
 

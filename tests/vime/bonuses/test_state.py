@@ -63,7 +63,7 @@ def test_entries_that_are_spoilt_are_refused(name, toy):
         ("random.state", torch.zeros_like(generator), "random generator"),
         ("random.state", generator[:-8], "random generator"),
         ("random.state", generator.double(), "random generator"),
-        ("bonus.kind", torch.tensor([255], dtype=torch.uint8), "no text"),
+        ("bonus.kind", torch.tensor([255], dtype=torch.uint8), "not text"),
         ("bonus.options", text("{"), "cannot be read"),
         ("bonus.options", text("7"), "cannot be read"),
         ("bonus.fits", number(-1), "fits=-1"),
@@ -156,7 +156,7 @@ def test_options_that_may_change_on_resuming_are_not_compared(toy):
 @EVERY
 def test_a_state_of_another_slice_of_the_same_size_is_refused(name, toy):
     state = trained(name, toy, predict=slice(0, 2)).state_dict()
-    refused(trained(name, toy, predict=slice(2, 4)), state, r"another predict= \(noted as \[0, 2, 1\]")
+    refused(trained(name, toy, predict=slice(2, 4)), state, r"another predict= \(saved as \[0, 2, 1\]")
     refused(trained(name, toy, predict=lambda obs: obs[:, :2]), state, "another predict=")
     trained(name, toy, predict=slice(None, 2), seed=2).load_state_dict(state)
 
