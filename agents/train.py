@@ -36,7 +36,7 @@ class TrainConfig(ScriptConfig):
     )
     seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
     curiosity: str | None = option(
-        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn or none (default: none)"
+        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn, module:object or none (default: none)"
     )
     eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009

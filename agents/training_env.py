@@ -18,17 +18,18 @@ import envs
 from agents.algorithms import HYPERPARAMETER_FOLDER
 from agents.cli import UserError
 from agents.sb3_vec_env import LatentVecEnv
-from agents.training_seen import SeenOf
+from agents.training_seen import LatentFeatures
 from envs.errors import UnknownNameError
 from envs.making import configure, make_world_named
 from envs.registration import SPECS, spec_kwargs
 from envs.ways import long_ways
+from vime.bonuses import BONUSES, bonus_class
 
 if TYPE_CHECKING:
     from envs.world import World
 
 OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_change", "given", "args", "kwargs"}
-CURIOSITIES = ("none", "vime", "bald", "l2", "rnd", "disagreement", "knn")
+CURIOSITIES = ("none", *BONUSES)
 
 
 def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = False) -> World | None:
@@ -119,18 +120,18 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
 
     Args:
         env: a monitored VecEnv.
-        told: ``name``, one of :data:`CURIOSITIES` but ``none``; ``eta``, the weight of the bonus (None: the wrapper's
-            own); ``options``, further arguments of the wrapper or the bonus.
+        told: ``name``, of :func:`vime.make_bonus`; ``eta``, the weight of the bonus (None: the wrapper's own); ``options``,
+            further arguments of the wrapper or the bonus.
         seed: of the bonus's own generator.
-        world: if given, the bonus predicts what is *seen*, see :mod:`agents.training_seen`.
+        world: if given, the bonus predicts :class:`agents.training_seen.LatentFeatures`.
 
     Raises:
-        UnknownNameError, UserError: an option that neither takes (close ones are offered), or a value that they refuse.
+        UnknownNameError, UserError, VimeError: an option that neither takes (close ones are offered), a value that they
+            refuse, or a bonus that cannot be imported.
     """
     import inspect
 
     from vime import BonusMixer, CuriosityVecEnvWrapper, make_bonus
-    from vime.bonuses import BONUSES
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
     options = dict(told["options"])
@@ -138,17 +139,18 @@ def add_curiosity(env: VecEnv, told: dict[str, Any], seed: int, world: World | N
     if told["eta"] is not None:
         mixing["eta"] = told["eta"]
     if world is not None:
-        seen = SeenOf(world, options.pop("sees", "both"))
-        options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
-    if told["name"] in BONUSES:
-        makers = [inspect.signature(kind).parameters for kind in BONUSES[told["name"]].__mro__[:-1]]
-        known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
-        known |= set() if world is None else {"sees"}
-        for name in told["options"]:
-            if name not in known - OURS:
-                raise UnknownNameError(f"setting of --curiosity {told['name']}", name, sorted(known - OURS))
+        features = LatentFeatures(world, options.pop("prediction_target", "both"))
+        ours = {"predict": features, "as_change": features.as_change, "given": features.given, "common_scale": True}
+        options = {**ours, **options}
+    kind = bonus_class(told["name"])
+    makers = [inspect.signature(owner).parameters for owner in kind.__mro__[:-1]]
+    known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
+    known |= set() if world is None else {"prediction_target"}
+    for name in told["options"]:
+        if name not in known - OURS:
+            raise UnknownNameError(f"setting of --curiosity {told['name']}", name, sorted(known - OURS))
     try:
-        bonus = make_bonus(told["name"], env.observation_space, env.action_space, seed=seed, **options)
+        bonus = make_bonus(kind, env.observation_space, env.action_space, seed=seed, **options)
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
         raise UserError(f"--curiosity {told['name']} refuses its settings {told['options']}: {error}") from error

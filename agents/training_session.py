@@ -27,6 +27,7 @@ from agents.training_env import (
 )
 from envs.errors import UnknownNameError
 from envs.making import configure
+from vime.bonuses import bonus_class
 
 #: Endings of files that --data and --columns may name.
 FILES = (".npz", ".csv", ".yml", ".yaml", ".json", ".txt", ".tsv", ".jsonl")
@@ -58,7 +59,9 @@ def check_settings(config: TrainConfig) -> None:
     if config.n_timesteps is not None and config.n_timesteps < 1:
         raise UserError(f"-n {config.n_timesteps}: at least one step is needed")
     if config.curiosity is not None and config.curiosity not in CURIOSITIES:
-        raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
+        if ":" not in config.curiosity:
+            raise UnknownNameError("curiosity", config.curiosity, [*CURIOSITIES, "module:object"])
+        bonus_class(config.curiosity)
     if config.eta is not None and config.eta < 0:
         raise UserError(f"--eta {config.eta}: the weight of a bonus cannot be negative")
     if "eta" in config.curiosity_kwargs:

@@ -117,13 +117,15 @@ def gradient_step_gain(
     old: Phi = [(k.mean.double(), inverse_softplus(k.scale.double())) for k in layers]
     fisher = [fisher_diagonal(k.scale.double(), rho) for k, (_, rho) in zip(layers, old, strict=True)]
 
-    def objective(phi: Phi, x: Tensor, y: Tensor, eps: Sequence[Tensor]) -> Tensor:
-        return _kl(phi, old) + transition_loss(phi, biases, head, x, y, eps, mask)
+    counts = (torch.ones_like(targets) if mask is None else mask).expand_as(targets)
 
-    def one(x: Tensor, y: Tensor, *eps: Tensor) -> Tensor:
+    def objective(phi: Phi, x: Tensor, y: Tensor, m: Tensor, eps: Sequence[Tensor]) -> Tensor:
+        return _kl(phi, old) + transition_loss(phi, biases, head, x, y, eps, m)
+
+    def one(x: Tensor, y: Tensor, m: Tensor, *eps: Tensor) -> Tensor:
         phi = old
         for _ in range(steps):
-            slopes = grad(objective)(phi, x, y, eps)
+            slopes = grad(objective)(phi, x, y, m, eps)
             phi = [
                 (mean - step_length * g_mean / h_mean, rho - (step_length * g_rho / h_rho).clamp(-MAX_STEP, MAX_STEP))
                 for (mean, rho), (g_mean, g_rho), (h_mean, h_rho) in zip(phi, slopes, fisher, strict=True)
@@ -137,7 +139,7 @@ def gradient_step_gain(
         for start in range(0, len(inputs), chunk):
             rows = slice(start, start + chunk)
             eps = [n.expand(-1, len(inputs), -1)[:, rows].transpose(0, 1).double() for n in noise]
-            results.append(vmap(one)(inputs[rows].double(), targets[rows].double(), *eps))
+            results.append(vmap(one)(inputs[rows].double(), targets[rows].double(), counts[rows], *eps))
     gains = torch.cat(results).float() if results else torch.zeros(0, dtype=torch.float32)
     return gains.clamp(max=math.sqrt(torch.finfo(torch.float32).max))
 

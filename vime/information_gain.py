@@ -134,7 +134,8 @@ def closed_form_gain(
         gains = []
         for rows in _chunks(len(inputs)):
             record, outputs = _forward(layers, squared, inputs[rows], [_rows_of(n, rows) for n in noise])
-            delta = _loss_gradient(head, outputs, targets[rows], mask)
+            counts = mask[rows] if mask is not None and mask.ndim == 2 else mask
+            delta = _loss_gradient(head, outputs, targets[rows], counts)
             gains.append(_backward_sum(layers, squared, fourth, record, delta, unbiased))
     return 0.5 * step_length**2 * torch.cat(gains) if gains else inputs.new_zeros(0)
 

@@ -129,8 +129,7 @@ class TransitionPool:
         capacity, added = (whole(state, key, "the pool") for key in ("capacity", "added"))
         if capacity != self.capacity:
             raise StateMismatchError(
-                f"the saved pool holds up to {capacity} transitions, this one {self.capacity}: pass "
-                f"pool_size={capacity}"
+                f"the saved pool holds up to {capacity} transitions, this one {self.capacity}: pass pool_size={capacity}"
             )
         filled = min(added, capacity)
         for name, width in zip(Transitions._fields, self.widths, strict=True):

@@ -69,9 +69,7 @@ class PredictionTarget:
         if isinstance(self.predict, slice):
             part = rows[:, self.predict]
             if part.shape[1] == 0:
-                raise OptionError(
-                    f"predict={self.predict} selects nothing of the {rows.shape[1]} numbers of an observation"
-                )
+                raise OptionError(f"predict={self.predict} selects nothing of the {rows.shape[1]} numbers of an observation")
             return part
         if not callable(self.predict):
             raise OptionTypeError(

@@ -119,9 +119,7 @@ def _flatten(space: spaces.Space[Any], batch: Any, role: str) -> np.ndarray:
     if isinstance(space, spaces.MultiDiscrete):
         _check_shape(array, space.shape, role)
         start = np.asarray(space.start).reshape(-1)
-        return _one_hot(
-            array.reshape(len(array), int(np.prod(space.shape))), np.asarray(space.nvec).reshape(-1), start, role
-        )
+        return _one_hot(array.reshape(len(array), int(np.prod(space.shape))), np.asarray(space.nvec).reshape(-1), start, role)
     assert space.shape is not None
     _check_shape(array, space.shape, role)
     with np.errstate(over="ignore"):  # a float64 too large for float32 becomes inf, which the caller reports
@@ -151,8 +149,7 @@ def _one_hot(indices: np.ndarray, counts: np.ndarray, start: np.ndarray, role: s
         row, column = np.argwhere(bad)[0]
         low = int(start[column])
         raise InputError(
-            f"{role} row {row} is {indices[row, column]}, not a whole number from {low} to "
-            f"{low + int(counts[column]) - 1}"
+            f"{role} row {row} is {indices[row, column]}, not a whole number from {low} to {low + int(counts[column]) - 1}"
         )
     offsets = np.concatenate([[0], np.cumsum(counts)[:-1]])
     rows = np.zeros((len(whole), int(counts.sum())), dtype=np.float32)

@@ -84,6 +84,25 @@ class Whitener:
         """Return (rows - mean) / deviation, clipped to +-clip, in the shape of ``rows`` (B, size)."""
         return ((rows - self.shift) / self.scale).clamp_(-self.clip, self.clip)
 
+    def first_changes(self, rows: Tensor) -> Tensor:
+        """Return the whitened values of constant columns that change for the first time, and 0 elsewhere.
+
+        A column without variance has no scale of its own. A change of it is scaled by the common scale if there is one; else
+        by the smallest deviation that counts as variance (:data:`CONSTANT`), so that any change reaches +-clip.
+
+        Args:
+            rows: (B, size).
+
+        Returns:
+            (B, size), within +-clip.
+        """
+        floor = CONSTANT * self.shift.abs().clamp(min=1.0)
+        change = rows - self.shift
+        changed = ~self.varies & (change.abs() > self.clip * floor)
+        common = self.common_scale and bool(self.varies.any())
+        scale = self.scale[self.varies][0] if common else floor
+        return torch.where(changed, change / scale, 0.0).clamp_(-self.clip, self.clip)
+
     def state_dict(self) -> State:
         """Return the running and the frozen moments."""
         return {

@@ -25,7 +25,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "no curiosity": {"arm": "none"},
     "VIME as shipped": {},
     "predicts the frame alone": {"prediction_target": "frame"},
-    "predicts the label alone": {"prediction_target": "answer"},
+    "predicts the label alone": {"prediction_target": "prediction"},
     "predicts the next code alone": {"prediction_target": "code"},
     "noise learned per input": {"noise": "heteroscedastic"},
     "expected gain (BALD)": {"arm": "bald"},

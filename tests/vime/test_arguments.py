@@ -66,7 +66,9 @@ def test_pools_and_windows_must_be_whole():
         MedianNormalizer(2.5)
 
 
-@pytest.mark.parametrize("options", [{"clip": "10"}, {"clip": True}, {"clip": math.nan}, {"decay": True}, {"success_decay": "0.5"}])
+@pytest.mark.parametrize(
+    "options", [{"clip": "10"}, {"clip": True}, {"clip": math.nan}, {"decay": True}, {"success_decay": "0.5"}]
+)
 def test_mixers_refuse_what_is_no_number(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         BonusMixer(**options)

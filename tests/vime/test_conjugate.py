@@ -20,9 +20,7 @@ def exact_gain(s2, v, residual):
 
 
 def one_weight(s2, v):
-    layer = LayerWeights(
-        torch.zeros(1, 1, dtype=torch.float64), torch.full((1, 1), math.sqrt(s2), dtype=torch.float64), False
-    )
+    layer = LayerWeights(torch.zeros(1, 1, dtype=torch.float64), torch.full((1, 1), math.sqrt(s2), dtype=torch.float64), False)
     return [layer], Head(1, math.sqrt(v))
 
 
@@ -47,9 +45,7 @@ def test_many_imagined_steps_give_the_exact_gain_even_where_the_likelihood_is_sh
     y = torch.tensor([[1.3], [0.2], [0.0]], dtype=torch.float64)
     # Two opposite draws of one standard deviation: their mean gradient is the exact one for a linear model.
     noise = [torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None, None]]
-    found = gradient_step_gain(
-        layers, head, torch.ones(3, 1, dtype=torch.float64), y, noise, step_length=0.1, steps=300
-    )
+    found = gradient_step_gain(layers, head, torch.ones(3, 1, dtype=torch.float64), y, noise, step_length=0.1, steps=300)
     torch.testing.assert_close(found.double(), exact_gain(torch.tensor(s2), v, y[:, 0]), rtol=0.01, atol=1e-4)
 
 

@@ -13,8 +13,8 @@ import torch
 
 from vime.bnn.dynamics import DynamicsBNN, Head
 from vime.bnn.gaussian_weights import LayerWeights
-from vime.information_gain import draw_noise, expected_gain
 from vime.bnn.weight_space import weight_space_program
+from vime.information_gain import draw_noise, expected_gain
 
 ERRORS = 4
 

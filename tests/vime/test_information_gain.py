@@ -67,9 +67,7 @@ def test_closed_form_equals_per_transition_gradients(noise, hidden, bias, shared
     x, y = batch(9)
     eps = draw_noise(layers, DRAWS, 1 if shared else 9, torch.Generator().manual_seed(0))
     fast = closed_form_gain(layers, head, x, y, eps, unbiased=unbiased)
-    torch.testing.assert_close(
-        fast, gain_by_gradients(layers, head, x, y, eps, unbiased=unbiased), rtol=1e-9, atol=1e-12
-    )
+    torch.testing.assert_close(fast, gain_by_gradients(layers, head, x, y, eps, unbiased=unbiased), rtol=1e-9, atol=1e-12)
 
 
 def test_closed_form_in_float32_equals_the_naive_loop():

@@ -184,5 +184,5 @@ def test_the_order_of_episodes_that_end_together_is_all_that_the_rate_depends_on
 @pytest.mark.parametrize("name", ["decay", "success_decay"])
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan, math.inf])
 def test_shares_that_are_none_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name} is a share above 0"):
+    with pytest.raises(ValueError, match=f"{name} must be None, or above 0"):
         BonusMixer(0.1, **{name: value})

@@ -6,9 +6,9 @@ import torch
 from gymnasium import spaces
 
 from vime import VIME, StateMismatchError
+from vime.pool import Transitions
 from vime.prediction_target import PredictionTarget
 from vime.spaces import indices_of
-from vime.pool import Transitions
 from vime.whitening import Whitener
 
 BOX, ACT = spaces.Box(-np.inf, np.inf, (3,), np.float32), spaces.Box(-1, 1, (1,), np.float32)

@@ -118,3 +118,11 @@ def _load(name: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise OptionError(f"cannot load the bonus {name!r}: {error}; run from the folder that holds the module") from error
     return found
+
+
+def __getattr__(name: str) -> Any:
+    """``from vime.bonuses import RND``: the classes of the table, imported when first used."""
+    for target in ("vime.bonuses.base:Bonus", *_TABLE.values()):
+        if target.endswith(f":{name}"):
+            return _load(target)
+    raise AttributeError(f"module 'vime.bonuses' has no attribute {name!r}")

@@ -267,8 +267,19 @@ class Bonus(ABC):
         """Return the whitened inputs (B, I) and targets (B, D) of a model."""
         return self.input_whitener(self.inputs(batch)), self.target_whitener(batch.target)
 
+    def surprising(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """Return whitened targets (B, D) for a score, and which of them count, (D,) or (B, D) bool.
+
+        A target that never varied does not count, because the model predicts it perfectly; but if it changes for the first
+        time it counts at the limit of the whitening, see :meth:`vime.whitening.Whitener.first_changes`.
+        """
+        targets, varies = self.target_whitener(batch.target), self.target_whitener.varies
+        first = self.target_whitener.first_changes(batch.target)
+        changed = first != 0
+        return (torch.where(changed, first, targets), varies | changed) if changed.any() else (targets, varies)
+
     def batches(self, updates: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield whitened inputs and targets of ``updates`` minibatches. For use in :meth:`_fit`, whose random state it draws on.
+        """Yield whitened inputs and targets of ``updates`` minibatches, for use in :meth:`_fit`.
 
         Many minibatches are gathered and whitened at once, which saves a sixth of a step's time for small networks.
         """

@@ -35,9 +35,7 @@ class Trainer:
     def __init__(self, module: nn.Module, learning_rate: float, owner: str):
         self.module = module
         self.owner = owner
-        self.optimizer = torch.optim.Adam(
-            [p for p in module.parameters() if p.requires_grad], lr=learning_rate, fused=True
-        )
+        self.optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=learning_rate, fused=True)
 
     def run(self, updates: int, loss_of: Callable[[], Tensor], check: Callable[[Tensor, int], None]) -> float:
         """Take ``updates`` steps on new losses, each checked before it is used; return the last loss."""

@@ -65,15 +65,11 @@ class KNN(Bonus):
         self.neighbours, self.memory_size = neighbours, memory
         self.memory = torch.zeros(0, self.target_size, dtype=torch.float32)
 
-    def _seen_rows(self, batch: Transitions) -> Tensor:
-        return self.target_whitener(batch.target)[:, self.target_whitener.varies]
-
     def _score(self, batch: Transitions) -> Tensor:
-        memory = self.memory[:, self.target_whitener.varies]
-        rows = self._seen_rows(batch)
-        nearest = [
-            torch.cdist(part, memory).topk(self.neighbours, largest=False).values.mean(1) for part in rows.split(CHUNK)
-        ]
+        targets, counts = self.surprising(batch)
+        columns = counts if counts.ndim == 1 else counts.any(0)
+        memory, rows = self.memory[:, columns], targets[:, columns]
+        nearest = [torch.cdist(part, memory).topk(self.neighbours, largest=False).values.mean(1) for part in rows.split(CHUNK)]
         return torch.log1p(torch.cat(nearest))
 
     def _fit(self, updates: int) -> dict[str, float]:

@@ -62,7 +62,9 @@ class L2Error(Bonus):
         return (self.network(inputs) - targets)[:, self.target_whitener.varies].square()
 
     def _score(self, batch: Transitions) -> Tensor:
-        return self._errors(batch).sum(1) / max(int(self.target_whitener.varies.sum()), 1)
+        # A target that never varied is predicted not to change: its first change is the error.
+        first = self.target_whitener.first_changes(batch.target).square().sum(1)
+        return (self._errors(batch).sum(1) + first) / max(int(self.target_whitener.varies.sum()), 1)
 
     def _fit(self, updates: int) -> dict[str, float]:
         held_out = self.fresh()

@@ -138,10 +138,12 @@ class VIME(Bonus):
         self._free_noise = draw_noise(self._posterior, draws, 1, generator)
 
     def _score(self, batch: Transitions) -> Tensor:
-        inputs, targets = self.whitened(batch)
-        mask = self._mask()
+        inputs = self.input_whitener(self.inputs(batch))
         if self.estimator == "expected":
+            mask = self.target_whitener.varies.to(torch.float32)
             return expected_gain(self._posterior, self.bnn.head, inputs, self._free_noise, mask=mask)
+        targets, counts = self.surprising(batch)
+        mask = counts.to(torch.float32)
         if self.estimator == "gradient_step":
             return gradient_step_gain(
                 self._posterior,
@@ -184,9 +186,6 @@ class VIME(Bonus):
             return self.score_transitions(batch)
         finally:
             self.estimator = estimator
-
-    def _mask(self) -> Tensor:
-        return self.target_whitener.varies.to(torch.float32)
 
     def _fit(self, updates: int) -> dict[str, float]:
         held_out = self.fresh()
