@@ -46,6 +46,8 @@ class Bonus(ABC):
             indices; None: all. Leave out what does not affect the next observation (a goal, a start).
         common_scale: Whiten all features by one scale. Use it for features of one kind, such as principal components, of
             which those that hardly move should stay small.
+        first_changes: Score the first change of a feature that never varied before. False: features that never varied do not
+            count, and the first use of a key is worth as little as any other step.
         seed: Seed of the bonus's own generator; the global generators of torch and numpy are not changed.
         pool_size: Number of transitions that are kept.
         min_pool: Number of transitions before the first fit.
@@ -102,6 +104,7 @@ class Bonus(ABC):
         as_change: slice | None = None,
         given: slice | Sequence[int] | None = None,
         common_scale: bool = False,
+        first_changes: bool = True,
         seed: int = 0,
         pool_size: int = 100_000,
         min_pool: int = 500,
@@ -124,6 +127,7 @@ class Bonus(ABC):
         self.encode_action = SpaceEncoder(action_space, "action")
         self.prediction_target = PredictionTarget(predict, self.encode_obs.size, as_change, self.predicts_change)
         self.given = indices_of(given, self.encode_obs.size)
+        self.first_changes = bool(first_changes)
         self.random = FencedRandom(seed)
         self.fits = 0
         self.unfitted = 0
@@ -270,10 +274,12 @@ class Bonus(ABC):
     def surprising(self, batch: Transitions) -> tuple[Tensor, Tensor]:
         """Return whitened targets (B, D) for a score, and which of them count, (D,) or (B, D) bool.
 
-        A target that never varied does not count, because the model predicts it perfectly; but if it changes for the first
-        time it counts at the limit of the whitening, see :meth:`vime.whitening.Whitener.first_changes`.
+        A target that never varied does not count, because the model predicts it perfectly. With ``first_changes`` it counts
+        where it changes for the first time, see :meth:`vime.whitening.Whitener.first_changes`.
         """
         targets, varies = self.target_whitener(batch.target), self.target_whitener.varies
+        if not self.first_changes or bool(varies.all()):
+            return targets, varies
         first = self.target_whitener.first_changes(batch.target)
         changed = first != 0
         return (torch.where(changed, first, targets), varies | changed) if changed.any() else (targets, varies)

@@ -45,7 +45,7 @@ class KNN(Bonus):
     score_name: ClassVar[str] = "log_knn_distance"
     units: ClassVar[str] = "log whitened distance"
     predicts_change: ClassVar[bool] = False
-    score_options: ClassVar[tuple[str, ...]] = ("neighbours",)
+    score_options: ClassVar[tuple[str, ...]] = ("neighbours", "first_changes")
 
     def __init__(
         self,

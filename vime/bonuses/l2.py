@@ -42,6 +42,7 @@ class L2Error(Bonus):
     name: ClassVar[str] = "l2"
     score_name: ClassVar[str] = "squared_error"
     units: ClassVar[str] = "squared deviations"
+    score_options: ClassVar[tuple[str, ...]] = ("first_changes",)
 
     def __init__(
         self,
@@ -62,9 +63,10 @@ class L2Error(Bonus):
         return (self.network(inputs) - targets)[:, self.target_whitener.varies].square()
 
     def _score(self, batch: Transitions) -> Tensor:
-        # A target that never varied is predicted not to change: its first change is the error.
-        first = self.target_whitener.first_changes(batch.target).square().sum(1)
-        return (self._errors(batch).sum(1) + first) / max(int(self.target_whitener.varies.sum()), 1)
+        errors = self._errors(batch).sum(1)
+        if self.first_changes:  # the prediction for a target that never varied is "no change"
+            errors = errors + self.target_whitener.first_changes(batch.target).square().sum(1)
+        return errors / max(int(self.target_whitener.varies.sum()), 1)
 
     def _fit(self, updates: int) -> dict[str, float]:
         held_out = self.fresh()

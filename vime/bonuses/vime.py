@@ -77,7 +77,7 @@ class VIME(Bonus):
     score_name: ClassVar[str] = "info_gain_nats"
     units: ClassVar[str] = "nats"
     score_options: ClassVar[tuple[str, ...]] = (
-        "prior_sd", "noise", "draws", "unbiased", "estimator", "direction", "step_length", "steps",
+        "prior_sd", "noise", "draws", "unbiased", "estimator", "direction", "step_length", "steps", "first_changes",
     )  # fmt: skip
 
     def __init__(
