@@ -1,8 +1,8 @@
 """Information gain of paths and of latent codes, in nats: where a run's model of the manifold is uncertain.
 
 The *information gain* of a step is how far its transition would move the posterior of the network after training
-(:meth:`vime.VIME.score`). The *expected gain* of a code is the same for a step from there, averaged over what may follow (BALD,
-:meth:`vime.VIME.expected_information_gain`). Neither queries the classifier.
+(:meth:`vime.VIME.score`). The *expected gain* of a code is the gain of a step from there, averaged over what may follow
+(BALD, :meth:`vime.VIME.expected_information_gain`). Neither queries the classifier.
 
 Symbols: S steps, B walks, d latent dimensions, K classes.
 """

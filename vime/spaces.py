@@ -45,7 +45,7 @@ class SpaceEncoder:
         self.role = role
         self.size = _flat_size(space, role)
         if self.size == 0:
-            raise OptionError(f"the {role} space {space} is empty; a bonus needs at least one number to predict")
+            raise OptionError(f"the {role} space {space} has no numbers; a bonus needs at least one")
 
     def __call__(self, batch: Any, names: Sequence[int] | None = None) -> Tensor:
         """Encode a batch.
@@ -84,8 +84,7 @@ def _flat_size(space: spaces.Space[Any], role: str) -> int:
         return int(np.prod(space.shape))
     raise OptionTypeError(
         f"{role} space {space} has no fixed flat size; wrap the environment with "
-        "gymnasium.wrappers.TransformObservation "
-        "(or TransformAction) to a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple of them"
+        "gymnasium.wrappers.TransformObservation (or TransformAction) to a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple of them"
     )
 
 
