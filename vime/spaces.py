@@ -84,7 +84,8 @@ def _flat_size(space: spaces.Space[Any], role: str) -> int:
         return int(np.prod(space.shape))
     raise OptionTypeError(
         f"{role} space {space} has no fixed flat size; wrap the environment with "
-        "gymnasium.wrappers.TransformObservation (or TransformAction) to a Box, Discrete, MultiDiscrete, MultiBinary, Dict or Tuple of them"
+        "gymnasium.wrappers.TransformObservation (or TransformAction) to a Box, Discrete, MultiDiscrete, MultiBinary, Dict or "
+        "Tuple of them"
     )
 
 

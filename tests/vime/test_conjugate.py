@@ -1,4 +1,4 @@
-"""Where everything is known in closed form: Bayesian linear regression with one weight per input (vime.md 5.4: 5)."""
+"""Where everything is known in closed form: Bayesian linear regression with one weight per input."""
 
 import math
 
@@ -13,7 +13,7 @@ from vime.information_gain import closed_form_gain, expected_gain
 
 
 def exact_gain(s2, v, residual):
-    """KL[N(m', s2') || N(m, s2)] after seeing y = w + e at distance ``residual`` from m. (vime.md 1.2)"""
+    """KL[N(m', s2') || N(m, s2)] after seeing y = w + e at distance ``residual`` from m."""
     s2_new = s2 * v / (s2 + v)
     shift = s2 / (s2 + v) * residual
     return 0.5 * (s2_new / s2 + shift**2 / s2 - 1 - torch.log(s2_new / s2))

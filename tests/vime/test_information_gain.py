@@ -1,4 +1,4 @@
-"""The closed form against per-transition gradients, the measured step and its own invariances (vime.md 5.4: 3, 4)."""
+"""The closed form against per-transition gradients, the measured step and its own invariances."""
 
 import pytest
 import torch

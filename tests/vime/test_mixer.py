@@ -1,4 +1,4 @@
-"""Normalising, centring and weighting scores (vime.md 5.4: 12), and that the bonus never pays for staying alive."""
+"""Normalising, centring and weighting scores, and that the bonus never pays for staying alive."""
 
 import math
 

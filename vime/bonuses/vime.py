@@ -50,7 +50,7 @@ class VIME(Bonus):
         estimator: "closed_form": second order, a few microseconds per transition. "gradient_step": take the step and measure
             it, about twenty times slower. "expected": BALD, before the next observation is known.
         direction: Of "gradient_step": "gain" KL[new || old], "compression" KL[old || new], or "both".
-        step_length: lambda (eq. 17). At 1 the unit is nats; other values only rescale the closed form.
+        step_length: lambda of section 2.5. At 1 the unit is nats; other values only rescale the closed form.
         steps: Natural-gradient steps of "gradient_step".
         unbiased: See :func:`vime.closed_form_gain`; scores may be slightly negative.
         updates: Adam steps at each fit. On synthetic dynamics with 6 to 18 inputs, held-out R2 grows as fast with the

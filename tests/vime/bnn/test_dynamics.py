@@ -1,4 +1,4 @@
-"""The Pyro program: its ELBO against the weight-space oracle, its scaling, its isolation (vime.md 5.4: 8, 11, 14)."""
+"""The Pyro program: its ELBO against the weight-space oracle, its scaling, its isolation."""
 
 import numpy as np
 import pyro

@@ -1,4 +1,4 @@
-"""The mathematics of Gaussian weights against torch.distributions, autograd and sampling (vime.md 5.4: 1, 2, 10)."""
+"""The mathematics of Gaussian weights against torch.distributions, autograd and sampling."""
 
 import numpy as np
 import pytest

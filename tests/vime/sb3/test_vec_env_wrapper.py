@@ -1,4 +1,4 @@
-"""The Stable-Baselines3 wrapper and its callback (vime.md 5.4: 13, 15, 16)."""
+"""The Stable-Baselines3 wrapper and its callback."""
 
 import warnings
 
@@ -469,6 +469,18 @@ def test_the_callback_finds_the_wrapper():
     assert wrapper.has_paid
     with pytest.raises(WrapperOrderError, match="has no CuriosityVecEnvWrapper"):
         ppo(monitored()).learn(64, callback=vime.CuriosityCallback())
+
+
+def test_hindsight_replay_is_warned_of():
+    """It recomputes the rewards of relabelled transitions: these hold no bonus."""
+    from stable_baselines3 import DQN, HerReplayBuffer
+    from stable_baselines3.common.envs import BitFlippingEnv
+
+    venv = VecMonitor(DummyVecEnv([lambda: BitFlippingEnv(n_bits=3)]))
+    wrapper = CuriosityVecEnvWrapper(venv, "rnd")
+    model = DQN("MultiInputPolicy", wrapper, replay_buffer_class=HerReplayBuffer, learning_starts=1_000, device="cpu")
+    with pytest.warns(UserWarning, match="HerReplayBuffer recomputes the rewards"):
+        model.learn(20, callback=wrapper.callback())
 
 
 def test_algorithms_that_the_bonus_cannot_reach_are_refused():
