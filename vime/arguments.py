@@ -20,12 +20,18 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
+def python_number(value: Any) -> Any:
+    """Return a number without dimensions of numpy or torch as Python's; anything else unchanged."""
+    return value.item() if getattr(value, "shape", None) == () and hasattr(value, "item") else value
+
+
 def whole_number(name: str, value: Any, least: int = 1) -> int:
     """Return ``value`` as an int.
 
     Raises:
         OptionError: ``value`` is not an integer, or it is below ``least``.
     """
+    value = python_number(value)
     if not is_whole(value):
         raise OptionError(f"{name} must be a whole number, got {value!r}")
     if value < least:
@@ -50,6 +56,7 @@ def positive_number(name: str, value: Any) -> float:
     Raises:
         OptionError: ``value`` is not a finite number above 0.
     """
+    value = python_number(value)
     if not is_real(value) or not 0 < value < math.inf:
         raise OptionError(f"{name} must be a positive finite number, got {value!r}")
     return float(value)

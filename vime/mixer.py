@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from vime.arguments import is_real
+from vime.arguments import is_real, python_number
 from vime.errors import OptionError, StateMismatchError
 from vime.normalizer import MedianNormalizer
 from vime.serialization import (
@@ -54,6 +54,7 @@ def linear_eta(start: float, end: float = 0.0) -> Callable[[float], float]:
 
 def check_eta(eta: float) -> float:
     """Return ``eta`` as a float, or raise OptionError unless it is finite and at least 0."""
+    eta = python_number(eta)
     if not is_real(eta) or not math.isfinite(eta) or eta < 0:
         raise OptionError(
             f"eta must be a finite number >= 0, got {eta!r}: 0 switches the bonus off, a negative eta would reward what is "
@@ -111,6 +112,7 @@ class BonusMixer:
             raise OptionError(f'normalize must be "median" or None, got {normalize!r}')
         if squash not in ("log1p", None):
             raise OptionError(f'squash must be "log1p" or None, got {squash!r}')
+        clip, decay, success_decay = python_number(clip), python_number(decay), python_number(success_decay)
         if not is_real(clip) or not clip > 0:
             raise OptionError(f"clip must be positive, got {clip!r}")
         for name, share in (("decay", decay), ("success_decay", success_decay)):
@@ -119,6 +121,7 @@ class BonusMixer:
         self.decay = None if decay is None else float(decay)
         self.success_decay = None if success_decay is None else float(success_decay)
         self.success_rate = 0.0
+        eta = python_number(eta)
         self._eta: Eta = eta if callable(eta) else check_eta(eta)
         self.normalizer = MedianNormalizer(window) if normalize else None
         self.squash = squash

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from vime.arguments import is_whole
+from vime.arguments import is_whole, python_number
 from vime.errors import OptionError, StateMismatchError
 from vime.serialization import entry
 
@@ -37,6 +37,7 @@ class FencedRandom:
     """
 
     def __init__(self, seed: int):
+        seed = python_number(seed)
         if not is_whole(seed) or not 0 <= seed < 2**63:
             raise OptionError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
         self._own = torch.Generator().manual_seed(int(seed))

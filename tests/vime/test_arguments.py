@@ -139,3 +139,14 @@ def test_the_usual_clip_is_met_only_by_scores_that_overflow():
 def test_hidden_is_a_list_of_sizes(name, hidden, toy):
     with pytest.raises(ValueError, match="hidden"):
         make_bonus(name, toy.observation_space, toy.action_space, hidden=hidden)
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, np.float32])
+def test_numbers_without_dimensions_are_taken(kind):
+    counts = {"steps": np.array(2), "seed": torch.tensor(3), "min_pool": np.int64(64)}
+    bonus = VIME(BOX, ACT, learning_rate=kind(0.5), noise=kind(0.25), **counts)
+    assert (bonus.learning_rate, bonus.steps, bonus.min_pool) == (0.5, 2, 64)
+    assert type(bonus.learning_rate) is float
+    mixer = BonusMixer(kind(0.5), clip=kind(4.0), decay=kind(0.5), success_decay=kind(0.25))
+    assert (mixer.eta(1.0), mixer.clip, mixer.decay, mixer.success_decay) == (0.5, 4.0, 0.5, 0.25)
+    assert linear_eta(kind(0.5))(1.0) == 0.5

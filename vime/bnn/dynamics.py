@@ -32,7 +32,7 @@ from pyro.distributions.constraints import softplus_positive
 from pyro.nn import PyroModule, PyroParam
 from torch import Tensor, nn
 
-from vime.arguments import is_real, is_whole, positive_number
+from vime.arguments import is_real, is_whole, positive_number, python_number
 from vime.bnn.gaussian_weights import LayerWeights, kl_to_prior, sample_layer
 from vime.errors import OptionError
 
@@ -133,6 +133,7 @@ class DynamicsBNN(PyroModule):
         prior_sd, init_sd = positive_number("prior_sd", prior_sd), positive_number("init_sd", init_sd)
         if any(not is_whole(size) or size < 1 for size in (inputs, targets, *hidden)):
             raise OptionError(f"layer sizes must be whole numbers of at least 1, got {(inputs, *hidden, targets)}")
+        noise = python_number(noise)
         if isinstance(noise, str):
             if noise != "heteroscedastic":
                 raise OptionError(f'noise must be "heteroscedastic" or a positive number, got {noise!r}')
