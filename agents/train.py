@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
 from agents.deferred import in_usual_torch
+from vime.bonuses import BONUSES
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -37,7 +38,7 @@ class TrainConfig(LoadingConfig):
     )
     seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
     curiosity: str | None = option(
-        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn or none (default: none)"
+        None, f"bonus for new transitions: {', '.join(BONUSES)}, module:object or none (default: none)"
     )
     eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009

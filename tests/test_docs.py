@@ -17,7 +17,7 @@ from tests.test_readme import BLOCK, ROOT, run, run_commands
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
-# Pages whose programs have tests of their own: tests/vime/test_vime_docs.py and the pages of tests/envs.
+# Pages whose programs have tests of their own: tests/vime/test_docs.py and the pages of tests/envs.
 TESTED_ELSEWHERE = {"concepts/curiosity.md", "concepts/geometry.md", "environments.md"}
 WRITTEN = [page for page, name in zip(PAGES, NAMES, strict=True) if name not in TESTED_ELSEWHERE]
 PROGRAMS = {page: "\n".join(re.findall(BLOCK.format("python"), page.read_text(), re.S)) for page in WRITTEN}

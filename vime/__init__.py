@@ -1,11 +1,11 @@
-"""Curiosity for reinforcement learning: information gain of a Pyro Bayesian network, and rivals to it.
+"""Curiosity for reinforcement learning: the information gain of a Bayesian network (Pyro), and other bonuses.
 
     bonus = vime.VIME(env.observation_space, env.action_space)       # score -> add -> fit
     venv = vime.CuriosityVecEnvWrapper(VecMonitor(adapter), bonus)   # for Stable-Baselines3
     PPO("MlpPolicy", venv).learn(100_000, callback=venv.callback())
 
-Importing this package loads nothing else; names are resolved when they are first used, and Stable-Baselines3 is needed
-only for what lives in :mod:`vime.sb3`.
+Importing this package imports nothing else. A name is imported when it is first used; only the names of :mod:`vime.sb3` need
+Stable-Baselines3.
 """
 
 from __future__ import annotations
@@ -14,57 +14,114 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vime.bonuses import BONUSES, make_bonus
-    from vime.bonuses.base import Bonus, NotFittedError
-    from vime.dynamics_bnn import DynamicsBNN
-    from vime.errors import VimeError
+    from vime.bnn.dynamics import DynamicsBNN
+    from vime.bonuses import BONUSES, bonus_class, make_bonus
+    from vime.bonuses.bald import BALD
+    from vime.bonuses.base import Bonus
+    from vime.bonuses.disagreement import Disagreement
+    from vime.bonuses.knn import KNN
+    from vime.bonuses.l2 import L2Error
+    from vime.bonuses.rnd import RND
+    from vime.bonuses.vime import VIME
+    from vime.errors import (
+        DivergedError,
+        InputError,
+        MissingInfoError,
+        ModeError,
+        NotFittedError,
+        OptionError,
+        OptionTypeError,
+        PoolTooSmallError,
+        StateMismatchError,
+        UsageError,
+        VimeError,
+        WrapperOrderError,
+    )
+    from vime.imagined_step import gradient_step_gain
     from vime.information_gain import closed_form_gain, expected_gain
     from vime.mixer import BonusMixer, linear_eta
     from vime.normalizer import MedianNormalizer
+    from vime.pool import TransitionPool, Transitions
+    from vime.prediction_target import PredictionTarget
     from vime.sb3.rollout_callback import CuriosityCallback
+    from vime.sb3.two_value_ppo import TwoValuePPO
     from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper
-    from vime.serialization import StateMismatchError
-    from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
-    from vime.vime import VIME
+
+__version__ = "0.1.0"
 
 _HOME = {
+    "BALD": "vime.bonuses.bald",
     "BONUSES": "vime.bonuses",
+    "KNN": "vime.bonuses.knn",
+    "RND": "vime.bonuses.rnd",
+    "VIME": "vime.bonuses.vime",
     "Bonus": "vime.bonuses.base",
     "BonusMixer": "vime.mixer",
     "CuriosityCallback": "vime.sb3.rollout_callback",
     "CuriosityVecEnvWrapper": "vime.sb3.vec_env_wrapper",
-    "DynamicsBNN": "vime.dynamics_bnn",
+    "Disagreement": "vime.bonuses.disagreement",
+    "DivergedError": "vime.errors",
+    "DynamicsBNN": "vime.bnn.dynamics",
+    "InputError": "vime.errors",
+    "L2Error": "vime.bonuses.l2",
     "MedianNormalizer": "vime.normalizer",
-    "NotFittedError": "vime.bonuses.base",
-    "PoolTooSmallError": "vime.transition_pool",
-    "StateMismatchError": "vime.serialization",
-    "TransitionPool": "vime.transition_pool",
-    "Transitions": "vime.transition_pool",
-    "VIME": "vime.vime",
+    "MissingInfoError": "vime.errors",
+    "ModeError": "vime.errors",
+    "NotFittedError": "vime.errors",
+    "OptionError": "vime.errors",
+    "OptionTypeError": "vime.errors",
+    "PoolTooSmallError": "vime.errors",
+    "PredictionTarget": "vime.prediction_target",
+    "StateMismatchError": "vime.errors",
+    "TransitionPool": "vime.pool",
+    "Transitions": "vime.pool",
+    "TwoValuePPO": "vime.sb3.two_value_ppo",
+    "UsageError": "vime.errors",
     "VimeError": "vime.errors",
+    "WrapperOrderError": "vime.errors",
+    "bonus_class": "vime.bonuses",
     "closed_form_gain": "vime.information_gain",
     "expected_gain": "vime.information_gain",
+    "gradient_step_gain": "vime.imagined_step",
     "linear_eta": "vime.mixer",
     "make_bonus": "vime.bonuses",
 }
 
 __all__ = [
+    "BALD",
     "BONUSES",
+    "KNN",
+    "RND",
     "VIME",
     "Bonus",
     "BonusMixer",
     "CuriosityCallback",
     "CuriosityVecEnvWrapper",
+    "Disagreement",
+    "DivergedError",
     "DynamicsBNN",
+    "InputError",
+    "L2Error",
     "MedianNormalizer",
+    "MissingInfoError",
+    "ModeError",
     "NotFittedError",
+    "OptionError",
+    "OptionTypeError",
     "PoolTooSmallError",
+    "PredictionTarget",
     "StateMismatchError",
     "TransitionPool",
     "Transitions",
+    "TwoValuePPO",
+    "UsageError",
     "VimeError",
+    "WrapperOrderError",
+    "__version__",
+    "bonus_class",
     "closed_form_gain",
     "expected_gain",
+    "gradient_step_gain",
     "linear_eta",
     "make_bonus",
 ]

@@ -1,27 +1,28 @@
-"""Information gain per transition, in nats: how much one transition would teach the network, without teaching it.
+"""Information gain of a transition in nats: how far the posterior would move if it learned from that transition alone.
 
-For one transition the gain is KL[q(w; phi') || q(w; phi)], where phi' follows from phi by one natural-gradient step of
-length lambda on the transition's own loss. To second order (the KL's Hessian H at phi is diagonal and known) it is
+The gain is KL[q(w; phi') || q(w; phi)], where phi' follows from phi by one natural-gradient step of length lambda on the
+transition's own loss. To second order (the KL's Hessian H at phi is diagonal and known) it is
 
     1/2 lambda^2 g^T H^-1 g = 1/2 lambda^2 sum_ij [ s_ij^2 g_mean_ij^2 + s_ij^2 / (2 sigmoid(rho_ij)^2) g_rho_ij^2 ]
 
-With local reparametrisation the per-transition gradients are outer products of a layer's input h and the loss's
-gradient d at its pre-activations,
+With local reparameterization the gradients of one transition are outer products of a layer's input h and the gradient d of
+the loss at its pre-activations,
 
     g_mean_ij = h_i d_j,        g_rho_ij = h_i^2 s_ij sigmoid(rho_ij) e_j,        e_j = d_j eps_j / sqrt(v_j),
 
-so that the sum over the weights is two matrix products per layer for the whole batch, and no per-transition gradient is
-ever stored:
+so that the sum over the weights takes two matrix products per layer for the whole batch, and no per-transition gradient is
+stored:
 
     1/2 lambda^2 { (h^2) [s^2] (d^2) + 1/2 (h^4) [s^4] (e^2) }
 
-At lambda = 1 this is the exact gain of a conjugate Gaussian model to leading order in weight variance over noise
-variance, hence nats; where the likelihood is sharp it overestimates. With S draws the gradient is their mean, and the
-squares above become products over pairs of draws.
+At lambda = 1 this is the exact gain of a conjugate Gaussian model to leading order in weight variance over noise variance,
+hence the unit nats. Where the likelihood is sharp (weight variance far above noise variance) it overestimates. With S draws
+the gradient is their mean, and the squares above become products over pairs of draws.
 
-References
-----------
-[1] Houthooft et al., "VIME", 2016, section 2.5, eq. 14 to 18.   [2] Houlsby et al., "Bayesian Active Learning", 2011.
+References:
+
+[1] Houthooft et al., "VIME: Variational Information Maximizing Exploration", 2016, section 2.5, eq. 14 to 18.
+[2] Houlsby et al., "Bayesian Active Learning for Classification and Preference Learning", 2011.
 """
 
 from __future__ import annotations
@@ -32,18 +33,25 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vime.dynamics_bnn import LOG_SD_RANGE, Head
-from vime.gaussian_weights import LayerWeights, affine, pre_activation_moments
+from vime.bnn.dynamics import LOG_SD_RANGE, Head
+from vime.bnn.gaussian_weights import LayerWeights, affine, pre_activation_moments
+from vime.errors import OptionError
 
 CHUNK = 512
-"""Transitions handled at once: the intermediate (S, CHUNK, width) arrays then stay in the processor's cache."""
+"""Transitions per chunk, so that the intermediate arrays (S, CHUNK, width) fit in the processor's cache."""
 
 SMALL_BATCH = 64
-"""Up to so many transitions, all pairs of draws go in one product: fewer, larger operations."""
+"""Up to this number of transitions, all pairs of draws are in one product: fewer, larger operations."""
 
 
 class LayerPass(NamedTuple):
-    """What one layer saw: its inputs (S or 1, B, I), pre-activations and noise ratio eps / sqrt(v) (S, B, O)."""
+    """Forward pass of one layer.
+
+    Attributes:
+        inputs: (S or 1, B, I).
+        pre_activation: (S, B, O).
+        noise_ratio: eps / sqrt(v), (S, B, O).
+    """
 
     inputs: Tensor
     pre_activation: Tensor
@@ -53,13 +61,20 @@ class LayerPass(NamedTuple):
 def draw_noise(
     layers: Sequence[LayerWeights], draws: int, batch: int, generator: torch.Generator, *, antithetic: bool = False
 ) -> list[Tensor]:
-    """Independent standard normals for every draw, row and unit: one (S, B, O) tensor a layer.
+    """Draw the noise of a gain: independent standard normals for every draw, row and unit.
 
-    With ``batch=1`` all rows share a draw's noise (common random numbers): it broadcasts, the gain becomes a function
-    of the transition alone, and transitions are compared under the same draws. The bonus still differs by row.
+    Args:
+        layers: The posterior.
+        draws: S, the number of draws of the network.
+        batch: B, the number of rows. With 1 all rows share the noise of a draw (common random numbers): the gain is then a
+            function of the transition alone, and transitions are compared under the same draws.
+        generator: Random generator.
+        antithetic: The second half of the draws is minus the first, so that errors of odd order in the mean gradient cancel:
+            two such draws rank transitions better than four independent ones. Not with ``unbiased``, which needs
+            independent draws.
 
-    antithetic: the second half of the draws is minus the first, so that the errors of odd order of the mean gradient
-    cancel: two such draws rank transitions better than four free ones. Not with ``unbiased``, which needs free draws.
+    Returns:
+        One tensor (S, B, O) for each layer.
     """
     free = (draws + 1) // 2 if antithetic else draws
     dtype = layers[0].mean.dtype
@@ -78,26 +93,49 @@ def closed_form_gain(
     step_length: float = 1.0,
     unbiased: bool = False,
 ) -> Tensor:
-    """Second-order information gain of every transition, (B,) in nats; nothing is changed and no graph is built.
+    """Information gain of each transition to second order ([1] section 2.5), without building a graph.
 
-    layers: the posterior, plain tensors. inputs (B, I), targets (B, D). noise: one (S, B, O) tensor a layer, see
-    :func:`draw_noise`; the same noise gives the same gains. mask (D,): targets that count. step_length: lambda of [1].
-    unbiased: leave out the pairs of a draw with itself, which makes the estimate of the squared mean gradient unbiased
-    but possibly negative and, draw for draw, worse at ranking; needs S >= 2.
+    The cost is linear in B: two products of (S^2 / 2) B rows for each layer; of B rows for the first layer, whose input is
+    the same for all draws.
 
-    The cost is linear in B: two products of (S^2 / 2) B rows a layer, one row for the first, whose input no draw
-    changes.
+    Args:
+        layers: The posterior, plain tensors.
+        head: Maps outputs to a normal over the target.
+        inputs: (B, I), whitened.
+        targets: (B, D), whitened.
+        noise: One tensor (S, B or 1, O) for each layer, see :func:`draw_noise`. The same noise gives the same gains.
+        mask: (D,) or (B, D), which targets count; None: all.
+        step_length: lambda of [1].
+        unbiased: Leave out the pairs of a draw with itself. The squared mean gradient is then estimated without bias, but
+            the estimate may be negative, and with few draws it ranks transitions worse. Needs S >= 2.
+
+    Returns:
+        Gains (B,) in nats.
+
+    Raises:
+        OptionError: ``unbiased`` with one draw.
+
+    Example:
+        >>> import torch
+        >>> from vime import DynamicsBNN, closed_form_gain
+        >>> from vime.information_gain import draw_noise
+        >>> bnn = DynamicsBNN(inputs=3, targets=2, hidden=(16,))
+        >>> layers = bnn.frozen_posterior()
+        >>> noise = draw_noise(layers, draws=2, batch=1, generator=torch.Generator().manual_seed(0), antithetic=True)
+        >>> closed_form_gain(layers, bnn.head, torch.randn(5, 3), torch.randn(5, 2), noise).shape
+        torch.Size([5])
     """
     draws = noise[0].shape[0]
     if unbiased and draws < 2:
-        raise ValueError(f"the unbiased estimate needs at least 2 draws, got {draws}: pass draws=2 or unbiased=False")
+        raise OptionError(f"the unbiased estimate needs at least 2 draws, got {draws}: pass draws=2 or unbiased=False")
     with torch.no_grad():
         squared = [k.scale.square() for k in layers]
         fourth = [s.square() for s in squared]
         gains = []
         for rows in _chunks(len(inputs)):
             record, outputs = _forward(layers, squared, inputs[rows], [_rows_of(n, rows) for n in noise])
-            delta = _loss_gradient(head, outputs, targets[rows], mask)
+            counts = mask[rows] if mask is not None and mask.ndim == 2 else mask
+            delta = _loss_gradient(head, outputs, targets[rows], counts)
             gains.append(_backward_sum(layers, squared, fourth, record, delta, unbiased))
     return 0.5 * step_length**2 * torch.cat(gains) if gains else inputs.new_zeros(0)
 
@@ -113,7 +151,7 @@ def _rows_of(noise: Tensor, rows: slice) -> Tensor:
 def _forward(
     layers: Sequence[LayerWeights], squared: Sequence[Tensor], inputs: Tensor, noise: Sequence[Tensor]
 ) -> tuple[list[LayerPass], Tensor]:
-    """All draws at once; the first layer's moments are computed once, because its input is the same for every draw."""
+    """Run all draws at once; the moments of the first layer are computed once, as its input is the same for all draws."""
     record = []
     hidden = inputs.unsqueeze(0)
     for k, layer in enumerate(layers):
@@ -126,7 +164,7 @@ def _forward(
 
 
 def _loss_gradient(head: Head, outputs: Tensor, targets: Tensor, mask: Tensor | None) -> Tensor:
-    """d(-log N(y; m, s^2)) / d(outputs), the shape of ``outputs`` (S, B, D or 2 D)."""
+    """Return d(-log N(y; m, s^2)) / d(outputs) in the shape of ``outputs`` (S, B, D or 2 D)."""
     mean, log_sd = head.split(outputs)
     error = (targets - mean) * torch.exp(-log_sd)
     d_mean = -error * torch.exp(-log_sd)
@@ -150,19 +188,19 @@ def _backward_sum(
     delta: Tensor,
     unbiased: bool,
 ) -> Tensor:
-    """g^T H^-1 g of every row, (B,): from the last layer's ``delta`` back to the first."""
+    """Return g^T H^-1 g of every row, (B,), from the ``delta`` of the last layer back to the first."""
     total = delta.new_zeros(delta.shape[1])
     for k in range(len(layers) - 1, -1, -1):
-        seen, bias = record[k], layers[k].bias
-        e = delta * seen.noise_ratio
-        squares = seen.inputs.square()
-        total += _pair_sum(seen.inputs, squared[k], delta, bias, unbiased)
+        layer, bias = record[k], layers[k].bias
+        e = delta * layer.noise_ratio
+        squares = layer.inputs.square()
+        total += _pair_sum(layer.inputs, squared[k], delta, bias, unbiased)
         total += 0.5 * _pair_sum(squares, fourth[k], e, bias, unbiased)
         if k > 0:
             mean, variance = layers[k].mean, squared[k]
             if bias:
                 mean, variance = mean[:-1], variance[:-1]
-            upstream = delta @ mean.T + seen.inputs * (e @ variance.T)
+            upstream = delta @ mean.T + layer.inputs * (e @ variance.T)
             delta = upstream * (record[k - 1].pre_activation > 0)
     return total
 
@@ -170,11 +208,11 @@ def _backward_sum(
 def _pair_sum(left: Tensor, weights: Tensor, right: Tensor, bias: bool, unbiased: bool) -> Tensor:
     """Mean over pairs (a, c) of draws of sum_ij (left_a left_c)_i weights_ij (right_a right_c)_j: (B,).
 
-    left (S or 1, B, I), weights (I [+ 1], O), right (S, B, O). All S^2 pairs, or those with a != c where ``unbiased``.
+    left (S or 1, B, I), weights (I [+ 1], O), right (S, B, O). All S^2 pairs, or those with a != c if ``unbiased``.
     """
     draws = len(right)
     if len(left) == 1:
-        # No pairs are needed where the left side is common: the products are those of the sum over draws.
+        # The left side is common: the sum over pairs is the square of the sum over draws.
         product = right.sum(0).square()
         if unbiased:
             product = product - right.square().sum(0)
@@ -184,7 +222,7 @@ def _pair_sum(left: Tensor, weights: Tensor, right: Tensor, bias: bool, unbiased
     if right.shape[1] <= SMALL_BATCH:
         products = affine(left[first] * left[second], weights, bias) * (right[first] * right[second])
         return torch.einsum("pbo,p->b", products, right.new_tensor(weight))
-    # For many rows (pairs, B, .) would leave the cache, so that one pair after another is multiplied and reduced.
+    # With many rows an array (pairs, B, .) would not fit in the cache: one pair at a time.
     total = right.new_zeros(right.shape[1])
     for a, c, w in zip(first, second, weight, strict=True):
         total.add_((affine(left[a] * left[c], weights, bias) * (right[a] * right[c])).sum(-1), alpha=w)
@@ -192,7 +230,7 @@ def _pair_sum(left: Tensor, weights: Tensor, right: Tensor, bias: bool, unbiased
 
 
 def _pairs(draws: int, unbiased: bool) -> tuple[list[int], list[int], list[float]]:
-    """Unordered pairs of draws and their weights, which add up to one."""
+    """Return unordered pairs of draws and their weights, which sum to one."""
     count = draws * (draws - 1) if unbiased else draws * draws
     listed = [(a, c) for a in range(draws) for c in range(a, draws) if not (unbiased and a == c)]
     weights = [(1.0 if a == c else 2.0) / count for a, c in listed]
@@ -207,18 +245,38 @@ def expected_gain(
     *,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """Expected information gain before the next observation is known (BALD [2]), (B,) in nats, >= 0.
+    """Expected information gain before the next observation is known (BALD [2]).
 
-    Entropy of the predictive minus the mean entropy of the noise, with the predictive's marginals taken as normal:
-    1/2 sum_d [ ln(Var_w[m_d] + E_w[s_d^2]) - E_w[ln s_d^2] ]. The last layer's weights are integrated out exactly, so
-    that Var_w[m_d] is the mean of the last layer's variance plus the variance, over draws, of its mean.
+    It is the entropy of the predictive distribution minus the mean entropy of the noise, with normal marginals:
+    1/2 sum_d [ ln(Var_w[m_d] + E_w[s_d^2]) - E_w[ln s_d^2] ]. The weights of the last layer are integrated out exactly:
+    Var_w[m_d] is the mean of the last layer's variance plus the variance of its mean over draws.
 
-    Shapes as in :func:`closed_form_gain`; the noise of the last layer is not used for the mean. Needs S >= 2 when there
-    are hidden layers.
+    Args:
+        layers: The posterior, plain tensors.
+        head: Maps outputs to a normal over the target.
+        inputs: (B, I), whitened.
+        noise: One tensor (S, B or 1, O) for each layer, independent draws. S >= 2 if there are hidden layers.
+        mask: (D,), which targets count; None: all.
+
+    Returns:
+        Expected gains (B,) in nats, at least 0.
+
+    Raises:
+        OptionError: One draw for a network with hidden layers.
+
+    Example:
+        >>> import torch
+        >>> from vime import DynamicsBNN, expected_gain
+        >>> from vime.information_gain import draw_noise
+        >>> bnn = DynamicsBNN(inputs=3, targets=2, hidden=(16,))
+        >>> layers = bnn.frozen_posterior()
+        >>> noise = draw_noise(layers, draws=8, batch=1, generator=torch.Generator().manual_seed(0))
+        >>> bool((expected_gain(layers, bnn.head, torch.randn(5, 3), noise) >= 0).all())
+        True
     """
     draws = noise[0].shape[0]
     if len(layers) > 1 and draws < 2:
-        raise ValueError(f"the expected gain of a network with hidden layers needs at least 2 draws, got {draws}")
+        raise OptionError(f"the expected gain of a network with hidden layers needs at least 2 draws, got {draws}")
     with torch.no_grad():
         squared = [k.scale.square() for k in layers]
         gains = []

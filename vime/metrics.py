@@ -1,4 +1,4 @@
-"""Figures of merit that several bonuses report."""
+"""Statistics that several bonuses report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from torch import Tensor
 
 
 def r_squared(predicted: Tensor, targets: Tensor) -> float:
-    """1 - sum (y - m)^2 / sum (y - mean y)^2 over (B, D); NaN-free: 0 where there is nothing to explain."""
+    """Coefficient of determination, 1 - sum (y - m)^2 / sum (y - mean y)^2, pooled over (B, D).
+
+    Returns:
+        R2, or 0.0 if B < 2 or the targets are constant.
+    """
     if len(targets) < 2:
         return 0.0
     residual = (targets - predicted).square().sum()
@@ -16,6 +20,6 @@ def r_squared(predicted: Tensor, targets: Tensor) -> float:
 
 
 def quantile(values: Tensor, q: float) -> float:
-    """The q-quantile of (N,) values of any N >= 1 (torch.quantile stops at 16 million)."""
+    """Return the q-quantile of (N,) values, N >= 1. ``torch.quantile`` accepts at most 16 million."""
     ordered = torch.sort(values.flatten()).values
     return float(ordered[min(int(q * len(ordered)), len(ordered) - 1)])

@@ -1,4 +1,4 @@
-"""From raw scores to what is added to the reward: normalise, squash, clip, centre, times eta."""
+"""From scores to rewards: normalise, squash, clip, centre, multiply by eta."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from vime.arguments import is_real, python_number
+from vime.errors import OptionError, StateMismatchError
 from vime.normalizer import MedianNormalizer
 from vime.serialization import (
     OPTIONS,
     State,
-    StateMismatchError,
     entry,
     expect_options,
     nest,
@@ -27,48 +27,73 @@ from vime.serialization import (
 
 Eta = float | Callable[[float], float]
 SUCCESS_HORIZON = 50
-"""Episodes over which the success rate forgets."""
+"""Time constant of the success rate, in episodes."""
 CENTRE_HORIZON = 2_000
-"""Transitions over which the running mean of the step-by-step bonus forgets."""
+"""Time constant of the running mean of the bonus that is paid per step, in transitions."""
 
 
 def linear_eta(start: float, end: float = 0.0) -> Callable[[float], float]:
-    """Schedule eta(progress_remaining) that goes from ``start`` (progress 1) to ``end`` (progress 0) in a line."""
+    """Return a linear schedule eta(progress_remaining).
+
+    Args:
+        start: Eta at the start of the training (progress_remaining 1).
+        end: Eta at its end (progress_remaining 0).
+
+    Raises:
+        OptionError: A value is negative or not finite.
+
+    Example:
+        >>> from vime import linear_eta
+        >>> schedule = linear_eta(0.2)
+        >>> schedule(1.0), schedule(0.5)
+        (0.2, 0.1)
+    """
     first, last = check_eta(start), check_eta(end)
     return lambda progress_remaining: last + (first - last) * progress_remaining
 
 
 def check_eta(eta: float) -> float:
-    """``eta`` as a float; ValueError unless it is finite and >= 0."""
+    """Return ``eta`` as a float, or raise OptionError unless it is finite and at least 0."""
     eta = python_number(eta)
     if not is_real(eta) or not math.isfinite(eta) or eta < 0:
-        raise ValueError(
-            f"eta must be a finite number >= 0, got {eta!r}: 0 switches the bonus off, a negative one would pay for "
-            "boredom"
+        raise OptionError(
+            f"eta must be a finite number >= 0, got {eta!r}: 0 switches the bonus off, a negative eta would reward what is "
+            "already known"
         )
     return float(eta)
 
 
 class BonusMixer:
-    """Turns scores into rewards; the same for every kind of bonus.
+    """Turns scores into rewards, in the same way for every kind of bonus.
 
-    Parameters
-    ----------
-    eta: weight of the bonus against the reward it is added to; a number >= 0, or a schedule of the remaining
-        progress (1 at the start, 0 at the end). Too large: the agent forgets its task; too small: no effect. Search
-        1e-3 to 1 on a logarithmic grid.
-    normalize: "median" (:class:`MedianNormalizer`) or None: the raw units, nats for VIME.
-    window: of the normalizer.
-    squash: "log1p" (gains have a heavy tail, and the closed form overestimates its far end) or None.
-    clip: largest bonus after squashing, before centring [10]. Under "log1p" that is 22 025 times the typical score
-        (e^10 - 1): a guard against a score that overflows once it is divided, not a limit that is met. Without squashing
-        it is what holds back the heavy tail.
-    decay: share of the training after which the bonus is gone: eta falls in a line to zero at that point. None: never.
-    sated: success rate of the episodes at which the bonus is gone: eta falls in a line, to zero where so large a share of
-        the recent episodes succeeded, and rises again where success is lost. None: success does not matter. What curiosity
-        is for is finding the reward; once it is found, a bonus leads away from it. See :meth:`note_successes`.
-    centre: subtract the mean (of the rollout; step by step the running mean of the past), so that a step as such earns
-        nothing and the bonus never pays for merely staying alive. Without it an agent learns to avoid success.
+    A score is divided by the typical score of the past, squashed, clipped, centred and multiplied by eta.
+
+    Args:
+        eta: Weight of the bonus against the reward: a number of at least 0, or a schedule of the remaining progress (1 at
+            the start of the training, 0 at its end). Too large: the agent ignores its task. Too small: no effect. Search
+            1e-3 to 1 on a logarithmic grid.
+        normalize: "median": divide by past medians, see :class:`MedianNormalizer`. None: keep the units of the score (nats
+            for VIME).
+        window: Window of the normalizer.
+        squash: "log1p": compress the heavy tail of the scores. None: do not.
+        clip: Largest bonus after squashing and before centring. With "log1p" the default corresponds to 22 025 times the
+            typical score (e^10 - 1) and only guards against overflow. Without squashing it limits the heavy tail.
+        centre: Subtract the mean (of the rollout; per step the running mean of the past), so that the bonus does not pay the
+            agent for staying alive. Without it an agent learns to avoid success if success ends the episode.
+        decay: Share of the training after which the bonus is zero; eta falls to it linearly. None: eta does not fall.
+        success_decay: Success rate at which the bonus is zero. Eta falls linearly with the success rate of recent episodes
+            and rises again if the rate falls. A bonus helps to find the reward; afterwards it distracts from it. None: eta
+            does not depend on success. See :meth:`note_successes`.
+
+    Raises:
+        OptionError: An option has an invalid value.
+
+    Example:
+        >>> import torch
+        >>> from vime import BonusMixer
+        >>> mixer = BonusMixer(eta=0.1, squash=None)
+        >>> mixer.rollout(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([-0.0500,  0.0000,  0.0500])
     """
 
     def __init__(
@@ -81,20 +106,20 @@ class BonusMixer:
         clip: float = 10.0,
         centre: bool = True,
         decay: float | None = None,
-        sated: float | None = None,
+        success_decay: float | None = None,
     ):
         if normalize not in ("median", None):
-            raise ValueError(f'normalize must be "median" or None, got {normalize!r}')
+            raise OptionError(f'normalize must be "median" or None, got {normalize!r}')
         if squash not in ("log1p", None):
-            raise ValueError(f'squash must be "log1p" or None, got {squash!r}')
-        clip, decay, sated = python_number(clip), python_number(decay), python_number(sated)
+            raise OptionError(f'squash must be "log1p" or None, got {squash!r}')
+        clip, decay, success_decay = python_number(clip), python_number(decay), python_number(success_decay)
         if not is_real(clip) or not clip > 0:
-            raise ValueError(f"clip must be positive, got {clip!r}")
-        for name, share in (("decay", decay), ("sated", sated)):
+            raise OptionError(f"clip must be positive, got {clip!r}")
+        for name, share in (("decay", decay), ("success_decay", success_decay)):
             if share is not None and not (is_real(share) and 0 < share <= 1):
-                raise ValueError(f"{name} is a share above 0 and up to 1, or None, got {share!r}")
+                raise OptionError(f"{name} must be None, or above 0 and at most 1, got {share!r}")
         self.decay = None if decay is None else float(decay)
-        self.sated = None if sated is None else float(sated)
+        self.success_decay = None if success_decay is None else float(success_decay)
         self.success_rate = 0.0
         eta = python_number(eta)
         self._eta: Eta = eta if callable(eta) else check_eta(eta)
@@ -107,24 +132,25 @@ class BonusMixer:
         self._open_window: list[Tensor] = []
 
     def eta(self, progress_remaining: float = 1.0) -> float:
-        """The weight at this point of the training.
+        """Return eta at this point of the training.
 
-        ValueError where a schedule returns a negative or non-finite one.
+        Raises:
+            OptionError: A schedule returned a negative or non-finite number.
         """
         eta = check_eta(float(self._eta(progress_remaining))) if callable(self._eta) else self._eta
         if self.decay is not None:
             eta *= max(0.0, 1.0 - (1.0 - progress_remaining) / self.decay)
-        if self.sated is not None:
-            eta *= max(0.0, 1.0 - self.success_rate / self.sated)
+        if self.success_decay is not None:
+            eta *= max(0.0, 1.0 - self.success_rate / self.success_decay)
         return eta
 
     @property
     def follows_training(self) -> bool:
-        """Whether eta hangs on how far the training is."""
+        """Whether eta depends on the progress of the training."""
         return callable(self._eta) or self.decay is not None
 
     def note_successes(self, successes: Sequence[bool]) -> None:
-        """Episodes that ended: an exponential mean with the weight of the last :data:`SUCCESS_HORIZON` episodes."""
+        """Update the success rate, an exponential mean over about :data:`SUCCESS_HORIZON` finished episodes."""
         for success in successes:
             self.success_rate += (float(success) - self.success_rate) / SUCCESS_HORIZON
 
@@ -136,9 +162,14 @@ class BonusMixer:
         return scores.clamp(max=self.clip)
 
     def rollout(self, scores: Tensor, progress_remaining: float = 1.0) -> Tensor:
-        """Rewards to add, the shape of ``scores`` (any), for a whole rollout at once.
+        """Return the rewards to add for a whole rollout, and close the normalizer's window.
 
-        Closes the normalizer's window.
+        Args:
+            scores: Scores of any shape.
+            progress_remaining: From 1 (start of the training) to 0.
+
+        Returns:
+            Rewards in the shape of ``scores``.
         """
         flat = scores.reshape(-1)
         bonus = self._shape(flat)
@@ -149,9 +180,9 @@ class BonusMixer:
         return (self.eta(progress_remaining) * bonus).reshape(scores.shape)
 
     def step(self, scores: Tensor, progress_remaining: float = 1.0) -> Tensor:
-        """Rewards to add for one step of B environments, (B,). Call :meth:`close_window` at every fit.
+        """Return the rewards (B,) to add for one step of B environments. Call :meth:`close_window` at every fit.
 
-        Nothing is paid before the first window is closed: until then the scores' scale is unknown.
+        They are zero until the first window is closed, because the scale of the scores is unknown until then.
         """
         if self.normalizer is not None:
             self._open_window.append(scores.clone())
@@ -165,20 +196,20 @@ class BonusMixer:
         return self.eta(progress_remaining) * (bonus - mean)
 
     def _update_mean(self, bonus: Tensor) -> None:
-        """Plain mean of the first transitions, later an exponential one of the stated horizon."""
+        """Update the mean: arithmetic over the first transitions, exponential over CENTRE_HORIZON later."""
         count = len(bonus)
         self.running_count += count
         share = count / min(self.running_count, max(CENTRE_HORIZON, count))
         self.running_mean += share * (float(bonus.mean()) - self.running_mean)
 
     def close_window(self) -> None:
-        """End the present window of :meth:`step` scores."""
+        """Close the window of :meth:`step` scores."""
         if self.normalizer is not None and self._open_window:
             self.normalizer.update(torch.cat(self._open_window))
         self._open_window = []
 
     def state_dict(self) -> State:
-        """Normalizer, running mean, scores of the open window, and the options that say what a bonus is worth."""
+        """Return the normalizer, the running mean, the scores of the open window and the options that change a bonus."""
         window = torch.cat(self._open_window) if self._open_window else torch.zeros(0, dtype=torch.float32)
         own = {"mean": number(float(self.running_mean)), "count": number(self.running_count), "window": window}
         own |= {"success_rate": number(float(self.success_rate)), OPTIONS: options_as_text(self._options())}
@@ -186,28 +217,30 @@ class BonusMixer:
         return nest(running=own, normalizer=past)
 
     def _options(self) -> dict[str, Any]:
-        """What decides how a score becomes a bonus. Not eta, ``decay`` and ``sated``, which may change on resuming."""
+        """Options that change a bonus. Eta, ``decay`` and ``success_decay`` are left out; they may change on resuming."""
         normalize = None if self.normalizer is None else "median"
         return {"normalize": normalize, "squash": self.squash, "clip": self.clip, "centre": self.centre}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`state_dict`.
 
-        StateMismatchError, and no change, for other options (but eta, ``decay`` and ``sated``) or an incomplete state.
+        Raises:
+            StateMismatchError: Other options (eta, ``decay`` and ``success_decay`` may differ) or an incomplete state; nothing
+                is changed.
         """
         own = part_of(state, "running")
         expect_options(own, self._options(), "the mixer")
         mean, count = scalar(own, "mean", "the mixer"), whole(own, "count", "the mixer")
-        success_rate = scalar(own, "success_rate", "the mixer") if "success_rate" in own else 0.0  # older ones do not know
+        success_rate = scalar(own, "success_rate", "the mixer") if "success_rate" in own else 0.0  # older states lack it
         window = entry(own, "window", "the mixer").to(torch.float32, copy=True)
         if window.ndim != 1:
-            raise StateMismatchError(f"the mixer's open window has shape {tuple(window.shape)}, expected scores in a row")
+            raise StateMismatchError(f"the mixer's open window has shape {tuple(window.shape)}, expected one row of scores")
         past = part_of(state, "normalizer", required=self.normalizer is not None)
         if self.normalizer is not None:
             self.normalizer.load_state_dict(past)
         elif past:
             raise StateMismatchError(
-                'the state was saved by a mixer with normalize="median", this one has None: build it with normalize="median"'
+                'the state was saved by a mixer with normalize="median", this one has None: pass normalize="median"'
             )
         self.running_mean, self.running_count, self.success_rate = float(mean), count, float(success_rate)
         self._open_window = [window] if window.numel() else []

@@ -1,4 +1,4 @@
-"""A bonus on a scale of its own, whatever the units and the size of the score it is made from."""
+"""Normalisation of scores by their recent medians."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ import torch
 from torch import Tensor
 
 from vime.arguments import whole_number
-from vime.serialization import State, StateMismatchError, entry, number, whole
+from vime.errors import StateMismatchError
+from vime.serialization import State, entry, number, whole
 
 
 class MedianNormalizer:
-    """Divides scores by the mean of the medians of the last windows (VIME, section 2.6; there a window is a
-    trajectory).
+    """Divides scores by the mean of the medians of past windows (Houthooft et al. 2016, section 2.6).
 
-    Only past windows count, so that the present one cannot hide its own surprise; the very first window, which has no
-    past, is divided by its own median. A window is a rollout, or the scores between two fits.
+    In the paper a window is a trajectory; here it is a rollout, or the scores between two fits. Only past windows count,
+    so that the present one does not hide its own surprise. The first window has no past and is divided by its own median.
 
-    Parameters
-    ----------
-    window: how many past medians are averaged [10]. Longer: the bonus fades as the model learns; 1: it keeps its size.
+    Args:
+        window: How many past medians are averaged. A long window lets the bonus fade as the model learns; 1 keeps the
+            bonus at a constant size.
+
+    Raises:
+        OptionError: ``window`` is not an integer of at least 1.
+
+    Example:
+        >>> import torch
+        >>> from vime import MedianNormalizer
+        >>> normalizer = MedianNormalizer(window=2)
+        >>> normalizer.update(torch.tensor([1.0, 2.0, 9.0]))
+        >>> normalizer(torch.tensor([4.0, 6.0]))
+        tensor([2., 3.])
     """
 
     def __init__(self, window: int = 10):
@@ -29,26 +40,30 @@ class MedianNormalizer:
         self.medians: list[float] = []
 
     def scale(self, scores: Tensor | None = None) -> float:
-        """What ``__call__`` divides by. Without a past and without ``scores`` it is 1."""
+        """Return the divisor; before the first window it is the median of ``scores``, or 1 without ``scores``."""
         if self.medians:
             return math.fsum(self.medians) / len(self.medians)
         return 1.0 if scores is None else _typical(scores)
 
     def __call__(self, scores: Tensor) -> Tensor:
-        """Scores (B,) over the past's typical score, (B,)."""
+        """Divide scores (B,) by :meth:`scale`."""
         return scores / self.scale(scores)
 
     def update(self, scores: Tensor) -> None:
-        """Close a window of scores (B,). An empty one changes nothing."""
+        """Close a window with the scores (B,). An empty window changes nothing."""
         if scores.numel():
             self.medians = [*self.medians, _typical(scores)][-self.window :]
 
     def state_dict(self) -> State:
-        """The past medians."""
+        """Return the past medians."""
         return {"window": number(self.window), "medians": torch.tensor(self.medians, dtype=torch.float64)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`; StateMismatchError, and no change, for another window or an incomplete state."""
+        """Inverse of :meth:`state_dict`.
+
+        Raises:
+            StateMismatchError: Another window, or an incomplete state; nothing is changed.
+        """
         window, medians = whole(state, "window", "the normalizer"), entry(state, "medians", "the normalizer")
         if window != self.window:
             raise StateMismatchError(
@@ -62,7 +77,7 @@ class MedianNormalizer:
 
 
 def _typical(scores: Tensor) -> float:
-    """The median; where more than half of the scores are zero that of the positive ones; 1 where there is none."""
+    """The median; if it is 0, the median of the positive scores; 1 if there are none."""
     median = scores.double().median().item()
     if median > 0:
         return median

@@ -1,4 +1,4 @@
-"""A random state of one's own inside a process whose global state belongs to somebody else."""
+"""A random state that is separate from the process's global one."""
 
 from __future__ import annotations
 
@@ -9,32 +9,48 @@ import torch
 from torch import Tensor
 
 from vime.arguments import is_whole, python_number
-from vime.serialization import StateMismatchError, entry
+from vime.errors import OptionError, StateMismatchError
+from vime.serialization import entry
 
 
 class FencedRandom:
-    """Random numbers that neither read nor move torch's global generator.
+    """Random numbers that neither read nor advance torch's global generator.
 
-    ``generator`` serves our own draws. Code that can only draw from the global generator (Pyro, torch's
-    initialisers) runs inside ``with fenced.as_global():``; afterwards the global state is what it was before. Inside,
-    ``generator`` *is* the global one: one stream of numbers, whoever draws from it.
+    ``generator`` serves draws that accept a generator. Code that can only use the global generator (Pyro, torch's
+    initialisers) runs inside ``with fenced.as_global():``. Inside, ``generator`` *is* the global generator, so that there
+    is one stream of numbers. On leaving, the global state is restored.
+
+    Args:
+        seed: Seed from 0 to 2^63 - 1.
+
+    Raises:
+        OptionError: The seed is not an integer in that range.
+
+    Example:
+        >>> import torch
+        >>> from vime.random_state import FencedRandom
+        >>> fenced, before = FencedRandom(seed=0), torch.get_rng_state()
+        >>> with fenced.as_global():
+        ...     drawn = torch.rand(3)
+        >>> bool((torch.get_rng_state() == before).all())
+        True
     """
 
     def __init__(self, seed: int):
         seed = python_number(seed)
         if not is_whole(seed) or not 0 <= seed < 2**63:
-            raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
+            raise OptionError(f"seed must be a whole number from 0 to 2^63 - 1, got {seed!r}")
         self._own = torch.Generator().manual_seed(int(seed))
         self._lent = False
 
     @property
     def generator(self) -> torch.Generator:
-        """What to draw from now."""
+        """The generator to draw from at this moment."""
         return torch.default_generator if self._lent else self._own
 
     @contextmanager
     def as_global(self) -> Iterator[None]:
-        """Lend this state to the process's global CPU generator, and take it back moved on. Not thread-safe."""
+        """Use this state as the process's global CPU generator inside the block. Not thread-safe."""
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self._own.get_state())
             self._lent = True
@@ -45,11 +61,15 @@ class FencedRandom:
                 self._own.set_state(torch.get_rng_state())
 
     def state_dict(self) -> dict[str, Tensor]:
-        """{"state": uint8 vector}."""
+        """Return ``{"state": uint8 vector}``."""
         return {"state": self._own.get_state().clone()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Continue exactly where the saved generator stood; StateMismatchError, and no change, for what is no state."""
+        """Continue exactly where the saved generator stopped.
+
+        Raises:
+            StateMismatchError: ``state`` is not a generator's state; nothing is changed.
+        """
         saved = entry(state, "state", "the random generator").clone()
         try:
             torch.Generator().set_state(saved)

@@ -1,7 +1,7 @@
-"""State as one flat dict of tensors: safetensors saves it as it is, and torch.load reads it with weights_only=True.
+"""Saved states: one flat dict of tensors, which safetensors and ``torch.load(weights_only=True)`` read.
 
-Numbers become 0-d float64 or int64 tensors, so that they come back bit for bit; text becomes its UTF-8 bytes, options
-JSON; nested parts are joined by dots.
+Numbers are 0-d float64 or int64 tensors and come back bit for bit. Text is stored as UTF-8 bytes, options as JSON. The keys
+of nested parts are joined by dots.
 """
 
 from __future__ import annotations
@@ -14,41 +14,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vime.errors import VimeError
+from vime.errors import StateMismatchError
 
 State = dict[str, Tensor]
 OPTIONS = "options"
-"""Key of the options that were in force when a state was saved."""
+"""Key of the options with which a state was saved."""
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam keeps of every parameter that it has moved."""
-
-
-class StateMismatchError(VimeError, ValueError):
-    """A state that is incomplete, or was saved by something of another shape, kind, version or other options."""
+"""Adam's state of each parameter."""
 
 
 # ---- writing --------------------------------------------------------------------------------------------------------
 
 
 def number(value: float | int | bool) -> Tensor:
-    """0-d tensor that holds ``value`` exactly: int64 for whole numbers and booleans, float64 otherwise."""
+    """Return a 0-d tensor that holds ``value`` exactly: int64 for integers and booleans, float64 otherwise."""
     if isinstance(value, numbers.Integral):  # bool is one
         return torch.tensor(int(value), dtype=torch.int64)
     return torch.tensor(float(value), dtype=torch.float64)
 
 
 def text(value: str) -> Tensor:
-    """uint8 vector of the UTF-8 bytes."""
+    """Return the UTF-8 bytes of ``value`` as a uint8 vector."""
     return torch.tensor(list(value.encode()), dtype=torch.uint8)
 
 
 def options_as_text(options: Mapping[str, Any]) -> Tensor:
-    """Options of plain Python values as one :func:`text` of JSON, the same for the same options."""
+    """Return options of plain Python values as one :func:`text` of canonical JSON."""
     return text(json.dumps(options, sort_keys=True, separators=(",", ":")))
 
 
 def nest(**parts: Mapping[str, Tensor]) -> State:
-    """{"part.key": tensor} from named parts; tensors are cloned, so that later training does not change the state."""
+    """Return ``{"part.key": tensor}`` from named parts; tensors are cloned, so that later training does not change them."""
     return {f"{part}.{key}": value.detach().clone() for part, state in parts.items() for key, value in state.items()}
 
 
@@ -56,9 +52,10 @@ def nest(**parts: Mapping[str, Tensor]) -> State:
 
 
 def part_of(state: Mapping[str, Tensor], part: str, required: bool = True) -> State:
-    """The entries below ``part.``, without the prefix.
+    """Return the entries below ``part.``, without the prefix.
 
-    StateMismatchError where there are none and some are required.
+    Raises:
+        StateMismatchError: There are none and ``required`` is True.
     """
     prefix = part + "."
     found = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
@@ -71,14 +68,14 @@ def part_of(state: Mapping[str, Tensor], part: str, required: bool = True) -> St
 
 
 def entry(state: Mapping[str, Tensor], key: str, owner: str) -> Tensor:
-    """``state[key]``; StateMismatchError where there is none."""
+    """Return ``state[key]``, or raise StateMismatchError if it is missing."""
     if key not in state:
         raise StateMismatchError(f"the state of {owner} lacks {key!r}: it is incomplete, or of another version")
     return state[key]
 
 
 def scalar(state: Mapping[str, Tensor], key: str, owner: str) -> float:
-    """The number that :func:`number` wrote, an int or a float; StateMismatchError where there is none."""
+    """Return a number that :func:`number` wrote, or raise StateMismatchError."""
     value = entry(state, key, owner)
     if value.numel() != 1:
         raise StateMismatchError(f"the state of {owner} has {key!r} of shape {tuple(value.shape)} instead of one number")
@@ -87,25 +84,27 @@ def scalar(state: Mapping[str, Tensor], key: str, owner: str) -> float:
 
 
 def whole(state: Mapping[str, Tensor], key: str, owner: str) -> int:
-    """A whole number >= 0 that :func:`number` wrote."""
+    """Return an integer of at least 0 that :func:`number` wrote, or raise StateMismatchError."""
     value = scalar(state, key, owner)
     if not value >= 0 or value != value // 1:
-        raise StateMismatchError(f"the state of {owner} has {key}={value}, which is no whole number from 0 on")
+        raise StateMismatchError(f"the state of {owner} has {key}={value}, which is not a whole number of at least 0")
     return int(value)
 
 
 def read_text(state: Mapping[str, Tensor], key: str, owner: str) -> str:
-    """Inverse of :func:`text`."""
+    """Inverse of :func:`text`; raises StateMismatchError if the entry is not text."""
     value = entry(state, key, owner)
     try:
         return bytes(value.tolist()).decode()
     except (TypeError, ValueError) as error:
-        raise StateMismatchError(f"the state of {owner} has {key!r} that is no text: {error}") from error
+        raise StateMismatchError(f"the state of {owner} has {key!r} that is not text: {error}") from error
 
 
 def expect_like(state: Mapping[str, Tensor], like: Mapping[str, Tensor], owner: str) -> None:
-    """Raise StateMismatchError, naming the key and both shapes, unless ``state`` has the keys and shapes of
-    ``like``.
+    """Check that ``state`` has the keys and shapes of ``like``.
+
+    Raises:
+        StateMismatchError: It has not; the message names the key and both shapes.
     """
     missing, extra = sorted(set(like) - set(state)), sorted(set(state) - set(like))
     if missing or extra:
@@ -123,10 +122,12 @@ def expect_like(state: Mapping[str, Tensor], like: Mapping[str, Tensor], owner: 
 
 
 def expect_options(state: Mapping[str, Tensor], options: Mapping[str, Any], owner: str) -> None:
-    """Raise StateMismatchError, naming every option that differs and both its values, unless ``state`` was saved with
-    ``options``.
+    """Check that ``state`` was saved with ``options``.
 
-    Options that only one of the two knows are passed over, and so are states of before options were saved.
+    Options that only one of the two has are ignored, and so are states without options.
+
+    Raises:
+        StateMismatchError: An option differs; the message names both values.
     """
     if OPTIONS not in state:
         return
@@ -139,8 +140,8 @@ def expect_options(state: Mapping[str, Tensor], options: Mapping[str, Any], owne
     if differing:
         those, these = (", ".join(f"{name}={of[name]!r}" for name in differing) for of in (saved, present))
         raise StateMismatchError(
-            f"the state of {owner} was saved with {those}, this one has {these}, under which it would mean something "
-            f"else: build it with {those}"
+            f"the state of {owner} was saved with {those}, this one has {these}, which changes the meaning of the state: "
+            f"build it with {those}"
         )
 
 
@@ -148,15 +149,16 @@ def expect_options(state: Mapping[str, Tensor], options: Mapping[str, Any], owne
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
-    """Per-parameter tensors of an Adam-like optimizer, keyed "<parameter number>.<name>"."""
+    """Return the per-parameter tensors of an Adam-like optimizer, with keys ``"<parameter number>.<name>"``."""
     saved: dict[int, dict[str, Any]] = optimizer.state_dict()["state"]
     return {f"{i}.{name}": torch.as_tensor(value) for i, moments in saved.items() for name, value in moments.items()}
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor], owner: str) -> None:
-    """Inverse of :func:`optimizer_state`; hyperparameters such as the learning rate stay those of ``optimizer``.
+    """Inverse of :func:`optimizer_state`. Hyperparameters such as the learning rate stay those of ``optimizer``.
 
-    StateMismatchError for another number or other shapes of parameters, and where a moment is missing.
+    Raises:
+        StateMismatchError: Another number of parameters, other shapes, or a missing moment.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Scaling of model inputs and targets to mean 0 and deviation 1, fixed between two fits."""
+"""Scaling of model inputs and targets to mean 0 and standard deviation 1, fixed between two fits."""
 
 from __future__ import annotations
 
@@ -7,27 +7,41 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vime.serialization import State, StateMismatchError, expect_like, number
+from vime.errors import StateMismatchError
+from vime.serialization import State, expect_like, number
 
 CONSTANT = 1e-6
-"""A column whose deviation is below this share of its largest value (or of 1) is taken as constant."""
+"""A column is constant if its standard deviation is below this share of its largest absolute value (or of 1)."""
 
 
 class Whitener:
-    """Running mean and deviation of rows (B, size); ``freeze`` makes the present ones those that are applied.
+    """Running mean and standard deviation of rows (B, size), applied from one :meth:`freeze` to the next.
 
-    Statistics that moved with every transition would change the value of one and the same transition from step to step;
-    here they move only when the model is fitted.
+    If the statistics moved with every transition, the score of one and the same transition would change from step to step.
+    Here they move only when the model is fitted.
 
-    A constant column is centred and not scaled, and reported in ``varies`` (size,) as False: as an input it is
-    zero, as a target it is left out of the loss, because it would be predicted perfectly and drown the rest.
+    A constant column is centred, not scaled, and marked False in ``varies``. As an input it is zero. As a target it is left
+    out of the loss, because it is predicted perfectly and would dominate the rest.
 
-    Parameters
-    ----------
-    size: columns.
-    common_scale: divide all columns by one number, the root of their mean variance, so that they keep their sizes against
-        each other; without it each has deviation 1.
-    clip: whitened values are cut to +-clip, so that one outlier in a hardly moving column cannot take over.
+    Args:
+        size: Number of columns.
+        clip: Whitened values are clipped to +-clip, so that an outlier in a nearly constant column cannot dominate.
+        common_scale: Divide all columns by one number, the root of their mean variance, which keeps their relative sizes.
+            False: each column has standard deviation 1.
+
+    Attributes:
+        shift: (size,) means that are applied.
+        scale: (size,) standard deviations that are applied.
+        varies: (size,) bool, False for constant columns.
+
+    Example:
+        >>> import torch
+        >>> from vime.whitening import Whitener
+        >>> whitener = Whitener(2)
+        >>> whitener.update(torch.tensor([[0.0, 5.0], [2.0, 5.0]]))
+        >>> whitener.freeze()
+        >>> whitener(torch.tensor([[3.0, 5.0]])), whitener.varies
+        (tensor([[2., 0.]]), tensor([ True, False]))
     """
 
     def __init__(self, size: int, clip: float = 10.0, *, common_scale: bool = False):
@@ -43,7 +57,7 @@ class Whitener:
         self.varies = torch.ones(size, dtype=torch.bool)
 
     def update(self, rows: Tensor) -> None:
-        """Take (B, size) rows into the running moments (Chan's parallel form of Welford's)."""
+        """Add (B, size) rows to the running moments (Chan's parallel form of Welford's algorithm)."""
         count = len(rows)
         if count == 0:
             return
@@ -58,7 +72,7 @@ class Whitener:
         self.count = total
 
     def freeze(self) -> None:
-        """Apply the moments seen so far from now on."""
+        """Apply the present moments from now on."""
         deviation = (self._squares / max(self.count, 1)).sqrt()
         self.varies = deviation > CONSTANT * self._largest.clamp(min=1.0)
         self.shift = self._mean.float()
@@ -67,11 +81,30 @@ class Whitener:
         self.scale = torch.where(self.varies, deviation, torch.ones_like(deviation)).float()
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(rows - mean) / deviation, cut to +-clip; the shape of ``rows``."""
+        """Return (rows - mean) / deviation, clipped to +-clip, in the shape of ``rows`` (B, size)."""
         return ((rows - self.shift) / self.scale).clamp_(-self.clip, self.clip)
 
+    def first_changes(self, rows: Tensor) -> Tensor:
+        """Return the whitened values of constant columns that change for the first time, and 0 elsewhere.
+
+        A column without variance has no scale of its own. A change of it is scaled by the common scale if there is one; else
+        by the smallest deviation that counts as variance (:data:`CONSTANT`), so that any change reaches +-clip.
+
+        Args:
+            rows: (B, size).
+
+        Returns:
+            (B, size), within +-clip.
+        """
+        floor = CONSTANT * self.shift.abs().clamp(min=1.0)
+        change = rows - self.shift
+        changed = ~self.varies & (change.abs() > self.clip * floor)
+        common = self.common_scale and bool(self.varies.any())
+        scale = self.scale[self.varies][0] if common else floor
+        return torch.where(changed, change / scale, 0.0).clamp_(-self.clip, self.clip)
+
     def state_dict(self) -> State:
-        """Running and frozen moments."""
+        """Return the running and the frozen moments."""
         return {
             "common": number(self.common_scale),
             "count": number(self.count),
@@ -84,12 +117,16 @@ class Whitener:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Inverse of :meth:`state_dict`; StateMismatchError, and no change, for another size or an incomplete state."""
+        """Inverse of :meth:`state_dict`.
+
+        Raises:
+            StateMismatchError: Another size or scaling, or an incomplete state; nothing is changed.
+        """
         expect_like(state, self.state_dict(), f"the whitening of {self.size} numbers")
         if bool(state["common"]) != self.common_scale:
             raise StateMismatchError(
-                f"the saved whitening has common_scale={bool(state['common'])}, this one {self.common_scale}: make it "
-                "with the same"
+                f"the saved whitening has common_scale={bool(state['common'])}, this one {self.common_scale}: pass "
+                "the same value"
             )
         self.count = int(state["count"])
         self._mean, self._squares, self._largest = (

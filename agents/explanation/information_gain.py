@@ -1,10 +1,10 @@
-"""What a run's curiosity says of places and paths: where its model of the manifold is uncertain, in nats.
+"""Information gain of paths and of latent codes, in nats: where a run's model of the manifold is uncertain.
 
-Two figures. The *information gain* of a step that was taken: how much that transition would teach the network as the
-training left it (retrospective, :meth:`vime.VIME.score`). The *expected gain* of a place: how much a step from there
-would teach it on average, before anything is seen (BALD, :meth:`vime.VIME.expected_information_gain`).
+The *information gain* of a step is how far its transition would move the posterior of the network after training
+(:meth:`vime.VIME.score`). The *expected gain* of a code is the gain of a step from there, averaged over what may follow
+(BALD, :meth:`vime.VIME.expected_information_gain`). Neither queries the classifier.
 
-Neither asks the classifier anything. Symbols: S steps, B walks, d latent dimensions, K classes.
+Symbols: S steps, B walks, d latent dimensions, K classes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 NATS = "nats"
-DIRECTIONS = 8  # random unit actions whose expected gains are averaged for one place
-NEIGHBOURS = 15  # starts whose known answers stand for the one at a place
+DIRECTIONS = 8  # random unit actions whose expected gains are averaged for a code
+NEIGHBOURS = 15  # nearest starts whose known predictions are averaged for a code
 
 
 class GainMap(NamedTuple):
-    """Expected gain on the plane of the starts: gains (n, n) nats, row 0 at the bottom; low, high (2,) its corners."""
+    """Expected gain on the plane through the starts.
+
+    Attributes:
+        gains: (n, n) in nats, row 0 at the bottom.
+        low: (2,) lower left corner.
+        high: (2,) upper right corner.
+    """
 
     gains: np.ndarray
     low: np.ndarray
@@ -38,9 +44,9 @@ class GainMap(NamedTuple):
 
 
 def bonus_in_nats(run: Run | None) -> Any:
-    """The run's bonus where it measures information (vime, bald) and has learned something; else None.
+    """Return the run's bonus if its unit is nats (vime, bald) and it has been fitted; else None.
 
-    A bonus that was saved in another format is left out, and said to be.
+    A bonus that was saved in another format is skipped with a message.
     """
     if run is None or run.world is None or run.folder.run_config().curiosity is None:
         return None
@@ -49,25 +55,25 @@ def bonus_in_nats(run: Run | None) -> Any:
     try:
         bonus = run.bonus
     except StateMismatchError as error:
-        print(f"information gain is left out: {error}", file=sys.stderr)
+        print(f"information gain is omitted: {error}", file=sys.stderr)
         return None
     return bonus if bonus.units == NATS and bonus.ready else None
 
 
 def information_gain(bonus: Any, world: World, start: State, walk: Walk) -> Tensor:
-    """Gain (S, B) in nats of every step of walks that began in `start`; nan after a walk's end."""
+    """Return the gain (S, B) in nats of every step of walks that began in `start`; nan after the end of a walk."""
     steps, batch = walk.actions.shape[:2]
     if not steps:
         return torch.zeros(0, batch)
-    seen = observations_at(world, start, walk.z.flatten(0, 1), walk.predictions.flatten(0, 1), repeats=steps + 1)
-    seen = seen.view(steps + 1, batch, -1)
-    scores = bonus.score(seen[:-1].flatten(0, 1), walk.actions.flatten(0, 1), seen[1:].flatten(0, 1))
+    observations = observations_at(world, start, walk.z.flatten(0, 1), walk.predictions.flatten(0, 1), repeats=steps + 1)
+    observations = observations.view(steps + 1, batch, -1)
+    scores = bonus.score(observations[:-1].flatten(0, 1), walk.actions.flatten(0, 1), observations[1:].flatten(0, 1))
     late = torch.arange(steps)[:, None] >= walk.length[None]
     return scores.view(steps, batch).masked_fill(late, torch.nan)
 
 
 def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, repeats: int) -> Tensor:
-    """Observations (repeats * B, obs_dim) of walks that began in `start` (B) and are now at z (repeats * B, d)."""
+    """Return observations (repeats * B, obs_dim) of walks that began in `start` (B) and are at z (repeats * B, d)."""
     first = State(*(part.repeat(repeats, *([1] * (part.ndim - 1))) for part in start))
     with torch.inference_mode():
         state = first._replace(z=z, frame=world.decode(z, first.home), prediction=predictions)
@@ -75,10 +81,15 @@ def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, 
 
 
 def expected_gain_map(bonus: Any, world: World, size: int = 64) -> GainMap:
-    """Expected gain over the plane through the starts' two principal axes (`envs.core.latent_map`).
+    """Expected gain over the plane through the two principal axes of the reference set (`envs.core.latent_map`).
 
-    Codes lie in the plane itself, inside the prior's typical set. In place of the classifier's answer stands the
-    mean of those of the nearest starts (their commonest label), so that nothing is asked.
+    Codes lie in the plane, inside the typical set of the prior. The classifier is not queried: its prediction for a code is
+    replaced by the mean prediction of the nearest starts (in label-only worlds by their most frequent label).
+
+    Args:
+        bonus: A fitted bonus in nats.
+        world: The latent space.
+        size: Codes along each axis.
     """
     from envs.core.latent_map import LatentMap
 

@@ -24,6 +24,7 @@ import secrets
 import shutil
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ from agents.runs.checks import check_files, check_progress, check_version
 from agents.runs.config import RunConfig
 from agents.runs.lock import run_lock
 from envs.reading.files import check_links, read_object
-from envs.reading.trust import digest_of, names_in, remember, remembered, source_of
+from envs.reading.trust import check_place, digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -162,7 +163,25 @@ class RunFolder:
     def names(self) -> dict[str, str]:
         """What config.json and the kept manifold name by ``module:object`` -> the setting it stands in."""
         world = self.config.get("world") or {}
-        return names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
+        own = names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
+        return own | self.names_of_curiosity()
+
+    def names_of_curiosity(self) -> dict[str, str]:
+        """The bonus, where config.json names it by ``module:object``."""
+        curiosity = self.config.get("curiosity")
+        return names_in({"curiosity": curiosity.get("name")}) if isinstance(curiosity, dict) else {}
+
+    def check_curiosity(self, trust: Sequence[str] = ()) -> None:
+        """Refuse a run whose bonus is an object that nobody allowed.
+
+        Raises:
+            envs.errors.UntrustedNameError: this account did not make the run, and `trust` does not name the bonus.
+        """
+        wanted = self.names_of_curiosity()
+        own = wanted if wanted and self.is_own() else ()
+        with trusting(trust), names_of_file(self.root / "config.json", wanted, self.root, own=own):
+            for name in wanted:
+                check_place(name)
 
     def names_of_manifold(self) -> dict[str, str]:
         """The same of the kept manifold alone."""

@@ -146,8 +146,9 @@ def load_run(
 
     folder = RunFolder.open(path, root)
     config = folder.run_config()
-    if config.curiosity is not None and config.curiosity.name not in CURIOSITIES:
+    if config.curiosity is not None and config.curiosity.name not in CURIOSITIES and ":" not in config.curiosity.name:
         raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, CURIOSITIES)
+    folder.check_curiosity(trust)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
     world = world_of(folder, world, trust)

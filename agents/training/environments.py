@@ -18,18 +18,19 @@ import envs
 from agents.cli import UserError
 from agents.runs.config import CuriosityConfig
 from agents.training.algorithms import HYPERPARAMETER_FOLDER
-from agents.training.prediction_target import SeenOf
+from agents.training.prediction_target import LatentFeatures
 from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
 from envs.core.horizon import measured_horizon
 from envs.errors import UnknownNameError
 from envs.registration import SPECS, spec_kwargs
+from vime.bonuses import BONUSES, bonus_class
 
 if TYPE_CHECKING:
     from envs.core.world import World
 
 OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_change", "given", "args", "kwargs"}
-CURIOSITIES = ("none", "vime", "bald", "l2", "rnd", "disagreement", "knn")
+CURIOSITIES = ("none", *BONUSES)
 
 
 def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = True) -> World | None:
@@ -129,15 +130,15 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
         env: a monitored VecEnv.
         config: its name, weight and options.
         seed: of the bonus's own generator.
-        world: if given, the bonus predicts what is *seen*, see :mod:`agents.training.prediction_target`.
+        world: if given, the bonus predicts :class:`agents.training.prediction_target.LatentFeatures`.
 
     Raises:
-        UnknownNameError, UserError: an option that neither takes (close ones are offered), or a value that they refuse.
+        UnknownNameError, UserError, VimeError: an option that neither takes (close ones are offered), a value that they
+            refuse, or a bonus that cannot be imported.
     """
     import inspect
 
     from vime import BonusMixer, CuriosityVecEnvWrapper, make_bonus
-    from vime.bonuses import BONUSES
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
     options = dict(config.options)
@@ -145,17 +146,18 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
     if config.eta is not None:
         mixing["eta"] = config.eta
     if world is not None:
-        seen = SeenOf(world, options.pop("sees", "both"))
-        options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
-    if config.name in BONUSES:
-        makers = [inspect.signature(kind).parameters for kind in BONUSES[config.name].__mro__[:-1]]
-        known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
-        known |= set() if world is None else {"sees"}
-        for name in config.options:
-            if name not in known - OURS:
-                raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
+        features = LatentFeatures(world, options.pop("prediction_target", "both"))
+        ours = {"predict": features, "as_change": features.as_change, "given": features.given, "common_scale": True}
+        options = {**ours, **options}
+    kind = bonus_class(config.name)
+    makers = [inspect.signature(owner).parameters for owner in kind.__mro__[:-1]]
+    known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
+    known |= set() if world is None else {"prediction_target"}
+    for name in config.options:
+        if name not in known - OURS:
+            raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
     try:
-        bonus = make_bonus(config.name, env.observation_space, env.action_space, seed=seed, **options)
+        bonus = make_bonus(kind, env.observation_space, env.action_space, seed=seed, **options)
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
         raise UserError(f"--curiosity {config.name} refuses its settings {config.options}: {error}") from error

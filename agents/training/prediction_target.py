@@ -1,7 +1,7 @@
-"""What curiosity about a latent space foretells: the picture and the classifier's answer, not the code.
+"""The prediction target of curiosity in a latent space: the decoded frame and the classifier's prediction, not the code.
 
-Where the next code lies is known beforehand (z' = z + a), so that a model which predicted it would soon be curious
-about nothing. What the code *shows* is not known: the decoded frame and what the classifier says of it.
+The next code is known beforehand (z' = z + a), so that a model which predicts it soon has nothing to learn. What the code
+*shows* is unknown: the decoded frame and the classifier's prediction for it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 SHARE = 0.9
-"""Share of the decoded starts' variance that the components keep. The rest is spread over many components that hardly
-move, are the least smooth ones along the manifold, and cost a network output each."""
+"""Share of the variance of the decoded starts that the components keep. The rest is spread over many components that hardly
+move, are the least smooth ones along the manifold, and need an output of the network each."""
 MOST = 16
-"""Components at most, whatever they keep."""
+"""Largest number of components."""
 ROWS = 1024
-"""Starts that the components are computed from: for frames of 10,000 numbers a singular value decomposition of seconds."""
+"""Number of starts that the components are computed from: with 10,000 numbers per frame the decomposition takes seconds."""
 RESPONSE_WEIGHT = 0.25
-"""Of the classifier's answer: one label for another is then worth a third of a full action's change of the frame. With
-more weight the network attends to labels that it cannot foretell anyway, and explains less of the frames."""
+"""Weight of the classifier's prediction: a change of the label then counts a third of a full action's change of the frame.
+With a larger weight the network spends its capacity on labels that it cannot predict, and explains less of the frames."""
 
 
 PARTS = {
@@ -34,27 +34,34 @@ PARTS = {
     "prediction": ("prediction",),
     "code": ("code",),
 }
-"""What ``sees`` may be. All but ``both`` are there to be compared with it (tests/benchmarks/vime_ablation.py)."""
+"""Values of the option ``prediction_target``. All but "both" exist for comparison (tests/benchmarks/vime_ablation.py)."""
 
 
-class SeenOf:
-    """Principal components of the decoded frame, then the classifier's answer as the observation holds it: (B, k + K).
+class LatentFeatures:
+    """Features that a bonus predicts in a latent space: principal components of the decoded frame, then the prediction.
 
-    With ``sees`` only the one or the other, or the next code itself (B, d), which is foretold as a change.
+    Both are computed from the observation, so that in label-only ids only the label enters. The unit of the components is the
+    change of the frame by a full action. The frame of a text is the number of times that each token occurs in it.
 
-    Both are computed from the observation, so that where labels alone are shown nothing but the label goes in. The
-    components' unit is the change of the frame that a full action makes. A text's frame is how often each token is in
-    it.
+    Args:
+        world: The latent space.
+        prediction_target: "both": k components and the classifier's prediction, (B, k + K). "frame" or "prediction": one of
+            them. "code": the next code (B, d), predicted as a change.
+        share: Share of the variance that the components keep.
+        most: Largest number of components.
 
     Attributes:
-        as_change: the components: foretold as changes. The answer is foretold as it will be.
-        given: places in an observation of what bears on the next frame: the code and the present answer.
+        as_change: Slice of the features that are predicted as changes: components or code. The prediction is not.
+        given: Indices in an observation of what affects the next frame: the code and the present prediction.
+
+    Raises:
+        UnknownNameError: Another ``prediction_target``.
     """
 
-    def __init__(self, world: World, sees: str = "both", share: float = SHARE, most: int = MOST) -> None:
-        if sees not in PARTS:
-            raise UnknownNameError("sees", sees, PARTS)
-        self.world, self.parts = world, PARTS[sees]
+    def __init__(self, world: World, prediction_target: str = "both", share: float = SHARE, most: int = MOST) -> None:
+        if prediction_target not in PARTS:
+            raise UnknownNameError("prediction_target", prediction_target, PARTS)
+        self.world, self.parts = world, PARTS[prediction_target]
         stride = -(-len(world.reference.decoded) // ROWS)
         self.tokens = 0
         if not world.reference.decoded.is_floating_point():
@@ -65,7 +72,7 @@ class SeenOf:
         kept = sizes.square().cumsum(0) / sizes.square().sum()
         axes = axes[: min(int((kept < share).sum()) + 1, most)]
         largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-        # The decomposition leaves the signs open; a saved model must find its columns again.
+        # The signs of a decomposition are arbitrary; a saved model needs the same columns again.
         self.axes = axes * torch.where(largest < 0, -1.0, 1.0)
         self.unit = float(world.step * world.class_distance)
         d, classes = world.latent_dim, world.classes
@@ -75,7 +82,7 @@ class SeenOf:
         self.given = [*range(d), *range(2 * d, 2 * d + classes)]
 
     def _flat(self, frames: Tensor) -> Tensor:
-        """Frames (B, *data) as rows of numbers; of token ids their counts, ids that no start has left out."""
+        """Return frames (B, *data) as rows; of token ids the counts, without ids that no start contains."""
         flat = frames.flatten(1)
         if not self.tokens:
             return flat.to(torch.float32)
@@ -84,25 +91,31 @@ class SeenOf:
         return counts.scatter_add_(1, flat.clamp(0, self.tokens - 1), known.to(torch.float32))
 
     def __call__(self, observations: Tensor) -> Tensor:
-        """(B, obs_dim) -> (B, k + K), or what of it is seen."""
+        """Return the features (B, k + K), or the chosen part, of observations (B, obs_dim)."""
         with torch.inference_mode():
             code = observations[:, : self.world.latent_dim]
-            seen = []
+            features = []
             if "frame" in self.parts:
                 frames = self.world.manifold.decode(code * self.world.manifold.prior.radius)
-                seen.append((self._flat(frames) - self.centre) @ self.axes.T / self.unit)
+                features.append((self._flat(frames) - self.centre) @ self.axes.T / self.unit)
             if "code" in self.parts:
-                seen.append(code)
+                features.append(code)
             if "prediction" in self.parts:
-                seen.append(RESPONSE_WEIGHT * observations[:, self.prediction])
-        return torch.cat(seen, dim=1).clone()
+                features.append(RESPONSE_WEIGHT * observations[:, self.prediction])
+        return torch.cat(features, dim=1).clone()
 
     def figures(self, predicted: Tensor, following: Tensor, present: Tensor) -> dict[str, float]:
-        """How often the classifier's next label is foretold, and how often it is the present one; all (B, k + K)."""
+        """Return how often the classifier's next label is predicted, and how often it is the present one.
+
+        Args:
+            predicted: Predicted features (B, k + K).
+            following: True features of the next observations (B, k + K).
+            present: Features of the present observations (B, k + K).
+        """
         if "prediction" not in self.parts:
             return {}
-        told, came, was = (rows[:, self.before_prediction :].argmax(1) for rows in (predicted, following, present))
+        guess, true, now = (rows[:, self.before_prediction :].argmax(1) for rows in (predicted, following, present))
         return {
-            "answer_accuracy": float((told == came).float().mean()),
-            "answer_persistence": float((was == came).float().mean()),
+            "prediction_accuracy": float((guess == true).float().mean()),
+            "prediction_persistence": float((now == true).float().mean()),
         }

@@ -35,6 +35,7 @@ from envs.errors import UnknownNameError
 from envs.reading import checks
 from envs.reading.trust import named, trusting
 from envs.registration import CUSTOM
+from vime.bonuses import bonus_class
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
 
@@ -67,7 +68,9 @@ def check_settings(config: TrainConfig) -> None:
     if config.n_timesteps is not None and not 1 <= config.n_timesteps <= MOST_STEPS:
         raise UserError(f"-n {config.n_timesteps}: at least one step is needed, and at most {MOST_STEPS:,}")
     if config.curiosity is not None and config.curiosity not in CURIOSITIES:
-        raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
+        if ":" not in config.curiosity:
+            raise UnknownNameError("curiosity", config.curiosity, [*CURIOSITIES, "module:object"])
+        bonus_class(config.curiosity)
     if config.eta is not None and not 0 <= config.eta < math.inf:
         raise UserError(f"--eta {config.eta}: the weight of a bonus is a finite number of at least 0, never negative")
     if config.n_envs is not None:
@@ -202,6 +205,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
             f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
+    folder.check_curiosity(config.trust)
     world = world_of(folder, world, config.trust)
     model = _model(config.device, made, world)
     restore_state(model, state)

@@ -30,7 +30,7 @@ NAMES_FOR_PEOPLE = ("class_names", "columns", "target_column", "text_column")
 _NAME = re.compile(r"[^\s:/\\]+:[^\s:/\\]+")
 
 
-class Factual(NamedTuple):
+class NamingFile(NamedTuple):
     """The file whose names are being resolved: the names that may be loaded, and the folders that came with it."""
 
     file: str
@@ -39,7 +39,7 @@ class Factual(NamedTuple):
 
 
 _NAMED: ContextVar[frozenset[str]] = ContextVar("named", default=frozenset())
-_ORIGIN: ContextVar[Factual | None] = ContextVar("origin", default=None)
+_NAMING_FILE: ContextVar[NamingFile | None] = ContextVar("naming_file", default=None)
 
 
 # -- what the user says -------------------------------------------------------------------------------------------------
@@ -111,17 +111,17 @@ def names_of_file(file: Any, wanted: Mapping[str, str], *folders: Path, own: Ite
     Raises:
         UntrustedNameError: there are names that nobody allowed; the message lists them and the flags to give.
     """
-    outer = _ORIGIN.get()
+    outer = _NAMING_FILE.get()
     allowed = _NAMED.get() | (outer.trusted if outer else frozenset()) | frozenset(own)
     refused = {name: place for name, place in wanted.items() if name not in allowed}
     if refused:
         raise UntrustedNameError(file, refused)
     places = tuple(Path(folder).resolve() for folder in folders) + (outer.folders if outer else ())
-    token = _ORIGIN.set(Factual(str(file), allowed, places))
+    token = _NAMING_FILE.set(NamingFile(str(file), allowed, places))
     try:
         yield
     finally:
-        _ORIGIN.reset(token)
+        _NAMING_FILE.reset(token)
 
 
 def check_name(name: str) -> None:
@@ -130,7 +130,7 @@ def check_name(name: str) -> None:
     Raises:
         UntrustedNameError: it is not allowed.
     """
-    origin = _ORIGIN.get()
+    origin = _NAMING_FILE.get()
     if origin is not None and name not in origin.trusted:
         raise UntrustedNameError(origin.file, {name: ""})
 
@@ -141,7 +141,7 @@ def check_place(name: str) -> None:
     Raises:
         ManifoldError: the module lies in a folder of the file's.
     """
-    origin = _ORIGIN.get()
+    origin = _NAMING_FILE.get()
     if origin is None:
         return
     for place in _module_places(name.partition(":")[0]):

@@ -19,6 +19,8 @@ from agents.explanation.report.page import render_report
 from agents.runs.run import Run, load_run
 from agents.train import train
 from agents.trajectories.trajectory import Trajectory
+from envs.errors import UnknownNameError, UntrustedNameError
+from vime import VimeError
 
 LEARN = {"min_pool": 64, "updates": 5, "first_updates": 20, "hidden": [16]}
 
@@ -135,3 +137,27 @@ def test_settings_come_from_the_command_line_then_from_the_file() -> None:
     assert "eta" not in told.options
     assert curiosity_settings("vime", 0.5, {}, world).eta == 0.5
     assert curiosity_settings("vime", None, {}, None) == CuriosityConfig(name="vime")
+
+
+def test_a_bonus_of_the_users_own_is_trained_saved_and_loaded(tmp_path: Path) -> None:
+    name = "tests.vime.bonuses.simhash:SimHash"
+    folder = trained(tmp_path, name, min_pool=64, bits=6).folder.root
+    run = load_run(folder)
+    assert run.folder.run_config().curiosity.name == name
+    assert run.bonus.name == "simhash"
+    assert run.bonus.visits.sum() == 256
+    with pytest.raises(UnknownNameError, match=r"curiosity 'vme': did you mean 'vime'"):
+        trained(tmp_path, "vme")
+    with pytest.raises(VimeError, match="cannot load the bonus"):
+        trained(tmp_path, "no_such_module:SimHash")
+    with pytest.raises(UnknownNameError, match="did you mean 'bits'"):
+        trained(tmp_path, name, bit=6)
+
+
+def test_a_bonus_that_another_accounts_run_names_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "tests.vime.bonuses.simhash:SimHash"
+    folder = trained(tmp_path, name, min_pool=64, bits=6).folder.root
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "another account"))
+    with pytest.raises(UntrustedNameError, match="SimHash"):
+        load_run(folder)
+    assert load_run(folder, trust=[name]).bonus.name == "simhash"

@@ -72,7 +72,7 @@ def gains(repeats: int) -> list[dict[str, Any]]:
     """Microseconds a transition on either device, and how far the two disagree."""
     import torch
 
-    from vime.dynamics_bnn import DynamicsBNN
+    from vime.bnn.dynamics import DynamicsBNN
     from vime.information_gain import closed_form_gain, draw_noise
 
     torch.manual_seed(0)

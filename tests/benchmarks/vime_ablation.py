@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.vime_ablation
 
-Each row changes one thing of VIME as shipped for latent spaces (agents/training/hyperparameters/curiosity.yml): what the network
+Each row changes one thing of VIME as shipped for latent spaces (agents/hyperparameters/curiosity.yml): what the network
 foretells, its noise, how it learns and from what, how the gain is scaled, realised or expected gain, how eta goes over the
 training, a value head of its own; two rivals at the same eta stand beside it. Two tasks under the protocol's PPO
 (vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells covered.
@@ -24,9 +24,9 @@ PLAN = protocol()
 ROWS: dict[str, dict[str, Any]] = {
     "no curiosity": {"arm": "none"},
     "VIME as shipped": {},
-    "foretells the frame alone": {"sees": "frame"},
-    "foretells the label alone": {"sees": "prediction"},
-    "foretells the next code alone": {"sees": "code"},
+    "predicts the frame alone": {"prediction_target": "frame"},
+    "predicts the label alone": {"prediction_target": "prediction"},
+    "predicts the next code alone": {"prediction_target": "code"},
     "noise learned per input": {"noise": "heteroscedastic"},
     "expected gain (BALD)": {"arm": "bald"},
     "each number on a scale of its own": {"common_scale": False},

@@ -78,7 +78,7 @@ def gain_by_vmap(layers: Layers, head: Any, inputs: Tensor, targets: Tensor, noi
 
 def fit_without_pyro(bonus: Any, optimizer: torch.optim.Optimizer, updates: int) -> None:
     """The steps of ``VIME.fit``, their loss written by hand: the same network, pool, draws and Adam, no Pyro."""
-    from vime.gaussian_weights import kl_to_prior
+    from vime.bnn.gaussian_weights import kl_to_prior
 
     population, mask = len(bonus.pool), bonus.target_whitener.varies
     count = min(bonus.batch_size, population)

@@ -64,8 +64,8 @@ EXPLAINED = {
     "r2_fitted": "R2 of the same changes, fitted",
     "r2_next": "held-out R2 of the next frame",
     "r2_persistence": "R2 of the next frame if nothing changed",
-    "answer_accuracy": "next labels foretold",
-    "answer_persistence": "next labels that are the present one",
+    "prediction_accuracy": "next labels predicted",
+    "prediction_persistence": "next labels that are the present one",
 }
 AIMS = {
     f"gain, {CHIEF}: loop / closed form": (">=", 60.0),

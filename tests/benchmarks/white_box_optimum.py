@@ -29,7 +29,7 @@ SLACK = 0.02  # log odds beyond the threshold that are aimed at
 
 
 def optima(
-    world: World, x: Tensor, targets: Tensor, reference: Any, weights: tuple[float, ...] = WEIGHTS, reference: int = 3,
+    world: World, x: Tensor, targets: Tensor, reference: Any, weights: tuple[float, ...] = WEIGHTS, restarts: int = 3,
     steps: int = 250,
 ) -> list[dict[str, float]]:
     """The front: for each weight the mean L2 and kNN ratio of the best ends, over the items for which one was found.
@@ -45,7 +45,7 @@ def optima(
     module = world.classifier.torch_module
     assert module is not None
     home = x.flatten(1)
-    z = torch.cat([_first(world, home, targets, reference), world.manifold.encode(x)[None]]).clone()  # (S, M, d)
+    z = torch.cat([_first(world, home, targets, restarts), world.manifold.encode(x)[None]]).clone()  # (S, M, d)
     front = []
     for weight in weights:
         z, ends, cost = _search(world, module, z, x, targets, weight, steps)

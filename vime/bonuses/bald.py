@@ -1,4 +1,4 @@
-"""Expected information gain as a bonus: VIME's network, asked before the next observation is known."""
+"""Expected information gain (BALD) as a bonus: VIME's network, before the next observation is known."""
 
 from __future__ import annotations
 
@@ -6,14 +6,32 @@ from typing import Any, ClassVar
 
 from gymnasium import spaces
 
-from vime.vime import VIME
+from vime.bonuses.vime import VIME
+from vime.errors import OptionError
 
 
 class BALD(VIME):
-    """Mutual information between weights and next observation, in nats; looks at (obs, action) alone.
+    """Mutual information between the weights and the next observation, in nats; a function of (obs, action) alone.
 
-    Prospective where :class:`VIME` is retrospective, and blind to the noise of what happened: a noisy television
-    offers nothing. Same options as VIME but for ``estimator``. [Houlsby et al. 2011; openai/vime issue 2]
+    It is prospective where :class:`VIME` is retrospective, and does not depend on noise in what happened: a noisy TV has no
+    value. For the same reason it does not see that an event happened for the first time.
+
+    Reference: Houlsby et al., "Bayesian Active Learning for Classification and Preference Learning", 2011, section 2.
+
+    Args:
+        draws: Samples of the network per score, at least 2.
+        options: Of :class:`VIME`, except ``estimator``.
+
+    Example:
+        >>> import gymnasium as gym, numpy as np
+        >>> import vime
+        >>> env = gym.make("Pendulum-v1")
+        >>> bonus = vime.make_bonus("bald", env.observation_space, env.action_space, min_pool=64, updates=10)
+        >>> obs, act, nxt = (np.random.default_rng(0).normal(size=(64, k)) for k in (3, 1, 3))
+        >>> bonus.add(obs, act, nxt)
+        >>> figures = bonus.fit()
+        >>> bool((bonus.score(obs, act, nxt) == bonus.score(obs, act, nxt + 1)).all())
+        True
     """
 
     name: ClassVar[str] = "bald"
@@ -23,5 +41,5 @@ class BALD(VIME):
         self, observation_space: spaces.Space[Any], action_space: spaces.Space[Any], *, draws: int = 8, **options: Any
     ):
         if options.setdefault("estimator", "expected") != "expected":
-            raise ValueError(f"BALD is the expected gain; for estimator={options['estimator']!r} use VIME")
+            raise OptionError(f"BALD is the expected gain; for estimator={options['estimator']!r} use VIME")
         super().__init__(observation_space, action_space, draws=draws, **options)

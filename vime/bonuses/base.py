@@ -1,4 +1,4 @@
-"""The protocol that every curiosity bonus follows, and what all of them share: encoding, pool, whitening, state."""
+"""The base class of every bonus: the protocol, and the encoding, pool, whitening and state that all bonuses share."""
 
 from __future__ import annotations
 
@@ -13,55 +13,87 @@ from torch import Tensor
 
 from vime.arguments import positive_number, whole_number
 from vime.bonuses.state import load_whole_state, whole_state
-from vime.errors import DivergedError, VimeError
+from vime.errors import DivergedError, InputError, NotFittedError, OptionError, OptionTypeError, PoolTooSmallError
+from vime.pool import TransitionPool, Transitions
+from vime.prediction_target import Predict, PredictionTarget
 from vime.random_state import FencedRandom
-from vime.seen import Predict, Seen
 from vime.serialization import State
-from vime.spaces import SpaceEncoder, places_of
-from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
+from vime.spaces import SpaceEncoder, indices_of
 from vime.whitening import Whitener
 
 FORMAT = 2
-"""Of saved states."""
+"""Version of saved states."""
 GATHERED = 32
-"""Minibatches drawn from the pool at once."""
-
-
-class NotFittedError(VimeError, RuntimeError):
-    """A score was asked of a bonus that has not learned anything yet."""
+"""Number of minibatches that are drawn from the pool at once."""
 
 
 class Bonus(ABC):
-    """How new a transition is, for any Gymnasium spaces.
+    """Scores how new a transition is, for any Gymnasium spaces.
 
-    The order of use is score, add, fit: a transition is judged before the model has seen it.
+    The order of use is score, add, fit: a transition is scored before the model has learned from it.
 
-    Parameters
-    ----------
-    observation_space, action_space: of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
-    predict, as_change: what of an observation counts as *seen*, and what of that is foretold as a change; see
-        :class:`vime.seen.Seen`. Where an action moves part of the observation in a known way (z' = z + a), that part is
-        learned at once and nothing stays to be curious about: then predict the rest.
-    given: numbers of the flat observation that a dynamics model is given beside the action: a slice or their places;
-        None: all. What does not bear on the next observation (a goal, a start) only makes the model learn slower.
-    common_scale: whiten what is seen by one scale for all features [False]. For features that are of one kind, such as
-        principal components: a scale of its own would make a hardly moving one as important as the first.
-    seed: of the generator that this bonus alone uses; torch's and numpy's global ones are never touched.
-    pool_size: transitions kept to learn from [100 000]. min_pool: how many must be there before the first fit [500].
-    updates, batch_size, learning_rate: Adam steps at every fit, rows in each, step size. More updates: sharper
-        predictions, more time; few updates with a large pool: the bonus lags behind. first_updates: steps of the very
-        first fit, which starts from nothing [None: ``updates``].
+    A subclass has the class attributes ``name``, ``score_name`` and ``units``, and the methods :meth:`_score`, :meth:`_fit`,
+    :meth:`_model_state` and :meth:`_load_model_state`.
+
+    Args:
+        observation_space: Of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
+        action_space: Of a single environment.
+        predict: Which features of an observation are predicted, see :class:`vime.PredictionTarget`. If an action moves part
+            of the observation in a known way (z' = z + a), the model soon predicts that part without error and its gain
+            vanishes; then predict the rest.
+        as_change: Which of the features are predicted as changes, see :class:`vime.PredictionTarget`.
+        given: Which numbers of the flat observation are inputs of a dynamics model, beside the action: a slice or their
+            indices; None: all. Leave out what does not affect the next observation (a goal, a start).
+        common_scale: Whiten all features by one scale. Use it for features of one kind, such as principal components, of
+            which those that hardly move should stay small.
+        first_changes: Score the first change of a feature that never varied before. False: features that never varied do not
+            count, and the first use of a key is worth as little as any other step.
+        seed: Seed of the bonus's own generator; the global generators of torch and numpy are not changed.
+        pool_size: Number of transitions that are kept.
+        min_pool: Number of transitions before the first fit.
+        updates: Adam steps at each fit. Many: sharper predictions, more time. Few, with a large pool: the bonus lags behind.
+        first_updates: Adam steps at the first fit; None: ``updates``.
+        batch_size: Transitions in each Adam step.
+        learning_rate: Step size of Adam.
+
+    Raises:
+        OptionError: An option has an invalid value.
+        OptionTypeError: An option or a space has the wrong type.
+
+    Example:
+        A novelty bonus that pays the distance to the mean observation:
+
+        >>> import gymnasium as gym, numpy as np
+        >>> from vime import Bonus
+        >>> class Distance(Bonus):
+        ...     name, score_name, units, predicts_change = "distance", "distance", "standard deviations", False
+        ...     def _score(self, batch):
+        ...         return self.whitened(batch)[1].norm(dim=1)
+        ...     def _fit(self, updates):
+        ...         return {}  # the whitening is fitted by the base class
+        ...     def _model_state(self):
+        ...         return {}
+        ...     def _load_model_state(self, state):
+        ...         pass
+        >>> env = gym.make("Pendulum-v1")
+        >>> bonus = Distance(env.observation_space, env.action_space, min_pool=64)
+        >>> obs, act, nxt = (np.random.default_rng(0).normal(size=(64, k)) for k in (3, 1, 3))
+        >>> bonus.add(obs, act, nxt)
+        >>> int(bonus.fit()["pool"]), bonus.score(obs, act, nxt).shape
+        (64, torch.Size([64]))
     """
 
     name: ClassVar[str]
+    """Name of the bonus, as it is saved with its state."""
     score_name: ClassVar[str]
-    """Name of the score in logs, with its unit where it has one."""
+    """Name of the score in logs, with its unit if it has one."""
     units: ClassVar[str]
+    """Units of the score."""
     predicts_change: ClassVar[bool] = True
-    """Whether ``target`` is the change of what is seen (dynamics models), or what is seen itself (novelty)."""
+    """Whether the targets may be changes of features (dynamics models), or are the features themselves (novelty bonuses)."""
     score_options: ClassVar[tuple[str, ...]] = ()
-    """Attributes, named as the options are, that decide what a score is worth and that no shape gives away: plain numbers
-    and strings. They are saved with the state, and a state of others is refused."""
+    """Names of options (and attributes) that change a score without changing a shape: plain numbers and strings. They are
+    saved with the state, and a state with other values is refused."""
 
     def __init__(
         self,
@@ -72,6 +104,7 @@ class Bonus(ABC):
         as_change: slice | None = None,
         given: slice | Sequence[int] | None = None,
         common_scale: bool = False,
+        first_changes: bool = True,
         seed: int = 0,
         pool_size: int = 100_000,
         min_pool: int = 500,
@@ -80,6 +113,8 @@ class Bonus(ABC):
         batch_size: int = 256,
         learning_rate: float = 1e-3,
     ):
+        if missing := [key for key in ("name", "score_name", "units") if not hasattr(type(self), key)]:
+            raise OptionTypeError(f"the bonus class {type(self).__name__} lacks the class attributes {missing}: define them")
         self.min_pool = whole_number("min_pool", min_pool)
         self.updates = whole_number("updates", updates)
         self.first_updates = self.updates if first_updates is None else whole_number("first_updates", first_updates)
@@ -87,15 +122,16 @@ class Bonus(ABC):
         self.learning_rate = positive_number("learning_rate", learning_rate)
         pool_size = whole_number("pool_size", pool_size)
         if min_pool > pool_size:
-            raise ValueError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
+            raise OptionError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
         self.encode_obs = SpaceEncoder(observation_space, "observation")
         self.encode_action = SpaceEncoder(action_space, "action")
-        self.seen = Seen(predict, self.encode_obs.size, as_change, self.predicts_change)
-        self.given = places_of(given, self.encode_obs.size)
+        self.prediction_target = PredictionTarget(predict, self.encode_obs.size, as_change, self.predicts_change)
+        self.given = indices_of(given, self.encode_obs.size)
+        self.first_changes = bool(first_changes)
         self.random = FencedRandom(seed)
         self.fits = 0
         self.unfitted = 0
-        self.target_size = self.seen.count
+        self.target_size = self.prediction_target.count
         self.input_size = len(self.given) + self.encode_action.size
         self.pool = TransitionPool(pool_size, (self.encode_obs.size, self.encode_action.size, self.target_size))
         self.input_whitener = Whitener(self.input_size)
@@ -105,35 +141,48 @@ class Bonus(ABC):
 
     @torch.inference_mode(False)
     def encode(self, obs: Any, action: Any, next_obs: Any) -> Transitions:
-        """Batches of B elements of the spaces -> :class:`Transitions`. ValueError for wrong shapes, NaN or infinity."""
+        """Encode batches of B elements of the spaces.
+
+        Raises:
+            InputError: Wrong shapes, NaN or infinity.
+        """
         rows = self.encode_obs(obs), self.encode_action(action), self.encode_obs(next_obs)
         if len({len(r) for r in rows}) != 1:
-            raise ValueError(f"obs, action and next_obs have different lengths: {[len(r) for r in rows]}")
+            raise InputError(f"obs, action and next_obs have different lengths: {[len(r) for r in rows]}")
         return self.with_target(*rows)
 
     @torch.inference_mode(False)
     def with_target(self, obs: Tensor, action: Tensor, next_obs: Tensor) -> Transitions:
-        """Already flat rows (B, O), (B, A), (B, O) -> :class:`Transitions`."""
-        return Transitions(obs, action, next_obs, self.seen.target(obs, next_obs))
+        """Return :class:`Transitions` of flat rows (B, O), (B, A), (B, O)."""
+        return Transitions(obs, action, next_obs, self.prediction_target.target(obs, next_obs))
 
-    # ---- the protocol -------------------------------------------------------------------------------------------
+    # ---- score, add, fit ----------------------------------------------------------------------------------------
 
     @property
     def ready(self) -> bool:
-        """Whether :meth:`score` may be called: a fit has been done."""
+        """Whether :meth:`score` may be called, that is, whether the bonus has been fitted."""
         return self.fits > 0
 
     @property
     def can_fit(self) -> bool:
-        """Whether the pool holds enough for :meth:`fit`."""
+        """Whether the pool holds enough transitions for :meth:`fit`."""
         return len(self.pool) >= self.min_pool
 
     def score(self, obs: Any, action: Any, next_obs: Any) -> Tensor:
-        """How new B transitions are, (B,) float32 >= 0 in ``units``; the pool and the model stay as they are.
+        """Score B transitions; the pool and the model are not changed.
 
-        obs, action, next_obs: batches of elements of the spaces; next_obs is what truly followed, also at the end of an
-        episode. Raises NotFittedError before the first fit, ValueError for bad input, DivergedError where the
-        model itself has diverged.
+        Args:
+            obs: B observations.
+            action: B actions.
+            next_obs: The B observations that followed; at the end of an episode its last one, not the reset's.
+
+        Returns:
+            Scores (B,) in ``units``, float32. At least 0, unless the bonus says otherwise.
+
+        Raises:
+            NotFittedError: Before the first fit.
+            InputError: Wrong shapes, NaN or infinity.
+            DivergedError: The model has diverged.
         """
         return self.score_transitions(self.encode(obs, action, next_obs))
 
@@ -143,20 +192,19 @@ class Bonus(ABC):
         if not self.ready:
             raise NotFittedError(
                 f"{type(self).__name__} has not been fitted: add() at least {self.min_pool} transitions (it has "
-                f"{len(self.pool)}), then call fit(); `ready` tells whether it was"
+                f"{len(self.pool)}), then call fit(); `ready` is True afterwards"
             )
         with torch.no_grad():
             scores = self._score(batch) if len(batch.obs) else torch.zeros(0, dtype=torch.float32)
         if not torch.isfinite(scores).all():
             raise DivergedError(
                 f"{type(self).__name__} scored {int((~torch.isfinite(scores)).sum())} of {len(scores)} transitions as "
-                "NaN or "
-                f"infinity after {self.fits} fits: its model has diverged; lower learning_rate ({self.learning_rate})"
+                f"NaN or infinity after {self.fits} fits: its model has diverged; lower learning_rate ({self.learning_rate})"
             )
         return scores.to(torch.float32)
 
     def add(self, obs: Any, action: Any, next_obs: Any) -> None:
-        """Put B transitions into the pool; nothing is learned from them before :meth:`fit`."""
+        """Add B transitions to the pool; the model learns from them at the next :meth:`fit`. Arguments as in :meth:`score`."""
         self.add_transitions(self.encode(obs, action, next_obs))
 
     @torch.inference_mode(False)
@@ -169,18 +217,22 @@ class Bonus(ABC):
 
     @torch.inference_mode(False)
     def fit(self, updates: int | None = None) -> dict[str, float]:
-        """Learn from the pool by ``updates`` steps (default: the constructor's, ``first_updates`` the first time).
+        """Learn from the pool.
 
-        Returns figures to log: the model's own, ``fit_seconds`` (wall time) and ``pool`` (transitions in it).
+        Args:
+            updates: Number of steps; None: ``first_updates`` the first time, then ``updates``.
 
-        Raises PoolTooSmallError below ``min_pool`` transitions and DivergedError where the loss is not finite,
-        before the step that would spoil the model.
+        Returns:
+            Statistics to log: the model's own, ``fit_seconds`` (wall time) and ``pool`` (number of transitions).
+
+        Raises:
+            PoolTooSmallError: The pool holds fewer than ``min_pool`` transitions.
+            DivergedError: The loss is not finite; raised before the step that would spoil the model.
         """
         if not self.can_fit:
             raise PoolTooSmallError(
-                f"{type(self).__name__} has {len(self.pool)} transitions and learns from min_pool={self.min_pool} on: "
-                "add more, "
-                "or lower min_pool"
+                f"{type(self).__name__} has {len(self.pool)} transitions and needs min_pool={self.min_pool} for a fit: "
+                "add more, or lower min_pool"
             )
         started = time.perf_counter()
         self.input_whitener.freeze()
@@ -195,34 +247,47 @@ class Bonus(ABC):
 
     @abstractmethod
     def _score(self, batch: Transitions) -> Tensor:
-        """Scores (B,) of an encoded batch, B >= 1; runs without gradients."""
+        """Return scores (B,) of an encoded batch, B >= 1. Runs without gradients."""
 
     @abstractmethod
     def _fit(self, updates: int) -> dict[str, float]:
-        """Learn; runs with gradients, and with torch's global generator lent by ``self.random``."""
+        """Learn, and return statistics to log. Runs with gradients; torch's global generator is ``self.random`` meanwhile."""
 
     @abstractmethod
     def _model_state(self) -> State:
-        """Tensors of the model and its optimizer."""
+        """Return the tensors of the model and its optimizer, a flat dict."""
 
     @abstractmethod
     def _load_model_state(self, state: State) -> None:
-        """Inverse of :meth:`_model_state`; StateMismatchError for other shapes."""
+        """Inverse of :meth:`_model_state`; raises StateMismatchError for other shapes."""
 
-    # ---- helpers for models of the dynamics ---------------------------------------------------------------------
+    # ---- for subclasses -----------------------------------------------------------------------------------------
 
     def inputs(self, batch: Transitions) -> Tensor:
-        """What a dynamics model is given, raw, (B, I): the ``given`` numbers of the observations, then the actions."""
+        """Return the raw inputs (B, I) of a dynamics model: the ``given`` numbers of the observations, then the actions."""
         return torch.cat([batch.obs[:, self.given], batch.action], dim=1)
 
     def whitened(self, batch: Transitions) -> tuple[Tensor, Tensor]:
-        """Model inputs (B, I) and targets (B, D), whitened."""
+        """Return the whitened inputs (B, I) and targets (B, D) of a model."""
         return self.input_whitener(self.inputs(batch)), self.target_whitener(batch.target)
 
-    def batches(self, updates: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Whitened inputs and targets of ``updates`` minibatches; within :meth:`_fit`, whose random state they draw on.
+    def surprising(self, batch: Transitions) -> tuple[Tensor, Tensor]:
+        """Return whitened targets (B, D) for a score, and which of them count, (D,) or (B, D) bool.
 
-        They are gathered and whitened many at once: for networks this small that is a sixth of a step's time.
+        A target that never varied does not count, because the model predicts it perfectly. With ``first_changes`` it counts
+        where it changes for the first time, see :meth:`vime.whitening.Whitener.first_changes`.
+        """
+        targets, varies = self.target_whitener(batch.target), self.target_whitener.varies
+        if not self.first_changes or bool(varies.all()):
+            return targets, varies
+        first = self.target_whitener.first_changes(batch.target)
+        changed = first != 0
+        return (torch.where(changed, first, targets), varies | changed) if changed.any() else (targets, varies)
+
+    def batches(self, updates: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield whitened inputs and targets of ``updates`` minibatches, for use in :meth:`_fit`.
+
+        Many minibatches are gathered and whitened at once, which saves a sixth of a step's time for small networks.
         """
         count = min(self.batch_size, len(self.pool))
         for done in range(0, updates, GATHERED):
@@ -231,11 +296,11 @@ class Bonus(ABC):
             yield from zip(inputs.split(count), targets.split(count), strict=True)
 
     def fresh(self, limit: int = 2048) -> Transitions:
-        """The newest transitions that no fit has used yet (at most ``limit``): held-out data for the model."""
+        """Return the newest transitions that no fit has used yet (at most ``limit``): held-out data for the model."""
         return self.pool.newest(min(self.unfitted, limit))
 
     def check_loss(self, loss: Tensor, update: int) -> None:
-        """DivergedError unless ``loss`` is finite."""
+        """Raise DivergedError unless ``loss`` is finite."""
         if not torch.isfinite(loss):
             raise DivergedError(
                 f"the loss of {type(self).__name__} is {loss.item()} at update {update} of fit {self.fits + 1}; lower "
@@ -245,15 +310,16 @@ class Bonus(ABC):
     # ---- state --------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> State:
-        """Everything that decides later scores, as one flat dict of tensors (safetensors takes it as it is)."""
+        """Return everything that later scores depend on, as one flat dict of tensors (safetensors can save it)."""
         return whole_state(self, FORMAT)
 
     @torch.inference_mode(False)
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on as the saved bonus would have.
+        """Continue exactly as the saved bonus would have.
 
-        StateMismatchError, naming what differs or is missing, if the state is incomplete, of another kind or shape, or of
-        other options (those of ``score_options``; pool_size, predict, as_change, given, common_scale); this bonus is then
-        as before.
+        Raises:
+            StateMismatchError: The state is incomplete, or belongs to a bonus of another kind, shape or options
+                (``score_options``, pool_size, predict, as_change, given, common_scale). The message names the difference, and
+                this bonus is not changed.
         """
         load_whole_state(self, state, FORMAT)

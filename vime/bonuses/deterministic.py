@@ -1,4 +1,4 @@
-"""What the rivals' models share: ordinary networks, and a plain training loop that keeps its state."""
+"""Deterministic networks and their training loop, shared by the other bonuses."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from vime.errors import OptionError
 from vime.serialization import State, expect_like, load_optimizer_state, nest, optimizer_state, part_of
 
 
 def network(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
-    """ReLU network with a linear output, float32: (B, inputs) -> (B, outputs)."""
+    """Return a float32 ReLU network with a linear output: (B, inputs) -> (B, outputs)."""
     if any(size < 1 for size in (inputs, *hidden, outputs)):
-        raise ValueError(f"layer sizes must be at least 1, got {(inputs, *hidden, outputs)}")
+        raise OptionError(f"layer sizes must be at least 1, got {(inputs, *hidden, outputs)}")
     sizes = [inputs, *hidden]
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise(sizes):
@@ -23,17 +24,21 @@ def network(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
 
 
 class Trainer:
-    """Adam over the trainable parameters of ``module``, with a state of plain tensors."""
+    """Adam over the trainable parameters of a module, with a state of plain tensors.
+
+    Args:
+        module: The module to train.
+        learning_rate: Step size.
+        owner: Name of the bonus in error messages.
+    """
 
     def __init__(self, module: nn.Module, learning_rate: float, owner: str):
         self.module = module
         self.owner = owner
-        self.optimizer = torch.optim.Adam(
-            [p for p in module.parameters() if p.requires_grad], lr=learning_rate, fused=True
-        )
+        self.optimizer = torch.optim.Adam([p for p in module.parameters() if p.requires_grad], lr=learning_rate, fused=True)
 
     def run(self, updates: int, loss_of: Callable[[], Tensor], check: Callable[[Tensor, int], None]) -> float:
-        """``updates`` steps on fresh losses, each checked before it is used; the last loss."""
+        """Take ``updates`` steps on new losses, each checked before it is used; return the last loss."""
         loss = torch.zeros(())
         for update in range(updates):
             loss = loss_of()
@@ -44,11 +49,11 @@ class Trainer:
         return float(loss.detach())
 
     def state(self) -> State:
-        """Weights and optimizer moments."""
+        """Return the weights and the moments of the optimizer."""
         return nest(weights=self.module.state_dict(), optimizer=optimizer_state(self.optimizer))
 
     def load(self, state: State) -> None:
-        """Inverse of :meth:`state`; StateMismatchError for other shapes."""
+        """Inverse of :meth:`state`; raises StateMismatchError for other shapes."""
         weights = part_of(state, "weights")
         expect_like(weights, self.module.state_dict(), self.owner)
         self.module.load_state_dict(weights)

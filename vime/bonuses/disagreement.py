@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer
+from vime.errors import OptionError
+from vime.pool import Transitions
 from vime.serialization import State
-from vime.transition_pool import Transitions
 
 
 class Ensemble(nn.Module):
-    """E independent ReLU networks, run as one batched product: (E, B, I) -> (E, B, D)."""
+    """E independent ReLU networks, computed as one batched product: (E, B, I) -> (E, B, D)."""
 
     def __init__(self, members: int, inputs: int, hidden: tuple[int, ...], outputs: int):
         super().__init__()
@@ -31,7 +32,7 @@ class Ensemble(nn.Module):
             self.biases.append(torch.empty(members, 1, b, dtype=torch.float32).uniform_(-bound, bound))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(E, B, I), or (1, B, I) for the same rows to all, -> (E, B, D)."""
+        """Map (E, B, I), or (1, B, I) to give all networks the same rows, to (E, B, D)."""
         hidden = inputs.expand(len(self.weights[0]), -1, -1)
         for k, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = torch.baddbmm(bias, hidden, weight)
@@ -41,14 +42,28 @@ class Ensemble(nn.Module):
 
 
 class Disagreement(Bonus):
-    """Variance over the members of the predicted change, mean over its numbers, in squared deviations, >= 0.
+    """Variance of the predicted change over an ensemble, averaged over features, in squared standard deviations.
 
-    Reference: Pathak, Gandhi, Gupta, "Self-Supervised Exploration via Disagreement", 2019, eq. 1. All members agree on
-    the mean of a noise, so that it stops being interesting.
+    All members learn the mean of a noise, so that noise loses its value. The score is a function of (obs, action) alone, and
+    does not see that an event happened for the first time.
 
-    Parameters (beside those of :class:`vime.bonuses.base.Bonus`)
-    ----------
-    members: networks in the ensemble [5], each trained on batches of its own. hidden: their hidden layers.
+    Reference: Pathak, Gandhi, Gupta, "Self-Supervised Exploration via Disagreement", 2019, eq. 1.
+
+    Args:
+        members: Number of networks, at least 2; each is trained on batches of its own.
+        hidden: Hidden layers of each network.
+        shared: Options of :class:`vime.Bonus`.
+
+    Example:
+        >>> import gymnasium as gym, numpy as np
+        >>> import vime
+        >>> env = gym.make("Pendulum-v1")
+        >>> bonus = vime.make_bonus("disagreement", env.observation_space, env.action_space, min_pool=64, updates=5)
+        >>> obs, act, nxt = (np.random.default_rng(0).normal(size=(64, k)) for k in (3, 1, 3))
+        >>> bonus.add(obs, act, nxt)
+        >>> figures = bonus.fit()
+        >>> bonus.score(obs, act, nxt).shape
+        torch.Size([64])
     """
 
     name: ClassVar[str] = "disagreement"
@@ -66,7 +81,7 @@ class Disagreement(Bonus):
     ):
         super().__init__(observation_space, action_space, **shared)
         if members < 2:
-            raise ValueError(f"members must be at least 2 to disagree, got {members}")
+            raise OptionError(f"members must be at least 2 to disagree, got {members}")
         self.members = members
         with self.random.as_global():
             self.ensemble = Ensemble(members, self.input_size, layer_sizes("hidden", hidden), self.target_size)
@@ -82,7 +97,7 @@ class Disagreement(Bonus):
         held_out, varies = self.fresh(), self.target_whitener.varies
         with torch.no_grad():
             mean = self.ensemble(self.whitened(held_out)[0].unsqueeze(0)).mean(0)
-            before = self.seen.judge(held_out, mean, self.target_whitener)
+            before = self.prediction_target.evaluate(held_out, mean, self.target_whitener)
 
         def loss() -> Tensor:
             count = min(self.batch_size, len(self.pool))

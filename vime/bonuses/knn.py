@@ -1,4 +1,4 @@
-"""Distance to the nearest remembered observations."""
+"""Distance to the nearest stored observations."""
 
 from __future__ import annotations
 
@@ -9,29 +9,43 @@ from gymnasium import spaces
 from torch import Tensor
 
 from vime.bonuses.base import Bonus
-from vime.serialization import State, StateMismatchError
-from vime.transition_pool import Transitions
+from vime.errors import OptionError, StateMismatchError
+from vime.pool import Transitions
+from vime.serialization import State
 
 CHUNK = 1024
 
 
 class KNN(Bonus):
-    """ln(1 + mean distance of the next observation to its ``neighbours`` nearest in the memory), >= 0.
+    """ln(1 + mean distance of the next observation to its nearest neighbours in a memory), at least 0.
 
-    The particle estimate of state entropy (Seo et al., "State Entropy Maximization with Random Encoders", 2021, eq. 3),
-    taken in the whitened space of what is seen instead of a random encoder's: natural for latents of few dimensions.
+    This is the particle estimate of state entropy, in the space of whitened features instead of a random encoder's.
 
-    Parameters (beside those of :class:`vime.bonuses.base.Bonus`)
-    ----------
-    neighbours: [3] to 12. More: smoother, slower to forget a place.
-    memory: transitions drawn from the pool at every fit as the reference [4096]; the cost of a score is linear in it.
+    Reference: Seo et al., "State Entropy Maximization with Random Encoders for Efficient Exploration", 2021, eq. 3.
+
+    Args:
+        neighbours: Number of nearest neighbours, usually 3 to 12. Many: a smoother score, which takes longer to fall after a
+            visit.
+        memory: Number of transitions that are drawn from the pool at each fit; the cost of a score is linear in it.
+        shared: Options of :class:`vime.Bonus`.
+
+    Example:
+        >>> import gymnasium as gym, numpy as np
+        >>> import vime
+        >>> env = gym.make("Pendulum-v1")
+        >>> bonus = vime.make_bonus("knn", env.observation_space, env.action_space, min_pool=64)
+        >>> obs, act, nxt = (np.random.default_rng(0).normal(size=(64, k)) for k in (3, 1, 3))
+        >>> bonus.add(obs, act, nxt)
+        >>> figures = bonus.fit()
+        >>> bool(bonus.score(obs, act, nxt + 9).mean() > bonus.score(obs, act, nxt).mean())
+        True
     """
 
     name: ClassVar[str] = "knn"
     score_name: ClassVar[str] = "log_knn_distance"
     units: ClassVar[str] = "log whitened distance"
     predicts_change: ClassVar[bool] = False
-    score_options: ClassVar[tuple[str, ...]] = ("neighbours",)
+    score_options: ClassVar[tuple[str, ...]] = ("neighbours", "first_changes")
 
     def __init__(
         self,
@@ -44,28 +58,24 @@ class KNN(Bonus):
     ):
         super().__init__(observation_space, action_space, **shared)
         if not 1 <= neighbours <= min(memory, self.min_pool):
-            raise ValueError(
+            raise OptionError(
                 f"neighbours must be from 1 to the smaller of memory ({memory}) and min_pool ({self.min_pool}), got "
                 f"{neighbours}"
             )
         self.neighbours, self.memory_size = neighbours, memory
         self.memory = torch.zeros(0, self.target_size, dtype=torch.float32)
 
-    def _seen_rows(self, batch: Transitions) -> Tensor:
-        return self.target_whitener(batch.target)[:, self.target_whitener.varies]
-
     def _score(self, batch: Transitions) -> Tensor:
-        memory = self.memory[:, self.target_whitener.varies]
-        rows = self._seen_rows(batch)
-        nearest = [
-            torch.cdist(part, memory).topk(self.neighbours, largest=False).values.mean(1) for part in rows.split(CHUNK)
-        ]
+        targets, counts = self.surprising(batch)
+        columns = counts if counts.ndim == 1 else counts.any(0)
+        memory, rows = self.memory[:, columns], targets[:, columns]
+        nearest = [torch.cdist(part, memory).topk(self.neighbours, largest=False).values.mean(1) for part in rows.split(CHUNK)]
         return torch.log1p(torch.cat(nearest))
 
     def _fit(self, updates: int) -> dict[str, float]:
         stored = self.pool.all()
         if len(self.pool) > self.memory_size:
-            # Without replacement: a doubled row would be its own nearest neighbour.
+            # Without replacement: a repeated row would be its own nearest neighbour.
             chosen = torch.randperm(len(self.pool), generator=self.random.generator)[: self.memory_size]
             stored = Transitions(*(column[chosen] for column in stored))
         self.memory = self.target_whitener(stored.target)

@@ -11,22 +11,35 @@ from torch import Tensor, nn
 from vime.arguments import layer_sizes
 from vime.bonuses.base import Bonus
 from vime.bonuses.deterministic import Trainer, network
+from vime.pool import Transitions
 from vime.serialization import State
-from vime.transition_pool import Transitions
 
 CLIP = 5.0
+"""Whitened observations are clipped to +-CLIP (Burda et al. 2019, section 2.4)."""
 
 
 class RND(Bonus):
-    """Mean squared error of a network that learns what a fixed random network says of the next observation, >= 0.
+    """Mean squared error of a network that learns the outputs of a fixed random network on the next observation.
 
-    Reference: Burda et al., "Exploration by Random Network Distillation", 2019, section 2.2: observations are whitened
-    and cut to +-5 (section 2.4).
+    Reference: Burda et al., "Exploration by Random Network Distillation", 2019, section 2.2. Observations are whitened and
+    clipped to +-5 (section 2.4).
 
-    Parameters (beside those of :class:`vime.bonuses.base.Bonus`)
-    ----------
-    hidden: hidden layers of both networks; the learning one has one more of the last size, as in the paper, so that it
-        can represent the other. features: outputs of both.
+    Args:
+        hidden: Hidden layers of both networks; the learning network has one more of the last size, as in the paper, so that
+            it can represent the other one.
+        features: Outputs of both networks.
+        shared: Options of :class:`vime.Bonus`.
+
+    Example:
+        >>> import gymnasium as gym, numpy as np
+        >>> import vime
+        >>> env = gym.make("Pendulum-v1")
+        >>> bonus = vime.make_bonus("rnd", env.observation_space, env.action_space, min_pool=64, updates=50)
+        >>> obs, act, nxt = (np.random.default_rng(0).normal(size=(64, k)) for k in (3, 1, 3))
+        >>> bonus.add(obs, act, nxt)
+        >>> figures = bonus.fit()
+        >>> bool(bonus.score(obs, act, nxt + 9).mean() > bonus.score(obs, act, nxt).mean())
+        True
     """
 
     name: ClassVar[str] = "rnd"
@@ -52,9 +65,9 @@ class RND(Bonus):
         self.networks = nn.ModuleDict({"fixed": fixed, "learner": learner})
         self.trainer = Trainer(self.networks, self.learning_rate, "the RND bonus")
 
-    def _errors(self, seen: Tensor) -> Tensor:
-        """Mean squared error (B,) for what is seen (B, D)."""
-        rows = self.target_whitener(seen)
+    def _errors(self, features: Tensor) -> Tensor:
+        """Return the mean squared error (B,) of raw features (B, D)."""
+        rows = self.target_whitener(features)
         with torch.no_grad():
             goal = self.networks["fixed"](rows)
         error: Tensor = (self.networks["learner"](rows) - goal).square().mean(1)

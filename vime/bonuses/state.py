@@ -1,17 +1,20 @@
-"""What of a bonus is saved, and what a saved one must agree in before this one goes on from it."""
+"""Saving and loading of bonuses: what a state contains, and which differences make it unusable."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from vime.errors import StateMismatchError
+from vime.pool import TransitionPool
+from vime.prediction_target import PredictionTarget
+from vime.random_state import FencedRandom
 from vime.serialization import (
     OPTIONS,
     State,
-    StateMismatchError,
     entry,
     expect_options,
     nest,
@@ -22,13 +25,34 @@ from vime.serialization import (
     text,
     whole,
 )
+from vime.spaces import SpaceEncoder
+from vime.whitening import Whitener
 
-if TYPE_CHECKING:
-    from vime.bonuses.base import Bonus
+
+class Stateful(Protocol):
+    """The attributes of :class:`vime.Bonus` that a saved state is made from."""
+
+    name: ClassVar[str]
+    score_options: ClassVar[tuple[str, ...]]
+    fits: int
+    unfitted: int
+    target_size: int
+    given: Tensor
+    encode_obs: SpaceEncoder
+    encode_action: SpaceEncoder
+    prediction_target: PredictionTarget
+    random: FencedRandom
+    pool: TransitionPool
+    input_whitener: Whitener
+    target_whitener: Whitener
+
+    def _model_state(self) -> State: ...
+
+    def _load_model_state(self, state: State) -> None: ...
 
 
-def whole_state(bonus: Bonus, version: int) -> State:
-    """Everything that decides the later scores of ``bonus``, in the format ``version``."""
+def whole_state(bonus: Stateful, version: int) -> State:
+    """Return everything that later scores of ``bonus`` depend on, in the format ``version``."""
     own = {
         "format": number(version),
         "fits": number(bonus.fits),
@@ -38,7 +62,7 @@ def whole_state(bonus: Bonus, version: int) -> State:
         OPTIONS: options_as_text(_options(bonus)),
     }
     state = nest(
-        bonus=own | _places(bonus),
+        bonus=own | _selections(bonus),
         random=bonus.random.state_dict(),
         pool=bonus.pool.state_dict(),
         input_whitener=bonus.input_whitener.state_dict(),
@@ -48,30 +72,30 @@ def whole_state(bonus: Bonus, version: int) -> State:
     return state | {"bonus.entries": number(len(state) + 1)}
 
 
-def _sizes(bonus: Bonus) -> list[int]:
+def _sizes(bonus: Stateful) -> list[int]:
     return [bonus.encode_obs.size, bonus.encode_action.size, bonus.target_size]
 
 
-def _options(bonus: Bonus) -> dict[str, Any]:
+def _options(bonus: Stateful) -> dict[str, Any]:
     return {name: getattr(bonus, name) for name in bonus.score_options}
 
 
-def _places(bonus: Bonus) -> State:
-    """What the model looks at, as int64 vectors: they tell states of equal sizes apart.
+def _selections(bonus: Stateful) -> State:
+    """Inputs and targets of the model as int64 vectors, which distinguish states of equal sizes.
 
-    A function given as ``predict`` cannot be compared; it is an empty one.
+    A function ``predict`` cannot be compared and is an empty vector.
     """
-    predict = slice(None) if bonus.seen.predict is None else bonus.seen.predict
+    predict = slice(None) if bonus.prediction_target.predict is None else bonus.prediction_target.predict
     part = predict.indices(bonus.encode_obs.size) if isinstance(predict, slice) else ()
     return {
         "given": bonus.given,
-        "changes": bonus.seen.changes.to(torch.int64),
+        "changes": bonus.prediction_target.changes.to(torch.int64),
         "predict": torch.tensor(part, dtype=torch.int64),
     }
 
 
-def load_whole_state(bonus: Bonus, state: Mapping[str, Tensor], version: int) -> None:
-    """Make ``bonus`` what :func:`whole_state` saved; StateMismatchError, and the bonus as before, where that fails."""
+def load_whole_state(bonus: Stateful, state: Mapping[str, Tensor], version: int) -> None:
+    """Load what :func:`whole_state` saved. On failure raise StateMismatchError and leave ``bonus`` unchanged."""
     before = whole_state(bonus, version)
     try:
         _load(bonus, state, version)
@@ -83,7 +107,7 @@ def load_whole_state(bonus: Bonus, state: Mapping[str, Tensor], version: int) ->
         raise StateMismatchError(f"the state cannot be loaded into the bonus {bonus.name!r}: {what}") from error
 
 
-def _load(bonus: Bonus, state: Mapping[str, Tensor], version: int) -> None:
+def _load(bonus: Stateful, state: Mapping[str, Tensor], version: int) -> None:
     own, owner = part_of(state, "bonus"), f"the bonus {bonus.name!r}"
     kind, saved_in, sizes = read_text(own, "kind", owner), whole(own, "format", owner), entry(own, "sizes", owner)
     if kind != bonus.name:
@@ -96,15 +120,15 @@ def _load(bonus: Bonus, state: Mapping[str, Tensor], version: int) -> None:
             f"{_sizes(bonus)}: build it with the saved one's spaces and predict="
         )
     expect_options(own, _options(bonus), owner)
-    for key, present in _places(bonus).items():
-        if key == "predict" and key not in own:  # older states do not say
+    for key, present in _selections(bonus).items():
+        if key == "predict" and key not in own:  # older states lack it
             continue
         saved = entry(own, key, owner)
         if saved.tolist() != present.tolist():
             option = "as_change" if key == "changes" else key
             raise StateMismatchError(
-                f"the state was saved by a bonus with another {option}= (noted as {saved.tolist()[:8]}, this one's as "
-                f"{present.tolist()[:8]}): build it with that"
+                f"the state was saved by a bonus with another {option}= (saved as {saved.tolist()[:8]}, this one has "
+                f"{present.tolist()[:8]}): build it with the saved one"
             )
     bonus.pool.load_state_dict(part_of(state, "pool"))
     bonus.input_whitener.load_state_dict(part_of(state, "input_whitener"))

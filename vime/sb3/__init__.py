@@ -1,8 +1,8 @@
-"""Curiosity for Stable-Baselines3; the only part of vime that needs it. The one order of wrappers is
+"""Curiosity for Stable-Baselines3, which only this part of vime needs. The order of wrappers is
 
     adapter (DummyVecEnv, a native VecEnv, ...) -> VecMonitor -> CuriosityVecEnvWrapper -> VecNormalize
 
-so that reported returns stay extrinsic and the bonus sees raw observations.
+so that reported returns are extrinsic and the bonus gets raw observations.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vime.errors import WrapperOrderError
     from vime.sb3.rollout_callback import CuriosityCallback
     from vime.sb3.two_value_ppo import TwoValuePPO
     from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper
-    from vime.sb3.wrapper_order import WrapperOrderError
 
 __all__ = ["CuriosityCallback", "CuriosityVecEnvWrapper", "TwoValuePPO", "WrapperOrderError"]
 
@@ -22,7 +22,7 @@ _HOME = {
     "CuriosityCallback": "vime.sb3.rollout_callback",
     "CuriosityVecEnvWrapper": "vime.sb3.vec_env_wrapper",
     "TwoValuePPO": "vime.sb3.two_value_ppo",
-    "WrapperOrderError": "vime.sb3.wrapper_order",
+    "WrapperOrderError": "vime.errors",
 }
 
 

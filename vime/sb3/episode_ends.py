@@ -1,4 +1,4 @@
-"""What the info dicts of a vector environment say of a step, and of the episodes that ended with it."""
+"""Reads the info dicts of a vector environment at the end of episodes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,31 @@ Infos = list[dict[str, Any]]
 
 
 def successes(dones: np.ndarray, infos: Infos) -> list[bool]:
-    """Whether each of the episodes that ended now succeeded; MissingInfoError where the environment does not say."""
+    """Return whether each of the episodes that ended in this step succeeded.
+
+    Raises:
+        MissingInfoError: An info dict of such an episode lacks ``is_success``.
+    """
     ended = [infos[i] for i in np.flatnonzero(dones)]
     if any("is_success" not in info for info in ended):
         raise MissingInfoError(
-            "an episode ended without infos[i]['is_success'], by which sated= takes the bonus away: let the "
-            "environment say it, or use decay= instead"
+            "an episode ended without infos[i]['is_success'], which success_decay= depends on: set it in the "
+            "environment, or use decay= instead"
         )
     return [bool(info["is_success"]) for info in ended]
 
 
 def true_next(encode: SpaceEncoder, rows: Tensor, dones: np.ndarray, infos: Infos) -> Tensor:
-    """The observations (n_envs, O) that truly followed: those of finished episodes instead of those after the reset.
+    """Return the observations (n_envs, O) that followed: at the end of an episode its last one, not the reset's.
 
-    rows: the encoded observations that the environment returned. MissingInfoError where it does not keep the last ones.
+    Args:
+        encode: Encoder of observations.
+        rows: Encoded observations (n_envs, O) that the environment returned.
+        dones: (n_envs,) whether an episode ended.
+        infos: Info dicts of the step.
+
+    Raises:
+        MissingInfoError: An info dict lacks the last observation.
     """
     ended = np.flatnonzero(dones)
     if not len(ended):
@@ -38,7 +49,7 @@ def true_next(encode: SpaceEncoder, rows: Tensor, dones: np.ndarray, infos: Info
     if missing:
         raise MissingInfoError(
             f"environments {missing[:8]} ended without infos[i]['terminal_observation']: a vector environment that resets "
-            "itself must put the last observation there, as Stable-Baselines3's own do"
+            "itself must put the last observation there, as those of Stable-Baselines3 do"
         )
     last = _stack(encode.space, [infos[i]["terminal_observation"] for i in ended])
     following = rows.clone()
@@ -47,12 +58,12 @@ def true_next(encode: SpaceEncoder, rows: Tensor, dones: np.ndarray, infos: Info
 
 
 def with_extrinsic(infos: Infos, rewards: np.ndarray) -> Infos:
-    """The infos and the reward without a bonus; a new dict each, because an adapter may return one and the same for all."""
+    """Return copies of the infos with ``extrinsic_reward``; an adapter may share one dict between environments."""
     return [{**info, "extrinsic_reward": reward} for info, reward in zip(infos, rewards.tolist(), strict=True)]
 
 
 def _stack(space: spaces.Space[Any], items: list[Any]) -> Any:
-    """Single elements of ``space`` -> a batch as :class:`vime.spaces.SpaceEncoder` takes it."""
+    """Stack single elements of ``space`` to a batch for :class:`vime.spaces.SpaceEncoder`."""
     if isinstance(space, spaces.Dict):
         return {key: _stack(part, [item[key] for item in items]) for key, part in space.spaces.items()}
     if isinstance(space, spaces.Tuple):

@@ -1,76 +1,113 @@
-"""The callback that pays an on-policy algorithm its bonus at the end of every rollout, and logs ``curiosity/*``."""
+"""The callback that pays an on-policy algorithm its bonus at the end of each rollout, and logs ``curiosity/*``."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from stable_baselines3.common.utils import obs_as_tensor
+from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 from torch import Tensor
 
-from vime.errors import ModeError
-from vime.sb3.wrapper_order import check_above
-
-if TYPE_CHECKING:
-    from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper
+from vime.errors import ModeError, UsageError, WrapperOrderError
+from vime.sb3.learner import CuriousVecEnv
+from vime.sb3.wrapper_order import chain, check_above
 
 
 class CuriosityCallback(BaseCallback):
-    """Belongs to one :class:`CuriosityVecEnvWrapper`; made by its ``callback()`` and given to ``learn``.
+    """Pays and logs the bonus of a :class:`vime.CuriosityVecEnvWrapper`; pass it to ``learn``.
 
-    Stable-Baselines3 (2.9) computes returns and advantages before it calls ``on_rollout_end``. Here, then:
+    Stable-Baselines3 (2.9) computes returns and advantages before it calls ``on_rollout_end``. Therefore the callback then
 
-    1. score the rollout (n_steps x n_envs transitions) in one batch, by the model of before the rollout;
-    2. normalise, squash, centre, times eta; add it to ``rollout_buffer.rewards`` (which by then holds the value
-       bootstrap of time limits);
-    3. compute returns and advantages again, with the same last values and dones;
-    4. put the transitions into the pool and fit.
+    1. scores the rollout (n_steps x n_envs transitions) in one batch, with the model from before the rollout;
+    2. normalises, squashes and centres the scores, multiplies them by eta, and adds them to ``rollout_buffer.rewards`` (which
+       at that time contain the value bootstrap of time limits);
+    3. recomputes returns and advantages with the same last values and dones;
+    4. adds the transitions to the pool and fits.
 
-    An algorithm that has a method ``receive_bonus(bonus)`` (:class:`vime.sb3.TwoValuePPO`) gets the bonus
-    (n_steps, n_envs) handed over instead of steps 2 and 3's sum.
+    An algorithm with a method ``receive_bonus(bonus)`` (:class:`vime.sb3.TwoValuePPO`) receives the bonus (n_steps, n_envs)
+    instead of steps 2 and 3.
 
-    Logged, at every fit: curiosity/<score>_mean and _p95 in the score's units (info_gain_nats for VIME), bonus_mean
-    (what was added, about 0 when centred), bonus_size (its mean magnitude), bonus_fraction (share of the bonus in the
-    sum of magnitudes), eta, fit_seconds, and the model's own: elbo (nats per transition), kl_posterior_prior (nats), r2
-    (of the newest transitions, before they were learned from), sigma_ratio (median posterior over prior deviation).
+    At every fit it logs curiosity/<score>_mean and _p95 in the score's units (info_gain_nats for VIME), bonus_mean (what was
+    added, about 0 if centred), bonus_size (mean magnitude), bonus_fraction (share of the bonus in the sum of magnitudes), eta,
+    fit_seconds, and the model's own statistics: elbo (nats per transition), kl_posterior_prior (nats), r2 (of the newest
+    transitions, before the model learned from them), sigma_ratio (median posterior over prior standard deviation).
 
-    With an off-policy algorithm it logs, and tells the wrapper how far the training is, which eta's ``decay`` and schedules
-    follow. It also checks what lies above the wrapper, which without it nobody does.
+    With an off-policy algorithm the wrapper pays per step; the callback logs, and sets the progress of the training, which
+    ``decay`` and schedules of eta depend on. It also checks the wrappers above the curiosity.
 
-    Raises (from ``learn``): WrapperOrderError, ModeError; while it trains MissingInfoError, DivergedError.
+    Args:
+        wrapper: The wrapper that pays. None: the one in the model's environment.
+        verbose: As in Stable-Baselines3.
+
+    Raises:
+        WrapperOrderError: From ``learn``: the wrapper is not in the model's environment, or a VecMonitor is above it.
+        ModeError: From ``learn``: the algorithm cannot be paid in this mode.
+        MissingInfoError: During training: an info dict lacks an entry.
+        DivergedError: During training: the model has diverged.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from stable_baselines3 import A2C
+        >>> from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+        >>> import vime
+        >>> venv = VecMonitor(DummyVecEnv([lambda: gym.make("Pendulum-v1")]))
+        >>> bonus = vime.make_bonus("rnd", venv.observation_space, venv.action_space, min_pool=64, updates=5, batch_size=64)
+        >>> venv = vime.CuriosityVecEnvWrapper(venv, bonus, eta=0.01)
+        >>> model = A2C("MlpPolicy", venv, seed=0).learn(200, callback=vime.CuriosityCallback())
+        >>> venv.has_paid
+        True
     """
 
-    def __init__(self, wrapper: CuriosityVecEnvWrapper, verbose: int = 0):
+    wrapper: CuriousVecEnv
+
+    def __init__(self, wrapper: CuriousVecEnv | None = None, verbose: int = 0):
         super().__init__(verbose)
-        self.wrapper = wrapper
+        self._given = wrapper
+        if wrapper is not None:
+            self.wrapper = wrapper
         self.per_rollout = False
         self._rewards: list[np.ndarray] = []
 
     def _init_callback(self) -> None:
         env = self.model.get_env()
         assert env is not None
+        found = [layer for layer in chain(env) if isinstance(layer, CuriousVecEnv)]
+        if self._given is None and not found:
+            raise WrapperOrderError("the model's environment has no CuriosityVecEnvWrapper: wrap it before the model is made")
+        self.wrapper = found[0] if self._given is None else self._given
         check_above(env, self.wrapper)
-        if not self.wrapper.training:
-            raise ModeError("the wrapper was made to evaluate (training=False): train on one with training=True")
+        self._check_algorithm()
         on_policy = isinstance(self.model, OnPolicyAlgorithm)
-        if self.wrapper.mode == "rollout" and not on_policy:
-            raise ModeError(
-                f"{type(self.model).__name__} is off-policy and has no rollout to score; make the wrapper with "
-                'mode="step"'
-            )
         self.per_rollout = on_policy and self.wrapper.mode != "step"
         if hasattr(self.model, "receive_bonus") and not self.per_rollout:
+            raise ModeError(f'{type(self.model).__name__} takes its bonus per rollout; make the wrapper with mode="auto"')
+
+    def _check_algorithm(self) -> None:
+        name = type(self.model).__name__
+        if not self.wrapper.training:
+            raise ModeError("the wrapper was made to evaluate (training=False): train on one with training=True")
+        if not isinstance(self.model, (OnPolicyAlgorithm, OffPolicyAlgorithm)):
             raise ModeError(
-                f'{type(self.model).__name__} takes its bonus per rollout; make the wrapper with mode="auto"'
+                f"{name} is neither on-policy nor off-policy: it learns from the returns of VecMonitor, which contain no bonus"
+            )
+        if self.wrapper.mode == "rollout" and not isinstance(self.model, OnPolicyAlgorithm):
+            raise ModeError(f'{name} is off-policy and has no rollout to score; make the wrapper with mode="step"')
+        if isinstance(getattr(self.model, "replay_buffer", None), HerReplayBuffer):
+            warnings.warn(
+                "HerReplayBuffer recomputes the rewards of relabelled transitions, which then contain no bonus: only the "
+                "others are paid",
+                stacklevel=2,
             )
 
     def _on_rollout_start(self) -> None:
-        self.wrapper.tell_progress(self.model._current_progress_remaining)
+        self.wrapper.set_progress(self.model._current_progress_remaining)
         self._rewards = []
         if self.per_rollout:
             self.wrapper.start_rollout(self._buffer().buffer_size)
@@ -85,7 +122,7 @@ class CuriosityCallback(BaseCallback):
         if not self.wrapper.has_paid and self.wrapper.mixer.eta(self.wrapper.progress_remaining) > 0:
             bonus = self.wrapper.bonus
             warnings.warn(
-                f"no bonus was paid: the training ended after {len(bonus.pool)} transitions, before a fit could tell; lower "
+                f"no bonus was paid: the training ended after {len(bonus.pool)} transitions, before the first score; lower "
                 f"min_pool ({bonus.min_pool}) or fit_every "
                 f"({self.wrapper.transitions_between_fits(per_rollout=self.per_rollout)})",
                 stacklevel=2,
@@ -109,7 +146,7 @@ class CuriosityCallback(BaseCallback):
         batch = wrapper.take_rollout()
         shape = buffer.rewards.shape
         if len(batch.obs) != buffer.rewards.size:
-            raise RuntimeError(
+            raise UsageError(
                 f"{len(batch.obs)} transitions were collected for a rollout buffer of {shape}: the wrapper was stepped "
                 "outside of this training; use another environment for evaluation"
             )
@@ -129,9 +166,9 @@ class CuriosityCallback(BaseCallback):
 
 
 def last_values(model: Any) -> tuple[Tensor, np.ndarray]:
-    """Values (n_envs, 1) of the observations after the rollout, and whether those begin an episode (n_envs,).
+    """Return values (n_envs, 1) of the observations after the rollout, and whether those start an episode (n_envs,).
 
-    Both as ``collect_rollouts`` had them; recurrent policies (sb3-contrib) are asked with their state.
+    Both are as in ``collect_rollouts``; recurrent policies (sb3-contrib) are evaluated with their state.
     """
     dones = np.asarray(model._last_episode_starts)
     with torch.no_grad():

@@ -16,25 +16,25 @@ from torch import Tensor, nn
 
 
 class TwoValuePolicy(ActorCriticPolicy):
-    """Policy, extrinsic value and intrinsic value; the values share the critic's layers up to their last one."""
+    """Policy, extrinsic value and intrinsic value; the two values share all layers of the critic but the last one."""
 
     def _build(self, lr_schedule: Any) -> None:
         super()._build(lr_schedule)
         self.intrinsic_value_net = nn.Linear(self.mlp_extractor.latent_dim_vf, 1)
         if self.ortho_init:
             self.intrinsic_value_net.apply(lambda module: self.init_weights(module, gain=1))
-        # Again, because the optimizer made by the base class does not know the new head.
+        # Made again, because the optimizer of the base class does not contain the new head.
         optimizer_class: Any = self.optimizer_class
         self.optimizer = optimizer_class(self.parameters(), lr=lr_schedule(1), **self.optimizer_kwargs)
 
     def predict_intrinsic_values(self, obs: Any) -> Tensor:
-        """Intrinsic values (B, 1) of a batch of observations, as :meth:`predict_values` gives the extrinsic ones."""
+        """Return the intrinsic values (B, 1) of a batch of observations; :meth:`predict_values` returns the extrinsic ones."""
         features = BaseModel.extract_features(self, obs, self.vf_features_extractor)
         values: Tensor = self.intrinsic_value_net(self.mlp_extractor.forward_critic(features))
         return values
 
     def evaluate_actions(self, obs: Any, actions: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Both values (B, 2), extrinsic first; log-probabilities (B,) and entropies (B,) of the actions."""
+        """Return both values (B, 2), extrinsic first, and log-probabilities (B,) and entropies (B,) of the actions."""
         features = self.extract_features(obs)
         if self.share_features_extractor:
             latent_pi, latent_vf = self.mlp_extractor(features)
@@ -48,7 +48,7 @@ class TwoValuePolicy(ActorCriticPolicy):
 
 
 class TwoValueCnnPolicy(TwoValuePolicy, ActorCriticCnnPolicy):
-    """:class:`TwoValuePolicy` for pictures."""
+    """:class:`TwoValuePolicy` for images."""
 
 
 class TwoValueMultiInputPolicy(TwoValuePolicy, MultiInputActorCriticPolicy):
@@ -58,10 +58,19 @@ class TwoValueMultiInputPolicy(TwoValuePolicy, MultiInputActorCriticPolicy):
 def non_episodic_advantages(
     rewards: np.ndarray, values: np.ndarray, last_values: np.ndarray, gamma: float, gae_lambda: float
 ) -> np.ndarray:
-    """Generalized advantages (T, N) of a return that runs on over the ends of episodes.
+    """Generalized advantages of a return that continues across the ends of episodes (Burda et al. 2019, section 2.3).
 
-    rewards, values (T, N); last_values (N,), of the observations after the last step. What follows an episode is the
-    next one, so that dying early does not cost the novelty that the agent would find after its rebirth.
+    The next episode follows the present one, so that the end of an episode does not cost the novelty of later ones.
+
+    Args:
+        rewards: (T, N).
+        values: (T, N).
+        last_values: (N,), of the observations after the last step.
+        gamma: Discount.
+        gae_lambda: Lambda of generalized advantage estimation.
+
+    Returns:
+        Advantages (T, N).
     """
     advantages = np.zeros_like(rewards)
     following, running = last_values, np.zeros_like(last_values)

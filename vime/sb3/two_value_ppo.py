@@ -1,4 +1,4 @@
-"""PPO that keeps the intrinsic return apart: its own value head, its own discount, no end at the end of an episode."""
+"""PPO with a separate intrinsic return: a second value head, its own discount, and no end at the end of an episode."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from stable_baselines3.common.buffers import DictRolloutBuffer, RolloutBuffer
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import explained_variance, obs_as_tensor
 
+from vime.errors import OptionError
 from vime.sb3.two_value_policy import (
     TwoValueCnnPolicy,
     TwoValueMultiInputPolicy,
@@ -24,10 +25,10 @@ CHUNK = 8192
 
 
 class _IntrinsicReturns(RolloutBuffer):
-    """Adds intrinsic values and returns (n_steps, n_envs); samples hold both kinds side by side, (B, 2), flattened.
+    """Adds intrinsic values and returns (n_steps, n_envs); samples contain both kinds, (B, 2), flattened.
 
-    ``PPO.train`` flattens the values of ``evaluate_actions`` and compares them with the sample's returns: with two
-    values and two returns a row, its squared error is the mean of both heads' errors.
+    ``PPO.train`` flattens the values of ``evaluate_actions`` and compares them with the returns of the sample: with two values
+    and two returns per row, its squared error is the mean of the errors of both heads.
     """
 
     intrinsic_values: np.ndarray
@@ -65,17 +66,31 @@ class TwoValueDictRolloutBuffer(_IntrinsicReturns, DictRolloutBuffer):
 class TwoValuePPO(PPO):
     """PPO whose advantage is the extrinsic one plus that of a non-episodic intrinsic return.
 
-    Reference: Burda et al., "Exploration by Random Network Distillation", 2019, section 2.3. The bonus (eta included)
-    comes from :class:`CuriosityCallback`, which must be given to ``learn``; without a bonus this is PPO. The value loss
-    is the sum of both heads'; ``train/value_loss`` shows their mean. ``clip_range_vf`` applies to both.
+    The bonus (eta included) comes from :class:`vime.CuriosityCallback`, which must be passed to ``learn``; without a bonus
+    this is PPO. The value loss is the sum of both heads' losses; ``train/value_loss`` shows their mean. ``clip_range_vf``
+    applies to both.
 
-    Parameters (beside those of PPO)
-    ----------
-    intrinsic_gamma: discount of the intrinsic return [0.99]. RND uses 0.99 beside an extrinsic 0.999.
+    Reference: Burda et al., "Exploration by Random Network Distillation", 2019, section 2.3.
 
-    Example
-    -------
-    ``model = TwoValuePPO("MlpPolicy", wrapper); model.learn(100_000, callback=wrapper.callback())``
+    Args:
+        policy: Name of a policy, or a subclass of ``TwoValuePolicy``.
+        env: A :class:`vime.CuriosityVecEnvWrapper`.
+        intrinsic_gamma: Discount of the intrinsic return. The paper uses 0.99 beside an extrinsic 0.999.
+        options: Other options of PPO.
+
+    Raises:
+        OptionError: ``intrinsic_gamma`` outside [0, 1), or a policy or rollout buffer with one value.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+        >>> import vime
+        >>> venv = VecMonitor(DummyVecEnv([lambda: gym.make("Pendulum-v1")]))
+        >>> bonus = vime.make_bonus("rnd", venv.observation_space, venv.action_space, min_pool=64, updates=5)
+        >>> venv = vime.CuriosityVecEnvWrapper(venv, bonus, eta=0.01, fit_every=64)
+        >>> model = vime.sb3.TwoValuePPO("MlpPolicy", venv, n_steps=64, batch_size=64, seed=0)
+        >>> model.learn(128, callback=venv.callback()).num_timesteps
+        128
     """
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {
@@ -87,7 +102,7 @@ class TwoValuePPO(PPO):
 
     def __init__(self, policy: str | type[TwoValuePolicy], env: Any, *, intrinsic_gamma: float = 0.99, **options: Any):
         if not 0 <= intrinsic_gamma < 1:
-            raise ValueError(
+            raise OptionError(
                 f"intrinsic_gamma must be from 0 to below 1 (the intrinsic return never ends), got {intrinsic_gamma!r}"
             )
         self.intrinsic_gamma = intrinsic_gamma
@@ -99,13 +114,13 @@ class TwoValuePPO(PPO):
             self.rollout_buffer_class = TwoValueDictRolloutBuffer if is_dict else TwoValueRolloutBuffer
         super()._setup_model()
         if not isinstance(self.policy, TwoValuePolicy) or not isinstance(self.rollout_buffer, _IntrinsicReturns):
-            raise ValueError(
+            raise OptionError(
                 f"TwoValuePPO needs a TwoValuePolicy and its own rollout buffer, got {type(self.policy).__name__} and "
                 f"{type(self.rollout_buffer).__name__}"
             )
 
     def receive_bonus(self, bonus: np.ndarray) -> None:
-        """Take the rollout's bonus (n_steps, n_envs) and add the intrinsic advantages to those of the buffer."""
+        """Take the bonus (n_steps, n_envs) of a rollout and add the intrinsic advantages to those of the buffer."""
         buffer = self.rollout_buffer
         values = self._intrinsic_values(_flat(buffer.observations)).reshape(bonus.shape)
         assert self._last_obs is not None
@@ -118,7 +133,7 @@ class TwoValuePPO(PPO):
         self.logger.record("train/intrinsic_explained_variance", figure)
 
     def _intrinsic_values(self, obs: Any) -> np.ndarray:
-        """Values (B,) of a batch of observations, a chunk at a time."""
+        """Return the intrinsic values (B,) of a batch of observations, computed in chunks."""
         policy = self.policy
         assert isinstance(policy, TwoValuePolicy)
         count = len(next(iter(obs.values()))) if isinstance(obs, dict) else len(obs)
@@ -131,7 +146,7 @@ class TwoValuePPO(PPO):
         return np.concatenate(parts)
 
     def train(self) -> None:
-        """One PPO update on both heads; the mean of two errors times twice ``vf_coef`` is their sum."""
+        """Run a PPO update on both heads; the mean of two errors times twice ``vf_coef`` is their sum."""
         self.vf_coef *= 2
         try:
             super().train()

@@ -15,8 +15,8 @@ def network_gain() -> Measured:
     import torch
 
     from vime import closed_form_gain, expected_gain
-    from vime.dynamics_bnn import Head
-    from vime.gaussian_weights import LayerWeights
+    from vime.bnn.dynamics import Head
+    from vime.bnn.gaussian_weights import LayerWeights
 
     sizes = ((6, 8), (8, 7), (7, 8))  # a mean and a log standard deviation of each of four targets
     layers = [

@@ -1,4 +1,4 @@
-"""Where everything is known in closed form: Bayesian linear regression with one weight per input (vime.md 5.4: 5)."""
+"""Where everything is known in closed form: Bayesian linear regression with one weight per input."""
 
 import math
 
@@ -6,23 +6,21 @@ import pytest
 import torch
 from pyro.infer import Trace_ELBO
 
-from vime.dynamics_bnn import DynamicsBNN, Head, empty_guide
-from vime.gaussian_weights import LayerWeights
+from vime.bnn.dynamics import DynamicsBNN, Head, empty_guide
+from vime.bnn.gaussian_weights import LayerWeights
 from vime.imagined_step import gradient_step_gain
 from vime.information_gain import closed_form_gain, expected_gain
 
 
 def exact_gain(s2, v, residual):
-    """KL[N(m', s2') || N(m, s2)] after seeing y = w + e at distance ``residual`` from m. (vime.md 1.2)"""
+    """KL[N(m', s2') || N(m, s2)] after seeing y = w + e at distance ``residual`` from m."""
     s2_new = s2 * v / (s2 + v)
     shift = s2 / (s2 + v) * residual
     return 0.5 * (s2_new / s2 + shift**2 / s2 - 1 - torch.log(s2_new / s2))
 
 
 def one_weight(s2, v):
-    layer = LayerWeights(
-        torch.zeros(1, 1, dtype=torch.float64), torch.full((1, 1), math.sqrt(s2), dtype=torch.float64), False
-    )
+    layer = LayerWeights(torch.zeros(1, 1, dtype=torch.float64), torch.full((1, 1), math.sqrt(s2), dtype=torch.float64), False)
     return [layer], Head(1, math.sqrt(v))
 
 
@@ -47,9 +45,7 @@ def test_many_imagined_steps_give_the_exact_gain_even_where_the_likelihood_is_sh
     y = torch.tensor([[1.3], [0.2], [0.0]], dtype=torch.float64)
     # Two opposite draws of one standard deviation: their mean gradient is the exact one for a linear model.
     noise = [torch.tensor([1.0, -1.0], dtype=torch.float64)[:, None, None]]
-    found = gradient_step_gain(
-        layers, head, torch.ones(3, 1, dtype=torch.float64), y, noise, step_length=0.1, steps=300
-    )
+    found = gradient_step_gain(layers, head, torch.ones(3, 1, dtype=torch.float64), y, noise, step_length=0.1, steps=300)
     torch.testing.assert_close(found.double(), exact_gain(torch.tensor(s2), v, y[:, 0]), rtol=0.01, atol=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""The Pyro program: its ELBO against the weight-space oracle, its scaling, its isolation (vime.md 5.4: 8, 11, 14)."""
+"""The Pyro program: its ELBO against the weight-space oracle, its scaling, its isolation."""
 
 import numpy as np
 import pyro
@@ -7,10 +7,10 @@ import torch
 from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 
 from vime import VIME
-from vime.dynamics_bnn import DynamicsBNN, empty_guide
+from vime.bnn.dynamics import DynamicsBNN, empty_guide
+from vime.bnn.weight_space import weight_space_program
 from vime.imagined_step import gradient_step_gain
 from vime.information_gain import closed_form_gain, expected_gain
-from vime.weight_space import weight_space_program
 
 
 @pytest.fixture

@@ -66,7 +66,9 @@ def test_pools_and_windows_must_be_whole():
         MedianNormalizer(2.5)
 
 
-@pytest.mark.parametrize("options", [{"clip": "10"}, {"clip": True}, {"clip": math.nan}, {"decay": True}, {"sated": "0.5"}])
+@pytest.mark.parametrize(
+    "options", [{"clip": "10"}, {"clip": True}, {"clip": math.nan}, {"decay": True}, {"success_decay": "0.5"}]
+)
 def test_mixers_refuse_what_is_no_number(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         BonusMixer(**options)
@@ -75,7 +77,7 @@ def test_mixers_refuse_what_is_no_number(options):
 @pytest.mark.parametrize("value", [np.float32(0.25), np.float64(0.25), np.int64(2), 2])
 def test_numpys_numbers_are_etas(value):
     assert BonusMixer(value).eta() == float(value)
-    assert type(BonusMixer(value, decay=np.float32(0.5), sated=np.float32(0.5)).eta(0.9)) is float
+    assert type(BonusMixer(value, decay=np.float32(0.5), success_decay=np.float32(0.5)).eta(0.9)) is float
     assert linear_eta(value, np.float32(0.0))(0.5) == float(value) / 2
 
 
@@ -145,6 +147,6 @@ def test_numbers_without_dimensions_are_taken(kind):
     bonus = VIME(BOX, ACT, learning_rate=kind(0.5), noise=kind(0.25), **counts)
     assert (bonus.learning_rate, bonus.steps, bonus.min_pool) == (0.5, 2, 64)
     assert type(bonus.learning_rate) is float
-    mixer = BonusMixer(kind(0.5), clip=kind(4.0), decay=kind(0.5), sated=kind(0.25))
-    assert (mixer.eta(1.0), mixer.clip, mixer.decay, mixer.sated) == (0.5, 4.0, 0.5, 0.25)
+    mixer = BonusMixer(kind(0.5), clip=kind(4.0), decay=kind(0.5), success_decay=kind(0.25))
+    assert (mixer.eta(1.0), mixer.clip, mixer.decay, mixer.success_decay) == (0.5, 4.0, 0.5, 0.25)
     assert linear_eta(kind(0.5))(1.0) == 0.5

@@ -1,4 +1,4 @@
-"""Does the bonus behave as curiosity should: decay, novelty, the noisy television (vime.md 5.4: 6, 7, 9)."""
+"""Does the bonus behave as curiosity should: decay, novelty, the noisy television."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Normalising, centring and weighting scores (vime.md 5.4: 12), and that the bonus never pays for staying alive."""
+"""Normalising, centring and weighting scores, and that the bonus never pays for staying alive."""
 
 import math
 
@@ -156,7 +156,7 @@ def test_a_decaying_weight_is_gone_after_its_share_of_the_training():
 
 
 def test_success_takes_the_bonus_away_and_its_loss_brings_it_back():
-    mixer = BonusMixer(1.0, sated=0.2)
+    mixer = BonusMixer(1.0, success_decay=0.2)
     mixer.note_successes([])
     assert mixer.eta() == 1.0
     mixer.note_successes([True])
@@ -171,18 +171,18 @@ def test_success_takes_the_bonus_away_and_its_loss_brings_it_back():
 
 
 def test_the_order_of_episodes_that_end_together_is_all_that_the_rate_depends_on():
-    one, other = BonusMixer(1.0, sated=1.0), BonusMixer(1.0, sated=1.0)
+    one, other = BonusMixer(1.0, success_decay=1.0), BonusMixer(1.0, success_decay=1.0)
     one.note_successes([True, False, True])
     for success in (True, False, True):
         other.note_successes([success])
     assert one.success_rate == other.success_rate
-    restored = BonusMixer(1.0, sated=1.0)
+    restored = BonusMixer(1.0, success_decay=1.0)
     restored.load_state_dict(one.state_dict())
     assert restored.eta() == one.eta() < 1.0
 
 
-@pytest.mark.parametrize("name", ["decay", "sated"])
+@pytest.mark.parametrize("name", ["decay", "success_decay"])
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.5, math.nan, math.inf])
 def test_shares_that_are_none_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{name} is a share above 0"):
+    with pytest.raises(ValueError, match=f"{name} must be None, or above 0"):
         BonusMixer(0.1, **{name: value})

@@ -1,5 +1,6 @@
-"""What every bonus of the table owes: units, state, isolation, clear errors (vime.md 5.4: 14, 16; bad input)."""
+"""The contract of every bonus: units, state, isolation, clear errors. It holds for the table and for a user's own class."""
 
+import inspect
 import subprocess
 import sys
 
@@ -11,9 +12,23 @@ import torch
 from gymnasium import spaces
 
 import vime
-from vime import BONUSES, VIME, Bonus, NotFittedError, PoolTooSmallError, StateMismatchError, make_bonus
+from vime import (
+    BONUSES,
+    VIME,
+    Bonus,
+    NotFittedError,
+    OptionError,
+    OptionTypeError,
+    PoolTooSmallError,
+    StateMismatchError,
+    bonus_class,
+    make_bonus,
+)
+from vime.random_state import FencedRandom
 
-EVERY = pytest.mark.parametrize("name", BONUSES)
+OWN = "tests.vime.bonuses.simhash:SimHash"
+"""A bonus of a user's own, which no table has; the recipe docs/how-to/own-bonus.md shows it."""
+EVERY = pytest.mark.parametrize("name", [*BONUSES, OWN])
 SMALL = {"min_pool": 64, "updates": 20, "batch_size": 64}
 
 
@@ -79,10 +94,10 @@ def test_a_saved_bonus_goes_on_exactly_as_before(name, form, toy, tmp_path):
 @EVERY
 def test_same_seed_same_scores_other_seed_other_scores(name, toy):
     probe = toy.draw(50, seed=5)
-    one, same = (trained(name, toy, seed=3).score(*probe) for _ in range(2))
-    assert torch.equal(one, same)
-    if name != "knn":  # holds its whole pool here, and nothing else
-        assert not torch.equal(one, trained(name, toy, seed=4).score(*probe))
+    one, same = (trained(name, toy, seed=3) for _ in range(2))
+    assert torch.equal(one.score(*probe), same.score(*probe))
+    if not torch.equal(one.random.state_dict()["state"], FencedRandom(3).state_dict()["state"]):  # it has drawn numbers
+        assert not torch.equal(one.score(*probe), trained(name, toy, seed=4).score(*probe))
 
 
 @EVERY
@@ -126,8 +141,10 @@ def test_two_fits_of_a_full_pool_learn_from_different_rows(name, toy, monkeypatc
         fits = []
         for _ in range(2):
             bonus.fit()
-            fits.append(torch.cat([batch.obs for batch in drawn]))
+            fits.append(torch.cat([torch.zeros(0, 4), *(batch.obs for batch in drawn)]))
             drawn.clear()
+        if not len(fits[0]):
+            pytest.skip("it does not sample")
     assert len(fits[0])
     assert not torch.equal(*fits)
 
@@ -197,7 +214,9 @@ def test_states_of_another_shape_are_refused_and_change_nothing(name, toy):
     bonus = trained(name, toy)
     probe = toy.draw(10, seed=3)
     before = bonus.score(*probe)
-    options = {"knn": {"memory": 100}, "rnd": {"features": 5}}.get(name, {"hidden": (7,)})
+    shapes = {"hidden": (7,), "features": 5, "memory": 100, "bits": 3}  # one of these changes a bonus's shape
+    taken = inspect.signature(bonus_class(name).__init__).parameters
+    options = {option: value for option, value in shapes.items() if option in taken} or {"hidden": (7,)}  # bald: vime's
     wrong = {
         "sizes": trained(name, toy, predict=slice(0, 2)).state_dict(),
         "pool_size": trained(name, toy, pool_size=1000).state_dict(),
@@ -280,14 +299,15 @@ def test_rivals_check_their_own_options(toy):
 def test_unknown_names_offer_close_ones(toy):
     with pytest.raises(ValueError, match="did you mean 'vime'"):
         make("vimes", toy)
-    assert set(BONUSES) == {"vime", "bald", "l2", "rnd", "disagreement", "knn"}
     assert all(issubclass(kind, Bonus) and kind.name == name for name, kind in BONUSES.items())
 
 
 @pytest.mark.filterwarnings("ignore:Encountered NaN:UserWarning")
-@pytest.mark.parametrize("name", sorted({*BONUSES} - {"knn"}))  # which fits nothing that could diverge
+@EVERY
 def test_a_diverging_fit_stops_before_it_spoils_the_model(name, toy, monkeypatch):
     bonus = trained(name, toy)
+    if not any("optimizer" in key for key in bonus.state_dict()):
+        pytest.skip("it fits nothing that could diverge")
     probe = toy.draw(10, seed=3)
     before = bonus.score(*probe)
     monkeypatch.setattr(bonus.target_whitener, "scale", torch.full_like(bonus.target_whitener.scale, float("nan")))
@@ -323,10 +343,67 @@ def test_importing_vime_is_cheap_and_needs_no_stable_baselines3():
         _ = vime.Vime
 
 
-def test_the_example_in_the_docstring_runs():
-    import doctest
-    import importlib
+@pytest.mark.parametrize("common_scale", [False, True])
+@pytest.mark.parametrize(
+    "options", [{"name": "vime"}, {"name": "vime", "estimator": "gradient_step"}, {"name": "l2"}, {"name": "knn"}]
+)
+def test_the_first_change_of_a_constant_feature_is_paid(options, common_scale, toy):
+    """A key that is picked up for the first time: no transition before has changed that number."""
 
-    results = doctest.testmod(importlib.import_module("vime.vime"))
-    assert results.attempted > 5
-    assert results.failed == 0
+    def draw(count, seed):
+        obs, action, following = toy.draw(count, seed=seed)
+        obs[:, 3] = following[:, 3] = 0.0
+        return obs, action, following
+
+    bonus = make(toy=toy, updates=200, learning_rate=1e-2, common_scale=common_scale, **options)
+    bonus.add(*draw(1000, seed=1))
+    bonus.fit()
+    ordinary = draw(50, seed=2)
+    event = [part.copy() for part in ordinary]
+    event[2][7, 3] = 1.0
+    before, after = bonus.score(*ordinary), bonus.score(*event)
+    others = torch.arange(50) != 7
+    torch.testing.assert_close(after[others], before[others])
+    assert after[7] > before[7] + before[others].quantile(0.9)
+    bonus.first_changes = False
+    assert torch.equal(bonus.score(*event), before)
+    bonus.first_changes = True
+    bonus.add(*event)
+    bonus.fit()
+    assert torch.isfinite(bonus.score(*event)).all()
+
+
+def test_constants_that_differ_by_rounding_are_not_a_first_change():
+    whitener = vime.whitening.Whitener(2)
+    whitener.update(torch.full((100, 2), 1e6 + 1 / 3))
+    whitener.freeze()
+    row = torch.nextafter(torch.full((1, 2), 1e6 + 1 / 3), torch.tensor(2e6))
+    assert not whitener.first_changes(row).any()
+    assert (whitener.first_changes(row + 20.0) == 10).all()
+
+
+def test_bonuses_by_name_by_object_and_by_class(toy):
+    assert bonus_class("rnd") is bonus_class("vime.bonuses.rnd:RND") is bonus_class(vime.RND) is vime.RND
+    assert make(OWN, toy).name == "simhash"
+    for wrong, error, message in (
+        ("simhash", OptionError, "module:object"),
+        ("no_such_module:SimHash", OptionError, "cannot load the bonus 'no_such_module:SimHash'"),
+        ("vime.bonuses.rnd:Rnd", OptionError, "has no attribute 'Rnd'"),
+        (":RND", OptionError, "write package.module:object"),
+        ("vime.bonuses.rnd:CLIP", OptionTypeError, r"not a subclass of vime\.Bonus"),
+        (dict, OptionTypeError, r"not a subclass of vime\.Bonus"),
+    ):
+        with pytest.raises(error, match=message):
+            bonus_class(wrong)
+
+
+def test_a_class_without_a_name_is_refused(toy):
+    class Nameless(bonus_class(OWN)):
+        pass
+
+    del Nameless.__base__.units
+    try:
+        with pytest.raises(OptionTypeError, match=r"Nameless lacks the class attributes \['units'\]"):
+            Nameless(toy.observation_space, toy.action_space)
+    finally:
+        Nameless.__base__.units = "1 / sqrt(visits)"

@@ -1,4 +1,4 @@
-"""The pool of transitions the models learn from: a ring of rows with explicit next observations."""
+"""The pool of transitions that models learn from: a ring buffer with explicit next observations."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import torch
 from torch import Tensor
 
 from vime.arguments import whole_number
-from vime.errors import VimeError
-from vime.serialization import State, StateMismatchError, entry, number, whole
+from vime.errors import InputError, OptionError, PoolTooSmallError, StateMismatchError
+from vime.serialization import State, entry, number, whole
 
 MAX_BYTES = 4 * 2**30
-
-
-class PoolTooSmallError(VimeError, RuntimeError):
-    """Asked to learn from fewer transitions than the stated minimum."""
 
 
 class Transitions(NamedTuple):
     """B transitions as float32 rows.
 
-    obs (B, O), action (B, A), next_obs (B, O): the observation that truly followed, the last one of its episode
-    included. target (B, D): what a dynamics model predicts of it.
+    Attributes:
+        obs: (B, O) flat observations.
+        action: (B, A) flat actions.
+        next_obs: (B, O) the observations that followed; at the end of an episode the last one, not the reset's.
+        target: (B, D) what a model predicts of them, see :class:`vime.PredictionTarget`.
     """
 
     obs: Tensor
@@ -33,14 +32,22 @@ class Transitions(NamedTuple):
 
 
 class TransitionPool:
-    """Ring buffer of transitions; every row is one whole transition, so no pair across an episode's end can form.
+    """Ring buffer of transitions. Each row is one whole transition, so that no pair crosses the end of an episode.
 
-    Parameters
-    ----------
-    capacity: rows kept; the oldest are overwritten. [VIME: 100 000, of which the first 500 must be there to learn]
-    sizes: O, A and D of :class:`Transitions`.
+    Args:
+        capacity: Number of rows; the oldest are overwritten. Houthooft et al. 2016 use 100 000.
+        sizes: (O, A, D), the widths of :class:`Transitions`.
 
-    Raises ValueError where the full pool would need more than 4 GiB.
+    Raises:
+        OptionError: The full pool would need more than 4 GiB, or ``capacity`` is not an integer of at least 1.
+
+    Example:
+        >>> import torch
+        >>> from vime import TransitionPool, Transitions
+        >>> pool = TransitionPool(capacity=100, sizes=(3, 1, 3))
+        >>> pool.add(Transitions(torch.zeros(5, 3), torch.zeros(5, 1), torch.ones(5, 3), torch.ones(5, 3)))
+        >>> len(pool), pool.newest(2).next_obs.shape
+        (5, torch.Size([2, 3]))
     """
 
     def __init__(self, capacity: int, sizes: tuple[int, int, int]):
@@ -49,10 +56,9 @@ class TransitionPool:
         self.widths = (obs, action, obs, target)
         size = 4 * capacity * sum(self.widths)
         if size > MAX_BYTES:
-            raise ValueError(
-                f"a pool of {capacity} transitions of {sum(self.widths)} numbers needs {size / 2**30:.1f} GiB; pass a "
-                "smaller "
-                "pool_size, or observations that are encoded first (pictures: by an encoder, in an observation wrapper)"
+            raise OptionError(
+                f"a pool of {capacity} transitions of {sum(self.widths)} numbers needs {size / 2**30:.1f} GiB; pass "
+                "a smaller pool_size, or encode the observations first (images: with an encoder in an observation wrapper)"
             )
         self.capacity = capacity
         self.added = 0
@@ -62,11 +68,15 @@ class TransitionPool:
         return min(self.added, self.capacity)
 
     def add(self, batch: Transitions) -> None:
-        """Append B transitions; of more than ``capacity`` only the last are kept."""
+        """Append B transitions; if B exceeds the capacity, only the last ones are kept.
+
+        Raises:
+            InputError: A part has the wrong shape.
+        """
         count = len(batch.obs)
         for name, rows, width in zip(Transitions._fields, batch, self.widths, strict=True):
             if rows.shape != (count, width):
-                raise ValueError(f"{name} has shape {tuple(rows.shape)}, the pool takes ({count}, {width})")
+                raise InputError(f"{name} has shape {tuple(rows.shape)}, the pool takes ({count}, {width})")
         self._reserve(min(self.added + count, self.capacity))
         kept = min(count, self.capacity)
         places = torch.arange(self.added + count - kept, self.added + count) % self.capacity
@@ -83,24 +93,28 @@ class TransitionPool:
         self._columns = [torch.cat([c, c.new_zeros(room - have, c.shape[1])]) for c in self._columns]
 
     def sample(self, count: int, generator: torch.Generator) -> Transitions:
-        """``count`` rows drawn uniformly with replacement."""
+        """Draw ``count`` rows uniformly with replacement.
+
+        Raises:
+            PoolTooSmallError: The pool is empty.
+        """
         if len(self) == 0:
             raise PoolTooSmallError("the pool is empty: add transitions before sampling")
         rows = torch.randint(len(self), (count,), generator=generator)
         return Transitions(*(column[rows] for column in self._columns))
 
     def newest(self, count: int) -> Transitions:
-        """The last ``count`` rows (fewer if there are fewer), oldest first."""
+        """Return the last ``count`` rows (or all, if there are fewer), oldest first."""
         count = min(count, len(self))
         places = torch.arange(self.added - count, self.added) % self.capacity
         return Transitions(*(column[places] for column in self._columns))
 
     def all(self) -> Transitions:
-        """Every row, in the order of the ring."""
+        """Return every row, in the order of the ring."""
         return Transitions(*(column[: len(self)] for column in self._columns))
 
     def state_dict(self) -> State:
-        """Filled rows and the position of the ring."""
+        """Return the filled rows and the position in the ring."""
         columns = dict(zip(Transitions._fields, self.all(), strict=True))
         return {"capacity": number(self.capacity), "added": number(self.added)} | {
             key: value.clone() for key, value in columns.items()
@@ -109,13 +123,13 @@ class TransitionPool:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`state_dict`.
 
-        StateMismatchError, and no change, for another capacity, other widths or an incomplete state.
+        Raises:
+            StateMismatchError: Another capacity, other widths or an incomplete state; nothing is changed.
         """
         capacity, added = (whole(state, key, "the pool") for key in ("capacity", "added"))
         if capacity != self.capacity:
             raise StateMismatchError(
-                f"the saved pool holds up to {capacity} transitions, this one {self.capacity}: pass "
-                f"pool_size={capacity}"
+                f"the saved pool holds up to {capacity} transitions, this one {self.capacity}: pass pool_size={capacity}"
             )
         filled = min(added, capacity)
         for name, width in zip(Transitions._fields, self.widths, strict=True):

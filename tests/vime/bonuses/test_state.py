@@ -63,7 +63,7 @@ def test_entries_that_are_spoilt_are_refused(name, toy):
         ("random.state", torch.zeros_like(generator), "random generator"),
         ("random.state", generator[:-8], "random generator"),
         ("random.state", generator.double(), "random generator"),
-        ("bonus.kind", torch.tensor([255], dtype=torch.uint8), "no text"),
+        ("bonus.kind", torch.tensor([255], dtype=torch.uint8), "not text"),
         ("bonus.options", text("{"), "cannot be read"),
         ("bonus.options", text("7"), "cannot be read"),
         ("bonus.fits", number(-1), "fits=-1"),
@@ -156,7 +156,7 @@ def test_options_that_may_change_on_resuming_are_not_compared(toy):
 @EVERY
 def test_a_state_of_another_slice_of_the_same_size_is_refused(name, toy):
     state = trained(name, toy, predict=slice(0, 2)).state_dict()
-    refused(trained(name, toy, predict=slice(2, 4)), state, r"another predict= \(noted as \[0, 2, 1\]")
+    refused(trained(name, toy, predict=slice(2, 4)), state, r"another predict= \(saved as \[0, 2, 1\]")
     refused(trained(name, toy, predict=lambda obs: obs[:, :2]), state, "another predict=")
     trained(name, toy, predict=slice(None, 2), seed=2).load_state_dict(state)
 
@@ -216,7 +216,7 @@ def test_a_mixers_state_of_other_options_is_refused(option, saved, here):
 
 
 def test_weights_of_a_mixer_may_change_on_resuming():
-    other = BonusMixer(lambda p: p, decay=0.5, sated=0.4)
+    other = BonusMixer(lambda p: p, decay=0.5, success_decay=0.4)
     other.load_state_dict(mixed(eta=0.3).state_dict())
     assert other.eta(0.9) == pytest.approx(0.9 * 0.8)
 

@@ -1,7 +1,7 @@
 """The expected gain (BALD) of networks with hidden layers, where the spread over draws counts.
 
 Two references share no code with it: the exact variance of one hidden layer, and weights drawn by the Pyro program of
-vime.weight_space. Tolerances are four standard errors of the Monte Carlo estimates. Each test also shows that they are
+vime.bnn.weight_space. Tolerances are four standard errors of the Monte Carlo estimates. Each test also shows that they are
 small: dropping or doubling the variance over draws (the first test) or the whole variance (the second) would be noticed.
 """
 
@@ -11,10 +11,10 @@ import pyro.poutine as poutine
 import pytest
 import torch
 
-from vime.dynamics_bnn import DynamicsBNN, Head
-from vime.gaussian_weights import LayerWeights
+from vime.bnn.dynamics import DynamicsBNN, Head
+from vime.bnn.gaussian_weights import LayerWeights
+from vime.bnn.weight_space import weight_space_program
 from vime.information_gain import draw_noise, expected_gain
-from vime.weight_space import weight_space_program
 
 ERRORS = 4
 

@@ -1,4 +1,4 @@
-"""The mathematics of Gaussian weights against torch.distributions, autograd and sampling (vime.md 5.4: 1, 2, 10)."""
+"""The mathematics of Gaussian weights against torch.distributions, autograd and sampling."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vime.gaussian_weights import (
+from vime.bnn.gaussian_weights import (
     LayerWeights,
     affine,
     diagonal_kl,

@@ -1,10 +1,10 @@
-"""Gaussian weights of one layer: their KL, their Fisher matrix, and what they do to a batch of inputs.
+"""Gaussian weights of one layer: KL divergence, Fisher information, and the moments of pre-activations.
 
-Everything here is a pure function of tensors. A layer with ``I`` inputs and ``O`` outputs keeps its weights as one
-matrix of ``I + 1`` rows (``I`` without a bias); the last row is the bias, which sees a constant input of one.
+All functions are pure. The weights of a layer with I inputs and O outputs are one matrix of I + 1 rows (I without a bias);
+the last row is the bias, whose input is constantly one.
 
-References
-----------
+References:
+
 [1] Houthooft et al., "VIME: Variational Information Maximizing Exploration", 2016, sections 2.3 to 2.5.
 [2] Kingma, Salimans, Welling, "Variational Dropout and the Local Reparameterization Trick", 2015, section 2.2.
 """
@@ -19,14 +19,16 @@ import torch
 from torch import Tensor
 
 VARIANCE_FLOOR = 1e-12
-"""Added under the square root of a pre-activation's variance: an all-zero input would give a NaN gradient otherwise."""
+"""Added to the variance of a pre-activation, so that the gradient of its root is finite for an all-zero input."""
 
 
 class LayerWeights(NamedTuple):
     """Mean-field posterior of one layer.
 
-    mean: (I + 1, O), or (I, O) without a bias. scale: the same shape, standard deviations, positive. bias: whether the
-    last row is one.
+    Attributes:
+        mean: (I + 1, O), or (I, O) without a bias.
+        scale: Standard deviations, positive, in the shape of ``mean``.
+        bias: Whether the last row is a bias.
     """
 
     mean: Tensor
@@ -35,12 +37,12 @@ class LayerWeights(NamedTuple):
 
 
 def inverse_softplus(scale: Tensor) -> Tensor:
-    """rho with softplus(rho) = ``scale`` > 0, any shape; exact where ``log(exp(s) - 1)`` overflows or cancels."""
+    """Return rho with softplus(rho) = ``scale`` > 0, in any shape; does not overflow or cancel as log(exp(s) - 1) does."""
     return scale + torch.log(-torch.expm1(-scale))
 
 
 def diagonal_kl(mean_new: Tensor, scale_new: Tensor, mean_old: Tensor, scale_old: Tensor) -> Tensor:
-    """Elementwise KL[new || old] in nats of one-dimensional normals; shapes broadcast. [1] eq. 15, before its sum
+    """Elementwise KL[new || old] in nats of one-dimensional normals ([1] eq. 15, before the sum); shapes broadcast.
 
     ln(s_old / s_new) + (s_new^2 + (m_new - m_old)^2) / (2 s_old^2) - 1/2
     """
@@ -50,8 +52,8 @@ def diagonal_kl(mean_new: Tensor, scale_new: Tensor, mean_old: Tensor, scale_old
 
 
 def kl_to_prior(layers: Sequence[LayerWeights], prior_scale: float) -> Tensor:
-    """KL[posterior || N(0, prior_scale^2)] in nats, summed over all weights of all layers: a scalar tensor."""
-    # All weights in one row: the sums of every layer by themselves take three times as long, forward and backward.
+    """Return KL[posterior || N(0, prior_scale^2)] in nats, summed over all weights of all layers, as a scalar tensor."""
+    # All weights in one vector: separate sums for each layer take three times as long, forward and backward.
     mean = torch.cat([layer.mean.flatten() for layer in layers])
     scale = torch.cat([layer.scale.flatten() for layer in layers])
     squares = (mean.dot(mean) + scale.dot(scale)) / prior_scale**2
@@ -59,32 +61,33 @@ def kl_to_prior(layers: Sequence[LayerWeights], prior_scale: float) -> Tensor:
 
 
 def fisher_diagonal(scale: Tensor, rho: Tensor) -> tuple[Tensor, Tensor]:
-    """Hessian of KL[phi' || phi] at phi' = phi for phi = (mean, rho): diagonal; returns its two parts. [1] eq. 17
+    """Diagonal of the Hessian of KL[phi' || phi] at phi' = phi, for phi = (mean, rho) ([1] eq. 17).
 
-    1 / scale^2 for the mean and 2 sigmoid(rho)^2 / scale^2 for rho, in the shape of ``scale``.
+    Returns:
+        1 / scale^2 for the mean and 2 sigmoid(rho)^2 / scale^2 for rho, both in the shape of ``scale``.
     """
     precision = scale.square().reciprocal()
     return precision, 2.0 * torch.sigmoid(rho).square() * precision
 
 
 def affine(inputs: Tensor, weights: Tensor, bias: bool) -> Tensor:
-    """``inputs`` (..., I), with a constant one appended where there is a bias, times ``weights``: (..., O)."""
+    """Multiply ``inputs`` (..., I), with a constant one appended if there is a bias, by ``weights``: (..., O)."""
     if not bias:
         return inputs @ weights
     return inputs @ weights[:-1] + weights[-1]
 
 
 def pre_activation_moments(layer: LayerWeights, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of the pre-activations under the posterior, (..., O) for inputs (..., I). [2] eq. 6"""
+    """Mean and variance (..., O) of the pre-activations under the posterior, for inputs (..., I) ([2] eq. 6)."""
     mean = affine(inputs, layer.mean, layer.bias)
     variance = affine(inputs.square(), layer.scale.square(), layer.bias)
     return mean, variance + VARIANCE_FLOOR
 
 
 def sample_layer(layer: LayerWeights, inputs: Tensor, noise: Tensor) -> Tensor:
-    """Pre-activations mean + sqrt(variance) * noise; ``noise`` (..., O) must be independent for every row. [2] eq. 6"""
+    """Pre-activations mean + sqrt(variance) * noise; ``noise`` (..., O) must be independent for every row ([2] eq. 6)."""
     if layer.bias:
-        # A column of ones instead of a row of weights cut off: the backward pass of a cut copies the whole matrix.
+        # A column of ones instead of a slice of the weights: the backward pass of a slice copies the whole matrix.
         inputs = torch.cat([inputs, inputs.new_ones(*inputs.shape[:-1], 1)], dim=-1)
     variance = inputs.square() @ layer.scale.square() + VARIANCE_FLOOR
     return inputs @ layer.mean + variance.sqrt() * noise

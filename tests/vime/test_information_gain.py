@@ -1,4 +1,4 @@
-"""The closed form against per-transition gradients, the measured step and its own invariances (vime.md 5.4: 3, 4)."""
+"""The closed form against per-transition gradients, the measured step and its own invariances."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from scipy.stats import spearmanr
 from torch.func import grad, vmap
 
 from vime import information_gain
-from vime.dynamics_bnn import DynamicsBNN
-from vime.gaussian_weights import LayerWeights, fisher_diagonal, inverse_softplus
+from vime.bnn.dynamics import DynamicsBNN
+from vime.bnn.gaussian_weights import LayerWeights, fisher_diagonal, inverse_softplus
 from vime.imagined_step import gradient_step_gain, transition_loss
 from vime.information_gain import closed_form_gain, draw_noise, expected_gain
 
@@ -67,9 +67,7 @@ def test_closed_form_equals_per_transition_gradients(noise, hidden, bias, shared
     x, y = batch(9)
     eps = draw_noise(layers, DRAWS, 1 if shared else 9, torch.Generator().manual_seed(0))
     fast = closed_form_gain(layers, head, x, y, eps, unbiased=unbiased)
-    torch.testing.assert_close(
-        fast, gain_by_gradients(layers, head, x, y, eps, unbiased=unbiased), rtol=1e-9, atol=1e-12
-    )
+    torch.testing.assert_close(fast, gain_by_gradients(layers, head, x, y, eps, unbiased=unbiased), rtol=1e-9, atol=1e-12)
 
 
 def test_closed_form_in_float32_equals_the_naive_loop():

@@ -6,9 +6,9 @@ import torch
 from gymnasium import spaces
 
 from vime import VIME, StateMismatchError
-from vime.seen import Seen
-from vime.spaces import places_of
-from vime.transition_pool import Transitions
+from vime.pool import Transitions
+from vime.prediction_target import PredictionTarget
+from vime.spaces import indices_of
 from vime.whitening import Whitener
 
 BOX, ACT = spaces.Box(-np.inf, np.inf, (3,), np.float32), spaces.Box(-1, 1, (1,), np.float32)
@@ -21,27 +21,27 @@ def transitions(seen, count=64):
 
 
 def test_changes_and_states_side_by_side():
-    seen = Seen(None, 3, as_change=slice(0, 2))
+    seen = PredictionTarget(None, 3, as_change=slice(0, 2))
     now, then = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.5, 2.0, 4.0]])
     assert seen.target(now, then).tolist() == [[0.5, 0.0, 4.0]]
-    assert Seen(None, 3).target(now, then).tolist() == [[0.5, 0.0, 1.0]]
-    assert Seen(None, 3, dynamics=False).target(now, then).tolist() == [[1.5, 2.0, 4.0]]
-    assert Seen(None, 3, as_change=slice(0, 0)).target(now, then).tolist() == [[1.5, 2.0, 4.0]]
+    assert PredictionTarget(None, 3).target(now, then).tolist() == [[0.5, 0.0, 1.0]]
+    assert PredictionTarget(None, 3, dynamics=False).target(now, then).tolist() == [[1.5, 2.0, 4.0]]
+    assert PredictionTarget(None, 3, as_change=slice(0, 0)).target(now, then).tolist() == [[1.5, 2.0, 4.0]]
     with pytest.raises(TypeError, match="as_change"):
-        Seen(None, 3, as_change=2)
+        PredictionTarget(None, 3, as_change=2)
 
 
 def test_persistence_explains_the_next_observation_and_nothing_of_the_change():
-    seen, whitener = Seen(None, 3), Whitener(3, common_scale=True)
+    seen, whitener = PredictionTarget(None, 3), Whitener(3, common_scale=True)
     batch = transitions(seen)
     whitener.update(batch.target)
     whitener.freeze()
     nothing = (torch.zeros(64, 3) - whitener.shift) / whitener.scale
-    lazy = seen.judge(batch, nothing, whitener)
+    lazy = seen.evaluate(batch, nothing, whitener)
     assert lazy["r2"] <= 0
     assert lazy["r2_next"] == pytest.approx(lazy["r2_persistence"], abs=1e-6)
     assert lazy["r2_persistence"] > 0.98
-    perfect = seen.judge(batch, whitener(batch.target), whitener)
+    perfect = seen.evaluate(batch, whitener(batch.target), whitener)
     assert perfect["r2"] == pytest.approx(1) == pytest.approx(perfect["r2_next"])
 
 
@@ -53,13 +53,13 @@ def test_r2_is_of_the_changes_alone_and_features_may_judge_themselves():
         def figures(self, predicted, following, present):
             return {"error": float((predicted - following)[:, 2].abs().max()), "moved": float((following - present).norm())}
 
-    seen, whitener = Seen(Features(), 3, as_change=slice(0, 2)), Whitener(3)
+    seen, whitener = PredictionTarget(Features(), 3, as_change=slice(0, 2)), Whitener(3)
     batch = transitions(seen)
     whitener.update(batch.target)
     whitener.freeze()
     predicted = whitener(batch.target)
     predicted[:, 2] += 5.0
-    figures = seen.judge(batch, predicted, whitener)
+    figures = seen.evaluate(batch, predicted, whitener)
     assert figures["r2"] == pytest.approx(1)
     assert figures["error"] == pytest.approx(5 * float(whitener.scale[2]), rel=1e-4)
     assert figures["moved"] == pytest.approx(float((batch.next_obs - batch.obs).norm()))
@@ -78,13 +78,13 @@ def test_one_scale_for_all_keeps_sizes_against_each_other():
         Whitener(3).load_state_dict(whitener.state_dict())
 
 
-def test_places_of_an_observation():
-    assert places_of(None, 3).tolist() == [0, 1, 2]
-    assert places_of(slice(1, None), 3).tolist() == [1, 2]
-    assert places_of([2, 0], 3).tolist() == [2, 0]
+def test_indices_of_an_observation():
+    assert indices_of(None, 3).tolist() == [0, 1, 2]
+    assert indices_of(slice(1, None), 3).tolist() == [1, 2]
+    assert indices_of([2, 0], 3).tolist() == [2, 0]
     for bad, said in (([3], "does not have"), ([-1], "does not have"), (slice(5, 6), "nothing"), ([], "nothing")):
         with pytest.raises(ValueError, match=said):
-            places_of(bad, 3)
+            indices_of(bad, 3)
 
 
 def bonus_with(**options):

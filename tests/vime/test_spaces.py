@@ -18,9 +18,7 @@ ALL = [
     spaces.Discrete(3, start=-1),
     spaces.MultiDiscrete([2, 3]),
     spaces.MultiBinary(4),
-    spaces.Dict(
-        {"b": spaces.Box(-1, 1, (2,)), "a": spaces.Discrete(3), "c": spaces.Dict({"d": spaces.MultiBinary(2)})}
-    ),
+    spaces.Dict({"b": spaces.Box(-1, 1, (2,)), "a": spaces.Discrete(3), "c": spaces.Dict({"d": spaces.MultiBinary(2)})}),
     spaces.Tuple([spaces.Discrete(2), spaces.Box(-1, 1, (1, 2))]),
 ]
 

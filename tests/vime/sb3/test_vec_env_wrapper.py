@@ -1,4 +1,4 @@
-"""The Stable-Baselines3 wrapper and its callback (vime.md 5.4: 13, 15, 16)."""
+"""The Stable-Baselines3 wrapper and its callback."""
 
 import warnings
 
@@ -66,9 +66,7 @@ def curious(name="l2", eta=0.5, envs=4, env_options=None, bonus_options=None, **
 
 
 def ppo(env, **options):
-    return PPO(
-        "MlpPolicy", env, **({"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seed": 0, "device": "cpu"} | options)
-    )
+    return PPO("MlpPolicy", env, **({"n_steps": 16, "batch_size": 32, "n_epochs": 1, "seed": 0, "device": "cpu"} | options))
 
 
 class Spy(BaseCallback):
@@ -224,9 +222,7 @@ def test_extrinsic_and_bonus_add_up():
     for _ in range(60):
         _, rewards, _, infos = wrapper.step(rng.uniform(-1, 1, (4, 1)).astype(np.float32))
         bonus = np.array([i["curiosity_bonus"] for i in infos])
-        np.testing.assert_allclose(
-            rewards, [i["extrinsic_reward"] + b for i, b in zip(infos, bonus, strict=True)], rtol=1e-6
-        )
+        np.testing.assert_allclose(rewards, [i["extrinsic_reward"] + b for i, b in zip(infos, bonus, strict=True)], rtol=1e-6)
         seen += np.abs(bonus).sum()
     assert seen > 0.1
 
@@ -239,12 +235,12 @@ def test_any_other_order_of_wrappers_is_an_error():
     bonus = make_bonus("knn", plain.observation_space, plain.action_space)
     with pytest.raises(WrapperOrderError, match=r"CuriosityVecEnvWrapper\(VecMonitor\(venv\), bonus\)"):
         CuriosityVecEnvWrapper(plain, bonus)
-    with pytest.raises(WrapperOrderError, match="VecNormalize lies below"):
+    with pytest.raises(WrapperOrderError, match="VecNormalize is below"):
         CuriosityVecEnvWrapper(VecNormalize(VecMonitor(plain)), bonus)
     wrapper = CuriosityVecEnvWrapper(VecMonitor(plain), bonus)
     with pytest.raises(WrapperOrderError, match="already wrapped"):
         CuriosityVecEnvWrapper(wrapper, bonus)
-    with pytest.raises(WrapperOrderError, match="VecMonitor lies above"):
+    with pytest.raises(WrapperOrderError, match="VecMonitor is above"):
         ppo(VecMonitor(wrapper)).learn(32, callback=wrapper.callback())
     with pytest.raises(WrapperOrderError, match="not in the model's environment"):
         ppo(VecMonitor(plain)).learn(32, callback=wrapper.callback())
@@ -331,7 +327,7 @@ def test_logged_figures():
 
 @pytest.mark.parametrize("mode", ["auto", "step"])
 def test_success_takes_the_bonus_away(mode):
-    wrapper = curious(sated=0.2, mode=mode, fit_every=32, env_options={"tells": True})
+    wrapper = curious(success_decay=0.2, mode=mode, fit_every=32, env_options={"tells": True})
     wrapper.reset()
     ended, won, paid = 0, 0, []
     if mode == "auto":
@@ -344,10 +340,10 @@ def test_success_takes_the_bonus_away(mode):
     assert wrapper.mixer.success_rate > 0.2 > 0.0 == wrapper.mixer.eta()
     if mode == "step":
         assert max(paid[:40]) > 0 == max(paid[-5:])
-    restored = curious(sated=0.2, env_options={"tells": True})
+    restored = curious(success_decay=0.2, env_options={"tells": True})
     restored.load_state_dict(wrapper.state_dict())
     assert restored.mixer.success_rate == wrapper.mixer.success_rate
-    silent = curious(sated=0.2, mode="step")
+    silent = curious(success_decay=0.2, mode="step")
     with pytest.raises(KeyError, match="is_success"):
         ppo(silent).learn(64)
 
@@ -444,18 +440,55 @@ def test_a_wrapper_that_evaluates_cannot_be_trained_on():
 @pytest.mark.parametrize(
     ("with_callback", "options", "warned"), [(True, {"decay": 0.5}, 0), (False, {}, 0), (False, {"decay": 0.5}, 1)]
 )
-def test_an_eta_that_falls_needs_to_be_told_how_far_the_training_is(with_callback, options, warned):
+def test_an_eta_that_falls_needs_the_progress_of_the_training(with_callback, options, warned):
     wrapper = curious(fit_every=64, **options)
     model = SAC("MlpPolicy", wrapper, learning_starts=1_000, seed=0, device="cpu")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.learn(200, callback=wrapper.callback() if with_callback else None)
-    assert sum("eta falls with the training" in str(warning.message) for warning in caught) == warned
+    assert sum("eta depends on the progress" in str(warning.message) for warning in caught) == warned
 
 
-def test_a_class_in_place_of_a_bonus_is_named():
+def test_a_bonus_may_be_a_name_or_a_class_and_nothing_else():
+    assert type(CuriosityVecEnvWrapper(monitored(), vime.RND).bonus) is vime.RND
+    assert type(CuriosityVecEnvWrapper(monitored(), "vime.bonuses.rnd:RND").bonus) is vime.RND
     with pytest.raises(TypeError, match="made for the environment's spaces"):
-        CuriosityVecEnvWrapper(monitored(), vime.VIME)
+        CuriosityVecEnvWrapper(monitored(), 3)
+    with pytest.raises(TypeError, match=r"not a subclass of vime\.Bonus"):
+        CuriosityVecEnvWrapper(monitored(), dict)
+
+
+def test_a_single_environment_of_gymnasium_is_named():
+    with pytest.raises(vime.OptionTypeError, match=r"Corridor of Gymnasium.*DummyVecEnv"):
+        CuriosityVecEnvWrapper(Corridor(), "rnd")
+
+
+def test_the_callback_finds_the_wrapper():
+    wrapper = curious("l2", bonus_options={"min_pool": 8})
+    ppo(wrapper).learn(128, callback=vime.CuriosityCallback())
+    assert wrapper.has_paid
+    with pytest.raises(WrapperOrderError, match="has no CuriosityVecEnvWrapper"):
+        ppo(monitored()).learn(64, callback=vime.CuriosityCallback())
+
+
+def test_hindsight_replay_is_warned_of():
+    """It recomputes the rewards of relabelled transitions: these hold no bonus."""
+    from stable_baselines3 import DQN, HerReplayBuffer
+    from stable_baselines3.common.envs import BitFlippingEnv
+
+    venv = VecMonitor(DummyVecEnv([lambda: BitFlippingEnv(n_bits=3)]))
+    wrapper = CuriosityVecEnvWrapper(venv, "rnd")
+    model = DQN("MultiInputPolicy", wrapper, replay_buffer_class=HerReplayBuffer, learning_starts=1_000, device="cpu")
+    with pytest.warns(UserWarning, match="HerReplayBuffer recomputes the rewards"):
+        model.learn(20, callback=wrapper.callback())
+
+
+def test_algorithms_that_the_bonus_cannot_reach_are_refused():
+    """ARS learns from the returns of VecMonitor: the bonus would be without effect."""
+    ars = pytest.importorskip("sb3_contrib").ARS
+    wrapper = curious("l2")
+    with pytest.raises(vime.ModeError, match="ARS is neither on-policy nor off-policy"):
+        ars("LinearPolicy", wrapper, device="cpu").learn(64, callback=wrapper.callback())
 
 
 def test_an_environment_that_evaluates_pays_and_learns_nothing():

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vime.pool import PoolTooSmallError, TransitionPool, Transitions
 from vime.serialization import StateMismatchError
-from vime.transition_pool import PoolTooSmallError, TransitionPool, Transitions
 from vime.whitening import Whitener
 
 
