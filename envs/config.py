@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.checks import check_world_settings
+from envs.runtime.plain import listed
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, never nested ones
 NAMES = ("class_names", "columns", "data_shape", "input_shape", "pixel_range")  # short lists, which may come as arrays
@@ -93,7 +94,7 @@ class WorldConfig:
         step: median length of a full action's step, as a share (> 0) of the class distance; default: an eighth. Small: fine
             paths of many steps.
         max_step: largest length of a step, as such a share; default: 0, no bound.
-        compass: whether observations hold which way the known costs fall, see `envs.core.guidance`; default: False.
+        guidance: whether observations hold which way the known costs fall, see `envs.core.guidance`; default: False.
         gamma: discount in (0, 1] of the shaping potential; a training sets its own. Default: 0.98.
         max_episode_steps: the step limit, at least 1; default: 20.
         entry: where walks from inputs begin, see `envs.core.initial_latent`: at the ``code``, or, if its frame is called otherwise than the
@@ -190,7 +191,8 @@ class WorldConfig:
             UnknownNameError, ManifoldError: no such setting, or a value that it cannot have.
         """
         refuse_unknown(settings)
-        if not _same(settings.get("task", self.task), self.task):
+        present = self.task if self.task is not None or self.tau is None else "reach"  # tau alone means that task
+        if not _same(settings.get("task", self.task), self.task) and not _same(settings["task"], present):
             settings = {"tau": None, "pair": None, "reward": None, **settings}
         elif self.reward and isinstance(settings.get("reward"), Mapping):
             settings["reward"] = {**self.reward, **settings["reward"]}
@@ -280,7 +282,7 @@ def _plain(value: Any, nested: bool = True) -> Any:
         return value.item()
     plain = value
     if isinstance(value, Mapping) and nested:
-        plain = {name: _plain(part) for name, part in value.items()}
+        plain = {name: _plain(listed(part)) for name, part in value.items()}
     elif type(value) in (list, tuple) and (nested or _is_flat(value)):
         plain = [_plain(part) for part in value]
     return plain if _is_plain(plain) else value  # a pair of modules, say, stays the object that it is

@@ -42,7 +42,7 @@ class State(NamedTuple):
         target: (B,) class asked for.
         potential: (B,) shaping potential of this state.
         cost: (B,) what the reward counts against it; see `envs.core.tasks.Weights`.
-        compass: (B, 2 d) which way the known costs fall, (B, 0) in a world without one.
+        guidance: (B, 2 d) which way the known costs fall, (B, 0) in a world without one.
     """
 
     z: Tensor

@@ -1,7 +1,7 @@
 """What a state costs as far as it is known without asking the classifier, and which way that cost falls.
 
 The input, the manifold and the labelled starts are the walker's own: how far a frame lies from the input and from the target
-class's own data needs no query, nor does the direction in which both shrink. With the compass on, observations hold it.
+class's own data needs no query, nor does the direction in which both shrink. With guidance on, observations hold it.
 """
 
 from __future__ import annotations

@@ -167,8 +167,8 @@ def test_the_users_own_input_in_the_users_own_units(iris: Any, digits: Any) -> N
 def test_the_other_split(digits: Any) -> None:
     path = explain(digits, 1000, walker="line", split="reference")
     np.testing.assert_array_equal(path.source_input, digits.reference.x[1000].numpy())
-    with pytest.raises(envs.UnknownNameError, match=r"split 'start'.*did you mean 'starts'"):
-        explain(digits, 0, walker="line", split="start")
+    with pytest.raises(envs.UnknownNameError, match=r"split 'refrence'.*did you mean 'reference'"):
+        explain(digits, 0, walker="line", split="refrence")
 
 
 def test_every_row_of_a_split_in_batches(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:

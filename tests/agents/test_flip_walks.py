@@ -90,17 +90,3 @@ def test_evaluation_measures_it(world):
     assert found["class_kept"].value == pytest.approx(np.mean([path.predicted[0] == path.source for path in paths]))
     kept = [path for path in paths if path.keeps_class]
     assert all(path.success == (path.predicted[-1] == path.target) for path in kept)
-
-
-def test_runs_of_before_keep_reach(tmp_path, world):
-    from agents.runs.folder import RunFolder
-    from agents.runs.run import world_of
-
-    kwargs = {"manifold": "pca", "latent_dim": 2}
-    old = RunFolder(tmp_path, {"env": {"id": "Manifold/Custom-v0", "kwargs": kwargs}})
-    assert world_of(old).task.name == "reach"
-    assert world_of(old, world).task.name == "reach"
-    new = RunFolder(tmp_path, {"env": {"id": "Manifold/Custom-v0", "kwargs": {**kwargs, "task": "flip"}}})
-    assert world_of(new).task.name == "flip"
-    labels = RunFolder(tmp_path, {"env": {"id": "Manifold/DigitsLabelOnly-v0", "kwargs": {}}})
-    assert world_of(labels).task.name == "reach_label"

@@ -42,7 +42,7 @@ def test_pictures_from_a_file_are_trained_on_and_explained(
                  "-params", *settings]  # fmt: skip
     assert run_main(train_script.main, arguments) == 0, capsys.readouterr().err
     run = load_run("latest")
-    assert run.folder.config["env"]["kwargs"]["pixel_range"] == [0.0, 255.0]
+    assert run.folder.config["world"]["config"]["pixel_range"] == [0.0, 255.0]
     assert run.world is not None
     assert run.world.units.own_shape == (8, 6, 3)
     assert run_main(explain_script.main, ["latest", "--input", "one.png", "--walker", "line", "--out", "out"]) == 0

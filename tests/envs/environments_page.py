@@ -334,7 +334,7 @@ def section(env_id: str) -> str:
 
     world, spec = world_of(env_id), gym.spec(env_id)
     arguments = ", ".join(f"{name}={value!r}" for name, value in SPECS[env_id].items())
-    guidance = f", compass {2 * world.latent_dim}" if world.guidance else ""
+    guidance = f", guidance {2 * world.latent_dim}" if world.guidance else ""
     rows = [
         ("action space", f"`Box(-1, 1, ({world.latent_dim},), float32)`"),
         (
