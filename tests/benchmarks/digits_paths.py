@@ -82,7 +82,7 @@ def _agent(recipe: dict[str, Any], split_seed: int, seed: int, manifold: str, ca
     from tests.benchmarks.harness.walks import agent_walker, measured, trained_by, training_cost
 
     split = digits_split(split_seed, manifold, **recipe["env_kwargs"])
-    run = trained_by(recipe, split, seed, cache, split=split_seed, manifold=manifold)
+    run = trained_by(recipe, split, seed, cache, {"split": split_seed, "manifold": manifold})
     found = measured(split, run, agent_walker(run, **recipe["walker"]), None, seed, cache)
     return {**found, **training_cost(run)}
 

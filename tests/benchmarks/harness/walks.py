@@ -85,8 +85,8 @@ def agent_walker(
     return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, opinions=second, plan=PLANS[ends])
 
 
-def trained_by(recipe: dict[str, Any], split: Split, seed: int, cache: Path, **which: Any) -> Any:
-    """The run of a recipe; variants that differ in how they walk share a training. `which` tells splits apart."""
+def trained_by(recipe: dict[str, Any], split: Split, seed: int, cache: Path, which: dict[str, Any]) -> Any:
+    """The run of a recipe; variants that differ in how they walk share a training. `which` says on what split."""
     named = ("hyperparams", "env_kwargs", "walks", "n_timesteps", "chosen_from")
     parts = {name: recipe[name] for name in named if name in recipe}
     folder = cache / f"run-{digest({**parts, **which, 'seed': seed}, SOURCES)}"
