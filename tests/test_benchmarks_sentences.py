@@ -250,7 +250,7 @@ def test_errors_are_in_per_cent_and_compared_sentence_by_sentence():
 
 
 def test_the_imputation_page_is_made_from_the_grammar(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.benchmarks.sentences_grammar.SENTENCES", 200)
+    monkeypatch.setattr(imputation, "SENTENCES", 200)
     monkeypatch.setattr(imputation, "HELD", {"valid": 60, "test": 60})
     flags = ["--corpora", "grammar", "--seeds", "0", "--judges", "0", "--train", "60"]
     flags += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "page")]

@@ -14,10 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.explain import choose_walker
+from agents.train import train
+from agents.walkers import make_walker
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import adult_split
 from tests.benchmarks.harness.tables import spread, table
-from tests.benchmarks.harness.walks import ALGO, MOST_STEPS, SOURCES
+from tests.benchmarks.harness.walks import ALGO, MOST_STEPS, SOURCES, measured_rows, training_cost
 
 RIVALS = ("line", "spheres")
 COLUMNS: dict[str, tuple[str, int]] = {
@@ -47,20 +51,11 @@ def agent_run(seed: int, cache: Path, steps: int) -> Run:
 
 
 def _rival(name: str, seed: int, cache: Path) -> dict[str, Any]:
-    from agents.walkers import make_walker
-    from tests.benchmarks.harness.splits import adult_split
-    from tests.benchmarks.harness.walks import measured_rows
-
     split = adult_split(seed, cache)
     return measured_rows(split, split.world, make_walker(name), MOST_STEPS, cache=cache)
 
 
 def _agent(seed: int, cache: Path, steps: int) -> dict[str, Any]:
-    from agents.explain import choose_walker
-    from agents.train import train
-    from tests.benchmarks.harness.splits import adult_split
-    from tests.benchmarks.harness.walks import measured_rows, training_cost
-
     split = adult_split(seed, cache)
     run = train(world=split.world, algo=ALGO, seed=seed, n_timesteps=steps, log_folder=str(cache / "adult-runs"), save_freq=0,
                 eval_episodes=0, pictures=False)  # fmt: skip

@@ -19,9 +19,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from envs.datasets import DATASETS
+from envs.geometry.attributes import AtDot, attribute_vector
+from envs.geometry.strokes import STROKES
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.models import FITTING
 from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import digits_split
 from tests.benchmarks.harness.statistics import quantiles
 from tests.benchmarks.harness.tables import listed, spread, table, within
 
@@ -37,10 +45,6 @@ STEP = 1.0  # length of the step along a vector, in its own length
 
 def values_of(world: Any, truth: Any) -> dict[str, Any]:
     """Attribute -> (values on starts, values on held-out digits), float."""
-    import torch
-
-    from envs.geometry.strokes import STROKES
-
     x, y = world.starts.x, world.held_out.x
     found = {attribute.name: (attribute.measure(x), attribute.measure(y)) for attribute in STROKES}
     found["digit >= 5"] = (torch.as_tensor(truth).float(), world.held_out.truth.float())
@@ -55,11 +59,6 @@ def binary(name: str, values: tuple[Any, Any]) -> tuple[Any, Any]:
 
 def directions(world: Any, values: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Attribute -> figures of a split."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-
-    from envs.geometry.attributes import AtDot
-
     z, codes = world.starts.z, world.manifold.encode(world.held_out.x)
     rows = {}
     for name, pair in values.items():
@@ -80,8 +79,6 @@ def directions(world: Any, values: dict[str, Any]) -> dict[str, dict[str, float]
 
 def biased_rows(has: Any, nuisance: Any, generator: Any) -> Any:
     """Rows drawn so that SHARE of those with the attribute have the nuisance, and 1 - SHARE of those without."""
-    import torch
-
     cells = [torch.nonzero((has == a) & (nuisance == b)).flatten() for a in (True, False) for b in (True, False)]
     shares = [SHARE, 1 - SHARE, 1 - SHARE, SHARE]
     n = min(len(cell) / share for cell, share in zip(cells, shares, strict=True))
@@ -92,11 +89,6 @@ def biased_rows(has: Any, nuisance: Any, generator: Any) -> Any:
 
 def biased(world: Any, values: dict[str, Any], attribute: str, nuisance: str, seed: int) -> list[dict[str, float]]:
     """Plain and balanced vector of each biased draw: what they change, and their cosine with the nuisance's own vector."""
-    import torch
-
-    from envs.geometry.attributes import attribute_vector
-    from envs.geometry.strokes import STROKES
-
     measure = {item.name: item.measure for item in STROKES}
     z, codes = world.starts.z, world.manifold.encode(world.held_out.x)
     has, also = binary(attribute, values[attribute])[0], binary(nuisance, values[nuisance])[0]
@@ -125,11 +117,6 @@ def biased(world: Any, values: dict[str, Any], attribute: str, nuisance: str, se
 
 def measured(kind: str, seed: int) -> dict[str, Any]:
     """The figures of a manifold of a split."""
-    import torch
-
-    from envs.datasets import DATASETS
-    from tests.benchmarks.harness.splits import digits_split
-
     world = digits_split(seed, kind).world
     with torch.inference_mode():
         values = values_of(world, DATASETS["digits"](seed=seed).truth)

@@ -17,10 +17,22 @@ from typing import Any
 
 import yaml
 
+from agents.walkers import make_walker
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import digits_split
 from tests.benchmarks.harness.tables import DASH, known, reached, table
-from tests.benchmarks.harness.walks import MOST_STEPS, RIVALS, SOURCES, recipe_of, value_of
+from tests.benchmarks.harness.walks import (
+    MOST_STEPS,
+    RIVALS,
+    SOURCES,
+    agent_walker,
+    measured,
+    recipe_of,
+    trained_by,
+    training_cost,
+    value_of,
+)
 
 VARIANTS = yaml.safe_load(Path(__file__).with_name("digits_variants.yml").read_text())
 #: column -> (title, digits, which end is worse: +1 more, -1 less, 0 neither)
@@ -69,18 +81,11 @@ def agent_run(recipe: dict[str, Any], split_seed: int, seed: int, cache: Path, m
 
 
 def _rival(kind: str, settings: dict[str, Any], split_seed: int, manifold: str, cache: Path) -> dict[str, Any]:
-    from agents.walkers import make_walker
-    from tests.benchmarks.harness.splits import digits_split
-    from tests.benchmarks.harness.walks import measured
-
     split = digits_split(split_seed, manifold)
     return measured(split, split.world, make_walker(kind, **settings), MOST_STEPS, cache=cache)
 
 
 def _agent(recipe: dict[str, Any], split_seed: int, seed: int, manifold: str, cache: Path) -> dict[str, Any]:
-    from tests.benchmarks.harness.splits import digits_split
-    from tests.benchmarks.harness.walks import agent_walker, measured, trained_by, training_cost
-
     split = digits_split(split_seed, manifold, **recipe["env_kwargs"])
     run = trained_by(recipe, split, seed, cache, {"split": split_seed, "manifold": manifold})
     found = measured(split, run, agent_walker(run, **recipe["walker"]), None, seed, cache)

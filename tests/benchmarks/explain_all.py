@@ -16,13 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.algorithms import load_hyperparameters
+from agents.walkers import WALKERS, make_walker
 from envs.errors import ManifoldError
 from tests.benchmarks import adult_paths, digits_paths
+from tests.benchmarks.explain.cfrl import SETTINGS, cfrl_run, environment
+from tests.benchmarks.explain.optimum import optima
 from tests.benchmarks.explain.verdict import AGENT, TYPICAL, break_even, means, sentences
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import trained
 from tests.benchmarks.harness.runs import Run, digest
+from tests.benchmarks.harness.splits import mnist_split, mnist_world, split_of
 from tests.benchmarks.harness.tables import DASH, spread, table
-from tests.benchmarks.harness.walks import ALGO, MOST_STEPS, RIVALS, SOURCES, recipe_of
+from tests.benchmarks.harness.walks import ALGO, MOST_STEPS, RIVALS, SOURCES, agent_walker, measured, recipe_of, training_cost
+from tests.benchmarks.mnist_paths import ENV
 
 DATA = ("digits", "mnist", "adult")
 COLUMNS: dict[str, tuple[str, int]] = {
@@ -80,8 +87,6 @@ def mnist_ways(seed: int, options: Options) -> Ways:
 
 def adult_ways(seed: int, options: Options) -> Ways:
     """The same on Adult."""
-    from agents.walkers import WALKERS, make_walker
-
     titles = {name: f"{name.replace('_', ' ')} (white box)" if make_walker(name).white_box else name
               for name in WALKERS if name != "policy"}  # fmt: skip
     ways = {title: adult_paths.rival_run(name, seed, options.cache) for name, title in titles.items()}
@@ -89,21 +94,11 @@ def adult_ways(seed: int, options: Options) -> Ways:
 
 
 def _mnist_rival(kind: str, settings: dict[str, Any], seed: int, items: int, cache: Path) -> dict[str, Any]:
-    from agents.walkers import make_walker
-    from tests.benchmarks.harness.splits import mnist_split
-    from tests.benchmarks.harness.walks import measured
-
     split = mnist_split(seed, items)
     return measured(split, split.world, make_walker(kind, **settings), MOST_STEPS, cache=cache)
 
 
 def _mnist_agent(seed: int, ends: str, cache: Path) -> dict[str, Any]:
-    from agents.algorithms import load_hyperparameters
-    from tests.benchmarks.harness.models import trained
-    from tests.benchmarks.harness.splits import mnist_split, mnist_world
-    from tests.benchmarks.harness.walks import agent_walker, measured, training_cost
-    from tests.benchmarks.mnist_paths import ENV
-
     settings = load_hyperparameters(ALGO, ENV)
     how = {"env_kwargs": settings.pop("env_kwargs", {}), "n_timesteps": int(settings.pop("n_timesteps"))}
     folder = cache / f"run-mnist-{digest([seed, settings, how], SOURCES)}"
@@ -115,27 +110,14 @@ def _mnist_agent(seed: int, ends: str, cache: Path) -> dict[str, Any]:
 WAYS = {"digits": digits_ways, "mnist": mnist_ways, "adult": adult_ways}
 
 
-def split_of(name: str, seed: int, cache: Path, items: int = MNIST_ITEMS) -> Any:
-    """A split by the name of its data."""
-    from tests.benchmarks.harness import splits
-
-    if name == "mnist":
-        return splits.mnist_split(seed, items)
-    return splits.digits_split(seed) if name == "digits" else splits.adult_split(seed, cache)
-
-
 def white_box_front(name: str, seed: int, cache: Path) -> dict[str, Any]:
     """The white-box front of a split of pictures."""
-    from tests.benchmarks.explain.optimum import optima
-
     split = split_of(name, seed, cache, MNIST_FEWER)
     return {"front": optima(split.world, split.x, split.targets, split.reference)}
 
 
 def _named() -> list[str]:
     """The rivals by their settings in the table, then every other walker by its name."""
-    from agents.walkers import WALKERS
-
     named = {kind for kind, _ in RIVALS.values()} | {"policy"}
     return [*RIVALS, *(name for name in WALKERS if name not in named)]
 
@@ -149,8 +131,6 @@ def found_on(name: str, seed: int, options: Options) -> Iterator[tuple[str, dict
             yield way, {**{column: value["value"] for column, value in cell.get("measures", {}).items()}, **cell}
     if options.cfrl_environment is None:
         return
-    from tests.benchmarks.explain.cfrl import SETTINGS, cfrl_run, environment
-
     python = environment(options.cfrl_environment)
     for sparsity in SETTINGS[name].sparsity:
         own = options.runner.one(cfrl_run(name, seed, sparsity, options.cfrl_steps, python, options.cache))

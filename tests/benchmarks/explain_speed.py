@@ -16,6 +16,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+import torch
+
+from agents.evaluate import draw_targets
+from agents.explain import choose_walker, explain
+from agents.run import load_run
+from agents.walkers.opinions import Opinions
+from agents.walkers.policy import PolicyWalker
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
 from tests.benchmarks.harness.runs import ROOT, cpu_seconds
 from tests.benchmarks.harness.tables import reached, table
@@ -26,22 +34,12 @@ WALKERS = ("line", "face", "spheres")
 
 def yardstick() -> float:
     """CPU-ms of a fixed piece of work: 200 products of 256 x 256 matrices."""
-    import torch
-
     a = torch.ones(256, 256)
     return 1000 * cpu_seconds(lambda: [a @ a for _ in range(200)])[1]
 
 
 def measured(run_path: Path, repeats: int, singles: int) -> dict[str, Any]:
     """Walker -> CPU-ms in the batch and alone (median and 95 %), and the validity."""
-    import numpy as np
-
-    from agents.evaluate import draw_targets
-    from agents.explain import choose_walker, explain
-    from agents.run import load_run
-    from agents.walkers.opinions import Opinions
-    from agents.walkers.policy import PolicyWalker
-
     run = load_run(run_path)
     rows = list(range(len(run.world.held_out.x)))
     targets = [*(draw_targets(run.world, rows, 0) or []), *(draw_targets(run.world, rows, 1) or [])]

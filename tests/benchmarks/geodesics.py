@@ -17,9 +17,19 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import torch
+
+from agents.explanation import metrics_bootstrap as bootstrap
+from envs.geometry import curves
+from envs.geometry.curves import along, pixels, straight
+from envs.geometry.geodesics import geodesic
+from envs.geometry.graph import LatentGraph
+from envs.geometry.interpolation import slerp
+from envs.geometry.uncertainty import DecoderEnsemble
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.models import FITTING
 from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.splits import digits_split
 from tests.benchmarks.harness.tables import listed, table, within
 
 PAIRS, MEMBERS, THOUSAND, AIM = 60, 4, 1000, 2.0
@@ -40,13 +50,6 @@ MEASURES = {
 
 def paths(world: Any, ensemble: Any, graph: Any, first: Any, last: Any) -> dict[str, tuple[Any, float]]:
     """Name -> (curves (200, P, d), CPU-seconds for all pairs)."""
-    import torch
-
-    from envs.geometry.curves import along, pixels, straight
-    from envs.geometry.geodesics import geodesic
-    from envs.geometry.interpolation import slerp
-    from envs.geometry.uncertainty import DecoderEnsemble
-
     view, a, b = pixels(world.manifold), world.starts.z[first], world.starts.z[last]
 
     def over_graph() -> Any:
@@ -70,10 +73,6 @@ def paths(world: Any, ensemble: Any, graph: Any, first: Any, last: Any) -> dict[
 
 def measures(world: Any, ensemble: Any, curve: Any, line: Any) -> dict[str, Any]:
     """Measure -> values (P,) of curves (200, P, d)."""
-    import torch
-
-    from envs.geometry import curves
-
     view = curves.pixels(world.manifold)
     classes = curves.probabilities(world.manifold, world.classifier.predict_proba)
     flat = curve.flatten(0, 1)
@@ -91,13 +90,6 @@ def measures(world: Any, ensemble: Any, curve: Any, line: Any) -> dict[str, Any]
 
 def measured(kind: str, seed: int, count: int) -> dict[str, Any]:
     """Figures of `count` pairs on a manifold of a split: values and CPU-seconds of each way, and the graph's times."""
-    import torch
-
-    from envs.geometry.curves import pixels
-    from envs.geometry.graph import LatentGraph
-    from envs.geometry.uncertainty import DecoderEnsemble
-    from tests.benchmarks.harness.splits import digits_split
-
     world = digits_split(seed, kind).world
     generator = torch.Generator().manual_seed(seed)
     n = len(world.starts.z)
@@ -122,8 +114,6 @@ def measured(kind: str, seed: int, count: int) -> dict[str, Any]:
 
 def folded(cells: list[dict[str, Any]]) -> dict[str, Any]:
     """The splits of a manifold as one: means with intervals over all pairs."""
-    from agents.explanation import metrics_bootstrap as bootstrap
-
     rows = {}
     for name in cells[0]["rows"]:
         parts = [cell["rows"][name] for cell in cells]

@@ -19,9 +19,18 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+import torch
+
 from agents.cli import UserError
+from agents.evaluate import draw_targets
+from agents.explain import explain
+from agents.run import load_run
+from agents.train import main as train
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.tables import listed, table
+from vime.dynamics_bnn import DynamicsBNN
+from vime.information_gain import closed_form_gain, draw_noise
 
 ENV = "Manifold/DigitsLabelOnly-v0"
 TRAININGS = {  # name -> algorithm, curiosity, steps, further flags
@@ -41,13 +50,6 @@ DRAWS, INPUTS, TARGETS = 4, 18, 16
 
 def training(name: str, device: str, folder: Path, seed: int) -> dict[str, Any]:
     """One training: wall seconds, and where its first 50 held-out digits end when it is read back on either device."""
-    import numpy as np
-
-    from agents.evaluate import draw_targets
-    from agents.explain import explain
-    from agents.run import load_run
-    from agents.train import main as train
-
     algo, curiosity, steps, more = TRAININGS[name]
     flags = ["--env", ENV, "--algo", algo, "--curiosity", curiosity, "-n", str(steps), "--seed", str(seed)]
     started = time.perf_counter()
@@ -71,11 +73,6 @@ def training(name: str, device: str, folder: Path, seed: int) -> dict[str, Any]:
 
 def gains(repeats: int) -> list[dict[str, Any]]:
     """Microseconds a transition on either device, and how far the two disagree."""
-    import torch
-
-    from vime.dynamics_bnn import DynamicsBNN
-    from vime.information_gain import closed_form_gain, draw_noise
-
     torch.manual_seed(0)
     bnn = DynamicsBNN(INPUTS, TARGETS)
     found = []
@@ -105,8 +102,6 @@ def gains(repeats: int) -> list[dict[str, Any]]:
 
 def measure(options: Options) -> Iterator[Record]:
     """The information gain, and every training on both devices."""
-    import torch
-
     if not torch.cuda.is_available():
         raise UserError("torch sees no CUDA device here; this benchmark compares one with the CPU")
     record: Record = {"gpu": torch.cuda.get_device_name(), "cpu": platform.processor() or platform.machine()}

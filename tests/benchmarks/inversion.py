@@ -21,17 +21,24 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from envs.assets import ASSETS
+from envs.assets.make_omniglot import SETTINGS
+from envs.datasets import DATASETS
+from envs.manifolds.collapse import check_modes
+from envs.manifolds.inversion import Inversion
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, whole_numbers
-from tests.benchmarks.harness.models import FITTING
+from tests.benchmarks.harness.models import FITTING, MNIST_GAN, fitted_gan, fitted_with_network
 from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.statistics import interval
 from tests.benchmarks.harness.tables import reached, spread, table
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
+from tests.benchmarks.latent.omniglot import omniglot
 
 MNIST_ITEMS = 500
 STARTS: dict[str, dict[str, Any]] = {
@@ -52,9 +59,6 @@ CLASS_KEPT_AIM = 0.95
 
 def thickness(x: np.ndarray) -> np.ndarray:
     """Stroke width in pixels (N,) of pictures (N, H, W): in a band of width w ink lies w / 4 from its edge on average."""
-    import numpy as np
-    from scipy import ndimage
-
     out = np.zeros(len(x))
     for i, picture in enumerate(x):
         ink = ndimage.zoom(picture, 4, order=1) > 0.5 * picture.max()
@@ -64,8 +68,6 @@ def thickness(x: np.ndarray) -> np.ndarray:
 
 def slant(x: np.ndarray) -> np.ndarray:
     """Shear (N,) of pictures (N, H, W): covariance of column and row over the row's variance, weighted by ink."""
-    import numpy as np
-
     rows, columns = np.mgrid[: x.shape[1], : x.shape[2]]
     weight = x / np.maximum(x.sum((1, 2), keepdims=True), 1e-9)
     row, column = ((weight * grid).sum((1, 2))[:, None, None] for grid in (rows, columns))
@@ -75,8 +77,6 @@ def slant(x: np.ndarray) -> np.ndarray:
 
 def preserved(x: Tensor, again: Tensor, classify: Any) -> dict[str, Any]:
     """What reconstructions keep of images: error, class, style."""
-    import numpy as np
-
     same = (classify(x).argmax(1) == classify(again).argmax(1)).float().numpy()
     error = (x - again).square().flatten(1).mean(1).numpy()
     out: dict[str, Any] = {"mse": interval(error), "class kept": interval(same)}
@@ -89,14 +89,6 @@ def preserved(x: Tensor, again: Tensor, classify: Any) -> dict[str, Any]:
 
 def mnist(seed: int, cache: Path) -> dict[str, Any]:
     """The table of starts on MNIST, and beside it what has an encoder of its own."""
-    import torch
-
-    from envs.assets import ASSETS
-    from envs.datasets import DATASETS
-    from envs.manifolds.collapse import check_modes
-    from envs.manifolds.inversion import Inversion
-    from tests.benchmarks.harness.models import MNIST_GAN, fitted_gan, fitted_with_network
-
     data = DATASETS["mnist"]()
     classify = ASSETS["mnist"].classifier(data, 0)
     assert data.held_out is not None
@@ -123,16 +115,11 @@ def mnist(seed: int, cache: Path) -> dict[str, Any]:
 
 def measured(part: str, seed: int, cache: Path) -> dict[str, Any]:
     """The rows of one GAN."""
-    from tests.benchmarks.latent.omniglot import omniglot
-
     return mnist(seed, cache) if part == "mnist" else omniglot(settings_of(part), seed, cache)
 
 
 def settings_of(part: str) -> dict[str, Any]:
     """Arguments of the GAN's training; Omniglot's are those of the shipped one."""
-    from envs.assets.make_omniglot import SETTINGS
-    from tests.benchmarks.harness.models import MNIST_GAN
-
     return MNIST_GAN if part == "mnist" else SETTINGS
 
 

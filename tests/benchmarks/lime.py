@@ -18,9 +18,17 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+import torch
+from scipy.stats import spearmanr
 
+from agents.explain import explain
+from agents.explanation.latent_lime import in_data_space, latent_slopes
+from agents.explanation.lime_plain import plain_lime
+from agents.explanation.metrics_path import knn_distance
+from agents.walkers.follow import latent_step
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.splits import digits_split
 from tests.benchmarks.harness.tables import plus_minus, reached, table
 from tests.benchmarks.harness.walks import MOST_STEPS, SOURCES
 
@@ -40,10 +48,6 @@ DEFAULT = "latent, 200 rows, neighbourhood 0.5"
 
 def measured(split_seed: int, paths: int, seeds: int) -> dict[str, dict[str, float]]:
     """Method -> column -> figure of one split."""
-    from agents.explain import explain
-    from agents.explanation.metrics_path import knn_distance
-    from tests.benchmarks.harness.splits import digits_split
-
     split = digits_split(split_seed)
     walked = explain(split.world, list(range(paths)), split.targets[:paths].tolist(), "line", max_steps=MOST_STEPS)
     points = [(path, t) for path in walked for t in sorted({0, path.steps // 2, path.steps})]
@@ -65,10 +69,6 @@ def measured(split_seed: int, paths: int, seeds: int) -> dict[str, dict[str, flo
 
 def _latent(world: Any, points: list[Any], samples: int, width: float, seeds: int) -> tuple[Any, np.ndarray, dict[str, float]]:
     """Latent LIME of all points in one batch a seed: coefficients and R2, slopes by pixel, cost."""
-    import torch
-
-    from agents.explanation.latent_lime import in_data_space, latent_slopes
-
     z = torch.from_numpy(np.stack([path.z[t] for path, t in points]))
     origin = torch.from_numpy(np.stack([path.source_input for path, _ in points]))
     columns = torch.tensor([path.target for path, _ in points])
@@ -82,8 +82,6 @@ def _latent(world: Any, points: list[Any], samples: int, width: float, seeds: in
 
 def _plain(world: Any, points: list[Any], samples: int, seeds: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     """Plain LIME of every point, one after the other."""
-    from agents.explanation.lime_plain import plain_lime
-
     shown = [path.frames(world)[t] for path, t in points]
     every, spent = cpu_seconds(lambda: [
         [plain_lime(world, x, path.target, samples=samples, seed=seed) for x, (path, _) in zip(shown, points, strict=True)]
@@ -96,8 +94,6 @@ def _plain(world: Any, points: list[Any], samples: int, seeds: int) -> tuple[np.
 
 def _agreement(coefficients: np.ndarray, r2: np.ndarray) -> dict[str, float]:
     """Of coefficients (seeds, points, n) and fits (seeds, points)."""
-    from scipy.stats import spearmanr
-
     ranks, common = [], []
     for a, b in combinations(coefficients, 2):
         for one, other in zip(a, b, strict=True):
@@ -112,10 +108,6 @@ def _agreement(coefficients: np.ndarray, r2: np.ndarray) -> dict[str, float]:
 
 def _latent_neighbours(world: Any, points: list[Any], width: float, n: int = 20) -> np.ndarray:
     """The rows that latent LIME queries: n neighbours a point, decoded."""
-    import torch
-
-    from agents.walkers.follow import latent_step
-
     z = torch.from_numpy(np.stack([path.z[t] for path, t in points]))
     spread = width * latent_step(world) / z.shape[1] ** 0.5
     draws = torch.randn(n, *z.shape, generator=torch.Generator().manual_seed(0)) * spread

@@ -19,11 +19,21 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
+import torch
+
+from agents.algorithms import load_hyperparameters
+from agents.explain import explain
+from agents.explanation.metrics import evaluate_paths
+from agents.train import train
+from envs import make_world
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
-from tests.benchmarks.harness.models import MNIST_TITLES
+from tests.benchmarks.harness.models import MNIST_TITLES, fitted_with_network
 from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.splits import mnist_real, mnist_world, random_targets
 from tests.benchmarks.harness.tables import judged, table
-from tests.benchmarks.harness.walks import ALGO, SOURCES
+from tests.benchmarks.harness.walks import ALGO, SOURCES, training_cost
+from tests.benchmarks.throughput import forward, recorded, rows_per_second, walk_vector
 
 ENV = "Manifold/MNIST-v0"
 ITEMS, BATCH, STEPS, REPEATS = 2000, 256, 60, 5
@@ -47,10 +57,6 @@ WORLD_AIMS = {"class kept by reconstructions": (">=", 0.97), "environment / raw 
 
 def world_of(kind: str | None, data_dir: str | None, cache: Path) -> Any:
     """The shipped world, or that of another manifold: a kind of `harness.models.MNIST_OWN`."""
-    from envs import make_world
-    from tests.benchmarks.harness.models import fitted_with_network
-    from tests.benchmarks.harness.splits import mnist_world
-
     if kind is None:
         return mnist_world(data_dir)
     manifold = fitted_with_network(kind, 0, cache)
@@ -59,8 +65,6 @@ def world_of(kind: str | None, data_dir: str | None, cache: Path) -> Any:
 
 def world_facts(kind: str | None, data_dir: str | None, cache: Path) -> dict[str, float]:
     """Class kept by reconstructions of all test images, the classifier's accuracy, and the class distance."""
-    import torch
-
     world = world_of(kind, data_dir, cache)
     same, right = [], []
     with torch.inference_mode():
@@ -76,15 +80,6 @@ def world_facts(kind: str | None, data_dir: str | None, cache: Path) -> dict[str
 
 def agent(kind: str | None, seed: int, n_timesteps: int | None, data_dir: str | None, cache: Path) -> dict[str, Any]:
     """A trained agent: what its explanations measure, and how fast its environment is."""
-    import torch
-
-    from agents.algorithms import load_hyperparameters
-    from agents.explain import explain
-    from agents.explanation.metrics import evaluate_paths
-    from agents.train import train
-    from tests.benchmarks.harness.splits import mnist_real, random_targets
-    from tests.benchmarks.harness.walks import training_cost
-
     world, settings = world_of(kind, data_dir, cache), load_hyperparameters(ALGO, ENV)
     kwargs, shipped = settings.pop("env_kwargs", {}), int(settings.pop("n_timesteps"))
     steps = n_timesteps or shipped
@@ -107,8 +102,6 @@ def agent(kind: str | None, seed: int, n_timesteps: int | None, data_dir: str | 
 
 def speed(world: Any, model: Any) -> float:
     """Rows a second of the vector environment of 256 as a share of the raw forward's (median of ratios within a repeat)."""
-    from tests.benchmarks.throughput import forward, recorded, rows_per_second, walk_vector
-
     actions = recorded(world, model, BATCH, STEPS)
     ratios = []
     for _ in range(REPEATS + 1):
@@ -125,8 +118,6 @@ class TowardsMean:
 
     def predict(self, observation: Any, deterministic: bool = True) -> tuple[Any, None]:
         """See stable-baselines3's `predict`."""
-        import numpy as np
-
         d, classes = self.world.latent_dim, self.world.classes
         z = observation[:, :d] * self.world.manifold.prior.radius
         target = observation[:, 2 * d + classes : 2 * d + 2 * classes].argmax(1)

@@ -22,8 +22,20 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
+import torch
+
+from agents.evaluate import evaluate
+from agents.explain import RETRIES
+from agents.explanation.metrics import Reference
+from agents.train import train
+from agents.walkers.policy import PolicyWalker
+from envs.classifiers.mrnet import fgm_accuracy, fit_adversarial, fit_mrnet
+from envs.classifiers.networks import fit_classifier, mlp_classifier
+from envs.datasets import DATASETS
+from envs.making import make_world
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import TAU, digits_models
 from tests.benchmarks.harness.tables import plus_minus, table
 from tests.benchmarks.harness.walks import ALGO, MOST_STEPS, SOURCES, recipe_of
 
@@ -48,9 +60,6 @@ COLUMNS = {
 
 def ways() -> dict[str, Callable[..., Any]]:
     """Name -> training function of (module, x, y, **training)."""
-    from envs.classifiers.mrnet import fit_adversarial, fit_mrnet
-    from envs.classifiers.networks import fit_classifier
-
     return {
         "plain": fit_classifier,
         "adversarial 0.5": partial(fit_adversarial, step=0.5),
@@ -62,10 +71,6 @@ def ways() -> dict[str, Callable[..., Any]]:
 
 def split(name: str, seed: int) -> tuple[Any, Any, Any, Any]:
     """Training and held-out data and classes of a seed, as tensors."""
-    import torch
-
-    from envs.datasets import DATASETS
-
     data = DATASETS[name](seed=seed) if name == "digits" else DATASETS[name]()
     x, y, held_out, truth = (torch.as_tensor(p) for p in (data.x, data.truth, data.held_out, data.held_out_truth))
     if name == "mnist":
@@ -76,10 +81,6 @@ def split(name: str, seed: int) -> tuple[Any, Any, Any, Any]:
 
 def trained(name: str, way: str, seed: int, size: int | None = None) -> Any:
     """A classifier of this way of training, on all training data or on `size` of them."""
-    import torch
-
-    from envs.classifiers.networks import mlp_classifier
-
     x, y, _, _ = split(name, seed)
     epochs = EPOCHS[name]
     if size is not None:
@@ -93,8 +94,6 @@ def trained(name: str, way: str, seed: int, size: int | None = None) -> Any:
 
 
 def _accuracy(name: str, way: str, seed: int, size: int | None) -> dict[str, list[float]]:
-    from envs.classifiers.mrnet import fgm_accuracy
-
     _, _, held_out, truth = split(name, seed)
     module = trained(name, way, seed, size)
     return {"accuracy": [fgm_accuracy(module, held_out, truth, radius) for radius in RADII]}
@@ -102,15 +101,6 @@ def _accuracy(name: str, way: str, seed: int, size: int | None) -> dict[str, lis
 
 def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
     """Figures of the agent and of two walkers without training on one classifier."""
-    from agents.evaluate import evaluate
-    from agents.explain import RETRIES
-    from agents.explanation.metrics import Reference
-    from agents.train import train
-    from agents.walkers.policy import PolicyWalker
-    from envs.datasets import DATASETS
-    from envs.making import make_world
-    from tests.benchmarks.harness.splits import TAU, digits_models
-
     data, recipe = DATASETS["digits"](seed=seed), recipe_of({})
     settings = {"task": "reach", **recipe["env_kwargs"], "tau": TAU, "max_step": 1 / 6}
     _, manifold = digits_models(seed)

@@ -14,17 +14,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
+from envs import make_world
+from envs.datasets import grammar
+from envs.datasets.vocabulary import tokens
+from envs.geometry.attributes import AtDot
+from envs.manifolds import SentenceVAE
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render
 from tests.benchmarks.harness.models import FITTING
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import table
-
-if TYPE_CHECKING:
-    from envs.manifolds import SentenceVAE
+from tests.benchmarks.sentences.data import reviews
+from tests.benchmarks.sentences.split import LONGEST, review_split
 
 FRESH, MOVED = 2000, 300
 STRETCHES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
@@ -59,9 +66,6 @@ class Corpus(NamedTuple):
 
 def grammar_corpus(_: Path) -> Corpus:
     """The shipped manifold and the grammar's parser."""
-    from envs import make_world
-    from envs.datasets import grammar
-    from envs.manifolds import SentenceVAE
 
     def members(sentences: list[Any]) -> Members:
         table = {"positive": [s.sentiment == 1 for s in sentences], "long": [s.long == 1 for s in sentences]}
@@ -82,11 +86,6 @@ def grammar_corpus(_: Path) -> Corpus:
 
 def review_corpus(cache: Path) -> Corpus:
     """Short sentences of rt-polarity and SST, their sentiment and length; their topic and tense are unknown."""
-    from envs.datasets.vocabulary import tokens
-    from envs.manifolds import SentenceVAE
-    from tests.benchmarks.sentences.data import reviews
-    from tests.benchmarks.sentences.split import LONGEST, review_split
-
     split = review_split(0, cache)
     assert isinstance(split.world.manifold, SentenceVAE)
     data = reviews(10_000)
@@ -111,12 +110,6 @@ CORPORA: dict[str, Callable[[Path], Corpus]] = {"grammar": grammar_corpus, "revi
 
 def measured(name: str, cache: Path) -> dict[str, Any]:
     """A row for each attribute, and for each the first sentence that lacks it, moved along the vector."""
-    import torch
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-
-    from envs.geometry.attributes import AtDot
-
     corpus = CORPORA[name](cache)
     vae, rows, examples = corpus.vae, [], []
     with torch.inference_mode():
@@ -146,8 +139,6 @@ def measured(name: str, cache: Path) -> dict[str, Any]:
 
 def bootstrap(truth: np.ndarray, score: np.ndarray, draws: int = 500) -> list[float]:
     """95 % interval of the AUC over sentences."""
-    from sklearn.metrics import roc_auc_score
-
     rng, found = np.random.default_rng(0), []
     for _ in range(draws):
         rows = rng.integers(0, len(truth), len(truth))

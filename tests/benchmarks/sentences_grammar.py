@@ -16,6 +16,10 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
+import torch
+
+from envs.datasets import grammar
+from envs.manifolds import SentenceVAE
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.tables import spread, table
@@ -44,11 +48,6 @@ SHORT = {
 
 def measured(way: str, seed: int) -> dict[str, Any]:
     """One fitted model, measured; nats a sentence."""
-    import torch
-
-    from envs.datasets import grammar
-    from envs.manifolds import SentenceVAE
-
     texts = [s.text for s in grammar.sample(SENTENCES, seed)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the plain run is meant to collapse, and says so in `flagged`
@@ -68,8 +67,6 @@ def measured(way: str, seed: int) -> dict[str, Any]:
 
 def measure(options: Options) -> Iterator[Record]:
     """Every way from every seed."""
-    from envs.datasets import grammar
-
     sources = ("envs/manifolds/sentence*.py", "envs/datasets/grammar.py")
     runs = [Run({"grammar": WAYS[way], "way": way, "seed": seed}, partial(measured, way, seed), sources)
             for way in options.ways for seed in options.seeds]  # fmt: skip

@@ -14,24 +14,31 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from agents.atomic import write_whole
+from envs.datasets import grammar
+from envs.datasets.vocabulary import UNKNOWN
+from envs.manifolds import SentenceVAE
+from envs.manifolds.sentence_imputation import impute
+from envs.manifolds.sentence_training import SentenceTraining, trimmed
+from tests.benchmarks import sentences_ptb
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import fitted
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.statistics import resampled
 from tests.benchmarks.harness.tables import table
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from envs.manifolds import SentenceVAE
-    from tests.benchmarks.sentences.discriminators import Pairs
-    from tests.benchmarks.sentences.language import LanguageModel
+from tests.benchmarks.sentences.discriminators import DISCRIMINATORS, Pairs, correct
+from tests.benchmarks.sentences.language import LanguageModel
+from tests.benchmarks.sentences_grammar import SENTENCES
+from tests.benchmarks.sentences_ptb import LANGUAGE, fitted_model
 
 SHARE, SHORTEST = 0.2, 5  # of the words; sentences of fewer words are left out
 ROUNDS, VAE_BEAM, MODEL_BEAM = 3, 5, 15
@@ -52,8 +59,6 @@ class Case(NamedTuple):
 
 def last_words(ids: Tensor, share: float = SHARE) -> Tensor:
     """(N, L) bool: the last `share` of the words of ids (N, L), at least one; the end mark is known."""
-    import torch
-
     words = (ids != 0).sum(1) - 1
     gone = (words * share).round().long().clamp_min(1)
     place = torch.arange(ids.shape[1])
@@ -62,18 +67,11 @@ def last_words(ids: Tensor, share: float = SHARE) -> Tensor:
 
 def usable(ids: Tensor) -> Tensor:
     """Rows of ids whose sentences are long enough and miss no unknown word: no imputer writes one."""
-    from envs.datasets.vocabulary import UNKNOWN
-
     return ids[((ids != 0).sum(1) > SHORTEST) & ~(last_words(ids) & (ids == UNKNOWN)).any(1)]
 
 
 def imputed(case: Case, by: str, ids: Tensor, batch: int = 64) -> Tensor:
     """Ids (N, L) with the last words imputed; those whose known part is equally long are done together."""
-    import torch
-
-    from envs.manifolds.sentence_imputation import impute
-    from envs.manifolds.sentence_training import trimmed
-
     made, gone = ids.clone(), last_words(ids)
     known = ((ids != 0) & ~gone).sum(1)
     for rows in known.argsort(stable=True).split(batch):
@@ -89,11 +87,7 @@ def imputed(case: Case, by: str, ids: Tensor, batch: int = 64) -> Tensor:
 
 def ptb_case(seed: int, train: int, epochs: int, cache: Path) -> Case:
     """The models of `sentences_ptb`, and sentences of its three parts."""
-    import torch
-
-    from tests.benchmarks.sentences_ptb import LANGUAGE, corpus, fitted_model
-
-    vocabulary, ids = corpus()
+    vocabulary, ids = sentences_ptb.corpus()
     vae, model = (fitted_model(name, epochs, cache, vocabulary, ids["train"])[0] for name in ("standard", LANGUAGE))
     parts = {name: usable(part) for name, part in ids.items()}
     order = torch.randperm(len(parts["train"]), generator=torch.Generator().manual_seed(seed))
@@ -103,15 +97,6 @@ def ptb_case(seed: int, train: int, epochs: int, cache: Path) -> Case:
 
 def grammar_case(seed: int, train: int, epochs: int, cache: Path) -> Case:
     """The default sentence VAE and a language model of its widths, fitted alike to a fresh corpus; fresh sentences."""
-    from dataclasses import asdict
-
-    from envs.datasets import grammar
-    from envs.manifolds import SentenceVAE
-    from envs.manifolds.sentence_training import SentenceTraining
-    from tests.benchmarks.harness.models import fitted
-    from tests.benchmarks.sentences.language import LanguageModel
-    from tests.benchmarks.sentences_grammar import SENTENCES
-
     texts = [s.text for s in grammar.sample(SENTENCES, seed)]
     vae, _ = fitted(cache / f"imputation-grammar-{seed}", lambda: SentenceVAE.fit(texts, seed=seed))
     how = {name: asdict(SentenceTraining())[name] for name in ("epochs", "batch_size", "learning_rate")}
@@ -131,8 +116,6 @@ CASES: dict[str, Callable[[int, int, int, Path], Case]] = {"ptb": ptb_case, "gra
 
 def pairs_of(case: Case, by: str, folder: Path) -> dict[str, Pairs]:
     """True and imputed sentences of every part; what was imputed before is read again."""
-    import torch
-
     found = {}
     for part, ids in case.parts.items():
         file = folder / f"{by.replace(' ', '_')}_{part}.npy"
@@ -148,8 +131,6 @@ def pairs_of(case: Case, by: str, folder: Path) -> dict[str, Pairs]:
 
 def measured(corpus: str, seed: int, train: int, epochs: int, seeds: list[int], cache: Path) -> dict[str, Any]:
     """One corpus and model seed: how often each discriminator is right about each imputer, sentence by sentence."""
-    from tests.benchmarks.sentences.discriminators import DISCRIMINATORS, correct
-
     began = time.process_time()
     case = CASES[corpus](seed, train, epochs, cache)
     folder = cache / f"imputation-{corpus}_{seed}_{train}"

@@ -23,11 +23,19 @@ from typing import Any
 
 import numpy as np
 
+from agents.explain import explain
+from agents.explanation.metrics import evaluate_paths
+from agents.training_env import trained_walk
+from agents.walkers.policy import PolicyWalker
+from envs.alignment import edit_distance
+from envs.manifolds import SentenceVAE
+from envs.starts import make_starts
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import trained
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import listed, spread, table
 from tests.benchmarks.harness.walks import SOURCES
-from tests.benchmarks.sentences.split import LONGEST
+from tests.benchmarks.sentences.split import LONGEST, review_split
 
 WALKERS = {
     "agent": "the agent",
@@ -58,8 +66,6 @@ DIGITS = {"training_queries": 0, "edit": 1, "edit_frame_0": 1, "queries": 1, "st
 @lru_cache(maxsize=1)
 def split_of(seed: int, cache: Path, held_out: str) -> Any:
     """The split of a seed."""
-    from tests.benchmarks.sentences.split import review_split
-
     return review_split(seed, cache, held_out)
 
 
@@ -70,9 +76,6 @@ def facts_of(seed: int, cache: Path, held_out: str) -> dict[str, Any]:
 
 def figures(split: Any, paths: list[Any], source: str) -> dict[str, Any]:
     """The measures of one walker's paths from the sentences of a source."""
-    from agents.explanation.metrics import evaluate_paths
-    from envs.alignment import edit_distance
-
     real = split.language.perplexity(split.real[source])
     ends = [path.texts[-1] for path in paths]
     arrived = np.array([path.success for path in paths])
@@ -104,11 +107,6 @@ def figures(split: Any, paths: list[Any], source: str) -> dict[str, Any]:
 
 def walked(name: str, split: Any, seed: int, steps: int, folder: Path, most: int | None) -> tuple[list[Any], float]:
     """All paths of a walker, and the CPU-seconds of its training."""
-    from agents.explain import explain
-    from agents.training_env import trained_walk
-    from agents.walkers.policy import PolicyWalker
-    from tests.benchmarks.harness.models import trained
-
     rows = range(SEARCHED if name == "spheres" else len(split.world.held_out.x) if most is None else most)
     if not name.startswith("agent"):
         return explain(trained_walk(split.world, {})[0], rows, walker=name.split()[0], seed=seed), 0.0
@@ -120,9 +118,6 @@ def walked(name: str, split: Any, seed: int, steps: int, folder: Path, most: int
 
 def plain(split: Any) -> Any:
     """The same split without what this page is about: walks begin at the code, and decoding ignores the input."""
-    from envs.manifolds import SentenceVAE
-    from envs.starts import make_starts
-
     vae = split.world.manifold
     assert isinstance(vae, SentenceVAE)
     twin = SentenceVAE(**{**vae.settings, "anchor": 0.0})

@@ -18,19 +18,21 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cache as cached
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from envs.datasets.vocabulary import Vocabulary
+from envs.manifolds import SentenceVAE
+from envs.manifolds.sentence_networks import decoder_inputs, sentence_nll
+from envs.manifolds.sentence_training import COLLAPSED, gaussian_kl, trimmed
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render
 from tests.benchmarks.harness.models import fitted
 from tests.benchmarks.harness.runs import Run, digest
 from tests.benchmarks.harness.tables import table
 from tests.benchmarks.sentences.data import penn_treebank
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from envs.datasets.vocabulary import Vocabulary
-    from envs.manifolds import SentenceVAE
+from tests.benchmarks.sentences.language import LanguageModel, by_length
 
 SIZES: dict[str, Any] = {"embedding": 200, "hidden": 200}
 TRAINING: dict[str, Any] = {"batch_size": 64, "learning_rate": 3e-3}
@@ -51,8 +53,6 @@ SOURCES = ("envs/manifolds/sentence*.py", "tests/benchmarks/sentences/language.p
 
 def corpus(least: int | None = None) -> tuple[Vocabulary, dict[str, Tensor]]:
     """The vocabulary of ptb.train, and ids (N, L) of every part; `least`: the first sentences alone, for a try."""
-    from envs.datasets.vocabulary import Vocabulary
-
     texts = {part: penn_treebank(part)[:least] for part in ("train", "valid", "test")}
     vocabulary = Vocabulary.of(texts["train"], tokeniser="spaces")
     with warnings.catch_warnings():
@@ -64,8 +64,6 @@ def corpus(least: int | None = None) -> tuple[Vocabulary, dict[str, Tensor]]:
 @cached
 def trains_in_bfloat16() -> bool:
     """Whether this processor can train an LSTM in bfloat16; older ones have no such kernel, and torch raises an error."""
-    import torch
-
     layer = torch.nn.LSTM(8, 8, batch_first=True)
     try:
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
@@ -80,8 +78,6 @@ def half_precision() -> AbstractContextManager[Any]:
 
     The autocast cache is off: it would keep the weights of the first step.
     """
-    import torch
-
     if not trains_in_bfloat16():
         print("this processor cannot train an LSTM in bfloat16: training in float32, which is slower", file=sys.stderr)
         return nullcontext()
@@ -90,9 +86,6 @@ def half_precision() -> AbstractContextManager[Any]:
 
 def fitted_model(name: str, epochs: int, cache: Path, vocabulary: Vocabulary, ids: Tensor) -> tuple[Any, float]:
     """The VAE of a name, or the language model of the same widths, and the CPU seconds of its training."""
-    from envs.manifolds import SentenceVAE
-    from tests.benchmarks.sentences.language import LanguageModel
-
     how = {**SIZES, **TRAINING, **VAES.get(name, {}), "epochs": epochs}
 
     def fit() -> Any:
@@ -111,12 +104,6 @@ def bound(vae: SentenceVAE, ids: Tensor, seed: int, batch: int = 64) -> tuple[Te
 
     The decoder is fed all words but where it was trained without any (Bowman and others 2016, section 3.2 and table 2).
     """
-    import torch
-
-    from envs.manifolds.sentence_networks import decoder_inputs, sentence_nll
-    from envs.manifolds.sentence_training import gaussian_kl, trimmed
-    from tests.benchmarks.sentences.language import by_length
-
     keep = 0.0 if vae.account["word_keep"] == 0 else 1.0
     generator = torch.Generator().manual_seed(seed)
     reconstruction, kl, means = torch.empty(len(ids)), torch.empty(len(ids)), torch.empty(len(ids), vae.latent_dim)
@@ -132,11 +119,6 @@ def bound(vae: SentenceVAE, ids: Tensor, seed: int, batch: int = 64) -> tuple[Te
 
 def importance_weighted(vae: SentenceVAE, ids: Tensor, samples: int, seed: int) -> Tensor:
     """-log p(x) (N,) by importance sampling, as `SentenceVAE.importance_weighted_nll`, for inputless decoders, too."""
-    import torch
-
-    from envs.manifolds.sentence_networks import decoder_inputs, sentence_nll
-    from envs.manifolds.sentence_training import trimmed
-
     keep = 0.0 if vae.account["word_keep"] == 0 else 1.0
     generator = torch.Generator().manual_seed(seed)
     found = torch.empty(len(ids))
@@ -155,10 +137,6 @@ def importance_weighted(vae: SentenceVAE, ids: Tensor, samples: int, seed: int) 
 
 def figures(name: str, model: Any, ids: Tensor, sentences: int, samples: int, seed: int) -> dict[str, Any]:
     """Figures of a fitted model on sentences ids (N, L): nats a sentence, perplexities a word."""
-    import torch
-
-    from envs.manifolds.sentence_training import COLLAPSED
-
     ends, words = len(ids), int((ids != 0).sum()) - len(ids)
     row: dict[str, Any] = {"model": name, "sentences": len(ids)}
     if name == LANGUAGE:

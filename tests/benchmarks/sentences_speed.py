@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import torch
+
+from envs.datasets.vocabulary import END, PAD
+from envs.manifolds import SentenceVAE
+from envs.manifolds.sentence_decoding import beam, greedy
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
 from tests.benchmarks.harness.runs import cpu_seconds
 from tests.benchmarks.harness.tables import table
@@ -25,12 +30,6 @@ def best_ms(function: Callable[[], object], repeats: int) -> float:
 
 def measure(options: Options) -> Iterator[Record]:
     """Both sizes of the network."""
-    import torch
-
-    from envs.datasets.vocabulary import END, PAD
-    from envs.manifolds import SentenceVAE
-    from envs.manifolds.sentence_decoding import beam, greedy
-
     rows = []
     for words, hidden in SIZES:
         torch.manual_seed(0)

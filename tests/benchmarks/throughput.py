@@ -19,15 +19,26 @@ Seconds are process time: what a shared machine gives to others does not count.
 from __future__ import annotations
 
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers import TimeLimit
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from agents.sb3_vec_env import LatentVecEnv
+from agents.train import train
+from envs import LatentEnv, LatentVectorEnv, make_world
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
 from tests.benchmarks.harness.runs import cpu_seconds
 from tests.benchmarks.harness.tables import judged, table
 from tests.benchmarks.harness.walks import ALGO, ENV
+from tests.benchmarks.speed.fused import FusedWalks
 
 BATCH, MANY, SINGLES, STEPS = 256, 1024, 16, 200
 AIMS = {
@@ -42,8 +53,6 @@ AIMS = {
 
 def recorded(world: Any, model: Any, n: int, steps: int, seed: int = 0) -> Any:
     """The policy's deterministic actions (steps, n, d) in a vector environment of n, seeds `seed` and on."""
-    import numpy as np
-
     env = vector_env(world, n)
     observation, _ = env.reset(seed=seed)
     actions = []
@@ -56,10 +65,6 @@ def recorded(world: Any, model: Any, n: int, steps: int, seed: int = 0) -> Any:
 
 def vector_env(world: Any, n: int) -> Any:
     """The native vector environment, reset within the step as stable-baselines3 wants it."""
-    from gymnasium.vector import AutoresetMode
-
-    from envs import LatentVectorEnv
-
     return LatentVectorEnv(n, world=world, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
@@ -84,10 +89,6 @@ def walk_vector(world: Any, actions: Any) -> Callable[[], None]:
 
 def walk_fused(world: Any, actions: Any) -> Callable[[], None]:
     """All recorded steps by hand; walks begin with the random numbers of a generator of its own."""
-    import numpy as np
-
-    from tests.benchmarks.speed.fused import FusedWalks
-
     draws = np.random.default_rng(0).random((actions.shape[1], len(actions) + 1, 2))
 
     def work() -> None:
@@ -100,10 +101,6 @@ def walk_fused(world: Any, actions: Any) -> Callable[[], None]:
 
 def walk_singles(world: Any, actions: Any) -> Callable[[], None]:
     """All recorded steps in a DummyVecEnv of single environments, each with Gymnasium's own TimeLimit."""
-    from gymnasium.wrappers import TimeLimit
-    from stable_baselines3.common.vec_env import DummyVecEnv
-
-    from envs import LatentEnv
 
     def single() -> Any:
         return TimeLimit(LatentEnv(world=world), world.max_episode_steps)
@@ -120,8 +117,6 @@ def walk_singles(world: Any, actions: Any) -> Callable[[], None]:
 
 def forward(world: Any, n: int, steps: int) -> Callable[[], None]:
     """Decode and classify n latents, `steps` times."""
-    import torch
-
     z = world.starts.z[torch.arange(n) % len(world.starts.z)]
 
     def work() -> None:
@@ -134,8 +129,6 @@ def forward(world: Any, n: int, steps: int) -> Callable[[], None]:
 
 def jacobians(world: Any, n: int, steps: int) -> Callable[[], None]:
     """The decoder's Jacobian of n latents, `steps` times; the classifier is not queried, so its time is taken apart."""
-    import torch
-
     z = world.starts.z[torch.arange(n) % len(world.starts.z)]
 
     def work() -> None:
@@ -148,11 +141,6 @@ def jacobians(world: Any, n: int, steps: int) -> Callable[[], None]:
 
 def training_share(n_timesteps: int, world: Any = None) -> tuple[float, Any]:
     """The share of a PPO training's wall time that its environment takes (None: the recipe's own world), and the run."""
-    import tempfile
-
-    from agents.sb3_vec_env import LatentVecEnv
-    from agents.train import train
-
     spent = [0.0]
     step = LatentVecEnv.step_wait
 
@@ -176,8 +164,6 @@ def training_share(n_timesteps: int, world: Any = None) -> tuple[float, Any]:
 def measured(repeats: int, steps: int, n_timesteps: int) -> dict[str, Any]:
     """Every figure of the table: name -> value."""
     from tqdm import tqdm
-
-    from envs import make_world
 
     share, recipe = training_share(n_timesteps)
     euclidean, pullback = (make_world(data="digits", move=move, task="reach") for move in ("euclidean", "pullback"))

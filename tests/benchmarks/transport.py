@@ -17,6 +17,7 @@ law is not normal).
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from collections.abc import Iterator
 from functools import lru_cache, partial
@@ -24,10 +25,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
+from envs.classifiers import adapt
+from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
+from envs.datasets import DATASETS, Units
+from envs.geometry.interpolation import lerp, slerp
+from envs.geometry.transport import combine, two_point, vicinity
+from envs.manifolds import Embedding, Joint, Manifold
+from envs.manifolds import gan as module
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.models import FITTING, fitted, fitted_with_network
 from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import digits_models
 from tests.benchmarks.harness.tables import table
 
 REPEATS, SAMPLES, EPSILON, WALK, NETWORK_DIM, MARGIN = 30, 5000, 0.5, 10, 32, 0.05
@@ -50,8 +60,6 @@ class Judge(NamedTuple):
 
     def scores(self, x: Any) -> tuple[float, float]:
         """Frechet distance to the training data, and inception score, of samples x (N, \\*data_shape)."""
-        import torch
-
         with torch.inference_mode():
             hidden = self.network[:-1](x)
             p = self.network[-1](hidden).softmax(1).double()
@@ -75,9 +83,6 @@ def frechet(m1: np.ndarray, c1: np.ndarray, m2: np.ndarray, c2: np.ndarray) -> f
 
 def operations(prior: Any, n: int, generator: Any) -> dict[str, Any]:
     """Name -> codes (n, d)."""
-    from envs.geometry.interpolation import lerp, slerp
-    from envs.geometry.transport import combine, two_point, vicinity
-
     a, b, c, d = (prior.sample(n, generator) for _ in range(4))
     plain = walked = a
     for _ in range(WALK):
@@ -97,8 +102,6 @@ def operations(prior: Any, n: int, generator: Any) -> dict[str, Any]:
 
 def repeated(manifold: Any, judge: Judge, samples: int, repeats: int) -> dict[str, dict[str, list[float]]]:
     """Operation -> measure -> one value a repeat."""
-    import torch
-
     generator = torch.Generator().manual_seed(0)
     found: dict[str, dict[str, list[float]]] = {}
     for _ in range(repeats):
@@ -114,12 +117,6 @@ def repeated(manifold: Any, judge: Judge, samples: int, repeats: int) -> dict[st
 
 def judge_of(x: Any, truth: Any, seed: int) -> tuple[Judge, float]:
     """A classifier fitted to the data, and the share of training items that it classifies rightly."""
-    import math
-
-    import torch
-
-    from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
-
     size = math.prod(x.shape[1:])
     sizes = (size, 64, 10) if size <= 64 else (size, 128, 64, 10)
     with torch.random.fork_rng(devices=[]):
@@ -135,10 +132,6 @@ def judge_of(x: Any, truth: Any, seed: int) -> tuple[Judge, float]:
 @lru_cache(maxsize=1)
 def material(data: str) -> tuple[Any, Judge, dict[str, float]]:
     """Training data (N, *data_shape), their judge, and what it says of the data themselves: one half against the other."""
-    import torch
-
-    from envs.datasets import DATASETS
-
     known = DATASETS[data]()
     x, truth = torch.from_numpy(np.asarray(known.x)).float(), torch.as_tensor(np.asarray(known.truth)).long()
     judge, right = judge_of(x, truth, 0)
@@ -150,8 +143,6 @@ def material(data: str) -> tuple[Any, Judge, dict[str, float]]:
 
 def measured(data: str, which: dict[str, Any], samples: int, repeats: int, cache: Path) -> dict[str, Any]:
     """What the page says of one generator."""
-    import torch
-
     x, judge, _ = material(data)
     made = generator_of(data, x, cache, **which)
     values = repeated(made, judge, samples, repeats)
@@ -166,11 +157,6 @@ def measured(data: str, which: dict[str, Any], samples: int, repeats: int, cache
 def generator_of(data: str, x: Any, cache: Path, folder: str = "", prior: str = "", kind: str = "", seed: int = 0,
                  dim: int = 64, steps: int = 0, **_: Any) -> Any:  # fmt: skip
     """A generator: a saved one (`folder`), a GAN of a `prior`, or a manifold of a `kind` that is trained with the network."""
-    from envs.classifiers import adapt
-    from envs.datasets import Units
-    from envs.manifolds import Embedding, Joint, Manifold
-    from tests.benchmarks.harness.splits import digits_models
-
     if folder:
         return Manifold.load(folder)
     if prior:
@@ -185,8 +171,6 @@ def generator_of(data: str, x: Any, cache: Path, folder: str = "", prior: str = 
 
 
 def _gan(x: Any, prior: str, seed: int, dim: int, steps: int) -> Any:
-    from envs.manifolds import gan as module
-
     module.REMEMBERED = 64  # the codes of real data are not used here
     recipe = module.Recipe(steps=steps, encoder_steps=200)
     try:

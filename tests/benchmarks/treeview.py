@@ -17,9 +17,15 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
 
+from agents.explain import explain
+from agents.explanation.treeview import TREES, TreeView, hidden_features, treeview_of
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import digits_split
 from tests.benchmarks.harness.tables import plus_minus, reached, table
 from tests.benchmarks.harness.walks import MOST_STEPS, SOURCES
 
@@ -35,10 +41,6 @@ DEFAULT = "K = 5"
 
 def measured(split_seed: int, seeds: int) -> dict[str, list[dict[str, Any]]]:
     """View -> one dict of figures a seed, on one split."""
-    from agents.explain import explain
-    from agents.explanation.treeview import hidden_features, treeview_of
-    from tests.benchmarks.harness.splits import digits_split
-
     split = digits_split(split_seed)
     world = split.world
     paths = explain(world, list(range(WALKED)), split.targets[:WALKED].tolist(), "line", max_steps=MOST_STEPS)
@@ -54,12 +56,6 @@ def measured(split_seed: int, seeds: int) -> dict[str, list[dict[str, Any]]]:
 
 def published(x: np.ndarray, features: np.ndarray, log_p: np.ndarray, *, seed: int, factors: int = 5) -> Any:
     """TreeView as the paper describes it: k-means on feature columns, on each factor's activations, and random forests."""
-    from sklearn.cluster import KMeans
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.tree import DecisionTreeClassifier
-
-    from agents.explanation.treeview import TREES, TreeView
-
     columns = ((features - features.mean(0)) / (features.std(0) + 1e-6)).T
     group = KMeans(factors, n_init=10, random_state=seed).fit_predict(columns)
     groups, forests, meta = [], [], []

@@ -13,6 +13,12 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
+import torch
+from sklearn.manifold import trustworthiness
+
+from envs.assets.make import digits_bed
+from envs.datasets import DATASETS
+from envs.manifolds import UMAPMap
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.tables import listed, spread, table
@@ -38,13 +44,7 @@ def milliseconds(function: Callable[[], Any], repeats: int) -> float:
 
 def measured(seed: int) -> dict[str, dict[str, float]]:
     """The figures of one split: way -> row -> value."""
-    import torch
-    from sklearn.manifold import trustworthiness
     from umap import UMAP
-
-    from envs.assets.make import digits_bed
-    from envs.datasets import DATASETS
-    from envs.manifolds import UMAPMap
 
     data = DATASETS["digits"](seed=seed)
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)

@@ -17,6 +17,7 @@ from functools import partial
 from statistics import mean
 from typing import Any
 
+from agents.train import train
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import table
@@ -28,8 +29,6 @@ SOURCES = ("agents/hyperparameters/ppo.yml", "agents/hyperparameters/walks.yml")
 
 def training(eta: float, seed: int, n_timesteps: int) -> dict[str, Any]:
     """One training's figures."""
-    from agents.train import train
-
     curious = eta > 0
     with tempfile.TemporaryDirectory() as folder:
         run = train(

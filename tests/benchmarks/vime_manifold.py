@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agents.training_env import curiosity_settings, make_world_of
 from tests.benchmarks.curiosity.protocol import (
     PROTOCOL,
     Trainings,
@@ -52,8 +53,6 @@ def schedule_of(env: str) -> dict[str, float | None]:
 @cache
 def options_of(arm: str, env: str = PAIR) -> dict[str, Any]:
     """A bonus's settings: those that ship, and the protocol's schedule (the task's own, if it has one)."""
-    from agents.training_env import curiosity_settings, make_world_of
-
     if arm == "none":
         return {}
     return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env)["options"])

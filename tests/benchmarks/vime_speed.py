@@ -19,6 +19,7 @@ about it.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import platform
 import tempfile
@@ -28,10 +29,22 @@ from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from agents.sb3_vec_env import LatentVecEnv
+from agents.train import train
+from tests.benchmarks.curiosity.original_loop import fit_without_pyro, gain_by_loop, gain_by_vmap
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
 from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.tables import judged, table
 from tests.benchmarks.harness.walks import ALGO
+from vime import VIME
+from vime.bonuses.base import Bonus
+from vime.information_gain import closed_form_gain, draw_noise
+from vime.sb3.rollout_callback import CuriosityCallback
+from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper
 
 ROWS, DRAWS, N_ENVS = 2048, 4, 128
 ENVS = ("Manifold/DigitsLabelOnly-v0", "Manifold/Digits-v0")
@@ -77,12 +90,6 @@ AIMS = {
 
 def learned(case: Case, pool: int = 8192) -> tuple[Any, Any]:
     """A VIME that has learned smooth made-up dynamics, and 2,048 transitions of them that it has not seen."""
-    import numpy as np
-    import torch
-    from gymnasium import spaces
-
-    from vime import VIME
-
     draw = np.random.default_rng(0)
     box = [spaces.Box(-np.inf, np.inf, (size,), np.float32) for size in (case.obs, case.action)]
     wider = torch.randn(case.obs, case.targets, generator=torch.Generator().manual_seed(0)) / case.obs**0.5
@@ -103,11 +110,6 @@ def learned(case: Case, pool: int = 8192) -> tuple[Any, Any]:
 
 def gain_tasks(bonus: Any, batch: Any) -> dict[str, Callable[[], Any]]:
     """The four ways to the same 2,048 gains, under the same draws but for the last, which is what a user calls."""
-    import torch
-
-    from tests.benchmarks.curiosity.original_loop import gain_by_loop, gain_by_vmap
-    from vime.information_gain import closed_form_gain, draw_noise
-
     layers, head = bonus.bnn.frozen_posterior(), bonus.bnn.head
     noise = draw_noise(layers, bonus.draws, 1, torch.Generator().manual_seed(0), antithetic=True)
     inputs, targets = bonus.whitened(batch)
@@ -127,12 +129,6 @@ def disagreement(one: Any, other: Any) -> float:
 
 def fit_tasks(bonus: Any) -> dict[str, Callable[[], Any]]:
     """A fit as it is and the same steps without Pyro, on a network of their own each (the sizes are what matters)."""
-    import copy
-
-    import torch
-
-    from tests.benchmarks.curiosity.original_loop import fit_without_pyro
-
     plain = copy.deepcopy(bonus)
     optimizer = torch.optim.Adam(plain.bnn.parameters(), lr=plain.learning_rate, fused=True)
     return {
@@ -202,12 +198,6 @@ def watched(parts: dict[str, tuple[type, str]]) -> Iterator[dict[str, float]]:
 
 def training(env: str, curiosity: str, seed: int, n_timesteps: int | None) -> dict[str, Any]:
     """One training as shipped: its seconds, where VIME's went, and what its network explained of unseen transitions."""
-    from agents.sb3_vec_env import LatentVecEnv
-    from agents.train import train
-    from vime.bonuses.base import Bonus
-    from vime.sb3.rollout_callback import CuriosityCallback
-    from vime.sb3.vec_env_wrapper import CuriosityVecEnvWrapper
-
     parts: dict[str, tuple[type, str]] = {
         "environment": (LatentVecEnv, "step_wait"),
         "collecting transitions": (CuriosityVecEnvWrapper, "step_wait"),

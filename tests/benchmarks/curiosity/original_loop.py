@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vime.gaussian_weights import kl_to_prior
+
 Layers = Sequence[Any]  # vime's LayerWeights: mean and scale (I + 1, O), the last row the bias
 Phi = list[tuple[Tensor, Tensor]]  # mean and rho of every layer
 
@@ -78,8 +80,6 @@ def gain_by_vmap(layers: Layers, head: Any, inputs: Tensor, targets: Tensor, noi
 
 def fit_without_pyro(bonus: Any, optimizer: torch.optim.Optimizer, updates: int) -> None:
     """The steps of ``VIME.fit``, their loss written by hand: the same network, pool, draws and Adam, no Pyro."""
-    from vime.gaussian_weights import kl_to_prior
-
     population, mask = len(bonus.pool), bonus.target_whitener.varies
     count = min(bonus.batch_size, population)
     for _ in range(updates):

@@ -8,7 +8,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
+from agents.algorithms import make_model
+from agents.random_state import fenced_random_state
+from agents.training_env import add_curiosity, curiosity_of, make_vec_env, make_world_of
+from agents.training_evaluation import evaluate_in_world
+from envs.registration import CONTROL
 from tests.benchmarks.curiosity.witness import CELLS, Witness
 from tests.benchmarks.harness.runs import Run, timed
 
@@ -52,8 +58,6 @@ class Training:
     @property
     def sources(self) -> tuple[str, ...]:
         """Code that the figures depend on: that of its own task, and vime/ where there is a bonus."""
-        from envs.registration import CONTROL
-
         own = LATENT_SOURCES
         if self.env in CONTROL:
             own = ("envs/control/vector_env.py", f"envs/control/{CONTROL[self.env][0]}.py")
@@ -66,10 +70,6 @@ class Training:
 
 def trained(one: Training, world: Any = None) -> tuple[Any, Witness]:
     """Train the agent: the model, and the witness of the training."""
-    from agents.algorithms import make_model
-    from agents.random_state import fenced_random_state
-    from agents.training_env import add_curiosity, curiosity_of, make_vec_env
-
     with fenced_random_state():
         monitored = make_vec_env(one.env, dict(one.env_kwargs), world, one.settings["n_envs"])
         env: Any = Witness(monitored, CELLS.get(one.env))
@@ -111,11 +111,6 @@ def last_fifth(witness: Witness, steps: int) -> dict[str, float]:
 
 def evaluated(model: Any, one: Training, deterministic: bool, episodes: int = 50) -> dict[str, float]:
     """Mean return and success rate of one episode in each of `episodes` fresh environments."""
-    import torch
-
-    from agents.random_state import fenced_random_state
-    from agents.training_env import make_vec_env
-
     with fenced_random_state():
         torch.manual_seed(EVALUATION_SEED + one.seed)
         env = make_vec_env(one.env, dict(one.env_kwargs), None, episodes)
@@ -132,9 +127,6 @@ def evaluated(model: Any, one: Training, deterministic: bool, episodes: int = 50
 
 def manifold_figures(one: Training) -> dict[str, Any]:
     """Figures of a task on the digits' manifold; the classifier answers one row a step."""
-    from agents.training_env import make_world_of
-    from agents.training_evaluation import evaluate_in_world
-
     world = make_world_of(one.env, dict(one.env_kwargs))
     assert world is not None
     model, witness = trained(one, world)

@@ -24,7 +24,7 @@ from agents.explanation.metrics_path import knn_distance, knn_distance_to_class,
 from envs.datasets import TableUnits
 from envs.world import World
 from tests.benchmarks.harness.runs import Run
-from tests.benchmarks.harness.splits import judges_of_split
+from tests.benchmarks.harness.splits import judges_of_split, split_of
 from tests.benchmarks.harness.walks import SOURCES, judged_rows
 
 REQUIREMENTS = ("torch==2.13.0", "numpy<2", "alibi==0.9.6", "click")  # click: without it alibi's import fails
@@ -81,8 +81,6 @@ def cfrl_run(name: str, seed: int, sparsity: float, steps: int, python: Path, ca
 
 
 def _figures(name: str, seed: int, sparsity: float, steps: int, python: Path, cache: Path) -> dict[str, Any]:
-    from tests.benchmarks.explain_all import split_of
-
     split = split_of(name, seed, cache)
     found = _explained(name, split, seed, sparsity, steps, python, cache)
     items = split.x.flatten(1).numpy()

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from agents.atomic import write_whole
 from agents.cli import prepare_process, run_main
 from tests.benchmarks.harness.runs import CACHE, ROOT, Runner
@@ -93,6 +95,7 @@ class Experiment:
             write_whole(out.with_suffix(".md"), self.page(read(out)))
             return
         prepare_process()
+        threadpool_limits(1)  # numpy was imported before, so that it has not seen the variables
         options.command = shlex.join(["python", "-m", f"tests.benchmarks.{self.name}", *recorded(arguments)])
         options.before = read(out) if out.with_suffix(".json").is_file() else {}
         options.runner = Runner(options.cache, options.jobs, options.fresh, getattr(options, "merge", False))

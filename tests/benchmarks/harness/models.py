@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from agents.atomic import write_whole
+from agents.run import load_run
+from agents.train import train
+from envs.assets import ASSETS
+from envs.classifiers import adapt
+from envs.datasets import DATASETS, Units
+from envs.manifolds import GAN, Embedding, Joint, Manifold
+from envs.manifolds.gan_training import Recipe
+from envs.starts import BATCH
 from tests.benchmarks.harness.runs import cpu_seconds, digest
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from envs.manifolds import GAN, Manifold
 
 GAN_SOURCES = tuple(f"envs/manifolds/{name}.py" for name in ("gan", "gan_training", "conv_networks"))
 NETWORK_SOURCES = tuple(f"envs/manifolds/{name}.py" for name in ("vae", "joint", "embedding", "networks", "fitting"))
@@ -40,8 +46,6 @@ def fitted(folder: Path, fit: Callable[[], Any], load: Callable[[Path], Any] | N
         fit: gives an object with `save(folder)`.
         load: reads it again (default: `Manifold.load`).
     """
-    from envs.manifolds import Manifold
-
     note = folder / "seconds.json"
     if not note.is_file():
         model, seconds = cpu_seconds(fit)
@@ -53,9 +57,6 @@ def fitted(folder: Path, fit: Callable[[], Any], load: Callable[[Path], Any] | N
 
 def fitted_gan(name: str, settings: dict[str, Any], x: Tensor, seed: int, cache: Path) -> tuple[GAN, float]:
     """The GAN of a data set, settings and seed, and the CPU seconds of its training."""
-    from envs.manifolds import GAN
-    from envs.manifolds.gan_training import Recipe
-
     folder = cache / f"gan-{name}-{digest([settings, seed, tuple(x.shape)], GAN_SOURCES)}"
     recipe = {**settings, "recipe": Recipe(**settings["recipe"])}
     return fitted(folder, lambda: GAN.fit(x, seed=seed, progress=True, **recipe))
@@ -67,14 +68,6 @@ def fitted_with_network(kind: str, seed: int, cache: Path, **changed: Any) -> Ma
     Both kinds learn from the shipped CNN: the joint VAE and classifier from its labels alone (a black box), the embedding
     from its inner layer. `changed` settings replace ours.
     """
-    import torch
-
-    from envs.assets import ASSETS
-    from envs.classifiers import adapt
-    from envs.datasets import DATASETS, Units
-    from envs.manifolds import Embedding, Joint
-    from envs.starts import BATCH
-
     data = DATASETS["mnist"]()
     settings = {**MNIST_SHARED, **MNIST_OWN[kind], **changed}
     classifier = adapt(ASSETS["mnist"].classifier(data, 0), units=Units.of(data.x[:2]), class_names=data.class_names)
@@ -94,9 +87,6 @@ def fitted_with_network(kind: str, seed: int, cache: Path, **changed: Any) -> Ma
 
 def trained(folder: Path, world: Any, **settings: Any) -> Any:
     """A trained run: trained into `folder` once, then read from it."""
-    from agents.run import load_run
-    from agents.train import train
-
     note = folder / "run.json"
     if note.is_file():
         return load_run(folder / json.loads(note.read_text()), world=world)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agents.explanation.judge import judges_of
 from agents.explanation.metrics import Reference
 from envs.assets.make import digits_bed
 from envs.classifiers import Classifier, adapt
@@ -56,8 +57,6 @@ def random_targets(source: Tensor, classes: int, seed: int) -> Tensor:
 
 def judges_of_split(split: Any, cache: Path | None) -> Any:
     """Judges fitted to the split's real data (see `agents.explanation.judge`), kept in the cache."""
-    from agents.explanation.judge import judges_of
-
     data = split.reference
     return judges_of(data.bank, data.bank_classes, split.world.classes, None if cache is None else cache / "judges")
 
@@ -217,3 +216,10 @@ def adult_split(seed: int, cache: Path, **settings: Any) -> Split:
     }  # fmt: skip
     real = Reference(world.starts.x.numpy(), world.starts.label.numpy(), held_out.x.numpy(), seen.numpy())
     return Split(world, x, 1 - seen[:ADULT_ITEMS], real, facts)
+
+
+def split_of(name: str, seed: int, cache: Path, items: int = 500) -> Split:
+    """A split by the name of its data; `items` of MNIST."""
+    if name == "mnist":
+        return mnist_split(seed, items)
+    return digits_split(seed) if name == "digits" else adult_split(seed, cache)

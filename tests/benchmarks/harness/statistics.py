@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import trim_mean
 
+from agents.explanation import metrics_bootstrap
+
 RESAMPLES = 2000
 
 
@@ -46,8 +48,6 @@ def median(values: Sequence[float]) -> float | None:
 
 def interval(values: Any) -> list[float]:
     """Mean and 95 % interval (mean, low, high) by a seeded bootstrap over values (N,)."""
-    from agents.explanation import metrics_bootstrap
-
     found = metrics_bootstrap.mean(values, 1000, 0)
     return [found.value, found.low, found.high]
 

@@ -7,8 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
+from agents.algorithms import HYPERPARAMETER_FOLDER, load_hyperparameters
+from agents.explain import explain
+from agents.explanation.metrics import evaluate_paths
+from agents.explanation.metrics_cost import time_alone
+from agents.explanation.metrics_path import knn_distance_to_class
+from agents.explanation.table_cells import NOTICEABLE
+from agents.walkers.plan import PLANS
+from agents.walkers.policy import PolicyWalker
+from envs.datasets import TableUnits
 from tests.benchmarks.harness.models import trained
 from tests.benchmarks.harness.runs import cpu_seconds, digest
 from tests.benchmarks.harness.splits import Split, judges_of_split
@@ -38,10 +48,6 @@ SOURCES = (
 
 def recipe_of(variant: dict[str, Any]) -> dict[str, Any]:
     """The whole recipe of a variant of digits_variants.yml: settings of algorithm and world, steps, and how to walk."""
-    import yaml
-
-    from agents.algorithms import HYPERPARAMETER_FOLDER, load_hyperparameters
-
     unknown = set(variant) - {"hyperparams", "env_kwargs", "walker", "share_of_steps"}
     if unknown:
         raise SystemExit(f"error: digits_variants.yml: unknown keys {sorted(unknown)}")
@@ -63,10 +69,6 @@ def shipped_recipe() -> dict[str, Any]:
 
     The files that it chooses from are part of the recipe.
     """
-    import yaml
-
-    from agents.algorithms import HYPERPARAMETER_FOLDER
-
     files = {file.stem: yaml.safe_load(file.read_text()) for file in sorted(HYPERPARAMETER_FOLDER.glob("walks*.yml"))}
     plain = recipe_of({})
     return {**plain, "env_kwargs": {}, "hyperparams": {}, "chosen_from": {**files, ALGO: plain["hyperparams"]}}
@@ -77,9 +79,6 @@ def agent_walker(
 ) -> Any:
     """The run's policy as a walker, its last step planned on the run's stand-in (and second opinions) or refined by the
     secant; `ends` is one of `agents.walkers.plan.PLANS`."""
-    from agents.walkers.plan import PLANS
-    from agents.walkers.policy import PolicyWalker
-
     second = run.opinions if plan and opinions else None
     surrogate = run.stand_in if plan else None
     return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, opinions=second, plan=PLANS[ends])
@@ -107,10 +106,6 @@ def measured(
     split: Split, source: Any, walker: Any, max_steps: int | None, seed: int = 0, cache: Path | None = None
 ) -> dict[str, Any]:
     """Walk all items of a split of pictures and measure, by independent judges too; then some alone, for the latency."""
-    from agents.explain import explain
-    from agents.explanation.metrics import evaluate_paths
-    from agents.explanation.metrics_cost import time_alone
-
     rows, targets = list(range(len(split.x))), split.targets.tolist()
     paths, seconds = cpu_seconds(lambda: explain(source, rows, targets, walker, max_steps=max_steps, seed=seed))
     found = evaluate_paths(split.world, paths, split.reference, judges=judges_of_split(split, cache))
@@ -137,10 +132,6 @@ def measured_rows(
     split: Split, source: Any, walker: Any, max_steps: int | None, seed: int = 0, cache: Path | None = None
 ) -> dict[str, Any]:
     """The same of a table, in the user's own values: name -> figure (a mean over items unless said)."""
-    from agents.explain import explain
-    from agents.explanation.metrics import evaluate_paths
-    from agents.explanation.metrics_cost import time_alone
-
     rows, targets = list(range(len(split.x))), split.targets.tolist()
     paths, seconds = cpu_seconds(lambda: explain(source, rows, targets, walker, max_steps=max_steps, seed=seed))
     frames = [path.frames(split.world) for path in paths]
@@ -163,9 +154,6 @@ def judged_rows(split: Split, frames: list[np.ndarray], valid: np.ndarray, judge
 
     Frames are rounded to the nearest valid row first: those are what is shown and what the classifier was asked.
     """
-    from agents.explanation.metrics_path import knn_distance_to_class
-    from envs.datasets import TableUnits
-
     units, wanted = split.world.units, split.targets.numpy()
     assert isinstance(units, TableUnits)
     ends = units.outward(torch.from_numpy(np.stack([shown[-1] for shown in frames])))
@@ -204,8 +192,6 @@ def judged_rows(split: Split, frames: list[np.ndarray], valid: np.ndarray, judge
 
 def _changed(units: Any, rows: Tensor, other: Tensor) -> np.ndarray:
     """Number of columns (B,) that differ: a category at all, a number by more than a tenth of its standard deviation."""
-    from agents.explanation.table_cells import NOTICEABLE
-
     differ = (rows - other).abs() > NOTICEABLE
     count = torch.zeros(len(rows))
     for column, first in zip(units.table.columns, units.places, strict=True):

@@ -23,9 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from envs.datasets import DATASETS
 from envs.datasets.omniglot import DRAWERS
+from envs.manifolds.inversion import Inversion
 from tests.benchmarks.harness.models import fitted_gan
 from tests.benchmarks.harness.statistics import interval
 from tests.benchmarks.latent.redrawn import redrawn
@@ -46,8 +49,6 @@ class Characters(NamedTuple):
 
 def characters() -> Characters:
     """The 30 background alphabets without the last drawer, that drawer, and the 20 evaluation alphabets."""
-    from envs.datasets import DATASETS
-
     data = DATASETS["omniglot"]()
     assert data.held_out is not None
     last = np.arange(len(data.x)) % DRAWERS == DRAWERS - 1
@@ -101,8 +102,6 @@ def pca_error(train: Tensor, dim: int) -> Any:
 
 def judged(invert: Any, parts: Characters, tried: dict[str, Tensor], dim: int) -> dict[str, Any]:
     """Name -> errors with intervals over images. `invert` gives the squared errors (N,) of pictures."""
-    from sklearn.metrics import roc_auc_score
-
     mean, linear = parts.train.mean(0), pca_error(parts.train, dim)
     found, rows = {}, {}
     for name, x in tried.items():
@@ -120,9 +119,6 @@ def judged(invert: Any, parts: Characters, tried: dict[str, Tensor], dim: int) -
 
 def omniglot(settings: dict[str, Any], seed: int, cache: Path) -> dict[str, Any]:
     """The table of one training."""
-    from envs.datasets import DATASETS
-    from envs.manifolds.inversion import Inversion
-
     parts = characters()
     gan, seconds = fitted_gan("omniglot", settings, parts.train, seed, cache)
     tried = groups(parts, torch.from_numpy(np.asarray(DATASETS["mnist"]().held_out)), seed)
