@@ -1,6 +1,6 @@
 """All benchmarks: list them, or write their pages again from the JSON files.
 
-python -m tests.benchmarks                        # names and what each asks
+python -m tests.benchmarks                        # names and questions
 python -m tests.benchmarks --analyse              # every page of docs/results
 python -m tests.benchmarks --analyse lime gpu     # some
 python -m tests.benchmarks.lime --help            # one benchmark

@@ -55,7 +55,7 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "items": ("items", 0),
 }
 MNIST_ITEMS, MNIST_FEWER = 500, 100
-#: searches that ask hundreds of rows an item, and white-box descents: they get the first `MNIST_FEWER` images
+#: searches that query hundreds of rows an item, and white-box descents: they get the first `MNIST_FEWER` images
 MNIST_SLOW = ("spheres", "greedy", "geodesic", "gradient (white box)", "pullback gradient (white box)")
 Ways = dict[str, Run]
 

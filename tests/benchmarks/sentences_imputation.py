@@ -33,7 +33,7 @@ from tests.benchmarks import sentences_ptb
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.models import fitted
 from tests.benchmarks.harness.runs import Run
-from tests.benchmarks.harness.statistics import resampled
+from tests.benchmarks.harness.statistics import interval
 from tests.benchmarks.harness.tables import table
 from tests.benchmarks.sentences.discriminators import DISCRIMINATORS, Pairs, correct
 from tests.benchmarks.sentences.language import LanguageModel
@@ -164,8 +164,8 @@ def errors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         for name in mine[0]["hits"]:
             right = {by: 100 * (np.concatenate([row["hits"][name][by] for row in mine]) - 0.5) for by in IMPUTERS}
             entry: dict[str, Any] = {"corpus": corpus, "discriminator": name}
-            entry |= {by: resampled(values) for by, values in right.items()}
-            entry["less"] = resampled(right["language model"] - right["VAE"])  # of the same sentences
+            entry |= {by: interval(values) for by, values in right.items()}
+            entry["less"] = interval(right["language model"] - right["VAE"])  # of the same sentences
             entry["seeds"] = [
                 [100 * (float(np.mean(row["hits"][name][by])) - 0.5) for by in IMPUTERS] for row in mine
             ]  # fmt: skip

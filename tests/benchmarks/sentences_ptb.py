@@ -187,7 +187,8 @@ def measure(options: Options) -> Iterator[Record]:
 
 def page(record: Record) -> str:
     """One table beside the paper's; no sentence of the corpus stands on it."""
-    rows, lines = record["rows"], []
+    rows: list[dict[str, Any]] = record["rows"]
+    lines: list[list[Any]] = []
     for r in rows:
         given, ends = f"{r['nll']:.1f}, se {r['nll_se']:.1f}", [f"{r['ppl']:.0f}", f"{r['ppl_without_end']:.0f}"]
         minutes = f"{r['cpu_minutes']:.0f}"

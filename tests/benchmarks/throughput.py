@@ -39,6 +39,7 @@ from tests.benchmarks.harness.runs import cpu_seconds
 from tests.benchmarks.harness.tables import judged, table
 from tests.benchmarks.harness.walks import ALGO, ENV
 from tests.benchmarks.speed.fused import FusedWalks
+from tests.benchmarks.speed.watched import watched
 
 BATCH, MANY, SINGLES, STEPS = 256, 1024, 16, 200
 AIMS = {
@@ -51,114 +52,73 @@ AIMS = {
 # ---- run --------------------------------------------------------------------------------------------------------------
 
 
+def vector_env(world: Any, n: int, seed: int = 0) -> Any:
+    """The native vector environment at its first step, reset within the step as stable-baselines3 wants it."""
+    env = LatentVectorEnv(n, world=world, autoreset_mode=AutoresetMode.SAME_STEP)
+    env.reset(seed=seed)
+    return env
+
+
+def single_envs(world: Any, n: int) -> Any:
+    """A DummyVecEnv of single environments, each with Gymnasium's own TimeLimit."""
+    env = DummyVecEnv([lambda: TimeLimit(LatentEnv(world=world), world.max_episode_steps)] * n)
+    env.seed(0)
+    env.reset()
+    return env
+
+
 def recorded(world: Any, model: Any, n: int, steps: int, seed: int = 0) -> Any:
     """The policy's deterministic actions (steps, n, d) in a vector environment of n, seeds `seed` and on."""
     env = vector_env(world, n)
     observation, _ = env.reset(seed=seed)
     actions = []
     for _ in range(steps):
-        action, _ = model.predict(observation, deterministic=True)
-        actions.append(action)
-        observation, *_ = env.step(action)
+        actions.append(model.predict(observation, deterministic=True)[0])
+        observation, *_ = env.step(actions[-1])
     return np.stack(actions)
-
-
-def vector_env(world: Any, n: int) -> Any:
-    """The native vector environment, reset within the step as stable-baselines3 wants it."""
-    return LatentVectorEnv(n, world=world, autoreset_mode=AutoresetMode.SAME_STEP)
 
 
 def rows_per_second(world: Any, work: Callable[[], Any]) -> float:
     """Rows that `work` queries the world's classifier for in a second of process time."""
     before = world.classifier.queries
     _, seconds = cpu_seconds(work)
-    return (world.classifier.queries - before) / seconds
+    return float((world.classifier.queries - before) / seconds)
 
 
-def walk_vector(world: Any, actions: Any) -> Callable[[], None]:
+def walk(make: Callable[[], Any], actions: Any) -> Callable[[], Any]:
+    """All recorded steps in what `make` gives."""
+
+    def work() -> None:
+        env = make()
+        for action in actions:
+            env.step(action)
+
+    return work
+
+
+def walk_vector(world: Any, actions: Any) -> Callable[[], Any]:
     """All recorded steps in the native vector environment."""
-
-    def work() -> None:
-        env = vector_env(world, actions.shape[1])
-        env.reset(seed=0)
-        for action in actions:
-            env.step(action)
-
-    return work
+    return walk(lambda: vector_env(world, actions.shape[1]), actions)
 
 
-def walk_fused(world: Any, actions: Any) -> Callable[[], None]:
-    """All recorded steps by hand; walks begin with the random numbers of a generator of its own."""
-    draws = np.random.default_rng(0).random((actions.shape[1], len(actions) + 1, 2))
-
-    def work() -> None:
-        walks = FusedWalks(world, draws)
-        for action in actions:
-            walks.step(action)
-
-    return work
+def repeated(world: Any, n: int, steps: int, function: Callable[[Any], Any]) -> Callable[[], Any]:
+    """`function` of n codes of starts, `steps` times."""
+    z = world.starts.z[torch.arange(n) % len(world.starts.z)]
+    return torch.inference_mode()(lambda: [function(z) for _ in range(steps)])
 
 
-def walk_singles(world: Any, actions: Any) -> Callable[[], None]:
-    """All recorded steps in a DummyVecEnv of single environments, each with Gymnasium's own TimeLimit."""
-
-    def single() -> Any:
-        return TimeLimit(LatentEnv(world=world), world.max_episode_steps)
-
-    def work() -> None:
-        env = DummyVecEnv([single] * actions.shape[1])
-        env.seed(0)
-        env.reset()
-        for action in actions:
-            env.step(action)
-
-    return work
-
-
-def forward(world: Any, n: int, steps: int) -> Callable[[], None]:
+def forward(world: Any, n: int, steps: int) -> Callable[[], Any]:
     """Decode and classify n latents, `steps` times."""
-    z = world.starts.z[torch.arange(n) % len(world.starts.z)]
-
-    def work() -> None:
-        with torch.inference_mode():
-            for _ in range(steps):
-                world.classifier.predict_proba(world.manifold.decode(z))
-
-    return work
-
-
-def jacobians(world: Any, n: int, steps: int) -> Callable[[], None]:
-    """The decoder's Jacobian of n latents, `steps` times; the classifier is not queried, so its time is taken apart."""
-    z = world.starts.z[torch.arange(n) % len(world.starts.z)]
-
-    def work() -> None:
-        with torch.inference_mode():
-            for _ in range(steps):
-                world.manifold.jacobian(z)
-
-    return work
+    return repeated(world, n, steps, lambda z: world.classifier.predict_proba(world.manifold.decode(z)))
 
 
 def training_share(n_timesteps: int, world: Any = None) -> tuple[float, Any]:
     """The share of a PPO training's wall time that its environment takes (None: the recipe's own world), and the run."""
-    spent = [0.0]
-    step = LatentVecEnv.step_wait
-
-    def timed(self: Any) -> Any:
-        started = time.perf_counter()
-        try:
-            return step(self)
-        finally:
-            spent[0] += time.perf_counter() - started
-
-    LatentVecEnv.step_wait = timed  # type: ignore[method-assign]
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            where: dict[str, Any] = {"env": ENV} if world is None else {"world": world}
-            run = train(**where, algo=ALGO, n_timesteps=n_timesteps, log_folder=folder, save_freq=0, eval_episodes=0)
-    finally:
-        LatentVecEnv.step_wait = step  # type: ignore[method-assign]
-    return spent[0] / run.progress["seconds"], run
+    part = {"environment": (LatentVecEnv, "step_wait")}
+    with tempfile.TemporaryDirectory() as folder, watched(part, time.perf_counter) as spent:
+        where: dict[str, Any] = {"env": ENV} if world is None else {"world": world}
+        run = train(**where, algo=ALGO, n_timesteps=n_timesteps, log_folder=folder, save_freq=0, eval_episodes=0)
+    return spent["environment"] / run.progress["seconds"], run
 
 
 def measured(repeats: int, steps: int, n_timesteps: int) -> dict[str, Any]:
@@ -171,11 +131,13 @@ def measured(repeats: int, steps: int, n_timesteps: int) -> dict[str, Any]:
     actions = recorded(euclidean, trained.model, BATCH, steps)
     few = recorded(euclidean, trained.model, SINGLES, steps)
     theirs = recorded(recipe.world, recipe.model, BATCH, steps)
+    draws = np.random.default_rng(0).random((BATCH, steps + 1, 2))
+    jacobians = repeated(pullback, BATCH, steps, pullback.manifold.jacobian)  # the classifier is not queried
     work = {
         "raw forward of 256": (euclidean, forward(euclidean, BATCH, steps)),
         "vector env of 256": (euclidean, walk_vector(euclidean, actions)),
-        "step fused by hand, 256": (euclidean, walk_fused(euclidean, actions)),
-        "DummyVecEnv of 16": (euclidean, walk_singles(euclidean, few)),
+        "step fused by hand, 256": (euclidean, walk(lambda: FusedWalks(euclidean, draws), actions)),
+        "DummyVecEnv of 16": (euclidean, walk(lambda: single_envs(euclidean, SINGLES), few)),
         "raw forward of 1,024": (euclidean, forward(euclidean, MANY, steps // 4)),
         "vector env of 1,024": (euclidean, walk_vector(euclidean, recorded(euclidean, trained.model, MANY, steps // 4))),
         "vector env of 256, pullback moves": (pullback, walk_vector(pullback, actions)),
@@ -188,7 +150,7 @@ def measured(repeats: int, steps: int, n_timesteps: int) -> dict[str, Any]:
             rate = rows_per_second(world, task)
             if repeat:  # the first round warms up
                 rates[name].append(rate)
-        bare.append(BATCH * steps / cpu_seconds(jacobians(pullback, BATCH, steps))[1])
+        bare.append(BATCH * steps / cpu_seconds(jacobians)[1])
     rates["Jacobian of 256 alone"] = bare[1:]
     middle = {name: median(values) for name, values in rates.items()}
     ratios = {

@@ -57,7 +57,9 @@ def row_of(found: list[dict[str, Any]], steps: int) -> dict[str, Any]:
 
 def row_measured(trainings: Trainings, env: str, algo: str, arm: str) -> dict[str, Any] | None:
     """One row of a task and algorithm; None where none of its trainings is there."""
-    task, label, eta, tuning = PLAN["tasks"][env], f"{env.split('/')[1]} {algo} {arm}", None, {}
+    task, label = PLAN["tasks"][env], f"{env.split('/')[1]} {algo} {arm}"
+    eta: float | None = None
+    tuning: dict[str, Any] = {}
     if arm != "none":
         eta, tuning = trainings.best_eta(
             PLAN, lambda eta, seed: training_of(env, "ppo", arm, eta, seed, task["tuning_steps"]), score_by("return"), label
@@ -89,7 +91,8 @@ def measure(options: Options) -> Iterator[Record]:
 
 def page(record: Record) -> str:
     """A table a task and algorithm."""
-    named, sections = {}, []
+    named: dict[str, Any] = {}
+    sections = []
     for env, algorithms in record.items():
         steps = PLAN["tasks"][env]["steps"]
         for algo, arms in algorithms.items():

@@ -18,12 +18,10 @@ about it.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import json
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from statistics import median
@@ -40,6 +38,7 @@ from tests.benchmarks.harness.experiment import Experiment, Options, Record, ren
 from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.tables import judged, table
 from tests.benchmarks.harness.walks import ALGO
+from tests.benchmarks.speed.watched import watched
 from vime import VIME
 from vime.bonuses.base import Bonus
 from vime.information_gain import closed_form_gain, draw_noise
@@ -164,36 +163,6 @@ def parts_measured(repeats: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 # ---- run: trainings ---------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def watched(parts: dict[str, tuple[type, str]]) -> Iterator[dict[str, float]]:
-    """Process time spent in methods, by name; a method called inside another one of them counts there alone."""
-    spent = dict.fromkeys(parts, 0.0)
-    inside: list[float] = []
-    before = [(owner, method, owner.__dict__[method]) for owner, method in parts.values()]
-
-    def timing(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            started = time.process_time()
-            inside.append(0.0)
-            try:
-                return method(*args, **kwargs)
-            finally:
-                took = time.process_time() - started
-                spent[name] += took - inside.pop()
-                if inside:
-                    inside[-1] += took
-
-        return timed
-
-    try:
-        for name, (owner, attribute) in parts.items():
-            setattr(owner, attribute, timing(name, owner.__dict__[attribute]))
-        yield spent
-    finally:
-        for owner, attribute, method in before:
-            setattr(owner, attribute, method)
 
 
 def training(env: str, curiosity: str, seed: int, n_timesteps: int | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Witness(VecEnvWrapper):
         steps: of all environments together.
         first_reward: the step at which a reward above 0 was first paid, or None.
         episodes: (step at the end, return, whether it succeeded) of each.
-        covered: (latent cells, class regions) after each step, where the environment tells them.
+        covered: (latent cells, class regions) after each step, where the environment counts them.
     """
 
     def __init__(self, venv: VecEnv, cells: Cells | None) -> None:
@@ -68,9 +68,9 @@ class Witness(VecEnvWrapper):
             self.episodes.append((self.steps, infos[i]["episode"]["r"], bool(infos[i].get("is_success", False))))
         if self.cells is not None:
             self.visited.update(np.unique(self.cells(obs)).tolist())
-        told = getattr(self.unwrapped, "step_infos", {})
-        if "cells_covered" in told:
-            self.covered.append((int(told["cells_covered"][0]), int(told["regions_covered"][0])))
+        infos_now = getattr(self.unwrapped, "step_infos", {})
+        if "cells_covered" in infos_now:
+            self.covered.append((int(infos_now["cells_covered"][0]), int(infos_now["regions_covered"][0])))
         return obs, rewards, dones, infos
 
     def curve(self, total: int, points: int = 20) -> list[float | None]:

@@ -40,7 +40,7 @@ class Decoder(nn.Module):
 
 
 def fit_autoencoder(x, latent, hidden, blocks, epochs=150):
-    """A deterministic auto-encoder whose codes lie in [-1, 1], as CounterfactualRL asks for; squared error."""
+    """A deterministic auto-encoder whose codes lie in [-1, 1], as CounterfactualRL needs them; squared error."""
     size = x.shape[1]
     encoder = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, latent), nn.Tanh())
     decoder = Decoder(latent, hidden, size, blocks)

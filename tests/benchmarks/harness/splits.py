@@ -100,7 +100,7 @@ def digits_split(seed: int = 0, manifold_name: str = "vae", **settings: Any) -> 
     Args:
         seed: of the split, the models and the targets.
         manifold_name: ``vae``, ``joint_own`` or one of `MANIFOLDS`.
-        settings: of `envs.make_world` (move, reward ...): the recipe's affair.
+        settings: of `envs.make_world` (move, reward ...).
     """
     data = DATASETS["digits"](seed=seed)
     classifier, manifold = digits_models(seed) if manifold_name == "vae" else digits_manifold(seed, manifold_name)

@@ -56,11 +56,3 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     """Mean, and the interval that holds 95 % of the values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return {"value": float(np.mean(values)), "low": float(low), "high": float(high), "n": len(values)}
-
-
-def resampled(values: np.ndarray, seed: int = 0, draws: int = RESAMPLES) -> tuple[float, float, float]:
-    """Mean, low and high of its 95 % interval, by drawing rows (N,) again."""
-    rng = np.random.default_rng(seed)
-    means = [float(values[rng.integers(0, len(values), len(values))].mean()) for _ in range(draws)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)

@@ -152,7 +152,7 @@ def measured_rows(
 def judged_rows(split: Split, frames: list[np.ndarray], valid: np.ndarray, judges: Any = None) -> dict[str, float]:
     """What the frames (T+1, D) of each item are worth as rows in the user's own values; distances over valid items.
 
-    Frames are rounded to the nearest valid row first: those are what is shown and what the classifier was asked.
+    Frames are rounded to the nearest valid row first: those are what is shown and what the classifier was queried for.
     """
     units, wanted = split.world.units, split.targets.numpy()
     assert isinstance(units, TableUnits)

@@ -3,7 +3,7 @@
 Creswell and Bharath ("Inverting the Generator of a Generative Adversarial Network", 2019) report that it does. That says
 little without controls, because a generator that makes anything inverts anything. Beside unseen alphabets stand here:
 characters of seen alphabets by drawers that were left out; MNIST digits as they are and drawn again with a pen as thin as
-Omniglot's; unseen characters drawn again as thick as MNIST (so that symbol and pen are told apart) and with their own
+Omniglot's; unseen characters drawn again as thick as MNIST (so that symbol and pen are separated) and with their own
 width (what drawing again does); unseen characters with shuffled 4x4 tiles, and with shuffled pixels.
 
 Errors, after inversion from the encoder's start with 300 steps:
@@ -12,7 +12,7 @@ Errors, after inversion from the encoder's start with 300 steps:
 - unexplained: squared error as a share of that of the mean training image. Free of contrast and of the amount of ink.
 - by PCA's: the error as a share of that of as many principal components of the training images, an encoder and decoder
   that knows only means and covariances. What the generator knows of a picture beyond that shows as a value below 1.
-- AUC: how well the unexplained share, and the one by PCA's, tell a control from seen alphabets by other drawers (0.5: not at
+- AUC: how well the unexplained share, and the one by PCA's, separate a control from seen alphabets, other drawers (0.5: not at
   all; below 0.5 the control is inverted better).
 """
 

@@ -85,8 +85,8 @@ def recurrent(
     for _ in range(epochs):
         for rows in torch.randperm(len(train[0]), generator=generator).split(32):
             ids = trimmed(torch.cat([half[rows] for half in train]))
-            told = torch.from_numpy(_truth(len(rows))).float()
-            loss = nn.functional.binary_cross_entropy_with_logits(model(ids), told)
+            truth = torch.from_numpy(_truth(len(rows))).float()
+            loss = nn.functional.binary_cross_entropy_with_logits(model(ids), truth)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -105,7 +105,7 @@ DISCRIMINATORS: dict[str, Callable[..., Discriminator]] = {"bag of words": bag_o
 
 
 def correct(discriminator: Discriminator, pairs: Pairs) -> np.ndarray:
-    """Of each sentence how much of its pair is told rightly, (N,): 0, 0.5 or 1. Alike ones give 0.5."""
+    """Of each sentence how much of its pair is classified rightly, (N,): 0, 0.5 or 1. Alike ones give 0.5."""
     true, imputed = (discriminator(half) for half in pairs)
     return ((true > 0).astype(float) + (imputed <= 0)) / 2
 

@@ -73,8 +73,8 @@ class LanguageModel:
         """Weights and widths; the vocabulary is the caller's."""
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.decoder.state_dict(), folder / "weights.safetensors")
-        told: dict[str, Any] = {"embedding": self.widths[0], "hidden": self.widths[1]}
-        write_whole(folder / "widths.json", json.dumps(told))
+        widths: dict[str, Any] = {"embedding": self.widths[0], "hidden": self.widths[1]}
+        write_whole(folder / "widths.json", json.dumps(widths))
 
     @classmethod
     def load(cls, folder: Path, vocabulary: Vocabulary) -> LanguageModel:
