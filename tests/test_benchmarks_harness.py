@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 import os
@@ -14,8 +15,9 @@ import pytest
 
 from tests.benchmarks import __main__ as listing
 from tests.benchmarks import digits_manifolds
+from tests.benchmarks.curiosity import training
 from tests.benchmarks.digits_manifolds import SHOWN, made_by
-from tests.benchmarks.harness import experiment, runs
+from tests.benchmarks.harness import experiment, runs, tables
 from tests.benchmarks.harness.experiment import PAGES, RESULTS, Experiment, as_json, read, recorded, render
 from tests.benchmarks.harness.runs import Run, Runner, kept, timed
 from tests.benchmarks.harness.tables import judged, plus_minus, spread, table, within
@@ -67,6 +69,13 @@ def test_analysing_again_changes_nothing(tmp_path, monkeypatch):
     assert (tmp_path / "lime.md").read_text() == (RESULTS / "lime.md").read_text()
     with pytest.raises(SystemExit):
         listing.main(["--analyse", "no_such_benchmark"])
+
+
+@pytest.mark.parametrize("module", [experiment, runs, tables, training], ids=lambda module: module.__name__)
+def test_the_examples_of_the_docstrings_run(module):
+    found = doctest.testmod(module)
+    assert found.attempted
+    assert not found.failed
 
 
 # ---- running ----------------------------------------------------------------------------------------------------------

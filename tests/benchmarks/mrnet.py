@@ -160,8 +160,11 @@ def page(record: Record) -> str:
             for size, row in found["accuracy"].items() for way, cells in row.items()
         ]  # fmt: skip
         titles = ["training data", "trained", "clean", *(f"FGM, L2 {r:g}" for r in RADII[1:])]
-        count = len(next(iter(found["accuracy"]["all"].values())))
-        text = {"table": table(titles, rows, "llr"), "aims": "\n".join(against_aims(found["accuracy"]))}
+        count = len(next(iter(next(iter(found["accuracy"].values())).values())))
+        text = {
+            "table": table(titles, rows, "llr"),
+            "aims": "\n".join(against_aims(found["accuracy"])),
+        }
         parts.append(render("mrnet_accuracy", count=count, **text))
     if "paths" in found:
         rows = [
@@ -178,6 +181,8 @@ def page(record: Record) -> str:
 
 def against_aims(accuracy: dict[str, Any]) -> list[str]:
     """The aims, on all training data: clean error below plain; FGM accuracy at 0.5 within 0.03 of adversarial training."""
+    if "all" not in accuracy:
+        return []
     whole = {way: [fmean(column) for column in zip(*cells, strict=True)] for way, cells in accuracy["all"].items()}
     lines = []
     for way in (way for way in whole if way.startswith("MRnet")):

@@ -36,6 +36,10 @@ class Training:
         eta: weight of the bonus.
         options: further arguments of the bonus or of its wrapper.
         env_kwargs: of the environment.
+
+    Example:
+        >>> Training("VIME/SparsePendulum-v0", "ppo", "vime", 100, 3, {"n_envs": 2}, eta=0.1).name
+        'SparsePendulum-ppo-vime-0.1-seed3'
     """
 
     env: str

@@ -47,6 +47,16 @@ class Experiment:
         files: the names in docs/results, if they are not `name` alone.
         file_of: options -> the name in docs/results (default: the first of `files`).
         stamped: whether command and Python version are written into the record.
+
+    Example:
+        >>> def measure(options):
+        ...     yield {"sum": sum(options.numbers)}
+        >>> flags = {"--numbers": whole_numbers(1, 2)}
+        >>> one = Experiment("sums", "Adds numbers.", measure, lambda record: f"The sum is {record['sum']}.", flags)
+        >>> next(one.measure(one.parser().parse_args(["--numbers", "3", "4"])))
+        {'sum': 7}
+        >>> one.page({"sum": 7})
+        'The sum is 7.'
     """
 
     name: str

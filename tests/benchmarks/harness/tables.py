@@ -16,6 +16,12 @@ def table(titles: Iterable[str], rows: Iterable[Sequence[Any]], align: str = "lr
         titles: of the columns.
         rows: their cells; None where a column does not apply.
         align: l or r for each column; the last letter goes for all that follow.
+
+    Example:
+        >>> print(table(["walker", "L2"], [["line", spread([2.0, 2.5], 1)]]))
+        | walker | L2 |
+        |---|---:|
+        | line | 2.2 (2.0 to 2.5) |
     """
     titles = list(titles)
     sides = align + align[-1] * (len(titles) - len(align))
