@@ -1,11 +1,9 @@
-"""What the benchmarks of curiosity rest on: the statistics, the witness, cells that are kept, the protocol."""
+"""What the benchmarks of curiosity rest on: the statistics, the witness, trainings that are kept, the protocol."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +16,15 @@ from agents.training.algorithms import load_hyperparameters
 from agents.training.environments import curiosity_settings
 from agents.training.vec_env import LatentVecEnv
 from envs.control.vector_env import ControlVectorEnv
-from tests.benchmarks import vime_cells
-from tests.benchmarks.vime_cells import Cell, kept, source_digest
-from tests.benchmarks.vime_plan import RESULTS, Runner, protocol
-from tests.benchmarks.vime_statistics import iqm, median, told
-from tests.benchmarks.vime_witness import Witness, angle_and_spin, position_and_velocity
+from tests.benchmarks.curiosity.protocol import PROTOCOL, Trainings
+from tests.benchmarks.curiosity.training import Training
+from tests.benchmarks.curiosity.witness import Witness, angle_and_spin, position_and_velocity
+from tests.benchmarks.harness.experiment import RESULTS
+from tests.benchmarks.harness.runs import Runner, kept
+from tests.benchmarks.harness.statistics import iqm, median
+from tests.benchmarks.harness.tables import within
 
-CELL = Cell("VIME/SparsePendulum-v0", "ppo", "none", 100, 3, {"n_envs": 2})
+TRAINING = Training("VIME/SparsePendulum-v0", "ppo", "none", 100, 3, {"n_envs": 2})
 
 
 # ---- statistics -----------------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def test_the_interquartile_mean_by_hand():
     assert found["n"] == 8
     assert iqm([[0.5] * 10]) == {"value": 0.5, "low": 0.5, "high": 0.5, "n": 10}
     assert iqm([[]])["value"] is None
-    assert told(iqm([[]])) == "-"
+    assert within(iqm([[]])) == "-"
     assert median([]) is None
 
 
@@ -88,82 +88,66 @@ def test_the_witness_counts_and_changes_nothing():
     assert watched.first_reward == 27
 
 
-# ---- cells ----------------------------------------------------------------------------------------------------------
+# ---- trainings ------------------------------------------------------------------------------------------------------
 
 
-def test_a_finished_cell_is_kept(tmp_path):
+def test_a_finished_training_is_kept_with_its_cost(tmp_path):
     asked = []
 
-    def measure(cell):
-        asked.append(cell)
-        return {"seed": cell.seed}
+    def figures(training):
+        asked.append(training)
+        return {"seed": training.seed}
 
-    assert kept(CELL, None, tmp_path) is None
-    first = kept(CELL, measure, tmp_path)
-    assert kept(CELL, measure, tmp_path) == first
+    def found(training, **how):
+        return kept(training.run(figures), tmp_path, **how)
+
+    assert found(TRAINING, only=True) is None
+    first = found(TRAINING)
+    assert found(TRAINING) == first
     assert first["seed"] == 3
+    assert {"cpu_seconds", "torch"} < set(first)
     assert len(asked) == 1
-    kept(replace(CELL, eta=0.5), measure, tmp_path)
+    found(replace(TRAINING, eta=0.5))
     assert len(asked) == 2
+    assert sorted(file.name.rsplit("-", 1)[0] for file in tmp_path.iterdir()) == [
+        "SparsePendulum-ppo-none-0.5-seed3",
+        "SparsePendulum-ppo-none-seed3",
+    ]
 
 
-def test_a_cell_of_other_code_is_measured_again(tmp_path, monkeypatch):
-    kept(CELL, lambda cell: {"code": "old"}, tmp_path)
-    monkeypatch.setattr(vime_cells, "source_digest", lambda cell: "other")
-    assert kept(CELL, None, tmp_path) is None
-    assert kept(CELL, lambda cell: {"code": "new"}, tmp_path)["code"] == "new"
+def test_a_training_of_other_code_is_run_again(tmp_path, monkeypatch):
+    kept(TRAINING.run(lambda training: {"code": "old"}), tmp_path)
+    monkeypatch.setattr(Training, "sources", property(lambda self: ("pyproject.toml",)))
+    assert kept(TRAINING.run(lambda training: {}), tmp_path, only=True) is None
+    assert kept(TRAINING.run(lambda training: {"code": "new"}), tmp_path)["code"] == "new"
 
 
-def test_a_plain_cell_does_not_hang_on_the_bonuses():
-    assert source_digest(CELL) != source_digest(replace(CELL, arm="vime"))
-    assert source_digest(CELL) != source_digest(replace(CELL, env="VIME/SparseMountainCar-v0"))
+def test_a_plain_training_does_not_depend_on_the_bonuses():
+    assert not any("vime/" in pattern for pattern in TRAINING.sources)
+    assert any("vime/" in pattern for pattern in replace(TRAINING, arm="vime").sources)
+    assert TRAINING.sources != replace(TRAINING, env="VIME/SparseMountainCar-v0").sources
 
 
 def test_eta_is_the_best_of_the_grid_on_the_tuning_seeds(tmp_path):
-    options = argparse.Namespace(untuned=False, merge=False, seeds=None, jobs=1, cache=tmp_path)
-    runner = Runner(options, lambda cell: {"score": 1.0 if cell.eta == 0.1 else 0.0})
+    options = argparse.Namespace(untuned=False, seeds=None, runner=Runner(tmp_path))
+    trainings = Trainings(options, lambda training: {"score": 1.0 if training.eta == 0.1 else 0.0})
     plan = {"eta_grid": [0.01, 0.1, 1.0], "default_eta": 0.01}
-    make = lambda eta, seed: replace(CELL, eta=eta, seed=seed)  # noqa: E731
-    eta, reached = runner.best_eta(plan, make, lambda figures: (figures["score"],), "test")
+    make = lambda eta, seed: replace(TRAINING, eta=eta, seed=seed)  # noqa: E731
+    eta, reached = trainings.best_eta(plan, make, lambda figures: (figures["score"],), "test")
     assert eta == 0.1
     assert reached == {"0.01": [0.0], "0.1": [1.0], "1": [0.0]}
     options.untuned = True
-    assert runner.best_eta(plan, make, lambda figures: (figures["score"],), "test") == (0.01, {})
+    assert trainings.best_eta(plan, make, lambda figures: (figures["score"],), "test") == (0.01, {})
 
 
-def told_seed(cell):
-    """What a cell is measured by where it goes to another process: a function of the module."""
-    return {"seed": cell.seed, "by": os.getpid()}
-
-
-def test_cells_measured_side_by_side_are_those_measured_one_by_one(tmp_path):
-    wanted = [(arm, seeds) for arm, seeds in (("first", (1, 2, 3)), ("second", (3, 4)))]
-    found = {}
-    for jobs in (1, 2):
-        options = argparse.Namespace(merge=False, seeds=None, jobs=jobs, cache=tmp_path / str(jobs))
-        runner = Runner(options, told_seed)
-        found[jobs] = runner.rows(lambda arm, seeds: runner([replace(CELL, seed=s) for s in seeds], arm), wanted)  # noqa: B023
-        assert len(list((tmp_path / str(jobs)).iterdir())) == 4, "seed 3 is asked for twice and measured once"
-    assert [[figures["seed"] for figures in row] for row in found[2]] == [[1, 2, 3], [3, 4]]
-    assert [[figures["seed"] for figures in row] for row in found[1]] == [[1, 2, 3], [3, 4]]
-    assert all(figures["by"] != os.getpid() for row in found[2] for figures in row)
-
-
-def test_a_cell_that_fails_in_another_process_ends_the_benchmark(tmp_path):
-    runner = Runner(argparse.Namespace(merge=False, seeds=None, jobs=2, cache=tmp_path), fails)
-    with pytest.raises(ZeroDivisionError):
-        runner.rows(lambda arm, seeds: runner([replace(CELL, seed=s) for s in seeds], arm), [("a", range(60))])
-    assert len(list(tmp_path.iterdir())) < 50, "those that wait are not measured first"
-
-
-def fails(cell):
-    """A measurement that goes wrong for the first seed, and takes a while for the others."""
-    time.sleep(0.1 if cell.seed else 0)
-    return {"value": 1 / cell.seed}
+def test_only_the_first_seeds_of_a_row_are_trained_if_so_wanted(tmp_path):
+    trainings = Trainings(argparse.Namespace(seeds=2, runner=Runner(tmp_path)), lambda training: {"seed": training.seed})
+    found = trainings([replace(TRAINING, seed=seed) for seed in (5, 6, 7)], "test")
+    assert [figures["seed"] for figures in found] == [5, 6]
 
 
 def test_tuning_and_final_seeds_are_apart():
-    plan = protocol()
+    plan = PROTOCOL
     tuning = set(plan["tuning_seeds"])
     assert len(tuning) == 3
     assert not tuning & set(plan["control"]["final_seeds"])
@@ -182,7 +166,7 @@ def test_tuning_and_final_seeds_are_apart():
 
 @pytest.mark.parametrize("algo", ["ppo", "trpo", "sac"])
 def test_control_tasks_ship_with_the_settings_that_were_measured(algo):
-    plan = protocol()["control"]
+    plan = PROTOCOL["control"]
     for env, task in plan["tasks"].items():
         shipped = load_hyperparameters(algo, env)
         measured = {**plan[algo], "n_timesteps": task["steps"]}
@@ -191,7 +175,7 @@ def test_control_tasks_ship_with_the_settings_that_were_measured(algo):
 
 
 def test_tasks_on_the_manifold_ship_with_the_settings_that_were_measured():
-    plan = protocol()["manifold"]
+    plan = PROTOCOL["manifold"]
     for env, task in plan["tasks"].items():
         measured = {**plan["ppo"], "n_timesteps": task["steps"]}
         assert load_hyperparameters("ppo", env) == measured
@@ -201,13 +185,11 @@ def test_tasks_on_the_manifold_ship_with_the_settings_that_were_measured():
 def test_bonuses_ship_with_the_settings_that_were_measured(part):
     page = json.loads((RESULTS / f"vime_{part}.json").read_text())
     world: Any = object() if part == "manifold" else None
-    for env in protocol()[part]["tasks"]:
+    for env in PROTOCOL[part]["tasks"]:
         rows = page[env]["ppo"] if part == "control" else page[env]
         for arm in set(rows) - {"none"}:
             shipped, measured = curiosity_settings(arm, None, {}, world, env), dict(rows[arm]["options"])
-            if world is not None:  # the runs were made before there was a choice
-                measured["first_changes"] = False
             if env == "Manifold/DigitsExplore-v0":  # nothing succeeds there: a schedule by success is none
                 assert measured.pop("success_decay") == 0.1
-            assert shipped.eta == rows[arm]["eta"], (env, arm)
-            assert shipped.options == {name: value for name, value in measured.items() if value is not None}, (env, arm)
+            assert shipped["eta"] == rows[arm]["eta"], (env, arm)
+            assert shipped["options"] == {name: value for name, value in measured.items() if value is not None}, (env, arm)

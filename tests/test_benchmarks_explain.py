@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from envs import make_world
-from tests.benchmarks.explain_verdict import AXES, _gap, break_even, dominates, means, sentences
-from tests.benchmarks.white_box_optimum import least_l2, optima
+from tests.benchmarks.explain.optimum import least_l2, optima
+from tests.benchmarks.explain.verdict import AXES, _gap, break_even, dominates, means, sentences
 
 AGENT = {"validity": 1.0, "l2_input": 1.9, "knn_ratio": 1.0, "queries": 9.0, "training_queries": 1000.0, "oracle": 0.9}
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 
 from envs.geometry.strokes import loops, thickness
-from tests.benchmarks import gan_cells, transport_page
+from tests.benchmarks import transport
 from tests.benchmarks.inversion import folded
-from tests.benchmarks.inversion_omniglot import BASE, Characters, groups, judged, pca_error, shuffled
-from tests.benchmarks.redrawn import redrawn, thinned
+from tests.benchmarks.latent.omniglot import BASE, Characters, groups, judged, pca_error, shuffled
+from tests.benchmarks.latent.redrawn import redrawn, thinned
 
 
 def ring(size: int = 28, radius: float = 8, width: float = 3) -> torch.Tensor:
@@ -109,33 +107,14 @@ def test_equivalence_needs_the_whole_interval_within_the_margin():
     values = {name: {"distance": (1 + noise[name]).tolist()} for name in noise}
     values["off"]["distance"] = (1.06 + noise["off"]).tolist()
     values["4-point linear"] = {"distance": (2 + rng.normal(0, 0.01, 30)).tolist()}
-    found = transport_page.compared(values, "distance")
-    assert transport_page.equivalent(found["same"])
-    assert not transport_page.equivalent(found["off"])
+    found = transport.compared(values, "distance")
+    assert transport.equivalent(found["same"])
+    assert not transport.equivalent(found["off"])
     assert found["off"]["share"] == pytest.approx(0.06, abs=0.01)
     assert found["4-point linear"]["share"] == 1
     assert found["random"]["low"] == found["random"]["high"] == 0
     # The linear mean itself is never as random codes.
-    assert not transport_page.equivalent(found["4-point linear"])
-
-
-def test_cells_are_measured_once_and_known_by_key_and_source(tmp_path, monkeypatch):
-    monkeypatch.setattr(gan_cells, "ROOT", tmp_path)
-    (tmp_path / "a.py").write_text("1")
-    asked = []
-
-    def measure():
-        asked.append(1)
-        return {"value": len(asked)}
-
-    def cell(key):
-        return gan_cells.kept_cell(tmp_path / "cache", key, ("*.py",), measure)["value"]
-
-    assert [cell({"seed": 0}), cell({"seed": 0}), cell({"seed": 1})] == [1, 1, 2]
-    (tmp_path / "a.py").write_text("2")
-    assert cell({"seed": 0}) == 3
-    assert not list((tmp_path / "cache").glob("*.part"))
-    assert all(json.loads(file.read_text())["found"] for file in (tmp_path / "cache").iterdir())
+    assert not transport.equivalent(found["4-point linear"])
 
 
 def test_seeds_are_folded_row_by_row():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -21,10 +20,10 @@ from envs.manifolds import SentenceVAE
 from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from tests.benchmarks import sentences_imputation as imputation
 from tests.benchmarks import sentences_ptb as ptb
+from tests.benchmarks.sentences.data import penn_treebank
+from tests.benchmarks.sentences.discriminators import bag_of_words, correct, recurrent
+from tests.benchmarks.sentences.language import LanguageModel, by_length
 from tests.benchmarks.sentences_attributes import bootstrap
-from tests.benchmarks.sentences_data import penn_treebank
-from tests.benchmarks.sentences_discriminators import bag_of_words, correct, recurrent
-from tests.benchmarks.sentences_language import LanguageModel, by_length
 
 TEXTS = [s.text for s in grammar.sample(300, 8)]
 SMALL = {"embedding": 12, "hidden": 16}
@@ -71,7 +70,7 @@ def test_a_model_without_weights_gives_every_word_the_same_chance(book):
     ids = book.ids(TEXTS[:20])
     words = (ids != PAD).sum(1)
     torch.testing.assert_close(model.nll(ids, batch=3), words * math.log(book.size), rtol=1e-5, atol=1e-4)
-    row = ptb.measured(ptb.LANGUAGE, model, ids, 1, 1, 0)
+    row = ptb.figures(ptb.LANGUAGE, model, ids, 1, 1, 0)
     assert row["ppl"] == pytest.approx(book.size, rel=1e-4), "the end mark counts as a word"
     assert row["ppl_without_end"] == pytest.approx(book.size ** float(words.sum() / (words - 1).sum()), rel=1e-4)
 
@@ -170,16 +169,16 @@ def test_the_corpus_is_read_as_it_stands(corpus):
     assert "<unk>" not in vocabulary.words
     assert bool((ids["train"] == UNKNOWN).any())
     (corpus / "ptb" / "ptb.valid.txt").unlink()
-    with pytest.raises(SystemExit, match=r"no ptb/ptb\.valid\.txt"):
+    with pytest.raises(SystemExit, match=r"ptb/ptb\.valid\.txt is not in"):
         penn_treebank("valid")
 
 
 def test_the_benchmark_runs_from_corpus_to_page_and_keeps_what_is_done(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(ptb, "SIZES", SMALL)
-    monkeypatch.setattr("sys.argv", ["x", "--epochs", "8", "--sentences", "5", "--samples", "10", "--cache",
-                                     str(tmp_path / "cache"), "--results", str(tmp_path)])  # fmt: skip
+    flags = ["--epochs", "8", "--sentences", "5", "--samples", "10"]
+    flags += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "sentences_ptb")]
     monkeypatch.setattr(ptb, "TRAINING", {"batch_size": 8, "learning_rate": 2e-2})
-    ptb.main()
+    ptb.EXPERIMENT.main(flags)
     rows = json.loads((tmp_path / "sentences_ptb.json").read_text())["rows"]
     assert rows[1]["ppl"] < 35, "an untrained model has about 60, the number of words"
     assert all(row["reconstruction"] < 30 for row in rows[::2]), "34 in an untrained one"
@@ -189,7 +188,7 @@ def test_the_benchmark_runs_from_corpus_to_page_and_keeps_what_is_done(corpus, t
     assert not any(text in page for text in penn_treebank("train") + penn_treebank("test")), "no sentence of the corpus"
     monkeypatch.setattr(SentenceVAE, "fit", None)
     monkeypatch.setattr(LanguageModel, "fit", None)
-    ptb.main()
+    ptb.EXPERIMENT.main(flags)
     assert (tmp_path / "sentences_ptb.md").read_text() == page
 
 
@@ -242,7 +241,7 @@ def test_a_pair_is_told_wholly_half_or_not_at_all():
 
 def test_errors_are_in_per_cent_and_compared_sentence_by_sentence():
     told = {"LSTM": {"VAE": [0.5, 0.5, 1.0, 0.5] * 50, "language model": [1.0, 1.0, 1.0, 0.5] * 50}}
-    (entry,) = imputation.errors([{"corpus": "c", "told": told}])
+    (entry,) = imputation.errors([{"corpus": "c", "hits": told}])
     assert entry["VAE"][0] == pytest.approx(12.5)
     assert entry["language model"][0] == pytest.approx(37.5)
     mean, low, high = entry["less"]
@@ -251,13 +250,17 @@ def test_errors_are_in_per_cent_and_compared_sentence_by_sentence():
 
 
 def test_the_imputation_page_is_made_from_the_grammar(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.benchmarks.sentences_grammar.SENTENCES", 200)
+    monkeypatch.setattr(imputation, "SENTENCES", 200)
     monkeypatch.setattr(imputation, "HELD", {"valid": 60, "test": 60})
-    chosen = argparse.Namespace(train=60, cache=tmp_path, oracles=[0])
-    row = imputation.cell("grammar", 0, chosen)
-    assert imputation.cell("grammar", 0, chosen) == row
-    table = imputation.errors([row])
-    page = imputation.page([row], table, 1)
+    flags = ["--corpora", "grammar", "--seeds", "0", "--judges", "0", "--train", "60"]
+    flags += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "page")]
+    imputation.EXPERIMENT.main(flags)
+    record, page = json.loads((tmp_path / "page.json").read_text()), (tmp_path / "page.md").read_text()
+    monkeypatch.setattr(imputation, "grammar_case", None)
+    monkeypatch.setitem(imputation.CASES, "grammar", None)
+    imputation.EXPERIMENT.main(flags)
+    assert (tmp_path / "page.md").read_text() == page, "what is finished is kept"
+    (row,), table = record["facts"], record["table"]
     assert page.count("| grammar |") == 3
     assert {entry["discriminator"] for entry in table} == {"bag of words", "LSTM"}
     facts: dict[str, Any] = row["facts"]

@@ -1,27 +1,29 @@
 """Paths through a mixed table (UCI Adult): the trained agent, the latent line and growing spheres, side by side.
 
-    python -m tests.benchmarks.adult_paths                   # 3 beds, one agent each
-    python -m tests.benchmarks.adult_paths --beds 0          # a quick look
+    python -m tests.benchmarks.adult_paths                   # 3 splits, one agent each
+    python -m tests.benchmarks.adult_paths --splits 0        # a quick look
 
-The data are looked for in $MANIFOLD_DATA/adult, else in shared/data/adult beside the checkout. Finished cells are kept in
---cache. Writes docs/results/adult_paths.json and .md. The bed stands in adult_bed.py.
+The data are read from $MANIFOLD_DATA/adult, else from shared/data/adult beside the checkout; see
+`harness.splits.adult_split`.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import shlex
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT, bed_judges, kept
-from tests.benchmarks.results import as_json
+from agents.explain import choose_walker
+from agents.train import train
+from agents.walkers import make_walker
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import adult_split
+from tests.benchmarks.harness.tables import spread, table
+from tests.benchmarks.harness.walks import ALGO, MOST_STEPS, SOURCES, measured_rows, training_cost
 
-RIVALS: dict[str, dict[str, Any]] = {"line": {}, "spheres": {}}
-MOST_STEPS = 100
+RIVALS = ("line", "spheres")
 COLUMNS: dict[str, tuple[str, int]] = {
     "validity": ("decision changed", 3),
     "changed_columns": ("columns changed, of 12", 2),
@@ -38,91 +40,63 @@ COLUMNS: dict[str, tuple[str, int]] = {
 }
 
 
-def rival_cell(name: str, seed: int, cache: Path, fresh: bool = False) -> dict[str, Any]:
-    """The figures of a rival on a bed."""
-    from agents.walkers import make_walker
-    from tests.benchmarks.adult_bed import ITEMS, make_bed, measure
-
-    def found() -> dict[str, Any]:
-        bed = make_bed(seed, cache)
-        walker, oracles = make_walker(name, **RIVALS.get(name, {})), bed_judges(bed, cache)
-        return {**measure(bed, bed.world, walker, MOST_STEPS, oracles=oracles), "bed": bed.facts}
-
-    return kept(cache, {"adult": name, "bed": seed, "items": ITEMS}, found, fresh)
+def rival_run(name: str, seed: int, cache: Path) -> Run:
+    """A rival on a split."""
+    return Run({"adult": name, "split": seed}, partial(_rival, name, seed, cache), SOURCES)
 
 
-def agent_cell(seed: int, cache: Path, steps: int, fresh: bool = False) -> dict[str, Any]:
-    """The figures of an agent trained by the default recipe on a bed; the bed's seed is its own too."""
-    from agents.explain import choose_walker
-    from agents.train import train
-    from tests.benchmarks.adult_bed import ITEMS, make_bed, measure
-
-    def found() -> dict[str, Any]:
-        bed = make_bed(seed, cache)
-        folder = cache / "adult-runs"
-        run = train(world=bed.world, algo="ppo", seed=seed, n_timesteps=steps, log_folder=str(folder), save_freq=0,
-                    eval_episodes=0, pictures=False)  # fmt: skip
-        figures = measure(bed, run, choose_walker(None, run), None, seed, bed_judges(bed, cache))
-        figures["training_queries"] = run.queries + 2 * len(bed.world.reference.x)
-        return {**figures, "training_cpu_seconds": run.progress["cpu_seconds"], "bed": bed.facts}
-
-    return kept(cache, {"adult": "agent", "bed": seed, "items": ITEMS, "steps": steps}, found, fresh)
+def agent_run(seed: int, cache: Path, steps: int) -> Run:
+    """An agent trained by the default recipe on a split; the split's seed is its own, too."""
+    return Run({"adult": "agent", "split": seed, "steps": steps}, partial(_agent, seed, cache, steps), SOURCES)
 
 
-def spread(values: list[float], digits: int) -> str:
-    """Mean over the beds and, in brackets, the least and the largest."""
-    mean = f"{fmean(values):,.{digits}f}"
-    return mean if min(values) == max(values) else f"{mean} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+def _rival(name: str, seed: int, cache: Path) -> dict[str, Any]:
+    split = adult_split(seed, cache)
+    return measured_rows(split, split.world, make_walker(name), MOST_STEPS, cache=cache)
 
 
-def markdown(rows: dict[str, list[dict[str, Any]]], command: str) -> str:
-    """The table as a page."""
-    lines = ["# Paths through a mixed table: UCI Adult", "", f"Made by `{command}`. Mean over the beds and, in brackets,"]
-    lines += ["least and largest. 500 held-out people a bed, each towards the other income class, until the decision changes."]
-    lines += ["All figures are of the nearest valid rows, which are what the classifier was asked; distances (one-hot and"]
-    lines += ["standardised) over the people whose decision changed. kNN ratio 1.0 is as typical as real held-out people of"]
-    lines += ["the class. A column counts as changed if its category differs, or its number by more than a tenth of a"]
-    lines += ["standard deviation. Held: race, sex, native country; age can only rise. Frames are counted over all items.", ""]
-    facts = {name: [cell["bed"][name] for cell in next(iter(rows.values()))] for name in next(iter(rows.values()))[0]["bed"]}
-    lines += [", ".join(f"{name.replace('_', ' ')} {spread(values, 4)}" for name, values in facts.items()), ""]
-    lines += ["| walker | " + " | ".join(title for title, _ in COLUMNS.values()) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for name, cells in rows.items():
-        told = [spread([cell[column] for cell in cells], digits) for column, (_, digits) in COLUMNS.items()]
-        lines.append(f"| {name} | " + " | ".join(told) + " |")
-    return "\n".join([*lines, ""])
+def _agent(seed: int, cache: Path, steps: int) -> dict[str, Any]:
+    split = adult_split(seed, cache)
+    run = train(world=split.world, algo=ALGO, seed=seed, n_timesteps=steps, log_folder=str(cache / "adult-runs"), save_freq=0,
+                eval_episodes=0, pictures=False)  # fmt: skip
+    return {**measured_rows(split, run, choose_walker(None, run), None, seed, cache), **training_cost(run)}
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=290_000, help="training steps of an agent")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "adult_paths", metavar="STEM")
-    parser.add_argument("--fresh", action="store_true", help="measure kept cells again")
-    options = parser.parse_args()
-    prepare_process()
-    from tqdm import tqdm
-
+def measure(options: Options) -> Iterator[Record]:
+    """Every walker on every split."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    with tqdm([(bed, name) for bed in options.beds for name in [*RIVALS, "agent"]], desc="cells", unit="cell") as bar:
-        for bed, name in bar:
-            bar.set_postfix_str(f"bed {bed}, {name}")
-            cell = (
-                agent_cell(bed, options.cache, options.steps, options.fresh)
-                if name == "agent"
-                else rival_cell(name, bed, options.cache, options.fresh)
-            )
+    for seed in options.splits:
+        runs = {name: rival_run(name, seed, options.cache) for name in RIVALS}
+        runs["agent"] = agent_run(seed, options.cache, options.steps)
+        for name, cell in zip(runs, options.runner(list(runs.values()), f"split {seed}"), strict=True):
             rows.setdefault(name, []).append(cell)
-    told = ["--beds", *map(str, options.beds), "--steps", str(options.steps)]  # without the folders of this machine
-    command = shlex.join(["python", "-m", "tests.benchmarks.adult_paths", *told])
-    text = markdown(rows, command)
-    print(text)
-    page = {"command": command, "beds": options.beds, "python": platform.python_version(), "rows": rows}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(as_json(page))
-    options.out.with_suffix(".md").write_text(text)
+        yield {"beds": options.splits, "rows": rows}
 
+
+def page(record: Record) -> str:
+    """One table."""
+    rows = record["rows"]
+    cells = next(iter(rows.values()))
+    facts = {name: spread([cell["bed"][name] for cell in cells], 4, False) for name in cells[0]["bed"]}
+    return render(
+        "adult_paths",
+        command=record["command"],
+        facts=", ".join(f"{name.replace('_', ' ')} {text}" for name, text in facts.items()),
+        table=table(
+            ["walker", *(title for title, _ in COLUMNS.values())],
+            [[name, *(spread([cell[column] for cell in cells], digits, False) for column, (_, digits) in COLUMNS.items())]
+             for name, cells in rows.items()],
+        ),
+    )  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "adult_paths", __doc__, measure, page,
+    flags={
+        "--splits --beds": whole_numbers(0, 1, 2),
+        "--steps": {"type": int, "default": 290_000, "help": "training steps of an agent"},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

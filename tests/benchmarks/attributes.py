@@ -1,48 +1,50 @@
-"""Attribute vectors on digits: how much one dot product knows, and what a biased sample does to them.
+"""Attribute vectors on digits: how much does one dot product know, and what does a biased sample do to them?
 
-    python -m tests.benchmarks.attributes                       # beds 0, 1 and 2
+    python -m tests.benchmarks.attributes                       # splits 0, 1 and 2
 
-Per bed (split, classifier and manifold of tests/benchmarks/digits_bed.py) and attribute: accuracy of always saying the
-majority, accuracy and AUC of AtDot, and the same of logistic regression on the codes, the ceiling of a linear direction.
-Vectors, thresholds and regressions are fitted on the starts and judged on the held-out digits. Attributes but the last are
-measured from the pixels (envs/geometry/strokes.py); medians are those of the starts. Manifolds: the VAE, and two trained with
-the network: a joint VAE and classifier, which learns the labels of the bed's classifier, and that classifier's own embedding.
+Per split (`harness.splits.digits_split`) and attribute: accuracy of always saying the majority, accuracy and AUC of AtDot,
+and the same of logistic regression on the codes, the ceiling of a linear direction. Vectors, thresholds and regressions are
+fitted on the starts and judged on the held-out digits. Attributes but the last are measured from the pixels
+(envs/geometry/strokes.py); medians are those of the starts. Manifolds: the VAE, and two trained with the network: a joint
+VAE and classifier, which learns the labels of the split's classifier, and that classifier's own embedding.
 
-The biased sample: starts are drawn so that four fifths of those with the attribute have the nuisance, and one fifth of those
-without. Told is how far a step along the vector changes the nuisance in decoded held-out digits for each unit that it changes
-the attribute (both in standard deviations), over 20 draws a bed. Finished cells are kept in --cache. Writes
-docs/results/attributes.md and .json.
+The biased sample: starts are drawn so that four fifths of those with the attribute have the nuisance, and one fifth of
+those without. Reported is how far a step along the vector changes the nuisance in decoded held-out digits for each unit by
+which it changes the attribute (both in standard deviations), over 20 draws a split.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import shlex
-import sys
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import FITTING, kept_cell
-from tests.benchmarks.results import as_json
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from envs.datasets import DATASETS
+from envs.geometry.attributes import AtDot, attribute_vector
+from envs.geometry.strokes import STROKES
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
+from tests.benchmarks.harness.models import FITTING
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import digits_split
+from tests.benchmarks.harness.statistics import quantiles
+from tests.benchmarks.harness.tables import listed, spread, table, within
 
 DRAWS, SHARE = 20, 0.8
 BIASED = (("slant", "thickness"), ("thickness", "slant"), ("loops", "thickness"), ("loops", "slant"))
-FILES = (*FITTING, "envs/geometry/*.py", "tests/benchmarks/attributes.py", "tests/benchmarks/digits_bed.py")
+SOURCES = (*FITTING, "envs/geometry/*.py", "tests/benchmarks/attributes.py", "tests/benchmarks/harness/splits.py")
 MANIFOLDS = {"vae": "VAE", "joint": "joint VAE and classifier", "embedding": "classifier's embedding"}
 STEP = 1.0  # length of the step along a vector, in its own length
 
 
-def measured(world: Any, truth: Any) -> dict[str, Any]:
+# ---- run --------------------------------------------------------------------------------------------------------------
+
+
+def values_of(world: Any, truth: Any) -> dict[str, Any]:
     """Attribute -> (values on starts, values on held-out digits), float."""
-    import torch
-
-    from envs.geometry.strokes import STROKES
-
     x, y = world.reference.x, world.held_out.x
     found = {attribute.name: (attribute.measure(x), attribute.measure(y)) for attribute in STROKES}
     found["digit >= 5"] = (torch.as_tensor(truth).float(), world.held_out.truth.float())
@@ -55,13 +57,8 @@ def binary(name: str, values: tuple[Any, Any]) -> tuple[Any, Any]:
     return values[0] > cut, values[1] > cut
 
 
-def table(world: Any, values: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Attribute -> figures of a bed."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-
-    from envs.geometry.attributes import AtDot
-
+def directions(world: Any, values: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Attribute -> figures of a split."""
     z, codes = world.reference.z, world.manifold.encode(world.held_out.x)
     rows = {}
     for name, pair in values.items():
@@ -82,8 +79,6 @@ def table(world: Any, values: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 def biased_rows(has: Any, nuisance: Any, generator: Any) -> Any:
     """Rows drawn so that SHARE of those with the attribute have the nuisance, and 1 - SHARE of those without."""
-    import torch
-
     cells = [torch.nonzero((has == a) & (nuisance == b)).flatten() for a in (True, False) for b in (True, False)]
     shares = [SHARE, 1 - SHARE, 1 - SHARE, SHARE]
     n = min(len(cell) / share for cell, share in zip(cells, shares, strict=True))
@@ -94,11 +89,6 @@ def biased_rows(has: Any, nuisance: Any, generator: Any) -> Any:
 
 def biased(world: Any, values: dict[str, Any], attribute: str, nuisance: str, seed: int) -> list[dict[str, float]]:
     """Plain and balanced vector of each biased draw: what they change, and their cosine with the nuisance's own vector."""
-    import torch
-
-    from envs.geometry.attributes import attribute_vector
-    from envs.geometry.strokes import STROKES
-
     measure = {item.name: item.measure for item in STROKES}
     z, codes = world.reference.z, world.manifold.encode(world.held_out.x)
     has, also = binary(attribute, values[attribute])[0], binary(nuisance, values[nuisance])[0]
@@ -125,95 +115,60 @@ def biased(world: Any, values: dict[str, Any], attribute: str, nuisance: str, se
     return found
 
 
-def cell(kind: str, seed: int) -> dict[str, Any]:
-    """The figures of a manifold of a bed."""
-    import torch
-
-    from envs.datasets import DATASETS
-    from tests.benchmarks.digits_bed import make_bed
-
-    world = make_bed(seed, kind).world
+def measured(kind: str, seed: int) -> dict[str, Any]:
+    """The figures of a manifold of a split."""
+    world = digits_split(seed, kind).world
     with torch.inference_mode():
-        values = measured(world, DATASETS["digits"](seed=seed).truth)
+        values = values_of(world, DATASETS["digits"](seed=seed).truth)
         pairs = {
             f"{attribute}, {nuisance}": biased(world, values, attribute, nuisance, seed) for attribute, nuisance in BIASED
         }
-        return {"table": table(world, values), "biased": pairs}
+        return {"table": directions(world, values), "biased": pairs}
 
 
-def estimate(values: list[float]) -> dict[str, float]:
-    """Mean and the 2.5 % and 97.5 % quantiles over draws and beds."""
-    import numpy as np
+def measure(options: Options) -> Iterator[Record]:
+    """Every manifold of every split: attribute -> column -> a value a split; pair -> column -> interval over draws."""
+    tables: dict[str, Any] = {}
+    pairs: dict[str, Any] = {}
+    for kind in MANIFOLDS:
+        runs = [Run({"attributes": kind, "split": seed}, partial(measured, kind, seed), SOURCES) for seed in options.splits]
+        found = options.runner(runs, kind)
+        first = found[0]
+        tables[kind] = {name: {column: [cell["table"][name][column] for cell in found] for column in row}
+                        for name, row in first["table"].items()}  # fmt: skip
+        draws = {pair: [row for cell in found for row in cell["biased"][pair]] for pair in first["biased"]}
+        pairs[kind] = {pair: {name: quantiles([row[name] for row in rows]) for name in rows[0]}
+                       for pair, rows in draws.items()}  # fmt: skip
+    yield {"beds": options.splits, "attributes": tables, "biased": pairs}
 
-    low, high = np.quantile(values, [0.025, 0.975])
-    return {"value": fmean(values), "low": float(low), "high": float(high), "n": len(values)}
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
 
 
-def markdown(page: dict[str, Any]) -> str:
-    """The tables as a page."""
-    names = list(next(iter(next(iter(page["attributes"].values())).values())))
-    beds = ", ".join(map(str, page["beds"]))
-    lines = ["# Attribute vectors on digits", ""]
-    lines += [f"Made by `{page['command']}`: fitted on 1,257 starts, judged on 540 held-out digits"]
-    lines += [f"of the beds {beds}. Mean over the beds, and least to largest.", ""]
-    lines += ["| attribute | manifold | " + " | ".join(names) + " |", "|---|---|" + "---:|" * len(names)]
-    for name in next(iter(page["attributes"].values())):
-        for kind, rows in page["attributes"].items():
-            cells = [f"{fmean(values):.3f} ({min(values):.3f} to {max(values):.3f})" for values in rows[name].values()]
-            lines.append(f"| {name} | {MANIFOLDS[kind]} | " + " | ".join(cells) + " |")
-    lines += ["", "## A biased sample", ""]
-    lines += ["Four fifths of those with the attribute have the nuisance, one fifth of those without. Change of the"]
-    lines += ["nuisance for each unit by which a step along the vector changes the attribute, both in standard deviations"]
-    lines += ["of decoded held-out digits; cosine of the vector with the nuisance's own. Mean over 20 draws in each bed,"]
-    lines += ["and the interval that holds 95 % of them."]
-    for kind, pairs in page["biased"].items():
-        lines += ["", f"### {MANIFOLDS[kind]}", ""]
-        lines += ["| attribute, nuisance | vector | nuisance a unit of attribute | cosine | change of attribute |"]
-        lines += ["|---|---|---:|---:|---:|"]
+def page(record: Record) -> str:
+    """What the directions know, and what a biased sample does to them."""
+    first = next(iter(record["attributes"].values()))
+    rows = [
+        [name, MANIFOLDS[kind], *(spread(values, 3) for values in found[name].values())]
+        for name in first for kind, found in record["attributes"].items()
+    ]  # fmt: skip
+    columns = ("nuisance a unit of attribute", "cosine", "change of attribute")
+    sections = []
+    for kind, pairs in record["biased"].items():
+        cells: list[list[str | None]] = []
         for pair, row in pairs.items():
             for vector in ("plain", "balanced"):
-                columns = ("nuisance a unit of attribute", "cosine", "change of attribute")
-                cells = [_text(row[f"{vector}: {what}"]) for what in columns]
-                lines.append(f"| {pair} | {vector} | " + " | ".join(cells) + " |")
-            lines.append(f"| {pair} | balanced, all starts | | {_text(row['unbiased: cosine'])} | |")
-    return "\n".join(lines) + "\n"
+                cells.append([pair, vector, *(within(row[f"{vector}: {what}"]) for what in columns)])
+            cells.append([pair, "balanced, all starts", None, within(row["unbiased: cosine"]), None])
+        titles = ["attribute, nuisance", "vector", *columns]
+        sections += ["", f"### {MANIFOLDS[kind]}", "", table(titles, cells, "llr")]
+    return render(
+        "attributes", command=record["command"], splits=listed(record["beds"]), sections="\n".join(sections),
+        table=table(["attribute", "manifold", *next(iter(first.values()))], rows, "llr"),
+    )  # fmt: skip
 
 
-def _text(found: dict[str, float]) -> str:
-    return f"{found['value']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
-
-
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "attributes", metavar="STEM")
-    options = parser.parse_args()
-    prepare_process()
-    from tqdm import tqdm
-
-    tables: dict[str, dict[str, dict[str, list[float]]]] = {kind: {} for kind in MANIFOLDS}
-    draws: dict[str, dict[str, list[dict[str, float]]]] = {kind: {} for kind in MANIFOLDS}
-    for kind, seed in tqdm([(kind, seed) for kind in MANIFOLDS for seed in options.beds], desc="beds", dynamic_ncols=True):
-        found = kept_cell(options.cache, {"attributes": kind, "bed": seed}, FILES, partial(cell, kind, seed))
-        for name, row in found["table"].items():
-            for column, value in row.items():
-                tables[kind].setdefault(name, {}).setdefault(column, []).append(value)
-        for pair, rows in found["biased"].items():
-            draws[kind].setdefault(pair, []).extend(rows)
-    folded = {
-        kind: {pair: {name: estimate([row[name] for row in found]) for name in found[0]} for pair, found in pairs.items()}
-        for kind, pairs in draws.items()
-    }
-    page = {"command": shlex.join(["python", "-m", "tests.benchmarks.attributes", *sys.argv[1:]]), "beds": options.beds,
-            "python": platform.python_version(), "attributes": tables, "biased": folded}  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.with_suffix(".json").write_text(as_json(page))
-    options.out.with_suffix(".md").write_text(markdown(page))
-    print(markdown(page))
-    print(f"wrote {options.out}.json and .md")
-
+EXPERIMENT = Experiment("attributes", __doc__, measure, page, flags={"--splits --beds": whole_numbers(0, 1, 2)})
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -1,31 +1,24 @@
 """Which latent space explains digits best: the same agent and the same line walker on each manifold, side by side.
 
-    python -m tests.benchmarks.digits_manifolds                          # 3 beds, every manifold
-    python -m tests.benchmarks.digits_manifolds --beds 0 --manifolds pca # a quick look, into another --out
+    python -m tests.benchmarks.digits_manifolds                            # 3 splits, every manifold
+    python -m tests.benchmarks.digits_manifolds --splits 0 --manifolds pca # a quick look, into another --out
     python -m tests.benchmarks.digits_manifolds --manifolds umap umap_knn --keep   # these anew, the others as they stand
 
-Every manifold is fitted to the bed's 1,257 digits. The agent has the same number of training steps on each, and the settings
-that `agents.train` chooses there if nothing is asked: the same on all but the maps, whose ways are long (`envs.core.horizon`). Bed,
-targets, stop rule, step bound and measures are those of digits_paths.py. The classifier is the bed's own on every manifold but
-`joint_own`, whose own head is explained: its targets and class distance differ too. Finished cells are kept in --cache. Writes
-docs/results/digits_manifolds.json and .md.
+Every manifold is fitted to the split's 1,257 digits. The agent has the same number of training steps on each, and the
+settings that `agents.train` chooses there by default: the same on all but the maps, whose walks are long (`envs.core.horizon`).
+Splits, targets, stop rule, step bound and measures are those of digits_paths.py. The classifier is the split's own on every
+manifold but `joint_own`, whose own head is explained: its targets and class distance differ too.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import shlex
-import sys
-from pathlib import Path
-from statistics import fmean
-from typing import Any
+from collections.abc import Iterator
 
-from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT, agent_cell, rival_cell, shipped_recipe
-from tests.benchmarks.digits_paths import COLUMNS, value_of
-from tests.benchmarks.results import as_json
+from tests.benchmarks.digits_paths import COLUMNS, agent_run, rival_run
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.tables import spread, table
+from tests.benchmarks.harness.walks import shipped_recipe, value_of
 
 #: name -> what it is, in the table's words
 MANIFOLDS = {
@@ -46,119 +39,64 @@ SHOWN = (
 FACTS = {"class_kept": "class kept", "reconstruction_mse": "reconstruction MSE", "accuracy": "classifier accuracy"}
 
 
-def spread(values: list[float], digits: int) -> str:
-    """Mean, and smallest to largest where there are several; of those that are known, a dash where none is."""
-    values = [value for value in values if value == value]
-    if not values:
-        return "–"
-    text = f"{fmean(values):,.{digits}f}"
-    return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+def measure(options: Options) -> Iterator[Record]:
+    """Both walkers on every manifold of every split."""
+    recipe = shipped_recipe()
+    before = options.before if options.keep else {}
+    cells = {**before.get("cells", {}), **{name: {walker: [] for walker in WALKERS} for name in options.manifolds}}
+    made = before.get("made") or dict.fromkeys(before.get("cells", {}), before.get("command", ""))
+    made = {**made, **dict.fromkeys(options.manifolds, options.command)}
+    for walker in options.walkers:
+        for seed in options.splits:
+
+            def run(name: str, walker: str = walker, seed: int = seed) -> Run:
+                if walker == "line":
+                    return rival_run("line", seed, options.cache, name)
+                return agent_run(recipe, seed, seed, options.cache, name)
+
+            found = options.runner([run(name) for name in options.manifolds], f"{walker}, split {seed}")
+            for name, cell in zip(options.manifolds, found, strict=True):
+                cells[name][walker].append({**cell, "bed_seed": seed})
+            yield {"made": made, "recipe": recipe, "cells": cells}
 
 
-def rows_of(cells: dict[str, dict[str, list[dict[str, Any]]]]) -> list[list[str]]:
-    """The table's rows: manifold, walker, number of beds, the shown columns."""
-    rows = []
+def page(record: Record) -> str:
+    """A table of walks, and one of what each manifold keeps of held-out digits before any walk."""
+    walks, facts = [], []
     for walker in WALKERS:
         for name, title in MANIFOLDS.items():
-            found = cells.get(name, {}).get(walker, [])
-            if found:
+            if found := record["cells"].get(name, {}).get(walker, []):
                 figures = [spread([value_of(cell, c) for cell in found], COLUMNS[c][1]) for c in SHOWN]
-                rows.append([title, walker, str(len(found)), *figures])
-    return rows
-
-
-def facts_of(cells: dict[str, dict[str, list[dict[str, Any]]]]) -> list[list[str]]:
-    """What each manifold keeps of held-out digits, before any walk."""
-    rows = []
+                walks.append([title, walker, len(found), *figures])
     for name, title in MANIFOLDS.items():
-        facts = [cell["bed"] for cell in max(cells.get(name, {"": []}).values(), key=len)]
-        if facts:
-            rows.append([title, *(spread([bed[fact] for bed in facts], 4) for fact in FACTS)])
-    return rows
+        if found := [cell["bed"] for cell in max(record["cells"].get(name, {"": []}).values(), key=len)]:
+            facts.append([title, *(spread([split[fact] for split in found], 4) for fact in FACTS)])
+    return render(
+        "digits_manifolds",
+        made=made_by(record["made"]),
+        walks=table(["manifold", "walker", "beds", *(COLUMNS[c][0] for c in SHOWN)], walks, "llr"),
+        facts=table(["manifold", *FACTS.values()], facts),
+    )
 
 
-def markdown(cells: dict[str, dict[str, list[dict[str, Any]]]], made: dict[str, str]) -> str:
-    """The page; `made` tells the command behind the rows of each manifold."""
-    lines = ["# Digits: which latent space explains best", "", *made_by(made)]
-    lines += ["Mean over the beds (splits, manifolds and trainings of one seed each; how many, the table says) and range."]
-    lines += ["540 held-out digits a bed, towards a random other class, until p >= 0.9. L2 is to the input, in the 64"]
-    lines += ["pixels, over valid items. The classifier is the same in every row of a bed but that of the joint model's own"]
-    lines += ["head, whose figures stand for themselves. The embedding is read from the classifier's inner layer, so it is"]
-    lines += ["a white-box row.", ""]
-    lines += _table(["manifold", "walker", "beds", *(COLUMNS[c][0] for c in SHOWN)], rows_of(cells), 2)
-    lines += ["", "What decode(encode(x)) keeps of held-out digits:", ""]
-    lines += _table(["manifold", *FACTS.values()], facts_of(cells), 1)
-    return "\n".join(lines) + "\n"
-
-
-def made_by(made: dict[str, str]) -> list[str]:
+def made_by(made: dict[str, str]) -> str:
     """A line for each command, with the rows that it made where there are several."""
     commands = list(dict.fromkeys(made.values()))
     if len(commands) == 1:
-        return [f"Made by `{commands[0]}`."]
+        return f"Made by `{commands[0]}`."
     rows = {command: "; ".join(MANIFOLDS[name] for name in made if made[name] == command) for command in commands}
-    return [f"Rows of {rows[command]}: made by `{command}`.\n" for command in commands]
+    return "\n".join(f"Rows of {rows[command]}: made by `{command}`.\n" for command in commands)
 
 
-def standing(file: Path) -> dict[str, Any]:
-    """What `cells` and `made` hold in a results file, empty if there is none."""
-    if not file.is_file():
-        return {"cells": {}, "made": {}}
-    page = json.loads(file.read_text())
-    return {"cells": page["cells"], "made": page.get("made") or dict.fromkeys(page["cells"], page.get("command", ""))}
-
-
-def _table(titles: list[str], rows: list[list[str]], names: int) -> list[str]:
-    rule = "|" + "---|" * names + "---:|" * (len(titles) - names)
-    return ["| " + " | ".join(titles) + " |", rule, *("| " + " | ".join(row) + " |" for row in rows)]
-
-
-def show(cells: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
-    """The table in the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("manifold", "walker", "beds", *(COLUMNS[c][0] for c in SHOWN), box=None, pad_edge=False)
-    for row in rows_of(cells):
-        table.add_row(*row)
-    Console(highlight=False).print(table)
-
-
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--beds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--manifolds", nargs="+", default=list(MANIFOLDS), choices=list(MANIFOLDS), metavar="NAME")
-    parser.add_argument("--walkers", nargs="+", default=["line", "agent"], choices=WALKERS)
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "digits_manifolds", metavar="STEM")
-    parser.add_argument("--keep", action="store_true", help="leave the rows of other manifolds in --out as they stand")
-    options = parser.parse_args()
-    prepare_process()
-    from tqdm import tqdm
-
-    recipe = shipped_recipe()
-    command = shlex.join(["python", "-m", "tests.benchmarks.digits_manifolds", *sys.argv[1:]])
-    kept = standing(options.out.with_suffix(".json")) if options.keep else {"cells": {}, "made": {}}
-    cells: dict[str, dict[str, list[dict[str, Any]]]]
-    cells = {**kept["cells"], **{name: {walker: [] for walker in WALKERS} for name in options.manifolds}}
-    made = {**kept["made"], **dict.fromkeys(options.manifolds, command)}
-    for walker in options.walkers:
-        for bed in options.beds:
-            for name in tqdm(options.manifolds, desc=f"{walker}, bed {bed}"):
-                if walker == "line":
-                    cell = rival_cell("line", bed, options.cache, manifold=name)
-                else:
-                    cell = agent_cell(recipe, bed, bed, options.cache, manifold=name)
-                cells[name][walker].append({**cell, "bed_seed": bed})
-            # After every bed: what is done already can be read.
-            page = {"made": made, "python": platform.python_version(), "recipe": recipe, "cells": cells}
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.with_suffix(".json").write_text(as_json(page))
-            options.out.with_suffix(".md").write_text(markdown(cells, made))
-    show(cells)
-    print(f"wrote {options.out}.json and .md")
-
+EXPERIMENT = Experiment(
+    "digits_manifolds", __doc__, measure, page,
+    flags={
+        "--splits --beds": whole_numbers(0, 1, 2),
+        "--manifolds": one_of(list(MANIFOLDS)),
+        "--walkers": one_of(WALKERS, "line", "agent"),
+        "--keep": {"action": "store_true", "help": "leave the rows of other manifolds in --out as they stand"},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -121,8 +121,8 @@ def agent_of(bed: str, measure: str) -> float:
 
 def excess(bed: str) -> str:
     """How much further than the white-box optimum at the agent's own typicality its ends lie, as percent."""
-    from tests.benchmarks.explain_verdict import means
-    from tests.benchmarks.white_box_optimum import least_l2
+    from tests.benchmarks.explain.optimum import least_l2
+    from tests.benchmarks.explain.verdict import means
 
     found = results("explain_all")["beds"][bed]
     agent = means(found["rows"]["agent"])

@@ -1,41 +1,44 @@
-"""Inverting a generator: how much of an image survives, and does the error tell what the generator can make?
+"""Inverting a generator: how much of an image survives, and does the error show what the generator can make?
 
     python -m tests.benchmarks.inversion                 # MNIST and Omniglot, three GANs each
     python -m tests.benchmarks.inversion --parts mnist --seeds 0
 
-MNIST: a GAN of all 60,000 training images, the first 500 test images inverted from several starts. Class kept: the shipped CNN
-says the same of the image and its reconstruction. Style kept: correlation, over the images, of stroke thickness (four times
-the mean distance of ink to its edge) and slant (shear of the second moments) with the input's. Beside it what has an encoder:
-the shipped VAE, a joint VAE and classifier, and the shipped CNN's own embedding with a decoder (mnist_models.py).
+MNIST: a GAN of all 60,000 training images, the first 500 test images inverted from several starts. Class kept: the shipped
+CNN gives the image and its reconstruction the same class. Style kept: correlation, over the images, of stroke thickness
+(four times the mean distance of ink to its edge) and slant (shear of the second moments) with the input's. Beside it what
+has an encoder: the shipped VAE, a joint VAE and classifier, and the shipped CNN's own embedding with a decoder
+(harness/models.py).
 
 Omniglot: a GAN of the 30 background alphabets, 300 characters of the 20 unseen alphabets beside controls; see
-tests/benchmarks/inversion_omniglot.py.
+latent/omniglot.py.
 
-Values are means over GANs of several seeds; intervals over images (95 % bootstrap) are in the .json. Fitted GANs and finished
-cells are kept in --cache. Writes docs/results/inversion.json and .md.
+Values are means over GANs of several seeds; intervals over images (95 % bootstrap) are in the .json.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import shlex
-import sys
-import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import FITTING, MNIST, fitted_gan, interval, kept_cell
-from tests.benchmarks.results import as_json
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
 
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
+from envs.assets import ASSETS
+from envs.assets.make.omniglot import SETTINGS
+from envs.datasets import DATASETS
+from envs.manifolds.collapse import check_modes
+from envs.manifolds.generators.inversion import Inversion
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, whole_numbers
+from tests.benchmarks.harness.models import FITTING, MNIST_GAN, fitted_gan, fitted_with_network
+from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.statistics import interval
+from tests.benchmarks.harness.tables import reached, spread, table
+from tests.benchmarks.latent.omniglot import omniglot
 
 MNIST_ITEMS = 500
 STARTS: dict[str, dict[str, Any]] = {
@@ -51,11 +54,11 @@ CHOSEN = "encoder, 100 steps"
 CLASS_KEPT_AIM = 0.95
 
 
+# ---- run --------------------------------------------------------------------------------------------------------------
+
+
 def thickness(x: np.ndarray) -> np.ndarray:
     """Stroke width in pixels (N,) of pictures (N, H, W): in a band of width w ink lies w / 4 from its edge on average."""
-    import numpy as np
-    from scipy import ndimage
-
     out = np.zeros(len(x))
     for i, picture in enumerate(x):
         ink = ndimage.zoom(picture, 4, order=1) > 0.5 * picture.max()
@@ -65,8 +68,6 @@ def thickness(x: np.ndarray) -> np.ndarray:
 
 def slant(x: np.ndarray) -> np.ndarray:
     """Shear (N,) of pictures (N, H, W): covariance of column and row over the row's variance, weighted by ink."""
-    import numpy as np
-
     rows, columns = np.mgrid[: x.shape[1], : x.shape[2]]
     weight = x / np.maximum(x.sum((1, 2), keepdims=True), 1e-9)
     row, column = ((weight * grid).sum((1, 2))[:, None, None] for grid in (rows, columns))
@@ -76,8 +77,6 @@ def slant(x: np.ndarray) -> np.ndarray:
 
 def preserved(x: Tensor, again: Tensor, classify: Any) -> dict[str, Any]:
     """What reconstructions keep of images: error, class, style."""
-    import numpy as np
-
     same = (classify(x).argmax(1) == classify(again).argmax(1)).float().numpy()
     error = (x - again).square().flatten(1).mean(1).numpy()
     out: dict[str, Any] = {"mse": interval(error), "class kept": interval(same)}
@@ -90,32 +89,23 @@ def preserved(x: Tensor, again: Tensor, classify: Any) -> dict[str, Any]:
 
 def mnist(seed: int, cache: Path) -> dict[str, Any]:
     """The table of starts on MNIST, and beside it what has an encoder of its own."""
-    import torch
-
-    from envs.assets import ASSETS
-    from envs.datasets import DATASETS
-    from envs.manifolds.collapse import check_modes
-    from envs.manifolds.generators.inversion import Inversion
-    from tests.benchmarks.mnist_models import fitted_model
-
     data = DATASETS["mnist"]()
     classify = ASSETS["mnist"].classifier(data, 0)
     assert data.held_out is not None
-    gan, seconds = fitted_gan("mnist", MNIST, torch.from_numpy(data.x), seed, cache)
+    gan, seconds = fitted_gan("mnist", MNIST_GAN, torch.from_numpy(data.x), seed, cache)
     x = torch.from_numpy(data.held_out[:MNIST_ITEMS])
     others = {
         "(the shipped VAE, d = 16)": ASSETS["mnist"].manifold()[0],
-        "(joint VAE and classifier, d = 16)": fitted_model("joint", seed, cache),
-        "(the CNN's embedding, d = 16, white box)": fitted_model("embedding", seed, cache),
+        "(joint VAE and classifier, d = 16)": fitted_with_network("joint", seed, cache),
+        "(the CNN's embedding, d = 16, white box)": fitted_with_network("embedding", seed, cache),
     }
     rows = {}
     with torch.no_grad():
         for name, settings in STARTS.items():
-            started = time.process_time()
-            found = gan.invert(x, Inversion(**settings))
-            spent = 1000 * (time.process_time() - started) / len(x)
+            found, seconds_each = cpu_seconds(lambda settings=settings: gan.invert(x, Inversion(**settings)))
             length = float(found.z.norm(dim=1).mean()) / gan.latent_dim**0.5
-            rows[name] = {**preserved(x, gan.decode(found.z), classify), "norm of z by sqrt(d)": length, "CPU-ms each": spent}
+            cost = {"norm of z by sqrt(d)": length, "CPU-ms each": 1000 * seconds_each / len(x)}
+            rows[name] = {**preserved(x, gan.decode(found.z), classify), **cost}
         for name, manifold in others.items():
             rows[name] = preserved(x, manifold.decode(manifold.encode(x)), classify)
         made = gan.decode(gan.prior.sample(10_000, torch.Generator().manual_seed(seed)))
@@ -123,100 +113,81 @@ def mnist(seed: int, cache: Path) -> dict[str, Any]:
     return {"training CPU-s": seconds, "class shares of samples": shares.tolist(), "rows": rows}
 
 
-def omniglot(seed: int, cache: Path) -> dict[str, Any]:
-    """The errors of unseen alphabets and of the controls."""
-    from tests.benchmarks import inversion_omniglot
-
-    return inversion_omniglot.omniglot(settings_of("omniglot"), seed, cache)
+def measured(part: str, seed: int, cache: Path) -> dict[str, Any]:
+    """The rows of one GAN."""
+    return mnist(seed, cache) if part == "mnist" else omniglot(settings_of(part), seed, cache)
 
 
 def settings_of(part: str) -> dict[str, Any]:
     """Arguments of the GAN's training; Omniglot's are those of the shipped one."""
-    if part == "mnist":
-        return MNIST
-    from envs.assets.make.omniglot import SETTINGS
-
-    return SETTINGS
+    return MNIST_GAN if part == "mnist" else SETTINGS
 
 
 TITLES = {"mnist": "MNIST", "omniglot": "Omniglot"}
-PARTS = {"mnist": mnist, "omniglot": omniglot}
-#: whose source the figures hang on
-FILES = {
-    "mnist": (*FITTING, "tests/benchmarks/mnist_models.py"),
-    "omniglot": (*FITTING, "tests/benchmarks/inversion_omniglot.py", "tests/benchmarks/redrawn.py"),
-}
+#: whose source the figures depend on
+SOURCES = {"mnist": (*FITTING, "tests/benchmarks/harness/models.py"), "omniglot": (*FITTING, "tests/benchmarks/latent/*.py")}
+
+
+def measure(options: Options) -> Iterator[Record]:
+    """Every part and seed; the parts that are not measured now stay."""
+    before = options.before.get("parts", {})
+    parts = {part: found for part, found in before.items() if "settings" in found}  # of this version
+    for part in options.parts:
+        settings = settings_of(part)
+        key = {"inversion": part, "settings": settings}
+        runs = [
+            Run({**key, "seed": seed}, partial(measured, part, seed, options.cache), SOURCES[part]) for seed in options.seeds
+        ]
+        seeds = dict(zip(map(str, options.seeds), options.runner(runs, part), strict=True))
+        parts[part] = {"command": options.command, "settings": settings, "seeds": seeds}
+        yield {"parts": parts}
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
 
 
 def folded(seeds: dict[str, Any]) -> dict[str, dict[str, list[float]]]:
     """Row -> column -> the value of each seed; of an interval its mean."""
     found: dict[str, dict[str, list[float]]] = {}
-    for measured in seeds.values():
-        for name, row in measured["rows"].items():
+    for one in seeds.values():
+        for name, row in one["rows"].items():
             for column, value in row.items():
                 each = found.setdefault(name, {}).setdefault(column, [])
                 each.append(value[0] if isinstance(value, list) else value)
     return found
 
 
-def markdown(page: dict[str, Any]) -> str:
-    """The tables as a page."""
-    lines = ["# Inverting a generator", "", "Mean over GANs of several seeds (smallest to largest)."]
-    for part, measured in page["parts"].items():
-        settings, seeds = measured["settings"], measured["seeds"]
-        lines += ["", f"## {TITLES[part]}", "", f"Made by `{measured['command']}`.", ""]
-        lines += [f"Convolutional WGAN-GP, d = {settings['latent_dim']}, {settings['recipe']['steps']:,} steps,"]
-        spent = fmean(found["training CPU-s"] for found in seeds.values())
-        lines += [f"{spent:.0f} CPU-s of training each; seeds {', '.join(seeds)}.", ""]
+def page(record: Record) -> str:
+    """A table a part."""
+    sections = []
+    for part, found in record["parts"].items():
+        settings, seeds = found["settings"], found["seeds"]
         rows = folded(seeds)
         columns = list(next(iter(rows.values())))
-        lines += ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
-        for name, row in rows.items():
-            lines.append(f"| {name} | " + " | ".join(_text(row.get(column, []), column) for column in columns) + " |")
+        cells = [[name, *(_text(row.get(column, []), column) for column in columns)] for name, row in rows.items()]
+        seconds = fmean(one["training CPU-s"] for one in seeds.values())
+        about = f"Convolutional WGAN-GP, d = {settings['latent_dim']}, {settings['recipe']['steps']:,} steps,"
+        sections += ["", f"## {TITLES[part]}", "", f"Made by `{found['command']}`.", "", about]
+        sections += [f"{seconds:.0f} CPU-s of training each; seeds {', '.join(seeds)}.", "", table(["", *columns], cells)]
         if part == "mnist":
-            lines.append("")
-            for seed, found in seeds.items():
-                shares = ", ".join(f"{100 * share:.1f}" for share in found["class shares of samples"])
-                lines += [f"Samples by class, seed {seed}, per cent: {shares}.  "]
-            values = rows[CHOSEN]["class kept"]
-            state = "reached" if min(values) >= CLASS_KEPT_AIM else "NOT reached"
-            lines += [f"Class kept ({CHOSEN}), worst seed: {min(values):.3f}; aim >= {CLASS_KEPT_AIM}: {state}."]
-    return "\n".join(lines) + "\n"
+            sections.append("")
+            for seed, one in seeds.items():
+                shares = ", ".join(f"{100 * share:.1f}" for share in one["class shares of samples"])
+                sections.append(f"Samples by class, seed {seed}, per cent: {shares}.  ")
+            worst = min(rows[CHOSEN]["class kept"])
+            aim = f"aim >= {CLASS_KEPT_AIM}: {reached(worst, '>=', CLASS_KEPT_AIM)}"
+            sections.append(f"Class kept ({CHOSEN}), worst seed: {worst:.3f}; {aim}.")
+    head = ["# Inverting a generator", "", "Mean over GANs of several seeds (smallest to largest)."]
+    return "\n".join([*head, *sections]) + "\n"
 
 
 def _text(values: list[float], column: str) -> str:
-    if not values:
-        return ""
-    digits = {"mse": 4, "CPU-ms each": 1}.get(column, 3)
-    mean = f"{fmean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    return spread(values, {"mse": 4, "CPU-ms each": 1}.get(column, 3)) if values else ""
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "inversion", metavar="STEM")
-    options = parser.parse_args()
-    prepare_process()
-    command = shlex.join(["python", "-m", "tests.benchmarks.inversion", *sys.argv[1:]])
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    before = options.out.with_suffix(".json")
-    page: dict[str, Any] = json.loads(before.read_text()) if before.is_file() else {"parts": {}}
-    page["parts"] = {part: found for part, found in page["parts"].items() if "settings" in found}  # of this version
-    page["python"] = platform.python_version()
-    for part in options.parts:  # the parts that are not asked for now stay as they were measured
-        seeds = {}
-        for seed in options.seeds:
-            key = {"inversion": part, "seed": seed, "settings": settings_of(part)}
-            seeds[str(seed)] = kept_cell(options.cache, key, FILES[part], partial(PARTS[part], seed, options.cache))
-            page["parts"][part] = {"command": command, "settings": settings_of(part), "seeds": seeds}
-            options.out.with_suffix(".json").write_text(as_json(page))
-            options.out.with_suffix(".md").write_text(markdown(page))
-    print(markdown(page))
-
+EXPERIMENT = Experiment(
+    "inversion", __doc__, measure, page, flags={"--parts": one_of(list(TITLES)), "--seeds": whole_numbers(0, 1, 2)}
+)
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -4,33 +4,39 @@
     python -m tests.benchmarks.mnist_paths --seeds 0 --n-timesteps 200000
     python -m tests.benchmarks.mnist_paths --parts others  # manifolds trained with the network alone; the rest stays
 
-World: all 60,000 training images as starts, the shipped VAE and CNN, the classifier as a black box. Training queries count the
-starts (two rows each), the training and its evaluation. The environment's share of the raw forward (decode and classify 256
-codes, nothing else) is process time, medians over interleaved repeats. Others: manifolds trained with the network, a joint VAE
-and classifier (which learns the shipped CNN's labels) and the CNN's own embedding, fitted with seed 0: their reconstructions
-beside the shipped VAE's, and an agent of one seed in each. Writes docs/results/mnist_paths.json and .md.
+World: all 60,000 training images as starts, the shipped VAE and CNN, the classifier as a black box. Training queries count
+the starts (two rows each), the training and its evaluation. The environment's share of the raw forward (decode and classify
+256 codes, nothing else) is process time, medians over interleaved repeats. Others: manifolds trained with the network (see
+harness/models.py), fitted with seed 0: their reconstructions beside the shipped VAE's, and an agent of one seed in each.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import shlex
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ALGO, ROOT
-from tests.benchmarks.results import as_json
+import numpy as np
+import torch
+
+from agents.explain import explain
+from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.train import train
+from agents.training.algorithms import load_hyperparameters
+from envs import make_world
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import MNIST_TITLES, fitted_with_network
+from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.splits import mnist_real, mnist_world, random_targets
+from tests.benchmarks.harness.tables import judged, table
+from tests.benchmarks.harness.walks import ALGO, SOURCES, training_cost
+from tests.benchmarks.throughput import forward, recorded, rows_per_second, walk_vector
 
 ENV = "Manifold/MNIST-v0"
 ITEMS, BATCH, STEPS, REPEATS = 2000, 256, 60, 5
-OTHERS = ("joint", "embedding")
 MEASURES = {
     "validity": "valid at p >= 0.9",
     "validity_argmax": "valid by argmax",
@@ -46,199 +52,62 @@ AIMS = {"validity": (">=", 0.995), "queries": ("<=", 12.0), "rising_share": (">=
 WORLD_AIMS = {"class kept by reconstructions": (">=", 0.97), "environment / raw forward at 256": (">=", 0.60)}
 
 
-def mnist_world(data_dir: str | None = None) -> Any:
-    """The full-size world: real training images as starts, real test images held out."""
-    from envs import make_world
-
-    return make_world(data="mnist", data_dir=data_dir)
+# ---- run --------------------------------------------------------------------------------------------------------------
 
 
-def world_facts(world: Any) -> dict[str, float]:
+def world_of(kind: str | None, data_dir: str | None, cache: Path) -> Any:
+    """The shipped world, or that of another manifold: a kind of `harness.models.MNIST_OWN`."""
+    if kind is None:
+        return mnist_world(data_dir)
+    manifold = fitted_with_network(kind, 0, cache)
+    return make_world(data="mnist", data_dir=data_dir, classifier="mnist", manifold=manifold, task="reach")
+
+
+def world_facts(kind: str | None, data_dir: str | None, cache: Path) -> dict[str, float]:
     """Class kept by reconstructions of all test images, the classifier's accuracy, and the class distance."""
-    import torch
-
-    x, truth = world.held_out
-    kept, right = [], []
+    world = world_of(kind, data_dir, cache)
+    same, right = [], []
     with torch.inference_mode():
-        for part, classes in zip(x.split(2000), truth.split(2000), strict=True):
+        for part, classes in zip(*(values.split(2000) for values in world.held_out), strict=True):
             seen = world.classifier.predict_proba(part).argmax(1)
             again = world.classifier.predict_proba(world.manifold.decode(world.manifold.encode(part))).argmax(1)
-            kept.append((seen == again).float())
+            same.append((seen == again).float())
             right.append((seen == classes).float())
-    return {
-        "class kept by reconstructions": float(torch.cat(kept).mean()),
-        "classifier accuracy": float(torch.cat(right).mean()),
-        "class distance": world.class_distance,
-    }
+    facts = {"class kept by reconstructions": float(torch.cat(same).mean())}
+    facts |= {"classifier accuracy": float(torch.cat(right).mean()), "class distance": world.class_distance}
+    return facts if kind else {**facts, "environment / raw forward at 256": speed(world, TowardsMean(world))}
 
 
-def agent(world: Any, seed: int, n_timesteps: int | None) -> tuple[Any, dict[str, Any]]:
-    """A trained agent, and what its explanations measure."""
-    import torch
-
-    from agents.explain import explain
-    from agents.explanation.metrics.evaluate import Reference, evaluate_paths
-    from agents.train import train
-    from agents.training.algorithms import load_hyperparameters
-    from tests.benchmarks.digits_bed import random_targets
-
-    settings = load_hyperparameters(ALGO, ENV)
-    kwargs = settings.pop("env_kwargs", {})
-    steps = n_timesteps or int(settings.pop("n_timesteps"))
-    settings.pop("n_timesteps", None)
+def agent(kind: str | None, seed: int, n_timesteps: int | None, data_dir: str | None, cache: Path) -> dict[str, Any]:
+    """A trained agent: what its explanations measure, and how fast its environment is."""
+    world, settings = world_of(kind, data_dir, cache), load_hyperparameters(ALGO, ENV)
+    kwargs, shipped = settings.pop("env_kwargs", {}), int(settings.pop("n_timesteps"))
+    steps = n_timesteps or shipped
     with tempfile.TemporaryDirectory() as folder:
         run = train(
             world=world, algo=ALGO, seed=seed, n_timesteps=steps, hyperparams=settings, env_kwargs=kwargs, log_folder=folder,
             save_freq=0, eval_episodes=0,
         )  # fmt: skip
-        x = world.held_out.x[:ITEMS]
         with torch.inference_mode():
-            seen = world.classifier.predict_proba(x).argmax(1)
-        started = time.process_time()
-        paths = explain(run, range(ITEMS), random_targets(seen, 10, seed).tolist(), seed=seed, fallback=False)
-        seconds = time.process_time() - started
-        # Every 15th training image as bank: distances to 60,000 for each frame would take hours.
-        bank = slice(0, None, 15)
-        reference = Reference(
-            world.reference.x[bank].numpy(), world.reference.label[bank].numpy(), x.numpy(), world.held_out.truth[:ITEMS].numpy()
-        )
-        found = {name: value.as_dict() for name, value in evaluate_paths(run.world, paths, reference).items()}
-    figures = {name: found[name]["value"] for name in MEASURES}
-    figures["training_queries"] = run.queries + 2 * len(world.reference.x)
-    figures["training_cpu_seconds"] = run.progress["cpu_seconds"]
+            seen = world.classifier.predict_proba(world.held_out.x[:ITEMS]).argmax(1)
+        targets = random_targets(seen, 10, seed).tolist()
+        paths, seconds = cpu_seconds(lambda: explain(run, range(ITEMS), targets, seed=seed, fallback=False))
+        measures = evaluate_paths(run.world, paths, mnist_real(world, ITEMS))
+    found = {name: value.as_dict() for name, value in measures.items()}
+    figures = {name: found[name]["value"] for name in MEASURES} | training_cost(run)
     figures["explaining_cpu_ms"] = 1000 * seconds / ITEMS
-    return run, {"seed": seed, "n_timesteps": steps, "figures": figures, "measures": found}
+    cell = {"seed": seed, "n_timesteps": steps, "figures": figures, "measures": found}
+    return {"cell": cell, "speed": None if kind else speed(run.world, run.model)}
 
 
 def speed(world: Any, model: Any) -> float:
     """Rows a second of the vector environment of 256 as a share of the raw forward's (median of ratios within a repeat)."""
-    from tests.benchmarks.throughput import forward, recorded, rows_per_second, walk_vector
-
     actions = recorded(world, model, BATCH, STEPS)
     ratios = []
-    for repeat in range(REPEATS + 1):
+    for _ in range(REPEATS + 1):
         raw = rows_per_second(world, forward(world, BATCH, STEPS))
-        walked = rows_per_second(world, walk_vector(world, actions))
-        if repeat:  # the first warms up
-            ratios.append(walked / raw)
-    return median(ratios)
-
-
-def judged(aims: dict[str, tuple[str, float]], name: str, value: float) -> str:
-    """The aim of a figure and whether it is reached."""
-    if name not in aims:
-        return ""
-    relation, aim = aims[name]
-    return f"{relation} {aim:g}: {'reached' if (value >= aim if relation == '>=' else value <= aim) else 'NOT reached'}"
-
-
-def markdown(page: dict[str, Any]) -> str:
-    """The tables as a page."""
-    lines = ["# Paths on MNIST", ""]
-    if page["agents"]:
-        lines += _agents(page)
-    if page.get("others"):
-        lines += _others(page)
-    return "\n".join(lines) + "\n"
-
-
-def _others(page: dict[str, Any]) -> list[str]:
-    """The table of manifolds trained with the network."""
-    lines = ["", "## Manifolds trained with the network", "", f"Made by `{page['others_command']}`.", ""]
-    lines += ["Fitted with seed 0, an agent of seed 0 in each; the same CNN is explained. Beside them the shipped VAE and its"]
-    lines += ["agent of seed 0.", ""]
-    columns = {"the shipped VAE": (page["world"], page["agents"][0]["figures"])} if page["agents"] else {}
-    columns |= {other["title"]: (other["world"], other["figures"]) for other in page["others"].values()}
-    lines += ["| | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
-    for name in ("class kept by reconstructions", "class distance"):
-        lines.append(f"| {name} | " + " | ".join(f"{world[name]:.4f}" for world, _ in columns.values()) + " |")
-    for name in next((figures for _, figures in columns.values() if figures), {}):
-        cells = ["" if not figures else _figure(figures[name]) for _, figures in columns.values()]
-        lines.append(f"| {MEASURES.get(name, name.replace('_', ' '))} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
-
-
-def _agents(page: dict[str, Any]) -> list[str]:
-    """The tables of the shipped world and its agents."""
-    lines = [f"Made by `{page['command']}`.", ""]
-    lines += [f"The first {ITEMS:,} test images, each towards a random other class until p >= 0.9; black box."]
-    lines += ["kNN ratios are against every 15th training image; 1.0 is as typical as real test images.", ""]
-    lines += ["| world | value | aim |", "|---|---:|---|"]
-    lines += [f"| {name} | {value:.4f} | {judged(WORLD_AIMS, name, value)} |" for name, value in page["world"].items()]
-    names = list(page["agents"][0]["figures"])
-    lines += ["", "| figure | " + " | ".join(f"seed {a['seed']}" for a in page["agents"]) + " | mean | aim for the mean |"]
-    lines += ["|---|" + "---:|" * (len(page["agents"]) + 1) + "---|"]
-    for name in names:
-        values = [a["figures"][name] for a in page["agents"]]
-        cells = " | ".join(map(_figure, (*values, fmean(values))))
-        lines.append(f"| {MEASURES.get(name, name.replace('_', ' '))} | {cells} | {judged(AIMS, name, fmean(values))} |")
-    return lines
-
-
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", nargs="+", default=["agents", "others"], choices=["agents", "others"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--n-timesteps", type=int, help="of each training (default: the recipe's)")
-    parser.add_argument("--data-dir", help="folder of the MNIST files (default: $MANIFOLD_DATA)")
-    parser.add_argument("--others-without-agents", action="store_true", help="reconstructions alone")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "mnist_paths", metavar="STEM")
-    options = parser.parse_args()
-    prepare_process()
-    command = shlex.join(["python", "-m", "tests.benchmarks.mnist_paths", *sys.argv[1:]])
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    before = options.out.with_suffix(".json")
-    page: dict[str, Any] = json.loads(before.read_text()) if before.is_file() else {"agents": []}
-    if "agents" in options.parts:
-        with_agents(page, command, options)
-    if "others" in options.parts:
-        with_others(page, command, options)
-    print(markdown(page))
-
-
-def write(page: dict[str, Any], options: argparse.Namespace) -> None:
-    """The page as it stands: an interrupted benchmark has told what it found."""
-    options.out.with_suffix(".json").write_text(as_json(page))
-    options.out.with_suffix(".md").write_text(markdown(page))
-
-
-def with_others(page: dict[str, Any], command: str, options: argparse.Namespace) -> None:
-    """Put what manifolds trained with the network measure into the page."""
-    from envs import make_world
-    from tests.benchmarks.mnist_models import TITLES, fitted_model
-
-    page["others_command"], page["others"] = command, {}
-    for kind in OTHERS:
-        manifold = fitted_model(kind, 0, options.cache)
-        world = make_world(data="mnist", data_dir=options.data_dir, classifier="mnist", manifold=manifold)
-        other: dict[str, Any] = {"title": TITLES[kind], "world": world_facts(world), "figures": {}}
-        page["others"][kind] = other
-        write(page, options)
-        if not options.others_without_agents:
-            other["figures"] = agent(world, 0, options.n_timesteps)[1]["figures"]
-            write(page, options)
-
-
-def with_agents(page: dict[str, Any], command: str, options: argparse.Namespace) -> None:
-    """Put what the shipped world and its agents measure into the page."""
-    from tqdm import tqdm
-
-    world = mnist_world(options.data_dir)
-    facts = world_facts(world)
-    facts["environment / raw forward at 256"] = speed(world, TowardsMean(world))
-    page |= {"command": command, "python": platform.python_version(), "world": facts, "agents": []}
-    for seed in tqdm(options.seeds, desc="agents", dynamic_ncols=True):
-        run, cell = agent(world, seed, options.n_timesteps)
-        page["agents"].append(cell)
-        if len(page["agents"]) == 1:
-            facts["trained recipe's environment / raw forward at 256"] = speed(run.world, run.model)
-        write(page, options)
+        ratios.append(rows_per_second(world, walk_vector(world, actions)) / raw)
+    return median(ratios[1:])  # the first warms up
 
 
 class TowardsMean:
@@ -249,8 +118,6 @@ class TowardsMean:
 
     def predict(self, observation: Any, deterministic: bool = True) -> tuple[Any, None]:
         """See stable-baselines3's `predict`."""
-        import numpy as np
-
         d, classes = self.world.latent_dim, self.world.classes
         z = observation[:, :d] * self.world.manifold.prior.radius
         target = observation[:, 2 * d + classes : 2 * d + 2 * classes].argmax(1)
@@ -258,5 +125,82 @@ class TowardsMean:
         return (gap / np.linalg.norm(gap, axis=1, keepdims=True)).astype(np.float32), None
 
 
+def measure(options: Options) -> Iterator[Record]:
+    """The shipped world and its agents, then the other manifolds; what is not measured now stays."""
+    record = {"agents": [], **options.before}
+    where = (options.data_dir, options.cache)
+
+    def one(function: Any, *arguments: Any) -> dict[str, Any]:
+        key = {"mnist": function.__name__, "arguments": list(arguments)}
+        return dict(options.runner.one(Run(key, partial(function, *arguments, *where), SOURCES), f"{key}"))
+
+    if "agents" in options.parts:
+        facts = one(world_facts, None)
+        record |= {"command": options.command, "world": facts, "agents": []}
+        for seed in options.seeds:
+            found = one(agent, None, seed, options.n_timesteps)
+            record["agents"].append(found["cell"])
+            facts.setdefault("trained recipe's environment / raw forward at 256", found["speed"])
+            yield record
+    if "others" in options.parts:
+        record |= {"others_command": options.command, "others": {}}
+        for kind, title in MNIST_TITLES.items():
+            other = {"title": title, "world": one(world_facts, kind), "figures": {}}
+            record["others"][kind] = other
+            if not options.others_without_agents:
+                other["figures"] = one(agent, kind, 0, options.n_timesteps)["cell"]["figures"]
+            yield record
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """The shipped world and its agents, and the manifolds trained with the network."""
+    agents, others = "", ""
+    if record["agents"]:
+        facts = [[name, f"{value:.4f}", judged(WORLD_AIMS, name, value)] for name, value in record["world"].items()]
+        rows = []
+        for name in record["agents"][0]["figures"]:
+            values = [cell["figures"][name] for cell in record["agents"]]
+            mean = fmean(values)
+            rows.append([_title(name), *map(_figure, (*values, mean)), judged(AIMS, name, mean)])
+        seeds = [f"seed {cell['seed']}" for cell in record["agents"]]
+        agents = render(
+            "mnist_paths_agents", command=record["command"], items=ITEMS, world=table(["world", "value", "aim"], facts, "lrl"),
+            agents=table(["figure", *seeds, "mean", "aim for the mean"], rows, "l" + "r" * (len(seeds) + 1) + "l"),
+        )  # fmt: skip
+    if record.get("others"):
+        columns = {"the shipped VAE": (record["world"], record["agents"][0]["figures"])} if record["agents"] else {}
+        columns |= {other["title"]: (other["world"], other["figures"]) for other in record["others"].values()}
+        rows = [
+            [name, *(f"{world[name]:.4f}" for world, _ in columns.values())]
+            for name in ("class kept by reconstructions", "class distance")
+        ]
+        for name in next((figures for _, figures in columns.values() if figures), {}):
+            rows.append([_title(name), *(_figure(figures[name]) if figures else "" for _, figures in columns.values())])
+        others = render("mnist_paths_others", command=record["others_command"], table=table(["", *columns], rows))
+    return f"# Paths on MNIST\n\n{agents}" + (f"\n{others}" if others else "")
+
+
+def _title(name: str) -> str:
+    return MEASURES.get(name, name.replace("_", " "))
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}"
+
+
+EXPERIMENT = Experiment(
+    "mnist_paths", __doc__, measure, page,
+    flags={
+        "--parts": one_of(["agents", "others"]),
+        "--seeds": whole_numbers(0, 1, 2),
+        "--n-timesteps": {"type": int, "help": "of each training (default: the recipe's)"},
+        "--data-dir": {"help": "folder of the MNIST files (default: $MANIFOLD_DATA)"},
+        "--others-without-agents": {"action": "store_true", "help": "reconstructions alone"},
+    },
+)  # fmt: skip
+
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

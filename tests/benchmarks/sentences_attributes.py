@@ -4,34 +4,44 @@
     python -m tests.benchmarks.sentences_attributes --corpora grammar      # seconds: nothing is fitted
 
 Grammar: the shipped manifold, vectors from its 2,000 starts, figures on 2,000 fresh sentences whose sentiment, topic, tense
-and length are known; what decodes along a vector is read by the grammar's own parser. Reviews: the bed of `sentences_paths`
-(fitted to rt-polarity, kept in --cache), vectors from its short sentences, figures on SST's; the sentiment of what decodes is
-read by the bed's oracle, a naive Bayes that the manifold never saw. Writes docs/results/sentences_attributes.json and .md.
+and length are known; what decodes along a vector is read by the grammar's own parser. Reviews: the split of
+`sentences_paths` (fitted to rt-polarity), vectors from its short sentences, figures on SST's; the sentiment of what decodes
+is read by the split's oracle, a naive Bayes that the manifold never saw.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
-from agents.cli import prepare_process
-from agents.files import write_whole
-from tests.benchmarks.results import as_json
-from tests.benchmarks.sentences_data import RESULTS, ROOT, reviews
+from envs import make_world
+from envs.datasets import grammar
+from envs.geometry.attributes import AtDot
+from envs.manifolds import SentenceVAE
+from envs.modalities.vocabulary import tokens
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render
+from tests.benchmarks.harness.models import FITTING
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.tables import table
+from tests.benchmarks.sentences.data import reviews
+from tests.benchmarks.sentences.split import LONGEST, review_split
 
-if TYPE_CHECKING:
-    from envs.manifolds import SentenceVAE
-
-CACHE = ROOT / "runs" / "benchmark-cache" / "sentences"
 FRESH, MOVED = 2000, 300
 STRETCHES = (-1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5)
 LONG = 9  # words from which a review sentence counts as long: half of those of up to ten words
 Members = dict[str, np.ndarray]  # name of an attribute -> (N,) bool, who has it
+SOURCES = (*FITTING, "envs/manifolds/sentence*.py", "envs/geometry/*.py", "tests/benchmarks/sentences*/*.py",
+           "tests/benchmarks/sentences_attributes.py")  # fmt: skip
+
+
+# ---- run --------------------------------------------------------------------------------------------------------------
 
 
 class Corpus(NamedTuple):
@@ -54,11 +64,8 @@ class Corpus(NamedTuple):
     read: Callable[[list[str]], Members]
 
 
-def grammar_corpus(_: argparse.Namespace) -> Corpus:
+def grammar_corpus(_: Path) -> Corpus:
     """The shipped manifold and the grammar's parser."""
-    from envs import make_world
-    from envs.datasets import grammar
-    from envs.manifolds import SentenceVAE
 
     def members(sentences: list[Any]) -> Members:
         table = {"positive": [s.sentiment == 1 for s in sentences], "long": [s.long == 1 for s in sentences]}
@@ -69,7 +76,7 @@ def grammar_corpus(_: argparse.Namespace) -> Corpus:
     def read(texts: list[str]) -> Members:
         return members([grammar.parse(text) for text in texts if np.isfinite(grammar.log_prob(text))])
 
-    world = make_world(data="sentences")
+    world = make_world(data="sentences", task="reach")
     assert isinstance(world.manifold, SentenceVAE)
     known = world.manifold.vocabulary.texts(world.reference.x)
     fresh = grammar.sample(FRESH, 4242)
@@ -77,14 +84,10 @@ def grammar_corpus(_: argparse.Namespace) -> Corpus:
     return Corpus("grammar", world.manifold, known, members([grammar.parse(t) for t in known]), texts, members(fresh), read)
 
 
-def review_corpus(chosen: argparse.Namespace) -> Corpus:
-    """Short sentences of rt-polarity and SST, their sentiment and length; topic and tense are told by nobody."""
-    from envs.manifolds import SentenceVAE
-    from envs.modalities.vocabulary import tokens
-    from tests.benchmarks.sentences_bed import LONGEST, make_bed
-
-    bed = make_bed(0, chosen.cache)
-    assert isinstance(bed.world.manifold, SentenceVAE)
+def review_corpus(cache: Path) -> Corpus:
+    """Short sentences of rt-polarity and SST, their sentiment and length; their topic and tense are unknown."""
+    split = review_split(0, cache)
+    assert isinstance(split.world.manifold, SentenceVAE)
     data = reviews(10_000)
 
     def part(texts: list[str], truth: np.ndarray) -> tuple[list[str], Members]:
@@ -96,32 +99,27 @@ def review_corpus(chosen: argparse.Namespace) -> Corpus:
         return np.array([len(tokens(text)) >= LONG for text in texts])
 
     def read(texts: list[str]) -> Members:
-        return {"positive": bed.oracle.predict(texts) == 1, "long": lengths(texts)}
+        return {"positive": split.oracle.predict(texts) == 1, "long": lengths(texts)}
 
     known, fresh = part(data.texts, data.truth), part(data.test, data.test_truth)
-    return Corpus("reviews", bed.world.manifold, *known, *fresh, read)
+    return Corpus("reviews", split.world.manifold, *known, *fresh, read)
 
 
-CORPORA: dict[str, Callable[[argparse.Namespace], Corpus]] = {"grammar": grammar_corpus, "reviews": review_corpus}
+CORPORA: dict[str, Callable[[Path], Corpus]] = {"grammar": grammar_corpus, "reviews": review_corpus}
 
 
-def rows_of(corpus: Corpus) -> tuple[list[dict[str, Any]], list[tuple[str, str, float, str]]]:
+def measured(name: str, cache: Path) -> dict[str, Any]:
     """A row for each attribute, and for each the first sentence that lacks it, moved along the vector."""
-    import torch
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
-
-    from envs.geometry.attributes import AtDot
-
+    corpus = CORPORA[name](cache)
     vae, rows, examples = corpus.vae, [], []
     with torch.inference_mode():
         z, theirs = (vae.encode(vae.vocabulary.ids(texts)) for texts in (corpus.known, corpus.fresh))
     for name, has in corpus.own.items():
         found = AtDot.fit(z, torch.from_numpy(has))
         ceiling = LogisticRegression(max_iter=2000).fit(z.numpy(), has)
-        told = torch.from_numpy(corpus.others[name])
+        truth = torch.from_numpy(corpus.others[name])
         scores = {"auc": found.score(theirs).numpy(), "logistic_auc": ceiling.decision_function(theirs.numpy())}
-        lacking = theirs[~told][:MOVED]
+        lacking = theirs[~truth][:MOVED]
         reach: dict[str, float] = {}
         for stretch in STRETCHES:
             texts = vae.vocabulary.texts(vae.decode(vae.prior.project(lacking + stretch * found.vector)))
@@ -129,79 +127,67 @@ def rows_of(corpus: Corpus) -> tuple[list[dict[str, Any]], list[tuple[str, str, 
             reach[f"{stretch:+g}"] = float(seen.mean()) if len(seen) else float("nan")
             if stretch in (-1.0, 0.0, 1.0):
                 examples.append((corpus.name, name, stretch, texts[0]))
-        row: dict[str, Any] = {key: float(roc_auc_score(told.numpy(), score)) for key, score in scores.items()}
-        row |= {f"{key}_range": bootstrap(told.numpy(), score) for key, score in scores.items()}
+        row: dict[str, Any] = {key: float(roc_auc_score(truth.numpy(), score)) for key, score in scores.items()}
+        row |= {f"{key}_range": bootstrap(truth.numpy(), score) for key, score in scores.items()}
         rows.append({
             "corpus": corpus.name, "attribute": name, "known": len(corpus.known), "fresh": len(corpus.fresh),
-            "share": float(told.float().mean()), **row, "accuracy": found.accuracy(theirs, told),
-            "majority": float(max(told.float().mean(), 1 - told.float().mean())), "along": reach,
+            "share": float(truth.float().mean()), **row, "accuracy": found.accuracy(theirs, truth),
+            "majority": float(max(truth.float().mean(), 1 - truth.float().mean())), "along": reach,
         })  # fmt: skip
-    return rows, examples
+    return {"rows": rows, "examples": examples}
 
 
-def bootstrap(told: np.ndarray, score: np.ndarray, draws: int = 500) -> list[float]:
+def bootstrap(truth: np.ndarray, score: np.ndarray, draws: int = 500) -> list[float]:
     """95 % interval of the AUC over sentences."""
-    from sklearn.metrics import roc_auc_score
-
     rng, found = np.random.default_rng(0), []
     for _ in range(draws):
-        rows = rng.integers(0, len(told), len(told))
-        if 0 < told[rows].sum() < len(rows):
-            found.append(roc_auc_score(told[rows], score[rows]))
+        rows = rng.integers(0, len(truth), len(truth))
+        if 0 < truth[rows].sum() < len(rows):
+            found.append(roc_auc_score(truth[rows], score[rows]))
     return np.quantile(found, [0.025, 0.975]).tolist()
 
 
-def page(rows: list[dict[str, Any]], examples: list[tuple[str, str, float, str]]) -> str:
-    """The page."""
-    head = ["attribute", "share", "AtDot AUC", "logistic AUC", "AtDot accuracy", "majority"]
-    head += [f"{s:+g} a" for s in STRETCHES]
-    out = ["# Attributes of sentences as directions", ""]
-    about = {
-        "grammar": "the shipped manifold; what decodes is read by the parser (the few sentences that the grammar does not "
-        "make are left out)",
-        "reviews": f"sentences of up to ten words, vectors from rt-polarity, figures on SST's test set; long: {LONG} words "
-        "or more; the sentiment of what decodes is what an independent naive Bayes says of it. Topic and tense are known of "
-        "no review",
-    }
-    for name in dict.fromkeys(row["corpus"] for row in rows):
-        mine = [row for row in rows if row["corpus"] == name]
-        told = (
-            f"Vectors from {mine[0]['known']:,} sentences, figures on {mine[0]['fresh']:,} that nothing was fitted to: "
-            f"{about[name]}. On the right: of up to {MOVED} sentences that lack the attribute, the share that has it after "
-            "their codes were moved by so many attribute vectors. Intervals: 95 %, bootstrap over sentences."
-        )
-        out += [f"## On {'the grammar' if name == 'grammar' else name}", "", told, ""]
-        out += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-        for r in mine:
-            cells = [f"{r['share']:.2f}"]
+def measure(options: Options) -> Iterator[Record]:
+    """Every corpus."""
+    runs = [
+        Run({"sentences": name}, partial(measured, name, options.cache / "sentences"), SOURCES) for name in options.corpora
+    ]
+    found = options.runner(runs, "corpora")
+    yield {what: [row for part in found for row in part[what]] for what in ("rows", "examples")}
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """A table of attributes and one of sentences a corpus."""
+    titles = [
+        "attribute",
+        "share",
+        "AtDot AUC",
+        "logistic AUC",
+        "AtDot accuracy",
+        "majority",
+        *(f"{s:+g} a" for s in STRETCHES),
+    ]
+    sections = []
+    for name in dict.fromkeys(row["corpus"] for row in record["rows"]):
+        own = [row for row in record["rows"] if row["corpus"] == name]
+        rows = []
+        for r in own:
+            cells = [r["attribute"], f"{r['share']:.2f}"]
             cells += [f"{r[k]:.3f} ({r[k + '_range'][0]:.3f} to {r[k + '_range'][1]:.3f})" for k in ("auc", "logistic_auc")]
             cells += [f"{r[k]:.3f}" for k in ("accuracy", "majority")] + [f"{v:.2f}" for v in r["along"].values()]
-            out.append(f"| {r['attribute']} | {' | '.join(cells)} |")
-        out += ["", "One sentence of each, not picked: the first that lacks the attribute.", ""]
-        out += ["| attribute | moved by | decoded |", "|---|---|---|"]
-        out += [f"| {which} | {s:+g} | {text.replace('|', '/')} |" for c, which, s, text in examples if c == name]
-        out.append("")
-    return "\n".join([*out, "`python -m tests.benchmarks.sentences_attributes` makes this page again.", ""])
+            rows.append(cells)
+        moved = [[which, f"{s:+g}", text.replace("|", "/")] for c, which, s, text in record["examples"] if c == name]
+        sections.append(render(
+            f"sentences_attributes_{name}", known=own[0]["known"], fresh=own[0]["fresh"], moved=MOVED, long=LONG,
+            table=table(titles, rows, "l"), examples=table(["attribute", "moved by", "decoded"], moved, "l"),
+        ))  # fmt: skip
+    return render("sentences_attributes", sections="\n".join(sections))
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpora", nargs="+", choices=list(CORPORA), default=list(CORPORA))
-    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the fitted bed of reviews")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
-    chosen = parser.parse_args()
-    prepare_process()
-    rows, examples = [], []
-    for name in chosen.corpora:
-        found = rows_of(CORPORA[name](chosen))
-        rows += found[0]
-        examples += found[1]
-    record = {"python": platform.python_version(), "rows": rows, "examples": examples}
-    write_whole(chosen.results / "sentences_attributes.json", as_json(record))
-    write_whole(chosen.results / "sentences_attributes.md", page(rows, examples))
-    print(page(rows, examples))
-
+EXPERIMENT = Experiment("sentences_attributes", __doc__, measure, page, flags={"--corpora": one_of(list(CORPORA))})
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -4,40 +4,49 @@
     python -m tests.benchmarks.sentences_imputation       # both corpora
     python -m tests.benchmarks.sentences_imputation --corpora grammar
 
-As Bowman and others (2016, section 4.1): the VAE takes 3 rounds of iterated conditional modes with a beam of 5 (the product's
-own code), the language model one beam of 15; where the sentence ends is known to both. Discriminators are trained to tell
-imputed sentences from true ones. The models saw none of the sentences that a discriminator is measured on. Everything is kept
-in --cache, so that an interrupted run goes on where it was. Writes docs/results/sentences_imputation.json and .md.
+As Bowman and others (2016, section 4.1): the VAE takes 3 rounds of iterated conditional modes with a beam of 5 (the
+product's own code), the language model one beam of 15; where the sentence ends is known to both. Discriminators are trained
+to tell imputed sentences from true ones. The models saw none of the sentences that a discriminator is measured on.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from agents.cli import prepare_process
 from agents.files import write_whole
-from tests.benchmarks.results import as_json
-from tests.benchmarks.sentences_data import RESULTS
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from envs.manifolds import SentenceVAE
-    from tests.benchmarks.sentences_discriminators import Pairs
-    from tests.benchmarks.sentences_language import LanguageModel
+from envs.datasets import grammar
+from envs.manifolds import SentenceVAE
+from envs.manifolds.sentence.imputation import impute
+from envs.manifolds.sentence.training import SentenceTraining, trimmed
+from envs.modalities.vocabulary import UNKNOWN
+from tests.benchmarks import sentences_ptb
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import fitted
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.statistics import interval
+from tests.benchmarks.harness.tables import table
+from tests.benchmarks.sentences.discriminators import DISCRIMINATORS, Pairs, correct
+from tests.benchmarks.sentences.language import LanguageModel
+from tests.benchmarks.sentences_grammar import SENTENCES
+from tests.benchmarks.sentences_ptb import LANGUAGE, fitted_model
 
 SHARE, SHORTEST = 0.2, 5  # of the words; sentences of fewer words are left out
 ROUNDS, VAE_BEAM, MODEL_BEAM = 3, 5, 15
 HELD = {"valid": 1000, "test": 3000}  # fresh sentences of the grammar
 IMPUTERS = ("VAE", "language model")
+
+
+# ---- run --------------------------------------------------------------------------------------------------------------
 
 
 class Case(NamedTuple):
@@ -50,8 +59,6 @@ class Case(NamedTuple):
 
 def last_words(ids: Tensor, share: float = SHARE) -> Tensor:
     """(N, L) bool: the last `share` of the words of ids (N, L), at least one; the end mark is known."""
-    import torch
-
     words = (ids != 0).sum(1) - 1
     gone = (words * share).round().long().clamp_min(1)
     place = torch.arange(ids.shape[1])
@@ -60,18 +67,11 @@ def last_words(ids: Tensor, share: float = SHARE) -> Tensor:
 
 def usable(ids: Tensor) -> Tensor:
     """Rows of ids whose sentences are long enough and miss no unknown word: no imputer writes one."""
-    from envs.modalities.vocabulary import UNKNOWN
-
     return ids[((ids != 0).sum(1) > SHORTEST) & ~(last_words(ids) & (ids == UNKNOWN)).any(1)]
 
 
 def imputed(case: Case, by: str, ids: Tensor, batch: int = 64) -> Tensor:
     """Ids (N, L) with the last words imputed; those whose known part is equally long are done together."""
-    import torch
-
-    from envs.manifolds.sentence.imputation import impute
-    from envs.manifolds.sentence.training import trimmed
-
     made, gone = ids.clone(), last_words(ids)
     known = ((ids != 0) & ~gone).sum(1)
     for rows in known.argsort(stable=True).split(batch):
@@ -85,78 +85,55 @@ def imputed(case: Case, by: str, ids: Tensor, batch: int = 64) -> Tensor:
     return made
 
 
-def ptb_case(chosen: argparse.Namespace, seed: int) -> Case:
+def ptb_case(seed: int, train: int, epochs: int, cache: Path) -> Case:
     """The models of `sentences_ptb`, and sentences of its three parts."""
-    import torch
-
-    from tests.benchmarks.sentences_ptb import corpus, fitted_language_model, fitted_vae
-
-    vocabulary, ids = corpus()
-    vae, _ = fitted_vae("standard", chosen.epochs, chosen.models, vocabulary, ids["train"])
-    model, _ = fitted_language_model(chosen.epochs, chosen.models, vocabulary, ids["train"])
+    vocabulary, ids = sentences_ptb.corpus()
+    vae, model = (fitted_model(name, epochs, cache, vocabulary, ids["train"])[0] for name in ("standard", LANGUAGE))
     parts = {name: usable(part) for name, part in ids.items()}
     order = torch.randperm(len(parts["train"]), generator=torch.Generator().manual_seed(seed))
-    parts["train"] = parts["train"][order[: chosen.train]]
+    parts["train"] = parts["train"][order[:train]]
     return Case(vae, model, parts)
 
 
-def grammar_case(chosen: argparse.Namespace, seed: int) -> Case:
+def grammar_case(seed: int, train: int, epochs: int, cache: Path) -> Case:
     """The default sentence VAE and a language model of its widths, fitted alike to a fresh corpus; fresh sentences."""
-    from dataclasses import asdict
-
-    from envs.datasets import grammar
-    from envs.manifolds import Manifold, SentenceVAE
-    from envs.manifolds.sentence.training import SentenceTraining
-    from tests.benchmarks.sentences_grammar import SENTENCES
-    from tests.benchmarks.sentences_language import LanguageModel
-
-    folder = chosen.cache / f"grammar_{seed}"
     texts = [s.text for s in grammar.sample(SENTENCES, seed)]
-    if not (folder / "vae" / "manifold.json").is_file():
-        SentenceVAE.fit(texts, seed=seed).save(folder / "vae")
-    vae = Manifold.load(folder / "vae")
-    assert isinstance(vae, SentenceVAE)
-    if not (folder / "model" / "widths.json").is_file():
-        how = {name: asdict(SentenceTraining())[name] for name in ("epochs", "batch_size", "learning_rate")}
-        sizes = {"embedding": vae.widths[0], "hidden": vae.widths[1]}
-        LanguageModel.fit(vae.vocabulary.ids(texts), vae.vocabulary, seed=seed, **sizes, **how).save(folder / "model")
-    model = LanguageModel.load(folder / "model", vae.vocabulary)
-    counts = {"train": chosen.train, **HELD}
+    vae, _ = fitted(cache / f"imputation-grammar-{seed}", lambda: SentenceVAE.fit(texts, seed=seed))
+    how = {name: asdict(SentenceTraining())[name] for name in ("epochs", "batch_size", "learning_rate")}
+    how |= {"embedding": vae.widths[0], "hidden": vae.widths[1]}
+    model, _ = fitted(
+        cache / f"imputation-language-{seed}",
+        lambda: LanguageModel.fit(vae.vocabulary.ids(texts), vae.vocabulary, seed=seed, **how),
+        lambda folder: LanguageModel.load(folder, vae.vocabulary),
+    )
+    counts = {"train": train, **HELD}
     fresh = {part: grammar.sample(n, 50_000 + 10 * seed + k) for k, (part, n) in enumerate(counts.items())}
     return Case(vae, model, {part: usable(vae.vocabulary.ids([s.text for s in rows])) for part, rows in fresh.items()})
 
 
-CASES: dict[str, Callable[[argparse.Namespace, int], Case]] = {"ptb": ptb_case, "grammar": grammar_case}
+CASES: dict[str, Callable[[int, int, int, Path], Case]] = {"ptb": ptb_case, "grammar": grammar_case}
 
 
 def pairs_of(case: Case, by: str, folder: Path) -> dict[str, Pairs]:
     """True and imputed sentences of every part; what was imputed before is read again."""
-    import torch
-
     found = {}
     for part, ids in case.parts.items():
         file = folder / f"{by.replace(' ', '_')}_{part}.npy"
         if not file.is_file():
             made = imputed(case, by, ids)
+            stream = io.BytesIO()
+            np.save(stream, made.numpy().astype(np.int32))
             file.parent.mkdir(parents=True, exist_ok=True)
-            with open(file.with_suffix(".part"), "wb") as stream:
-                np.save(stream, made.numpy().astype(np.int32))
-            file.with_suffix(".part").replace(file)
+            write_whole(file, stream.getvalue())
         found[part] = (ids, torch.from_numpy(np.load(file, allow_pickle=False)).long())
     return found
 
 
-def cell(corpus: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
-    """One corpus and model seed: what each discriminator tells of each imputer, sentence by sentence."""
-    from tests.benchmarks.sentences_discriminators import DISCRIMINATORS, correct
-
-    file = chosen.cache / f"{corpus}_{seed}_{chosen.train}.json"
-    if file.is_file():
-        kept: dict[str, Any] = json.loads(file.read_text())
-        return kept
+def measured(corpus: str, seed: int, train: int, epochs: int, seeds: list[int], cache: Path) -> dict[str, Any]:
+    """One corpus and model seed: how often each discriminator is right about each imputer, sentence by sentence."""
     began = time.process_time()
-    case = CASES[corpus](chosen, seed)
-    folder = chosen.cache / f"{corpus}_{seed}_{chosen.train}"
+    case = CASES[corpus](seed, train, epochs, cache)
+    folder = cache / f"imputation-{corpus}_{seed}_{train}"
     pairs = {by: pairs_of(case, by, folder) for by in IMPUTERS}
     true, size = case.parts["test"], case.vae.vocabulary.size
     facts: dict[str, Any] = {
@@ -164,7 +141,7 @@ def cell(corpus: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
         "missing": float(last_words(true).sum(1).float().mean()), "true_nll": float(case.model.nll(true).mean()),
         "vae_kl": case.vae.account["kl"],
     }  # fmt: skip
-    told: dict[str, dict[str, list[float]]] = {}
+    hits: dict[str, dict[str, list[float]]] = {}
     for by, parts in pairs.items():
         made = parts["test"][1]
         facts[by] = {
@@ -172,21 +149,11 @@ def cell(corpus: str, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
             "words": len(made[last_words(true)].unique()),
         }  # fmt: skip
         for name, make in DISCRIMINATORS.items():
-            rows = [correct(make(parts["train"], parts["valid"], size, s), parts["test"]) for s in chosen.oracles]
-            told.setdefault(name, {})[by] = np.mean(rows, axis=0).tolist()
-            print(corpus, seed, by, name, [round(float(row.mean()) - 0.5, 4) for row in rows], flush=True)
+            rows = [correct(make(parts["train"], parts["valid"], size, s), parts["test"]) for s in seeds]
+            hits.setdefault(name, {})[by] = np.mean(rows, axis=0).tolist()
     facts["words_true"] = len(true[last_words(true)].unique())
-    row = {"corpus": corpus, "seed": seed, "facts": facts, "told": told, "cpu_minutes": (time.process_time() - began) / 60}
-    write_whole(file, json.dumps(row))
-    return row
-
-
-def interval(values: np.ndarray, seed: int = 0, draws: int = 2000) -> tuple[float, float, float]:
-    """Mean and 95 % bootstrap interval over sentences (N,)."""
-    rng = np.random.default_rng(seed)
-    means = [float(values[rng.integers(0, len(values), len(values))].mean()) for _ in range(draws)]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(values.mean()), float(low), float(high)
+    minutes = (time.process_time() - began) / 60
+    return {"corpus": corpus, "seed": seed, "facts": facts, "hits": hits, "cpu_minutes": minutes}
 
 
 def errors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -194,78 +161,68 @@ def errors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for corpus in dict.fromkeys(row["corpus"] for row in rows):
         mine = [row for row in rows if row["corpus"] == corpus]
-        for name in mine[0]["told"]:
-            hits = {by: 100 * (np.concatenate([row["told"][name][by] for row in mine]) - 0.5) for by in IMPUTERS}
+        for name in mine[0]["hits"]:
+            right = {by: 100 * (np.concatenate([row["hits"][name][by] for row in mine]) - 0.5) for by in IMPUTERS}
             entry: dict[str, Any] = {"corpus": corpus, "discriminator": name}
-            entry |= {by: interval(values) for by, values in hits.items()}
-            entry["less"] = interval(hits["language model"] - hits["VAE"])  # of the same sentences
+            entry |= {by: interval(values) for by, values in right.items()}
+            entry["less"] = interval(right["language model"] - right["VAE"])  # of the same sentences
             entry["seeds"] = [
-                [100 * (float(np.mean(row["told"][name][by])) - 0.5) for by in IMPUTERS] for row in mine
+                [100 * (float(np.mean(row["hits"][name][by])) - 0.5) for by in IMPUTERS] for row in mine
             ]  # fmt: skip
             found.append(entry)
     return found
 
 
-def page(rows: list[dict[str, Any]], table: list[dict[str, Any]], oracles: int) -> str:
-    """The page; no sentence of Penn Treebank stands on it."""
-    head = ["corpus", "discriminator", "VAE", "language model", "the VAE's is lower by", "the paper's order"]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for e in table:
+def measure(options: Options) -> Iterator[Record]:
+    """Every corpus and model seed; there is one model of Penn Treebank."""
+    sources = ("envs/manifolds/sentence*.py", "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_imputation.py")
+    how = (options.train, options.epochs, options.oracles, options.cache)
+    runs = [
+        Run({"imputation": corpus, "seed": seed, "how": how[:3]}, partial(measured, corpus, seed, *how), sources)
+        for corpus in options.corpora for seed in (options.seeds if corpus != "ptb" else options.seeds[:1])
+    ]  # fmt: skip
+    rows = options.runner(runs, "corpora")
+    facts = [{name: value for name, value in row.items() if name != "hits"} for row in rows]
+    yield {"table": errors(rows), "facts": facts, "discriminator_seeds": options.oracles}
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """Adversarial errors, and facts about the corpora; no sentence of Penn Treebank stands on it."""
+    lines, facts = [], []
+    for e in record["table"]:
         given = [f"{e[k][0]:.1f} ({e[k][1]:.1f} to {e[k][2]:.1f})" for k in (*IMPUTERS, "less")]
         order = "yes" if e["less"][1] > 0 else "**no, the other way round**" if e["less"][2] < 0 else "**cannot be told**"
-        lines.append(f"| {e['corpus']} | {e['discriminator']} | {' | '.join(given)} | {order} |")
-    more = ["corpus", "seed", "test sentences", "words missing", "NLL true", *(f"NLL {by}" for by in IMPUTERS)]
-    more += [*(f"unchanged {by}" for by in IMPUTERS), "words used: true", *(f"words used: {by}" for by in IMPUTERS)]
-    more += ["KL of the VAE", "CPU-min"]
-    facts = [f"| {' | '.join(more)} |", f"|{'---|' * len(more)}"]
-    for row in rows:
+        lines.append([e["corpus"], e["discriminator"], *given, order])
+    for row in record["facts"]:
         f = row["facts"]
         both = [f[by] for by in IMPUTERS]
-        cells = [row["corpus"], row["seed"], f"{f['test']:,}", f"{f['missing']:.1f}", f"{f['true_nll']:.1f}",
-                 *(f"{b['nll']:.1f}" for b in both), *(f"{b['alike']:.2f}" for b in both), f["words_true"],
-                 *(b["words"] for b in both), f"{f['vae_kl']:.1f}", f"{row['cpu_minutes']:.0f}"]  # fmt: skip
-        facts.append(f"| {' | '.join(map(str, cells))} |")
-    fitted = ", ".join(f"{row['facts']['train']:,}" for row in rows)
-    about = (
-        "Adversarial error in per cent: how much more often than half a discriminator tells a true sentence from one whose "
-        f"last {SHARE:.0%} of words were imputed. Lower: the imputed ones pass for true more often. Means over {oracles} "
-        "trainings of each discriminator, 95 % bootstrap intervals over test sentences (not over models). Bowman and others "
-        "(2016, section 4.1) found the VAE's lower with both discriminators, and the NLL slightly better for the language "
-        "model."
-    )
-    setting = (
-        f"The VAE: {ROUNDS} rounds of iterated conditional modes, beam {VAE_BEAM}; the language model: beam {MODEL_BEAM}, "
-        "embedding and hidden units as many as the VAE's decoder has; both know where the sentence ends. Corpus ptb: the "
-        "models of [sentences_ptb.md](sentences_ptb.md) (standard decoder, one training), discriminators trained on sentences "
-        "of ptb.train, stopped on ptb.valid, measured on ptb.test. Corpus grammar, the control: models and sentences of its "
-        f"own for each seed. Left out are sentences under {SHORTEST} words and those that lack an unknown word, which no "
-        f"imputer writes. Pairs to train a discriminator: {fitted}. NLL: nats a sentence under that language model; "
-        "unchanged: the share of sentences where the true words were found."
-    )
-    how = "`python -m tests.benchmarks.sentences_imputation` makes this page again (after `tests.benchmarks.sentences_ptb`)."
-    return "\n".join(["# Imputing the last words", "", about, "", *lines, "", setting, "", *facts, "", how, ""])
+        facts.append([row["corpus"], row["seed"], f"{f['test']:,}", f"{f['missing']:.1f}", f"{f['true_nll']:.1f}",
+                      *(f"{b['nll']:.1f}" for b in both), *(f"{b['alike']:.2f}" for b in both), f["words_true"],
+                      *(b["words"] for b in both), f"{f['vae_kl']:.1f}", f"{row['cpu_minutes']:.0f}"])  # fmt: skip
+    more = ["corpus", "seed", "test sentences", "words missing", "NLL true", *(f"NLL {by}" for by in IMPUTERS)]
+    more += [*(f"unchanged {by}" for by in IMPUTERS), "words used: true", *(f"words used: {by}" for by in IMPUTERS)]
+    head = ["corpus", "discriminator", "VAE", "language model", "the VAE's is lower by", "the paper's order"]
+    return render(
+        "sentences_imputation", share=SHARE, oracles=len(record["discriminator_seeds"]), table=table(head, lines, "l"),
+        rounds=ROUNDS, vae_beam=VAE_BEAM, model_beam=MODEL_BEAM, shortest=SHORTEST,
+        fitted=", ".join(f"{row['facts']['train']:,}" for row in record["facts"]),
+        facts=table([*more, "KL of the VAE", "CPU-min"], facts, "l"),
+    )  # fmt: skip
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpora", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the grammar's models")
-    parser.add_argument("--judges", type=int, nargs="+", default=[0, 1, 2], help="seeds of the discriminators")
-    parser.add_argument("--train", type=int, default=8000, help="sentences to train a discriminator on")
-    parser.add_argument("--epochs", type=int, default=4, help="of the models of Penn Treebank")
-    parser.add_argument("--models", type=Path, default=Path("runs/ptb"), help="folder of the models of Penn Treebank")
-    parser.add_argument("--cache", type=Path, default=Path("runs/imputation"), help="folder of finished cells")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
-    chosen = parser.parse_args()
-    prepare_process()
-    chosen.cache.mkdir(parents=True, exist_ok=True)
-    rows = [cell(c, s, chosen) for c in chosen.corpora for s in (chosen.seeds if c != "ptb" else chosen.seeds[:1])]
-    table = errors(rows)
-    record = {"table": table, "facts": [{k: v for k, v in row.items() if k != "told"} for row in rows]}
-    write_whole(chosen.results / "sentences_imputation.json", as_json(record | {"python": platform.python_version()}))
-    write_whole(chosen.results / "sentences_imputation.md", page(rows, table, len(chosen.oracles)))
-
+EXPERIMENT = Experiment(
+    "sentences_imputation", __doc__, measure, page,
+    flags={
+        "--corpora": one_of(list(CASES)),
+        "--seeds": whole_numbers(0, 1, 2, help="of the grammar's models"),
+        "--judges": whole_numbers(0, 1, 2, help="seeds of the discriminators"),
+        "--train": {"type": int, "default": 8000, "help": "sentences to train a discriminator on"},
+        "--epochs": {"type": int, "default": 4, "help": "of the models of Penn Treebank"},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

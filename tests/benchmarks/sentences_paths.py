@@ -1,34 +1,41 @@
 """Review sentences explained: the trained agent beside walkers, judged by an oracle and a language model that it never met.
 
-    python -m tests.benchmarks.sentences_paths                   # 3 beds
+    python -m tests.benchmarks.sentences_paths                   # 3 splits
     python -m tests.benchmarks.sentences_paths --seeds 0 --cache FOLDER
 
-A flip counts where the path arrives (p >= 0.9 for the other class), frame 0 still has the input's class, the oracle puts the
-end into the class asked for, and the end is at most 1.5 times as perplexing as real sentences are together. Edit distances are
-to the input. The bed stands in sentences_bed.py. Writes docs/results/sentences_paths.json and .md, with twenty paths of the
-agent, the first twenty held-out sentences.
+A flip counts where the path arrives (p >= 0.9 for the other class), frame 0 still has the input's class, the oracle puts
+the end into the target class, and the end is at most 1.5 times as perplexing as real sentences are together. Edit distances
+are to the input. See sentences/split.py. The page shows twenty paths of the agent, from the first twenty held-out
+sentences.
 
-Cells (a walker on a bed) that the cache holds already are not walked again; `--held-out dev` is for choosing settings and
-writes no page.
+`--held-out dev` is for choosing settings and writes no page.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
-import platform
+from collections.abc import Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from agents.cli import prepare_process
-from agents.files import write_whole
-from tests.benchmarks.results import as_json
-from tests.benchmarks.sentences_bed import LONGEST, Bed, make_bed
-from tests.benchmarks.sentences_data import RESULTS, ROOT
+from agents.explain import explain
+from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.training.environments import trained_walk
+from agents.walkers.policy import PolicyWalker
+from envs.core.reference_data import make_reference
+from envs.manifolds import SentenceVAE
+from envs.modalities.alignment import edit_distance
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import trained
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.tables import listed, spread, table
+from tests.benchmarks.harness.walks import SOURCES
+from tests.benchmarks.sentences.split import LONGEST, review_split
 
 WALKERS = {
     "agent": "the agent",
@@ -50,21 +57,33 @@ COLUMNS = {
     "training_queries": "queries before",
 }  # fmt: skip
 CAUSES = ("frame 0 is of another class", "not arrived", "the oracle disagrees", "too perplexing")
+DIGITS = {"training_queries": 0, "edit": 1, "edit_frame_0": 1, "queries": 1, "steps": 1}  # of the other columns: 3
 
 
-def figures(bed: Bed, paths: list[Any], source: str) -> dict[str, Any]:
+# ---- run --------------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def split_of(seed: int, cache: Path, held_out: str) -> Any:
+    """The split of a seed."""
+    return review_split(seed, cache, held_out)
+
+
+def facts_of(seed: int, cache: Path, held_out: str) -> dict[str, Any]:
+    """What is known of a split."""
+    return dict(split_of(seed, cache, held_out).facts)
+
+
+def figures(split: Any, paths: list[Any], source: str) -> dict[str, Any]:
     """The measures of one walker's paths from the sentences of a source."""
-    from agents.explanation.metrics.evaluate import evaluate_paths
-    from envs.modalities.alignment import edit_distance
-
-    real = bed.language.perplexity(bed.real[source])
+    real = split.language.perplexity(split.real[source])
     ends = [path.texts[-1] for path in paths]
     arrived = np.array([path.success for path in paths])
     kept = np.array([path.predicted[0] == path.source for path in paths])
-    oracle = bed.oracle.predict(ends) == np.array([path.target for path in paths])
-    fluent = bed.language.each(ends) <= WORSE * real
+    oracle = split.oracle.predict(ends) == np.array([path.target for path in paths])
+    fluent = split.language.each(ends) <= WORSE * real
     counted = arrived & kept & oracle & fluent
-    measured = evaluate_paths(bed.world, paths, resamples=10)
+    measured = evaluate_paths(split.world, paths, resamples=10)
     reached = [end for end, there in zip(ends, arrived, strict=True) if there]
     changed = [edit_distance(path.texts[0], path.texts[-1]) for path in paths if path.success]
     causes, left = {}, np.ones(len(paths), dtype=bool)
@@ -76,7 +95,7 @@ def figures(bed: Bed, paths: list[Any], source: str) -> dict[str, Any]:
         "oracle": float(oracle[arrived].mean()) if arrived.any() else float("nan"),
         "fluent": float(fluent[arrived].mean()) if arrived.any() else float("nan"),
         "flipped": float(counted.mean()),
-        "perplexity_ratio": bed.language.perplexity(reached) / real if reached else float("nan"),
+        "perplexity_ratio": split.language.perplexity(reached) / real if reached else float("nan"),
         "edit": fmean(changed) if changed else float("nan"),
         "edit_frame_0": fmean([edit_distance(path.texts[0], path.texts[1]) for path in paths]),
         "knn_ratio": measured["knn_ratio"].value,
@@ -86,76 +105,44 @@ def figures(bed: Bed, paths: list[Any], source: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def agent_of(bed: Bed, seed: int, steps: int, place: Path) -> Any:
-    """The run of an agent on this bed; it is trained where the folder holds none yet."""
-    from agents.runs.run import load_run
-    from agents.train import train
-
-    if done := list(place.glob("ppo/*/summary.json")):
-        return load_run(done[0].parent, world=bed.world)
-    quiet: dict[str, Any] = {"log_folder": str(place), "eval_episodes": 0, "pictures": False}
-    return train(world=bed.world, algo="ppo", n_timesteps=steps, seed=seed, **quiet)
-
-
-def walked(name: str, bed: Bed, seed: int, steps: int, folder: Path, most: int | None) -> tuple[list[Any], float]:
+def walked(name: str, split: Any, seed: int, steps: int, folder: Path, most: int | None) -> tuple[list[Any], float]:
     """All paths of a walker, and the CPU-seconds of its training."""
-    from agents.explain import explain
-    from agents.training.environments import trained_walk
-    from agents.walkers.policy import PolicyWalker
-
-    rows = range(SEARCHED if name == "spheres" else len(bed.world.held_out.x) if most is None else most)
+    rows = range(SEARCHED if name == "spheres" else len(split.world.held_out.x) if most is None else most)
     if not name.startswith("agent"):
-        return explain(trained_walk(bed.world), rows, walker=name.split()[0], seed=seed), 0.0
-    run = agent_of(bed, seed, steps, folder / "agent")
+        return explain(trained_walk(split.world), rows, walker=name.split()[0], seed=seed), 0.0
+    how: dict[str, Any] = {"algo": "ppo", "n_timesteps": steps, "seed": seed, "pictures": False}
+    run = trained(folder, split.world, **how)
     walker = PolicyWalker(run.model, None, refine=0) if name == "agent alone" else None
     return explain(run, rows, walker=walker, seed=seed, fallback=False), float(run.progress["cpu_seconds"])
 
 
-def plain(bed: Bed) -> Bed:
-    """The same bed without what this page is about: walks enter at the code, and codes are decoded whatever the input is."""
-    from envs.core.reference_data import make_reference
-    from envs.manifolds import SentenceVAE
-
-    vae = bed.world.manifold
+def plain(split: Any) -> Any:
+    """The same split without what this page is about: walks begin at the code, and decoding ignores the input."""
+    vae = split.world.manifold
     assert isinstance(vae, SentenceVAE)
     twin = SentenceVAE(**{**vae.settings, "anchor": 0.0})
     twin.load_state_dict(vae.state_dict())
-    twin.vocabulary = vae.vocabulary  # it has met the words of the inputs
+    twin.vocabulary = vae.vocabulary  # it knows the words of the inputs
     twin.eval().requires_grad_(False)
-    reference = bed.world.reference
-    again = make_reference(twin, bed.world.classifier, reference.x, reference.z, bed.world.units)
-    return dataclasses.replace(bed, world=bed.world.replace(manifold=twin, reference=again, entry="code"))
+    reference = split.world.reference
+    again = make_reference(twin, split.world.classifier, reference.x, reference.z, split.world.units)
+    return dataclasses.replace(split, world=split.world.replace(manifold=twin, reference=again, entry="code"))
 
 
-def cells(seed: int, cache: Path, steps: int, most: int | None, walkers: list[str], held_out: str) -> dict[str, Any]:
-    """What is known of a bed: facts, a row a walker and source, and the agent's first paths; what was found is kept."""
-    folder = cache / f"paths_{held_out}_{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    bed = None
-    for name in walkers:
-        if (folder / f"{name}.json").is_file():
-            continue
-        if bed is None:
-            bed = make_bed(seed, cache, held_out)
-            write_whole(folder / "bed.json", json.dumps(bed.facts, indent=1))
-        own = plain(bed) if name.endswith("plain") else bed
-        paths, spent = walked(name, own, seed, steps, folder, most)
-        first = len(bed.real["SST"])
-        parts = {"SST": paths[:first], "rt-polarity": paths[first:]}
-        rows = [{"walker": name, "seed": seed, "source": source, "cpu_seconds": spent, **figures(own, part, source)}
-                for source, part in parts.items() if part]  # fmt: skip
-        for row in rows:
-            print(json.dumps(row), flush=True)
-        told = [story(path) for path in paths[:SHOWN]]
-        write_whole(folder / f"{name}.json", json.dumps({"rows": rows, "shown": told}, indent=1))
-    kept = {name: json.loads((folder / f"{name}.json").read_text()) for name in walkers}
-    facts = json.loads((folder / "bed.json").read_text())
-    return {"facts": facts, "rows": [row for part in kept.values() for row in part["rows"]],
-            "shown": kept["agent"]["shown"] if "agent" in kept else []}  # fmt: skip
+def measured(name: str, seed: int, steps: int, most: int | None, held_out: str, cache: Path) -> dict[str, Any]:
+    """A walker on a split: a row for each source of sentences, and the first paths."""
+    split = split_of(seed, cache, held_out)
+    own = plain(split) if name.endswith("plain") else split
+    paths, seconds = walked(name, own, seed, steps, cache / f"agent_{held_out}_{seed}_{steps}", most)
+    first = len(split.real["SST"])
+    about = {"walker": name, "seed": seed}
+    rows = [{**about, "source": source, "cpu_seconds": seconds, **figures(own, part, source)}
+            for source, part in (("SST", paths[:first]), ("rt-polarity", paths[first:])) if part]  # fmt: skip
+    return {"rows": rows, "shown": [story(path) for path in paths[:SHOWN]]}
 
 
 def story(path: Any) -> list[str]:
-    """A path as lines; frames whose sentence did not change are left out."""
+    """A path as lines, without frames whose sentence did not change."""
     ends = f"{path.class_names[path.source]} to {path.class_names[path.target]}"
     lines = [f"{ends}, {'arrived' if path.success else 'not arrived'}", "", f"    input      {path.texts[0]}"]
     for t, text in enumerate(path.texts[1:]):
@@ -164,88 +151,86 @@ def story(path: Any) -> list[str]:
     return lines
 
 
-def spread(values: list[float], name: str) -> str:
-    """Mean, and the smallest and largest of several beds."""
-    digits = 0 if name == "training_queries" else 1 if name in ("edit", "edit_frame_0", "queries", "steps") else 3
-    ends = f" ({min(values):,.{digits}f} to {max(values):,.{digits}f})" if len(values) > 1 else ""
-    return f"{fmean(values):,.{digits}f}{ends}"
+def measure(options: Options) -> Iterator[Record]:
+    """Every walker on every split."""
+    sources = (*SOURCES, "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_paths.py")
+    cache, splits = options.cache / "sentences", []
+    for seed in options.seeds:
+        where = {"seed": seed, "held_out": options.held_out}
+        facts = options.runner.one(Run({"sentences facts": where}, partial(facts_of, seed, cache, options.held_out), sources))
+        how = (seed, options.steps, options.most, options.held_out, cache)
+        runs = [Run({"sentences": name, **where, "how": how[1:3]}, partial(measured, name, *how), sources)
+                for name in options.walkers]  # fmt: skip
+        found = dict(zip(options.walkers, options.runner(runs, f"split {seed}"), strict=True))
+        rows = [row for part in found.values() for row in part["rows"]]
+        splits.append({"facts": facts, "rows": rows, "shown": found["agent"]["shown"] if "agent" in found else []})
+        if options.held_out == "dev":
+            print(json.dumps(splits[-1], indent=1))
+    if options.held_out != "dev":
+        yield {"steps": options.steps, "judged": options.judged or options.before.get("judged", ""), "beds": splits}
 
 
-def table(rows: list[dict[str, Any]], source: str) -> list[str]:
-    """Measures of all walkers on the sentences of a source."""
-    head = ["walker", *COLUMNS.values()]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for walker, told in WALKERS.items():
-        own = [row for row in rows if row["walker"] == walker and row["source"] == source]
-        if own:
-            lines.append(f"| {told} | {' | '.join(spread([row[name] for row in own], name) for name in COLUMNS)} |")
-    return lines
+# ---- analyse ----------------------------------------------------------------------------------------------------------
 
 
-def causes(rows: list[dict[str, Any]], source: str) -> list[str]:
-    """Why paths do not count, the first reason of each."""
-    lines = [f"| walker | counts | {' | '.join(CAUSES)} |", f"|{'---|' * (len(CAUSES) + 2)}"]
-    for walker, told in WALKERS.items():
-        own = [row for row in rows if row["walker"] == walker and row["source"] == source]
-        if own:
-            shares = [fmean([row["causes"][cause] for row in own]) for cause in CAUSES]
-            lines.append(f"| {told} | {' | '.join(f'{v:.3f}' for v in (fmean([r['flipped'] for r in own]), *shares))} |")
-    return lines
-
-
-def page_of(found: list[dict[str, Any]], steps: int, judged: str, flags: str) -> str:
-    """The page; `flags` are those of the command that makes it again."""
-    rows = [row for bed in found for row in bed["rows"]]
+def page(record: Record) -> str:
+    """Measures and causes of failure by source, facts of the splits, and the agent's paths."""
+    splits = record["beds"]
+    rows = [row for split in splits for row in split["rows"]]
     agent = [row["flipped"] for row in rows if row["walker"] == "agent" and row["source"] == "SST"]
-    verdict = "reached in every bed" if min(agent) >= 0.95 else "reached on average" if fmean(agent) >= 0.95 else "**missed**"
-    facts = [bed["facts"] for bed in found]
-    about = [f"- {name.replace('_', ' ')}: " + ", ".join(f"{f[name]:.4g}" for f in facts) for name in facts[0]]
-    told = [line for number, lines in enumerate(found[0]["shown"], start=1)
-            for line in [f"{number}. {lines[0]}", *lines[1:], ""]]  # fmt: skip
-    return "\n".join([
-        "# Paths through review sentences", "",
-        f"Held-out sentences of up to {LONGEST} words, towards the other sentiment; {len(found)} seed(s) of bed and agent:",
-        f"mean (smallest to largest). The agent is PPO, {steps:,} steps, from a policy that was first taught to follow the",
-        "compass; its last step is planned and failures are walked again (the next row is without). Frames lean on",
-        "the input ([Sentences](../concepts/sentences.md)); the last row is without that. Nothing was fitted to a sentence of",
-        "SST's test set or of the tenth of rt-polarity that was held out. Settings were chosen on SST's development set, with",
-        "beds that were not fitted to it either. Queries before: the training's and the starts'; those of the manifold's fit",
-        f"stand below. Growing spheres are walked from the first {SEARCHED} sentences of SST alone.", "",
-        f"**Share flipped by the agent on SST at least 0.95: {verdict} ({spread(agent, 'flipped')}).**", "",
-        "## SST", "", *table(rows, "SST"), "", "Why paths do not count, the first reason of each:", "",
-        *causes(rows, "SST"), "",
-        "## rt-polarity", "", *table(rows, "rt-polarity"), "", *causes(rows, "rt-polarity"), "",
-        "## The beds", "", "Seed by seed:", "", *about, "",
-        "## Twenty paths of the agent, not picked", "", judged, "",
-        "The first held-out sentences of the first seed; frames whose sentence did not change are left out.", "", *told,
-        f"`python -m tests.benchmarks.sentences_paths {flags}` makes this page again.", "",
-    ])  # fmt: skip
+    facts = [split["facts"] for split in splits]
+    return render(
+        "sentences_paths", longest=LONGEST, count=len(splits), steps=record["steps"], searched=SEARCHED,
+        verdict=verdict(agent), share=spread(agent, 3), judged=record["judged"],
+        sst=measures(rows, "SST"), sst_causes=causes(rows, "SST"),
+        rt=measures(rows, "rt-polarity"), rt_causes=causes(rows, "rt-polarity"),
+        facts="\n".join(f"- {name.replace('_', ' ')}: {listed(f'{f[name]:.4g}' for f in facts)}" for name in facts[0]),
+        shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(splits[0]["shown"], 1)),
+        seeds=" ".join(map(str, dict.fromkeys(row["seed"] for row in rows))),
+    )  # fmt: skip
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=STEPS, help="of training")
-    parser.add_argument("--most", type=int, help="held-out sentences at most (default: all)")
-    parser.add_argument("--walkers", nargs="+", choices=WALKERS, default=list(WALKERS))
-    parser.add_argument("--held-out", choices=("test", "dev"), default="test")
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache" / "sentences")
-    parser.add_argument("--judged", help="what a reader says of the paths (default: what the page says already)")
-    chosen = parser.parse_args()
-    prepare_process()
-    found = [cells(seed, chosen.cache, chosen.steps, chosen.most, chosen.walkers, chosen.held_out) for seed in chosen.seeds]
-    if chosen.held_out == "dev":
-        return
-    file = RESULTS / "sentences_paths.json"
-    judged = chosen.judged or (json.loads(file.read_text()).get("judged", "") if file.is_file() else "")
-    record = {"python": platform.python_version(), "steps": chosen.steps, "judged": judged, "beds": found}
-    write_whole(file, as_json(record))
-    flags = f"--seeds {' '.join(map(str, chosen.seeds))} --steps {chosen.steps}"
-    page = page_of(found, chosen.steps, judged, flags)
-    write_whole(RESULTS / "sentences_paths.md", page)
-    print(page)
+def verdict(agent: list[float]) -> str:
+    """Whether the agent's share of flips is what it should be."""
+    if min(agent) >= 0.95:
+        return "reached in every bed"
+    return "reached on average" if fmean(agent) >= 0.95 else "**missed**"
 
+
+def measures(rows: list[dict[str, Any]], source: str) -> str:
+    """Measures of all walkers on the sentences of a source."""
+    cells = [[title, *(spread([row[name] for row in own], DIGITS.get(name, 3)) for name in COLUMNS)]
+             for title, own in by_walker(rows, source)]  # fmt: skip
+    return table(["walker", *COLUMNS.values()], cells, "l")
+
+
+def causes(rows: list[dict[str, Any]], source: str) -> str:
+    """Why paths do not count, the first reason of each."""
+    cells = []
+    for title, own in by_walker(rows, source):
+        shares = [fmean(r["flipped"] for r in own), *(fmean(r["causes"][cause] for r in own) for cause in CAUSES)]
+        cells.append([title, *(f"{share:.3f}" for share in shares)])
+    return table(["walker", "counts", *CAUSES], cells, "l")
+
+
+def by_walker(rows: list[dict[str, Any]], source: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """(title of the walker, its rows on the sentences of a source)."""
+    for walker, title in WALKERS.items():
+        if own := [row for row in rows if row["walker"] == walker and row["source"] == source]:
+            yield title, own
+
+
+EXPERIMENT = Experiment(
+    "sentences_paths", __doc__, measure, page,
+    flags={
+        "--seeds": whole_numbers(0, 1, 2),
+        "--steps": {"type": int, "default": STEPS, "help": "of training"},
+        "--most": {"type": int, "help": "held-out sentences at most (default: all)"},
+        "--walkers": one_of(list(WALKERS)),
+        "--held-out": {"choices": ("test", "dev"), "default": "test"},
+        "--judged": {"help": "what a reader says of the paths (default: what the page says already)"},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -4,37 +4,35 @@
     python -m tests.benchmarks.sentences_ptb --models standard --epochs 1
 
 The corpus is read from $MANIFOLD_DATA/ptb (or ../shared/data/ptb) and never copied. Models are fitted to ptb.train and
-measured on ptb.test; ptb.valid is left for those who tune. Fitted models and finished rows are kept in --cache, so that an
-interrupted run goes on where it was. Matrix products use bfloat16 while training where the processor can train an LSTM in it,
-and float32 otherwise and for every measurement.
-Writes docs/results/sentences_ptb.json and .md.
+measured on ptb.test; ptb.valid is left for those who tune. Matrix products use bfloat16 while training where the processor
+can train an LSTM in it, and float32 otherwise and for every measurement.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import platform
 import sys
-import time
 import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache as cached
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agents.cli import prepare_process
-from agents.files import write_whole
-from tests.benchmarks.results import as_json
-from tests.benchmarks.sentences_data import RESULTS, penn_treebank
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from envs.manifolds import SentenceVAE
-    from envs.modalities.vocabulary import Vocabulary
-    from tests.benchmarks.sentences_language import LanguageModel
+from envs.manifolds import SentenceVAE
+from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
+from envs.manifolds.sentence.training import COLLAPSED, gaussian_kl, trimmed
+from envs.modalities.vocabulary import Vocabulary
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render
+from tests.benchmarks.harness.models import fitted
+from tests.benchmarks.harness.runs import Run, digest
+from tests.benchmarks.harness.tables import table
+from tests.benchmarks.sentences.data import penn_treebank
+from tests.benchmarks.sentences.language import LanguageModel, by_length
 
 SIZES: dict[str, Any] = {"embedding": 200, "hidden": 200}
 TRAINING: dict[str, Any] = {"batch_size": 64, "learning_rate": 3e-3}
@@ -45,14 +43,16 @@ VAES: dict[str, dict[str, Any]] = {
 }
 LANGUAGE = "language model"
 MODELS = ("standard", LANGUAGE, "inputless")
-#: what the paper's table says of the test set: bound in nats a sentence, KL, perplexity
+#: the paper's table, test set: bound in nats a sentence, KL, perplexity
 PAPER = {"standard": (101, 2, 119), "inputless": (125, 15, 380)}
+SOURCES = ("envs/manifolds/sentence*.py", "tests/benchmarks/sentences/language.py")
+
+
+# ---- run --------------------------------------------------------------------------------------------------------------
 
 
 def corpus(least: int | None = None) -> tuple[Vocabulary, dict[str, Tensor]]:
     """The vocabulary of ptb.train, and ids (N, L) of every part; `least`: the first sentences alone, for a try."""
-    from envs.modalities.vocabulary import Vocabulary
-
     texts = {part: penn_treebank(part)[:least] for part in ("train", "valid", "test")}
     vocabulary = Vocabulary.of(texts["train"], tokeniser="spaces")
     with warnings.catch_warnings():
@@ -64,8 +64,6 @@ def corpus(least: int | None = None) -> tuple[Vocabulary, dict[str, Tensor]]:
 @cached
 def trains_in_bfloat16() -> bool:
     """Whether this processor can train an LSTM in bfloat16; older ones have no such kernel, and torch raises an error."""
-    import torch
-
     layer = torch.nn.LSTM(8, 8, batch_first=True)
     try:
         with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
@@ -80,44 +78,25 @@ def half_precision() -> AbstractContextManager[Any]:
 
     The autocast cache is off: it would keep the weights of the first step.
     """
-    import torch
-
     if not trains_in_bfloat16():
         print("this processor cannot train an LSTM in bfloat16: training in float32, which is slower", file=sys.stderr)
         return nullcontext()
     return torch.autocast("cpu", torch.bfloat16, cache_enabled=False)
 
 
-def fitted_vae(name: str, epochs: int, cache: Path, vocabulary: Vocabulary, ids: Tensor) -> tuple[SentenceVAE, float]:
-    """The VAE of a name and the CPU seconds that it took, from the cache if it was fitted before."""
-    from envs.manifolds import Manifold, SentenceVAE
+def fitted_model(name: str, epochs: int, cache: Path, vocabulary: Vocabulary, ids: Tensor) -> tuple[Any, float]:
+    """The VAE of a name, or the language model of the same widths, and the CPU seconds of its training."""
+    how = {**SIZES, **TRAINING, **VAES.get(name, {}), "epochs": epochs}
 
-    folder = cache / f"{name}_{epochs}"
-    if not (folder / "seconds.json").is_file():
-        began = time.process_time()
-        texts = vocabulary.texts(ids)
+    def fit() -> Any:
         with half_precision():
-            how = {**SIZES, **TRAINING, **VAES[name]}
-            made = SentenceVAE.fit(texts, vocabulary=vocabulary, epochs=epochs, progress=True, **how)
-        made.save(folder)
-        write_whole(folder / "seconds.json", json.dumps(time.process_time() - began))
-    vae = Manifold.load(folder)
-    assert isinstance(vae, SentenceVAE)
-    return vae, float(json.loads((folder / "seconds.json").read_text()))
+            if name == LANGUAGE:
+                return LanguageModel.fit(ids, vocabulary, **how)
+            return SentenceVAE.fit(vocabulary.texts(ids), vocabulary=vocabulary, progress=True, **how)
 
-
-def fitted_language_model(epochs: int, cache: Path, vocabulary: Vocabulary, ids: Tensor) -> tuple[LanguageModel, float]:
-    """The language model of the same widths, and its CPU seconds."""
-    from tests.benchmarks.sentences_language import LanguageModel
-
-    folder = cache / f"language_{epochs}"
-    if not (folder / "seconds.json").is_file():
-        began = time.process_time()
-        with half_precision():
-            made = LanguageModel.fit(ids, vocabulary, epochs=epochs, **SIZES, **TRAINING)
-        made.save(folder)
-        write_whole(folder / "seconds.json", json.dumps(time.process_time() - began))
-    return LanguageModel.load(folder, vocabulary), float(json.loads((folder / "seconds.json").read_text()))
+    folder = cache / f"ptb-{name.replace(' ', '_')}-{digest([how, tuple(ids.shape)], SOURCES)}"
+    load = (lambda folder: LanguageModel.load(folder, vocabulary)) if name == LANGUAGE else None
+    return fitted(folder, fit, load)
 
 
 def bound(vae: SentenceVAE, ids: Tensor, seed: int, batch: int = 64) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,12 +104,6 @@ def bound(vae: SentenceVAE, ids: Tensor, seed: int, batch: int = 64) -> tuple[Te
 
     The decoder is fed all words but where it was trained without any (Bowman and others 2016, section 3.2 and table 2).
     """
-    import torch
-
-    from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
-    from envs.manifolds.sentence.training import gaussian_kl, trimmed
-    from tests.benchmarks.sentences_language import by_length
-
     keep = 0.0 if vae.account["word_keep"] == 0 else 1.0
     generator = torch.Generator().manual_seed(seed)
     reconstruction, kl, means = torch.empty(len(ids)), torch.empty(len(ids)), torch.empty(len(ids), vae.latent_dim)
@@ -146,11 +119,6 @@ def bound(vae: SentenceVAE, ids: Tensor, seed: int, batch: int = 64) -> tuple[Te
 
 def importance_weighted(vae: SentenceVAE, ids: Tensor, samples: int, seed: int) -> Tensor:
     """-log p(x) (N,) by importance sampling, as `SentenceVAE.importance_weighted_nll`, for inputless decoders, too."""
-    import torch
-
-    from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
-    from envs.manifolds.sentence.training import trimmed
-
     keep = 0.0 if vae.account["word_keep"] == 0 else 1.0
     generator = torch.Generator().manual_seed(seed)
     found = torch.empty(len(ids))
@@ -167,12 +135,8 @@ def importance_weighted(vae: SentenceVAE, ids: Tensor, samples: int, seed: int) 
     return found
 
 
-def measured(name: str, model: Any, ids: Tensor, sentences: int, samples: int, seed: int) -> dict[str, Any]:
+def figures(name: str, model: Any, ids: Tensor, sentences: int, samples: int, seed: int) -> dict[str, Any]:
     """Figures of a fitted model on sentences ids (N, L): nats a sentence, perplexities a word."""
-    import torch
-
-    from envs.manifolds.sentence.training import COLLAPSED
-
     ends, words = len(ids), int((ids != 0).sum()) - len(ids)
     row: dict[str, Any] = {"model": name, "sentences": len(ids)}
     if name == LANGUAGE:
@@ -200,117 +164,73 @@ def measured(name: str, model: Any, ids: Tensor, sentences: int, samples: int, s
     }  # fmt: skip
 
 
-def cell(name: str, chosen: argparse.Namespace, vocabulary: Vocabulary, parts: dict[str, Tensor]) -> dict[str, Any]:
-    """A model's row, from the cache if it was finished before."""
-    cache: Path = chosen.cache
-    file = cache / f"{name.replace(' ', '_')}_{chosen.epochs}.json"
-    if file.is_file():
-        kept: dict[str, Any] = json.loads(file.read_text())
-        return kept
-    model: Any
-    if name == LANGUAGE:
-        model, seconds = fitted_language_model(chosen.epochs, cache, vocabulary, parts["train"])
-    else:
-        model, seconds = fitted_vae(name, chosen.epochs, cache, vocabulary, parts["train"])
-    row = measured(name, model, parts["test"], chosen.sentences, chosen.samples, chosen.seed)
-    row |= {"epochs": chosen.epochs, "cpu_minutes": seconds / 60}
-    write_whole(file, json.dumps(row))
-    return row
+def measured(name: str, options: dict[str, Any], cache: Path) -> dict[str, Any]:
+    """A model's row."""
+    vocabulary, parts = corpus(options["only"])
+    model, seconds = fitted_model(name, options["epochs"], cache, vocabulary, parts["train"])
+    row = figures(name, model, parts["test"], options["sentences"], options["samples"], options["seed"])
+    return row | {"epochs": options["epochs"], "cpu_minutes": seconds / 60}
 
 
-def page(rows: list[dict[str, Any]]) -> str:
-    """The page; no sentence of the corpus stands on it."""
-    head = ["model", "bound or NLL", "reconstruction", "KL", "PPL", "PPL, no end mark", "IW-NLL", "PPL (IW)", "active units",
-            "collapsed", "CPU-min"]  # fmt: skip
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+def measure(options: Options) -> Iterator[Record]:
+    """Every model."""
+    how = {name: getattr(options, name) for name in ("epochs", "sentences", "samples", "seed", "only")}
+    rows = []
+    for name in options.models:
+        key = {"ptb": name, **how, "settings": [SIZES, TRAINING, VAES.get(name)]}
+        rows.append(options.runner.one(Run(key, partial(measured, name, how, options.cache), SOURCES), name))
+        yield {"sizes": SIZES, "training": TRAINING, "vaes": VAES, "rows": rows}
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """One table beside the paper's; no sentence of the corpus stands on it."""
+    rows: list[dict[str, Any]] = record["rows"]
+    lines: list[list[Any]] = []
     for r in rows:
-        given = f"{r['nll']:.1f}, se {r['nll_se']:.1f}"
-        ends = f"{r['ppl']:.0f} | {r['ppl_without_end']:.0f}"
+        given, ends = f"{r['nll']:.1f}, se {r['nll_se']:.1f}", [f"{r['ppl']:.0f}", f"{r['ppl_without_end']:.0f}"]
+        minutes = f"{r['cpu_minutes']:.0f}"
         if r["model"] == LANGUAGE:
-            lines.append(f"| {LANGUAGE} | {given} | - | - | {ends} | - | - | - | - | {r['cpu_minutes']:.0f} |")
+            lines.append([LANGUAGE, given, "-", "-", *ends, "-", "-", "-", "-", minutes])
         else:
-            lines.append(
-                f"| VAE, {r['model']} | {given} | {r['reconstruction']:.1f} | {r['kl']:.1f} | {ends} | "
-                f"{r['iw_nll']:.1f}, se of the gap {r['iw_gap_se']:.2f} | {r['iw_ppl']:.0f} | "
-                f"{r['active_units']} of {r['latent_dim']} | {'**yes**' if r['flagged'] else 'no'} | {r['cpu_minutes']:.0f} |"
-            )
+            tight = f"{r['iw_nll']:.1f}, se of the gap {r['iw_gap_se']:.2f}"
+            collapsed = "**yes**" if r["flagged"] else "no"
+            lines.append([f"VAE, {r['model']}", given, f"{r['reconstruction']:.1f}", f"{r['kl']:.1f}", *ends, tight,
+                          f"{r['iw_ppl']:.0f}", f"{r['active_units']} of {r['latent_dim']}", collapsed, minutes])  # fmt: skip
         if r["model"] in PAPER:
             nll, kl, ppl = PAPER[r["model"]]
-            lines.append(f"| the paper's, {r['model']} | {nll} | | {kl} | {ppl} | | | | | | |")
+            lines.append([f"the paper's, {r['model']}", nll, None, kl, ppl, *[None] * 6])
     vaes = [r for r in rows if r["model"] != LANGUAGE]
-    own = " ".join(
-        f"{r['model']}: latent {VAES[r['model']]['latent_dim']}, free bits {VAES[r['model']]['free_bits']}, word_keep "
-        f"{VAES[r['model']]['word_keep']:g}."
+    own = [
+        "{}: latent {latent_dim}, free bits {free_bits}, word_keep {word_keep:g}.".format(r["model"], **VAES[r["model"]])
         for r in vaes
-    )
+    ]
     subsets = [
         f"- {r['model']}: on a random {r['iw_sentences']} test sentences, {r['iw_samples']} codes each, IW-NLL "
         f"{r['iw_subset']:.1f} (se {r['iw_subset_se']:.1f}) where the bound is {r['bound_subset']:.1f}."
         for r in vaes
     ]
-    about = (
-        "Fitted to ptb.train (42,068 sentences, 10,000 words with the end mark), measured on ptb.test "
-        f"({rows[0]['sentences']:,} sentences); nothing was tuned. Nats a sentence with its end mark, one code a sentence for "
-        "the bound. One seed; the standard errors are over sentences."
-    )
-    settings = (
-        f"Settings: LSTMs of {SIZES['hidden']} units, word embeddings of {SIZES['embedding']}, batches of "
-        f"{TRAINING['batch_size']}, Adam at {TRAINING['learning_rate']:g} falling along a cosine, {rows[0]['epochs']} epochs "
-        "on one core, no sentence cut; the code at every step, sigmoid annealing, 5 % of the encoder's words unknown. "
-        f"{own} The VAEs leave 1 % of ptb.train out for validation. The language model is the decoder alone, trained alike."
-    )
-    counting = (
-        "PPL counts the end mark as a word. The paper's own figures fit its perplexities only if about 21.1 words a sentence "
-        "are counted (101 / ln 119), which is nearer to the 20.9 words without end marks than to the 21.9 with them: both are "
-        "given. The paper chose its settings by 200 trainings of ten hours."
-    )
-    tight = "The importance-weighted NLL is the bound of all test sentences less the gap that was measured on some of them:"
-    how = "`python -m tests.benchmarks.sentences_ptb` makes this page again; the corpus is not part of this repository."
-    return "\n".join(
-        [
-            "# Sentence VAEs on Penn Treebank",
-            "",
-            about,
-            "",
-            *lines,
-            "",
-            settings,
-            "",
-            tight,
-            "",
-            *subsets,
-            "",
-            counting,
-            "",
-            how,
-            "",
-        ]
-    )
+    titles = ["model", "bound or NLL", "reconstruction", "KL", "PPL", "PPL, no end mark", "IW-NLL", "PPL (IW)", "active units",
+              "collapsed", "CPU-min"]  # fmt: skip
+    return render(
+        "sentences_ptb", table=table(titles, lines, "l"), own=" ".join(own), subsets="\n".join(subsets),
+        **{**rows[0], **SIZES, **TRAINING},
+    )  # fmt: skip
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--sentences", type=int, default=500, help="test sentences whose IW-NLL is measured")
-    parser.add_argument("--samples", type=int, default=100, help="codes of each of them")
-    parser.add_argument("--seed", type=int, default=0, help="of the codes drawn and the sentences chosen")
-    parser.add_argument("--cache", type=Path, default=Path("runs/ptb"), help="folder of fitted models and finished rows")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the page")
-    parser.add_argument("--only", type=int, help="the first N sentences of every part alone: a try, not a result")
-    chosen = parser.parse_args()
-    prepare_process()
-    chosen.cache.mkdir(parents=True, exist_ok=True)
-    vocabulary, parts = corpus(chosen.only)
-    rows = []
-    for name in chosen.models:
-        rows.append(cell(name, chosen, vocabulary, parts))
-        print(json.dumps(rows[-1]), flush=True)
-    told = {"sizes": SIZES, "training": TRAINING, "vaes": VAES, "python": platform.python_version(), "rows": rows}
-    write_whole(chosen.results / "sentences_ptb.json", as_json(told))
-    write_whole(chosen.results / "sentences_ptb.md", page(rows))
-
+EXPERIMENT = Experiment(
+    "sentences_ptb", __doc__, measure, page,
+    flags={
+        "--models": one_of(MODELS),
+        "--epochs": {"type": int, "default": 4},
+        "--sentences": {"type": int, "default": 500, "help": "test sentences whose IW-NLL is measured"},
+        "--samples": {"type": int, "default": 100, "help": "codes of each of them"},
+        "--seed": {"type": int, "default": 0, "help": "of the codes drawn and the sentences chosen"},
+        "--only": {"type": int, "help": "the first N sentences of every part alone: a try, not a result"},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

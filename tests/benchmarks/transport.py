@@ -1,4 +1,4 @@
-"""Operations on latent codes, with and without keeping the prior's law: what a generator makes of them.
+"""Operations on latent codes, with and without keeping the prior's law: what does a generator make of them?
 
     python -m tests.benchmarks.transport                                  # digits: GANs of 2 priors, joint, embedding; 3 seeds
     python -m tests.benchmarks.transport --data mnist
@@ -11,32 +11,44 @@ inception score. Everything is done REPEATS times with new codes; the generator 
 bias is the same in every row. Equivalence with random codes: the 95 % interval of the mean difference lies within 5 % of
 the gap between the linear 4-point mean and random codes. Besides the GANs stand manifolds trained with the network: a joint
 VAE and classifier, and a classifier's embedding (both with the prior N(0, I); the embedding's codes are whitened, but their
-law is not normal). Writes docs/results/transport_DATA.md and .json. What is fitted, and finished generators' figures, are
-kept in --cache.
+law is not normal).
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import platform
-import shlex
+import math
 import sys
-from functools import partial
+from collections.abc import Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
-from agents.cli import prepare_process
-from tests.benchmarks.digits_cells import ROOT
-from tests.benchmarks.gan_cells import FITTING, kept_cell
-from tests.benchmarks.results import as_json
-from tests.benchmarks.transport_page import compared, markdown
+from envs.classifiers import adapt
+from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
+from envs.datasets import DATASETS, Units
+from envs.geometry.interpolation import lerp, slerp
+from envs.geometry.transport import combine, two_point, vicinity
+from envs.manifolds import Embedding, Joint, Manifold
+from envs.manifolds.generators import gan as module
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.models import FITTING, fitted, fitted_with_network
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.splits import digits_models
+from tests.benchmarks.harness.tables import table
 
-REPEATS, SAMPLES, EPSILON, WALK, NETWORK_DIM = 30, 5000, 0.5, 10, 32
-FILES = (*FITTING, "envs/geometry/transport.py", "tests/benchmarks/transport.py", "tests/benchmarks/mnist_models.py")
+REPEATS, SAMPLES, EPSILON, WALK, NETWORK_DIM, MARGIN = 30, 5000, 0.5, 10, 32, 0.05
+SOURCES = (*FITTING, "envs/geometry/transport.py", "tests/benchmarks/transport.py", "tests/benchmarks/harness/models.py")
 NETWORKS = {"joint": "joint VAE and classifier", "embedding": "classifier's embedding (white box)"}
+#: rows that should be as good as random codes, and the linear ones that should be worse
+MATCHED = ("2-point matched", "4-point matched", "walk, matched")
+LINEAR = ("2-point linear", "4-point linear", "walk, plain")
+
+
+# ---- run --------------------------------------------------------------------------------------------------------------
 
 
 class Oracle(NamedTuple):
@@ -48,8 +60,6 @@ class Oracle(NamedTuple):
 
     def scores(self, x: Any) -> tuple[float, float]:
         """Frechet distance to the training data, and inception score, of samples x (N, \\*data_shape)."""
-        import torch
-
         with torch.inference_mode():
             hidden = self.network[:-1](x)
             p = self.network[-1](hidden).softmax(1).double()
@@ -73,9 +83,6 @@ def frechet(m1: np.ndarray, c1: np.ndarray, m2: np.ndarray, c2: np.ndarray) -> f
 
 def operations(prior: Any, n: int, generator: Any) -> dict[str, Any]:
     """Name -> codes (n, d)."""
-    from envs.geometry.interpolation import lerp, slerp
-    from envs.geometry.transport import combine, two_point, vicinity
-
     a, b, c, d = (prior.sample(n, generator) for _ in range(4))
     plain = walked = a
     for _ in range(WALK):
@@ -93,10 +100,8 @@ def operations(prior: Any, n: int, generator: Any) -> dict[str, Any]:
     }
 
 
-def measure(manifold: Any, judge: Oracle, samples: int, repeats: int) -> dict[str, dict[str, list[float]]]:
+def repeated(manifold: Any, judge: Oracle, samples: int, repeats: int) -> dict[str, dict[str, list[float]]]:
     """Operation -> measure -> one value a repeat."""
-    import torch
-
     generator = torch.Generator().manual_seed(0)
     found: dict[str, dict[str, list[float]]] = {}
     for _ in range(repeats):
@@ -110,28 +115,8 @@ def measure(manifold: Any, judge: Oracle, samples: int, repeats: int) -> dict[st
     return found
 
 
-def cell(make: Any, judge: Oracle, options: Any) -> dict[str, Any]:
-    """What the page says of one generator; `make` gives it."""
-    import torch
-
-    made = make()
-    values = measure(made, judge, options.samples, options.repeats)
-    with torch.inference_mode():
-        z = made.prior.sample(options.samples, torch.Generator().manual_seed(99))
-        drawn = judge.network(made.decode(z)).argmax(1)
-    found: dict[str, Any] = {what: compared(values, what) for what in ("distance", "score")}
-    found["class shares"] = [round(float(share), 4) for share in torch.bincount(drawn, minlength=10) / len(drawn)]
-    return found
-
-
-def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Oracle, float]:
-    """A classifier fitted to the data, and the share of training items it tells right."""
-    import math
-
-    import torch
-
-    from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
-
+def judge_of(x: Any, truth: Any, seed: int) -> tuple[Oracle, float]:
+    """A classifier fitted to the data, and the share of training items that it classifies rightly."""
     size = math.prod(x.shape[1:])
     sizes = (size, 64, 10) if size <= 64 else (size, 128, 64, 10)
     with torch.random.fork_rng(devices=[]):
@@ -144,118 +129,174 @@ def judge_of(data: str, x: Any, truth: Any, seed: int) -> tuple[Oracle, float]:
     return Oracle(network, mean, covariance), accuracy(network, x, truth)
 
 
-def fitted_gan(data: str, x: Any, prior: str, options: Any, seed: int) -> Any:
-    """The GAN of a prior and a seed, from --cache if it was fitted before."""
-    from envs.manifolds.base import Manifold
-    from envs.manifolds.generators import gan as module
-
-    place = options.cache / f"transport-{data}-{prior}-{options.latent_dim}d-{options.steps}-{seed}"
-    if (place / "manifold.json").is_file():
-        return Manifold.load(place)
-    recipe = module.Recipe(steps=options.steps, encoder_steps=200)
-    module.REMEMBERED = 64  # the codes of real data are not used here
-    try:
-        made = module.GAN.fit(x, latent_dim=options.latent_dim, prior=prior, recipe=recipe, seed=seed, progress=True)
-    except module.CollapsedError as error:
-        print(f"{prior}, seed {seed}: {error}", file=sys.stderr)
-        made = error.manifold
-    made.save(place)
-    return made
-
-
-def fitted_with_network(kind: str, data: str, x: Any, options: Any, seed: int) -> Any:
-    """A joint VAE and classifier, or a classifier's embedding, of NETWORK_DIM dimensions."""
-    from tests.benchmarks.mnist_models import fitted_model
-
-    if data == "mnist":
-        return fitted_model(kind, seed, options.cache, latent_dim=NETWORK_DIM)
-    from envs.classifiers import adapt
-    from envs.datasets import Units
-    from envs.manifolds import Embedding, Joint
-    from tests.benchmarks.digits_bed import fitted
-
-    module = fitted(0)[0]
-    if kind == "joint":
-        return Joint.fit(x, module(x).argmax(1), classes=10, latent_dim=NETWORK_DIM, seed=seed)
-    return Embedding.fit(x, adapt(module, units=Units.of(x.numpy())), latent_dim=NETWORK_DIM, seed=seed)
-
-
-def jobs_of(options: Any, x: Any) -> list[tuple[str, dict[str, Any], Any]]:
-    """(title, what tells it apart, how to get it) of each generator."""
-    from envs.manifolds.base import Manifold
-
-    jobs: list[tuple[str, dict[str, Any], Any]] = []
-    for folder in options.manifold:
-        content = (folder / "manifold.safetensors").read_bytes()
-        jobs.append((folder.name, {"folder": hashlib.sha256(content).hexdigest()}, partial(Manifold.load, folder)))
-    for prior in options.priors:
-        for seed in options.seeds:
-            key = {"prior": prior, "seed": seed, "dim": options.latent_dim, "steps": options.steps}
-            title = f"GAN, {prior} prior, d = {options.latent_dim}, seed {seed}"
-            jobs.append((title, key, partial(fitted_gan, options.data, x, prior, options, seed)))
-    for kind in options.networks:
-        for seed in options.seeds:
-            key = {"kind": kind, "seed": seed, "dim": NETWORK_DIM}
-            title = f"{NETWORKS[kind]}, d = {NETWORK_DIM}, seed {seed}"
-            jobs.append((title, key, partial(fitted_with_network, kind, options.data, x, options, seed)))
-    return jobs
-
-
-def told(arguments: list[str]) -> list[str]:
-    """The command line without where things lie on this machine."""
-    kept, skip = [], False
-    for argument in arguments:
-        where = argument.split("=")[0] in ("--cache", "--out")
-        if not skip and not where:
-            kept.append(argument)
-        skip = where and "=" not in argument
-    return kept
-
-
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="digits", help="a data set of envs.datasets with true classes")
-    parser.add_argument("--manifold", type=Path, nargs="*", default=[], metavar="FOLDER", help="saved generators, too")
-    parser.add_argument("--priors", nargs="+", default=["normal", "uniform"])
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2], help="of the GANs that are fitted; none: no GANs")
-    parser.add_argument("--latent-dim", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=3000, help="of the generator")
-    parser.add_argument(
-        "--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS), help="trained with the network"
-    )
-    parser.add_argument("--samples", type=int, default=SAMPLES)
-    parser.add_argument("--repeats", type=int, default=REPEATS)
-    parser.add_argument("--cache", type=Path, default=ROOT / "runs" / "benchmark-cache")
-    parser.add_argument("--out", type=Path, metavar="STEM", help="default: docs/results/transport_DATA")
-    options = parser.parse_args()
-    prepare_process()
-    import torch
-    from tqdm import tqdm
-
-    from envs.datasets import DATASETS
-
-    data = DATASETS[options.data]()
-    x, truth = torch.from_numpy(np.asarray(data.x)).float(), torch.as_tensor(np.asarray(data.truth)).long()
-    judge, right = judge_of(options.data, x, truth, 0)
+@lru_cache(maxsize=1)
+def material(data: str) -> tuple[Any, Oracle, dict[str, float]]:
+    """Training data (N, *data_shape), their judge, and what it says of the data themselves: one half against the other."""
+    known = DATASETS[data]()
+    x, truth = torch.from_numpy(np.asarray(known.x)).float(), torch.as_tensor(np.asarray(known.truth)).long()
+    judge, right = judge_of(x, truth, 0)
     half = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         first, second = (_moments(judge.network[:-1](x[part])) for part in half.chunk(2))
-    floor = {"distance": frechet(*first, *second), "score": judge.scores(x[half[: options.samples]])[1], "accuracy": right}
-    generators: dict[str, Any] = {}
-    for title, key, made in tqdm(jobs_of(options, x), desc="generators", dynamic_ncols=True):
-        whole = {"transport": options.data, "samples": options.samples, "repeats": options.repeats, **key}
-        generators[title] = kept_cell(options.cache, whole, FILES, partial(cell, made, judge, options))
-    command = shlex.join(["python", "-m", "tests.benchmarks.transport", *told(sys.argv[1:])])
-    page = {"command": command, "data": options.data, "samples": options.samples, "repeats": options.repeats,
-            "floor": floor, "python": platform.python_version(), "generators": generators}  # fmt: skip
-    out = options.out or ROOT / "docs" / "results" / f"transport_{options.data}"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.with_suffix(".json").write_text(as_json(page))
-    out.with_suffix(".md").write_text(markdown(page))
-    print(markdown(page))
-    print(f"wrote {out}.json and .md")
+    return x, judge, {"distance": frechet(*first, *second), "score": judge.scores(x[half[:SAMPLES]])[1], "accuracy": right}
 
+
+def measured(data: str, which: dict[str, Any], samples: int, repeats: int, cache: Path) -> dict[str, Any]:
+    """What the page says of one generator."""
+    x, judge, _ = material(data)
+    made = generator_of(data, x, cache, **which)
+    values = repeated(made, judge, samples, repeats)
+    with torch.inference_mode():
+        z = made.prior.sample(samples, torch.Generator().manual_seed(99))
+        drawn = judge.network(made.decode(z)).argmax(1)
+    found: dict[str, Any] = {what: compared(values, what) for what in ("distance", "score")}
+    found["class shares"] = [round(float(share), 4) for share in torch.bincount(drawn, minlength=10) / len(drawn)]
+    return found
+
+
+def generator_of(data: str, x: Any, cache: Path, folder: str = "", prior: str = "", kind: str = "", seed: int = 0,
+                 dim: int = 64, steps: int = 0, **_: Any) -> Any:  # fmt: skip
+    """A generator: a saved one (`folder`), a GAN of a `prior`, or a manifold of a `kind` that is trained with the network."""
+    if folder:
+        return Manifold.load(folder)
+    if prior:
+        place = cache / f"transport-{data}-{prior}-{dim}d-{steps}-{seed}"
+        return fitted(place, partial(_gan, x, prior, seed, dim, steps))[0]
+    if data == "mnist":
+        return fitted_with_network(kind, seed, cache, latent_dim=dim)
+    module = digits_models(0)[0]
+    if kind == "joint":
+        return Joint.fit(x, module(x).argmax(1), classes=10, latent_dim=dim, seed=seed)
+    return Embedding.fit(x, adapt(module, units=Units.of(x.numpy())), latent_dim=dim, seed=seed)
+
+
+def _gan(x: Any, prior: str, seed: int, dim: int, steps: int) -> Any:
+    module.REMEMBERED = 64  # the codes of real data are not used here
+    recipe = module.Recipe(steps=steps, encoder_steps=200)
+    try:
+        return module.GAN.fit(x, latent_dim=dim, prior=prior, recipe=recipe, seed=seed, progress=True)
+    except module.CollapsedError as error:
+        print(f"{prior}, seed {seed}: {error}", file=sys.stderr)
+        return error.manifold
+
+
+def generators(options: Options) -> dict[str, dict[str, Any]]:
+    """Title -> what tells a generator apart: arguments of `generator_of`."""
+    found: dict[str, dict[str, Any]] = {}
+    for folder in options.manifold:
+        content = (folder / "manifold.safetensors").read_bytes()
+        found[folder.name] = {"folder": str(folder), "content": hashlib.sha256(content).hexdigest()}
+    for prior in options.priors:
+        for seed in options.seeds:
+            title = f"GAN, {prior} prior, d = {options.latent_dim}, seed {seed}"
+            found[title] = {"prior": prior, "seed": seed, "dim": options.latent_dim, "steps": options.steps}
+    for kind in options.networks:
+        for seed in options.seeds:
+            found[f"{NETWORKS[kind]}, d = {NETWORK_DIM}, seed {seed}"] = {"kind": kind, "seed": seed, "dim": NETWORK_DIM}
+    return found
+
+
+def measure(options: Options) -> Iterator[Record]:
+    """Every generator."""
+    about = {"data": options.data, "samples": options.samples, "repeats": options.repeats}
+    sizes = (options.samples, options.repeats, options.cache)
+    found = {}
+    for title, which in generators(options).items():
+        run = Run({"transport": options.data, **about, **which}, partial(measured, options.data, which, *sizes), SOURCES)
+        found[title] = options.runner.one(run, title)
+        yield {**about, "floor": material(options.data)[2], "generators": found}
+
+
+def compared(values: dict[str, dict[str, list[float]]], what: str) -> dict[str, dict[str, Any]]:
+    """Operation -> its mean, and its difference from random codes as a share of the gap, with a 95 % interval.
+
+    The gap is 4-point linear less random. Differences are taken repeat by repeat; the gap's own uncertainty is in the
+    interval too, by resampling repeats.
+    """
+    table = {name: np.array(row[what]) for name, row in values.items()}
+    generator = np.random.default_rng(0)
+    repeats = len(table["random"])
+    index = generator.integers(0, repeats, (2000, repeats))
+    random, worst = table["random"], table["4-point linear"]
+    gap = worst[index].mean(1) - random[index].mean(1)
+    found = {}
+    for name, column in table.items():
+        share = (column[index].mean(1) - random[index].mean(1)) / gap
+        low, high = np.quantile(share, [0.025, 0.975])
+        spread = float(column.std(ddof=1))
+        value = float((column.mean() - random.mean()) / (worst.mean() - random.mean()))
+        found[name] = {"mean": float(column.mean()), "spread": spread, "share": value, "low": float(low), "high": float(high)}
+    return found
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """A table over all generators, then one for each."""
+    sections = []
+    for name, found in record["generators"].items():
+        rows = []
+        for row in found["distance"]:
+            d, s = found["distance"][row], found["score"][row]
+            cells = [f"{d['mean']:.2f} ± {d['spread']:.2f}", _share(d), f"{s['mean']:.3f} ± {s['spread']:.3f}", _share(s)]
+            rows.append([row, *cells, _verdict(row, d, s)])
+        titles = ["codes", "distance", "share of the gap", "score", "share of the gap", "as random?"]
+        sections += ["", f"## {name}", "", table(titles, rows, "lrrrrl")]
+    values = {**record, "margin": MARGIN, "summary": summary(record["generators"]), "sections": "\n".join(sections)}
+    return render("transport", **values)
+
+
+def summary(generators: dict[str, Any]) -> str:
+    """Bounds of the matched rows, and which linear rows are measurably worse than random."""
+    titles = ["generator", "gap, distance", *(f"{row}: distance, score" for row in MATCHED), "worse than random"]
+    rows = []
+    for name, found in generators.items():
+        gap = found["distance"]["4-point linear"]["mean"] - found["distance"]["random"]["mean"]
+        cells = [f"{bound(found['distance'][row]):.1%}, {bound(found['score'][row]):.1%}" for row in MATCHED]
+        worse = [row for row in LINEAR if found["distance"][row]["low"] > MARGIN and gap > 0]
+        rows.append([name, f"{gap:.2f}", *cells, ", ".join(worse) or "none"])
+    every = [found[what][row] for found in generators.values() for what in ("distance", "score") for row in MATCHED]
+    count = f"Matched rows that are as random: {sum(map(equivalent, every))} of {len(every)}."
+    return table(titles, rows, "lr" + "r" * len(MATCHED) + "l") + "\n\n" + count
+
+
+def bound(found: dict[str, Any]) -> float:
+    """The end of the interval of a difference that lies further from 0."""
+    return max(abs(found["low"]), abs(found["high"]))
+
+
+def _share(found: dict[str, Any]) -> str:
+    return f"{found['share']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+
+
+def equivalent(found: dict[str, Any]) -> bool:
+    """Whether the interval of the difference lies within the margin."""
+    return bool(bound(found) <= MARGIN)
+
+
+def _verdict(row: str, distance: dict[str, Any], score: dict[str, Any]) -> str:
+    if row == "random":
+        return ""
+    good = [name for name, found in (("distance", distance), ("score", score)) if equivalent(found)]
+    return "both" if len(good) == 2 else f"{good[0]} only" if good else "no"
+
+
+EXPERIMENT = Experiment(
+    "transport", __doc__, measure, page, files=("transport_digits", "transport_mnist"),
+    file_of=lambda options: f"transport_{options.data}",
+    flags={
+        "--data": {"default": "digits", "help": "a data set of envs.datasets with true classes"},
+        "--manifold": {"type": Path, "nargs": "*", "default": [], "metavar": "FOLDER", "help": "saved generators, too"},
+        "--priors": {"nargs": "+", "default": ["normal", "uniform"]},
+        "--seeds": whole_numbers(0, 1, 2, nargs="*", help="of the generators that are fitted; none: no generators"),
+        "--latent-dim": {"type": int, "default": 64},
+        "--steps": {"type": int, "default": 3000, "help": "of the generator"},
+        "--networks": one_of(list(NETWORKS), nargs="*", help="trained with the network"),
+        "--samples": {"type": int, "default": SAMPLES},
+        "--repeats": {"type": int, "default": REPEATS},
+    },
+)  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -1,26 +1,28 @@
-"""The UMAP map's ways onto it and back, beside umap-learn's own: how true, and how quick.
+"""The UMAP map's encoder and decoders, beside umap-learn's own: how faithful, and how fast.
 
     python -m tests.benchmarks.umap_map                # 3 splits of the digits; about a minute
     python -m tests.benchmarks.umap_map --seeds 0
 
-Writes docs/results/umap_map.json and .md. Needs umap-learn. Times are CPU seconds of one thread.
+Needs umap-learn. Times are CPU seconds of one thread.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import fmean
 from typing import Any
 
-from agents.cli import prepare_process
-from tests.benchmarks.results import as_json
+import torch
+from sklearn.manifold import trustworthiness
 
-ROOT = Path(__file__).resolve().parents[2]
+from envs.assets.make import digits_bed
+from envs.datasets import DATASETS
+from envs.manifolds import UMAPMap
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
+from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.tables import listed, spread, table
+
 INVERTED = 60  # held-out digits that umap-learn's slow inverse is tried on
 ROWS = {
     "trustworthiness_starts": "trustworthiness of the map, starts",
@@ -37,36 +39,27 @@ WAYS = {"mlp": "network decoder", "knn": "kNN decoder", "umap_learn": "umap-lear
 def milliseconds(function: Callable[[], Any], repeats: int) -> float:
     """CPU milliseconds of a call, after one that warms up."""
     function()
-    started = time.process_time()
-    for _ in range(repeats):
-        function()
-    return 1000 * (time.process_time() - started) / repeats
+    return 1000 * cpu_seconds(lambda: [function() for _ in range(repeats)])[1] / repeats
 
 
-def of_seed(seed: int) -> dict[str, dict[str, float]]:
+def measured(seed: int) -> dict[str, dict[str, float]]:
     """The figures of one split: way -> row -> value."""
-    import torch
-    from sklearn.manifold import trustworthiness
     from umap import UMAP
-
-    from envs.assets.make import digits_bed
-    from envs.datasets import DATASETS
-    from envs.manifolds import UMAPMap
 
     data = DATASETS["digits"](seed=seed)
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)
     classifier = digits_bed(seed)[0]
 
-    def measured(encode: Any, decode: Any, n: int, repeats: int) -> dict[str, float]:
+    def figures(encode: Any, decode: Any, n: int, repeats: int) -> dict[str, float]:
         rows = held_out[:n]
         with torch.inference_mode():
-            places, z = encode(x), encode(rows)
+            codes, z = encode(x), encode(rows)
             frames = decode(z)
             kept = classifier(frames).argmax(1) == classifier(rows).argmax(1)
             everything = encode(held_out)
             many = z[torch.arange(256) % n]
             return {
-                "trustworthiness_starts": trustworthiness(x.flatten(1), places, n_neighbors=12),
+                "trustworthiness_starts": trustworthiness(x.flatten(1), codes, n_neighbors=12),
                 "trustworthiness_held_out": trustworthiness(held_out.flatten(1), everything, n_neighbors=12),
                 "class_kept": float(kept.float().mean()),
                 "reconstruction_mse": float((frames - rows).square().mean()),
@@ -78,46 +71,34 @@ def of_seed(seed: int) -> dict[str, dict[str, float]]:
     found = {}
     for decoder in ("mlp", "knn"):
         own = UMAPMap.fit(x, decoder=decoder, seed=seed)
-        found[decoder] = measured(own.encode, own.decode, len(held_out), 50)
+        found[decoder] = figures(own.encode, own.decode, len(held_out), 50)
     library = UMAP(n_neighbors=15, min_dist=0.5, random_state=seed, n_jobs=1).fit(x.flatten(1).numpy())
-    found["umap_learn"] = measured(
+    found["umap_learn"] = figures(
         lambda rows: torch.from_numpy(library.transform(rows.flatten(1).numpy())),
         lambda z: torch.from_numpy(library.inverse_transform(z.numpy())).float().view(-1, 8, 8), INVERTED, 1,
     )  # fmt: skip
     return found
 
 
-def markdown(found: list[dict[str, dict[str, float]]], seeds: list[int], command: str) -> str:
-    """The page."""
-    lines = ["# The UMAP map and umap-learn's own ways", "", f"Made by `{command}`.", ""]
-    lines += [f"Digits, splits {', '.join(map(str, seeds))}: mean and range. umap-learn's own on {INVERTED} held-out digits."]
-    lines += ["", "| | " + " | ".join(WAYS.values()) + " |", "|---|" + "---:|" * len(WAYS)]
+def measure(options: Options) -> Iterator[Record]:
+    """Every way on every split."""
+    runs = [Run({"umap": seed}, partial(measured, seed), ("envs/manifolds/umap*.py",)) for seed in options.seeds]
+    yield {"seeds": options.seeds, "found": options.runner(runs, "splits")}
+
+
+def page(record: Record) -> str:
+    """One table."""
+    rows = []
     for row, title in ROWS.items():
-        cells = []
-        for way in WAYS:
-            values = [one[way][row] for one in found]
-            digits = 1 if fmean(values) >= 100 else 4
-            cells.append(f"{fmean(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})")
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        values = {way: [one[way][row] for one in record["found"]] for way in WAYS}
+        rows.append([title, *(spread(each, 1 if fmean(each) >= 100 else 4) for each in values.values())])
+    seeds = listed(record["seeds"])
+    return render(
+        "umap_map", command=record["command"], seeds=seeds, inverted=INVERTED, table=table(["", *WAYS.values()], rows)
+    )
 
 
-def main() -> None:
-    """The script."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "umap_map", metavar="STEM")
-    options = parser.parse_args()
-    prepare_process()
-    found = [of_seed(seed) for seed in options.seeds]
-    command = shlex.join(["python", "-m", "tests.benchmarks.umap_map", *sys.argv[1:]])
-    page = markdown(found, options.seeds, command)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"command": command, "seeds": options.seeds, "found": found}
-    options.out.with_suffix(".json").write_text(as_json(whole))
-    options.out.with_suffix(".md").write_text(page)
-    print(page)
-
+EXPERIMENT = Experiment("umap_map", __doc__, measure, page, flags={"--seeds": whole_numbers(0, 1, 2)})
 
 if __name__ == "__main__":
-    main()
+    EXPERIMENT.main()

@@ -28,7 +28,7 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 
 from tests.benchmarks.anchors.comparison import SYSTEMS, TOLERANCE, described, difference, measured, missing_library
 from tests.benchmarks.anchors.values import Measured, without_digests
-from tests.benchmarks.results import as_json
+from tests.benchmarks.harness.experiment import as_json
 
 
 def visit(names: Sequence[str], handle: Callable[[str, Measured], tuple[bool, str]]) -> bool:
