@@ -1,4 +1,4 @@
-"""Anything that classifies, as a `Classifier`: torch modules, scikit-learn estimators, plain functions, `module:object`."""
+"""Adapters that make a `Classifier` of torch modules, scikit-learn estimators, functions and ``module:object`` names."""
 
 from __future__ import annotations
 
@@ -22,23 +22,35 @@ from envs.reading.objects import load_object
 from envs.runtime.torch_defaults import owners_torch
 
 OUTPUTS = ("logits", "probabilities")
-SURE = 4  # rows of probabilities that are no accident
-ROUNDED = 0.011  # how far from 1 the probabilities of a row may sum, being rounded to two digits
+SURE = 4  # rows of probabilities that rule out coincidence
+ROUNDED = 0.011  # largest deviation from 1 of a sum of probabilities rounded to two digits
 
 
 class TorchClassifier(Classifier):
-    """A torch module that gives logits or probabilities (B, K), or for two classes one column (B, 1) of the second.
+    """A torch module that returns logits or probabilities (B, K), or for two classes one column (B, 1) for the second class.
 
-    It is asked in eval mode - dropout or batch statistics would make it random - and put back into its own mode.
+    The module is queried in eval mode, because dropout or batch statistics would make predictions random, and then put back
+    into its previous mode.
 
     Args:
-        module: the network.
-        input_shape: shape of one input as the module expects it, for example (1, 28, 28).
-        outputs: ``logits`` or ``probabilities``. None: rows that are not negative and sum to 1 are probabilities, which is
-            noticed on the first rows and said.
+        module: The network.
+        class_names: Names of the classes.
+        input_shape: Shape of one input of the module, for example (1, 28, 28).
+        units: The user's units; the module is queried in them.
+        label_only: Show only the argmax.
+        outputs: ``logits`` or ``probabilities``. None: rows that are nonnegative and sum to 1 count as probabilities; a
+            warning says so once four rows agree.
 
     Raises:
-        ManifoldError: the module fails on one row of zeros in that shape, or does not give one logit a class.
+        ManifoldError: If the module fails on a row of zeros of that shape, or does not return one logit per class.
+        UnknownNameError: If `outputs` is another value.
+
+    Example:
+        >>> from envs.modalities.base import Units
+        >>> network = torch.nn.Linear(3, 2)
+        >>> classifier = TorchClassifier(network, ["no", "yes"], (3,), Units.of(np.eye(3)), outputs="logits")
+        >>> tuple(classifier.predict_proba(torch.zeros(4, 3)).shape), classifier.queries
+        ((4, 2), 4)
     """
 
     tolerance = ROUNDED
@@ -60,30 +72,30 @@ class TorchClassifier(Classifier):
         self.units = units
         self.outputs = outputs
         self._seen = 0
-        # On few rows numpy is several times quicker than the module.
+        # For few rows numpy is several times faster than the module.
         self.plain = on_arrays(module) if type(module) is torch.nn.Sequential else None
         count, self.writes_input = _probe(module, self.input_shape)
         if count == 1 and len(self.class_names) == 2 and outputs is None:
             raise ManifoldError(
-                f"the torch module gives one number a row for 2 classes {self.class_names}: pass outputs='probabilities' if "
-                f"it is the probability of {self.class_names[1]!r}, outputs='logits' if a sigmoid makes it one"
+                f"the torch module gives one number per row for 2 classes {self.class_names}: pass outputs='probabilities' if "
+                f"it is the probability of {self.class_names[1]!r}, outputs='logits' if it needs a sigmoid"
             )
         if count != len(self.class_names) and (count, len(self.class_names)) != (1, 2):
             raise ManifoldError(
-                f"the torch module gives {count} logits a row for {len(self.class_names)} classes {self.class_names}"
+                f"the torch module gives {count} logits per row for {len(self.class_names)} classes {self.class_names}"
             )
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits (B, K) of data-space rows; where the module gives probabilities, their logarithm."""
+        """Logits (B, K) of data-space rows; the logarithm of the probabilities if the module returns those."""
         given = self._outputs(self._rows(x))
         if given.shape[1] == 1:
             return torch.cat([torch.zeros_like(given), given], 1) if self.outputs == "logits" else _both(given).log()
         return given.clamp_min(1e-12).log() if self._gives_probabilities(given.detach().numpy()) else given
 
     def features(self, x: Tensor) -> Tensor:
-        """What the module's own method `features` gives, else what goes into its last linear layer, (B, m)."""
+        """Output of the module's own method `features`, else the input of its last linear layer, (B, m)."""
         if self.label_only:
-            raise ManifoldError("the classifier shows labels alone, so its hidden layer is not to be seen")
+            raise ManifoldError("the classifier is label-only, so its hidden layer is hidden, too")
         rows = self._rows(x)
         own = getattr(self.module, "features", None)
         own = own if callable(own) and not isinstance(own, torch.nn.Module) else None
@@ -98,31 +110,31 @@ class TorchClassifier(Classifier):
         return found.flatten(1).float()
 
     def _rows(self, x: Tensor) -> Tensor:
-        """Data-space rows as the module expects them, in the user's values."""
+        """Data-space rows in the module's input shape and the user's values."""
         return self._typed(self.units.shaped(x, self.input_shape))
 
     def _typed(self, rows: Tensor) -> Tensor:
-        """Rows in the type that the module expects, float32 unless its weights are of another; its own to write to."""
+        """Rows in the module's type, float32 unless its weights have another; a copy if the module writes to its input."""
         rows = rows.to(**_type_of(self.module)) if self.plain is None else rows.float()  # those of `plain` are float32
         return rows.clone() if self.writes_input else rows
 
     def _outputs(self, rows: Tensor) -> Tensor:
-        """What the module gives for rows as it expects them, float32 (B, K)."""
+        """Output of the module for its input rows, float32 (B, K)."""
         call = f"the torch module {type(self.module).__name__}"
         with in_eval_mode(self.module), failures_named(call, len(rows), self.input_shape), owners_torch():
             given: Tensor = self.module(rows)
         return given.to("cpu", torch.float32)
 
     def _gives_probabilities(self, given: np.ndarray) -> bool:
-        """Whether outputs (B, K) are probabilities, as declared or as they look; the latter is said once it is sure."""
+        """Whether outputs (B, K) are probabilities, as declared or as they look; the latter is reported once it is certain."""
         if self.outputs is None:
             if not (given.min() >= 0 and np.abs(given.sum(1) - 1).max() < 2e-3):
                 self.outputs = "logits"
             elif (seen := self._seen + len(given)) >= SURE:
                 self.outputs = "probabilities"
                 warnings.warn(
-                    f"the torch module {type(self.module).__name__} gives probabilities already (its rows sum to 1), which "
-                    "are used as they are; outputs='logits' applies a softmax, outputs='probabilities' silences this warning",
+                    f"the rows of the torch module {type(self.module).__name__} sum to 1 and are used as probabilities; "
+                    "outputs='logits' applies a softmax, outputs='probabilities' silences this warning",
                     stacklevel=2,
                 )
             else:
@@ -139,7 +151,7 @@ class TorchClassifier(Classifier):
         return self._of_rows(self._typed(self.units.tensor(cells).reshape(len(x), *self.input_shape)))
 
     def of_raw(self, raw: Any) -> Tensor | None:
-        """See `Classifier.of_raw`; an encoded table has no raw rows that a module could be shown."""
+        """See `Classifier.of_raw`. A module never receives raw rows of an encoded table."""
         if isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw[0].size == np.prod(self.input_shape):
             rows = torch.from_numpy(self.units.ordered(raw.astype(np.float64), self.input_shape))
             with torch.inference_mode():
@@ -147,7 +159,7 @@ class TorchClassifier(Classifier):
         return None
 
     def _of_rows(self, rows: Tensor) -> Tensor:
-        """Probabilities (B, K) of rows as the module expects them."""
+        """Probabilities (B, K) of the module's input rows."""
         if self.plain is None:
             given = self._outputs(rows).detach().numpy()
         else:
@@ -158,13 +170,13 @@ class TorchClassifier(Classifier):
             given = np.hstack([np.zeros_like(given), given])
         elif self._gives_probabilities(given):
             return torch.from_numpy(np.array(given, dtype=np.float32))
-        # By hand: torch.softmax takes twice as long on a few columns.
+        # By hand: torch.softmax takes twice as long for few columns.
         p = np.exp(given - given.max(1, keepdims=True))
         p /= p.sum(1, keepdims=True)
         return torch.from_numpy(p)
 
     def _check(self, prediction: Tensor, rows: int) -> None:
-        # A softmax cannot leave the simplex except by NaN, and NaN spreads to the sum: one cheap look on the hot path.
+        # A softmax leaves the simplex only by NaN, and NaN spreads to the sum: one cheap check on the hot path.
         probabilities = self.outputs != "logits"
         if probabilities or prediction.shape != (rows, len(self.class_names)) or not prediction.numpy().sum() > 0:
             super()._check(prediction, rows)
@@ -190,8 +202,27 @@ class TorchClassifier(Classifier):
 
 
 class FunctionClassifier(Classifier):
-    """A function from rows in the user's units (numpy; text: a list of strings) to probabilities (B, K), or for two classes
-    to those of the second, (B,) or (B, 1). It may write to its rows: they are a copy."""
+    """A function from rows in the user's units (numpy; text: a list of strings) to probabilities.
+
+    The function returns (B, K), or for two classes the probability of the second, (B,) or (B, 1). It may modify its rows: they
+    are a copy.
+
+    Args:
+        function: The function.
+        class_names: Names of the classes.
+        input_shape: Shape of one row of the function's input.
+        units: The user's units.
+        label_only: Show only the argmax.
+        owner: Object whose method the function is, for error messages.
+
+    Example:
+        >>> from envs.modalities.base import Units
+        >>> def positive(rows):
+        ...     return 1 / (1 + np.exp(-rows[:, 0]))
+        >>> classifier = FunctionClassifier(positive, ["no", "yes"], (2,), Units.of(np.eye(2)))
+        >>> tuple(classifier.predict_proba(torch.zeros(3, 2)).shape)
+        (3, 2)
+    """
 
     tolerance = ROUNDED
 
@@ -215,13 +246,13 @@ class FunctionClassifier(Classifier):
         self.shown_raw = units.raw_asker(whom, self.input_shape)
 
     def _asked(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
-        """What the function gives for rows; a copy, for functions may give the same buffer again and again."""
+        """Output of the function; a copy, because functions may reuse one buffer."""
         with failures_named(self.call, len(rows), None if self.of_text else self.input_shape), owners_torch():
             prediction = np.array(self.function(rows.copy()))
             return prediction if convert is None else convert(prediction)
 
     def _rows(self, x: Tensor, cells: Tensor | None = None) -> Any:
-        """What the function is shown of data-space rows, or of the user's own cells where they are known."""
+        """Input of the function for data-space rows, or for the user's own cells if they are known."""
         return self.shown(x) if cells is None or self.shown_cells is None else self.shown_cells(cells)
 
     def _predict(self, x: Tensor) -> Tensor:
@@ -236,7 +267,7 @@ class FunctionClassifier(Classifier):
         return None if rows is None else self._counted(self._of_rows(rows), len(raw))
 
     def _of_rows(self, rows: Any) -> Tensor:
-        """Probabilities (B, K) of rows as the function is shown them."""
+        """Probabilities (B, K) of the function's input rows."""
         prediction = self._asked(rows, _as_floats)
         if len(self.class_names) == 2 and prediction.shape in ((len(rows),), (len(rows), 1)):
             prediction = _both(_probability_of_one(torch.from_numpy(prediction.reshape(-1, 1)), self.class_names)).numpy()
@@ -250,12 +281,12 @@ class FunctionClassifier(Classifier):
 
 
 def _as_floats(prediction: np.ndarray) -> np.ndarray:
-    """Numbers as float32 if they are, else as float64."""
+    """The values as float32 if they have that type, else as float64."""
     return np.array(prediction, dtype=np.float32 if prediction.dtype == np.float32 else np.float64)
 
 
 def _in_float32(prediction: np.ndarray) -> np.ndarray:
-    """Answers (B, K) in float32; the class with the largest value stays the same where rounding would make a tie of it."""
+    """Predictions (B, K) in float32. The argmax stays the same where rounding would create a tie."""
     rounded = np.array(prediction, dtype=np.float32)
     if rounded.ndim == 2 and rounded.size and prediction.dtype != np.float32:
         best = prediction.argmax(1)
@@ -265,13 +296,20 @@ def _in_float32(prediction: np.ndarray) -> np.ndarray:
 
 
 class LabelClassifier(FunctionClassifier):
-    """A function that gives labels alone, of any kind; always label only.
+    """A function that returns labels of any type. It is always label-only.
 
     Args:
-        function: from rows to labels (B,) or (B, 1).
-        classes: the labels.
-        by_position: `classes` are names for people: where none of them is a number from 0 to K - 1, such labels are taken by
-            position.
+        function: Maps rows to labels, (B,) or (B, 1).
+        classes: The labels.
+        *args: As for `FunctionClassifier`.
+        by_position: `classes` are names for people: if none of them is a number from 0 to K - 1, such labels are positions.
+        **kwargs: As for `FunctionClassifier`.
+
+    Example:
+        >>> from envs.modalities.base import Units
+        >>> classifier = LabelClassifier(lambda rows: rows[:, 0] > 0, [False, True], (2,), Units.of(np.eye(2)))
+        >>> classifier.label_only
+        True
     """
 
     def __init__(
@@ -296,27 +334,27 @@ class LabelClassifier(FunctionClassifier):
         labels = self._asked(rows)
         if labels.shape not in ((len(rows),), (len(rows), 1)):
             raise ManifoldError(
-                f"the classifier gave labels of shape {labels.shape} for {len(rows)} rows; one label a row is needed"
+                f"the classifier returned labels of shape {labels.shape} for {len(rows)} rows; one label per row is needed"
             )
         try:
             index = [self._index[str(label)] for label in labels.ravel()]
         except KeyError as error:
             numbers = f"; {REGRESSOR}" if labels.dtype.kind == "f" else ""
             raise ManifoldError(
-                f"the classifier answered with label {error}, not one of its classes {self.class_names}{numbers}"
+                f"the classifier returned label {error}, not one of its classes {self.class_names}{numbers}"
             ) from None
         return torch.nn.functional.one_hot(torch.tensor(index), len(self.class_names)).float()
 
 
 REGRESSOR = (
-    "to explain a predicted quantity, cut it into classes with a function, such as "
+    "to explain a predicted quantity, turn it into classes with a function, such as "
     "lambda rows: (model.predict(rows) > limit).astype(float) with class_names=['below', 'above']"
 )
 
 
 @contextlib.contextmanager
 def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Every part of the module in eval mode inside, and as it was afterwards."""
+    """Put every part of the module into eval mode inside the block, and back afterwards."""
     training = [part for part in module.modules() if part.training]
     for part in training:
         part.training = False
@@ -329,7 +367,13 @@ def in_eval_mode(module: torch.nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def failures_named(call: str, rows: int, shape: Sequence[int] | None) -> Iterator[None]:
-    """Turn whatever a call of the user's raises into an error that names the call and the rows; `shape` None: texts."""
+    """Turn any exception of a call of the user's into a `ManifoldError` that names the call and its rows.
+
+    Args:
+        call: Description of the call.
+        rows: Number of rows.
+        shape: Shape of one row; None for texts.
+    """
     try:
         yield
     except Exception as error:
@@ -340,7 +384,7 @@ def failures_named(call: str, rows: int, shape: Sequence[int] | None) -> Iterato
 
 
 def _name_of(function: Any, owner: Any) -> str:
-    """How the user knows a function of theirs."""
+    """Name by which the user knows the function."""
     if owner is not None:
         return f"the method {function.__name__ if hasattr(function, '__name__') else 'predict'} of {type(owner).__name__}"
     name = getattr(function, "__name__", None)
@@ -348,7 +392,7 @@ def _name_of(function: Any, owner: Any) -> str:
 
 
 def _type_of(module: torch.nn.Module) -> dict[str, Any]:
-    """Type and device of the rows that a module takes: those of its weights, else float32 on the CPU."""
+    """Type and device of a module's input: those of its weights, else float32 on the CPU."""
     weights = next((weight for weight in module.parameters() if weight.is_floating_point()), None)
     if weights is None:
         return {"dtype": torch.float32}
@@ -356,24 +400,24 @@ def _type_of(module: torch.nn.Module) -> dict[str, Any]:
 
 
 def _both(second: Tensor) -> Tensor:
-    """Probabilities (B, 2) of both classes of the second's (B, 1), both above 0 where a gradient is wanted."""
+    """Probabilities (B, 2) of both classes from the second's (B, 1); strictly positive where gradients are needed."""
     if second.requires_grad:
         second = second.clamp(1e-12, 1 - 1e-7)
     return torch.cat([1 - second, second], 1)
 
 
 def _probability_of_one(prediction: Tensor, names: Sequence[str]) -> Tensor:
-    """One column (B, 1), the probability of the second class, checked.
+    """The probability of the second class, (B, 1), checked.
 
     Raises:
-        ManifoldError: values outside [0, 1].
+        ManifoldError: If values leave [0, 1].
     """
     if not bool(torch.isfinite(prediction).all()):
-        raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
+        raise ManifoldError("the classifier returned NaN or infinity; check the scale of its inputs")
     if float(prediction.min()) < -1e-6 or float(prediction.max()) > 1 + 1e-6:
         raise ManifoldError(
-            f"the classifier gives one number a row, from {float(prediction.min()):.4g} to {float(prediction.max()):.4g}; for the "
-            f"classes {list(names)} it must be the probability of {names[1]!r}, in [0, 1]. If it is a logit, apply a sigmoid; "
+            f"the classifier gives one number per row, from {float(prediction.min()):.4g} to {float(prediction.max()):.4g}; "
+            f"for the classes {list(names)} it must be the probability of {names[1]!r}, in [0, 1]. If it is a logit, apply a sigmoid; "
             f"{REGRESSOR}"
         )
     return prediction.clamp(0, 1)
@@ -390,25 +434,30 @@ def adapt(
     sample: Tensor | None = None,
     sample_cells: Tensor | None = None,
 ) -> Classifier:
-    """Wrap whatever the user brings.
+    """Wrap a model as a `Classifier`.
 
     Args:
-        classifier: a `Classifier` (returned as it is; a label-only copy if that is asked of one that shows more), a torch
-            module (logits or probabilities), an object with `predict_proba` (and `classes_`), one with `predict` that gives
-            labels (label only) or, as in Keras, probabilities, a function of rows, or the ``module:object`` name of one of
-            these.
-        units: the user's units; the classifier is asked in them.
-        class_names: names of the classes; needed unless the classifier has `classes_`.
-        input_shape: shape of one input of the classifier; by default that of the data for torch modules and functions, flat
-            for scikit-learn estimators; for mixed tables see `TableUnits.input_shape`.
-        label_only: show labels alone even if probabilities could be had.
-        outputs: what a torch module gives: ``logits`` or ``probabilities``; None: noticed, see `TorchClassifier`.
-        sample: a few data-space rows, which show what kind of answers a `predict` without `classes_` gives (they are counted);
-            one row of zeros if there are none.
-        sample_cells: the user's own cells of these rows, see `Units.entered`.
+        classifier: A `Classifier` (returned as it is, or as a label-only copy); a torch module (logits or probabilities); an
+            object with `predict_proba` (and `classes_`); an object whose `predict` returns labels (label-only) or, as in
+            Keras, probabilities; a function of rows; or the ``module:object`` name of one of these.
+        units: The user's units; the classifier is queried in them.
+        class_names: Names of the classes; required unless the classifier has `classes_`.
+        input_shape: Shape of one input of the classifier. Default: that of the data for torch modules and functions, flat for
+            scikit-learn estimators; for mixed tables see `TableUnits.input_shape`.
+        label_only: Show only the argmax, even if probabilities are available.
+        outputs: Output of a torch module, ``logits`` or ``probabilities``; None detects it, see `TorchClassifier`.
+        sample: A few data-space rows that show what a `predict` without `classes_` returns; they count as queries. Default:
+            one row of zeros.
+        sample_cells: The user's own cells of these rows, see `Units.entered`.
 
     Raises:
-        ManifoldError: nothing callable, a regressor, or the classes are not known.
+        ManifoldError: If the object is not callable or is a regressor, or the classes are unknown.
+
+    Example:
+        >>> from envs.modalities.base import Units
+        >>> classifier = adapt(lambda rows: rows[:, 0], units=Units.of(np.eye(2)), class_names=["no", "yes"])
+        >>> type(classifier).__name__
+        'FunctionClassifier'
     """
     if isinstance(classifier, str):
         classifier = load_object(classifier)
@@ -418,21 +467,21 @@ def adapt(
         raise ManifoldError(f"outputs={outputs!r} is for torch modules, not for a {type(classifier).__name__}: leave it out")
     if isinstance(classifier, Classifier):
         if label_only and not classifier.label_only:
-            # A copy: other worlds that hold this classifier go on seeing what they saw.
+            # A copy: other worlds with this classifier do not change.
             classifier = copy.copy(classifier)
             classifier.label_only = True
         return classifier
     if isinstance(classifier, torch.nn.Module):
         if units.modality == "text":
             raise ManifoldError(
-                f"a classifier of texts is asked with a list of strings, which the torch module {type(classifier).__name__} "
-                "does not take: pass a function of strings that calls it"
+                f"a classifier of texts receives a list of strings, which the torch module {type(classifier).__name__} "
+                "does not accept: pass a function of strings that calls it"
             )
         shape = _torch_shape(classifier, units, input_shape)
         if isinstance(units, ImageUnits) and units.guessed and units.declared:
             warnings.warn(
-                f"the torch module {type(classifier).__name__} is asked about the pictures' own values, {units.low:g} to "
-                f"{units.high:g}; if it was trained on others, such as [0, 1], give the pictures so scaled; "
+                f"the torch module {type(classifier).__name__} receives the images' own values, {units.low:g} to "
+                f"{units.high:g}; if it was trained on another range, such as [0, 1], scale the images accordingly; "
                 f"pixel_range=({units.low:g}, {units.high:g}) silences this warning",
                 stacklevel=2,
             )
@@ -447,7 +496,7 @@ def adapt(
         raise ManifoldError(f"{len(class_names)} class names {list(class_names)} for a classifier of {len(classes)} classes")
     if names is None:
         raise ManifoldError(
-            f"pass class_names=: {type(classifier).__name__} does not tell its classes (no classes_); on a command line "
+            f"pass class_names=: {type(classifier).__name__} does not name its classes (no classes_); on a command line "
             "--env-kwargs \"class_names:['no', 'yes']\", or an array class_names in the .npz file"
         )
     if hasattr(classifier, "predict_proba"):
@@ -468,11 +517,13 @@ def adapt(
         return labels
     if callable(classifier):
         return FunctionClassifier(classifier, names, shape, units, label_only)
-    raise ManifoldError(f"a {type(classifier).__name__} is no classifier: it needs predict_proba, predict, or to be callable")
+    raise ManifoldError(
+        f"a {type(classifier).__name__} is no classifier: it needs predict_proba or predict, or must be callable"
+    )
 
 
 def _is_regressor(classifier: Any) -> bool:
-    """Whether this is one of scikit-learn's estimators of quantities."""
+    """Whether the object is a scikit-learn regressor."""
     if not hasattr(classifier, "predict") or hasattr(classifier, "predict_proba") or hasattr(classifier, "classes_"):
         return False
     from sklearn.base import is_regressor
@@ -484,7 +535,7 @@ def _is_regressor(classifier: Any) -> bool:
 
 
 def _are_probabilities(prediction: np.ndarray, rows: int, classes: int) -> bool:
-    """Whether what a `predict` gave is probabilities, and not labels."""
+    """Whether the output of a `predict` is probabilities, not labels."""
     if prediction.dtype.kind != "f" or not prediction.size:
         return False
     if prediction.ndim == 2 and prediction.shape[1] > 1:
@@ -494,10 +545,10 @@ def _are_probabilities(prediction: np.ndarray, rows: int, classes: int) -> bool:
 
 
 def _torch_shape(module: torch.nn.Module, units: Units, asked: Sequence[int] | None) -> tuple[int, ...]:
-    """Shape of one input of a torch module: as declared, else the first likely one that it takes.
+    """Shape of one input of a torch module: as declared, else the first likely shape that it accepts.
 
     Raises:
-        ManifoldError: it takes none of them, or takes the channels of pictures in either place.
+        ManifoldError: If it accepts none, or accepts the channels of images in either position.
     """
     if asked is not None:
         return units.input_shape(module, asked)
@@ -516,14 +567,14 @@ def _torch_shape(module: torch.nn.Module, units: Units, asked: Sequence[int] | N
         raise failures[0]
     if len(taken) > 1 and not any(isinstance(part, torch.nn.modules.conv._ConvNd) for part in module.modules()):
         raise ManifoldError(
-            f"the torch module takes pictures with channels first, {taken[0]}, and last, {taken[1]}: pass input_shape= with "
-            "the one that it was trained on"
+            f"the torch module accepts images with channels first, {taken[0]}, and last, {taken[1]}: pass input_shape= with "
+            "the shape that it was trained on"
         )
     return taken[0]
 
 
 def _into_last_linear(module: torch.nn.Module, rows: Tensor, classes: int) -> Tensor | None:
-    """Input (B, m) of the linear layer that gave the logits: the last one that ran; None if it does not give `classes`."""
+    """Input (B, m) of the last linear layer that ran; None if its outputs are not the `classes` logits."""
     seen: list[tuple[torch.nn.Linear, Tensor]] = []
     linear = [part for part in module.modules() if isinstance(part, torch.nn.Linear)]
     hooks = [part.register_forward_pre_hook(lambda layer, given: seen.append((layer, given[0]))) for part in linear]
@@ -536,7 +587,7 @@ def _into_last_linear(module: torch.nn.Module, rows: Tensor, classes: int) -> Te
 
 
 def _probe(module: torch.nn.Module, input_shape: Sequence[int]) -> tuple[int, bool]:
-    """How many logits the module gives for one row of zeros, and whether it writes to its input."""
+    """Number of logits for one row of zeros, and whether the module writes to its input."""
     zeros = torch.zeros(1, *input_shape, **_type_of(module))
     try:
         with torch.inference_mode(), in_eval_mode(module), owners_torch():

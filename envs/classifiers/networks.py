@@ -15,7 +15,7 @@ Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 
 
 def mlp_classifier(sizes: Sequence[int]) -> nn.Sequential:
-    """Flatten, then linear layers of these widths with ReLU between them; gives logits."""
+    """Flatten, then linear layers of these widths with ReLU between them: data to logits."""
     layers: list[nn.Module] = [nn.Flatten()]
     for a, b in pairwise(sizes):
         layers += [nn.Linear(a, b), nn.ReLU()]
@@ -23,7 +23,14 @@ def mlp_classifier(sizes: Sequence[int]) -> nn.Sequential:
 
 
 def cnn_classifier(data_shape: Sequence[int], classes: int, channels: Sequence[int], hidden: int) -> nn.Sequential:
-    """Two stride-2 convolutions and two linear layers with ReLU between them, for grey pictures (H, W); gives logits."""
+    """Two stride-2 convolutions and two linear layers with ReLU between them: grey images (H, W) to logits.
+
+    Args:
+        data_shape: (H, W).
+        classes: Number of classes K.
+        channels: Channels of the two convolutions.
+        hidden: Width of the hidden linear layer.
+    """
     first, second = channels
     height, width = (-(-side // 4) for side in data_shape)
     return nn.Sequential(
@@ -89,11 +96,17 @@ def fit_classifier(
 
 
 def cross_entropy(module: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
-    """The plain loss of `fit_classifier`."""
+    """Mean cross-entropy, the default loss of `fit_classifier`."""
     return nn.functional.cross_entropy(module(x), y)
 
 
 def accuracy(module: nn.Module, x: Tensor, y: Tensor) -> float:
-    """Share of rows whose largest logit is at the true class."""
+    """Share of rows whose largest logit belongs to the true class.
+
+    Args:
+        module: Maps data (N, \\*data_shape) to logits (N, K).
+        x: Data, (N, \\*data_shape).
+        y: Class indices, (N,).
+    """
     with torch.inference_mode():
         return float((module(x).argmax(1) == y).float().mean())

@@ -1,4 +1,4 @@
-"""Data that the environments walk on. A new set is one new file and one line in `DATASETS`."""
+"""Data sets of the environments. A new set is one new file and one line in `DATASETS`."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "omniglot_decoded": omniglot.decoded,
     "sentences": sentences.load,
 }
-#: Sets that are read from files of the user's own: they take `data_dir`.
+#: Sets that are read from the user's own files: they take `data_dir`.
 FROM_FILES = ("mnist", "omniglot")
 
 __all__ = [

@@ -121,7 +121,7 @@ class Pair(Manifold):
 
     @staticmethod
     def _asleep(module: nn.Module) -> nn.Module:
-        """The module in eval mode, whatever its owner did meanwhile: dropout or batch statistics would make decoding random."""
+        """The module in eval mode, whatever its owner did meanwhile: dropout or batch statistics would make data random."""
         return module.eval() if module.training else module
 
     @classmethod
@@ -208,8 +208,8 @@ def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
     pair = found if isinstance(found, tuple | list) else (getattr(found, "encoder", None), getattr(found, "decoder", None))
     if len(pair) != 2 or not all(isinstance(part, nn.Module) for part in pair):
         raise ManifoldError(
-            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules (encoder, decoder), or an object "
-            "with attributes of these names; a single module from codes to data (a generator without an encoder) needs "
+            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules (encoder, decoder), or an "
+            "object with attributes of these names; a single module from codes to data (a generator without an encoder) needs "
             "latent_dim=, the length of its codes"
         )
     return pair[0], pair[1]

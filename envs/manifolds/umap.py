@@ -116,7 +116,7 @@ class UMAPMap(NetworkManifold):
         }
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (B, d) of data (B, \\*data_shape), interpolated from the nearest known data; known data get their own codes."""
+        """Codes (B, d) of data (B, \\*data_shape), interpolated from the nearest known data, which get their own codes."""
         k = min(ENCODER_NEIGHBOURS, len(self.codes) - 1)
         return self.prior.project(interpolate(x.reshape(len(x), -1), self.data, self.codes, k))
 

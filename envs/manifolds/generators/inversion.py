@@ -36,8 +36,9 @@ class Inverse(NamedTuple):
         error: Mean squared error of its decoded data, (B,). It is large for data that the generator cannot produce.
 
     Example:
-        >>> found = invert(lambda z: 2 * z, Prior("normal", 1), torch.tensor([[1.0]]), Inversion(start="random", prior_weight=0.0))
-        >>> found.z.round(decimals=2)
+        >>> how = Inversion(start="random", steps=300, prior_weight=0.0)
+        >>> found = invert(lambda z: 2 * z, Prior("normal", 1), torch.tensor([[1.0]]), how)
+        >>> found.z.round(decimals=1)
         tensor([[0.5000]])
     """
 
@@ -187,7 +188,7 @@ def _starts(
 
 
 def _adam(z: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: int, how: Inversion) -> Tensor:
-    """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1) at a rate that falls along half a cosine. Updates the moments."""
+    """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1) on a half-cosine schedule; updates the moments."""
     first, second = 0.9, 0.999
     mean.lerp_(gradient, 1 - first)
     square.lerp_(gradient.square(), 1 - second)
@@ -197,7 +198,7 @@ def _adam(z: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: int, 
 
 
 def prior_step(prior: Prior, z: Tensor, how: Inversion, rng: torch.Generator) -> Tensor:
-    """Move codes back into the typical set. Coordinates outside the uniform prior's box may be redrawn instead."""
+    """Move codes back into the typical set; coordinates outside the uniform prior's box may be redrawn instead."""
     if how.box == "redraw" and prior.kind == "uniform":
         fresh = prior.sample(1, rng)  # one draw for all items: a batch stays what single calls give
         return torch.where(z.abs() > 1, fresh, z)

@@ -77,7 +77,7 @@ def anchored(decoder: Decoder, z: Tensor, factual: Tensor, anchor: Tensor, size:
 
 
 def _again(fed: Tensor, place: int) -> Tensor:
-    """Words that have followed the latest word already, (B, place + 1); padding, which is never written, where there are none."""
+    """Words that have followed the latest word already, (B, place + 1); padding, which is never written, if there are none."""
     follows = fed[:, :place] == fed[:, place : place + 1]
     latest = fed[:, place : place + 1]  # nor twice the same word
     return torch.cat((torch.where(follows, fed[:, 1 : place + 1], PAD), latest), dim=1)

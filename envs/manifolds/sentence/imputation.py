@@ -56,7 +56,7 @@ def impute(vae: SentenceVAE, ids: Tensor, missing: Tensor, rounds: int = 3, widt
     """
     if missing.shape != ids.shape:
         raise ManifoldError(
-            f"missing needs one value per position: its shape {tuple(missing.shape)} differs from that of ids, {tuple(ids.shape)}"
+            f"missing needs one value per position: its shape is {tuple(missing.shape)}, that of ids {tuple(ids.shape)}"
         )
     if bool((missing & ((ids == END) | (ids == PAD))).any()):
         raise ManifoldError(
