@@ -417,8 +417,8 @@ def _probability_of_one(prediction: Tensor, names: Sequence[str]) -> Tensor:
     if float(prediction.min()) < -1e-6 or float(prediction.max()) > 1 + 1e-6:
         raise ManifoldError(
             f"the classifier gives one number per row, from {float(prediction.min()):.4g} to {float(prediction.max()):.4g}; "
-            f"for the classes {list(names)} it must be the probability of {names[1]!r}, in [0, 1]. If it is a logit, apply a sigmoid; "
-            f"{REGRESSOR}"
+            f"for the classes {list(names)} it must be the probability of {names[1]!r}, in [0, 1]. If it is a logit, apply a "
+            f"sigmoid; {REGRESSOR}"
         )
     return prediction.clamp(0, 1)
 

@@ -35,7 +35,7 @@ def omniglot_gan(x: Tensor, seed: int = 0, progress: bool = False) -> GAN:
 
 
 def script_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = False) -> nn.Module:
-    """Train the small CNN that classifies scripts, on characters shifted by up to two pixels: 15 epochs, a quarter of a minute."""
+    """Train the small CNN that classifies scripts, on characters shifted by up to two pixels (15 epochs, a quarter minute)."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
