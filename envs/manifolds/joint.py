@@ -124,7 +124,7 @@ class Joint(VAE):
                 class index, or `latent_dim` exceeds the data's dimension.
         """
         if len(x) < 2 or len(x) != len(y):
-            raise ManifoldError(f"a joint model needs at least 2 rows and one label a row, got {len(x)} and {len(y)}")
+            raise ManifoldError(f"a joint model needs at least 2 rows and one label per row, got {len(x)} and {len(y)}")
         count = classes if classes is not None else int(y.max()) + 1
         if count < 2 or int(y.min()) < 0 or int(y.max()) >= count:
             raise ManifoldError(

@@ -82,7 +82,7 @@ def test_labels_shape_the_codes():
 @pytest.mark.parametrize(
     ("labels", "settings", "match"),
     [
-        (LABELS[:9], {}, "one label a row, got 150 and 9"),
+        (LABELS[:9], {}, "one label per row, got 150 and 9"),
         (LABELS, {"classes": 2}, r"from 0 to 1.*got \[0, 1, 2\]"),
         (LABELS * 0, {}, "two classes at least"),
         (LABELS - 1, {}, r"got \[-1, 0, 1\]"),
@@ -197,8 +197,8 @@ def test_an_embedding_is_saved_without_its_classifier_and_knows_it_again(embeddi
 @pytest.mark.parametrize(
     ("kwargs", "match"),
     [
-        ({"classifier": lambda x: np.full((len(x), 2), 0.5), "class_names": ["a", "b"]}, "no hidden layer to show"),
-        ({"label_only": True}, "shows labels alone"),
+        ({"classifier": lambda x: np.full((len(x), 2), 0.5), "class_names": ["a", "b"]}, "shows no hidden layer"),
+        ({"label_only": True}, "is label-only"),
         ({"latent_dim": 13}, "latent_dim must be between 1 and"),
         ({"fit": {"depth": 3}}, "unknown setting of the embedding fit 'depth'"),
         ({"fit": {"latent_dim": 3}}, "unknown setting of the embedding fit 'latent_dim'"),

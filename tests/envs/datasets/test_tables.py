@@ -349,7 +349,7 @@ def test_target_columns_that_hold_no_classes(file: Path, tmp_path: Path) -> None
         load_csv(file, target="clas")
     for cells, complaint in (
         ("1,a\n2,a\n", "one class alone"),
-        ("1,a\n2,b\n3,c\n", "it is no class"),
+        ("1,a\n2,b\n3,c\n", "too many for classes"),
         ("1,a\n2,?\n", "line 3"),
     ):
         (tmp_path / "t.csv").write_text("v,y\n" + cells)
