@@ -20,6 +20,11 @@ class Memory(NamedTuple):
         hidden: Hidden state, (B, H).
         cell: Cell state, (B, H).
         code: Contribution of the code to each gate, (B, 4 H).
+
+    Example:
+        >>> memory = Decoder(size=10, embedding=4, hidden=6, latent_dim=2).cell().begin(torch.zeros(1, 2))
+        >>> tuple(memory.hidden.shape), tuple(memory.code.shape)
+        ((1, 6), (1, 24))
     """
 
     hidden: Tensor
@@ -125,12 +130,18 @@ class Decoder(nn.Module):
 
 
 class SentenceNetworks(nn.Module):
-    """What training needs of a sentence VAE.
+    """The parts of a sentence VAE that training uses.
 
     Attributes:
-        encoder: Maps ids to mean and log variance of q(z | x).
+        encoder: Maps ids (B, L) to mean and log variance of q(z | x).
         decoder: Maps codes and previous words to logits of the next word.
         head: Maps codes (B, d) to logits (B, K) of a classifier's prediction; None without such a classifier.
+
+    Example:
+        >>> from envs.manifolds import SentenceVAE
+        >>> vae = SentenceVAE(["good", "bad"], length=4, latent_dim=2)
+        >>> type(vae.encoder).__name__, vae.head is None
+        ('Encoder', True)
     """
 
     encoder: Encoder
@@ -148,6 +159,13 @@ class Cell(NamedTuple):
         back: Contribution of the hidden state, (H, 4 H).
         bias: Bias of the gates, (4 H,).
         table: Contribution of each word, (V, 4 H); None if it is computed on demand.
+
+    Example:
+        >>> z = torch.zeros(1, 2)
+        >>> cell = Decoder(size=10, embedding=4, hidden=6, latent_dim=2).cell()
+        >>> logits, memory = cell.step(cell.begin(z), z, torch.tensor([BEGIN]))
+        >>> tuple(logits.shape)
+        (1, 10)
     """
 
     decoder: Decoder

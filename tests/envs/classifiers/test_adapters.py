@@ -425,7 +425,9 @@ def test_what_a_torch_module_gives_can_be_declared():
 
 def test_one_column_of_a_torch_module_has_to_be_declared():
     net = Net(classes=1)
-    with pytest.raises(ManifoldError, match=r"one number per row for 2 classes.*outputs='probabilities'.*'b'.*outputs='logits'"):
+    with pytest.raises(
+        ManifoldError, match=r"one number per row for 2 classes.*outputs='probabilities'.*'b'.*outputs='logits'"
+    ):
         wrap(net, class_names=["a", "b"])
     logit = wrap(net, class_names=["a", "b"], outputs="logits")
     want = net(X).sigmoid().detach()
