@@ -145,7 +145,7 @@ class TorchClassifier(Classifier):
     def _predict(self, x: Tensor) -> Tensor:
         return self._of_rows(self._rows(x))
 
-    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+    def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
         if not isinstance(self.units, RowUnits):
             return self._predict(x)
         return self._of_rows(self._typed(self.units.tensor(cells).reshape(len(x), *self.input_shape)))
@@ -239,13 +239,13 @@ class FunctionClassifier(Classifier):
         self.function = function
         self.input_shape = tuple(input_shape)
         self.of_text = units.modality == "text"
-        whom = function if owner is None else owner
+        queried = function if owner is None else owner
         self.call = _name_of(function, owner)
-        self.shown = units.asker(whom, self.input_shape)
-        self.shown_cells = units.cells_asker(whom, self.input_shape) if isinstance(units, RowUnits) else None
-        self.shown_raw = units.raw_asker(whom, self.input_shape)
+        self.shown = units.asker(queried, self.input_shape)
+        self.shown_cells = units.cells_asker(queried, self.input_shape) if isinstance(units, RowUnits) else None
+        self.shown_raw = units.raw_asker(queried, self.input_shape)
 
-    def _asked(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    def _called(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
         """Output of the function; a copy, because functions may reuse one buffer."""
         with failures_named(self.call, len(rows), None if self.of_text else self.input_shape), owners_torch():
             prediction = np.array(self.function(rows.copy()))
@@ -258,7 +258,7 @@ class FunctionClassifier(Classifier):
     def _predict(self, x: Tensor) -> Tensor:
         return self._of_rows(self._rows(x))
 
-    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+    def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
         return self._of_rows(self._rows(x, cells))
 
     def of_raw(self, raw: Any) -> Tensor | None:
@@ -268,7 +268,7 @@ class FunctionClassifier(Classifier):
 
     def _of_rows(self, rows: Any) -> Tensor:
         """Probabilities (B, K) of the function's input rows."""
-        prediction = self._asked(rows, _as_floats)
+        prediction = self._called(rows, _as_floats)
         if len(self.class_names) == 2 and prediction.shape in ((len(rows),), (len(rows), 1)):
             prediction = _both(_probability_of_one(torch.from_numpy(prediction.reshape(-1, 1)), self.class_names)).numpy()
         return torch.from_numpy(_in_float32(prediction))
@@ -331,7 +331,7 @@ class LabelClassifier(FunctionClassifier):
             self._index |= positions
 
     def _of_rows(self, rows: Any) -> Tensor:
-        labels = self._asked(rows)
+        labels = self._called(rows)
         if labels.shape not in ((len(rows),), (len(rows), 1)):
             raise ManifoldError(
                 f"the classifier returned labels of shape {labels.shape} for {len(rows)} rows; one label per row is needed"
@@ -506,7 +506,7 @@ def adapt(
         looked = 0
         if classes is None and units.modality != "text":
             as_function = FunctionClassifier(classifier.predict, names, shape, units, label_only, owner=classifier)
-            prediction, looked = as_function._asked(as_function._rows(rows, sample_cells)), len(rows)
+            prediction, looked = as_function._called(as_function._rows(rows, sample_cells)), len(rows)
             if _are_probabilities(prediction, looked, len(as_function.class_names)):
                 as_function.queries += looked
                 return as_function
@@ -544,14 +544,14 @@ def _are_probabilities(prediction: np.ndarray, rows: int, classes: int) -> bool:
     return classes == 2 and prediction.size == rows and inside and not bool((prediction == np.round(prediction)).all())
 
 
-def _torch_shape(module: torch.nn.Module, units: Units, asked: Sequence[int] | None) -> tuple[int, ...]:
+def _torch_shape(module: torch.nn.Module, units: Units, declared: Sequence[int] | None) -> tuple[int, ...]:
     """Shape of one input of a torch module: as declared, else the first likely shape that it accepts.
 
     Raises:
         ManifoldError: If it accepts none, or accepts the channels of images in either position.
     """
-    if asked is not None:
-        return units.input_shape(module, asked)
+    if declared is not None:
+        return units.input_shape(module, declared)
     taken, failures = [], []
     shapes = units.torch_shapes()
     for shape in shapes:

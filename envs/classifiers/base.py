@@ -57,7 +57,7 @@ class Classifier(ABC):
     def _predict(self, x: Tensor) -> Tensor:
         """Class probabilities (B, K) of x (B, \\*data_shape), float32."""
 
-    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+    def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
         """`_predict` for classifiers that receive the user's own cells (B, C) exactly, instead of x."""
         return self._predict(x)
 
@@ -81,7 +81,7 @@ class Classifier(ABC):
         with torch.inference_mode():
             if len(x) == 0:
                 return torch.zeros(0, len(self.class_names))
-            return self._counted(self._predict(x) if cells is None else self._answer_cells(x, cells), len(x))
+            return self._counted(self._predict(x) if cells is None else self._predict_cells(x, cells), len(x))
 
     def _counted(self, prediction: Tensor, rows: int) -> Tensor:
         """A prediction for so many rows: counted, checked, and reduced to the label if only labels are shown."""

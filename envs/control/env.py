@@ -60,6 +60,6 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
         observation, reward, terminated, _, infos = self._batch.step(np.asarray(action, dtype=np.float64)[None])
         return observation[0], float(reward[0]), bool(terminated[0]), False, {"is_success": bool(infos["is_success"][0])}
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         """RGB image (H, W, 3) uint8 of the present state; None without a render mode."""
         return None if self.render_mode is None else self.task.picture(self.state)

@@ -127,20 +127,20 @@ def load_csv(
         ManifoldError: If the file contradicts itself or the description; the message names line and column.
     """
     rows = read_csv(path, encoding=encoding)
-    told = read_description({} if description is None else description)
-    target = target or told["target"]
+    described = read_description({} if description is None else description)
+    target = target or described["target"]
 
     def where(row: int) -> str:
         return f"{path}, line {rows.lines[row]}"
 
     if target is not None and target not in rows.names:
         raise UnknownNameError("target column", target, rows.names)
-    truth, names = (None, None) if target is None else _classes(rows, target, told["missing"], where)
-    columns = describe(rows.names, rows.cells, told, where, target)
-    table = Table(tuple(columns), tuple(told["missing"]), target)
+    truth, names = (None, None) if target is None else _classes(rows, target, described["missing"], where)
+    columns = describe(rows.names, rows.cells, described, where, target)
+    table = Table(tuple(columns), tuple(described["missing"]), target)
     cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
     for j, column in enumerate(columns):
-        cells[:, j] = typed(cells[:, j], column, told["missing"])
+        cells[:, j] = typed(cells[:, j], column, described["missing"])
     TableUnits.of_table(cells, table, where)  # refuses values outside the description, with their line
     train, test = _split(len(cells), truth, seed, test_size)
     return Data(
@@ -196,14 +196,14 @@ def describe_rows(rows: np.ndarray, names: Sequence[str] | None, description: An
     Raises:
         ManifoldError: If the number of names differs from that of columns, or values contradict the description.
     """
-    told = read_description(description)
-    names = list(told["columns"]) if names is None else list(names)
+    described = read_description(description)
+    names = list(described["columns"]) if names is None else list(names)
     if len(names) != rows.shape[1]:
         raise ManifoldError(f"{len(names)} column names for {rows.shape[1]} columns: {names}")
-    columns = describe(names, rows, told, lambda row: f"row {row}")
+    columns = describe(names, rows, described, lambda row: f"row {row}")
     if len(columns) != rows.shape[1] and not partial:
         raise ManifoldError("rows in memory cannot have ignored columns; remove them from the array")
-    return Table(tuple(columns), tuple(told["missing"]))
+    return Table(tuple(columns), tuple(described["missing"]))
 
 
 def _classes(rows: Rows, target: str, missing: Sequence[str], where: Any) -> tuple[np.ndarray, list[str]]:

@@ -55,8 +55,7 @@ def attribute_vector(z: Tensor, has: Tensor, others: Tensor | None = None, names
         for side, who in ((cell & has, "with"), (cell & ~has, "without")):
             if not bool(side.any()):
                 raise ManifoldError(
-                    f"empty attribute cell: nobody {who} the attribute has {label}; leave one of these attributes out of "
-                    "the balancing, or add such rows"
+                    f"empty attribute cell: nobody {who} the attribute has {label}; balance fewer attributes, or add such rows"
                 )
         vector += z[cell & has].mean(0) - z[cell & ~has].mean(0)
     return vector / len(cells)
@@ -136,7 +135,7 @@ def best_threshold(scores: Tensor, has: Tensor) -> tuple[float, float]:
     order = np.argsort(values, kind="stable")
     values, truth = values[order], truth[order]
     n = len(values)
-    # With the cut before rank i: positives from i on, negatives below it are told right.
+    # With the cut before rank i, positives from i on and negatives below it are right.
     right = np.concatenate([[0], np.cumsum(~truth)]) + truth.sum() - np.concatenate([[0], np.cumsum(truth)])
     allowed = np.concatenate([[True], values[1:] > values[:-1], [True]])
     best = np.flatnonzero(allowed & (right == right[allowed].max()))

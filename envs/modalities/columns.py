@@ -79,12 +79,12 @@ class Column:
 
     def as_dict(self) -> dict[str, Any]:
         """The column as a description has it."""
-        told: dict[str, Any] = {"kind": self.kind}
+        described: dict[str, Any] = {"kind": self.kind}
         if self.kind == "number":
-            told |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
+            described |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
         else:
-            told["categories"] = list(self.categories)
-        return told | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
+            described["categories"] = list(self.categories)
+        return described | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
 
 
 class Table(NamedTuple):
@@ -123,23 +123,23 @@ def read_description(source: Any) -> dict[str, Any]:
         ManifoldError: If the file is missing or has another format, or a range is impossible.
         UnknownNameError: If a key or kind is unknown.
     """
-    told = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
+    described = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
     name = str(source) if isinstance(source, str | Path) else "the column description"
-    if not isinstance(told, Mapping):
+    if not isinstance(described, Mapping):
         raise ManifoldError(f"{name}: a mapping is needed, such as  columns: {{age: {{kind: number}}}}")
-    if "columns" not in told and all(isinstance(v, Mapping) for v in told.values()):
-        told = {"columns": told}  # the columns alone
-    for key in told:
+    if "columns" not in described and all(isinstance(v, Mapping) for v in described.values()):
+        described = {"columns": described}  # the columns alone
+    for key in described:
         if key not in ("target", "missing", "columns"):
             raise UnknownNameError(f"key in {name}", key, ("target", "missing", "columns"))
-    columns = told.get("columns") or {}
+    columns = described.get("columns") or {}
     if not isinstance(columns, Mapping):
         raise ManifoldError(f"{name}: columns: must map names to descriptions, not be a {type(columns).__name__}")
     for column, about in columns.items():
         _check(f"{name}, column {column!r}", about)
-    missing = told.get("missing", MISSING)
+    missing = described.get("missing", MISSING)
     missing = [missing] if isinstance(missing, str) else missing
-    return {"target": told.get("target"), "missing": ["" if m is None else str(m) for m in missing],
+    return {"target": described.get("target"), "missing": ["" if m is None else str(m) for m in missing],
             "columns": {str(column): dict(about) for column, about in columns.items()}}  # fmt: skip
 
 
@@ -168,7 +168,7 @@ def _check(name: str, about: Any) -> None:
         if not good or not ends[0] < ends[1]:
             raise ManifoldError(f"{name}: range is [least, largest], not {ends!r}")
         if kind == "category":
-            raise ManifoldError(f"{name}: a category has no range; list its categories, or say kind: number")
+            raise ManifoldError(f"{name}: a category has no range; list its categories, or set kind: number")
     if "categories" in about and (kind == "number" or not isinstance(about["categories"], list | tuple)):
         raise ManifoldError(f"{name}: categories is a list, and belongs to kind: category")
     for key in ("immutable", "integer"):
@@ -194,13 +194,13 @@ def describe(
         ManifoldError: If values contradict the description, or no column remains.
         UnknownNameError: If a described column does not exist.
     """
-    told = description["columns"]
-    for name in told:
+    described = description["columns"]
+    for name in described:
         if name not in names:
             raise UnknownNameError("column in the description", name, names)
     columns = []
     for place, name in enumerate(names):
-        about = told.get(name, {})
+        about = described.get(name, {})
         if name != target and about.get("kind") != "ignore":
             found = _column(name, rows[:, place], about, description["missing"], where)
             columns += [] if found is None else [found]
@@ -227,13 +227,13 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
     column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
     if kind == "category":
         if "only" in about:
-            raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; say immutable: true for a category")
+            raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; set immutable: true for a category")
         if not known and not listed:
             raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
         return replace(column, categories=tuple(text_of(c) for c in about.get("categories") or sorted(different, key=by_size)))
     for row, text in enumerate(texts):
         if not _is_number(text) and text not in missing:
-            raise ManifoldError(f"{where(row)}, column {name!r}: {text!r} is not a number; correct it, or say kind: category")
+            raise ManifoldError(f"{where(row)}, column {name!r}: {text!r} is not a number; correct it, or set kind: category")
     numbers_known = np.array([float(text) for text in known])
     if not len(numbers_known):
         raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
@@ -251,8 +251,8 @@ def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:
         columns: The columns.
         target: Column that holds the classes.
     """
-    told: dict[str, Any] = {"target": target} if target else {}
-    lines = yaml.safe_dump(told, sort_keys=False) if told else ""
+    described: dict[str, Any] = {"target": target} if target else {}
+    lines = yaml.safe_dump(described, sort_keys=False) if described else ""
     body = [f"  {yaml.safe_dump(column.name).split(chr(10))[0]}: {_flow(column.as_dict())}" for column in columns]
     return lines + "columns:\n" + "\n".join(body) + "\n"
 
