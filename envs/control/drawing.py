@@ -9,7 +9,7 @@ import numpy as np
 
 SIZE = (300, 400)  # height and width of an image
 SHARPEN = 2  # images are drawn this much larger and reduced, for smooth edges
-INK, ACCENT, GROUND, GOAL = (45, 45, 45), (214, 102, 51), (150, 150, 150), (60, 140, 90)
+INK, ACCENT, GROUND, FLAG = (45, 45, 45), (214, 102, 51), (150, 150, 150), (60, 140, 90)
 
 
 class Stroke(NamedTuple):

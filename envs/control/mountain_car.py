@@ -6,14 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from envs.control.drawing import ACCENT, GOAL, GROUND, INK, Stroke, drawn
+from envs.control.drawing import ACCENT, FLAG, GROUND, INK, Stroke, drawn
 from envs.control.task import ControlTask, between
 
 POWER = 0.0015  # largest gain of velocity per step
 GRAVITY = 0.0025
 POSITION = (-1.2, 0.6)
 MAX_SPEED = 0.07
-TOP = 0.45
+GOAL = 0.45
 
 
 def drive(position: np.ndarray, velocity: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,19 +63,19 @@ class SparseMountainCar(ControlTask):
         return self.terminated(state).astype(np.float64)
 
     def terminated(self, state: np.ndarray) -> np.ndarray:
-        return np.asarray(state[:, 0] >= TOP)
+        return np.asarray(state[:, 0] >= GOAL)
 
     def picture(self, state: np.ndarray) -> np.ndarray:
         def ground(x: np.ndarray) -> np.ndarray:
             return np.stack([x, 0.45 * np.sin(3 * x)], axis=-1)
 
-        foot, flag = ground(np.array([state[0]])), ground(np.array([TOP]))
+        foot, flag = ground(np.array([state[0]])), ground(np.array([GOAL]))
         slope = np.array([-1.35 * np.cos(3 * state[0]), 1.0])  # normal of the ground
         body = foot + 0.05 * slope / np.linalg.norm(slope)
         strokes = [
             Stroke(ground(np.linspace(*POSITION, 100)), 0.02, GROUND),
             Stroke(np.concatenate([flag, np.add(flag, [0.0, 0.2])]), 0.01, INK),
-            Stroke(np.add(flag, [[0.0, 0.17], [0.06, 0.17]]), 0.05, GOAL),
+            Stroke(np.add(flag, [[0.0, 0.17], [0.06, 0.17]]), 0.05, FLAG),
             Stroke(body, 0.1, ACCENT),
         ]
         return drawn(strokes, (POSITION[0], -0.55), (POSITION[1], 0.8))

@@ -155,8 +155,15 @@ class Manifold(torch.nn.Module, ABC):
         return torch.bmm(cotangent[:, None], self.jacobian(z))[:, 0]
 
     def linearized(self, z: np.ndarray, factual: Tensor | None = None) -> tuple[np.ndarray, Pull]:
-        """`decode_near` of codes z (B, d) and `vjp` there, which often share their work, on arrays: data (B, \\*data_shape),
-        and the function from C sets of cotangents (C, B, D) to gradients (C, B, d)."""
+        """Decode and prepare pullbacks on arrays, sharing work where possible.
+
+        Args:
+            z: Codes, (B, d).
+            factual: Inputs of the walks, see `decode_near`.
+
+        Returns:
+            Data (B, \\*data_shape), and the function that maps cotangents (C, B, D) to gradients (C, B, d).
+        """
         code = torch.from_numpy(z)
 
         def pull(cotangent: np.ndarray) -> np.ndarray:

@@ -348,7 +348,7 @@ def test_target_columns_that_hold_no_classes(file: Path, tmp_path: Path) -> None
     with pytest.raises(UnknownNameError, match="did you mean 'class'"):
         load_csv(file, target="clas")
     for cells, complaint in (
-        ("1,a\n2,a\n", "one class alone"),
+        ("1,a\n2,a\n", "only one class"),
         ("1,a\n2,b\n3,c\n", "too many for classes"),
         ("1,a\n2,?\n", "line 3"),
     ):
