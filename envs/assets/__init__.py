@@ -1,6 +1,6 @@
-"""What ships for the registered ids: weights and start codes (safetensors), and how to load them.
+"""What ships for the registered ids: weights and codes (safetensors), and how to load them.
 
-`python -m envs.assets.make` makes the files again.
+`python -m envs.assets.make` creates the files again.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ OMNIGLOT_CLASSIFIER = ((28, 28), 5, (12, 24), 64)
 
 
 class Asset(NamedTuple):
-    """What ships of a data set.
+    """What ships for a data set.
 
     Attributes:
-        manifold: gives (manifold, codes of the data's starts, or None).
-        classifier: gives the classifier, of the data and a seed.
-        data: name of the data set.
-        fixed_split: the data are split in one way, whatever the seed.
+        manifold: Returns the manifold, and the codes of the reference data or None.
+        classifier: Returns the classifier for the data and a seed.
+        data: Name of the data set.
+        fixed_split: Whether the split of the data ignores the seed.
+
+    Example:
+        >>> manifold, codes = ASSETS["digits"].manifold()
+        >>> tuple(codes.shape)
+        (1257, 8)
     """
 
     manifold: Callable[[], tuple[Manifold, Tensor | None]]
@@ -45,14 +50,14 @@ def _manifold(name: str) -> Callable[[], tuple[Manifold, Tensor]]:
 
 
 def _digits_classifier(data: Data, seed: int) -> torch.nn.Module:
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+    with torch.random.fork_rng(devices=[]):  # construction draws weights, which are then overwritten
         module = mlp_classifier(DIGITS_CLASSIFIER)
     module.load_state_dict(load_file(HERE / "digits" / "classifier.safetensors"))
     return module.eval().requires_grad_(False)
 
 
 def _iris_classifier(data: Data, seed: int) -> Any:
-    """A scikit-learn estimator, fitted in a moment: it cannot be shipped without pickle."""
+    """A scikit-learn estimator, fitted on the fly because it cannot be shipped without pickle."""
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(max_iter=1000).fit(data.x, data.truth)
@@ -63,13 +68,13 @@ def _sentences_classifier(data: Data, seed: int) -> Any:
 
 
 def _mnist_manifold() -> tuple[Manifold, Tensor | None]:
-    """The MNIST manifold without codes: 60,000 of them are quicker made than shipped."""
+    """The MNIST manifold without codes: encoding 60,000 images is faster than shipping them."""
     return Manifold.load(HERE / "mnist"), None
 
 
 def _cnn(name: str, shape: tuple[Any, ...]) -> Callable[[Data, int], torch.nn.Module]:
     def classifier(data: Data, seed: int) -> torch.nn.Module:
-        with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and then written over
+        with torch.random.fork_rng(devices=[]):  # construction draws weights, which are then overwritten
             module = cnn_classifier(*shape)
         module.load_state_dict(load_file(HERE / name / "classifier.safetensors"))
         return module.eval().requires_grad_(False)
@@ -78,7 +83,12 @@ def _cnn(name: str, shape: tuple[Any, ...]) -> Callable[[Data, int], torch.nn.Mo
 
 
 def decoded_data(name: str, class_names: list[str]) -> Data:
-    """The pictures that the shipped codes of an asset decode to, and the true classes of the inputs behind them."""
+    """Images that the shipped codes of an asset decode to, with the true classes of the original inputs.
+
+    Args:
+        name: Key of `ASSETS`.
+        class_names: Names of the classes.
+    """
     manifold, codes = Manifold.load(HERE / name), load_file(HERE / name / "starts.safetensors")
     with torch.inference_mode():
         x, held_out = (manifold.decode(codes[key].float()).numpy() for key in ("z", "z_held_out"))
@@ -87,7 +97,7 @@ def decoded_data(name: str, class_names: list[str]) -> Data:
 
 
 def halved(file: Path) -> None:
-    """Write the numbers of a safetensors file again in half precision: half the size; loading makes them whole again."""
+    """Rewrite the floats of a safetensors file in half precision, which halves its size. Loading restores float32."""
     save_file({name: value.half() if value.is_floating_point() else value for name, value in load_file(file).items()}, file)
 
 

@@ -1,4 +1,4 @@
-"""Logistic regression on which words a text holds: the text classifier that ships, and a baseline for others."""
+"""Logistic regression on the words of a text: the text classifier that ships, and a baseline."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ from envs.reading.files import read_object, read_safetensors
 
 
 class BagOfWords:
-    """Softmax of the summed weights of the words (and word pairs) that stand in a text, each counted once.
+    """Softmax over the sum of the weights of a text's different words (or word n-grams).
 
     Args:
-        words: V features: words, or ``ngrams`` words with spaces between.
-        weights: (V, K).
-        intercept: (K,).
+        words: V features: words, or up to `ngrams` words separated by spaces.
+        weights: Weights, (V, K).
+        intercept: Intercepts, (K,).
         classes: K class names.
-        ngrams: longest feature in words.
-        tokeniser: see `envs.modalities.vocabulary.tokens`.
+        ngrams: Largest number of words per feature.
+        tokeniser: See `envs.modalities.vocabulary.tokens`.
+
+    Example:
+        >>> model = BagOfWords.fit(["good film", "bad film", "good soup", "bad soup"], [1, 0, 1, 0], ["bad", "good"])
+        >>> model.predict_proba(["a good day"]).argmax(1)
+        array([1])
     """
 
     def __init__(self, words: Sequence[str], weights: np.ndarray, intercept: np.ndarray, classes: Sequence[Any],
@@ -37,7 +42,7 @@ class BagOfWords:
         self._index = {word: i for i, word in enumerate(self.words)}
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
-        """Probabilities (B, K) of texts."""
+        """Class probabilities (B, K) of B texts."""
         logits = np.tile(self.intercept.astype(np.float64), (len(texts), 1))
         for row, text in enumerate(texts):
             held = [self._index[f] for f in features(text, self.ngrams, self.tokeniser) if f in self._index]
@@ -48,18 +53,19 @@ class BagOfWords:
     @classmethod
     def fit(cls, texts: Sequence[str], truth: Any, classes: Sequence[Any], *, ngrams: int = 1, least: int = 1,
             strength: float = 1.0, tokeniser: str = "words") -> BagOfWords:  # fmt: skip
-        """Fit by scikit-learn.
+        """Fit with scikit-learn's logistic regression.
 
         Args:
             texts: N texts.
-            truth: (N,) class indices.
-            classes: names of the classes.
-            ngrams: longest feature in words.
-            least: in how many texts a feature has to stand.
-            strength: inverse of the L2 penalty.
+            truth: Class indices, (N,).
+            classes: Class names.
+            ngrams: Largest number of words per feature.
+            least: Smallest number of texts that contain a feature.
+            strength: Inverse weight of the L2 penalty.
+            tokeniser: See `envs.modalities.vocabulary.tokens`.
 
         Raises:
-            ManifoldError: no feature is left, or one class alone.
+            ManifoldError: If no feature remains, or there is only one class.
         """
         from scipy.sparse import csr_matrix
         from sklearn.linear_model import LogisticRegression
@@ -71,7 +77,7 @@ class BagOfWords:
         counts = Counter(feature for row in rows for feature in row)
         words = sorted(feature for feature, count in counts.items() if count >= least)
         if not words:
-            raise ManifoldError(f"no word stands in {least} of the {len(rows)} texts")
+            raise ManifoldError(f"no word occurs in {least} of the {len(rows)} texts")
         index = {word: i for i, word in enumerate(words)}
         held = [[index[feature] for feature in row if feature in index] for row in rows]
         ends = np.cumsum([0, *map(len, held)])
@@ -79,7 +85,7 @@ class BagOfWords:
         matrix = csr_matrix((np.ones(len(flat), dtype=np.float64), flat, ends), shape=(len(rows), len(words)))
         model = LogisticRegression(C=strength, max_iter=1000).fit(matrix, truth)
         weights, intercept = np.zeros((len(words), len(classes))), np.full(len(classes), -30.0)
-        if len(model.classes_) == 2:  # scikit-learn keeps the second class's log odds alone
+        if len(model.classes_) == 2:  # scikit-learn stores only the log odds of the second class
             low, high = model.classes_
             weights[:, high], intercept[low], intercept[high] = model.coef_[0], 0.0, model.intercept_[0]
         else:
@@ -87,7 +93,7 @@ class BagOfWords:
         return cls(words, weights, intercept, classes, ngrams, tokeniser)
 
     def save(self, folder: str | Path) -> None:
-        """Write `classifier.json` and `classifier.safetensors` into `folder`."""
+        """Write ``classifier.json`` and ``classifier.safetensors`` into `folder`."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         save_file({"weights": self.weights, "intercept": self.intercept}, folder / "classifier.safetensors")
@@ -97,10 +103,10 @@ class BagOfWords:
 
     @classmethod
     def load(cls, folder: str | Path) -> BagOfWords:
-        """The classifier that `save` wrote.
+        """Load a classifier that `save` wrote.
 
         Raises:
-            ManifoldError: nothing there, or damaged.
+            ManifoldError: If files are missing or damaged.
         """
         folder = Path(folder)
         try:
@@ -114,7 +120,19 @@ class BagOfWords:
             raise ManifoldError(f"the text classifier saved in {folder} is damaged: {error}") from error
 
 
-def features(text: str, ngrams: int = 1, tokeniser: str = "words") -> set[str]:
-    """The words of a text and its runs of up to `ngrams` words."""
+def features(text: str, ngrams: int = 1, tokeniser: str = "words") -> list[str]:
+    """Different words of a text and its runs of up to `ngrams` words, sorted.
+
+    The fixed order makes sums over them independent of Python's hash seed.
+
+    Args:
+        text: The text.
+        ngrams: Largest number of words per feature.
+        tokeniser: See `envs.modalities.vocabulary.tokens`.
+
+    Example:
+        >>> features("good good film", ngrams=2)
+        ['film', 'good', 'good film', 'good good']
+    """
     row = tokens(text, tokeniser)
-    return {" ".join(row[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(row) - n + 1)}
+    return sorted({" ".join(row[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(row) - n + 1)})

@@ -1,4 +1,4 @@
-"""The classifier as a black box: answers, counted; or only labels."""
+"""The classifier as a black box that counts queries and may show labels only."""
 
 from __future__ import annotations
 
@@ -14,15 +14,32 @@ from envs.errors import ManifoldError, UnknownNameError
 
 
 class Classifier(ABC):
-    """Whatever is to be explained. Nothing asks it for gradients (white-box walkers say so in their name).
+    """The black box to be explained. Only white-box walkers, which say so in their names, ask it for gradients.
+
+    A subclass implements `_predict`. `envs.classifiers.adapt` wraps most models without one.
 
     Args:
-        class_names: one name a class, in the order of the probabilities' columns.
-        label_only: show the argmax alone. Then `predict_proba` returns its one-hot code, and no probability leaves.
+        class_names: Names of the classes, in the order of the probabilities' columns.
+        label_only: Show only the argmax: `predict_proba` then returns its one-hot code.
 
     Attributes:
-        queries: rows asked so far.
-        tolerance: how far from 1 the probabilities of a row may sum.
+        queries: Number of rows queried so far.
+        tolerance: Largest deviation from 1 of a row's sum of probabilities.
+
+    Raises:
+        ManifoldError: If there are fewer than two classes, or two have the same name.
+
+    Example:
+        >>> class Halves(Classifier):
+        ...     def _predict(self, x):
+        ...         p = (x[:, :1] > 0.5).float()
+        ...         return torch.cat([1 - p, p], 1)
+        >>> classifier = Halves(["low", "high"])
+        >>> classifier.predict_proba(torch.tensor([[0.2], [0.9]]))
+        tensor([[1., 0.],
+                [0., 1.]])
+        >>> classifier.queries
+        2
     """
 
     tolerance = 1e-3
@@ -30,7 +47,7 @@ class Classifier(ABC):
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
         self.class_names = [str(name) for name in class_names]
         if len(self.class_names) < 2:
-            raise ManifoldError(f"a classifier needs at least two classes, got {self.class_names}: nothing could change")
+            raise ManifoldError(f"a classifier needs at least two classes, got {self.class_names}")
         if len(set(self.class_names)) != len(self.class_names):
             raise ManifoldError(f"class names must differ, got {self.class_names}")
         self.label_only = label_only
@@ -40,31 +57,34 @@ class Classifier(ABC):
     def _predict(self, x: Tensor) -> Tensor:
         """Class probabilities (B, K) of x (B, \\*data_shape), float32."""
 
-    def _answer_cells(self, x: Tensor, cells: Tensor) -> Tensor:
-        """`_predict` for classifiers that are shown the user's own cells (B, C), bit for bit, instead of x."""
+    def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        """`_predict` for classifiers that receive the user's own cells (B, C) exactly, instead of x."""
         return self._predict(x)
 
     def of_raw(self, raw: Any) -> Tensor | None:
-        """`predict_proba` of rows as the user has them; None for a classifier that is not asked in the user's values."""
+        """`predict_proba` for rows as the user has them; None for a classifier that does not take the user's values."""
         return None
 
     def predict_proba(self, x: Tensor, cells: Tensor | None = None) -> Tensor:
-        """Probabilities (B, K), or the one-hot label where `label_only`; B rows are counted. No rows: nothing is asked.
+        """Class probabilities, or the one-hot label if `label_only`. All rows are counted; an empty batch queries nothing.
 
         Args:
-            x: (B, \\*data_shape) rows of data space.
-            cells: (B, C) of tables: the user's own values that x stands for, see `Units.exact`.
+            x: Rows in data space, (B, \\*data_shape).
+            cells: For tables, the user's own values of these rows, (B, C), see `Units.exact`.
+
+        Returns:
+            Probabilities, (B, K).
 
         Raises:
-            ManifoldError: a wrong number of rows or columns, non-finite values, rows that are no probabilities.
+            ManifoldError: If the output has the wrong shape, is not finite, or its rows are not probabilities.
         """
         with torch.inference_mode():
             if len(x) == 0:
                 return torch.zeros(0, len(self.class_names))
-            return self._counted(self._predict(x) if cells is None else self._answer_cells(x, cells), len(x))
+            return self._counted(self._predict(x) if cells is None else self._predict_cells(x, cells), len(x))
 
     def _counted(self, prediction: Tensor, rows: int) -> Tensor:
-        """An answer on so many rows: counted, checked, and reduced to the label where labels alone are shown."""
+        """A prediction for so many rows: counted, checked, and reduced to the label if only labels are shown."""
         self.queries += rows
         self._check(prediction, rows)
         if self.label_only:
@@ -72,15 +92,15 @@ class Classifier(ABC):
         return prediction
 
     def _check(self, prediction: Tensor, rows: int) -> None:
-        """Refuse answers that are no probability rows."""
+        """Refuse predictions whose rows are not probabilities."""
         if tuple(prediction.shape) != (rows, len(self.class_names)):
             raise ManifoldError(
-                f"the classifier answered with shape {tuple(prediction.shape)} for {rows} rows of "
-                f"{len(self.class_names)} classes {self.class_names}; it must give one probability a class"
-                + ("; of several outputs (multi-label), explain one at a time with a function" if prediction.ndim == 3 else "")
+                f"the classifier returned shape {tuple(prediction.shape)} for {rows} rows and "
+                f"{len(self.class_names)} classes {self.class_names}; it must return one probability per class"
+                + ("; explain one of several outputs (multi-label) at a time with a function" if prediction.ndim == 3 else "")
             )
         if not torch.isfinite(prediction).all():
-            raise ManifoldError("the classifier answered with NaN or infinity; check the scale of its inputs")
+            raise ManifoldError("the classifier returned NaN or infinity; check the scale of its inputs")
         total = prediction.sum(1)
         if (total - 1).abs().max() > self.tolerance or prediction.min() < -1e-6:
             worst = int((total - 1).abs().argmax())
@@ -89,18 +109,21 @@ class Classifier(ABC):
                 f"the classifier's probabilities must be >= 0 and sum to 1 (row {worst} sums to {float(total[worst]):.4g}, "
                 f"smallest value {float(prediction.min()):.4g}); if these are logits, apply a softmax"
                 + (
-                    "; if a row may have several labels (multi-label), explain one label at a time: a function that gives its "
-                    "probability alone, with class_names=['no', 'yes']"
+                    "; if a row may have several labels (multi-label), explain one label at a time with a function that "
+                    "returns its probability, with class_names=['no', 'yes']"
                     if several
                     else ""
                 )
             )
 
     def class_index(self, name: Any) -> int:
-        """Index of a class given by name or by index; a name wins over an index (classes may be called 1, 2, 3).
+        """Index of a class.
+
+        Args:
+            name: Its name, or its index. A name takes precedence: classes may be called 1, 2, 3.
 
         Raises:
-            UnknownNameError: no such class; close names are offered.
+            UnknownNameError: If there is no such class; the message offers similar names.
         """
         if str(name) in self.class_names:
             return self.class_names.index(str(name))
@@ -109,19 +132,19 @@ class Classifier(ABC):
         raise UnknownNameError("class", name, self.class_names)
 
     def features(self, x: Tensor) -> Tensor:
-        """Last hidden layer (B, m) of data-space rows, for manifolds and measures that say so in their name.
+        """Last hidden layer (B, m) of data-space rows, for manifolds and measures whose names say that they use it.
 
-        No answer leaves, so no query is counted.
+        No prediction leaves, so no query is counted.
 
         Raises:
-            ManifoldError: a classifier that has none to show.
+            ManifoldError: If the classifier shows no features.
         """
         raise ManifoldError(
-            f"this {type(self).__name__} has no hidden layer to show: an embedding needs a torch module whose last layer is "
+            f"this {type(self).__name__} shows no hidden layer: an embedding needs a torch module whose last layer is "
             "linear, or one with a method features(x)"
         )
 
     @property
     def torch_module(self) -> torch.nn.Module | None:
-        """The network that gives logits for data-space rows, for white-box walkers alone; None if there is none to be seen."""
+        """The network from data-space rows to logits, for white-box walkers only; None if there is none, or it is hidden."""
         return None

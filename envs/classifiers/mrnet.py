@@ -1,22 +1,22 @@
-"""Classifiers that are smooth along the data: MRnet's manifold regularisation, and adversarial training beside it.
+"""Classifiers that are smooth along the data: MRnet's manifold regularisation, and adversarial training for comparison.
 
-MRnet [1]_ trains a network so that a sample and an adversarial neighbour of it have nearly the same hidden embeddings.
-With hidden layers h_1 .. h_L, labels t, and labels t' permuted at random within the batch:
+MRnet [1]_ trains a network so that a sample and its adversarial neighbour have similar hidden embeddings. With hidden layers
+h_1 .. h_L, labels t, and labels t' permuted at random within the batch:
 
     x' = clip(x - step g / |g|_2),   g = gradient by x of CE(f(x), t')
-    loss = CE(f(x), t) + weight / 2 sum_l mean_i |h_l(x_i) - h_l(x'_i)|_2^2
+    loss = CE(f(x), t) + weight / 2 sum_l mean_i |h_l(x_i) - h_l(x'_i)|_2^2 / 2^(L - l)
 
-The neighbour lies an L2 step towards a random other label, and the gradient of the penalty flows through both
-branches. Adversarial training [2]_ averages the cross-entropy of x and of x' = clip(x + step g / |g|_2) instead, with
-the gradient against the true label. Both leave the layers as they are: what comes out is a plain torch classifier.
+The neighbour lies one L2 step towards a random other label. The gradient of the penalty flows through both branches.
+Adversarial training [2]_ averages the cross-entropy of x and of x' = clip(x + step g / |g|_2), with the gradient for the true
+label. Both leave the layers as they are: the result is a plain torch classifier.
 
-References
-----------
-.. [1] Lee, Choi, Yoon, "Manifold Regularized Deep Neural Networks using Adversarial Examples", arXiv 1511.06381
-   (2016), section 3.
-.. [2] Goodfellow, Shlens, Szegedy, "Explaining and Harnessing Adversarial Examples", ICLR 2015, section 6; its L2
-   form, the fast gradient method (FGM): Miyato, Dai, Goodfellow, "Adversarial Training Methods for Semi-Supervised
-   Text Classification", ICLR 2017, section 3.
+References:
+    .. [1] Lee, Choi and Yoon, "Manifold Regularized Deep Neural Networks using Adversarial Examples", arXiv 1511.06381, 2016,
+       section 3.
+    .. [2] Goodfellow, Shlens and Szegedy, "Explaining and Harnessing Adversarial Examples", ICLR 2015, section 6; in its L2
+    form,
+       the fast gradient method (FGM): Miyato, Dai and Goodfellow, "Adversarial Training Methods for Semi-Supervised Text
+       Classification", ICLR 2017, section 3.
 """
 
 from __future__ import annotations
@@ -47,21 +47,26 @@ def fit_mrnet(
     bounds: tuple[float, float] | None = PICTURE,
     **training: Any,
 ) -> nn.Module:
-    """Train with manifold regularisation; returns the module in eval mode.
+    """Train a classifier with manifold regularisation.
 
     Args:
-        module: gives logits (N, K); its activations are modules of `ACTIVATIONS`.
-        x, y: data (N, *shape) and classes (N,).
-        weight: of the penalty on embeddings (0: plain training). Typical 0.01 to 1; too much flattens the network.
-        step: L2 length of the step to the adversarial neighbour, in data space; about half the distance between a sample
-            and its nearest one of another class.
-        layers: ``all`` hidden layers, or the ``last`` alone.
-        bounds: range that neighbours are clipped to; None for data without one.
-        training: epochs, batch_size, learning_rate, weight_decay, seed, progress (see `fit_classifier`).
+        module: Maps data to logits (N, K); its activations are modules of types in `ACTIVATIONS`.
+        x: Data, (N, \\*shape).
+        y: Class indices, (N,).
+        weight: Weight of the penalty on embeddings; 0 is plain training. Typical values are 0.01 to 1; large ones flatten the
+            network.
+        step: L2 length of the step to the adversarial neighbour; about half the distance from a sample to the nearest one of
+            another class.
+        layers: ``all`` hidden layers, or only the ``last``.
+        bounds: Range to which neighbours are clipped; None for data without a range.
+        **training: Further arguments of `fit_classifier`.
+
+    Returns:
+        The module, frozen and in eval mode.
 
     Raises:
-        UnknownNameError: no such choice of layers.
-        ManifoldError: a module without activation layers, a negative weight, a step that is not positive.
+        UnknownNameError: If `layers` is another value.
+        ManifoldError: If the module has no activation layers, the weight is negative, or the step is not positive.
     """
     if layers not in LAYERS:
         raise UnknownNameError("choice of layers", layers, LAYERS)
@@ -75,7 +80,7 @@ def fit_mrnet(
         logits, here = embeddings(net, rows)
         _, there = embeddings(net, near)
         pairs = list(zip(here, there, strict=True))[0 if layers == "all" else -1 :]
-        # Halved a layer further down: what matters is that the last embedding stays, and the first may still move.
+        # Halved with each earlier layer: the last embedding should stay, the first may move.
         parts = ((a - b).flatten(1).square().sum(1).mean() / 2**k for k, (a, b) in enumerate(reversed(pairs)))
         penalty = sum(parts, torch.zeros(()))
         return F.cross_entropy(logits, labels) + weight / 2 * penalty
@@ -92,7 +97,7 @@ def fit_adversarial(
     bounds: tuple[float, float] | None = PICTURE,
     **training: Any,
 ) -> nn.Module:
-    """Train on each sample and its FGM neighbour alike; arguments and errors as in `fit_mrnet`."""
+    """Train on each sample and its FGM neighbour. Arguments and errors are those of `fit_mrnet`."""
     _check_step(step)
 
     def loss(net: nn.Module, rows: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
@@ -103,9 +108,19 @@ def fit_adversarial(
 
 
 def stepped(module: nn.Module, x: Tensor, labels: Tensor, step: float, bounds: tuple[float, float] | None = PICTURE) -> Tensor:
-    """The FGM step: x (N, *shape) moved by L2 length |step| up (down, if negative) the cross-entropy against labels (N,).
+    """One FGM step up the cross-entropy (down, if `step` is negative).
 
-    Rows whose gradient vanishes stay where they are; clipping to `bounds` may shorten a step.
+    Rows whose gradient vanishes do not move. Clipping may shorten a step.
+
+    Args:
+        module: Maps data to logits (N, K).
+        x: Data, (N, \\*shape).
+        labels: Class indices, (N,).
+        step: Signed L2 length.
+        bounds: Range to which the result is clipped.
+
+    Returns:
+        Moved data, (N, \\*shape).
     """
     with torch.enable_grad():
         rows = x.detach().clone().requires_grad_(True)
@@ -119,17 +134,25 @@ def stepped(module: nn.Module, x: Tensor, labels: Tensor, step: float, bounds: t
 def fgm_accuracy(
     module: nn.Module, x: Tensor, y: Tensor, radius: float, bounds: tuple[float, float] | None = PICTURE
 ) -> float:
-    """Share of rows that are classified rightly after one FGM step of L2 length `radius` against their true class."""
+    """Accuracy after one FGM step against the true class.
+
+    Args:
+        module: Maps data to logits (N, K).
+        x: Data, (N, \\*shape).
+        y: Class indices, (N,).
+        radius: L2 length of the step.
+        bounds: Range of the data.
+    """
     near = stepped(module, x, y, radius, bounds) if radius else x
     with torch.inference_mode():
         return float((module(near).argmax(1) == y).float().mean())
 
 
 def embeddings(module: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Logits (N, K) and the outputs of the module's activation layers, in the order of the forward pass.
+    """Logits (N, K), and the outputs of the module's activation layers in the order of the forward pass.
 
     Raises:
-        ManifoldError: there are none.
+        ManifoldError: If there are no activation layers.
     """
     found: list[Tensor] = []
     hooks = [

@@ -1,4 +1,4 @@
-"""The sparse control tasks on which VIME was shown: physics as free functions, a batched environment around them."""
+"""The sparse control tasks of VIME: physics as free functions, and a batched environment around them."""
 
 from __future__ import annotations
 

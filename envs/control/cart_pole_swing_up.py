@@ -1,4 +1,4 @@
-"""A pole that hangs from a cart, paid while it stands."""
+"""A pole that hangs from a cart, with a reward while it stands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from envs.control.drawing import ACCENT, GROUND, INK, Stroke, drawn
 from envs.control.task import ControlTask, between
 
 GRAVITY = 9.8
@@ -19,12 +20,14 @@ UPRIGHT = 0.8  # least cosine of the angle that is paid
 
 
 def accelerations(angle: np.ndarray, spin: np.ndarray, force: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Accelerations of cart and angle without friction, all (B,); angle 0 is upright, M = cart, m = pole, l = half length.
+    """Accelerations of cart and angle without friction, all (B,).
+
+    With angle 0 upright, cart mass M, pole mass m and half length l:
 
         angle'' = (g sin - cos (F + m l spin^2 sin) / (M + m)) / (l (4/3 - m cos^2 / (M + m)))
         x''     = (F + m l (spin^2 sin - angle'' cos)) / (M + m)
 
-    Florian, "Correct equations for the dynamics of the cart-pole system" (2007), eq. 23 and 24 without friction.
+    Source: Florian, "Correct equations for the dynamics of the cart-pole system", 2007, equations 23 and 24 without friction.
     """
     sin, cos, total = np.sin(angle), np.cos(angle), CART_MASS + POLE_MASS
     push = (force + POLE_MASS * HALF_LENGTH * spin**2 * sin) / total
@@ -39,7 +42,7 @@ def derivative(state: np.ndarray, force: np.ndarray) -> np.ndarray:
 
 
 def swing(state: np.ndarray, force: np.ndarray) -> np.ndarray:
-    """States (B, 4) one time step later under constant forces (B,): classical Runge-Kutta, fourth order."""
+    """States (B, 4) one time step later under constant forces (B,), by the classical fourth-order Runge-Kutta method."""
     h = TIME_STEP
     k1 = derivative(state, force)
     k2 = derivative(state + h / 2 * k1, force)
@@ -49,15 +52,24 @@ def swing(state: np.ndarray, force: np.ndarray) -> np.ndarray:
 
 
 class SparseCartPoleSwingUp(ControlTask):
-    """A pole hangs from a cart on a short track: swing it up and keep it there.
+    """Swing up a pole that hangs from a cart on a short track, and keep it up.
 
-    Action: force on the cart, -1 to 1 times 3 N. State: position (m), velocity (m/s), angle (rad, 0 upright), spin
-    (rad/s). Observation (5): position / 3, velocity / 5, cosine and sine of the angle, spin / 10. Start: hanging, at rest, all
-    four within 0.05. Reward: 1 a step (0.05 s) while the cosine is above 0.8, else 0. Ends, unpaid, where the cart leaves
-    the track of 3 m to either side. Step limit 500.
+    - Action: force on the cart, -1 to 1 times 3 N.
+    - State: position (m), velocity (m/s), angle (rad, 0 upright), spin (rad/s).
+    - Observation (5): position / 3, velocity / 5, cosine and sine of the angle, spin / 10.
+    - Start: hanging at rest, all four values within 0.05.
+    - Reward: 1 per step (0.05 s) while the cosine is above 0.8, else 0.
+    - End: without reward, if the cart leaves the track (3 m to either side). Step limit 500.
 
-    Masses, length, time step, track and reward are those of the task in VIME's code. Its force of 10 N and its starts (up to
-    1 rad, 3 rad/s) are not: with them noise alone earns the reward in one episode of 25, and plain PPO learns the task.
+    Masses, length, time step, track and reward follow the task of VIME's code (Houthooft and others, NeurIPS 2016). The force
+    (10 N there) and the starts (up to 1 rad and 3 rad/s there) do not: with them, noise earns the reward in one episode of 25,
+    and plain PPO learns the task.
+
+    Example:
+        >>> task = SparseCartPoleSwingUp()
+        >>> state = task.start(np.full((2, 4), 0.5))
+        >>> task.reward(state)
+        array([0., 0.])
     """
 
     state_names: ClassVar = ("position", "velocity", "angle", "spin")
@@ -80,3 +92,13 @@ class SparseCartPoleSwingUp(ControlTask):
 
     def terminated(self, state: np.ndarray) -> np.ndarray:
         return np.asarray(np.abs(state[:, 0]) > TRACK)
+
+    def picture(self, state: np.ndarray) -> np.ndarray:
+        cart = np.array([state[0], 0.0])
+        tip = cart + 2 * HALF_LENGTH * np.array([np.sin(state[2]), np.cos(state[2])])
+        strokes = [
+            Stroke(np.array([[-TRACK, 0.0], [TRACK, 0.0]]), 0.03, GROUND),
+            Stroke(np.add(cart, [[-0.2, 0.0], [0.2, 0.0]]), 0.25, INK),
+            Stroke(np.stack([cart, tip]), 0.1, ACCENT),
+        ]
+        return drawn(strokes, (-TRACK - 0.3, -1.4), (TRACK + 0.3, 1.4))

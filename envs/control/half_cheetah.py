@@ -1,4 +1,4 @@
-"""MuJoCo's half-cheetah, paid for being far ahead alone. MuJoCo is loaded when the environment is made."""
+"""MuJoCo's half-cheetah with a reward only far ahead. MuJoCo is imported when the environment is made."""
 
 from __future__ import annotations
 
@@ -9,15 +9,28 @@ import numpy as np
 
 from envs.errors import ManifoldError
 
-FAR = 5.0  # metres from the origin that the torso must be ahead of
+FAR = 5.0  # distance of the torso from the origin beyond which there is a reward, m
 
 
 class SparseHalfCheetah(gym.Env[np.ndarray, np.ndarray]):
-    """Gymnasium's HalfCheetah-v5, paid 1 a step (0.05 s) while its torso is more than 5 m ahead, else 0 (VIME's task).
+    """Gymnasium's HalfCheetah-v5 with VIME's sparse reward.
 
-    Action: six torques, -1 to 1; costs nothing. Observation (18): positions (the torso's own way ahead first) and
-    velocities, as Gymnasium's with ``exclude_current_positions_from_observation=False``. Never ends; step limit 500.
-    ``info`` holds ``is_success`` (ahead at this step) and what Gymnasium's holds.
+    - Reward: 1 per step (0.05 s) while the torso is more than 5 m ahead, else 0.
+    - Action: six torques, -1 to 1, without cost.
+    - Observation (18): positions (first the torso's distance) and velocities, as Gymnasium's with
+      ``exclude_current_positions_from_observation=False``.
+    - The episode never terminates; step limit 500.
+    - ``info`` holds ``is_success`` (ahead at this step) and what Gymnasium's holds.
+
+    Args:
+        render_mode: As Gymnasium's.
+
+    Raises:
+        ManifoldError: If MuJoCo is not installed.
+
+    Example:
+        >>> SparseHalfCheetah.metadata["render_fps"]
+        20
     """
 
     metadata = {"render_modes": ["human", "rgb_array", "depth_array", "rgbd_tuple"], "render_fps": 20}
@@ -34,15 +47,15 @@ class SparseHalfCheetah(gym.Env[np.ndarray, np.ndarray]):
         self.action_space = self._cheetah.action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode near the origin."""
+        """Start an episode near the origin; see `gymnasium.Env.reset`."""
         super().reset(seed=seed)
         return self._cheetah.reset(seed=seed, options=options)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Five steps of the simulation under one action (6,).
+        """Advance five steps of the simulation under one action (6,).
 
         Raises:
-            ManifoldError: an action that is not finite (MuJoCo would reset itself without a word).
+            ManifoldError: If the action is not finite (MuJoCo would reset itself silently).
         """
         if not np.isfinite(action).all():
             raise ManifoldError(f"an action must be finite, got {np.asarray(action).tolist()}")
@@ -51,7 +64,7 @@ class SparseHalfCheetah(gym.Env[np.ndarray, np.ndarray]):
         return observation, float(ahead), terminated, truncated, {**info, "is_success": ahead}
 
     def render(self) -> Any:
-        """As Gymnasium's."""
+        """Render as Gymnasium's environment does."""
         return self._cheetah.render()
 
     def close(self) -> None:

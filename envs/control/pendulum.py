@@ -1,4 +1,4 @@
-"""A pendulum with a weak motor, paid while it stands."""
+"""A pendulum with a weak motor, with a reward while it stands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from envs.control.drawing import ACCENT, GROUND, INK, Stroke, drawn
 from envs.control.task import ControlTask, between
 
 GRAVITY = 10.0
@@ -14,7 +15,7 @@ LENGTH = 1.0  # of the pendulum, a uniform rod
 MAX_TORQUE = 2.0
 MAX_SPIN = 8.0
 TIME_STEP = 0.05
-UPRIGHT = 0.2  # largest angle from upright that is paid, rad
+UPRIGHT = 0.2  # largest angle from upright with a reward, rad
 
 
 def turn(angle: np.ndarray, spin: np.ndarray, torque: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +24,7 @@ def turn(angle: np.ndarray, spin: np.ndarray, torque: np.ndarray) -> tuple[np.nd
         spin'  = clip(spin + (3 g / (2 l) sin(angle) + 3 / (m l^2) torque) dt, -8, 8)
         angle' = angle + spin' dt
 
-    The equations and numbers of Gymnasium's Pendulum-v1 (a uniform rod about its end, symplectic Euler).
+    Equations and numbers are those of Gymnasium's Pendulum-v1 (a uniform rod about its end, symplectic Euler).
     """
     pull = 3 * GRAVITY / (2 * LENGTH) * np.sin(angle) + 3 / (MASS * LENGTH**2) * torque
     spin = np.clip(spin + pull * TIME_STEP, -MAX_SPIN, MAX_SPIN)
@@ -31,11 +32,19 @@ def turn(angle: np.ndarray, spin: np.ndarray, torque: np.ndarray) -> tuple[np.nd
 
 
 class SparsePendulum(ControlTask):
-    """A hanging pendulum whose motor is too weak to lift it at once.
+    """Swing up a pendulum whose motor is too weak to lift it directly.
 
-    Action: torque, -1 to 1 times 2 N m. State: angle (rad, 0 upright), spin (rad/s). Observation (3): cosine and sine of
-    the angle, spin / 8. Start: hanging, within 0.1 rad, at rest to within 0.1 rad/s. Reward: 1 a step (0.05 s) while the
-    angle is within 0.2 rad of upright, else 0. Never ends; step limit 200.
+    - Action: torque, -1 to 1 times 2 N m.
+    - State: angle (rad, 0 upright), spin (rad/s).
+    - Observation (3): cosine and sine of the angle, spin / 8.
+    - Start: hanging within 0.1 rad, with a spin within 0.1 rad/s.
+    - Reward: 1 per step (0.05 s) while the angle is within 0.2 rad of upright, else 0.
+    - The episode never terminates; step limit 200.
+
+    Example:
+        >>> task = SparsePendulum()
+        >>> task.reward(np.array([[0.1, 0.0], [3.0, 0.0]]))
+        array([1., 0.])
     """
 
     state_names: ClassVar = ("angle", "spin")
@@ -58,3 +67,10 @@ class SparsePendulum(ControlTask):
 
     def terminated(self, state: np.ndarray) -> np.ndarray:
         return np.zeros(len(state), dtype=bool)
+
+    def picture(self, state: np.ndarray) -> np.ndarray:
+        hinge = np.zeros((1, 2))
+        tip = LENGTH * np.array([[np.sin(state[0]), np.cos(state[0])]])
+        mark = 1.15 * LENGTH * np.stack([np.sin(angles := np.linspace(-UPRIGHT, UPRIGHT, 20)), np.cos(angles)], axis=1)
+        strokes = [Stroke(mark, 0.03, GROUND), Stroke(np.concatenate([hinge, tip]), 0.15, ACCENT), Stroke(hinge, 0.08, INK)]
+        return drawn(strokes, (-1.4 * LENGTH, -1.4 * LENGTH), (1.4 * LENGTH, 1.4 * LENGTH))

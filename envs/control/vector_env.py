@@ -20,7 +20,11 @@ OPTIONS = ("reset_mask", "state")
 
 
 def task_named(task: str | ControlTask) -> ControlTask:
-    """A task by its key in `envs.control.TASKS`, or as it is."""
+    """The task of a key of `envs.control.TASKS`; a task is returned as it is.
+
+    Raises:
+        UnknownNameError: If there is no such task.
+    """
     if isinstance(task, ControlTask):
         return task
     if task not in TASKS:
@@ -28,18 +32,41 @@ def task_named(task: str | ControlTask) -> ControlTask:
     return TASKS[task]()
 
 
+def checked_mode(render_mode: str | None) -> str | None:
+    """Check a render mode.
+
+    Raises:
+        UnknownNameError: If the control tasks do not have it.
+    """
+    if render_mode not in (None, "rgb_array"):
+        raise UnknownNameError("render mode", render_mode, ("rgb_array",))
+    return render_mode
+
+
 class ControlVectorEnv(gym.vector.VectorEnv):
-    """`n` systems of one control task, stepped together; the i-th equals a `ControlEnv` reset with seed ``seed + i``.
+    """`n` systems of one control task in one array. System i equals a `ControlEnv` that was reset with seed ``seed + i``.
 
     Args:
-        num_envs: n.
-        task: a key of `envs.control.TASKS`.
-        max_episode_steps: steps after which an episode is truncated.
-        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (what SB3 wants) or DISABLED (reset by
+        num_envs: Number of systems n.
+        task: Key of `envs.control.TASKS`, or a task.
+        max_episode_steps: Steps after which an episode is truncated.
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (for Stable-Baselines3) or DISABLED (reset by
             ``options={"reset_mask": ...}``).
+        render_mode: ``rgb_array`` or None.
+
+    Raises:
+        ManifoldError: If there is no system.
+        UnknownNameError: If there is no such task or render mode.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> env = gym.make_vec("VIME/SparseMountainCar-v0", num_envs=3)
+        >>> observation, info = env.reset(seed=0)
+        >>> observation.shape
+        (3, 2)
     """
 
-    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.NEXT_STEP}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20, "autoreset_mode": AutoresetMode.NEXT_STEP}
 
     def __init__(
         self,
@@ -48,6 +75,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         task: str | ControlTask,
         max_episode_steps: int,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
     ) -> None:
         if num_envs < 1:
             raise ManifoldError(f"num_envs must be at least 1, not {num_envs}")
@@ -55,6 +83,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         self.task = task_named(task)
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.render_mode = checked_mode(render_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
@@ -68,7 +97,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
 
     @property
     def state(self) -> np.ndarray:
-        """Physical states (n, S)."""
+        """Physical states, (n, S)."""
         if self._state is None:
             raise gym.error.ResetNeeded("call reset() before step() or state")
         return self._state
@@ -76,7 +105,16 @@ class ControlVectorEnv(gym.vector.VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start every system, or those of ``options["reset_mask"]``; ``options["state"]`` (S,) or (n, S) says where."""
+        """Start every system, or those of a mask.
+
+        Args:
+            seed: Seed of system 0 (system i gets ``seed + i``), or one seed per system.
+            options: ``reset_mask``, (n,) bool; ``state``, initial states (S,) or (n, S).
+
+        Raises:
+            ManifoldError: If the mask, the states or the seeds have another shape, or states are not finite.
+            UnknownNameError: If there is no such option.
+        """
         for name in options or {}:
             if name not in OPTIONS:
                 raise UnknownNameError("reset option", name, OPTIONS)
@@ -84,7 +122,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise ManifoldError(f"reset_mask must be ({self.num_envs},) bool with at least one True, got {mask!r}")
         if self._state is None and not mask.all():
-            raise gym.error.ResetNeeded("the first reset must start every system: leave reset_mask out")
+            raise gym.error.ResetNeeded("the first reset must start every system: omit reset_mask")
         if seed is not None or self._draws is None:
             seeds = seed if isinstance(seed, list) else [None if seed is None else seed + i for i in range(self.num_envs)]
             if len(seeds) != self.num_envs:
@@ -94,7 +132,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         return self.task.observe(self.state), {}
 
     def _seed(self, seeds: list[int | None], mask: np.ndarray) -> None:
-        """New generators for the masked systems; where no seed is given, the present draws go on if there are any."""
+        """Set new generators for the masked systems. Systems without a seed continue their present draws, if there are any."""
         if self._draws is None:
             self._draws = Draws([seeding.np_random(seed)[0] for seed in seeds], self.task.draws)
             return
@@ -103,7 +141,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
                 self._draws.generators[i], self._draws.position[i] = seeding.np_random(seeds[i])[0], BLOCK
 
     def _begin(self, rows: np.ndarray, given: Any = None) -> None:
-        """Put the systems `rows` at the start of an episode."""
+        """Start an episode in the systems `rows`."""
         assert self._draws is not None
         begun = self.task.start(self._draws(rows))
         if given is not None:
@@ -113,7 +151,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         self._steps[rows], self._over[rows], self._paid[rows] = 0, False, False
 
     def _given(self, state: Any, size: int) -> np.ndarray:
-        """The states (n, S) that the caller asked for."""
+        """The states (n, S) given by the caller."""
         array = np.asarray(state, dtype=np.float64)
         if array.shape not in ((size,), (self.num_envs, size)) or not np.isfinite(array).all():
             raise ManifoldError(
@@ -123,10 +161,10 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         return np.broadcast_to(array, (self.num_envs, size))
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Advance every system that is not over; actions (n, 1) are cut to [-1, 1].
+        """Advance every system whose episode is not over. Actions (n, 1) are clipped to [-1, 1].
 
         Raises:
-            ManifoldError: actions of another shape, or not finite.
+            ManifoldError: If actions have another shape or are not finite.
         """
         state, action = self.state, self._checked(actions)
         resetting = self._over.copy()
@@ -155,7 +193,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         return observation, reward, terminated, truncated, infos
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
-        """Actions (n,) in [-1, 1], refused if they cannot be."""
+        """Actions (n,) in [-1, 1], checked."""
         array = np.asarray(actions, dtype=np.float64)
         if array.shape != self.action_space.shape:
             raise ManifoldError(f"actions must have shape {self.action_space.shape}, got {array.shape}")
@@ -165,18 +203,22 @@ class ControlVectorEnv(gym.vector.VectorEnv):
             )
         return np.clip(array[:, 0], -1.0, 1.0)
 
+    def render(self) -> tuple[np.ndarray, ...] | None:
+        """One RGB image (H, W, 3) uint8 per system; None without a render mode."""
+        return None if self.render_mode is None else tuple(self.task.picture(state) for state in self.state)
+
     def state_dict(self) -> dict[str, Any]:
-        """Plain arrays that continue the episodes and their draws exactly."""
+        """Plain arrays from which `load_state_dict` continues the episodes and random draws exactly."""
         assert self._draws is not None
         draws = {f"draws/{name}": value for name, value in self._draws.state_dict().items()}
         own = {"state": self.state.copy(), "steps": self._steps.copy(), "over": self._over.copy(), "paid": self._paid.copy()}
         return {**own, **draws}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict` of an environment with as many systems.
+        """Continue from the `state_dict` of an environment with as many systems.
 
         Raises:
-            ManifoldError: another number of systems.
+            ManifoldError: If the number of systems differs.
         """
         if len(state["steps"]) != self.num_envs:
             raise ManifoldError(f"the saved state has {len(state['steps'])} systems, this environment {self.num_envs}")

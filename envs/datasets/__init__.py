@@ -1,12 +1,13 @@
-"""Data that the environments walk on. A new set is one new file and one line in `DATASETS`."""
+"""Data sets of the environments. A new set is one new file and one line in `DATASETS`."""
 
 from collections.abc import Callable
 
 from envs.datasets import digits, iris, mnist, omniglot, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
-from envs.datasets.tables import Table, load_csv
+from envs.datasets.tables import load_csv
 from envs.modalities.base import Units
+from envs.modalities.columns import Table
 from envs.modalities.image import ImageUnits
 from envs.modalities.numbers import NumberUnits
 from envs.modalities.table import TableUnits
@@ -21,7 +22,7 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "omniglot_decoded": omniglot.decoded,
     "sentences": sentences.load,
 }
-#: Sets that are read from files of the user's own: they take `data_dir`.
+#: Sets that are read from the user's own files: they take `data_dir`.
 FROM_FILES = ("mnist", "omniglot")
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The user's own data: arrays in memory, or an .npz file named on the command line."""
+"""The user's own data: arrays in memory, or an .npz file."""
 
 from __future__ import annotations
 
@@ -15,15 +15,24 @@ class Data(NamedTuple):
     """Raw data in the user's units.
 
     Attributes:
-        x: (N, ...) what the manifold is fitted to and walks start from.
-        held_out: (M, ...) what explanations are asked for, or None.
-        truth, held_out_truth: true class index of each row, or None.
-        class_names, columns: names, or None.
-        data_shape: shape of one datum where the rows are flattened pictures, else None.
-        pixel_range, channels: what is known of pictures (see `envs.make_world`), else None.
-        table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
-        frame: the columns of the data frame that x came as (see `envs.modalities.data_frame.Frame`), or None.
-        own: that data frame.
+        x: Data that the manifold is fitted to and reference walks start from, (N, ...).
+        held_out: Data to be explained, (M, ...), or None.
+        truth: True class index of each row of `x`, or None.
+        held_out_truth: True class index of each row of `held_out`, or None.
+        class_names: Names of the classes, or None.
+        columns: Names of the columns, or None.
+        data_shape: Shape of one datum if the rows are flattened images, else None.
+        table: Description of a mixed table (`envs.modalities.columns.Table`); `x` then holds the user's own values.
+        pixel_range: Range of the pixels, see `envs.make_world`, or None.
+        channels: Position of the channels, see `envs.make_world`, or None.
+        frame: Columns of the data frame that `x` came as (`envs.modalities.data_frame.Frame`), or None.
+        own: That data frame, or None.
+
+    Example:
+        >>> from envs.datasets import DATASETS
+        >>> data = DATASETS["iris"]()
+        >>> data.x.shape, data.class_names
+        ((105, 4), ['setosa', 'versicolor', 'virginica'])
     """
 
     x: np.ndarray
@@ -41,10 +50,13 @@ class Data(NamedTuple):
 
 
 def load_npz(path: str | Path) -> Data:
-    """Data from an .npz file with arrays named as the fields of `Data`; only ``x`` is needed (``X`` is taken for it).
+    """Load data from an .npz file whose arrays are named as the fields of `Data`. Only ``x`` is required (``X`` is accepted).
+
+    Args:
+        path: The file.
 
     Raises:
-        ManifoldError: no such file, damaged, pickled objects inside, or no array ``x``.
+        ManifoldError: If the file is missing or damaged, contains pickled objects, or has no array ``x``.
     """
     path = Path(path).expanduser()
     try:

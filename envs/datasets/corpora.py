@@ -1,4 +1,4 @@
-"""The user's own corpus from a file: one sentence a line, or a column of a table."""
+"""The user's own corpus from a file: one sentence per line, or a column of a table."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ Row = tuple[int, Any, str | None]  # line, text, label or None
 
 
 def is_corpus(data: Any, text_column: str | None) -> bool:
-    """Whether data name a file of sentences: a .csv is one where the column of sentences is named, a .tsv also where its first
-    line has a column called as those of sentences are; the others are tables."""
+    """Whether data name a file of sentences.
+
+    A .csv file is a corpus if the column of sentences is named, and a .tsv file also if its first line has such a column.
+    Otherwise both are tables.
+
+    Args:
+        data: Data as given to `envs.make_world`.
+        text_column: Column of the sentences, if given.
+    """
     if not isinstance(data, str | Path):
         return False
     kind = Path(data).suffix.lower()
@@ -32,7 +39,7 @@ def is_corpus(data: Any, text_column: str | None) -> bool:
 
 
 def _has_texts(path: Path) -> bool:
-    """Whether the first line of a .tsv names a column of sentences, as far as that can be read."""
+    """Whether the first line of a .tsv file names a column of sentences."""
     try:
         with path.open("rb") as stream:
             head = stream.readline().decode("utf-8-sig", errors="replace")
@@ -48,18 +55,22 @@ def read_corpus(
     encoding: str = "utf-8",
     labelled: bool = True,
 ) -> Data:
-    """Sentences, and their classes where the file has them.
+    """Read sentences, with their classes if the file has them.
 
     Args:
-        path: ``.txt``, one sentence a line; ``.tsv`` or ``.csv`` with names in the first line; ``.jsonl``, an object a line.
-            Lines without a word are passed over.
-        text_column: where the sentences stand; ``text`` or ``sentence`` if nothing is said.
-        label_column: where the classes stand; ``label``, if there is such a column.
-        encoding: of the file.
-        labelled: whether classes are wanted; if not, a column of them is passed over.
+        path: ``.txt`` with one sentence per line; ``.tsv`` or ``.csv`` with names in the first line; ``.jsonl`` with one
+            object per line. Lines without a word are skipped.
+        text_column: Column of the sentences; default: ``text`` or ``sentence``.
+        label_column: Column of the classes; default: ``label``, if it exists.
+        encoding: Encoding of the file.
+        labelled: Whether to read classes.
+
+    Returns:
+        The sentences as `Data`.
 
     Raises:
-        ManifoldError: no such file, another kind or encoding (with the line), a column that is not there, no sentence.
+        ManifoldError: If the file is missing or of another kind or encoding (with the line), a column is missing, or there is
+            no sentence.
     """
     path = Path(path).expanduser()
     if path.suffix.lower() not in FILES:
@@ -67,7 +78,7 @@ def read_corpus(
     rows = _rows(path, _decoded(path, encoding), text_column, label_column)
     texts = [check_text(text, f"{path}, line {line}") for line, text, _ in rows]
     if not any(text.split() for text in texts):
-        raise ManifoldError(f"{path}: the corpus is empty: it has no sentence with a word in it")
+        raise ManifoldError(f"{path}: the corpus is empty: no line has a word")
     kept = [(text, label) for text, (_, _, label) in zip(texts, rows, strict=True) if text.split()]
     x = np.array([text for text, _ in kept], dtype=object)
     labels = [label for _, label in kept]
@@ -100,7 +111,7 @@ def _rows(path: Path, content: str, text_column: str | None, label_column: str |
     """Every row of the file."""
     kind = path.suffix.lower()
     if kind == ".txt":
-        # Not splitlines(): it would cut sentences at characters that are no ends of lines.
+        # Not splitlines(): it also splits at characters that do not end a line.
         return [(line, text.rstrip("\r"), None) for line, text in enumerate(content.split("\n"), start=1)]
     if kind == ".jsonl":
         return _json_rows(path, content, text_column, label_column)
@@ -135,11 +146,11 @@ def _json_rows(path: Path, content: str, text_column: str | None, label_column: 
 
 
 def _columns(path: Path, names: list[str], text: str | None, label: str | None) -> tuple[str, str | None]:
-    """Names of the columns of texts and of labels (None: there are none)."""
+    """Names of the columns of texts and of labels (None if there are no labels)."""
     for wanted in (text, label):
         if wanted is not None and wanted not in names:
             raise UnknownNameError(f"column of {path}", wanted, names)
     found = text or next((name for name in TEXT_COLUMNS if name in names), None)
     if found is None:
-        raise ManifoldError(f"{path}: has no column {' or '.join(TEXT_COLUMNS)}, but {names}; say text_column=")
+        raise ManifoldError(f"{path}: has no column {' or '.join(TEXT_COLUMNS)}, but {names}; pass text_column=")
     return found, label or (LABEL_COLUMN if LABEL_COLUMN in names else None)

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits (UCI optical recognition, 1,797 pictures of 8x8): real, embedded, no download."""
+"""scikit-learn's handwritten digits (UCI optical recognition, 1,797 images of 8x8 pixels); no download."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from envs.datasets.arrays import Data
 
 
 def load(seed: int = 0, test_size: float = 0.3) -> Data:
-    """Digits in [0, 1], stratified split: 1,257 to start from and 540 held out at the default size."""
+    """Digits in [0, 1] in a stratified split: 1,257 reference and 540 held-out images at the default size.
+
+    Args:
+        seed: Seed of the split.
+        test_size: Share of held-out images.
+    """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -1,13 +1,13 @@
-"""A small grammar of opinions that carries sentiment, topic, tense and length, and whose entropy is known exactly.
+"""A small grammar of opinions with sentiment, topic, tense and length, whose entropy is known exactly.
 
-A sentence is a clause, and half of the time a second one about another thing of the same topic:
+A sentence is a clause. Half of the sentences have a second clause about another noun of the same topic:
 
     "the soup was really wonderful"                        a statement
     "they will regret the dull film"                       a feeling
     "i enjoyed the train and the hotel seemed charming"    with a second clause
 
-Every choice is drawn independently of the others and can be read off the sentence again. So the map from choices to sentences
-is one to one, and the entropy of a sentence is the sum of the entropies of the choices that it takes: `entropy`.
+Choices are independent and can be recovered from the sentence. The map from choices to sentences is one to one, so the entropy
+of a sentence is the sum of the entropies of its choices: `entropy`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,20 @@ LONGEST = 12  # words
 
 
 class Sentence(NamedTuple):
-    """A sentence and what it carries: classes in `SENTIMENTS`, `TOPICS` and `TENSES`, and whether it has a second clause."""
+    """A sentence and its attributes.
+
+    Attributes:
+        text: The sentence.
+        sentiment: Index in `SENTIMENTS`.
+        topic: Index in `TOPICS`.
+        tense: Index in `TENSES`.
+        long: 1 if it has a second clause.
+
+    Example:
+        >>> sentence = parse("the soup was really wonderful")
+        >>> SENTIMENTS[sentence.sentiment], TOPICS[sentence.topic]
+        ('positive', 'food')
+    """
 
     text: str
     sentiment: int
@@ -54,7 +67,7 @@ class Sentence(NamedTuple):
 
 
 def sample(n: int, seed: int = 0) -> list[Sentence]:
-    """`n` sentences drawn from the grammar."""
+    """Draw `n` sentences."""
     generator = np.random.default_rng(seed)
 
     def pick(k: int, shares: tuple[float, ...] | None = None) -> list[int]:
@@ -71,7 +84,7 @@ def _written(
     sentiment: int, topic: int, tense: int, noun: int, feeling: int, copula: int, degree: int, adjective: int, subject: int,
     verb: int, described: int, adjective_before: int, long: int, other: int, copula_after: int, adjective_after: int,
 ) -> Sentence:  # fmt: skip
-    """The sentence of a row of choices; those that it does not take are passed over."""
+    """The sentence of a row of choices; choices that it does not use are ignored."""
     nouns = NOUNS[TOPICS[topic]]
     if feeling:
         words = [SUBJECTS[subject], *(["will"] if tense == 2 else []), FEELINGS[sentiment][verb][int(tense > 0)], "the"]
@@ -85,7 +98,7 @@ def _written(
 
 
 def entropy() -> float:
-    """Entropy of a sentence in nats: the choices that every sentence takes, and the expected ones of its clauses."""
+    """Entropy of a sentence in nats: its common choices plus the expected entropy of its clauses."""
     degree = -sum(p * math.log(p) for p in DEGREE_SHARES)
     always = math.log(2) + math.log(4) + math.log(3) + math.log(4) + math.log(2) + math.log(2)
     statement = math.log(2) + degree + math.log(8)
@@ -95,7 +108,7 @@ def entropy() -> float:
 
 
 def log_prob(text: str) -> float:
-    """Log probability of a sentence in nats; -inf for what the grammar does not make."""
+    """Log probability of a sentence in nats; -inf if the grammar does not produce it."""
     parsed = _parsed(text)
     if parsed is None:
         return -math.inf
@@ -109,14 +122,14 @@ def log_prob(text: str) -> float:
 
 
 def parse(text: str) -> Sentence:
-    """What a sentence carries.
+    """Recover the attributes of a sentence.
 
     Raises:
-        ManifoldError: the grammar does not make it.
+        ManifoldError: If the grammar does not produce it.
     """
     parsed = _parsed(text)
     if parsed is None:
-        raise ManifoldError(f"the grammar does not make {text!r}")
+        raise ManifoldError(f"the grammar does not produce {text!r}")
     return parsed[0]
 
 

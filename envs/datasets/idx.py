@@ -1,6 +1,6 @@
-"""IDX files, the format of MNIST: a magic number, the sizes of the axes, then the values; gzip-compressed or plain.
+"""IDX files, the format of MNIST: a magic number, the sizes of the axes, then the values; plain or gzip-compressed.
 
-Format: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section "File formats".
+Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits", section "File formats".
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """The array of an IDX file, in the machine's byte order; whether it is compressed is told by its first bytes.
+    """Read an IDX file. Its first bytes show whether it is compressed.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The array, in the machine's byte order.
 
     Raises:
-        ManifoldError: no such file, damaged or truncated compression, no IDX file, or another length than its header says.
+        ManifoldError: If the file is missing, damaged, truncated, not an IDX file, or has another length than its header says.
     """
     path = Path(path).expanduser()
     content = _content(path)

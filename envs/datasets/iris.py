@@ -1,4 +1,4 @@
-"""Fisher's iris (150 flowers, 4 lengths in centimetres): the smallest real table."""
+"""Fisher's iris: 150 flowers with 4 lengths in centimetres."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from envs.datasets.arrays import Data
 
 
 def load(seed: int = 0, test_size: float = 0.3) -> Data:
-    """Iris, stratified split."""
+    """Iris in a stratified split.
+
+    Args:
+        seed: Seed of the split.
+        test_size: Share of held-out flowers.
+    """
     from sklearn.datasets import load_iris
     from sklearn.model_selection import train_test_split
 

@@ -1,6 +1,6 @@
-"""MNIST (LeCun and others, 1998): 60,000 + 10,000 handwritten digits of 28x28, from the user's own copy of the IDX files.
+"""MNIST (LeCun and others, 1998): 60,000 + 10,000 handwritten digits of 28x28 pixels, from the user's copy of the IDX files.
 
-Where no files are at hand the registered id still works: `decoded` gives the pictures that the shipped codes decode to.
+Without the files the registered id still works: `decoded` returns the images that the shipped codes decode to.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ CLASS_NAMES = [str(digit) for digit in range(10)]
 
 
 def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
-    """MNIST in [0, 1]: 60,000 to start from, 10,000 held out. The split is the official one, whatever the seed.
+    """MNIST in [0, 1] in its official split: 60,000 reference and 10,000 held-out images.
 
     Args:
-        seed: has no effect; every data set takes one.
-        data_dir: folder of the four files, or one that holds them in ``mnist/``; default: $MANIFOLD_DATA.
+        seed: Ignored; every data set takes one.
+        data_dir: Folder with the four files, or with a folder ``mnist`` that contains them; default: $MANIFOLD_DATA.
 
     Raises:
-        ManifoldError: no folder given, files missing (they are named, and where to get them), damaged ones, or images and
-            labels that do not belong together.
+        ManifoldError: If there is no folder, or files are missing (the message says where to get them), damaged or
+            inconsistent.
     """
     x, truth, held_out, held_out_truth = (read_idx(path) for path in find_files(data_dir))
     for name, images, labels in ((FILES[0], x, truth), (FILES[2], held_out, held_out_truth)):
         if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != (len(images),) or not len(images):
             raise ManifoldError(
                 f"{name} holds {images.shape} and its labels {labels.shape}: MNIST has images (n, 28, 28) and n labels; "
-                "the files are of another data set, or of two"
+                "the files belong to another data set, or to two"
             )
         if labels.max() > 9:
             raise ManifoldError(f"the labels of {name} reach to {labels.max()}: MNIST's are 0 to 9")
@@ -46,8 +46,11 @@ def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
 def find_files(data_dir: str | Path | None = None) -> list[Path]:
     """The four files, compressed or plain, in the order of `FILES`.
 
+    Args:
+        data_dir: See `load`.
+
     Raises:
-        ManifoldError: no folder, or files missing from it.
+        ManifoldError: If there is no folder, or files are missing.
     """
     given = data_folder(data_dir, "MNIST", ", ".join(f"{name}.gz" for name in FILES), SOURCES)
     folders = [given / "mnist", given / "MNIST" / "raw", given]
@@ -58,16 +61,22 @@ def find_files(data_dir: str | Path | None = None) -> list[Path]:
     missing = [f"{name}[.gz]" for name, place in found.items() if place is None]
     if missing:
         raise ManifoldError(
-            f"MNIST is not whole in {given}: {', '.join(missing)} missing there and in its mnist/; get them from {SOURCES}"
+            f"MNIST is incomplete in {given}: {', '.join(missing)} missing there and in its mnist/; get them from {SOURCES}"
         )
     return [place for place in found.values() if place is not None]
 
 
 def data_folder(data_dir: str | Path | None, what: str, files: str, sources: str) -> Path:
-    """`data_dir`, or $MANIFOLD_DATA.
+    """The folder `data_dir`, or $MANIFOLD_DATA.
+
+    Args:
+        data_dir: Folder given by the user, if any.
+        what: Name of the data set, for messages.
+        files: Names of its files, for messages.
+        sources: Where to get them, for messages.
 
     Raises:
-        ManifoldError: neither is given, or it is no folder.
+        ManifoldError: If neither is given, or it is not a folder.
     """
     given = data_dir if data_dir is not None else os.environ.get("MANIFOLD_DATA")
     if not given:
@@ -77,16 +86,19 @@ def data_folder(data_dir: str | Path | None, what: str, files: str, sources: str
         )
     folder = Path(given).expanduser()
     if not folder.is_dir():
-        factual = "data_dir" if data_dir is not None else "MANIFOLD_DATA"
-        raise ManifoldError(f"{factual}={str(given)!r} is not a folder; it should hold {files} of {what}")
+        name = "data_dir" if data_dir is not None else "MANIFOLD_DATA"
+        raise ManifoldError(f"{name}={str(given)!r} is not a folder; it should hold {files} of {what}")
     return folder
 
 
 def decoded(seed: int = 0) -> Data:
-    """What the codes shipped with Manifold/MNIST-v0 decode to: no file of MNIST is needed, and none is shipped.
+    """Images that the shipped codes of Manifold/MNIST-v0 decode to. No file of MNIST is needed, and none is shipped.
+
+    Args:
+        seed: Ignored; every data set takes one.
 
     Raises:
-        ManifoldError: the assets are damaged.
+        ManifoldError: If the assets are damaged.
     """
     from envs.assets import decoded_data
 

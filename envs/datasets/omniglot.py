@@ -1,7 +1,7 @@
-"""Omniglot (Lake, Salakhutdinov and Tenenbaum, Science 2015): characters of 50 alphabets, 20 drawers each, at 28x28.
+"""Omniglot (Lake, Salakhutdinov and Tenenbaum, Science 2015): characters of 50 alphabets, 20 drawers each, at 28x28 pixels.
 
-30 background alphabets to learn from and 20 evaluation alphabets that stay unseen, each set an .npz file with arrays
-``images`` (N, 28, 28) uint8 with bright ink, ``alphabet`` (N,) and ``alphabet_names``.
+30 background alphabets are for learning, 20 evaluation alphabets stay unseen. Each set is an .npz file with arrays ``images``
+(N, 28, 28) uint8 with bright ink, ``alphabet`` (N,) and ``alphabet_names``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from envs.errors import ManifoldError
 from envs.reading.files import read_npz
 
 FILES = ("omniglot_background_28.npz", "omniglot_evaluation_28.npz")
-#: Alphabets of the registered world, which its classifier tells apart -> their names for people.
+#: Alphabets that are the classes of the registered world -> their names for people.
 SCRIPTS = {
     "Bengali": "Bengali", "Hebrew": "Hebrew", "Japanese_(hiragana)": "Hiragana", "Korean": "Korean", "Latin": "Latin"
 }  # fmt: skip
@@ -28,22 +28,22 @@ SOURCES = (
 
 
 def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
-    """Characters in [0, 1]: 19,280 of the background alphabets to start from, 13,180 of the unseen ones held out.
+    """Characters in [0, 1]: 19,280 reference images of the background alphabets, 13,180 held-out ones of the unseen alphabets.
 
-    The classes are the background alphabets; those of the held-out characters are none of them, so `held_out_truth` is None.
+    The classes are the background alphabets. Held-out characters belong to none of them, so `held_out_truth` is None.
 
     Args:
-        seed: has no effect; every data set takes one.
-        data_dir: folder of the two files, or one that holds them in ``omniglot/``; default: $MANIFOLD_DATA.
+        seed: Ignored; every data set takes one.
+        data_dir: Folder with the two files, or with a folder ``omniglot`` that contains them; default: $MANIFOLD_DATA.
 
     Raises:
-        ManifoldError: no folder given, files missing (they are named, and where to get them) or damaged.
+        ManifoldError: If there is no folder, or files are missing (the message says where to get them) or damaged.
     """
     given = data_folder(data_dir, "Omniglot", " and ".join(FILES), SOURCES)
     missing = [name for name in FILES if not any((folder / name).is_file() for folder in (given / "omniglot", given))]
     if missing:
         raise ManifoldError(
-            f"Omniglot is not whole in {given}: {' and '.join(missing)} missing there and in its omniglot/; "
+            f"Omniglot is incomplete in {given}: {' and '.join(missing)} missing there and in its omniglot/; "
             f"get them from {SOURCES}"
         )
     places = [next(f / name for f in (given / "omniglot", given) if (f / name).is_file()) for name in FILES]
@@ -54,10 +54,13 @@ def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
 
 
 def decoded(seed: int = 0) -> Data:
-    """What the codes shipped with Manifold/OmniglotGAN-v0 decode to: characters of five scripts; no file is needed.
+    """Characters of five scripts that the shipped codes of Manifold/OmniglotGAN-v0 decode to. No file is needed.
+
+    Args:
+        seed: Ignored; every data set takes one.
 
     Raises:
-        ManifoldError: the assets are damaged.
+        ManifoldError: If the assets are damaged.
     """
     from envs.assets import decoded_data
 

@@ -1,4 +1,4 @@
-"""Sentences drawn from our grammar (`envs.datasets.grammar`), with their sentiment as the class: embedded, no download."""
+"""Sentences drawn from the grammar (`envs.datasets.grammar`), with their sentiment as the class; no download."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from envs.datasets import grammar
 from envs.datasets.arrays import Data
 
 STARTS, HELD_OUT = 2000, 300
-FITTED = 12_000  # sentences that the shipped manifold is fitted to; the first of them are the starts
+FITTED = 12_000  # sentences that the shipped manifold is fitted to; the first of them are the reference set
 
 
 def load(seed: int = 0) -> Data:
-    """2,000 sentences to start from and 300 held out; no sentence stands in both."""
+    """2,000 reference and 300 held-out sentences; no sentence is in both.
+
+    Args:
+        seed: Seed of the sentences.
+    """
     drawn = grammar.sample(FITTED, seed)
     seen = {sentence.text for sentence in drawn}
     fresh = [sentence for sentence in grammar.sample(4 * HELD_OUT, seed + 1_000_000) if sentence.text not in seen]

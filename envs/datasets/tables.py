@@ -12,35 +12,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.datasets.arrays import Data
-from envs.datasets.columns import Column, as_yaml, by_size, describe, is_plain_number, read_description, text_of
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.columns import Column, Table, by_size, describe, is_plain_number, read_description, text_of
+from envs.modalities.table import TableUnits
 from envs.reading.files import read_text
 
 SEPARATORS = ",;\t|"
-EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what pandas reads as missing, too
-HELD_OUT = 0.3  # share of the rows that walks do not start from
-
-
-class Table(NamedTuple):
-    """What is known of a table's columns.
-
-    Attributes:
-        columns: those that are explained, in order.
-        missing: texts that mean "not known".
-        target: the column that holds the classes, or None.
-    """
-
-    columns: tuple[Column, ...]
-    missing: tuple[str, ...]
-    target: str | None = None
-
-    def as_yaml(self) -> str:
-        """The description, to be saved as columns.yml and edited."""
-        return as_yaml(self.columns, self.target)
+EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # texts that pandas reads as missing
+HELD_OUT = 0.3  # share of held-out rows
 
 
 class Rows(NamedTuple):
-    """A CSV file as it stands: column names, cells (N, columns) of texts, and each row's line in the file."""
+    """A CSV file as it is.
+
+    Attributes:
+        names: Names of the columns.
+        cells: Texts, (N, columns).
+        lines: Line of each row in the file.
+
+    Example:
+        >>> Rows(["age"], np.array([["17"]], dtype=object), [2]).names
+        ['age']
+    """
 
     names: list[str]
     cells: np.ndarray
@@ -48,11 +41,19 @@ class Rows(NamedTuple):
 
 
 def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Rows:
-    """The cells of a CSV file with a first line of names, separated by whichever of ``, ; tab |`` that line has most.
+    """Read the cells of a CSV file whose first line names the columns.
+
+    The separator is whichever of ``, ; tab |`` occurs most in that line.
+
+    Args:
+        path: The file.
+        at_least: Smallest number of rows.
+        encoding: Encoding of the file.
 
     Raises:
-        UnknownNameError: no such encoding.
-        ManifoldError: no such file, a text of another encoding, no names or two alike, no rows, a row of another length.
+        UnknownNameError: If there is no such encoding.
+        ManifoldError: If the file is missing or has another encoding, has no rows, or a row of another length, or if column
+            names are missing or repeated.
     """
     path = Path(path).expanduser()
     try:
@@ -74,7 +75,7 @@ def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Ro
 
 
 def _parsed(path: Path, text: str, blanks: bool) -> tuple[list[str], list[list[str]], list[int]]:
-    """Names, cells and lines of a CSV's text; `blanks` before a cell belong to it, as pandas has it, or are skipped."""
+    """Names, cells and lines of the text of a CSV file. Spaces before a cell belong to it, as in pandas, if `blanks`."""
     separator = max(SEPARATORS, key=text.partition("\n")[0].count)
     stream = io.StringIO(text, newline="")
     reader = csv.reader(stream, delimiter=separator, skipinitialspace=not blanks, strict=True)
@@ -112,35 +113,34 @@ def load_csv(
     test_size: float = HELD_OUT,
     encoding: str = "utf-8",
 ) -> Data:
-    """A CSV file as `Data`: rows in the user's own values, their columns described, a share of them held out.
+    """Load a CSV file: rows in the user's own values, described columns, and a held-out share.
 
     Args:
-        path: the file.
-        description: see `envs.datasets.columns`: a file or a mapping; what it leaves out is guessed.
-        target: the column of the classes; else the description's. Without one there are no true classes.
-        seed, test_size: of the split, stratified by class where each has two rows.
-        encoding: of the file.
+        path: The file.
+        description: See `envs.modalities.columns`: a file or a mapping. What it leaves out is inferred.
+        target: Column of the classes; default: the description's. Without one there are no true classes.
+        seed: Seed of the split.
+        test_size: Share of held-out rows. The split is stratified if each class has two rows.
+        encoding: Encoding of the file.
 
     Raises:
-        ManifoldError: whatever in the file contradicts itself or the description, with line and column.
+        ManifoldError: If the file contradicts itself or the description; the message names line and column.
     """
     rows = read_csv(path, encoding=encoding)
-    told = read_description({} if description is None else description)
-    target = target or told["target"]
+    described = read_description({} if description is None else description)
+    target = target or described["target"]
 
     def where(row: int) -> str:
         return f"{path}, line {rows.lines[row]}"
 
     if target is not None and target not in rows.names:
         raise UnknownNameError("target column", target, rows.names)
-    truth, names = (None, None) if target is None else _classes(rows, target, told["missing"], where)
-    columns = describe(rows.names, rows.cells, told, where, target)
-    table = Table(tuple(columns), tuple(told["missing"]), target)
+    truth, names = (None, None) if target is None else _classes(rows, target, described["missing"], where)
+    columns = describe(rows.names, rows.cells, described, where, target)
+    table = Table(tuple(columns), tuple(described["missing"]), target)
     cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
     for j, column in enumerate(columns):
-        cells[:, j] = typed(cells[:, j], column, told["missing"])
-    from envs.modalities.table import TableUnits
-
+        cells[:, j] = typed(cells[:, j], column, described["missing"])
     TableUnits.of_table(cells, table, where)  # refuses values outside the description, with their line
     train, test = _split(len(cells), truth, seed, test_size)
     return Data(
@@ -155,8 +155,16 @@ def load_csv(
 
 
 def typed(texts: np.ndarray, column: Column, missing: Sequence[str]) -> list[Any]:
-    """The texts of a column as pandas reads them, which is what most classifiers of tables were fitted to: numbers (but for
-    codes such as 00171), True and False, NaN for what is missing (but for texts such as "?"); else the text and its blanks."""
+    """The texts of a column as pandas reads them, which is what most classifiers of tables were fitted to.
+
+    Numbers become int or float (except codes such as 00171), True and False bool, and missing values NaN (except texts such as
+    "?"). Other texts stay as they are, with their spaces.
+
+    Args:
+        texts: Texts of the column, (N,).
+        column: Its description.
+        missing: Texts that mean "unknown".
+    """
     bare = [text_of(text) for text in texts]
     absent = [text in missing and (text in EMPTY or column.kind == "number") for text in bare]
     known = {text for text, gone in zip(bare, absent, strict=True) if not gone}
@@ -172,27 +180,30 @@ def typed(texts: np.ndarray, column: Column, missing: Sequence[str]) -> list[Any
 
 
 def as_number(text: str) -> int | float:
-    """The number that a text is, whole ones as int: no digit is lost."""
+    """The number that a text represents. Whole numbers are int, so no digit is lost."""
     return int(text) if text.lstrip("+-").isdecimal() else float(text)
 
 
 def describe_rows(rows: np.ndarray, names: Sequence[str] | None, description: Any, partial: bool = False) -> Table:
-    """The columns of rows (N, C) that are in memory already; without `names` the description names every column.
+    """Describe the columns of rows in memory.
 
     Args:
-        partial: columns may be ignored: the rows have names, and the table is a part of them.
+        rows: Rows in the user's values, (N, C).
+        names: Names of the columns; without them the description must name every column.
+        description: See `envs.modalities.columns`.
+        partial: Columns may be ignored: the rows have names, and the table is a part of them.
 
     Raises:
-        ManifoldError: as many names as columns are needed; values that contradict the description.
+        ManifoldError: If the number of names differs from that of columns, or values contradict the description.
     """
-    told = read_description(description)
-    names = list(told["columns"]) if names is None else list(names)
+    described = read_description(description)
+    names = list(described["columns"]) if names is None else list(names)
     if len(names) != rows.shape[1]:
         raise ManifoldError(f"{len(names)} column names for {rows.shape[1]} columns: {names}")
-    columns = describe(names, rows, told, lambda row: f"row {row}")
+    columns = describe(names, rows, described, lambda row: f"row {row}")
     if len(columns) != rows.shape[1] and not partial:
-        raise ManifoldError("rows in memory cannot have ignored columns; leave them out of the array")
-    return Table(tuple(columns), tuple(told["missing"]))
+        raise ManifoldError("rows in memory cannot have ignored columns; remove them from the array")
+    return Table(tuple(columns), tuple(described["missing"]))
 
 
 def _classes(rows: Rows, target: str, missing: Sequence[str], where: Any) -> tuple[np.ndarray, list[str]]:
@@ -200,21 +211,21 @@ def _classes(rows: Rows, target: str, missing: Sequence[str], where: Any) -> tup
     texts = [text_of(cell) for cell in rows.cells[:, rows.names.index(target)]]
     for row, text in enumerate(texts):
         if text in missing:
-            raise ManifoldError(f"{where(row)}, column {target!r}: the class is missing ({text!r}); leave such rows out")
+            raise ManifoldError(f"{where(row)}, column {target!r}: the class is missing ({text!r}); remove such rows")
     names = sorted(set(texts), key=by_size)
     if len(names) < 2:
-        raise ManifoldError(f"the target column {target!r} holds one class alone, {names[0]!r}: nothing could change")
+        raise ManifoldError(f"the target column {target!r} holds only one class, {names[0]!r}")
     if len(names) > len(texts) / 2:
         raise ManifoldError(
-            f"the target column {target!r} holds {len(names)} different values in {len(texts)} rows: it is no class; "
-            "cut it into ranges first"
+            f"the target column {target!r} holds {len(names)} different values in {len(texts)} rows, too many for classes; "
+            "group them into ranges first"
         )
     index = {name: k for k, name in enumerate(names)}
     return np.array([index[text] for text in texts], dtype=np.int64), names
 
 
 def _split(count: int, truth: np.ndarray | None, seed: int, test_size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to start from and held-out rows."""
+    """Indices of reference rows and of held-out rows."""
     from sklearn.model_selection import train_test_split
 
     even = None if truth is None or np.bincount(truth).min() < 2 or count * test_size < truth.max() + 1 else truth

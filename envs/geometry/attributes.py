@@ -1,16 +1,15 @@
-"""Directions of attributes in a latent space, and how well one dot product with them tells who has the attribute.
+"""Attribute directions in a latent space, and classification by one dot product with them.
 
-    plain       a = mean(z | has) - mean(z | has not)
-    balanced    the same difference within every cell of the other attributes, averaged over the cells
-    synthetic   a = mean(enc(op(x)) - enc(x)), for what an image operation can put there
+    plain       a = mean(z | attribute) - mean(z | no attribute)
+    balanced    the same difference within each combination of other attributes, averaged over the combinations
+    synthetic   a = mean(enc(op(x)) - enc(x)), for attributes that an image operation creates
 
-Attributes are correlated in data; the plain vector then carries the others along. Balancing by replicating the members of
-the smaller cells, as [1]_ does, comes to the mean over cells, which is what is computed here. AtDot [1]_ scores an input by
-<a, z(x)> and cuts at a threshold chosen on training scores.
+Attributes correlate in data, and the plain vector mixes them. Balancing by replicating members of the smaller groups, as in
+[1]_, equals the mean over groups that is computed here. AtDot [1]_ scores an input by <a, z(x)> and compares it with a
+threshold chosen on training scores.
 
-References
-----------
-.. [1] White, "Sampling Generative Networks", 2016, sections 3 and 4.
+References:
+    .. [1] White, "Sampling Generative Networks", 2016, sections 3 and 4.
 """
 
 from __future__ import annotations
@@ -28,17 +27,24 @@ from envs.manifolds.base import Manifold
 
 
 def attribute_vector(z: Tensor, has: Tensor, others: Tensor | None = None, names: Sequence[str] | None = None) -> Tensor:
-    """Direction (d,) from the codes without an attribute to those with it.
+    """Direction from codes without an attribute to codes with it.
 
     Args:
-        z: (N, d) codes.
-        has: (N,) bool.
-        others: (N, m) further attributes (bool or small integers) to be balanced; None: the plain vector.
-        names: of the m others, for messages.
+        z: Codes, (N, d).
+        has: Who has the attribute, (N,) bool.
+        others: Further attributes to balance, (N, m) bool or small integers; None gives the plain vector.
+        names: Their names, for messages.
+
+    Returns:
+        Direction, (d,).
 
     Raises:
-        ManifoldError: lengths that differ, nobody with or without the attribute, or an empty cell: values of the others
-            which nobody with (or without) the attribute has.
+        ManifoldError: If lengths differ, nobody has or lacks the attribute, or a combination of the others occurs only with,
+            or only without it.
+
+    Example:
+        >>> attribute_vector(torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]]), torch.tensor([False, False, True]))
+        tensor([2.5000, 0.0000])
     """
     has = _members(z, has)
     if others is None:
@@ -49,28 +55,40 @@ def attribute_vector(z: Tensor, has: Tensor, others: Tensor | None = None, names
         for side, who in ((cell & has, "with"), (cell & ~has, "without")):
             if not bool(side.any()):
                 raise ManifoldError(
-                    f"empty attribute cell: nobody {who} the attribute has {label}; leave one of these attributes out of "
-                    "the balancing, or add such rows"
+                    f"empty attribute cell: nobody {who} the attribute has {label}; balance fewer attributes, or add such rows"
                 )
         vector += z[cell & has].mean(0) - z[cell & ~has].mean(0)
     return vector / len(cells)
 
 
 def augmentation_vector(manifold: Manifold, x: Tensor, operation: Callable[[Tensor], Tensor]) -> Tensor:
-    """Direction (d,) of what `operation` does to data x (N, \\*data_shape): the mean of paired differences of codes.
+    """Direction of what an operation does to data: the mean difference of paired codes.
 
-    Pairing leaves out how much the data themselves differ, so a few hundred rows do.
+    Pairing removes the variation of the data, so a few hundred rows suffice.
+
+    Args:
+        manifold: The manifold.
+        x: Data, (N, \\*data_shape).
+        operation: Maps data to changed data.
+
+    Returns:
+        Direction, (d,).
     """
     with torch.inference_mode():
         return (manifold.encode(operation(x)) - manifold.encode(x)).mean(0)
 
 
 class AtDot(NamedTuple):
-    """A classifier that is one direction and one number: score <a, z>, positive above the threshold.
+    """A linear classifier of an attribute: score <a, z>, positive above the threshold.
 
     Attributes:
-        vector: a (d,).
-        threshold: a score.
+        vector: Direction a, (d,).
+        threshold: A score.
+
+    Example:
+        >>> z, has = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([False, False, True])
+        >>> AtDot.fit(z, has).predict(z)
+        tensor([False, False,  True])
     """
 
     vector: Tensor
@@ -78,39 +96,46 @@ class AtDot(NamedTuple):
 
     @classmethod
     def fit(cls, z: Tensor, has: Tensor, others: Tensor | None = None, names: Sequence[str] | None = None) -> AtDot:
-        """The attribute vector of training codes with the threshold of largest training accuracy; see `attribute_vector`."""
+        """Fit the attribute vector and the threshold with the best training accuracy, see `attribute_vector`."""
         vector = attribute_vector(z, has, others, names)
         return cls(vector, best_threshold(z @ vector, has)[0])
 
     def score(self, z: Tensor) -> Tensor:
-        """<a, z>, (N,)."""
+        """Scores <a, z>, (N,)."""
         return z @ self.vector
 
     def predict(self, z: Tensor) -> Tensor:
-        """Who is said to have the attribute, (N,) bool."""
+        """Predicted attribute, (N,) bool."""
         return self.score(z) > self.threshold
 
     def accuracy(self, z: Tensor, has: Tensor) -> float:
-        """Share of rows told right."""
+        """Share of correct predictions."""
         return float((self.predict(z) == _members(z, has)).float().mean())
 
     def auc(self, z: Tensor, has: Tensor) -> float:
-        """Area under the ROC curve of the scores: no threshold in it."""
+        """Area under the ROC curve of the scores, which needs no threshold."""
         from sklearn.metrics import roc_auc_score
 
         return float(roc_auc_score(_members(z, has).numpy(), self.score(z).numpy()))
 
 
 def best_threshold(scores: Tensor, has: Tensor) -> tuple[float, float]:
-    """The cut of scores (N,) with the largest accuracy, and that accuracy: all N + 1 cuts are looked at.
+    """The threshold with the best accuracy, among all N + 1 splits of the scores.
 
-    Cuts lie half way between different scores, or outside of all. Of equally good cuts the middle one in order is taken.
+    Thresholds lie halfway between distinct scores, or outside all of them. Of equally good ones the middle one is chosen.
+
+    Args:
+        scores: Scores, (N,).
+        has: Who has the attribute, (N,) bool.
+
+    Returns:
+        The threshold and its accuracy.
     """
     values, truth = scores.double().numpy(), _members(scores, has).numpy()
     order = np.argsort(values, kind="stable")
     values, truth = values[order], truth[order]
     n = len(values)
-    # With the cut before rank i: positives from i on, negatives below it are told right.
+    # With the cut before rank i, positives from i on and negatives below it are right.
     right = np.concatenate([[0], np.cumsum(~truth)]) + truth.sum() - np.concatenate([[0], np.cumsum(truth)])
     allowed = np.concatenate([[True], values[1:] > values[:-1], [True]])
     best = np.flatnonzero(allowed & (right == right[allowed].max()))
@@ -135,7 +160,7 @@ def _members(z: Tensor, has: Tensor) -> Tensor:
 
 
 def _cells(others: Tensor, n: int, names: Sequence[str] | None) -> tuple[list[Tensor], list[str]]:
-    """Masks (N,) of every combination of the others' values, and what to call each."""
+    """Masks (N,) of every combination of the others' values, with their descriptions."""
     others = torch.as_tensor(others)
     others = others[:, None] if others.dim() == 1 else others
     if others.dim() != 2 or len(others) != n:

@@ -1,12 +1,13 @@
-"""Length and energy of latent curves, measured where it matters: in data space, in features, in class probabilities.
+"""Length and energy of latent curves, in data space, feature space or class probabilities.
 
-A *view* h maps codes (N, d) to points (N, M) of a Euclidean space; it pulls that space's geometry back to the codes. For a
-curve through points z_0 .. z_T at equal times
+A *view* h maps codes (N, d) to points (N, M) of a Euclidean space and pulls that space's geometry back. For a curve through
+points z_0 .. z_T at equal times
 
     length = sum_t |h(z_{t+1}) - h(z_t)|        energy = T sum_t |h(z_{t+1}) - h(z_t)|^2       length^2 <= energy
 
-with equality at constant speed (Shao, Kumar and Fletcher, "The Riemannian Geometry of Deep Generative Models", 2018). Both
-hang on the points: compare curves on one fine grid (`along`). Curves are (T+1, B, d): B curves side by side.
+with equality at constant speed (Shao, Kumar and Fletcher, "The Riemannian Geometry of Deep Generative Models", CVPR workshops
+2018, section 3). Both depend on the points: compare curves on one fine grid (`along`). Curves are (T+1, B, d): B curves at
+once.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from envs.manifolds.base import Manifold
 
 View = Callable[[Tensor], Tensor]
 
-FINE = 200  # points of the common grid on which curves are compared
+FINE = 200  # points of the common grid for comparing curves
 ROWS = 8192  # codes decoded at once
 
 
 def pixels(manifold: Manifold) -> View:
-    """Decoded data, flat (N, D): lengths in data space. Differentiable where the decoder is.
+    """View of the decoded data, flat (N, D), for lengths in data space. It is differentiable where the decoder is.
 
-    Text has no metric of its own: its view is the codes themselves, as in `Manifold.coordinates`.
+    Text has no metric; its view is the codes themselves, as in `Manifold.coordinates`.
     """
     if manifold.modality == "text":
         return lambda z: z
@@ -37,48 +38,64 @@ def pixels(manifold: Manifold) -> View:
 
 
 def features(manifold: Manifold, network: Callable[[Tensor], Tensor]) -> View:
-    """What `network` makes of the decoded data (N, \\*data_shape), flat (N, M).
+    """View of a feature extractor's output on decoded data, flat (N, M).
 
-    `network` is a feature extractor of the caller's own; nothing here looks into a classifier.
+    Args:
+        manifold: The manifold.
+        network: Maps data (N, \\*data_shape) to features. It is the caller's own; no classifier is inspected.
     """
     return lambda z: network(manifold.decode(z)).flatten(1)
 
 
 def probabilities(manifold: Manifold, predictions: Callable[[Tensor], Tensor]) -> View:
-    """2 sqrt(p) (N, K) of the class probabilities on decoded data: the Fisher-Rao metric as a sphere of radius 2.
+    """View 2 sqrt(p) (N, K) of class probabilities: the Fisher-Rao metric as a sphere of radius 2.
 
-    With `classifier.predict_proba` for `predictions` every point is a query that the classifier counts.
+    Args:
+        manifold: The manifold.
+        predictions: Maps data to probabilities (N, K). With `classifier.predict_proba`, each point counts as a query.
     """
     return lambda z: 2 * predictions(manifold.decode(z)).clamp_min(0).sqrt()
 
 
 def fisher_rao(p: Tensor, q: Tensor) -> Tensor:
-    """Distance of class probabilities (..., K) in the Fisher-Rao metric, 2 arccos sum sqrt(p q): 0 to pi."""
+    """Fisher-Rao distance of class probabilities (..., K): 2 arccos sum sqrt(p q), 0 to pi."""
     return 2 * torch.arccos((p.double() * q.double()).sqrt().sum(-1).clamp(0, 1)).to(p.dtype)
 
 
 def seen(view: View, curve: Tensor) -> Tensor:
-    """The view of a curve (T+1, B, d): points (T+1, B, M), decoded in bounded batches."""
+    """Points (T+1, B, M) of curves (T+1, B, d) in a view, decoded in bounded batches."""
     flat = curve.reshape(-1, curve.shape[-1])
     return torch.cat([view(part) for part in flat.split(ROWS)]).reshape(*curve.shape[:-1], -1)
 
 
 def length(view: View, curve: Tensor) -> Tensor:
-    """Length (B,) of curves (T+1, B, d)."""
+    """Length (B,) of curves (T+1, B, d) in a view."""
     return seen(view, curve).diff(dim=0).norm(dim=2).sum(0)
 
 
 def energy(view: View, curve: Tensor) -> Tensor:
-    """Energy (B,) of curves (T+1, B, d) at equal times from 0 to 1: at least the square of the length."""
+    """Energy (B,) of curves (T+1, B, d) at equal times from 0 to 1: at least the squared length."""
     steps = seen(view, curve).diff(dim=0)
     return len(steps) * steps.square().sum((0, 2))
 
 
 def along(points: Tensor, n: int = FINE, by_length: bool = False) -> Tensor:
-    """n points (n, B, d) on polylines (T+1, B, d), ends included: at equal times, or at equal latent length.
+    """Resample polylines, ends included.
+
+    Args:
+        points: Polylines, (T+1, B, d).
+        n: Number of points.
+        by_length: Sample at equal latent length, not at equal times.
+
+    Returns:
+        Points, (n, B, d).
 
     Raises:
-        ManifoldError: fewer than two points asked for.
+        ManifoldError: If n is less than 2.
+
+    Example:
+        >>> along(torch.tensor([[[0.0]], [[4.0]]]), n=3)[:, 0, 0]
+        tensor([0., 2., 4.])
     """
     if n < 2:
         raise ManifoldError(f"a curve needs at least 2 points, not {n}")
@@ -108,9 +125,15 @@ def straight(a: Tensor, b: Tensor, n: int = FINE) -> Tensor:
 
 
 def compare(view: View, curve: Tensor, n: int = FINE) -> dict[str, Any]:
-    """Length and energy (B,) of polylines (T+1, B, d) beside those of the straight latent lines between their ends.
+    """Compare polylines with the straight latent lines between their ends, on the same grid.
 
-    Every curve is taken on the same grid of n points. Keys: length, energy, straight_length, straight_energy.
+    Args:
+        view: The view.
+        curve: Polylines, (T+1, B, d).
+        n: Points of the grid.
+
+    Returns:
+        ``length``, ``energy``, ``straight_length`` and ``straight_energy``, each (B,).
     """
     with torch.inference_mode():
         fine, line = along(curve, n), straight(curve[0], curve[-1], n)

@@ -1,10 +1,10 @@
-"""Shortest latent curves by minimising the energy of a spline.
+"""Shortest latent curves, by minimising the energy of a spline.
 
     z(t) = (1 - t) a + t b + sum_{k <= K} C_k sin(pi k t)
 
-The ends are exact by construction; the coefficients C (K, d) are found by Adam on the discrete energy of
-`envs.geometry.curves`, all pairs of a batch at once. On a plain VAE the straight latent line is nearly a geodesic already
-(Shao, Kumar and Fletcher, 2018): expect a tenth of the energy and a few per cent of the length, no more.
+Ends are exact by construction. The coefficients C (K, d) minimise the discrete energy of `envs.geometry.curves` by Adam, for
+all pairs of a batch at once. On a plain VAE the straight latent line is nearly a geodesic (Shao, Kumar and Fletcher, 2018):
+expect savings of a tenth of the energy and a few per cent of the length.
 """
 
 from __future__ import annotations
@@ -22,14 +22,24 @@ MODES, POINTS, STEPS, RATE = 6, 32, 150, 0.05
 
 
 class Spline(NamedTuple):
-    """Curves between a and b (B, d) with coefficients (K, B, d)."""
+    """Curves between codes.
+
+    Attributes:
+        a: First codes, (B, d).
+        b: Last codes, (B, d).
+        coefficients: Sine coefficients, (K, B, d).
+
+    Example:
+        >>> Spline(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(3, 1, 2)).points(3)[1]
+        tensor([[0.5000, 0.5000]])
+    """
 
     a: Tensor
     b: Tensor
     coefficients: Tensor
 
     def at(self, t: Tensor) -> Tensor:
-        """Codes (T, B, d) at times t (T,), the ends exact."""
+        """Codes (T, B, d) at times t (T,); ends are exact."""
         line = (1 - t)[:, None, None] * self.a + t[:, None, None] * self.b
         order = torch.arange(1, len(self.coefficients) + 1)
         waves = torch.sin(torch.pi * t[:, None] * order)  # (T, K)
@@ -46,24 +56,30 @@ def geodesic(
     view: View, a: Tensor, b: Tensor, *, start: Tensor | None = None, modes: int = MODES, points: int = POINTS,
     steps: int = STEPS, rate: float = RATE,
 ) -> Spline:  # fmt: skip
-    """Splines of least energy between codes a and b (B, d).
+    """Find splines of least energy between codes.
 
-    A row whose spline is no better than its line, both on the fine grid, stays the line.
+    A row whose spline is no better than its line, both on the fine grid, keeps the line.
 
     Args:
-        view: differentiable; see `envs.geometry.curves`.
-        start: polylines (T+1, B, d) between the same ends to begin from, for example graph paths; default the line.
-        modes, points: K, and the points at which the energy is taken while it is minimised.
-        steps, rate: of Adam; `rate` is a share of the distance |b - a|.
+        view: Differentiable view, see `envs.geometry.curves`.
+        a: First codes, (B, d).
+        b: Last codes, (B, d).
+        start: Initial polylines (T+1, B, d) with the same ends, for example graph paths; default: the line.
+        modes: Number of sine terms K.
+        points: Points of the curve during minimisation.
+        steps: Steps of Adam.
+        rate: Learning rate, as a share of |b - a|.
 
     Raises:
-        ManifoldError: a and b of different shapes or not finite; a view without gradients.
+        ManifoldError: If a and b have different shapes or are not finite, or the view has no gradient.
     """
     if a.shape != b.shape or a.dim() != 2:
-        raise ManifoldError(f"geodesics join codes (B, d) with as many; got {tuple(a.shape)} and {tuple(b.shape)}")
+        raise ManifoldError(
+            f"geodesics join two equally shaped batches of codes (B, d); got {tuple(a.shape)} and {tuple(b.shape)}"
+        )
     if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
         raise ManifoldError("geodesics join finite codes; these hold NaN or infinity")
-    a, b = a.clone(), b.clone()  # what comes out of inference mode, autograd refuses
+    a, b = a.clone(), b.clone()  # autograd refuses inference tensors
     scale = (b - a).norm(dim=1, keepdim=True).clamp_min(1e-9)
     first = torch.zeros(modes, *a.shape) if start is None else _sines(start, a, b, modes) / scale
     coefficients = first.requires_grad_(True)
@@ -73,7 +89,7 @@ def geodesic(
     with torch.enable_grad():
         for _ in range(steps):
             found = _energy(view, Spline(a, b, coefficients * scale).at(t))
-            # Each pair's own scale, so that far pairs do not outweigh near ones; Adam acts on each coefficient alone.
+            # Each pair is scaled by itself, so that distant pairs do not dominate. Adam treats each coefficient separately.
             loss = (found / found.detach().clamp_min(1e-12)).sum()
             optimizer.zero_grad()
             loss.backward()
@@ -89,7 +105,7 @@ def _energy(view: View, curve: Tensor) -> Tensor:
     """Energy (B,) with its gradient.
 
     Raises:
-        ManifoldError: the view has none.
+        ManifoldError: If the view has none.
     """
     why = ""
     try:
@@ -97,7 +113,7 @@ def _energy(view: View, curve: Tensor) -> Tensor:
     except RuntimeError as error:  # autograd's own
         found, why = curve.new_zeros(()), f" ({error})"
     if not found.requires_grad:
-        raise ManifoldError(f"this view has no gradient, so no spline can be bent in it{why}; use envs.geometry.graph")
+        raise ManifoldError(f"this view has no gradient, so its splines cannot be optimised{why}; use envs.geometry.graph")
     return found
 
 
@@ -111,14 +127,19 @@ def _sines(polyline: Tensor, a: Tensor, b: Tensor, modes: int) -> Tensor:
 
 
 def detour_ratio(view: View, paths: Sequence[Tensor], *, steps: int = STEPS, n: int = FINE) -> Tensor:
-    """How much longer each path is than a geodesic between its ends, (N,): 1 is no detour; nan where a path does not move.
+    """Length of paths relative to a geodesic between their ends: 1 is no detour.
 
-    Both lengths are taken in the view (for example `curves.pixels(manifold)`) on n points: the path along its straight
-    latent segments. The yardstick is the spline, or the line where that is shorter, so a path that is shorter than what
-    was found has a ratio a little below 1.
+    Both lengths are measured in the view on n points, the path along its straight latent segments. The reference is the
+    spline, or the line where that is shorter; a path shorter than both has a ratio slightly below 1.
 
     Args:
-        paths: codes (T_i + 1, d) of each path.
+        view: The view, for example `curves.pixels(manifold)`.
+        paths: Codes of each path, (T_i + 1, d).
+        steps: Steps of Adam for the geodesics.
+        n: Points of each curve.
+
+    Returns:
+        Ratios, (N,); nan for a path that does not move.
     """
     if not len(paths):
         return torch.zeros(0)

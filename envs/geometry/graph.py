@@ -1,8 +1,8 @@
-"""Shortest latent paths over a graph of known codes: they stay where data are.
+"""Shortest latent paths over a graph of known codes, which stay near the data.
 
-Nodes are codes of real data (and draws of the prior, if wanted), edges join nearest neighbours in the latent space, and an
-edge weighs the length of its segment in a view. Dijkstra then finds the way (Chen and others, "Fast Approximate Geodesics
-for Deep Generative Models", 2019). Symbols: N nodes, k neighbours, P pairs, d latent.
+Nodes are codes of real data, and possibly samples of the prior. Edges join nearest neighbours in the latent space; an edge's
+weight is the length of its segment in a view. Dijkstra's algorithm finds the paths (Chen and others, "Fast Approximate
+Geodesics for Deep Generative Models", ICANN 2019). Symbols: N nodes, k neighbours, P pairs, d latent coordinates.
 """
 
 from __future__ import annotations
@@ -25,7 +25,18 @@ PART = 4096  # edges measured at once
 
 
 class GraphPaths(NamedTuple):
-    """Paths of P pairs: polylines (M, P, d), the end repeated behind it; how many points each has (P,); lengths (P,)."""
+    """Paths of P pairs.
+
+    Attributes:
+        points: Polylines, (M, P, d), padded with their last point.
+        counts: Number of points of each path, (P,).
+        lengths: Length of each path, (P,).
+
+    Example:
+        >>> graph = LatentGraph(lambda z: z, torch.tensor([[0.0], [1.0], [2.0]]), neighbours=1)
+        >>> graph.between(torch.tensor([0]), torch.tensor([2])).lengths
+        tensor([2.])
+    """
 
     points: Tensor
     counts: Tensor
@@ -33,28 +44,33 @@ class GraphPaths(NamedTuple):
 
 
 class LatentGraph:
-    """The graph of codes z (N, d) under a view.
+    """The graph of codes under a view.
 
-    Parts that no edge joins are joined by the shortest latent link between them, so that every pair has a path.
+    Components without a connecting edge are joined by the shortest latent link between them, so that every pair has a path.
 
     Args:
-        view: see `envs.geometry.curves`; asked once for every edge's points, needs no gradient.
-        z: (N, d) codes.
-        neighbours: k.
-        sub_points: segments into which an edge is cut for measuring.
-        progress: show a bar.
+        view: See `envs.geometry.curves`. It is evaluated once per point of each edge and needs no gradient.
+        z: Codes, (N, d).
+        neighbours: Neighbours per node k.
+        sub_points: Segments per edge for measuring its length.
+        progress: Show a progress bar.
 
     Raises:
-        ManifoldError: fewer than two codes, no neighbours, or codes that are not finite.
+        ManifoldError: If there are fewer than two codes or no neighbours, or codes are not finite.
+
+    Example:
+        >>> graph = LatentGraph(lambda z: z, torch.tensor([[0.0], [1.0], [2.0]]), neighbours=1)
+        >>> graph.lead(torch.tensor([[0.4]]), goals=torch.tensor([2])).lengths.round(decimals=1)
+        tensor([1.6000])
     """
 
     def __init__(
         self, view: View, z: Tensor, neighbours: int = NEIGHBOURS, sub_points: int = SUB_POINTS, progress: bool = False
     ) -> None:
         if len(z) < 2 or neighbours < 1:
-            raise ManifoldError(f"a graph needs 2 codes and 1 neighbour at least, got {len(z)} and {neighbours}")
+            raise ManifoldError(f"a graph needs at least 2 codes and 1 neighbour, got {len(z)} and {neighbours}")
         if not torch.isfinite(z).all():
-            raise ManifoldError("a graph joins finite codes; these hold NaN or infinity")
+            raise ManifoldError("the graph needs finite codes; these contain NaN or infinity")
         self.view, self.z, self.sub_points = view, z, sub_points
         self.neighbours = min(neighbours, len(z) - 1)
         self.tree = cKDTree(z.numpy())
@@ -66,7 +82,7 @@ class LatentGraph:
         a, b = z[torch.from_numpy(ends[:, 0])], z[torch.from_numpy(ends[:, 1])]
         parts = range(0, len(ends), PART)
         weights = [self._measure(a[i : i + PART], b[i : i + PART]) for i in progress_bar(parts, "measuring edges", progress)]
-        # A weight of exactly zero (equal data) would be no edge at all in a sparse matrix.
+        # A weight of exactly zero (equal data) would not be an edge of a sparse matrix.
         weight = np.maximum(np.concatenate(weights), 1e-9)
         both = np.concatenate([ends, ends[:, ::-1]])
         self.matrix = sparse.csr_matrix((np.tile(weight, 2), (both[:, 0], both[:, 1])), shape=(len(z), len(z)))
@@ -78,9 +94,14 @@ class LatentGraph:
         return found
 
     def between(self, first: Tensor, last: Tensor) -> GraphPaths:
-        """Shortest paths between nodes first and last (P,) int64."""
+        """Shortest paths between nodes.
+
+        Args:
+            first: First nodes, (P,) int64.
+            last: Last nodes, (P,) int64.
+        """
         sources, targets = first.numpy(), last.numpy()
-        # The graph has no directions: run from whichever side has fewer different nodes.
+        # The graph is undirected: start from the side with fewer distinct nodes.
         swap = len(np.unique(targets)) < len(np.unique(sources))
         roots, leaves = (targets, sources) if swap else (sources, targets)
         unique, row = np.unique(roots, return_inverse=True)
@@ -90,16 +111,21 @@ class LatentGraph:
         return self._paths(ordered, distance[row, leaves])
 
     def lead(self, z: Tensor, goals: Tensor, entries: int = 5) -> GraphPaths:
-        """Shortest paths from codes z (P, d), in the graph or not, to whichever of the nodes goals (G,) is nearest.
+        """Shortest paths from codes to the nearest of several goal nodes.
 
-        A code enters by that of its `entries` nearest nodes which makes the whole way shortest. One run of Dijkstra serves
-        all codes. The first point is the code itself.
+        A code enters the graph at that of its nearest nodes which gives the shortest total path. One run of Dijkstra's
+        algorithm serves all codes. The first point of a path is the code itself.
+
+        Args:
+            z: Codes, in the graph or not, (P, d).
+            goals: Goal nodes, (G,) int64.
+            entries: Number of nearest nodes that are tried.
 
         Raises:
-            ManifoldError: no goals.
+            ManifoldError: If there are no goals.
         """
         if not len(goals):
-            raise ManifoldError("no node is a goal: there is nowhere to walk")
+            raise ManifoldError("there are no goal nodes")
         distance, before, _ = csgraph.dijkstra(
             self.matrix, directed=True, indices=goals.numpy(), return_predecessors=True, min_only=True
         )
@@ -120,7 +146,13 @@ class LatentGraph:
 
 
 def _walk_back(before: np.ndarray, row: np.ndarray, leaves: np.ndarray) -> list[np.ndarray]:
-    """Node lists from each leaf to its root by predecessors (R, N), row (P,) saying which root; all pairs step at once."""
+    """Node lists from each leaf to its root.
+
+    Args:
+        before: Predecessors, (R, N).
+        row: Index of the root of each leaf, (P,).
+        leaves: Last nodes, (P,).
+    """
     at, columns = leaves.copy(), [leaves]
     while True:
         following = before[row, at]
@@ -134,7 +166,7 @@ def _walk_back(before: np.ndarray, row: np.ndarray, leaves: np.ndarray) -> list[
 
 
 def _links(tree: cKDTree, n: int, ends: np.ndarray) -> np.ndarray:
-    """Edges (L, 2) that join the parts of a graph: each part to the rest by its shortest link, until it is one."""
+    """Edges (L, 2) that connect a graph's components: the smallest one to the rest by its shortest link, repeatedly."""
     links = np.zeros((0, 2), dtype=ends.dtype)
     while True:
         every = np.concatenate([ends, links])

@@ -1,11 +1,11 @@
-"""Grids of codes for pictures of a latent space: J-diagrams and MINE grids.
+"""Grids of codes for figures of a latent space: J-diagrams and MINE grids.
 
-Source: White, "Sampling Generative Networks", 2016, section 2. A J-diagram draws the analogy A : B :: C : D, three codes
-given in the corners and the fourth computed. A MINE grid (manifold interpolated neighbour embedding) lays real items out so
-that neighbours are alike and fills the cells between. Grids are (rows, columns, d).
+A J-diagram shows the analogy A : B :: C : D, with three given corners and a computed fourth one. A MINE grid (manifold
+interpolated neighbour embedding) arranges real items so that neighbours are similar, and interpolates the cells between. Grids
+are (rows, columns, d). Source: White, "Sampling Generative Networks", 2016, section 2.
 
-Interpolating rows first and columns afterwards is not the same as the other way round on a sphere. Here anchor rows are
-filled first, then columns. ``matched`` is the four-point combination of the corners, which knows no order.
+On a sphere the result depends on the order of interpolation: here anchor rows are filled first, then columns. ``matched`` is
+the four-point combination of the corners, which has no order.
 """
 
 from __future__ import annotations
@@ -20,16 +20,24 @@ from envs.geometry.transport import Law, analogy, combine
 
 
 def j_diagram(prior: Law, a: Tensor, b: Tensor, c: Tensor, rows: int, columns: int, way: str = "slerp") -> Tensor:
-    """The grid (rows, columns, d) with a top left, b top right, c bottom left and c + (b - a) bottom right.
+    """The grid with a top left, b top right, c bottom left and c + (b - a) bottom right.
 
-    With ``matched`` the fourth corner is the matched analogy, so that its norm stays the prior's.
+    With ``matched`` the fourth corner is the matched analogy, which keeps the norm of the prior.
 
     Args:
-        a, b, c: codes (d,).
-        way: a key of `envs.geometry.interpolation.INTERPOLATIONS`.
+        prior: Distribution of the codes.
+        a: Top left code, (d,).
+        b: Top right code, (d,).
+        c: Bottom left code, (d,).
+        rows: Number of rows.
+        columns: Number of columns.
+        way: Key of `envs.geometry.interpolation.INTERPOLATIONS`.
+
+    Returns:
+        Codes, (rows, columns, d).
 
     Raises:
-        ManifoldError: fewer than two rows or columns.
+        ManifoldError: If there are fewer than two rows or columns.
     """
     if rows < 2 or columns < 2:
         raise ManifoldError(f"a J-diagram needs at least 2 rows and 2 columns, not {rows} and {columns}")
@@ -38,10 +46,19 @@ def j_diagram(prior: Law, a: Tensor, b: Tensor, c: Tensor, rows: int, columns: i
 
 
 def mine_grid(prior: Law, anchors: Tensor, spacing: int, way: str = "slerp") -> Tensor:
-    """Anchors (R, C, d) set `spacing` cells apart and filled between: ((R-1) s + 1, (C-1) s + 1, d).
+    """Fill the cells between anchors.
+
+    Args:
+        prior: Distribution of the codes.
+        anchors: Codes, (R, C, d).
+        spacing: Cells from one anchor to the next, s.
+        way: Key of `envs.geometry.interpolation.INTERPOLATIONS`.
+
+    Returns:
+        Codes, ((R-1) s + 1, (C-1) s + 1, d).
 
     Raises:
-        ManifoldError: a spacing below 1, or fewer than two rows or columns of anchors.
+        ManifoldError: If the spacing is below 1, or there are fewer than two rows or columns of anchors.
     """
     rows, columns, d = anchors.shape
     if spacing < 1 or rows < 2 or columns < 2:
@@ -55,10 +72,11 @@ def mine_grid(prior: Law, anchors: Tensor, spacing: int, way: str = "slerp") -> 
 
 
 def anchor_count(cells: int, spacing: int) -> int:
-    """How many anchors a side of `cells` cells has.
+    """Number of anchors along a side of `cells` cells.
 
     Raises:
-        ManifoldError: the spacing does not divide the cells less one, so that no anchor would lie on the far edge.
+        ManifoldError: If the spacing does not divide the number of cells minus one, so that no anchor would lie on the far
+            edge.
     """
     if spacing < 1 or cells < 2 or (cells - 1) % spacing:
         near = [n for n in range(max(2, cells - spacing), cells + spacing + 1) if (n - 1) % max(spacing, 1) == 0]
@@ -67,12 +85,20 @@ def anchor_count(cells: int, spacing: int) -> int:
 
 
 def assign_to_grid(places: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Which item goes to which cell, (rows, columns) int: least sum of squared moves from places (rows * columns, 2).
+    """Assign items to cells with the least sum of squared moves.
 
-    Places are scaled to the grid's own extent first; x grows to the right, y downwards.
+    Places are scaled to the grid first; x grows to the right, y downwards.
+
+    Args:
+        places: Places of the items, (rows * columns, 2).
+        rows: Number of rows.
+        columns: Number of columns.
+
+    Returns:
+        Item of each cell, (rows, columns) int.
 
     Raises:
-        ManifoldError: another number of items than cells.
+        ManifoldError: If the numbers of items and cells differ.
     """
     from scipy.optimize import linear_sum_assignment
 

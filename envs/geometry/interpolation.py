@@ -1,7 +1,7 @@
-"""Ways from one code to another. A new way is one function and one line in `INTERPOLATIONS`.
+"""Interpolations between codes. A new one is one function and one line in `INTERPOLATIONS`.
 
-Every way takes codes a and b (B, d) and times t: a number gives codes (B, d), a vector (T,) gives (T, B, d). t = 0 is a
-and t = 1 is b, exactly. (Agustsson and others count t from the other end; see `envs.geometry.transport`.)
+Each takes codes a and b (B, d) and times t: a number gives codes (B, d), a vector (T,) gives (T, B, d). t = 0 is exactly a and
+t = 1 exactly b. (Agustsson and others count t from the other end; see `envs.geometry.transport`.)
 """
 
 from __future__ import annotations
@@ -21,28 +21,42 @@ Interpolation = Callable[[Law, Tensor, Tensor, float | Tensor], Tensor]
 
 
 def lerp(a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
-    """(1 - t) a + t b. Between independent draws of a normal prior the middle has half the prior's variance."""
+    """Linear interpolation (1 - t) a + t b.
+
+    Between independent samples of a normal prior the midpoint has half the prior's variance.
+
+    Args:
+        a: First codes, (B, d).
+        b: Last codes, (B, d).
+        t: A time, or times (T,).
+    """
     t = _times(t, a)
     return _with_ends(a, b, t, (1 - t) * a + t * b)
 
 
 def slerp(a: Tensor, b: Tensor, t: float | Tensor, undefined: str = "error") -> Tensor:
-    """Along the great circle through a and b: sin((1-t) w) / sin w a + sin(t w) / sin w b with w the angle between them.
-
-    Norms are kept where |a| = |b| and run smoothly from |a| to |b| else. Parallel codes are joined by their line, which is
-    the formula's limit. Angles are taken in double precision.
+    """Spherical interpolation: sin((1-t) w) / sin(w) a + sin(t w) / sin(w) b, with w the angle between a and b.
+    Norms are kept if |a| = |b|, and run smoothly from |a| to |b| otherwise. Parallel codes are joined by their line, the limit
+    of the formula. Angles are computed in double precision.
 
     Args:
-        undefined: what to do where there is no one great circle, because a code is zero or both are antipodal: ``error``,
-            or ``lerp``, the straight line for those rows.
+        a: First codes, (B, d).
+        b: Last codes, (B, d).
+        t: A time, or times (T,).
+        undefined: What to do if the great circle is not unique, because a code is zero or both are antipodal: ``error``, or
+            ``lerp``, the straight line for those rows.
 
     Raises:
-        ManifoldError: a zero code or an antipodal pair; the message names the row.
+        ManifoldError: If a code is zero or a pair is antipodal; the message names the row.
 
     Source: White, "Sampling Generative Networks", 2016, section 2.
+
+    Example:
+        >>> slerp(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]), 0.5)
+        tensor([[0.7071, 0.7071]])
     """
     if undefined not in UNDEFINED:
-        raise UnknownNameError("answer to undefined arcs", undefined, UNDEFINED)
+        raise UnknownNameError("treatment of undefined arcs", undefined, UNDEFINED)
     t = _times(t, a).double()
     a64, b64 = a.double(), b.double()
     size_a, size_b = a64.norm(dim=-1, keepdim=True), b64.norm(dim=-1, keepdim=True)
@@ -63,10 +77,16 @@ def slerp(a: Tensor, b: Tensor, t: float | Tensor, undefined: str = "error") -> 
 
 
 def matched(prior: Law, a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
-    """The line, carried to the prior's own law by the optimal transport map; see `envs.geometry.transport.two_point`.
+    """The line, transported to the prior's own distribution; see `envs.geometry.transport.two_point`.
 
-    It is right for *independent draws of the prior*. Codes of similar data are not independent: between a code and itself
-    the line stays where it is and this way leaves it, so prefer `slerp` or `lerp` there.
+    It is meant for *independent samples of the prior*. Codes of similar data are not independent: between a code and itself
+    the line stays in place and this interpolation leaves it, so prefer `slerp` or `lerp` there.
+
+    Args:
+        prior: Distribution of the codes.
+        a: First codes, (B, d).
+        b: Last codes, (B, d).
+        t: A time, or times (T,).
     """
     t = _times(t, a)
     return _with_ends(a, b, t, two_point(prior, a, b, t))
@@ -80,10 +100,17 @@ INTERPOLATIONS: dict[str, Interpolation] = {
 
 
 def interpolate(name: str, prior: Law, a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
-    """Codes on the named way from a to b at times t; undefined arcs of ``slerp`` are lines.
+    """Interpolate by name; undefined arcs of ``slerp`` become lines.
+
+    Args:
+        name: Key of `INTERPOLATIONS`.
+        prior: Distribution of the codes.
+        a: First codes, (B, d).
+        b: Last codes, (B, d).
+        t: A time, or times (T,).
 
     Raises:
-        UnknownNameError: no such way; close names are offered.
+        UnknownNameError: If there is no such interpolation; the message offers similar names.
     """
     if name not in INTERPOLATIONS:
         raise UnknownNameError("interpolation", name, INTERPOLATIONS)
@@ -91,15 +118,16 @@ def interpolate(name: str, prior: Law, a: Tensor, b: Tensor, t: float | Tensor) 
 
 
 def sphere_step(z: Tensor, action: Tensor, length: float) -> Tensor:
-    """Exponential map of the sphere through z: along the great circle by the action's tangential part, out by its radial part.
+    """Exponential map of the sphere through z, with a radial part.
 
-    A tangential action keeps |z| and turns z by the angle length * |a| / |z|, as `slerp` towards it would. Where that is
-    more than a quarter turn, near the origin, the step is straight.
+    The tangential part of the action turns z along a great circle, the radial part moves it outwards. A tangential action
+    keeps |z| and turns z by the angle length * |a| / |z|, as `slerp` would. Near the origin, where that exceeds a quarter
+    turn, the step is straight.
 
     Args:
-        z: (B, d).
-        action: (B, d).
-        length: of an action of norm 1.
+        z: Codes, (B, d).
+        action: Actions, (B, d).
+        length: Length of an action of norm 1.
     """
     radius = z.norm(dim=1, keepdim=True)
     unit = z / radius.clamp_min(1e-6)
@@ -122,7 +150,7 @@ def _times(t: float | Tensor, a: Tensor) -> Tensor:
 
 
 def _with_ends(a: Tensor, b: Tensor, t: Tensor, way: Tensor) -> Tensor:
-    """`way` with a at t = 0 and b at t = 1 to the last bit."""
+    """`way` with exactly a at t = 0 and exactly b at t = 1."""
     return torch.where(t == 0, a, torch.where(t == 1, b, way))
 
 

@@ -1,7 +1,7 @@
-"""Attributes of handwriting, measured from the pixels: loops, stroke thickness, slant.
+"""Attributes of handwriting measured from pixels: loops, stroke thickness, slant.
 
-Pictures are (N, H, W) (or with one channel), ink bright in [0, 1]. Small ones are enlarged first, so that a hole of two
-pixels is a hole. All pictures of a batch are measured at once.
+Images are (N, H, W), or have one channel, with bright ink in [0, 1]. Small ones are enlarged first, so that holes of two
+pixels count. All images of a batch are measured at once.
 """
 
 from __future__ import annotations
@@ -20,21 +20,26 @@ from envs.errors import ManifoldError
 if TYPE_CHECKING:
     from envs.core.world import World
 
-SIZE = 32  # pixels a side to which smaller pictures are enlarged
-INK = 0.35  # share of a picture's brightest value from which a pixel is ink; agrees best with the digits' own loops
-SMALLEST_HOLE = 0.001  # of the picture: less is a dent between two strokes
-FAR = 1e6  # distance between the pictures of a batch, so that none is another's neighbour
+SIZE = 32  # pixels per side to which smaller images are enlarged
+INK = 0.35  # share of an image's brightest value from which a pixel counts as ink; agrees best with the loops of digits
+SMALLEST_HOLE = 0.001  # share of the image; smaller holes are dents between strokes
+FAR = 1e6  # distance between the images of a batch, so that they do not interact
 
 
 class Attribute(NamedTuple):
-    """Something that a picture has more or less of.
+    """A measurable attribute of images.
 
     Attributes:
-        name: for tables.
-        measure: pictures (N, \\*data_shape) to values (N,).
-        unit: of the values; empty for counts.
-        more, less: words for a change, with {} for its size.
-        least: a change smaller than this is not told.
+        name: Name for tables.
+        measure: Maps images (N, \\*data_shape) to values (N,).
+        unit: Unit of the values; empty for counts.
+        more: Phrase for an increase, with {} for its size.
+        less: Phrase for a decrease.
+        least: Smallest change that is reported.
+
+    Example:
+        >>> change(STROKES[0], first=1.0, last=0.0)
+        'loop opened'
     """
 
     name: str
@@ -46,10 +51,10 @@ class Attribute(NamedTuple):
 
 
 def loops(x: Tensor) -> Tensor:
-    """How many holes the ink encloses, (N,): 0 for a 1, 1 for a 0, 2 for an 8."""
+    """Number of holes that the ink encloses, (N,): 0 for a 1, 1 for a 0, 2 for an 8."""
     ink = _ink(_enlarged(x)[0])
     ground = np.pad(~ink, ((0, 0), (1, 1), (1, 1)), constant_values=True)
-    # Neighbours by a side, within one picture: diagonal ink closes a loop.
+    # Neighbours share a side and an image: diagonal ink closes a loop.
     cross = np.zeros((3, 3, 3), int)
     cross[1] = ndimage.generate_binary_structure(2, 1)
     patches, count = ndimage.label(ground, cross)
@@ -63,7 +68,7 @@ def loops(x: Tensor) -> Tensor:
 
 
 def thickness(x: Tensor) -> Tensor:
-    """Mean stroke width (N,) in the picture's own pixels: four times the mean distance from ink to its edge.
+    """Mean stroke width (N,) in pixels of the original image: four times the mean distance from ink to its edge.
 
     In a strip of width w that distance is w / 4 on average.
     """
@@ -75,7 +80,7 @@ def thickness(x: Tensor) -> Tensor:
 
 
 def slant(x: Tensor) -> Tensor:
-    """Lean (N,) in degrees, positive where the top lies to the right: the shear that the second moments of ink show."""
+    """Slant (N,) in degrees, positive if the top leans to the right: the shear given by the second moments of the ink."""
     grey = _pictures(x).double()
     weight = grey / grey.sum((1, 2), keepdim=True).clamp_min(1e-9)
     height, width = grey.shape[1:]
@@ -94,45 +99,45 @@ STROKES = (
 )
 
 PICTURED = ("digits", "mnist", "mnist_decoded", "omniglot", "omniglot_decoded")
-#: data set -> what its pictures have. One line gives a data set attributes of its own.
+#: data set -> attributes of its images, one line per data set.
 ATTRIBUTES: dict[str, tuple[Attribute, ...]] = dict.fromkeys(PICTURED, STROKES)
 
 
 def attributes_of(world: World) -> tuple[Attribute, ...]:
-    """The attributes of a world's data, by the data set's name; none where none are known."""
+    """Attributes of a world's data, by the name of the data set; empty for other data."""
     data = world.config.data
     return ATTRIBUTES.get(data, ()) if isinstance(data, str) else ()
 
 
 def change(attribute: Attribute, first: float, last: float) -> str:
-    """How much more or less of an attribute there is, in words; empty where less than `least` changed."""
+    """Describe a change of an attribute in words; empty if it is smaller than `least`."""
     difference = last - first
     if not math.isfinite(difference) or abs(difference) < attribute.least:
         return ""
     size = abs(difference)
     if attribute.unit:
-        told = f"{size:.0f}{attribute.unit}" if attribute.unit == "°" else f"{size:.1f} {attribute.unit}"
+        amount = f"{size:.0f}{attribute.unit}" if attribute.unit == "°" else f"{size:.1f} {attribute.unit}"
     else:
         count = round(size)
-        told = attribute.name.removesuffix("s") if count == 1 else f"{count} {attribute.name}"
-    return (attribute.more if difference > 0 else attribute.less).format(told)
+        amount = attribute.name.removesuffix("s") if count == 1 else f"{count} {attribute.name}"
+    return (attribute.more if difference > 0 else attribute.less).format(amount)
 
 
 def _pictures(x: Tensor) -> Tensor:
-    """(N, H, W) of pictures with at most one channel axis, averaged.
+    """Images (N, H, W), averaged over a channel axis if there is one.
 
     Raises:
-        ManifoldError: no pictures.
+        ManifoldError: If the data are not images.
     """
     if x.dim() == 3:
         return x
     if x.dim() == 4:
         return x.mean(1 if x.shape[1] in (1, 3) else 3)
-    raise ManifoldError(f"strokes are measured in pictures (N, H, W), not in data of shape {tuple(x.shape)}")
+    raise ManifoldError(f"strokes are measured in images (N, H, W), not in data of shape {tuple(x.shape)}")
 
 
 def _enlarged(x: Tensor) -> tuple[Tensor, int]:
-    """Pictures enlarged by a whole factor to at least SIZE a side, and the factor."""
+    """Images enlarged by a whole factor to at least SIZE pixels per side, and the factor."""
     grey = _pictures(x).float()
     factor = max(1, math.ceil(SIZE / max(grey.shape[1:])))
     if factor == 1:

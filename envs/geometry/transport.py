@@ -1,20 +1,21 @@
-"""Distribution-preserving operations on codes: combine codes linearly, then carry the result back to the prior's law.
+"""Distribution-preserving operations on codes: combine codes linearly, then transport the result to the prior's distribution.
 
-A combination y = sum c_i z_i of independent draws of the prior has another law than the prior, and a generator was never
-shown it. For a prior with iid coordinates the optimal transport map back is monotone and acts on each coordinate alone:
+A combination y = sum c_i z_i of independent samples of the prior has another distribution than the prior, on which the
+generator was not trained. For a prior with iid coordinates the optimal transport map back is monotone and acts on each
+coordinate:
 
     T(y) = F_Z^-1(F_Y(y))                                       (theorems 1 and 2 of [1]_)
 
-Closed forms: normal, uniform (exact sums of uniforms), sphere. Any other iid law with `cdf` and `ppf` goes through a
+There are closed forms for normal, uniform (exact sums of uniforms) and sphere. Any other iid prior with `cdf` and `ppf` uses a
 numerical convolution. Operations (table 1 of [1]_): `two_point`, `combine` (n-point), `vicinity`, `analogy`. The guarantee
-is for independent draws; codes of real data that resemble each other are not.
+holds for independent samples, not for codes of similar real data.
 
 Symbols: B codes, d coordinates, n points, coefficients c (n,).
 
-References
-----------
-.. [1] Agustsson, Sage, Timofte, Van Gool, "Optimal Transport Maps for Distribution Preserving Operations on Latent Spaces
-   of Generative Models", ICLR 2019. (Its t multiplies the first point; here t = 0 is the first point.)
+References:
+    .. [1] Agustsson, Sage, Timofte and Van Gool, "Optimal Transport Maps for Distribution Preserving Operations on Latent
+    Spaces of
+       Generative Models", ICLR 2019. (Its t multiplies the first point; here t = 0 is the first point.)
 """
 
 from __future__ import annotations
@@ -30,27 +31,44 @@ from torch import Tensor
 
 from envs.errors import ManifoldError
 
-EXACT_TERMS = 12  # sums of more uniforms than these are convolved: the exact formula has 2^n terms that cancel
-CELLS = 1 << 14  # of the grid on which laws are convolved
-TAIL = 1e-7  # probability that the grid leaves out at each end of an unbounded law
+EXACT_TERMS = 12  # longer sums of uniforms are convolved: the exact formula has 2^n terms that cancel
+CELLS = 1 << 14  # cells of the convolution grid
+TAIL = 1e-7  # probability outside the grid at each end of an unbounded distribution
 
-NO_LAW = "the {!r} prior has no law that could be kept: use lerp or slerp, or the euclidean move"
+NO_LAW = "the {!r} prior has no distribution to preserve: use lerp or slerp, or the euclidean move"
 LAWLESS = ("none", "hull")
 
 
 class Law(Protocol):
-    """A prior with iid coordinates: `envs.manifolds.Prior`, or anything with these two functions of tensors.
+    """A prior with iid coordinates: `envs.manifolds.Prior`, or any object with these two functions of tensors.
 
-    `kind` (``normal``, ``uniform``, ``sphere``) names a closed form; without it the law is convolved numerically.
+    An attribute `kind` (``normal``, ``uniform``, ``sphere``) selects a closed form; without it the distribution is convolved
+    numerically.
+
+    Example:
+        >>> from envs.manifolds import Prior
+        >>> combine(Prior("normal", 1), torch.tensor([[[1.0]], [[1.0]]]), [0.5, 0.5])
+        tensor([[1.4142]])
     """
 
-    def cdf(self, z: Tensor) -> Tensor: ...
+    def cdf(self, z: Tensor) -> Tensor:
+        """Distribution function of one coordinate, elementwise."""
+        ...
 
-    def ppf(self, u: Tensor) -> Tensor: ...
+    def ppf(self, u: Tensor) -> Tensor:
+        """Quantile function of one coordinate, elementwise."""
+        ...
 
 
 def two_point(prior: Law, a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
-    """The matched point of (1 - t) a + t b, codes (B, d) with a time, or (T, B, d) with times that broadcast."""
+    """The matched point of (1 - t) a + t b.
+
+    Args:
+        prior: Distribution of the codes.
+        a: First codes, (B, d) or (T, B, d).
+        b: Last codes, likewise.
+        t: A time, or times that broadcast against the codes.
+    """
     t = torch.as_tensor(t, dtype=a.dtype)
     y = (1 - t) * a + t * b
     if _kind(prior) == "normal":
@@ -64,10 +82,15 @@ def two_point(prior: Law, a: Tensor, b: Tensor, t: float | Tensor) -> Tensor:
 
 
 def combine(prior: Law, points: Sequence[Tensor] | Tensor, coefficients: Sequence[float]) -> Tensor:
-    """The matched point of sum c_i z_i for points (n, B, d), for example the mean of four.
+    """The matched point of sum c_i z_i, for example the mean of four points.
+
+    Args:
+        prior: Distribution of the codes.
+        points: Points, (n, B, d).
+        coefficients: Coefficients, (n,).
 
     Raises:
-        ManifoldError: another number of coefficients than points, or all of them zero.
+        ManifoldError: If the numbers of coefficients and points differ, or all coefficients are zero.
     """
     if len(points) != len(coefficients) or not any(coefficients):
         raise ManifoldError(f"{len(points)} points need as many coefficients, not all zero; got {list(coefficients)}")
@@ -78,9 +101,15 @@ def combine(prior: Law, points: Sequence[Tensor] | Tensor, coefficients: Sequenc
 
 
 def vicinity(prior: Law, z: Tensor, u: Tensor, epsilon: float) -> Tensor:
-    """The matched point of z + epsilon u, u drawn from the prior: a step whose walk keeps the prior's law for ever.
+    """The matched point of z + epsilon u: a step whose walk keeps the prior's distribution.
 
     For a normal prior it is an AR(1) process: after k steps the correlation with the start is (1 + epsilon^2)^(-k/2).
+
+    Args:
+        prior: Distribution of the codes.
+        z: Codes, (B, d).
+        u: Samples of the prior, (B, d).
+        epsilon: Size of the step.
     """
     if _kind(prior) == "normal":
         return torch.add(z, u, alpha=epsilon).div_(math.sqrt(1 + epsilon * epsilon))
@@ -88,15 +117,20 @@ def vicinity(prior: Law, z: Tensor, u: Tensor, epsilon: float) -> Tensor:
 
 
 def analogy(prior: Law, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
-    """The matched point of c + (b - a): a is to b as c is to it."""
+    """The matched point of c + (b - a): a is to b as c is to the result. All are (B, d)."""
     return to_prior(prior, c + (b - a), (1.0, 1.0, -1.0))
 
 
 def to_prior(prior: Law, y: Tensor, coefficients: Sequence[float]) -> Tensor:
-    """The monotone map T of combinations y (..., d) of independent draws with these coefficients back to the prior.
+    """Map combinations of independent samples to the prior by the monotone map T.
+
+    Args:
+        prior: Distribution of the codes.
+        y: Combinations, (..., d).
+        coefficients: Their coefficients, (n,).
 
     Raises:
-        ManifoldError: a prior whose coordinates are not independent.
+        ManifoldError: If the coordinates of the prior are not independent.
     """
     kind, c = _kind(prior), [float(value) for value in coefficients if value]
     if len(c) == 1 and c[0] == 1:
@@ -106,7 +140,7 @@ def to_prior(prior: Law, y: Tensor, coefficients: Sequence[float]) -> Tensor:
     if kind == "sphere":
         return y * (math.sqrt(y.shape[-1]) / y.norm(dim=-1, keepdim=True).clamp_min(1e-12))
     if kind == "uniform":
-        # The law of a symmetric variable does not know the sign of its coefficient.
+        # The distribution of a symmetric variable does not depend on the sign of its coefficient.
         large = max(abs(value) for value in c)
         sizes = [abs(value) for value in c if abs(value) >= 1e-6 * large]
         if len(sizes) <= 2:
@@ -122,7 +156,11 @@ def to_prior(prior: Law, y: Tensor, coefficients: Sequence[float]) -> Tensor:
 
 
 def root_mean_square(prior: Law) -> float:
-    """Root mean square of one coordinate: 1 for normal and sphere, 1 / sqrt(3) for uniform."""
+    """Root mean square of one coordinate: 1 for normal and sphere, 1 / sqrt(3) for uniform.
+
+    Raises:
+        ManifoldError: If the prior has no density.
+    """
     kind = _kind(prior)
     if kind in ("normal", "sphere"):
         return 1.0
@@ -138,9 +176,9 @@ def root_mean_square(prior: Law) -> float:
 
 
 def _uniform_of_two(y: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """T for y = c_1 z_1 + c_2 z_2, z uniform on [-1, 1], c >= 0: the density of y is a trapezium, T two pieces.
+    """T for y = c_1 z_1 + c_2 z_2 with z uniform on [-1, 1] and c >= 0: the density of y is a trapezium, so T has two pieces.
 
-    With a <= b the sorted coefficients and u = |y|: sign(y) u / b where u <= b - a, else
+    With a <= b the sorted coefficients and u = |y|: sign(y) u / b if u <= b - a, else
     sign(y) (1 - (a + b - u)^2 / (4 a b)).
     """
     a, b = torch.minimum(first, second), torch.maximum(first, second)
@@ -150,12 +188,16 @@ def _uniform_of_two(y: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 def uniform_sum_cdf(y: Tensor, sizes: Sequence[float]) -> Tensor:
-    """Distribution function at y (float64) of sum c_i z_i, z_i uniform on [-1, 1], c_i > 0 (n,); 2^n terms.
+    """Distribution function of sum c_i z_i with z_i uniform on [-1, 1].
 
     F(y) = 1 / (n! prod 2 c_i) * sum over s in {0, 1}^n of (-1)^|s| max(y + sum c - 2 <s, c>, 0)^n
+
+    Args:
+        y: Points, float64.
+        sizes: Coefficients c_i > 0, (n,). The sum has 2^n terms.
     """
     n, total = len(sizes), sum(sizes)
-    # By symmetry the lower half suffices, where few terms are alive and little cancels.
+    # By symmetry the lower half suffices, where few terms are nonzero and little cancels.
     low = -y.abs()
     out = torch.zeros_like(y)
     for signs in product((0, 1), repeat=n):
@@ -166,8 +208,8 @@ def uniform_sum_cdf(y: Tensor, sizes: Sequence[float]) -> Tensor:
 
 
 def _sum_law(prior: Law, coefficients: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Grid and distribution function of sum c_i z_i for any iid law, by convolving cell masses; kept with the prior."""
-    kept = vars(prior).setdefault("_sum_laws", {})  # the matched move asks for the same law at every step
+    """Grid and distribution function of sum c_i z_i for any iid prior, by convolving cell masses; cached with the prior."""
+    kept = vars(prior).setdefault("_sum_laws", {})  # the matched move needs the same distribution at every step
     if coefficients not in kept:
         kept[coefficients] = _convolved(prior, coefficients)
     found: tuple[np.ndarray, np.ndarray] = kept[coefficients]
@@ -187,7 +229,7 @@ def _convolved(prior: Law, coefficients: tuple[float, ...]) -> tuple[np.ndarray,
         edges = ends[0] + cell * (np.arange(count + 1) - 0.5)
         below = prior.cdf(torch.from_numpy(edges / c)).numpy() if c else (edges > 0).astype(float)
         part = np.abs(np.diff(below))
-        # A law of samples has steps of its own, and one that is cut off lacks its tails.
+        # Empirical distributions have steps, and truncated ones lack their tails.
         masses = fftconvolve(masses, part / part.sum()).clip(0)
         first += ends[0]
     place = first + cell * (np.arange(len(masses)) + 0.5)

@@ -1,25 +1,38 @@
-"""Collapsed generators: classes of the data that are missing among the samples. A histogram says so; distances seldom do."""
+"""Detection of mode collapse: classes of the data that are missing among generated samples."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError
+from envs.manifolds.base import Manifold
 
-if TYPE_CHECKING:
-    from envs.manifolds.base import Manifold
-
-LOST = 0.1  # a class is lost if it comes up less than this often, as a share of how often it stands in the data
-MOST_LOST = 0.25  # share of the data that may lie in lost classes
+LOST = 0.1  # a class is lost below this share of its frequency in the data
+MOST_LOST = 0.25  # share of the data that lost classes may hold
 CLUSTERS = 10
 
 
 class CollapsedError(ManifoldError):
-    """A generator that lost classes; `manifold` is the generator all the same, `shares` (K,) how often it makes each class."""
+    """A generator lost classes of the data.
+
+    Args:
+        message: What is missing, and what to change.
+        shares: Frequency of each class among the samples, (K,).
+
+    Attributes:
+        manifold: The generator nevertheless.
+        shares: See above.
+
+    Example:
+        >>> try:
+        ...     _ = check_modes(real=torch.tensor([0, 0, 1, 1]), made=torch.tensor([0, 0, 0, 0]))
+        ... except CollapsedError as error:
+        ...     print(error.shares)
+        tensor([1., 0.])
+    """
 
     manifold: Manifold | None = None
 
@@ -29,24 +42,32 @@ class CollapsedError(ManifoldError):
 
 
 def class_shares(labels: Tensor, classes: int) -> Tensor:
-    """How often each class comes up, (K,), as shares of all labels (N,)."""
+    """Frequency (K,) of each class among labels (N,)."""
     return torch.bincount(labels, minlength=classes) / len(labels)
 
 
 def check_modes(real: Tensor, made: Tensor, names: Sequence[str] | None = None) -> Tensor:
-    """The class shares (K,) of generated rows, compared with the real ones; labels (N,) and (M,) from one classifier.
+    """Compare the class frequencies of generated rows with those of real rows.
+
+    Args:
+        real: Labels of real rows, (N,).
+        made: Labels of generated rows by the same classifier, (M,).
+        names: Class names, for the message.
+
+    Returns:
+        Class frequencies (K,) of the generated rows.
 
     Raises:
-        CollapsedError: classes that hold more than a quarter of the data come up less than a tenth as often as they should.
+        CollapsedError: If classes that hold more than a quarter of the data occur less than a tenth as often as they should.
     """
     classes = int(max(real.max(), made.max())) + 1
     wanted, got = class_shares(real, classes), class_shares(made, classes)
     lost = got < LOST * wanted
     if float(wanted[lost].sum()) > MOST_LOST:
         names = names or [str(k) for k in range(classes)]
-        told = ", ".join(f"{name}: {100 * a:.1f} % ({100 * b:.1f} %)" for name, a, b in zip(names, got, wanted, strict=True))
+        listed = ", ".join(f"{name}: {100 * a:.1f} % ({100 * b:.1f} %)" for name, a, b in zip(names, got, wanted, strict=True))
         raise CollapsedError(
-            f"the GAN collapsed: {int(lost.sum())} of {classes} classes are lost; share of samples (of data): {told}. "
+            f"the GAN collapsed: {int(lost.sum())} of {classes} classes are lost; share of samples (of data): {listed}. "
             "Train longer, with loss 'wgan_gp', a lower learning rate or another seed",
             got,
         )
@@ -54,7 +75,15 @@ def check_modes(real: Tensor, made: Tensor, names: Sequence[str] | None = None) 
 
 
 def nearest_mode(x: Tensor, seed: int = 0) -> Callable[[Tensor], Tensor]:
-    """Where no classifier is at hand: tells which of ten clusters of the data x (N, \\*shape) is nearest (k-means)."""
+    """Labels for data without a classifier: the index of the nearest of ten k-means clusters.
+
+    Args:
+        x: Data, (N, \\*data_shape).
+        seed: Seed of the clustering.
+
+    Returns:
+        A function from data (B, \\*data_shape) to cluster indices (B,).
+    """
     from sklearn.cluster import MiniBatchKMeans
 
     flat = x.flatten(1)

@@ -1,4 +1,4 @@
-"""The convex hull of codes in one to three dimensions: the typical set of a map that has no law."""
+"""Convex hulls of codes in one to three dimensions: typical sets without a density."""
 
 from __future__ import annotations
 
@@ -8,27 +8,33 @@ from torch import Tensor
 
 from envs.errors import ManifoldError
 
-MAX_DIMENSIONS = 3  # the number of faces grows without bound beyond, and so does the work of a projection
+MAX_DIMENSIONS = 3  # beyond, the number of faces and the cost of a projection grow too fast
 
 
 class Hull:
-    """Convex hull of points (n, d), d from 1 to 3.
+    """Convex hull of points in one to three dimensions.
 
     Args:
-        points: (n, d) points that span all d dimensions.
+        points: Points (n, d) that span all d dimensions.
 
     Raises:
-        ManifoldError: more than 3 dimensions, or points in a lower dimension (all on a line, for example).
+        ManifoldError: If d is more than 3, or the points do not span d dimensions.
+
+    Example:
+        >>> hull = Hull(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
+        >>> hull.project(torch.tensor([[2.0, 0.0], [0.2, 0.2]]))
+        tensor([[1.0000, 0.0000],
+                [0.2000, 0.2000]])
     """
 
     def __init__(self, points: Tensor) -> None:
         self.dim = points.shape[1]
         if self.dim > MAX_DIMENSIONS:
-            raise ManifoldError(f"a convex hull is kept in at most {MAX_DIMENSIONS} dimensions, not {self.dim}")
+            raise ManifoldError(f"a convex hull has at most {MAX_DIMENSIONS} dimensions here, not {self.dim}")
         if self.dim == 1:
             self.low, self.high = points.amin(0), points.amax(0)
             if not bool(self.low < self.high):
-                raise ManifoldError("the hull of codes that are all the same is a point: there is nowhere to walk")
+                raise ManifoldError("all codes are equal, so their hull is a point: there is nowhere to walk")
             return
         from scipy.spatial import ConvexHull, QhullError
 
@@ -47,13 +53,13 @@ class Hull:
         self.edges = torch.from_numpy(hull.points)[pairs].float()  # (E, 2, d)
 
     def outside(self, z: Tensor) -> Tensor:
-        """How far each code (B, d) lies beyond the faces, (B,); 0 inside. At most the distance to the hull."""
+        """Distance (B,) of codes (B, d) beyond the faces, 0 inside. It is at most the distance to the hull."""
         if self.dim == 1:
             return torch.maximum(self.low - z, z - self.high).amax(1).clamp_min(0)
         return torch.addmm(self.offset, z, self.normal.T).amax(1).clamp_min(0)
 
     def project(self, z: Tensor) -> Tensor:
-        """Each code (B, d) moved to the nearest point of the hull; those inside stay as they are."""
+        """Nearest points (B, d) of the hull to codes (B, d); codes inside stay where they are."""
         if self.dim == 1:
             return z.clamp(self.low, self.high)
         out = (self.outside(z) > 0).nonzero()[:, 0]
@@ -71,11 +77,11 @@ class Hull:
         return z.index_copy(0, out, nearest)
 
     def _on_triangles(self, z: Tensor) -> Tensor:
-        """Feet (b, F, 3) of the perpendiculars on the faces; infinitely far away where a foot misses its triangle."""
+        """Feet (b, F, 3) of the perpendiculars on the faces; infinite where a foot misses its triangle."""
         height = torch.addmm(self.offset, z, self.normal.T)
         foot = z[:, None] - height[:, :, None] * self.normal
         a, b, c = self.faces.unbind(1)
-        # Barycentric coordinates by the areas that the foot cuts off.
+        # Barycentric coordinates from the areas of the three parts.
         area = torch.linalg.cross(b - a, c - a)
         size = area.square().sum(1)
         v = (torch.linalg.cross(foot - a, (c - a).expand_as(foot)) * area).sum(2) / size

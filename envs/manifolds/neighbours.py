@@ -1,4 +1,4 @@
-"""Averages over the nearest known points: a way onto a map and back from it that has nothing to train."""
+"""Averages over the nearest known points: an encoder and a decoder of a map that need no training."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-CHUNK = 4_000_000  # distances held at once: 16 MB
+CHUNK = 4_000_000  # distances in memory at once: 16 MB
 WEISZFELD_STEPS = 20
 
 
 class Near(NamedTuple):
-    """The k nearest of some points to each query, and the one after them.
+    """The k nearest of some points to each query, and the next one.
 
     Attributes:
-        distance, place: (B, k) distances and indices of the k nearest.
-        reach, edge: (B, 1) distance and (B,) index of neighbour k + 1.
+        distance: Distances of the k nearest, (B, k).
+        place: Their indices, (B, k).
+        reach: Distance of neighbour k + 1, (B, 1).
+        edge: Its index, (B,).
+
+    Example:
+        >>> nearest(torch.tensor([[0.1]]), torch.tensor([[0.0], [1.0], [3.0]]), k=2).place
+        tensor([[0, 1]])
     """
 
     distance: Tensor
@@ -26,8 +32,14 @@ class Near(NamedTuple):
 
 
 def nearest(query: Tensor, points: Tensor, k: int) -> Near:
-    """The k nearest `points` (N, m), N > k, to queries (B, m)."""
-    # Differences, not a matrix product: the distance of a point to itself must come out as 0.
+    """Find the k nearest points of each query.
+
+    Args:
+        query: Queries, (B, m).
+        points: Points, (N, m) with N > k.
+        k: Number of neighbours.
+    """
+    # Differences, not a matrix product: the distance of a point to itself must be exactly 0.
     exact = "donot_use_mm_for_euclid_dist"
     rows = max(1, CHUNK // len(points))
     found = [torch.cdist(part, points, compute_mode=exact).topk(k + 1, largest=False) for part in query.split(rows)]
@@ -36,12 +48,21 @@ def nearest(query: Tensor, points: Tensor, k: int) -> Near:
 
 
 def interpolate(query: Tensor, points: Tensor, places: Tensor, k: int) -> Tensor:
-    """Places (B, d) of queries (B, m), given the `places` (N, d) of known `points` (N, m): exact at those points.
+    """Interpolate codes at queries from the codes of known points; exact at those points.
 
-    The geometric median of the k nearest points' places, found by Weiszfeld's iteration ("Sur le point pour lequel la somme
-    des distances de n points donnes est minimum", 1937), under the weights ((r - s) / (r s))^2 of Franke and Little's modified
-    Shepard interpolation (s the distance, r that of neighbour k + 1). A weighted mean would put a query between two islands
-    of a map into the sea between them; a median stays on the one with more weight.
+    The result is the geometric median of the k nearest points' codes, found by Weiszfeld's iteration ("Sur le point pour
+    lequel la somme des distances de n points donnés est minimum", 1937), with the weights ((r - s) / (r s))^2 of Franke and
+    Little's modified Shepard interpolation (s: the distance, r: the distance of neighbour k + 1). A weighted mean would put a
+    query between two clusters into the gap; a median stays with the heavier one.
+
+    Args:
+        query: Queries, (B, m).
+        points: Known points, (N, m).
+        places: Their codes, (N, d).
+        k: Number of neighbours.
+
+    Returns:
+        Codes, (B, d).
     """
     near = nearest(query, points, k)
     distance = near.distance.clamp_min(1e-9)
@@ -56,15 +77,19 @@ def interpolate(query: Tensor, points: Tensor, places: Tensor, k: int) -> Tensor
 
 
 class NeighbourAverage(torch.nn.Module):
-    """f(z) = sum_i w_i x_i / sum_i w_i over the k known codes nearest to z, with w_i = (1 - s_i^2 / r^2)^2.
-
-    s_i is the distance to code i and r that to code k + 1, so a weight falls to nothing before its neighbour leaves: f is
-    continuous, and its derivative is known in closed form wherever the same codes stay the nearest.
+    """Decoder by averaging over the k known codes nearest to z: f(z) = sum_i w_i x_i / sum_i w_i, w_i = (1 - s_i^2 / r^2)^2.
+    s_i is the distance to code i, and r the distance to code k + 1. A weight is zero before its neighbour changes, so f is
+    continuous. Its derivative is known in closed form wherever the nearest codes stay the same.
 
     Args:
-        codes: (N, d).
-        data: (N, D), what stands at each code.
-        k: neighbours, fewer than N.
+        codes: Known codes, (N, d).
+        data: Their data, (N, D).
+        k: Number of neighbours, less than N.
+
+    Example:
+        >>> decoder = NeighbourAverage(torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([[0.0], [10.0], [50.0]]), k=2)
+        >>> decoder(torch.tensor([[0.5]])).round()
+        tensor([[5.]])
     """
 
     def __init__(self, codes: Tensor, data: Tensor, k: int) -> None:
@@ -79,7 +104,7 @@ class NeighbourAverage(torch.nn.Module):
         return torch.bmm(weight[:, None], self.data[near.place])[:, 0]
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """d f / d z, (B, D, d)."""
+        """Jacobian (B, D, d) at codes (B, d)."""
         around, slope = self._slopes(z)
         return around.transpose(1, 2) @ slope
 
@@ -94,7 +119,7 @@ class NeighbourAverage(torch.nn.Module):
         return torch.bmm((around @ cotangent[:, :, None]).transpose(1, 2), slope)[:, 0]
 
     def _slopes(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Neighbours' data less their average (B, k, D), and d w_i / d z over the sum of the weights (B, k, d)."""
+        """Neighbours' data minus their average (B, k, D), and d w_i / d z divided by the sum of the weights (B, k, d)."""
         distance, place, reach, edge = nearest(z, self.codes, self.k)
         step = (z[:, None] - self.codes[place]) / reach[:, :, None].square()  # half the gradient of s^2, over r^2
         outer = (z - self.codes[edge]) / reach.square()

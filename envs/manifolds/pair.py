@@ -23,18 +23,28 @@ REMEMBERED = 1000
 class Pair(Manifold):
     """An encoder and a decoder that were trained elsewhere.
 
-    The encoder takes data (B, \\*data_shape), float32, and gives codes (B, d); the decoder takes codes and gives data, in that
-    shape or flat. Both are kept in eval mode and never trained. Table rows are standardised, pictures lie in [0, 1] with
-    channels first.
+    The encoder maps data (B, \\*data_shape), float32, to codes (B, d); the decoder maps codes to data, in that shape or flat.
+    Both stay in eval mode and are never trained. Table rows are standardised. Images lie in [0, 1] with channels first.
 
     Args:
-        data_shape, latent_dim, modality: as for every manifold.
-        prior: law of the codes that the decoder was trained with: ``normal`` (a VAE), ``uniform``, ``sphere``, or ``none``:
-            the box around the codes of the data is their typical set.
-        rows: how many of those codes are remembered.
-        source: ``module:object`` that gives the two modules, by which a saved manifold finds them again; else they live in
-            this process alone.
-        modules: encoder and decoder, if they are at hand already.
+        data_shape: Shape of one datum.
+        latent_dim: Number of latent coordinates d.
+        modality: ``image`` or ``table``.
+        prior: Distribution of the codes that the decoder was trained with: ``normal`` (a VAE), ``uniform``, ``sphere``, or
+            ``none``, where the typical set is the box around the codes of the data.
+        rows: Number of those codes that are stored.
+        source: ``module:object`` that returns the two modules. A saved manifold finds them by this name; without one the pair
+            exists in this process only.
+        modules: Encoder and decoder, if they are loaded already.
+
+    Raises:
+        ManifoldError: If the prior is unknown, or neither `source` nor `modules` is given.
+
+    Example:
+        >>> encoder, decoder = nn.Linear(4, 2), nn.Linear(2, 4)
+        >>> pair = Pair.of((encoder, decoder), torch.randn(50, 4), modality="table")
+        >>> pair.latent_dim, pair.portable
+        (2, False)
     """
 
     kind = "pair"
@@ -66,13 +76,13 @@ class Pair(Manifold):
         self.register_buffer("codes", torch.zeros(rows, latent_dim))
 
     @cached_property
-    def prior(self) -> Prior:  # type: ignore[override]  # the box is known only when data were seen
-        """See `Manifold`."""
+    def prior(self) -> Prior:  # type: ignore[override]  # the box is known only when data have been encoded
+        """The prior; its box is known once data have been encoded."""
         return Prior(self.prior_kind, self.codes.shape[1], samples=self.codes)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build a copy without weights."""
         return {
             "data_shape": list(self.data_shape),
             "latent_dim": self.latent_dim,
@@ -83,24 +93,24 @@ class Pair(Manifold):
         }
 
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (B, d), kept inside the typical set."""
+        """Codes (B, d) of data (B, \\*data_shape), projected into the typical set."""
         return self.prior.project(self._asleep(self.encoder)(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Data (B, \\*data_shape)."""
+        """Data (B, \\*data_shape) of codes (B, d)."""
         return self._asleep(self.decoder)(z).reshape(len(z), *self.data_shape)
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`; by one backward pass, whatever d is."""
+        """Gradient (B, d) by the code for cotangents (B, D), in one backward pass whatever d is."""
         with torch.inference_mode(False), torch.enable_grad():
             code = z.clone().requires_grad_()
             return torch.autograd.grad(self.decode(code).flatten(1), code, cotangent.clone())[0]
 
     def save(self, folder: Any) -> None:
-        """See `Manifold.save`; the modules' weights are kept, what they do is found again by `source`.
+        """Write the manifold into `folder`. The modules' weights are stored; their code is found again by `source`.
 
         Raises:
-            ManifoldError: the modules live in this process alone.
+            ManifoldError: If the modules exist in this process only.
         """
         if not self.portable:
             raise ManifoldError(
@@ -111,7 +121,7 @@ class Pair(Manifold):
 
     @staticmethod
     def _asleep(module: nn.Module) -> nn.Module:
-        """In eval mode, whatever its owner did meanwhile: dropout or batch statistics would make frames random."""
+        """The module in eval mode, whatever its owner did meanwhile: dropout or batch statistics would make data random."""
         return module.eval() if module.training else module
 
     @classmethod
@@ -123,17 +133,18 @@ class Pair(Manifold):
         modality: str = "image",
         prior: str | None = None,
     ) -> Pair:
-        """The manifold of a pair, checked on data (N, \\*data_shape).
+        """Build the manifold of a pair, checked on data.
 
         Args:
-            pair: (encoder, decoder); an object with attributes of these names, and perhaps `prior`; a function that gives
-                either; or the ``module:object`` name of one of these.
-            x: data in data space.
+            pair: (encoder, decoder); an object with attributes of these names, and possibly `prior`; a function without
+                arguments that returns either; or the ``module:object`` name of one of these.
+            x: Data, (N, \\*data_shape).
             modality: ``image`` or ``table``.
-            prior: see above; default: the object's own, else ``none``.
+            prior: As in the class; default: the object's own, else ``none``.
 
         Raises:
-            ManifoldError: no two modules, one fails on the data, or gives the wrong shape, NaN, or pictures outside [0, 1].
+            ManifoldError: If there are no two modules, one of them fails on the data, or the output has the wrong shape, is
+                not finite, or (images) leaves [0, 1].
         """
         source = pair if isinstance(pair, str) else None
         found = resolved(pair)
@@ -143,8 +154,8 @@ class Pair(Manifold):
             codes = torch.cat([_run(encoder.eval(), part, "encoder") for part in x.split(BATCH)])
             if codes.ndim != 2 or len(codes) != len(x):
                 raise ManifoldError(
-                    f"the encoder must give codes (rows, d): for {tuple(x.shape)} it gave {tuple(codes.shape)}. One that "
-                    "gives mean and variance has to be wrapped, so that it gives the mean alone"
+                    f"the encoder must give codes (rows, d): for {tuple(x.shape)} it gave {tuple(codes.shape)}. If it "
+                    "gives mean and variance, wrap it so that it gives the mean only"
                 )
             _check_finite(codes, "encoder")
             frames = _run(decoder.eval(), codes[:BATCH], "decoder")
@@ -162,7 +173,7 @@ class Pair(Manifold):
         kind = prior if prior is not None else getattr(found, "prior", "none")
         if not isinstance(kind, str):
             raise ManifoldError(f"the pair's prior is one of {', '.join(PRIORS)}, not {kind!r}")
-        # The outermost codes of each axis, so that the box is that of all, and others evenly through the data.
+        # The extreme codes of each axis, so that the box is that of all codes, and others spread evenly over the data.
         even = torch.linspace(0, len(codes) - 1, min(len(codes), REMEMBERED)).long()
         rows = torch.cat([codes.argmin(0), codes.argmax(0), even]).unique()
         manifold = cls(shape, codes.shape[1], modality, kind, len(rows), source, (encoder, decoder))
@@ -172,10 +183,10 @@ class Pair(Manifold):
 
 
 def resolved(pair: Any) -> Any:
-    """What a ``module:object`` name, a class or a function without arguments stands for; anything else as it is.
+    """Resolve a ``module:object`` name, a class or a function without arguments; other values are returned unchanged.
 
     Raises:
-        ManifoldError: no such name, or a function that wants arguments.
+        ManifoldError: If there is no such name, or the function needs arguments.
     """
     if isinstance(pair, str):
         pair = load_object(pair)
@@ -192,20 +203,20 @@ def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
     """Encoder and decoder of a pair, or of an object that has them.
 
     Raises:
-        ManifoldError: there are no two modules.
+        ManifoldError: If there are no two modules.
     """
     pair = found if isinstance(found, tuple | list) else (getattr(found, "encoder", None), getattr(found, "decoder", None))
     if len(pair) != 2 or not all(isinstance(part, nn.Module) for part in pair):
         raise ManifoldError(
-            f"a {type(found).__name__} is no encoder and decoder: a pair of torch modules (encoder, decoder), or an object "
-            "with attributes of these names, is needed; one module from codes to data (a generator without an encoder) takes "
+            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules (encoder, decoder), or an "
+            "object with attributes of these names; a single module from codes to data (a generator without an encoder) needs "
             "latent_dim=, the length of its codes"
         )
     return pair[0], pair[1]
 
 
 def _run(module: nn.Module, rows: Tensor, name: str) -> Tensor:
-    """The module's answer, its failure told in the user's words."""
+    """Output of a module of the user's, with failures reported as `ManifoldError`."""
     try:
         found = module(rows)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:

@@ -1,8 +1,8 @@
 """Priors of latent spaces and their typical sets.
 
-A prior with independent, identically distributed coordinates concentrates on a *typical set*: for N(0, I_d) a shell near
-radius sqrt(d). Moves never leave a ball (normal), box (uniform), sphere, bounding box (empirical) or convex hull that holds
-it, because a curious agent in an unbounded latent space walks off to where the decoder has learned nothing.
+A prior with independent, identically distributed coordinates concentrates on a *typical set*: for N(0, I_d), a shell near
+radius sqrt(d). Walks never leave a ball (normal), box (uniform), sphere, bounding box (empirical) or convex hull that contains
+it. Outside, the decoder has learned nothing.
 """
 
 from __future__ import annotations
@@ -26,15 +26,26 @@ OF_SAMPLES = ("empirical", "none", "hull")
 
 @dataclass(frozen=True)
 class Prior:
-    """The law of the latent codes of a generative model.
+    """The distribution of the latent codes of a generative model.
 
     Args:
-        kind: ``normal`` N(0, I), ``uniform`` on [-1, 1]^d, ``sphere`` (uniform on the sphere of radius sqrt(d)),
-            ``empirical`` (independent coordinates, each with the law of the scalar `samples`), ``none`` (no law; a box
-            around `samples` (n, d) is the typical set) or ``hull`` (no law; their convex hull is, d <= 3).
-        dim: d, the number of latent coordinates.
-        mass: probability mass inside the typical ball of the normal prior.
-        samples: scalars (n,) for ``empirical``; codes (n, d) for ``none`` and ``hull``.
+        kind: ``normal``, N(0, I); ``uniform`` on [-1, 1]^d; ``sphere``, uniform on the sphere of radius sqrt(d);
+            ``empirical``, independent coordinates, each distributed as the scalar `samples`; ``none``, no density, with a box
+            around `samples` (n, d) as typical set; ``hull``, no density, with their convex hull as typical set (d <= 3).
+        dim: Number of latent coordinates d.
+        mass: Probability mass inside the typical ball of the normal prior.
+        samples: Scalars (n,) for ``empirical``; codes (n, d) for ``none`` and ``hull``.
+
+    Raises:
+        UnknownNameError: If there is no such kind.
+        ManifoldError: If the dimension or the mass is impossible, or `samples` are missing.
+
+    Example:
+        >>> prior = Prior("normal", dim=2)
+        >>> round(prior.radius, 3)
+        3.035
+        >>> prior.contains(torch.tensor([[0.0, 1.0], [9.0, 0.0]]))
+        tensor([ True, False])
     """
 
     kind: str
@@ -48,13 +59,13 @@ class Prior:
         if self.dim < 1:
             raise ManifoldError(f"a prior needs at least one dimension, not {self.dim}")
         if not 0 < self.mass < 1:
-            raise ManifoldError(f"mass is the share of the prior inside its typical set, in (0, 1), not {self.mass}")
+            raise ManifoldError(f"mass is the probability inside the typical set, in (0, 1), not {self.mass}")
         if self.kind in OF_SAMPLES and self.samples is None:
-            raise ManifoldError(f"the {self.kind!r} prior is given by samples; pass samples=")
+            raise ManifoldError(f"the {self.kind!r} prior is defined by samples; pass samples=")
 
     @cached_property
     def radius(self) -> float:
-        """Radius of the typical set: chi quantile (normal), sqrt(d) (sphere), else the largest coordinate's magnitude."""
+        """Radius of the typical set: chi quantile (normal), sqrt(d) (sphere), else the largest absolute coordinate."""
         if self.kind == "normal":
             from scipy.stats import chi
 
@@ -65,7 +76,7 @@ class Prior:
 
     @cached_property
     def _bounds(self) -> tuple[Tensor, Tensor]:
-        with torch.inference_mode(False):  # they are kept, and gradients may run through them later
+        with torch.inference_mode(False):  # they are cached, and gradients may pass through them later
             return self._box()
 
     def _box(self) -> tuple[Tensor, Tensor]:
@@ -83,9 +94,9 @@ class Prior:
         """Convex hull of the samples.
 
         Raises:
-            ManifoldError: more than 3 dimensions, or samples that do not span them.
+            ManifoldError: If there are more than 3 dimensions, or the samples do not span them.
         """
-        with torch.inference_mode(False):  # it is kept, and gradients may run through it later
+        with torch.inference_mode(False):  # it is cached, and gradients may pass through it later
             return Hull(torch.tensor(np.asarray(self.samples), dtype=torch.float32))
 
     @cached_property
@@ -93,7 +104,7 @@ class Prior:
         return np.sort(np.asarray(self.samples, dtype=np.float64).ravel())
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """`n` codes (n, d), drawn with `generator`."""
+        """Draw `n` codes (n, d) with `generator`."""
         if self.kind == "uniform":
             return 2 * torch.rand(n, self.dim, generator=generator) - 1
         if self.kind == "empirical":
@@ -105,7 +116,11 @@ class Prior:
         return z if self.kind == "normal" else z * (self.radius / z.norm(dim=1, keepdim=True))
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density in nats, (B,). Raises ManifoldError for priors that have none."""
+        """Log density (B,) of codes (B, d), in nats.
+
+        Raises:
+            ManifoldError: If the prior has no density.
+        """
         if self.kind == "normal":
             return -0.5 * (z.square().sum(1) + self.dim * math.log(2 * math.pi))
         if self.kind == "uniform":
@@ -114,7 +129,11 @@ class Prior:
         raise ManifoldError(f"the {self.kind!r} prior has no density; use typicality instead")
 
     def cdf(self, z: Tensor) -> Tensor:
-        """Distribution function of one coordinate, elementwise."""
+        """Distribution function of one coordinate, elementwise.
+
+        Raises:
+            ManifoldError: If the coordinates are not independent.
+        """
         if self.kind == "normal":
             return torch.special.ndtr(z)
         if self.kind == "uniform":
@@ -126,7 +145,11 @@ class Prior:
         raise ManifoldError(f"the coordinates of the {self.kind!r} prior are not independent: it has no scalar law")
 
     def ppf(self, u: Tensor) -> Tensor:
-        """Quantile function of one coordinate, elementwise; the inverse of `cdf`."""
+        """Quantile function of one coordinate, elementwise: the inverse of `cdf`.
+
+        Raises:
+            ManifoldError: If the coordinates are not independent.
+        """
         if self.kind == "normal":
             return torch.special.ndtri(u)
         if self.kind == "uniform":
@@ -136,7 +159,7 @@ class Prior:
         raise ManifoldError(f"the coordinates of the {self.kind!r} prior are not independent: it has no scalar law")
 
     def project(self, z: Tensor) -> Tensor:
-        """`z` (B, d) moved to the nearest point of the typical set (ball, box, sphere or hull)."""
+        """Nearest points (B, d) of the typical set (ball, box, sphere or hull) to codes (B, d)."""
         if self.kind == "normal":
             if not z.requires_grad:
                 return torch.from_numpy(self.projected(z.numpy()))
@@ -149,11 +172,11 @@ class Prior:
         return z.clamp(low, high)
 
     def projected(self, z: np.ndarray) -> np.ndarray:
-        """`project` on arrays."""
+        """`project` for numpy arrays."""
         if self.kind == "normal":
             return z * (self.radius / np.maximum(norm(z), self.radius))[:, None]
         return self.project(torch.from_numpy(z)).numpy()
 
     def contains(self, z: Tensor, tolerance: float = 1e-4) -> Tensor:
-        """Whether each code lies in the typical set, (B,) bool."""
+        """Whether each code of (B, d) lies in the typical set, (B,) bool."""
         return (self.project(z) - z).norm(dim=1) <= tolerance

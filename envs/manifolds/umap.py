@@ -1,4 +1,4 @@
-"""A UMAP embedding as a map to walk on: a way onto it for new data, a way back, and a wall around it."""
+"""UMAP embeddings with an encoder, a decoder and a boundary, so that they can be walked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import NetworkManifold
-from envs.manifolds.fitting import descend, reconstruction
+from envs.manifolds.fitting import descend, reconstruction, untrained
 from envs.manifolds.hull import MAX_DIMENSIONS
 from envs.manifolds.neighbours import NeighbourAverage, interpolate, nearest
 from envs.manifolds.networks.dense import MLP
@@ -27,36 +27,43 @@ from envs.runtime.torch_defaults import in_usual_torch, threads_kept
 DECODERS = ("mlp", "knn")
 ENCODER_NEIGHBOURS = 8
 DECODER_NEIGHBOURS = 10
-LANDMARKS = 5000  # rows that a map remembers at most: the way onto it looks through them all
-RASTER = {1: 512, 2: 128, 3: 32}  # cells an axis of the typicality table
-SLACK = 1e-3  # beyond the hull by rounding only
+LANDMARKS = 5000  # largest number of stored rows: the encoder searches all of them
+RASTER = {1: 512, 2: 128, 3: 32}  # cells per axis of the typicality table
+SLACK = 1e-3  # distance from the hull that rounding explains
 
 
 class UMAPMap(NetworkManifold):
     """Uniform manifold approximation and projection (McInnes, Healy and Melville, 2018) in one to three dimensions.
 
-    umap-learn makes the embedding and is needed for nothing else: a map that was saved walks without it. What the library
-    has no quick answer for is our own: new data are placed among their nearest known neighbours (`neighbours.interpolate`;
-    known data get exactly their place in the embedding), and codes are decoded by a network (``mlp``) or an average of
-    the nearest data (``knn``). The library's inverse transform takes a second a call and returns a picture for points far off
-    the map. Here the typical set is the convex hull of the embedding; what lies outside is seen from its edge, or refused.
+    umap-learn computes the embedding when the map is fitted; a saved map does not need it. New data are placed among their
+    nearest known neighbours (`neighbours.interpolate`; known data get exactly their embedding). Codes are decoded by a network
+    (``mlp``) or by an average of the nearest data (``knn``). Both replace the library's transforms, which take about a second
+    per call. The typical set is the convex hull of the embedding; codes outside are projected to its boundary, or refused.
 
-    Codes are centred and scaled, by one number for all axes, to a mean square of 1. Lengths on the map mean little; between
-    islands lies sea, where `typicality` is low and frames are blends.
+    Codes are centred and scaled, by one number for all axes, to a mean square of 1. Lengths on the map carry little meaning.
+    Between clusters `typicality` is low and decoded data are blends.
 
     Args:
-        data_shape: shape of one datum.
-        latent_dim: d, 1 to 3.
+        data_shape: Shape of one datum.
+        latent_dim: Number of latent coordinates d, 1 to 3.
         modality: ``image`` or ``table``.
-        rows: n, remembered data and their codes.
+        rows: Number of data whose codes are stored.
         decoder: ``mlp`` or ``knn``.
-        hidden: widths of the network's hidden layers.
+        hidden: Widths of the network's hidden layers.
 
     Raises:
-        ManifoldError: more than three dimensions, or no such decoder.
+        ManifoldError: If there are more than three dimensions.
+        UnknownNameError: If there is no such decoder.
+
+    Example:
+        >>> from envs.assets import ASSETS
+        >>> manifold, codes = ASSETS["digits_umap"].manifold()
+        >>> tuple(manifold.decode(codes[:2]).shape)
+        (2, 8, 8)
     """
 
     kind = "umap"
+    fitted_by_name = True
     codes: Tensor
     data: Tensor
     raster: Tensor
@@ -93,12 +100,12 @@ class UMAPMap(NetworkManifold):
 
     @cached_property
     def prior(self) -> Prior:  # type: ignore[override]  # known only when the codes are
-        """No law; the hull of the codes is the typical set."""
+        """The convex hull of the codes is the typical set; there is no density."""
         return Prior("hull", self.codes.shape[1], samples=self.codes)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {
             "data_shape": list(self.data_shape),
             "latent_dim": self.latent_dim,
@@ -109,20 +116,23 @@ class UMAPMap(NetworkManifold):
         }
 
     def encode(self, x: Tensor) -> Tensor:
-        """Places (B, d) on the map, by the nearest known data; known data get their own place."""
+        """Codes (B, d) of data (B, \\*data_shape), interpolated from the nearest known data, which get their own codes."""
         k = min(ENCODER_NEIGHBOURS, len(self.codes) - 1)
         return self.prior.project(interpolate(x.reshape(len(x), -1), self.data, self.codes, k))
 
     def decode(self, z: Tensor, outside: str = "project") -> Tensor:
-        """Data (B, \\*data_shape) at codes (B, d) on the map.
+        """Decode codes.
 
         Args:
-            z: codes.
-            outside: what becomes of codes beyond the hull, where a map knows nothing: ``project`` sees them from the nearest
-                point of its edge, ``raise`` refuses them.
+            z: Codes, (B, d).
+            outside: What to do with codes outside the hull, where nothing is known: ``project`` decodes the nearest point of
+                the hull, ``raise`` refuses them.
+
+        Returns:
+            Data, (B, \\*data_shape).
 
         Raises:
-            ManifoldError: a code outside the hull, if that is asked for.
+            ManifoldError: If `outside` is ``raise`` and a code lies outside the hull.
         """
         if outside == "raise":
             self._refuse_outside(z)
@@ -135,13 +145,14 @@ class UMAPMap(NetworkManifold):
             place = ", ".join(f"{value:.3g}" for value in z[row].tolist())
             raise ManifoldError(
                 f"code {row} ({place}) lies {float(beyond[row]):.3g} outside the hull of the map, where nothing is known; "
-                "move it to the edge first: manifold.prior.project(z)"
+                "project it first: manifold.prior.project(z)"
             )
 
     def typicality(self, z: Tensor) -> Tensor:
-        """How densely the map is settled at codes (B, d), (B,) in (0, 1], looked up in a table: 1 where real data lie.
+        """Density of the map at codes (B, d), (B,) in (0, 1]: 1 where real data lie. Values come from a precomputed table.
 
-        min(1, (q / s)^2): s is the distance to the fifth nearest code, q what 95 % of the real codes keep below.
+        The value is min(1, (q / s)^2), where s is the distance to the fifth nearest code and q the 95 % quantile of s over
+        real codes.
         """
         low, high = self._box
         grid = (2 * (z - low) / (high - low) - 1).flip(1)  # grid_sample counts the last axis first
@@ -154,11 +165,11 @@ class UMAPMap(NetworkManifold):
 
     @property
     def _box(self) -> tuple[Tensor, Tensor]:
-        """Corners of the box around the codes, that the table covers."""
+        """Lower and upper corner of the box around the codes, which the table covers."""
         return self.codes.amin(0), self.codes.amax(0)
 
     def _fill_raster(self) -> None:
-        """Work the table of `typicality` out."""
+        """Compute the table for `typicality`."""
         k = min(5, len(self.codes) - 2)
         own = nearest(self.codes, self.codes, k).reach[:, 0]  # neighbour k + 1 of a code, itself the first
         low, high = self._box
@@ -186,15 +197,29 @@ class UMAPMap(NetworkManifold):
         seed: int = 0,
         progress: bool = False,
     ) -> UMAPMap:
-        """Embed data (N, \\*data_shape) with umap-learn, and fit the decoder to the embedding.
+        """Embed data with umap-learn and fit the decoder to the embedding.
 
-        `n_neighbors` (2 to N - 1) is the scale that is kept: few for islands, many for the whole. `min_dist` (0 to 1) is how
-        tightly codes may be packed: near 0 islands shrink and the sea grows. 0.5 leaves room to walk on the islands and
-        costs 0.2 points of trustworthiness on digits.
+        Args:
+            x: Data, (N, \\*data_shape).
+            latent_dim: Number of latent coordinates d, 1 to 3.
+            modality: ``image`` or ``table``.
+            decoder: ``mlp`` or ``knn``.
+            hidden: Widths of the network's hidden layers.
+            n_neighbors: Neighbours per datum, 2 to N - 1. Small values keep clusters, large ones the global layout.
+            min_dist: Smallest distance between codes, 0 to 1. Near 0 clusters shrink and the gaps grow. The default leaves
+                room to walk inside clusters; it lowers trustworthiness on digits by 0.2 points.
+            epochs: Passes over the data when the decoder is fitted.
+            batch_size: Rows per minibatch.
+            learning_rate: Learning rate of the first step.
+            seed: Seed of embedding, weights and minibatches.
+            progress: Show progress bars.
+
+        Returns:
+            The map, frozen and in eval mode.
 
         Raises:
-            ManifoldError: no umap-learn, more than three dimensions, fewer rows than neighbours are needed, or data that
-                UMAP cannot spread over d dimensions.
+            ManifoldError: If umap-learn is missing, there are more than three dimensions or too few rows, or UMAP cannot
+                spread the data over d dimensions.
         """
         _check_dimension(latent_dim)
         flat = x.reshape(len(x), -1)
@@ -208,19 +233,17 @@ class UMAPMap(NetworkManifold):
             )
         codes = _embed(flat, latent_dim, min(n_neighbors, len(x) - 1), min_dist, seed, progress)
         if not bool(codes.isfinite().all()) or float(codes.var(0).min()) < 1e-12:
-            raise ManifoldError(f"UMAP could not spread these {len(x)} rows over {latent_dim} dimensions: are they all alike?")
+            raise ManifoldError(f"UMAP could not spread these {len(x)} rows over {latent_dim} dimensions: are they identical?")
         codes = codes - codes.mean(0)
         codes = codes / codes.square().mean().sqrt()
         generator = torch.Generator().manual_seed(seed)
         kept = torch.randperm(len(x), generator=generator)[:LANDMARKS].sort().values
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            found = cls(x.shape[1:], latent_dim, modality, len(kept), decoder, hidden)
+        found = untrained(lambda: cls(x.shape[1:], latent_dim, modality, len(kept), decoder, hidden), seed)
         found.codes.copy_(codes[kept])
         found.data.copy_(flat[kept])
         found.low.copy_(flat.amin(0))
         found.high.copy_(flat.amax(0))
-        _ = found.prior.hull  # codes on one line are refused here, not at the first step
+        _ = found.prior.hull  # refuse codes on one line here, not at the first step
         found._fill_raster()
         if isinstance(found.decoder, MLP):
             network = found.decoder
@@ -236,25 +259,25 @@ class UMAPMap(NetworkManifold):
 def _check_dimension(latent_dim: int) -> None:
     if not 1 <= latent_dim <= MAX_DIMENSIONS:
         raise ManifoldError(
-            f"a UMAP map has 1 to {MAX_DIMENSIONS} dimensions, not {latent_dim}: it is a map to look at, and beyond them its "
-            "hull cannot be kept; take --manifold vae for more"
+            f"a UMAP map has 1 to {MAX_DIMENSIONS} dimensions, not {latent_dim}: its hull is not computed in more; "
+            "use --manifold vae"
         )
 
 
 def _embed(flat: Tensor, latent_dim: int, n_neighbors: int, min_dist: float, seed: int, progress: bool) -> Tensor:
-    """The embedding (N, d) by umap-learn, repeatable on one machine."""
+    """The embedding (N, d) by umap-learn, reproducible on one machine."""
     try:
         with threads_kept():
             from umap import UMAP
     except ImportError as error:
         raise ManifoldError(
-            "fitting a UMAP map needs umap-learn: pip install 'manifold-traversal[umap]' (maps that are fitted need it not)"
+            "fitting a UMAP map needs umap-learn: pip install 'manifold-traversal[umap]' (a saved map does not need it)"
         ) from error
     progress = on_terminal(progress)
-    told = contextlib.redirect_stdout(sys.stderr) if progress else contextlib.nullcontext()  # its bar goes where ours do
-    with told, one_thread(), warnings.catch_warnings(), threads_kept():  # numba sets torch's threads anew
-        warnings.simplefilter("ignore")  # of the seed's single job, and of spectral starts that fall back
-        # One job: with more, the layout would race and no seed would repeat it.
+    output = contextlib.redirect_stdout(sys.stderr) if progress else contextlib.nullcontext()
+    with output, one_thread(), warnings.catch_warnings(), threads_kept():  # numba changes torch's number of threads
+        warnings.simplefilter("ignore")  # about the single job, and about spectral initialisations that fall back
+        # One job: with more, the layout is not reproducible.
         reducer = UMAP(
             n_components=latent_dim, n_neighbors=n_neighbors, min_dist=min_dist, random_state=seed, n_jobs=1, verbose=progress
         )

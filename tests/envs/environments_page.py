@@ -261,7 +261,8 @@ print(env.unwrapped.world.render(env.unwrapped.state.frame[0]), info)
 
 CONTROL_INTRODUCTION = """## Sparse control tasks
 
-These are not latent spaces: they are tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch.
+These are not latent spaces: they are tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch,
+`render_mode="rgb_array"` images.
 `python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one. There is nothing to explain in them.
 [Findings](findings.md#curiosity-helps-where-reward-is-rare-and-vime-is-not-always-the-best-bonus) shows what curiosity achieves."""
 
@@ -360,14 +361,15 @@ def section(env_id: str) -> str:
 
 
 def control_section() -> str:
-    """The control tasks: what the tasks' own docstrings say."""
+    """The control tasks, from their docstrings."""
     from envs.control import TASKS
     from envs.control.half_cheetah import SparseHalfCheetah
     from envs.registration import CONTROL, HALF_CHEETAH
 
-    told = {env_id: inspect.getdoc(TASKS[task]) for env_id, (task, _) in CONTROL.items()}
-    told[HALF_CHEETAH] = inspect.getdoc(SparseHalfCheetah) + "\n\nNeeds the extra: `pip install 'manifold-traversal[mujoco]'`."
-    parts = [f"### {env_id}\n\n{text.replace('``', '`')}" for env_id, text in told.items()]
+    classes = {env_id: TASKS[task] for env_id, (task, _) in CONTROL.items()} | {HALF_CHEETAH: SparseHalfCheetah}
+    texts = {env_id: re.split(r"\n\n(?:Args|Example):", inspect.getdoc(cls))[0] for env_id, cls in classes.items()}
+    texts[HALF_CHEETAH] += "\n\nNeeds the extra: `pip install 'manifold-traversal[mujoco]'`."
+    parts = [f"### {env_id}\n\n{text.replace('``', '`')}" for env_id, text in texts.items()]
     return "\n\n".join([CONTROL_INTRODUCTION, *parts, f"```python{CONTROL_EXAMPLE}```"])
 
 

@@ -309,7 +309,7 @@ def test_a_convolution_is_shown_channels_first_whatever_the_users_order(pictures
     colour = pictures.size == COLOUR.size
     first = torch.from_numpy((np.moveaxis(COLOUR, -1, 1) if colour else GREY[:, None]).astype(np.float32))
     module = balanced(Convolution(first.shape[1]), first)
-    with pytest.warns(UserWarning, match=r"asked about the pictures' own values, 0 to 255.*pixel_range=\(0, 255\) silences"):
+    with pytest.warns(UserWarning, match=r"receives the images' own values, 0 to 255.*pixel_range=\(0, 255\) silences"):
         world = world_of(pictures, module)
     torch.testing.assert_close(world.classifier.predict_proba(world.reference.x), module(first).softmax(1).detach())
     torch.testing.assert_close(world.classifier.torch_module(world.reference.x), module(first), atol=1e-4, rtol=1e-4)

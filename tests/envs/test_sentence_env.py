@@ -157,7 +157,7 @@ def test_a_scikit_learn_pipeline_classifies_sentences():
     [
         (lambda texts: np.full((len(texts), 3), 1 / 3), "shape"),
         (lambda texts: np.full(len(texts), 1.5), "probability of 'good'"),  # one number a text: that of the second class
-        (lambda texts: [0.5], "answered with shape"),
+        (lambda texts: [0.5], "returned shape"),
         (lambda texts: np.full((len(texts), 2), np.nan), "NaN"),
         (lambda texts: [["a"]] * len(texts), "failed on .* texts"),
         (lambda texts: np.full((len(texts), 2), 3.0), "sum to 1"),

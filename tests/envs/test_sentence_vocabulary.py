@@ -129,7 +129,7 @@ def test_labelled_files_by_the_names_of_their_columns(tmp_path, kind):
     np.testing.assert_array_equal(data.truth, [0, 1, 1])
     with pytest.raises(UnknownNameError, match="did you mean 'review'"):
         read_corpus(file, "reviews")
-    with pytest.raises(ManifoldError, match="say text_column="):
+    with pytest.raises(ManifoldError, match="pass text_column="):
         read_corpus(file)
 
 

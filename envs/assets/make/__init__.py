@@ -1,4 +1,4 @@
-"""The recipe of the shipped assets: `python -m envs.assets.make [NAME ...]`; MNIST and Omniglot need their files."""
+"""Recipes of the shipped assets: `python -m envs.assets.make [NAME ...]`. MNIST and Omniglot need their files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
 
 
 def digits_bed(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
-    """The classifier (MLP 64-64-10) and the manifold (VAE 64-128-8, beta 0.3, 150 epochs) of a digits split."""
+    """Train the classifier (MLP 64-64-10) and the manifold (VAE 64-128-8, beta 0.3, 150 epochs) of a digits split."""
     data = DATASETS["digits"](seed=seed)
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.truth)
     with torch.random.fork_rng(devices=[]):
@@ -36,7 +36,7 @@ def digits_bed(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
 
 
 def sentences_bed(seed: int = 0, progress: bool = False) -> tuple[BagOfWords, SentenceVAE]:
-    """The classifier (bag of words) and the manifold (16-d sentence VAE) of the grammar's sentences."""
+    """Train the classifier (bag of words) and the manifold (16-d sentence VAE) of the grammar's sentences."""
     data: Data = DATASETS["sentences"](seed=seed)
     texts = [sentence.text for sentence in grammar.sample(FITTED, seed)]
     classifier = BagOfWords.fit(list(data.x), data.truth, data.class_names or ())
@@ -50,7 +50,7 @@ def _save(manifold: Manifold, x: Tensor, folder: Path) -> None:
 
 
 def make_digits() -> None:
-    """The VAE and the classifier."""
+    """Write the VAE and the classifier of the digits."""
     data = DATASETS["digits"]()
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)
     module, vae = digits_bed(progress=True)
@@ -63,13 +63,13 @@ def make_digits() -> None:
 
 
 def make_digits_umap() -> None:
-    """The UMAP map; needs umap-learn."""
+    """Write the UMAP map of the digits; needs umap-learn."""
     x = torch.from_numpy(DATASETS["digits"]().x)
     _save(UMAPMap.fit(x, progress=True), x, HERE / "digits_umap")
 
 
 def make_digits_joint() -> None:
-    """The VAE and classifier on one latent space."""
+    """Write the VAE with a classification head."""
     data = DATASETS["digits"]()
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.truth)
     joint = Joint.fit(x, y, progress=True)
@@ -79,7 +79,7 @@ def make_digits_joint() -> None:
 
 
 def make_digits_embedding() -> None:
-    """The decoder of the digits classifier's own embedding."""
+    """Write the decoder of the digits classifier's embedding."""
     from envs.assets import ASSETS
     from envs.classifiers import adapt
 
@@ -91,7 +91,7 @@ def make_digits_embedding() -> None:
 
 
 def make_sentences() -> None:
-    """The sentence VAE and the bag of words."""
+    """Write the sentence VAE and the bag of words."""
     data = DATASETS["sentences"]()
     words, manifold = sentences_bed(progress=True)
     _save(manifold, manifold.vocabulary.ids(list(data.x)), HERE / "sentences")
@@ -101,7 +101,7 @@ def make_sentences() -> None:
 
 
 def make_iris() -> None:
-    """The VAE of the table."""
+    """Write the VAE of iris."""
     iris = DATASETS["iris"]()
     flowers = Units.of(iris.x, columns=iris.columns).inward(iris.x)
     _save(VAE.fit(flowers, latent_dim=2, modality="table", epochs=600, progress=True), flowers, HERE / "iris")
@@ -121,8 +121,8 @@ RECIPES = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write the assets of these names, or every one."""
-    parser = argparse.ArgumentParser(description="Make the shipped assets again.")
+    """Write the assets of these names, or all."""
+    parser = argparse.ArgumentParser(description="Create the shipped assets again.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(RECIPES)}; default: all")
     names = parser.parse_args(argv).names
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""The recipe of the digits GAN: `python -m envs.assets.make digits_gan` (under a minute on one core)."""
+"""Recipe of the digits GAN: `python -m envs.assets.make digits_gan` (under a minute on one core)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from envs.manifolds.generators.training import Recipe
 
 
 def digits_gan(x: Tensor, seed: int = 0, progress: bool = False) -> GAN:
-    """The 32-dimensional GAN of digits: WGAN-GP, generator 32-256-256-64, 3,000 steps."""
+    """Train the 32-dimensional GAN of digits: WGAN-GP, generator 32-256-256-64, 3,000 steps."""
     recipe = Recipe(steps=3000, learning_rate=5e-4)
     return GAN.fit(x, latent_dim=32, hidden=(256, 256), recipe=recipe, seed=seed, progress=progress)
 

@@ -1,6 +1,6 @@
-"""The recipe of the MNIST assets, from the user's own files: `python -m envs.assets.make mnist` (three minutes on one core).
+"""Recipe of the MNIST assets, from the user's own files: `python -m envs.assets.make mnist` (three minutes on one core).
 
-What ships is weights and codes in half precision; none of the pictures.
+Weights and codes ship in half precision; no image ships.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from envs.classifiers.networks import accuracy, cnn_classifier, fit_classifier
 from envs.datasets import DATASETS
 from envs.manifolds import ConvVAE
 
-STARTS, HELD_OUT = 4000, 1000  # codes that ship: a spread over the whole sets, in their order
+STARTS, HELD_OUT = 4000, 1000  # numbers of shipped codes, spread evenly over both sets
 
 
 def mnist_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = False) -> nn.Module:
-    """The small CNN: 10 epochs (half a minute)."""
+    """Train the small CNN: 10 epochs, half a minute."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = cnn_classifier(*MNIST_CLASSIFIER)
@@ -29,7 +29,7 @@ def mnist_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = False
 
 
 def mnist_vae(x: Tensor, seed: int = 0, progress: bool = False) -> ConvVAE:
-    """The 16-dimensional VAE: convolutional encoder, MLP decoder, beta 0.5, 14 epochs (a minute and a half)."""
+    """Train the 16-dimensional VAE: convolutional encoder, MLP decoder, beta 0.5, 14 epochs, a minute and a half."""
     return ConvVAE.fit(
         x, latent_dim=16, hidden=(400,), channels=(8, 16), decoder="mlp", beta=0.5, epochs=14, batch_size=128,
         learning_rate=1.5e-3, seed=seed, progress=progress,
@@ -47,7 +47,7 @@ def make_mnist() -> None:
 
 
 def save_mnist(module: nn.Module, vae: ConvVAE, x: Tensor, truth: Tensor, held_out: Tensor, held_out_truth: Tensor) -> None:
-    """Write what was trained, in half precision."""
+    """Write trained models and codes in half precision."""
     folder = HERE / "mnist"
     vae.save(folder)
     halved(folder / "manifold.safetensors")

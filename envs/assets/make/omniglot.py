@@ -1,6 +1,6 @@
-"""The recipe of the Omniglot assets, from the user's own files: `python -m envs.assets.make omniglot`.
+"""Recipe of the Omniglot assets, from the user's own files: `python -m envs.assets.make omniglot`.
 
-What ships is weights and codes in half precision; none of the pictures.
+Weights and codes ship in half precision; no image ships.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ SETTINGS: dict[str, Any] = {
     "latent_dim": 64, "hidden": (128,), "network": "conv",
     "recipe": {"critic_steps": 2, "learning_rate": 1e-3, "ema": 0.995, "encoder_steps": 600, "steps": 2000},
 }  # fmt: skip
-INVERSION: dict[str, Any] = {"start": "encoder", "steps": 300}  # of the codes that ship
-SHIFTS = 3  # each character is shown to the classifier so many times, moved by up to two pixels
+INVERSION: dict[str, Any] = {"start": "encoder", "steps": 300}  # settings for the shipped codes
+SHIFTS = 3  # copies of each character for the classifier, shifted by up to two pixels
 
 
 def omniglot_gan(x: Tensor, seed: int = 0, progress: bool = False) -> GAN:
-    """The GAN of all 30 background alphabets."""
+    """Train the GAN of all 30 background alphabets."""
     settings = {**SETTINGS, "recipe": Recipe(**SETTINGS["recipe"])}
     return GAN.fit(x, seed=seed, progress=progress, **settings)
 
 
 def script_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = False) -> nn.Module:
-    """The small CNN that tells scripts apart, on characters moved by up to two pixels: 15 epochs (a quarter of a minute)."""
+    """Train the small CNN that classifies scripts, on characters shifted by up to two pixels (15 epochs, a quarter minute)."""
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -48,7 +48,13 @@ def script_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = Fals
 
 
 def shifted(x: Tensor, generator: torch.Generator, most: int = 2) -> Tensor:
-    """Pictures (N, H, W), each moved by up to `most` pixels both ways; what leaves at one side is lost."""
+    """Shift images by random offsets.
+
+    Args:
+        x: Images, (N, H, W).
+        generator: Draws the offsets.
+        most: Largest offset in pixels along each axis. Pixels that leave the image are lost.
+    """
     n, height, width = x.shape
     padded = nn.functional.pad(x, (most,) * 4)
     down, right = torch.randint(2 * most + 1, (2, n), generator=generator)
@@ -66,7 +72,14 @@ def make_omniglot() -> None:
 
 
 def save_omniglot(gan: GAN, x: np.ndarray, alphabet: np.ndarray, names: list[str]) -> None:
-    """Train the classifier and write everything, in half precision; x (N, 28, 28) are all background characters."""
+    """Train the classifier and write everything in half precision.
+
+    Args:
+        gan: The GAN.
+        x: All background characters, (N, 28, 28).
+        alphabet: Alphabet index of each.
+        names: Names of the alphabets.
+    """
     from envs.manifolds.generators.inversion import Inversion
 
     folder = HERE / "omniglot"
@@ -85,7 +98,7 @@ def save_omniglot(gan: GAN, x: np.ndarray, alphabet: np.ndarray, names: list[str
         codes[f"truth{end}"] = labels[end].to(torch.uint8)
     save_file(codes, folder / "starts.safetensors")
     again = {end: shipped.decode(codes[f"z{end}"].float()) for end in pictures}
-    # It reads real characters and the generator's hand alike.
+    # The classifier learns real and generated characters.
     both = torch.cat([pictures[""], again[""]])
     module = script_classifier(both, labels[""].repeat(2), progress=True)
     save_file({name: value.half() for name, value in module.state_dict().items()}, folder / "classifier.safetensors")

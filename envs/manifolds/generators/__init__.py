@@ -1,1 +1,1 @@
-"""Generators without an encoder: GANs, and inversion as the way in."""
+"""Generators without a trained encoder: GANs and the user's own modules, encoded by inversion."""

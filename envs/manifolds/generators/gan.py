@@ -1,4 +1,4 @@
-"""Generative adversarial networks as manifolds: the generator decodes, inverting it encodes."""
+"""Generative adversarial networks as manifolds: the generator decodes, its inversion encodes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import NetworkManifold
 from envs.manifolds.collapse import CollapsedError, check_modes, nearest_mode
+from envs.manifolds.fitting import check_fit, untrained
 from envs.manifolds.generators import training as gan_training
 from envs.manifolds.generators.inversion import Inverse, Inversion, invert
 from envs.manifolds.generators.training import Recipe
@@ -25,12 +26,20 @@ from envs.runtime.torch_defaults import in_usual_torch
 
 FITTED_PRIORS = ("normal", "uniform")
 NETWORKS = ("mlp", "conv")
-SAMPLES = 2000  # drawn to look for lost classes
-REMEMBERED = 2000  # rows whose codes tell what is typical: each takes an inversion
+SAMPLES = 2000  # samples that are searched for lost classes
+REMEMBERED = 2000  # rows whose codes define typicality: each needs an inversion
 
 
 class FitInterrupted(KeyboardInterrupt):
-    """A fit was interrupted; `manifold` is the GAN so far: its generator's running average, and an untrained encoder."""
+    """Training was interrupted.
+
+    Args:
+        manifold: The GAN so far: the running average of its generator, and an untrained encoder.
+
+    Example:
+        >>> FitInterrupted(GAN((4,), latent_dim=2, modality="table")).manifold.latent_dim
+        2
+    """
 
     def __init__(self, manifold: GAN) -> None:
         super().__init__("the GAN's training was interrupted; .manifold holds what was learned")
@@ -38,24 +47,36 @@ class FitInterrupted(KeyboardInterrupt):
 
 
 class GAN(NetworkManifold):
-    """A generator trained against a critic (Goodfellow and others 2014; the losses stand in `gan_training`).
+    """A generator trained against a critic (Goodfellow and others, "Generative Adversarial Nets", NeurIPS 2014).
 
-    It has no posterior. `encode` inverts it: a small encoder gives the start, gradient descent on the reconstruction error
-    does the rest (`inversion`), at the price of that descent for every input. Its prior is exact, which is what the operations
-    on latent codes are about.
+    A GAN has no posterior. `encode` inverts the generator: a small encoder provides the start, and gradient descent on the
+    reconstruction error refines it (`inversion`), at the cost of that descent for each input. The prior is exact, as the
+    distribution-preserving operations on codes require. The losses are in `envs.manifolds.generators.training`.
 
     Args:
-        data_shape: shape of one datum.
-        latent_dim: d.
-        hidden: widths of the generator's hidden layers; the critic and the encoder mirror them.
+        data_shape: Shape of one datum.
+        latent_dim: Number of latent coordinates d.
+        hidden: Widths of the generator's hidden layers; critic and encoder mirror them.
         prior: ``normal`` or ``uniform``.
         modality: ``image`` or ``table``.
-        network: ``mlp``, or ``conv`` for pictures: far better ones after as much training, and slower to walk on one core.
-        channels: of the convolutions.
-        inversion: settings of `Inversion` for `encode`, where they differ from its defaults.
+        network: ``mlp``, or ``conv`` for images. Convolutions give far better images after the same training, but slower
+            walks.
+        channels: Channels of the convolutions.
+        inversion: Settings of `Inversion` for `encode` that differ from its defaults.
+
+    Raises:
+        UnknownNameError: If there is no such network.
+        ManifoldError: If the prior is another one, or convolutions are requested for tables.
+
+    Example:
+        >>> gan = GAN(data_shape=(8, 8), latent_dim=4, hidden=(16,), inversion={"steps": 5})
+        >>> x = gan.decode(torch.zeros(2, 4))
+        >>> tuple(x.shape), tuple(gan.invert(x).error.shape)
+        ((2, 8, 8), (2,))
     """
 
     kind = "gan"
+    fitted_by_name = True
     low: Tensor
     high: Tensor
 
@@ -76,7 +97,7 @@ class GAN(NetworkManifold):
         if network not in NETWORKS:
             raise UnknownNameError("network", network, NETWORKS)
         if network == "conv" and modality != "image":
-            raise ManifoldError(f"a convolutional GAN is for pictures, not for modality {modality!r}; use network='mlp'")
+            raise ManifoldError(f"a convolutional GAN needs images, not modality {modality!r}; use network='mlp'")
         self.data_shape = tuple(data_shape)
         self.hidden = tuple(hidden)
         self.modality = modality
@@ -91,13 +112,13 @@ class GAN(NetworkManifold):
         else:
             self.generator = MLP((latent_dim, *self.hidden, size), squash=modality == "image")
             self.encoder = MLP((size, width, latent_dim))
-        # Table columns stay inside the range that was seen.
+        # Table columns stay inside the observed range.
         self.register_buffer("low", torch.full((size,), -math.inf))
         self.register_buffer("high", torch.full((size,), math.inf))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {
             "data_shape": list(self.data_shape),
             "latent_dim": self.latent_dim,
@@ -110,11 +131,20 @@ class GAN(NetworkManifold):
         }
 
     def invert(self, x: Tensor, how: Inversion | None = None, progress: bool = False) -> Inverse:
-        """Codes of data x (B, \\*data_shape) and their reconstruction errors (B,), a score of lying off the manifold."""
+        """Invert the generator.
+
+        Args:
+            x: Data, (B, \\*data_shape).
+            how: Settings; default: those of the GAN.
+            progress: Show a progress bar.
+
+        Returns:
+            Codes and reconstruction errors. A large error means that x is off the manifold.
+        """
         return invert(self.decode, self.prior, x, how or self.inversion, self.guess, progress)
 
     def guess(self, x: Tensor) -> Tensor:
-        """The encoder's code (B, d) of data: where inversion starts."""
+        """The encoder's codes (B, d) of data (B, \\*data_shape): the start of the inversion."""
         return self.prior.project(self.encoder(x.reshape(len(x), -1)))
 
     def encode(self, x: Tensor) -> Tensor:
@@ -122,7 +152,7 @@ class GAN(NetworkManifold):
         return self.invert(x).z
 
     def decode(self, z: Tensor) -> Tensor:
-        """Generated data (B, \\*data_shape)."""
+        """Generated data (B, \\*data_shape) at codes (B, d)."""
         x = self.generator(z)
         if self.modality == "table":
             x = x.clamp(self.low, self.high)
@@ -130,11 +160,15 @@ class GAN(NetworkManifold):
 
     @property
     def decoder(self) -> nn.Module:
-        """The generator, under the name that `NetworkManifold` knows."""
+        """The generator, under the name that `NetworkManifold` uses."""
         return self.generator
 
     def critic(self, spectral: bool) -> nn.Module:
-        """An untrained critic (flat data (B, D) to (B, 1)) of the generator's size."""
+        """An untrained critic of the generator's size: flat data (B, D) to scores (B, 1).
+
+        Args:
+            spectral: Apply spectral normalisation.
+        """
         if self.network == "conv":
             return ConvEncoder(self.data_shape, self.channels, self.hidden[-1], 1, spectral)
         return gan_training.mlp_critic((math.prod(self.data_shape), *reversed(self.hidden), 1), spectral)
@@ -158,35 +192,42 @@ class GAN(NetworkManifold):
         seed: int = 0,
         progress: bool = False,
     ) -> GAN:
-        """Train a GAN on data (N, \\*data_shape), then an encoder for it.
+        """Train a GAN, then an encoder for it.
 
         Args:
-            x: the data.
-            latent_dim, hidden, prior, modality, network, channels, inversion: see `GAN`.
-            recipe: how to train: a `Recipe`, or its settings that differ from the defaults.
-            epochs: passes over the data, where no recipe is given.
-            classify: tells the class (B,) of data, to look for lost classes; default: the nearest of ten clusters.
-            seed: of everything random.
-            progress: show bars.
+            x: Data, (N, \\*data_shape).
+            latent_dim: Number of latent coordinates d.
+            hidden: See the class.
+            prior: See the class.
+            modality: See the class.
+            network: See the class.
+            channels: See the class.
+            inversion: See the class.
+            recipe: Training settings: a `Recipe`, or those of its fields that differ from the defaults.
+            epochs: Passes over the data, if no recipe is given.
+            classify: Maps data to class indices (B,), to detect lost classes; default: the nearest of ten clusters.
+            seed: Seed of everything random.
+            progress: Show progress bars.
+
+        Returns:
+            The GAN, frozen and in eval mode.
 
         Raises:
-            ManifoldError: fewer than two rows, a latent dimension beyond the data's, or weights that became NaN.
-            CollapsedError: classes of the data are missing among the samples; it holds the GAN.
-            FitInterrupted: a KeyboardInterrupt; it holds the GAN so far.
+            ManifoldError: If there are fewer than two rows, `latent_dim` exceeds the data's dimension, or training diverges.
+            CollapsedError: If classes of the data are missing among the samples. The error holds the GAN.
+            FitInterrupted: On Ctrl-C. The exception holds the GAN so far.
         """
-        size = math.prod(x.shape[1:])
-        if len(x) < 2:
-            raise ManifoldError(f"a GAN needs at least 2 rows, got {len(x)}")
-        if not 1 <= latent_dim <= size:
-            raise ManifoldError(f"latent_dim must be between 1 and the {size} data dimensions, not {latent_dim}")
+        check_fit("a GAN", x, latent_dim)
         given, recipe = recipe, _recipe(recipe)
         if epochs is not None and not given:
             recipe = Recipe(steps=epochs * math.ceil(len(x) / recipe.batch_size))
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            gan = cls(x.shape[1:], latent_dim, hidden, prior, modality, network, channels, inversion)
-            critic = gan.critic(spectral=recipe.loss == "hinge")
+
+        def build() -> tuple[GAN, nn.Module]:
+            made = cls(x.shape[1:], latent_dim, hidden, prior, modality, network, channels, inversion)
+            return made, made.critic(spectral=recipe.loss == "hinge")
+
+        gan, critic = untrained(build, seed)
         flat = x.reshape(len(x), -1)
         if modality == "table":
             gan.low.copy_(flat.amin(0))
@@ -213,7 +254,7 @@ class GAN(NetworkManifold):
 
 
 def _recipe(given: Recipe | Mapping[str, Any] | None) -> Recipe:
-    """The recipe; a mapping of its settings is what a command line gives."""
+    """The recipe; a command line gives a mapping of its settings."""
     if isinstance(given, Recipe):
         return given
     known = [field.name for field in fields(Recipe)]
@@ -224,9 +265,17 @@ def _recipe(given: Recipe | Mapping[str, Any] | None) -> Recipe:
 
 
 def fit_encoder(gan: GAN, flat: Tensor, steps: int, generator: torch.Generator, progress: bool) -> None:
-    """Train the GAN's encoder on generated pairs (G(z), z), and on real rows (N, D) by their reconstruction.
+    """Train the GAN's encoder on generated pairs (G(z), z), and on real rows by their reconstruction.
 
-    The pairs teach where codes lie, the real rows what to do with data that the generator never makes. Its generator is fixed.
+    The pairs teach where codes lie; real rows teach what to do with data that the generator never produces. The generator is
+    fixed.
+
+    Args:
+        gan: The GAN whose encoder is trained.
+        flat: Real rows, (N, D).
+        steps: Gradient steps.
+        generator: Draws codes and rows.
+        progress: Show a progress bar.
     """
     batch = 128
     optimizer = torch.optim.Adam(gan.encoder.parameters(), lr=2e-3)

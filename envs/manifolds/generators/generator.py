@@ -1,4 +1,4 @@
-"""The user's own generator as a manifold: a torch module from codes to data, with an encoder or without one."""
+"""The user's own generator as a manifold: a torch module from codes to data, with or without an encoder."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ from envs.manifolds.prior import Prior
 
 
 class Generator(Manifold):
-    """A trained torch module `generator` that maps codes (B, d) to data; inputs enter it by inversion.
+    """A trained torch module that maps codes (B, d) to data. Inputs are encoded by inversion.
 
-    It is put into eval mode. Its parameters are not trained, changed or saved: a saved run finds it again by the
-    ``module:object`` name that `envs.make_world` was given.
+    The module is put into eval mode. Its parameters are not trained, changed or saved: a saved run finds the module again by
+    the ``module:object`` name passed to `envs.make_world`.
 
     Args:
-        generator: codes (B, d) to data of `data_shape`, with or without further axes of length 1.
-        latent_dim: d.
-        data_shape: shape of one datum.
-        encoder: data (B, \\*data_shape) to codes, or None. With one, inversion starts from its codes.
-        prior: the law that the generator was trained with: ``normal`` or ``uniform`` on [-1, 1].
-        output: what its values range over: ``unit`` for [0, 1], ``symmetric`` for [-1, 1] (tanh), ``plain`` for anything.
+        generator: Maps codes (B, d) to data of `data_shape`, possibly with further axes of length 1.
+        latent_dim: Number of latent coordinates d.
+        data_shape: Shape of one datum.
+        encoder: Maps data (B, \\*data_shape) to codes, the start of the inversion; None if there is none.
+        prior: Distribution that the generator was trained with: ``normal`` or ``uniform`` on [-1, 1].
+        output: Range of its values: ``unit`` for [0, 1], ``symmetric`` for [-1, 1] (tanh), ``plain`` for any.
         modality: ``image`` or ``table``.
-        inversion: settings of `Inversion` where they differ from its defaults; ``{"steps": 0}`` takes the encoder's codes
-            as they are.
+        inversion: Settings of `Inversion` that differ from its defaults; ``{"steps": 0}`` uses the encoder's codes as they
+            are.
 
     Raises:
-        ManifoldError: the module does not map codes to data of this shape, or its rows hang on each other.
+        ManifoldError: If the module does not map codes to data of this shape, or its rows depend on each other.
+
+    Example:
+        >>> module = nn.Sequential(nn.Linear(3, 16), nn.Sigmoid())
+        >>> manifold = Generator(module, latent_dim=3, data_shape=(4, 4), inversion={"steps": 5})
+        >>> tuple(manifold.encode(torch.rand(2, 4, 4)).shape)
+        (2, 3)
     """
 
     kind = "generator"
@@ -67,7 +73,7 @@ class Generator(Manifold):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells it apart from others, beside its weights; the module itself JSON cannot hold."""
+        """Settings that identify the manifold apart from its weights; the module itself is not serialisable."""
         return {
             "generator": type(self.generator).__name__,
             "encoder": type(self.encoder).__name__ if self.encoder is not None else None,
@@ -80,14 +86,27 @@ class Generator(Manifold):
         }
 
     def save(self, folder: Any) -> None:
-        """Raises ManifoldError: the module belongs to the user and is not saved."""
+        """Refuse to save: the module belongs to the user.
+
+        Raises:
+            ManifoldError: Always.
+        """
         raise ManifoldError(
             f"a user's own generator ({type(self.generator).__name__}) is not saved; pass it as manifold='module:object', "
             "so that a saved run finds it again"
         )
 
     def invert(self, x: Tensor, how: Inversion | None = None, progress: bool = False) -> Inverse:
-        """Codes of data x (B, \\*data_shape) and their reconstruction errors (B,), a score of lying off the manifold."""
+        """Invert the generator.
+
+        Args:
+            x: Data, (B, \\*data_shape).
+            how: Settings; default: those of the manifold.
+            progress: Show a progress bar.
+
+        Returns:
+            Codes and reconstruction errors. A large error means that x is off the manifold.
+        """
         return invert(self.decode, self.prior, x, how or self.inversion, self.encoder, progress)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -95,27 +114,27 @@ class Generator(Manifold):
         return self.invert(x).z
 
     def decode(self, z: Tensor) -> Tensor:
-        """Generated data (B, \\*data_shape)."""
+        """Generated data (B, \\*data_shape) at codes (B, d)."""
         x = self.generator(z).reshape(len(z), *self.data_shape)
         if self.output == "symmetric":
             x = (x + 1) / 2
         return x.clamp(0, 1) if self.modality == "image" else x
 
-    # The module's parameters may want gradients, and codes may come from inference mode, whose tensors autograd refuses:
-    # hence the copies, and derivatives by the code alone.
+    # Parameters of the module may require gradients, and codes may be inference tensors, which autograd refuses. Hence the
+    # copies, and derivatives by the code only.
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """See `Manifold.jacobian`."""
+        """Jacobian (B, D, d) of the flattened data."""
         with torch.inference_mode(False), torch.no_grad():
             return super().jacobian(z.clone())
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """See `Manifold.jvp`; rows do not touch each other, so one pass does for all."""
+        """Change (B, D) along code tangents (B, d). Rows are independent, so one pass serves all."""
         with torch.inference_mode(False), torch.no_grad():
             return torch.func.jvp(self._flat, (z.clone(),), (tangent.clone(),))[1]
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`; by one backward pass, whatever d is."""
+        """Gradient (B, d) by the code for cotangents (B, D), in one backward pass whatever d is."""
         with torch.inference_mode(False), torch.enable_grad():
             code = z.clone().requires_grad_()
             return torch.autograd.grad(self._flat(code), code, cotangent.clone())[0]
@@ -124,7 +143,7 @@ class Generator(Manifold):
         return self.decode(z).flatten(1)
 
     def _probe(self) -> None:
-        """Decode two codes and see that the shapes fit."""
+        """Decode two codes and check the shapes."""
         d, size = self.latent_dim, math.prod(self.data_shape)
         try:
             with torch.no_grad():

@@ -1,12 +1,13 @@
-"""Codes of given data under a generator: gradient descent on the reconstruction error, in batches.
+"""Inversion of a generator: gradient descent on the reconstruction error, in batches.
 
     minimise over z:  mean (G(z) - x)^2 - prior_weight * log p(z) / d
 
-Creswell and Bharath, "Inverting the Generator of a Generative Adversarial Network", IEEE TNNLS 30(7), 2019, equation 4 and
-section III (the prior term averaged over the coordinates, as in the authors' own runs). B batch, d latent, R starts an item.
+Source: Creswell and Bharath, "Inverting the Generator of a Generative Adversarial Network", IEEE TNNLS 30(7), 2019, equation 4
+and section III (with the prior term averaged over coordinates, as in the authors' experiments). Shapes: B batch, d latent
+coordinates, R starts per datum.
 
-The items of a batch do not touch each other: every generator here answers row by row, Adam works coordinate by coordinate, and
-the random starts are the same codes for every item. So a batch gives what single calls give.
+Data in a batch do not affect each other: generators work row by row, Adam works coordinate by coordinate, and the random
+starts are the same for each datum. A batch gives the same codes as single calls.
 """
 
 from __future__ import annotations
@@ -28,11 +29,17 @@ BATCH = 4096  # codes that descend at once
 
 
 class Inverse(NamedTuple):
-    """What inversion finds.
+    """The result of an inversion.
 
     Attributes:
-        z: (B, d) the best code of each item.
-        error: (B,) mean squared error a value of its decoded code: large for data that the generator cannot make.
+        z: Best code of each datum, (B, d).
+        error: Mean squared error of its decoded data, (B,). It is large for data that the generator cannot produce.
+
+    Example:
+        >>> how = Inversion(start="random", steps=300, prior_weight=0.0)
+        >>> found = invert(lambda z: 2 * z, Prior("normal", 1), torch.tensor([[1.0]]), how)
+        >>> found.z.round(decimals=1)
+        tensor([[0.5000]])
     """
 
     z: Tensor
@@ -41,21 +48,25 @@ class Inverse(NamedTuple):
 
 @dataclass(frozen=True)
 class Inversion:
-    """How to invert.
+    """Settings of an inversion.
 
     Args:
         start: ``random`` codes of the prior, the ``encoder``'s code, or ``both``.
-        restarts: R, how many random codes each item starts from; the best end is kept. More never makes the error worse.
-        steps: of Adam; 0 leaves the starts as they are. The rate falls to zero along half a cosine.
-        learning_rate: 0.05 to 0.1 for small generators; smaller takes more steps, larger jumps over narrow valleys.
-        prior_weight: weight of the prior's log density (normal prior); 0 lets codes leave the typical shell, up to its wall.
-        box: for the uniform prior: ``clip`` coordinates that leave the box, or ``redraw`` them (Lipton and Tripathi, "Precise
-            Recovery of Latent Vectors from Generative Adversarial Networks", 2017: stochastic clipping).
-        seed: of the random starts and redrawn coordinates.
+        restarts: Number of random starts R per datum; the best result is used. More starts never increase the error.
+        steps: Steps of Adam; 0 returns the starts. The learning rate falls to zero along half a cosine.
+        learning_rate: 0.05 to 0.1 for small generators. Smaller values need more steps, larger ones miss narrow valleys.
+        prior_weight: Weight of the normal prior's log density. With 0, codes may leave the typical shell up to its boundary.
+        box: Treatment of coordinates outside the uniform prior's box: ``clip``, or ``redraw`` (stochastic clipping: Lipton and
+            Tripathi, "Precise Recovery of Latent Vectors from Generative Adversarial Networks", ICLR workshop 2017).
+        seed: Seed of the random starts and redrawn coordinates.
 
     Raises:
-        ManifoldError: a number that cannot be.
-        UnknownNameError: no such start or box handling.
+        ManifoldError: If a number is out of range.
+        UnknownNameError: If there is no such start or box treatment.
+
+    Example:
+        >>> Inversion(start="random", restarts=4).steps
+        100
     """
 
     start: str = "both"
@@ -83,13 +94,21 @@ def invert(
     encoder: Callable[[Tensor], Tensor] | None = None,
     progress: bool = False,
 ) -> Inverse:
-    """Codes of data x (B, \\*data_shape) under a generator that maps codes (n, d) to data (n, \\*data_shape).
+    """Find the codes of data under a generator.
 
-    Every step ends in the prior's typical set. The generator's parameters and their gradients stay as they are.
+    Each step ends in the prior's typical set. The generator's parameters and their gradients do not change.
+
+    Args:
+        generator: Maps codes (n, d) to data (n, \\*data_shape).
+        prior: Distribution of the codes.
+        x: Data, (B, \\*data_shape).
+        how: Settings.
+        encoder: Maps data to codes, for the starts ``encoder`` and ``both``.
+        progress: Show a progress bar.
 
     Raises:
-        ManifoldError: the generator normalises by batch statistics, so that items would change each other's codes; or an
-            encoder start without an encoder.
+        ManifoldError: If the generator uses batch statistics, so that data would affect each other's codes, or an encoder
+            start is requested without an encoder.
     """
     how = how or Inversion()
     if isinstance(generator, nn.Module):
@@ -105,10 +124,10 @@ def invert(
 
 
 def check_generator(generator: nn.Module) -> None:
-    """Refuse a generator whose rows depend on each other, or on chance.
+    """Refuse a generator whose rows depend on each other or on chance.
 
     Raises:
-        ManifoldError: batch normalisation or dropout in training mode, or batch normalisation without running statistics.
+        ManifoldError: If batch normalisation or dropout is in training mode, or batch normalisation has no running statistics.
     """
     for name, module in generator.named_modules():
         batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
@@ -120,8 +139,8 @@ def check_generator(generator: nn.Module) -> None:
             )
         if batch_norm and module.running_mean is None:
             raise ManifoldError(
-                f"the generator's layer {name!r} ({type(module).__name__}) keeps no running statistics, so codes of a batch "
-                "cannot be told apart; train it with track_running_stats=True, or use another normalisation"
+                f"the generator's layer {name!r} ({type(module).__name__}) keeps no running statistics, so data of a batch "
+                "affect each other; train it with track_running_stats=True, or use another normalisation"
             )
 
 
@@ -132,7 +151,7 @@ def _invert_part(
     how: Inversion,
     encoder: Callable[[Tensor], Tensor] | None,
 ) -> Inverse:
-    """`invert` of as many items as are held at once."""
+    """`invert` for as many data as fit in one batch."""
     rng = torch.Generator().manual_seed(how.seed)
     z = _starts(prior, x, how, encoder, rng)  # (R, B, d)
     count, rows, d = z.shape
@@ -169,7 +188,7 @@ def _starts(
 
 
 def _adam(z: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: int, how: Inversion) -> Tensor:
-    """One step of Adam (Kingma and Ba 2015, algorithm 1) at a rate that falls along half a cosine; moments are updated."""
+    """One step of Adam (Kingma and Ba, ICLR 2015, algorithm 1) on a half-cosine schedule; updates the moments."""
     first, second = 0.9, 0.999
     mean.lerp_(gradient, 1 - first)
     square.lerp_(gradient.square(), 1 - second)
@@ -179,7 +198,7 @@ def _adam(z: Tensor, gradient: Tensor, mean: Tensor, square: Tensor, step: int, 
 
 
 def prior_step(prior: Prior, z: Tensor, how: Inversion, rng: torch.Generator) -> Tensor:
-    """Codes moved back into the typical set; coordinates out of the uniform prior's box may be drawn anew instead."""
+    """Move codes back into the typical set; coordinates outside the uniform prior's box may be redrawn instead."""
     if how.box == "redraw" and prior.kind == "uniform":
         fresh = prior.sample(1, rng)  # one draw for all items: a batch stays what single calls give
         return torch.where(z.abs() > 1, fresh, z)

@@ -1,8 +1,8 @@
-"""Training of a generator against a critic: WGAN-GP or hinge with spectral normalisation, averaged over the training.
+"""Training of a generator against a critic: WGAN-GP, or hinge loss with spectral normalisation, with weight averaging.
 
-Gulrajani and others, "Improved Training of Wasserstein GANs", NeurIPS 2017, algorithm 1 (``wgan_gp``). Lim and Ye, "Geometric
-GAN", 2017, and Miyato and others, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018 (``hinge``).
-B batch, d latent.
+``wgan_gp``: Gulrajani and others, "Improved Training of Wasserstein GANs", NeurIPS 2017, algorithm 1. ``hinge``: Lim and Ye,
+"Geometric GAN", 2017, and Miyato and others, "Spectral Normalization for Generative Adversarial Networks", ICLR 2018.
+Shapes: B batch, d latent coordinates, D values per datum.
 """
 
 from __future__ import annotations
@@ -26,24 +26,28 @@ LOSSES = ("wgan_gp", "hinge")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a GAN is trained.
+    """Training settings of a GAN.
 
     Args:
-        loss: ``wgan_gp`` (covers the classes most evenly, several critic steps) or ``hinge`` (spectral norm, cheaper a step;
-            its raw weights oscillate, the average is what counts).
-        steps: of the generator.
-        batch_size: B.
-        critic_steps: critic steps for each of the generator's; default 3 for ``wgan_gp``, 1 for ``hinge``.
-        learning_rate: of the generator; the critic has the same, and twice it for ``hinge``. Falls linearly to zero over the
-            second half.
-        penalty: weight of the gradient penalty (``wgan_gp``).
-        ema: decay of the running average of the generator's weights, which is what is kept. Too near 1 for a short training
-            and it lags behind: the decay grows from 0.1 to this in the first steps.
-        encoder_steps: of the encoder that is fitted to the finished generator.
+        loss: ``wgan_gp`` covers classes most evenly and takes several critic steps. ``hinge`` (spectral normalisation) is
+            cheaper per step; its raw weights oscillate, but only their average is used.
+        steps: Generator steps.
+        batch_size: Rows per minibatch.
+        critic_steps: Critic steps per generator step; default: 3 for ``wgan_gp``, 1 for ``hinge``.
+        learning_rate: Learning rate of the generator. The critic's is the same, or twice as large for ``hinge``. Both fall
+            linearly to zero over the second half.
+        penalty: Weight of the gradient penalty (``wgan_gp``).
+        ema: Decay of the running average of the generator's weights, which is the result. The decay grows from 0.1 to this
+            value in the first steps. Values too near 1 lag behind in a short training.
+        encoder_steps: Steps of the encoder that is fitted to the finished generator.
 
     Raises:
-        UnknownNameError: no such loss.
-        ManifoldError: a number that cannot be.
+        UnknownNameError: If there is no such loss.
+        ManifoldError: If a number is out of range.
+
+    Example:
+        >>> Recipe(loss="hinge").critic_repeats
+        1
     """
 
     loss: str = "wgan_gp"
@@ -65,12 +69,17 @@ class Recipe:
 
     @property
     def critic_repeats(self) -> int:
-        """Critic steps for each of the generator's."""
+        """Critic steps per generator step."""
         return self.critic_steps if self.critic_steps is not None else {"wgan_gp": 3, "hinge": 1}[self.loss]
 
 
 def mlp_critic(sizes: Sequence[int], spectral: bool) -> nn.Sequential:
-    """Linear layers of these widths with LeakyReLU between them, spectrally normalised if asked; (B, D) to (B, 1)."""
+    """Linear layers of these widths with LeakyReLU between them: (B, D) to (B, 1).
+
+    Args:
+        sizes: Widths from input to output.
+        spectral: Apply spectral normalisation.
+    """
     layers: list[nn.Module] = []
     for a, b in pairwise(sizes):
         linear = nn.Linear(a, b)
@@ -79,7 +88,7 @@ def mlp_critic(sizes: Sequence[int], spectral: bool) -> nn.Sequential:
 
 
 def critic_loss(critic: nn.Module, real: Tensor, fake: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """What the critic minimises on real and generated rows (B, D): a scalar."""
+    """Loss of the critic on real and generated rows (B, D): a scalar."""
     if recipe.loss == "hinge":
         return F.relu(1 - critic(real)).mean() + F.relu(1 + critic(fake)).mean()
     return critic(fake).mean() - critic(real).mean() + recipe.penalty * gradient_penalty(critic, real, fake, generator)
@@ -96,9 +105,18 @@ def gradient_penalty(critic: nn.Module, real: Tensor, fake: Tensor, generator: t
 def train(
     network: nn.Module, critic: nn.Module, prior: Prior, x: Tensor, recipe: Recipe, generator: torch.Generator, progress: bool
 ) -> None:
-    """Train `network` (codes (B, d) to flat data (B, D)) against `critic` on data x (N, D); it ends as its running average.
+    """Train a generator against a critic. The generator ends with the running average of its weights.
 
-    Interrupted, it leaves the average so far in `network` and raises the KeyboardInterrupt again.
+    On Ctrl-C it keeps the average so far, and the KeyboardInterrupt is raised again.
+
+    Args:
+        network: Maps codes (B, d) to flat data (B, D).
+        critic: Maps flat data (B, D) to scores (B, 1).
+        prior: Distribution of the codes.
+        x: Flat data, (N, D).
+        recipe: Settings.
+        generator: Draws codes and rows.
+        progress: Show a progress bar.
     """
     repeats = recipe.critic_repeats
     betas = (0.0, 0.9) if recipe.loss == "wgan_gp" else (0.5, 0.9)
@@ -136,12 +154,12 @@ def train(
 
 
 def _falling(steps: int, t: int) -> float:
-    """Share of the learning rate at step t: 1 in the first half, then falling linearly to zero."""
+    """Factor of the learning rate at step t: 1 in the first half, then falling linearly to zero."""
     return min(1.0, 2 * (1 - t / steps))
 
 
 def _rows(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Indices of batches without end: one permutation after the other, all batches of one size."""
+    """Endless row indices of minibatches of one size, one permutation after the other."""
     size = min(batch_size, n)
     while True:
         order = torch.randperm(n, generator=generator)

@@ -1,7 +1,7 @@
-"""The few functions of small networks as numpy has them.
+"""Layers of small networks as numpy functions.
 
-On the batches of a walk - one row, or a thousand narrow ones - the calls cost more than the sums, and numpy's calls cost
-less than half of torch's.
+For the batches of a walk, a single row or a thousand narrow ones, call overhead dominates, and numpy's is less than half of
+torch's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import nn
 
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-a)), by the hyperbolic tangent, which does not overflow."""
+    """1 / (1 + exp(-a)), computed with the hyperbolic tangent, which does not overflow."""
     out = np.tanh(0.5 * a)
     out *= 0.5
     out += 0.5
@@ -22,13 +22,13 @@ def sigmoid(a: np.ndarray) -> np.ndarray:
 
 
 def silu(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """SiLU a sigmoid(a), and its gate sigmoid(a)."""
+    """SiLU a * sigmoid(a), and its gate sigmoid(a)."""
     gate = sigmoid(a)
     return a * gate, gate
 
 
 def silu_slope(out: np.ndarray, gate: np.ndarray) -> np.ndarray:
-    """Derivative of SiLU where it gives `out` with `gate`."""
+    """Derivative of SiLU, from its output and gate."""
     slope = out * gate
     np.subtract(out, slope, out=slope)
     slope += gate
@@ -41,9 +41,15 @@ def norm(x: np.ndarray) -> np.ndarray:
 
 
 def on_arrays(layers: Iterable[nn.Module]) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Layers one after the other as a function of arrays; None where one is of a kind not known here, or is listened to.
+    """Layers in sequence as one numpy function.
 
-    The layers stay the owner's: weights that are learned, loaded or replaced later show.
+    The function reads the layers' present weights: later changes are visible.
+
+    Args:
+        layers: The layers, in order.
+
+    Returns:
+        The function; None if a layer's type is not supported or the layer has hooks.
     """
     steps = [_step(layer) for layer in layers]
     if not all(steps):
@@ -58,7 +64,7 @@ def on_arrays(layers: Iterable[nn.Module]) -> Callable[[np.ndarray], np.ndarray]
 
 
 def _step(layer: nn.Module) -> Callable[[np.ndarray], np.ndarray] | None:
-    """One layer as a function of arrays, or None."""
+    """One layer as a numpy function, or None."""
     if layer._forward_hooks or layer._forward_pre_hooks:
         return None
     if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
@@ -69,7 +75,7 @@ def _step(layer: nn.Module) -> Callable[[np.ndarray], np.ndarray] | None:
 
 
 def _is_plain(weight: torch.Tensor) -> bool:
-    """Whether numpy can look at these numbers as they lie."""
+    """Whether numpy can view these values without a copy."""
     return weight.dtype == torch.float32 and weight.device.type == "cpu"
 
 

@@ -1,4 +1,4 @@
-"""Convolutional encoder, decoder and critic of small pictures, with the interface of `networks.MLP`: flat rows in and out."""
+"""Convolutional encoder, decoder and critic of small images, with the interface of `MLP`: flat rows in and out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from envs.errors import ManifoldError
 
 
 def picture_axes(data_shape: Sequence[int]) -> tuple[int, int, int]:
-    """(channels, height, width) of pictures (H, W) or (C, H, W).
+    """(channels, height, width) of images (H, W) or (C, H, W).
 
     Raises:
-        ManifoldError: another shape, or sides that two halvings do not divide.
+        ManifoldError: If the shape is another one, or a side is not divisible by 4.
     """
     shape = tuple(data_shape)
     axes = (1, *shape) if len(shape) == 2 else shape
@@ -29,14 +29,19 @@ def picture_axes(data_shape: Sequence[int]) -> tuple[int, int, int]:
 
 
 class ConvEncoder(nn.Module):
-    """Two stride-2 convolutions and two linear layers: flat pictures (B, D) to (B, out). SiLU between the layers.
+    """Two stride-2 convolutions and two linear layers with SiLU between them: flat images (B, D) to (B, out).
 
     Args:
         data_shape: (H, W) or (C, H, W).
-        channels: of the two convolutions.
-        width: of the hidden linear layer.
-        out: values of the output.
-        spectral: spectral normalisation of all weights, for the critic of a hinge GAN.
+        channels: Channels of the two convolutions.
+        width: Width of the hidden linear layer.
+        out: Number of outputs.
+        spectral: Apply spectral normalisation to all weights, for the critic of a hinge GAN.
+
+    Example:
+        >>> encoder = ConvEncoder((8, 8), channels=(2, 4), width=16, out=3)
+        >>> tuple(encoder(torch.zeros(5, 64)).shape)
+        (5, 3)
     """
 
     def __init__(
@@ -54,19 +59,25 @@ class ConvEncoder(nn.Module):
         self.layers = nn.ModuleList(spectral_norm(layer) if spectral else layer for layer in layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Output (B, out) of flat pictures (B, D)."""
+        """Output (B, out) for flat images (B, D)."""
         first, second, hidden, last = self.layers
         h = F.silu(second(F.silu(first(x.reshape(len(x), *self.axes)))))
         return last(F.silu(hidden(h.flatten(1))))
 
 
 class ConvDecoder(nn.Module):
-    """Two linear layers and two transposed convolutions: codes (B, d) to flat pictures (B, D). SiLU between the layers.
+    """Two linear layers and two transposed convolutions with SiLU between them: codes (B, d) to flat images (B, D).
 
     Args:
-        latent_dim: d.
-        width, channels: as in `ConvEncoder`, which it mirrors.
+        latent_dim: Number of latent coordinates d.
+        width: Width of the hidden linear layer, as in `ConvEncoder`.
+        channels: Channels of the two convolutions, as in `ConvEncoder`.
         data_shape: (H, W) or (C, H, W).
+
+    Example:
+        >>> decoder = ConvDecoder(3, width=16, channels=(2, 4), data_shape=(8, 8))
+        >>> tuple(decoder(torch.zeros(5, 3)).shape)
+        (5, 64)
     """
 
     def __init__(self, latent_dim: int, width: int, channels: Sequence[int], data_shape: Sequence[int]) -> None:
@@ -80,7 +91,7 @@ class ConvDecoder(nn.Module):
         self.last = nn.ConvTranspose2d(first, pixels, 4, 2, 1)
 
     def logits(self, z: Tensor) -> Tensor:
-        """Pixels before the sigmoid, (B, D)."""
+        """Pixels (B, D) before the sigmoid."""
         h = F.silu(self.spread(F.silu(self.hidden(z))))
         h = F.silu(self.grow(h.view(len(z), *self.small)))
         return self.last(h).flatten(1)
@@ -90,15 +101,15 @@ class ConvDecoder(nn.Module):
         return torch.sigmoid(self.logits(z))
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """d pixels / d code, (B, D, d): one Jacobian-vector product a coordinate, all rows at once."""
+        """Jacobian (B, D, d) of the pixels, one Jacobian-vector product per coordinate for all rows at once."""
         unit = torch.eye(z.shape[1])
         columns = [self.jvp(z, direction.expand_as(z)) for direction in unit]
         return torch.stack(columns, dim=2)
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """Directional derivative (B, D) along tangents (B, d); rows do not touch each other, so one pass does for all."""
+        """Change (B, D) along code tangents (B, d). Rows are independent, so one pass serves all."""
         return torch.func.jvp(self.forward, (z,), (tangent,))[1]
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """Gradient (B, d) of <cotangent, pixels>, cotangents (B, D)."""
+        """Gradient (B, d) of <cotangent, pixels> for cotangents (B, D)."""
         return torch.func.vjp(self.forward, z)[1](cotangent)[0]

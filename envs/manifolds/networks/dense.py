@@ -1,4 +1,4 @@
-"""Multilayer perceptrons with a closed-form Jacobian: the encoder and decoder of small manifolds."""
+"""Multilayer perceptrons with closed-form Jacobians."""
 
 from __future__ import annotations
 
@@ -15,11 +15,17 @@ from envs.manifolds.networks.arrays import sigmoid, silu, silu_slope
 
 
 class MLP(nn.Module):
-    """Linear layers with SiLU between them; smooth, so that the pullback metric of a decoder is too.
+    """Linear layers with SiLU between them: smooth, so that the pullback metric of a decoder is smooth, too.
 
     Args:
-        sizes: widths from input to output.
-        squash: sigmoid on the output (pictures in [0, 1]).
+        sizes: Widths from input to output.
+        squash: Apply a sigmoid to the output (images in [0, 1]).
+
+    Example:
+        >>> decoder = MLP((2, 8, 5), squash=True)
+        >>> z = torch.zeros(3, 2)
+        >>> tuple(decoder(z).shape), tuple(decoder.jacobian(z).shape)
+        ((3, 5), (3, 5, 2))
     """
 
     def __init__(self, sizes: Sequence[int], squash: bool = False) -> None:
@@ -30,20 +36,20 @@ class MLP(nn.Module):
         self.squash = squash
 
     def logits(self, h: Tensor) -> Tensor:
-        """Output before the squashing, (B, out)."""
+        """Output (B, out) before the sigmoid."""
         for layer in self.hidden:
             h = F.silu(_linear(layer, h), inplace=not torch.is_grad_enabled())
         return _linear(self.last, h)
 
     def forward(self, h: Tensor) -> Tensor:
-        """Output (B, out) of input (B, in)."""
+        """Output (B, out) for inputs (B, in)."""
         out = self.logits(h)
         if not self.squash:
             return out
         return torch.sigmoid(out) if torch.is_grad_enabled() else out.sigmoid_()
 
     def jacobian(self, h: Tensor) -> Tensor:
-        """d output / d input, (B, out, in), in closed form: one forward pass that carries its tangents along."""
+        """Jacobian (B, out, in) in closed form: one forward pass that carries the tangents."""
         tangent: Tensor | None = None  # (B, in, width)
         for layer in self.hidden:
             h, slope = _silu(layer(h))
@@ -56,7 +62,7 @@ class MLP(nn.Module):
         return tangent.transpose(1, 2)
 
     def jvp(self, h: Tensor, tangent: Tensor) -> Tensor:
-        """Directional derivative (B, out) along input tangents (B, in); not differentiable further."""
+        """Change (B, out) along input tangents (B, in); not differentiable further."""
         *hidden, (weight, bias) = self.arrays
         a, along = h.numpy(), tangent.numpy()
         for first, shift in hidden:
@@ -69,17 +75,23 @@ class MLP(nn.Module):
         return torch.from_numpy(along)
 
     def vjp(self, h: Tensor, cotangent: Tensor) -> Tensor:
-        """Gradient (B, in) by the input of <cotangent, output>, cotangents (B, out); not differentiable further."""
+        """Gradient (B, in) by the input of <cotangent, output> for cotangents (B, out); not differentiable further."""
         return torch.from_numpy(self.linearized(h.numpy())[1](cotangent.numpy()))
 
     @cached_property
     def arrays(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Weight (out, in) and bias (out,) of every layer as views: what is learned or loaded later shows."""
+        """Weight (out, in) and bias (out,) of each layer as views: later changes are visible."""
         return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in (*self.hidden, self.last)]
 
     def linearized(self, h: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """`forward` and `vjp` in one pass, on arrays: the output (B, out) of h (B, in), and the function from cotangents
-        (..., B, out) to gradients (..., B, in)."""
+        """`forward` and `vjp` in one pass, on arrays.
+
+        Args:
+            h: Inputs, (B, in).
+
+        Returns:
+            The output (B, out), and the function from cotangents (..., B, out) to gradients (..., B, in).
+        """
         *hidden, (weight, bias) = self.arrays
         units = []
         for first, shift in hidden:
@@ -102,12 +114,12 @@ class MLP(nn.Module):
 
 
 def _linear(layer: nn.Linear, h: Tensor) -> Tensor:
-    """The layer without the module's call around it, which on a single row costs as much as the product."""
+    """The layer without the overhead of a module call, which for a single row costs as much as the product."""
     return F.linear(h, layer.weight, layer.bias)
 
 
 def _silu(a: Tensor) -> tuple[Tensor, Tensor]:
-    """SiLU of a and its derivative."""
+    """SiLU and its derivative."""
     gate = torch.sigmoid(a)
     return a * gate, gate * (1 + a * (1 - gate))
 

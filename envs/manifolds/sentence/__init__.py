@@ -1,1 +1,1 @@
-"""The sentence VAE (Bowman and others, 2016) and what is done with it."""
+"""The sentence VAE of Bowman and others (2016) and its uses: decoding, imputation, homotopies."""

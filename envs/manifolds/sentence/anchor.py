@@ -1,18 +1,18 @@
-"""Anchored decoding: what a code says, in the words of the input as far as the code has nothing against them.
+"""Anchored decoding: decode a code while keeping the words of an input unless the code contradicts them.
 
-What is written, word by word, is the likeliest next word under
+Each step writes the most likely next word under
 
-    log p(w | words so far, z)  +  anchor, where w is the input's next word
+    log p(w | previous words, z) + anchor * [w is the input's next word],
 
-so that a word of the input is replaced where the code prefers another one by more than `anchor` nats, and else stays. Each
-word that is written moves the input's next word on by one; where the code itself writes the word before or after it, the input
-goes on from there. It is the greedy mode of p(y | z) times a prior that favours sentences near the input, exp(anchor * words
-kept). A rare word, which the model knows as the unknown one alone, can be kept but not invented: the unknown word is written
-only where the input has one, and stands for that very word (Luong and others, "Addressing the Rare Word Problem in Neural
-Machine Translation", 2015, section 3.1: copyable unknown words).
+so an input word is replaced only where the code prefers another word by more than `anchor` nats. Each written word advances
+the pointer into the input by one; if the code writes the word before or after the pointer, the input continues from there.
+This is the greedy mode of p(y | z) times a prior exp(anchor * number of kept words) that favours sentences near the input. A
+rare word, which the model knows only as the unknown word, can be kept but not invented: the unknown word is written only where
+the input has one, and then stands for that word (copyable unknown words: Luong and others, "Addressing the Rare Word Problem
+in Neural Machine Translation", ACL 2015, section 3.1).
 
-Two words that stand side by side already do not stand side by side again, but as the input has them (the n-gram blocking of
-Paulus and others, "A Deep Reinforced Model for Abstractive Summarization", 2018, section 2.5).
+A pair of adjacent words does not occur twice unless the input repeats it (n-gram blocking: Paulus, Xiong and Socher, "A Deep
+Reinforced Model for Abstractive Summarization", ICLR 2018, section 2.5).
 
 Shapes: B codes z (B, d), L words, V known words.
 """
@@ -25,27 +25,30 @@ from torch import Tensor
 from envs.manifolds.sentence.networks import Decoder
 from envs.modalities.vocabulary import BEGIN, END, PAD, UNKNOWN
 
-OFFSETS = (-1, 1, 0)  # places about the pointer where a written word is looked for; the last one wins
+OFFSETS = (-1, 1, 0)  # positions relative to the pointer where a written word is searched; the last match wins
 
 
 def anchored(decoder: Decoder, z: Tensor, factual: Tensor, anchor: Tensor, size: int) -> Tensor:
-    """Ids (B, L) of codes z (B, d), with the words of inputs `factual` (B, L) favoured by `anchor` (B,) nats.
+    """Decode codes with the words of given inputs favoured.
 
     Args:
-        decoder: the decoder.
-        z: codes.
-        origin: inputs; ids from `size` on are words that the model does not know.
-        anchor: nats, at least 0.
-        size: V.
+        decoder: The decoder.
+        z: Codes, (B, d).
+        factual: Inputs, (B, L). Ids from `size` on are words that the model does not know.
+        anchor: Preference for the input's words in nats, (B,), at least 0.
+        size: Number of known words V.
+
+    Returns:
+        Ids, (B, L).
     """
     count, length = factual.shape
     known = factual.masked_fill(factual >= size, UNKNOWN)
-    last = (known == END).int().argmax(1)  # the end mark's place
-    pointer = torch.zeros(count, dtype=torch.int64)  # place of the input's next word
-    used = torch.full((count,), -1)  # last place of the input whose word was kept
+    last = (known == END).int().argmax(1)  # position of the end mark
+    pointer = torch.zeros(count, dtype=torch.int64)  # position of the input's next word
+    used = torch.full((count,), -1)  # last position of the input whose word was kept
     rows = torch.arange(count)
     ids = torch.full((count, length), PAD, dtype=torch.int64)
-    fed = torch.full((count, length + 1), PAD, dtype=torch.int64)  # as the model reads them, the beginning mark first
+    fed = torch.full((count, length + 1), PAD, dtype=torch.int64)  # the decoder's input, with the beginning mark first
     fed[:, 0] = BEGIN
     cell = decoder.cell(count * length)
     memory = cell.begin(z)
@@ -74,14 +77,14 @@ def anchored(decoder: Decoder, z: Tensor, factual: Tensor, anchor: Tensor, size:
 
 
 def _again(fed: Tensor, place: int) -> Tensor:
-    """Words that have followed the latest word already, (B, place + 1); padding, which is never written, for none."""
+    """Words that have followed the latest word already, (B, place + 1); padding, which is never written, if there are none."""
     follows = fed[:, :place] == fed[:, place : place + 1]
     latest = fed[:, place : place + 1]  # nor twice the same word
     return torch.cat((torch.where(follows, fed[:, 1 : place + 1], PAD), latest), dim=1)
 
 
 def _found(word: Tensor, known: Tensor, pointer: Tensor, used: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether the word written (B,) is one of the input's about the pointer, and at which place of it (B,)."""
+    """Whether the written word (B,) is one of the input's words near the pointer, and at which position (B,)."""
     rows = torch.arange(len(word))
     kept, place = torch.zeros_like(word, dtype=torch.bool), torch.zeros_like(word)
     for offset in OFFSETS:

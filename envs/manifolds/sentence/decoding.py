@@ -1,4 +1,4 @@
-"""From a code to words: greedy, sampled and beam decoding, whole batches at a time.
+"""Decoding of sentences: greedy, sampled and beam search, in whole batches.
 
 Shapes: B codes z (B, d), L words, V known words, W beams. Padding, the unknown word and the beginning mark are never written.
 """
@@ -12,19 +12,29 @@ from envs.errors import ManifoldError
 from envs.manifolds.sentence.networks import Cell, Decoder, Memory
 from envs.modalities.vocabulary import BEGIN, END, PAD, UNKNOWN
 
-FREE = -1  # a place that `beam` may fill
+FREE = -1  # a position that `beam` may fill
 
 
 def greedy(decoder: Decoder, z: Tensor, length: int) -> Tensor:
-    """The likeliest next word each time: ids (B, L)."""
+    """Decode the most likely next word at each step: ids (B, L) of codes (B, d)."""
     return _one_by_one(decoder, z, length, None, 1.0)
 
 
 def sampled(decoder: Decoder, z: Tensor, length: int, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
-    """Words drawn from p(next word | words so far, z): ids (B, L). A temperature below 1 sharpens the law.
+    """Sample words from p(next word | previous words, z).
+
+    Args:
+        decoder: The decoder.
+        z: Codes, (B, d).
+        length: Number of words L.
+        generator: Draws the words.
+        temperature: Values below 1 sharpen the distribution.
+
+    Returns:
+        Ids, (B, L).
 
     Raises:
-        ManifoldError: a temperature that is not positive.
+        ManifoldError: If the temperature is not positive.
     """
     if not temperature > 0:
         raise ManifoldError(f"the temperature must be positive, not {temperature}")
@@ -57,20 +67,20 @@ def _one_by_one(decoder: Decoder, z: Tensor, length: int, generator: torch.Gener
 
 
 def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Beam search for the likeliest sentence.
+    """Search for the most likely sentences with a beam.
 
     Args:
-        decoder: the decoder.
-        z: (B, d) codes.
-        length: L.
-        width: W, the beams kept.
-        given: (B, L) ids of places that are known, `FREE` (-1) where a word is wanted; words there are no end marks.
+        decoder: The decoder.
+        z: Codes, (B, d).
+        length: Number of words L.
+        width: Number of beams W.
+        given: Ids (B, L) of known positions, `FREE` (-1) where a word is searched. No end mark is written at free positions.
 
     Returns:
-        The best ids (B, L) and their log likelihood (B,) in nats.
+        The best ids (B, L), and their log likelihoods (B,) in nats.
 
     Raises:
-        ManifoldError: a width below 1, or given ids of another shape.
+        ManifoldError: If the width is below 1, or `given` has another shape.
     """
     if width < 1:
         raise ManifoldError(f"a beam search needs a width of at least 1, not {width}")
@@ -81,11 +91,11 @@ def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor
         lead = int((given != FREE).all(0).long().cumprod(0).sum())
     spread = z.repeat_interleave(width, 0)
     cell = decoder.cell(len(spread) * length)
-    memory, word, told = _fed(cell, z, torch.empty(count, 0) if given is None else given[:, :lead])
+    memory, word, prefix = _fed(cell, z, torch.empty(count, 0) if given is None else given[:, :lead])
     memory = Memory(*(part.repeat_interleave(width, 0) for part in memory))
     ids = torch.full((count, width, length), PAD, dtype=torch.int64)
     score = torch.full((count, width), -torch.inf)
-    score[:, 0] = told  # all beams begin alike: one is enough
+    score[:, 0] = prefix  # all beams begin with the same words, so one suffices
     done = torch.zeros(count, width, dtype=torch.bool)
     if given is not None and lead:
         ids[:, :, :lead] = given[:, None, :lead]
@@ -116,7 +126,7 @@ def beam(decoder: Decoder, z: Tensor, length: int, width: int = 5, given: Tensor
 
 
 def _fed(cell: Cell, z: Tensor, words: Tensor) -> tuple[Memory, Tensor, Tensor]:
-    """Memory, last word (B,) and log likelihood (B,) after the first words (B, n), which every beam has in common."""
+    """Memory, last word (B,) and log likelihood (B,) after the first words (B, n), which all beams share."""
     memory, score = cell.begin(z), torch.zeros(len(z))
     word = torch.full((len(z),), BEGIN, dtype=torch.int64)
     for place in range(words.shape[1]):
@@ -127,7 +137,7 @@ def _fed(cell: Cell, z: Tensor, words: Tensor) -> tuple[Memory, Tensor, Tensor]:
 
 
 def _mask(size: int, place: int, length: int, given: Tensor | None, count: int) -> Tensor:
-    """0 for words allowed at a place, -inf for others, (B, V)."""
+    """0 for words allowed at a position, -inf for others, (B, V)."""
     allowed = torch.zeros(count, size)
     allowed[:, [PAD, UNKNOWN, BEGIN]] = -torch.inf
     if place == 0 or given is not None:

@@ -1,4 +1,4 @@
-"""Between two sentences: what the codes on the straight line decode to, and the real sentences that lie next to them."""
+"""Homotopies between two sentences: decoded points of a latent line, and the real sentences nearest to them."""
 
 from __future__ import annotations
 
@@ -13,25 +13,37 @@ from envs.manifolds.sentence.vae import SentenceVAE
 
 
 class Homotopy(NamedTuple):
-    """Codes z (n, d) at equal distances from one to the other, and what each decodes to."""
+    """Points of a line between two sentences.
+
+    Attributes:
+        z: Equidistant codes, (n, d).
+        texts: What each code decodes to.
+
+    Example:
+        >>> from envs.assets import ASSETS
+        >>> vae, _ = ASSETS["sentences"].manifold()
+        >>> len(homotopy(vae, "the soup was awful", "the film was great", points=5).texts)
+        5
+    """
 
     z: Tensor
     texts: list[str]
 
 
 def homotopy(vae: SentenceVAE, a: str | Tensor, b: str | Tensor, points: int = 9) -> Homotopy:
-    """z(t) = z_a (1 - t) + z_b t, decoded word by word (Bowman and others 2016, section 4.3).
+    """Decode the line z(t) = (1 - t) z_a + t z_b between two sentences (Bowman and others, 2016, section 4.3).
 
     Args:
-        vae: the model.
-        a, b: two sentences, or two codes (d,).
-        points: n, both ends included.
+        vae: The model.
+        a: First sentence, or its code (d,).
+        b: Last sentence, or its code (d,).
+        points: Number of points, both ends included.
 
     Raises:
-        ManifoldError: fewer than two points.
+        ManifoldError: If there are fewer than two points.
     """
     if points < 2:
-        raise ManifoldError(f"a homotopy has at least its two ends, not {points} points")
+        raise ManifoldError(f"a homotopy needs at least 2 points, not {points}")
     with torch.inference_mode():
         ends = [vae.encode(vae.vocabulary.ids([end]))[0] if isinstance(end, str) else end for end in (a, b)]
         t = torch.linspace(0, 1, points)[:, None]
@@ -40,6 +52,15 @@ def homotopy(vae: SentenceVAE, a: str | Tensor, b: str | Tensor, points: int = 9
 
 
 def nearest_sentences(z: Tensor, bank: Tensor, texts: Sequence[str]) -> list[tuple[str, float]]:
-    """Of each code z (n, d), the sentence whose code in `bank` (N, d) is nearest, and how far it lies."""
+    """Find the sentence whose code is nearest to each code.
+
+    Args:
+        z: Codes, (n, d).
+        bank: Codes of known sentences, (N, d).
+        texts: These sentences.
+
+    Returns:
+        Sentence and distance for each code.
+    """
     gaps, index = torch.cdist(z, bank).min(1)
     return [(texts[i], float(gap)) for i, gap in zip(index.tolist(), gaps, strict=True)]

@@ -1,8 +1,7 @@
-"""Words that are missing from a sentence, filled in by iterated conditional modes.
+"""Imputation of missing words by iterated conditional modes.
 
-Bowman and others (2016, section 4.1): unknown words are first the unknown word; then in turn z becomes the mode of q(z | x),
-and the missing words become the likeliest ones given z and the known words, by a beam search that may only write where words
-miss.
+Missing words start as the unknown word. Then, in turn, z becomes the mode of q(z | x), and the missing words become the most
+likely ones given z and the known words, by a beam search (Bowman and others, 2016, section 4.1).
 """
 
 from __future__ import annotations
@@ -20,12 +19,21 @@ from envs.modalities.vocabulary import END, PAD, SPECIALS, UNKNOWN, check_text, 
 
 
 class Imputed(NamedTuple):
-    """Sentences made whole.
+    """Completed sentences.
 
     Attributes:
-        ids: (B, L).
-        z: (B, d) their codes.
-        scores: (R, B) log p(x, z) in nats after every round; never falls.
+        ids: Ids, (B, L).
+        z: Their codes, (B, d).
+        scores: log p(x, z) in nats after each round, (R, B). It never decreases.
+
+    Example:
+        >>> from envs.assets import ASSETS
+        >>> vae, _ = ASSETS["sentences"].manifold()
+        >>> ids = vae.vocabulary.ids(["the soup was awful"])
+        >>> missing = torch.zeros(ids.shape, dtype=torch.bool)
+        >>> missing[0, 3] = True
+        >>> tuple(impute(vae, ids, missing, rounds=2).scores.shape)
+        (2, 1)
     """
 
     ids: Tensor
@@ -37,19 +45,23 @@ def impute(vae: SentenceVAE, ids: Tensor, missing: Tensor, rounds: int = 3, widt
     """Fill in the missing words of sentences.
 
     Args:
-        vae: the model.
-        ids: (B, L); what stands at missing places is not looked at.
-        missing: (B, L) bool; words alone, the end mark is known.
-        rounds: R, how often code and words take turns.
-        width: of the beam search.
+        vae: The model.
+        ids: Ids, (B, L). Values at missing positions are ignored.
+        missing: Positions of missing words, (B, L) bool. The end mark must be known.
+        rounds: Number of rounds R.
+        width: Width of the beam search.
 
     Raises:
-        ManifoldError: another shape, end marks or padding that are missing, or fewer than one round.
+        ManifoldError: If shapes differ, end marks or padding are missing, or there is no round.
     """
     if missing.shape != ids.shape:
-        raise ManifoldError(f"missing words are marked place by place: {tuple(missing.shape)} does not fit {tuple(ids.shape)}")
+        raise ManifoldError(
+            f"missing needs one value per position: its shape is {tuple(missing.shape)}, that of ids {tuple(ids.shape)}"
+        )
     if bool((missing & ((ids == END) | (ids == PAD))).any()):
-        raise ManifoldError("only words can be missing: the end mark and the padding after it tell how long the sentence is")
+        raise ManifoldError(
+            "only words can be missing, not the end mark or the padding after it, which fix the length of the sentence"
+        )
     if rounds < 1:
         raise ManifoldError(f"at least one round is needed, not {rounds}")
     known = vae.vocabulary.known(ids)
@@ -63,7 +75,7 @@ def impute(vae: SentenceVAE, ids: Tensor, missing: Tensor, rounds: int = 3, widt
             moved = vae.encode(best)
             found, likelihood = beam(vae.decoder, moved, ids.shape[1], width, given)
             kept = vae.log_likelihood(moved, best)
-            # The beam may miss what stood there before, and the mode of q is not that of p(z | x): only what is better stays.
+            # The beam may miss the previous words, and the mode of q is not that of p(z | x): keep only improvements.
             words = torch.where((likelihood >= kept)[:, None], found, best)
             now = torch.maximum(likelihood, kept) + vae.prior.log_prob(moved)
             better = now > score
@@ -74,20 +86,26 @@ def impute(vae: SentenceVAE, ids: Tensor, missing: Tensor, rounds: int = 3, widt
 
 
 def fill_in(vae: SentenceVAE, texts: Sequence[str], blank: str = "___", rounds: int = 3, width: int = 5) -> list[str]:
-    """Sentences in which every word that is `blank` is filled in; words unknown to the model stay as they are.
-
-    ::
-
-        fill_in(vae, ["the ___ was really ___", "we ___ the film"])
+    """Fill in every word of sentences that equals `blank`. Words that the model does not know stay as they are.
 
     Args:
-        vae: the model.
-        texts: the sentences, B.
-        blank: what stands for a missing word, a word of its own.
-        rounds, width: see `impute`.
+        vae: The model.
+        texts: B sentences.
+        blank: Placeholder of a missing word; it must be one word.
+        rounds: Number of rounds, see `impute`.
+        width: Width of the beam search.
+
+    Returns:
+        The completed sentences.
 
     Raises:
-        ManifoldError: a blank that the tokeniser does not take for one word, or see `impute` and `Vocabulary.ids`.
+        ManifoldError: If the tokeniser does not read `blank` as one word, or see `impute` and `Vocabulary.ids`.
+
+    Example:
+        >>> from envs.assets import ASSETS
+        >>> vae, _ = ASSETS["sentences"].manifold()
+        >>> fill_in(vae, ["the ___ was really awful"])[0].split()[0]
+        'the'
     """
     book = vae.vocabulary
     if tokens(blank, book.tokeniser) != [blank]:

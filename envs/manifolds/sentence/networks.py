@@ -1,6 +1,6 @@
-"""The recurrent encoder and decoder of sentences (Bowman and others, "Generating Sentences from a Continuous Space", 2016).
+"""Recurrent encoder and decoder of sentences (Bowman and others, "Generating Sentences from a Continuous Space", CoNLL 2016).
 
-Shapes: B sentences, L ids a sentence, d latent, V words known (specials included), H hidden.
+Shapes: B sentences, L ids per sentence, d latent coordinates, V known words (special ones included), H hidden units.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from envs.modalities.vocabulary import BEGIN, PAD, UNKNOWN
 
 
 class Memory(NamedTuple):
-    """What the decoder carries along: hidden and cell state (B, H), and the code's share (B, 4 H) of every gate."""
+    """State of the decoder.
+
+    Attributes:
+        hidden: Hidden state, (B, H).
+        cell: Cell state, (B, H).
+        code: Contribution of the code to each gate, (B, 4 H).
+
+    Example:
+        >>> memory = Decoder(size=10, embedding=4, hidden=6, latent_dim=2).cell().begin(torch.zeros(1, 2))
+        >>> tuple(memory.hidden.shape), tuple(memory.code.shape)
+        ((1, 6), (1, 24))
+    """
 
     hidden: Tensor
     cell: Tensor
@@ -22,7 +33,19 @@ class Memory(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """One LSTM; mean and log variance of q(z | x) are linear in its state at the end mark."""
+    """One LSTM. Mean and log variance of q(z | x) are linear in its state at the end mark.
+
+    Args:
+        size: Number of known words V.
+        embedding: Width of the word embedding.
+        hidden: Number of hidden units H.
+        latent_dim: Number of latent coordinates d.
+
+    Example:
+        >>> mean, log_variance = Encoder(size=10, embedding=4, hidden=6, latent_dim=2)(torch.tensor([[5, 6, 3]]))
+        >>> tuple(mean.shape)
+        (1, 2)
+    """
 
     def __init__(self, size: int, embedding: int, hidden: int, latent_dim: int) -> None:
         super().__init__()
@@ -31,7 +54,7 @@ class Encoder(nn.Module):
         self.posterior = nn.Linear(hidden, 2 * latent_dim)
 
     def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance (B, d) of ids (B, L)."""
+        """Mean and log variance (B, d) of q(z | x) for ids (B, L)."""
         lengths = (ids != PAD).sum(1)
         states, _ = self.lstm(self.embedding(ids[:, : int(lengths.max())]))
         last = states[torch.arange(len(ids)), lengths - 1]
@@ -40,12 +63,23 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """One LSTM that starts from z and sees z again at every step, and in the output layer (Dieng and others 2019).
+    """One LSTM that starts from z and receives z again at every step and in the output layer.
 
-    With `latent_dim` 0 it is a language model, which has no code; without `feed_code` z is the first state alone, the paper's
-    plain decoder, which soon forgets it.
+    Feeding z at every step is the variant named in section 3 of the paper; the skip to the output layer follows Dieng and
+    others, "Avoiding Latent Variable Collapse with Generative Skip Models", AISTATS 2019. Without `feed_code`, z only sets the
+    first state: the plain decoder of the paper, which soon forgets it. With `latent_dim` 0 the decoder is a language model.
 
-    Source: section 3 of the paper; z at every step is the variant that it names there.
+    Args:
+        size: Number of known words V.
+        embedding: Width of the word embedding.
+        hidden: Number of hidden units H.
+        latent_dim: Number of latent coordinates d.
+        feed_code: Feed z at every step.
+
+    Example:
+        >>> decoder = Decoder(size=10, embedding=4, hidden=6, latent_dim=2)
+        >>> tuple(decoder(torch.zeros(1, 2), torch.tensor([[2, 5, 6]])).shape)
+        (1, 3, 10)
     """
 
     def __init__(self, size: int, embedding: int, hidden: int, latent_dim: int, feed_code: bool = True) -> None:
@@ -59,7 +93,12 @@ class Decoder(nn.Module):
         self.out = nn.Linear(hidden + fed, size)
 
     def forward(self, z: Tensor, inputs: Tensor) -> Tensor:
-        """Logits (B, L, V) of the next word, given codes (B, d) and inputs (B, L), the words before from the mark on."""
+        """Logits (B, L, V) of the next word.
+
+        Args:
+            z: Codes, (B, d).
+            inputs: Previous words, (B, L), starting with the beginning mark.
+        """
         fed = self.embedding(inputs)
         state = None
         if self.start is not None:
@@ -73,10 +112,14 @@ class Decoder(nn.Module):
         return self.out(states)
 
     def cell(self, words: int = 0) -> Cell:
-        """The decoder word by word; `words`: about how many will be fed, to choose what is computed beforehand."""
+        """The decoder as a cell that runs word by word.
+
+        Args:
+            words: Approximate number of words that will be fed; decides whether word contributions are precomputed.
+        """
         # In the order of torch.nn.LSTM's documentation; by name they are typed as anything.
         into, back, bias_into, bias_back = cast("list[Tensor]", self.lstm._flat_weights)
-        # tanh(x) = 2 sigmoid(2 x) - 1: with the third gate's weights doubled, one sigmoid over all gates will do.
+        # tanh(x) = 2 sigmoid(2 x) - 1: with the third gate's weights doubled, one sigmoid over all gates suffices.
         double = torch.ones(4 * self.hidden, 1)
         double[2 * self.hidden : 3 * self.hidden] = 2.0
         width = self.embedding.embedding_dim
@@ -86,14 +129,43 @@ class Decoder(nn.Module):
         return Cell(self, of_word, of_code, (back * double).T.contiguous(), bias, table)
 
 
-class Cell(NamedTuple):
-    """The decoder as it is run word by word, by hand: it can be differentiated forwards, and batches are quick.
+class SentenceNetworks(nn.Module):
+    """The parts of a sentence VAE that training uses.
 
     Attributes:
-        decoder: whose weights these are.
-        of_word, of_code, back: (E, 4 H), (d, 4 H) and (H, 4 H), what a word, the code and the hidden state add to the gates.
-        bias: (4 H,).
-        table: (V, 4 H), what every word adds; None: computed when it is met.
+        encoder: Maps ids (B, L) to mean and log variance of q(z | x).
+        decoder: Maps codes and previous words to logits of the next word.
+        head: Maps codes (B, d) to logits (B, K) of a classifier's prediction; None without such a classifier.
+
+    Example:
+        >>> from envs.manifolds import SentenceVAE
+        >>> vae = SentenceVAE(["good", "bad"], length=4, latent_dim=2)
+        >>> type(vae.encoder).__name__, vae.head is None
+        ('Encoder', True)
+    """
+
+    encoder: Encoder
+    decoder: Decoder
+    head: nn.Linear | None
+
+
+class Cell(NamedTuple):
+    """The decoder as an explicit recurrence: it supports forward-mode differentiation and runs batches quickly.
+
+    Attributes:
+        decoder: The decoder whose weights these are.
+        of_word: Contribution of a word embedding to the gates, (E, 4 H).
+        of_code: Contribution of the code, (d, 4 H).
+        back: Contribution of the hidden state, (H, 4 H).
+        bias: Bias of the gates, (4 H,).
+        table: Contribution of each word, (V, 4 H); None if it is computed on demand.
+
+    Example:
+        >>> z = torch.zeros(1, 2)
+        >>> cell = Decoder(size=10, embedding=4, hidden=6, latent_dim=2).cell()
+        >>> logits, memory = cell.step(cell.begin(z), z, torch.tensor([BEGIN]))
+        >>> tuple(logits.shape)
+        (1, 10)
     """
 
     decoder: Decoder
@@ -104,7 +176,7 @@ class Cell(NamedTuple):
     table: Tensor | None
 
     def begin(self, z: Tensor) -> Memory:
-        """The memory before the first word."""
+        """State before the first word, for codes (B, d)."""
         if self.decoder.start is None:
             nothing = z.new_zeros(len(z), self.decoder.hidden)
             return Memory(nothing, nothing, self.bias.expand(len(z), -1))
@@ -113,7 +185,16 @@ class Cell(NamedTuple):
         return Memory(hidden, cell, code)
 
     def step(self, memory: Memory, z: Tensor, word: Tensor) -> tuple[Tensor, Memory]:
-        """Logits (B, V) after one more word (B,), and the memory then."""
+        """Feed one word.
+
+        Args:
+            memory: State before the word.
+            z: Codes, (B, d).
+            word: Ids, (B,).
+
+        Returns:
+            Logits (B, V) of the next word, and the new state.
+        """
         if self.table is None:
             fed = torch.addmm(memory.code, self.decoder.embedding(word), self.of_word)
         else:
@@ -126,10 +207,15 @@ class Cell(NamedTuple):
 
 
 def decoder_inputs(ids: Tensor, keep: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
-    """What the decoder is fed for targets ids (B, L): the beginning mark and all words but the last (B, L).
+    """Decoder inputs for target ids (B, L): the beginning mark and all words but the last, (B, L).
 
-    Word dropout: each word is kept with probability `keep`, else it becomes the unknown word; the mark always stays. With
-    `keep` 0 the decoder is inputless: it knows the code and the place alone (section 3.2 of the paper).
+    With word dropout each word is kept with probability `keep` and otherwise replaced by the unknown word; the mark stays.
+    With `keep` 0 the decoder is inputless: it receives only the code and the position (section 3.2 of the paper).
+
+    Args:
+        ids: Target ids, (B, L).
+        keep: Probability of keeping a word.
+        generator: Draws the dropped words.
     """
     begin = torch.full_like(ids[:, :1], BEGIN)
     fed = torch.cat((begin, ids[:, :-1]), dim=1)
@@ -141,6 +227,11 @@ def decoder_inputs(ids: Tensor, keep: float = 1.0, generator: torch.Generator | 
 
 
 def sentence_nll(logits: Tensor, ids: Tensor) -> Tensor:
-    """Negative log likelihood (B,) in nats of sentences ids (B, L), their end mark included; padding adds nothing."""
+    """Negative log likelihood (B,) in nats of sentences.
+
+    Args:
+        logits: Logits of each word, (B, L, V).
+        ids: Sentences with their end mark, (B, L). Padding contributes nothing.
+    """
     flat = nn.functional.cross_entropy(logits.flatten(0, 1), ids.flatten(), ignore_index=PAD, reduction="none")
     return flat.view(ids.shape).sum(1)

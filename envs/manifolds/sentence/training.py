@@ -1,9 +1,10 @@
-"""How a sentence VAE is trained without losing its code: KL weights, free bits, word dropout, early stopping.
+"""Training of a sentence VAE without posterior collapse: KL annealing, free bits, word dropout, early stopping.
 
-An autoregressive decoder can do without z, and then q(z | x) collapses to the prior. Bowman and others (2016, section 3)
-anneal the KL term's weight and drop words from the decoder's input; Kingma and others (2016, appendix C) leave each latent
-dimension a number of free nats; Fu and others (2019) anneal in cycles. Free nats and a sigmoid are the default, see
-docs/results/sentences_grammar.md.
+An autoregressive decoder can ignore z, and q(z | x) then collapses to the prior. Bowman and others (2016, section 3) anneal
+the weight of the KL term and drop words from the decoder's input. Kingma and others ("Improving Variational Inference with
+Inverse Autoregressive Flow", 2016, appendix C) give each latent dimension free nats. Fu and others ("Cyclical Annealing
+Schedule", 2019) anneal in cycles. Free nats with sigmoid annealing are the default; docs/results/sentences_grammar.md has the
+comparison.
 """
 
 from __future__ import annotations
@@ -12,41 +13,49 @@ import copy
 import math
 import warnings
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
+from envs.manifolds.sentence.networks import SentenceNetworks, decoder_inputs, sentence_nll
 from envs.modalities.vocabulary import END, PAD, UNKNOWN
 from envs.runtime.progress import progress_bar
 
-if TYPE_CHECKING:
-    from envs.manifolds.sentence.vae import SentenceVAE
-
 ANNEALINGS = ("none", "linear", "sigmoid", "cyclical")
-COLLAPSED = 0.05  # nats a sentence below which a code says nothing
+COLLAPSED = 0.05  # nats per sentence below which codes carry no information
 
 
 @dataclass(frozen=True)
 class SentenceTraining:
-    """How to train.
+    """Settings of the training.
 
     Attributes:
-        epochs, batch_size, learning_rate: Adam's; the rate falls along a cosine.
-        annealing: weight of the KL term over time, see `kl_weight`.
-        word_keep: share of the decoder's input words that are kept; 1: no word dropout, 0: inputless.
-        encoder_keep: share of words that the encoder sees while training, so that it can read round unknown ones (a denoising
-            criterion: still a bound, Im and others 2017).
-        free_bits: nats a latent dimension may cost before its KL counts.
-        beta: weight of the KL term at the end of the annealing; below 1, codes hold more of the words.
-        answer_weight: how many nats of a sentence's likelihood a nat of a classifier's answer is worth, if there are answers.
-        clip: largest norm of the gradient.
-        patience: epochs without a better validation bound after which the training stops; 0: never. Counted once the KL
-            weight has come to stay.
-        validation_share: part of the corpus held out for that.
-        seed: of weights, batches and noise.
+        epochs: Passes over the corpus.
+        batch_size: Sentences per minibatch.
+        learning_rate: Learning rate of the first step of Adam; it falls along a cosine.
+        annealing: Schedule of the KL weight, see `kl_weight`.
+        word_keep: Share of the decoder's input words that are kept: 1 is no word dropout, 0 an inputless decoder.
+        encoder_keep: Share of the words that the encoder sees during training, so that it copes with unknown words (a
+            denoising criterion, still a lower bound: Im and others, "Denoising Criterion for Variational Auto-Encoding
+            Framework", AAAI 2017).
+        free_bits: Nats per latent dimension that cost nothing.
+        beta: Final weight of the KL term. Below 1, codes hold more of the words.
+        prediction_weight: Weight of the cross-entropy of a classifier's predictions, if there are any.
+        clip: Largest norm of the gradient.
+        patience: Epochs without a better validation bound after which training stops; 0 disables early stopping. Counting
+            starts once the KL weight has settled.
+        validation_share: Share of the corpus held out for validation.
+        seed: Seed of weights, minibatches and noise.
+
+    Raises:
+        UnknownNameError: If there is no such annealing.
+        ManifoldError: If a value is out of range.
+
+    Example:
+        >>> SentenceTraining(epochs=3).annealing
+        'sigmoid'
     """
 
     epochs: int = 18
@@ -76,10 +85,18 @@ class SentenceTraining:
 
 
 def kl_weight(annealing: str, share: float, cycles: int = 4, ramp: float = 0.5) -> float:
-    """Weight of the KL term after a share in [0, 1] of the training.
+    """Weight of the KL term after a share of the training.
 
-    ``none``: 1. ``linear``: up to 1 at half of the training. ``sigmoid``: logistic, 1/2 at 40 %, rate 20 a training.
-    ``cyclical``: `cycles` times linear up within the part `ramp` of the cycle, then 1 (Fu and others 2019, equation 6).
+    Args:
+        annealing: ``none``: 1. ``linear``: rises to 1 at half of the training. ``sigmoid``: logistic, 1/2 at 40 %, with rate
+            20 per training. ``cyclical``: `cycles` linear rises, each within the part `ramp` of its cycle, then 1 (Fu and
+            others, 2019, equation 6).
+        share: Share of the training, in [0, 1].
+        cycles: Number of cycles.
+        ramp: Share of a cycle in which the weight rises.
+
+    Raises:
+        UnknownNameError: If there is no such annealing.
     """
     if annealing == "none":
         return 1.0
@@ -94,22 +111,33 @@ def kl_weight(annealing: str, share: float, cycles: int = 4, ramp: float = 0.5) 
 
 
 def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(q || N(0, I)) of each dimension in nats, (B, d)."""
+    """KL(q || N(0, I)) of each dimension in nats, (B, d), for means and log variances (B, d)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
 def training_loss(
-    vae: SentenceVAE,
+    vae: SentenceNetworks,
     ids: Tensor,
     weight: float,
     how: SentenceTraining,
     generator: torch.Generator,
     predictions: Tensor | None = None,
 ) -> Tensor:
-    """Mean negative log likelihood of sentences plus `weight` times the KL that exceeds the free bits, a scalar in nats.
+    """Mean negative log likelihood plus the weighted KL beyond the free bits.
 
-    With soft answers (B, K) of a classifier, plus `prediction_weight` times the cross-entropy of the head on the sampled code: the
-    joint training of `Joint`, for a classifier that stands already.
+    With soft predictions of a classifier, the cross-entropy of the head on the sampled code is added: the joint training of
+    `Joint` for a classifier that exists already.
+
+    Args:
+        vae: The networks.
+        ids: Sentences, (B, L).
+        weight: Weight of the KL term.
+        how: Settings.
+        generator: Draws dropped words and noise.
+        predictions: Class probabilities of the sentences, (B, K).
+
+    Returns:
+        Scalar, in nats per sentence.
     """
     seen = torch.rand(ids.shape, generator=generator) < how.encoder_keep
     mean, log_variance = vae.encoder(ids.where(seen | (ids == END) | (ids == PAD), UNKNOWN))
@@ -124,20 +152,26 @@ def training_loss(
 
 
 def train(
-    vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool = False, predictions: Tensor | None = None
+    vae: SentenceNetworks, ids: Tensor, how: SentenceTraining, progress: bool = False, predictions: Tensor | None = None
 ) -> dict[str, Any]:
-    """Train in place on ids (N, L) of known words, and on answers (N, K) of a classifier if there are any; Ctrl-C ends the
-    training and keeps what was learned.
+    """Train in place. Ctrl-C ends the training and keeps the present weights.
+
+    Args:
+        vae: The networks.
+        ids: Sentences of known words, (N, L).
+        how: Settings.
+        progress: Show a progress bar.
+        predictions: Class probabilities of the sentences under a classifier, (N, K).
 
     Returns:
-        JSON-able account: the settings, steps taken, whether it was interrupted, and on the validation sentences nll (bound),
-        reconstruction, kl, active_units and collapsed.
+        The settings, the steps taken, whether training was interrupted, and the results of `validated` on the held-out
+        sentences.
     """
     generator = torch.Generator().manual_seed(how.seed)
     order = torch.randperm(len(ids), generator=generator)
     held = max(1, int(len(ids) * how.validation_share))
     valid, rows = ids[order[:held]], ids[order[held:]]
-    told = None if predictions is None else predictions[order[held:]].float()
+    soft = None if predictions is None else predictions[order[held:]].float()
     optimizer = torch.optim.Adam(vae.parameters(), lr=how.learning_rate)
     steps = how.epochs * math.ceil(len(rows) / how.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps, eta_min=how.learning_rate / 50)
@@ -148,7 +182,7 @@ def train(
             for index in batches(rows, how.batch_size, generator):
                 part = trimmed(rows[index])
                 weight = how.beta * kl_weight(how.annealing, done / steps)
-                loss = training_loss(vae, part, weight, how, generator, None if told is None else told[index])
+                loss = training_loss(vae, part, weight, how, generator, None if soft is None else soft[index])
                 optimizer.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(vae.parameters(), how.clip)
@@ -164,7 +198,7 @@ def train(
                     break
     except KeyboardInterrupt:
         interrupted = True
-        warnings.warn(f"interrupted after {done} of {steps} steps; the model is kept as it was then", stacklevel=3)
+        warnings.warn(f"interrupted after {done} of {steps} steps; the model keeps its present weights", stacklevel=3)
     if weights is not None:
         vae.load_state_dict(weights)
     vae.eval()
@@ -172,10 +206,15 @@ def train(
 
 
 def batches(ids: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
-    """Rows of each batch, in random order; sentences of like length stand together, so that little padding is computed."""
+    """Row indices of each minibatch, in random order. Sentences of similar length share a batch, which saves padding.
+    Args:
+        ids: Sentences, (N, L).
+        size: Sentences per minibatch.
+        generator: Draws the order.
+    """
     lengths = (ids != PAD).sum(1)
     shuffled = torch.randperm(len(ids), generator=generator)
-    pool = 32 * size  # sorted within pools alone: batches still differ from epoch to epoch
+    pool = 32 * size  # sorted within pools only, so that batches differ between epochs
     parts: list[Tensor] = []
     for chunk in shuffled.split(pool):
         parts += chunk[lengths[chunk].argsort(stable=True)].split(size)
@@ -183,16 +222,23 @@ def batches(ids: Tensor, size: int, generator: torch.Generator) -> list[Tensor]:
 
 
 def trimmed(ids: Tensor) -> Tensor:
-    """Ids without the columns that are padding for all."""
+    """Ids without the columns that hold only padding."""
     return ids[:, : int((ids != PAD).sum(1).max())]
 
 
-def validated(vae: SentenceVAE, ids: Tensor, seed: int = 0, batch: int = 256) -> dict[str, Any]:
-    """Figures on sentences ids (N, L), nats a sentence, no word dropped.
+def validated(vae: SentenceNetworks, ids: Tensor, seed: int = 0, batch: int = 256) -> dict[str, Any]:
+    """Statistics of sentences without word dropout, in nats per sentence.
+
+    Args:
+        vae: The networks.
+        ids: Sentences, (N, L).
+        seed: Seed of the posterior samples.
+        batch: Sentences at once.
 
     Returns:
-        nll (the negative bound, one sample), reconstruction, kl, active_units (dimensions whose posterior mean varies by more
-        than 0.01, Burda and others 2016) and collapsed (kl below 0.05).
+        ``nll`` (the negative bound, one sample), ``reconstruction``, ``kl``, ``active_units`` (dimensions whose posterior mean
+        varies by more than 0.01: Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016, section 5.2)
+        and ``collapsed`` (kl below 0.05).
     """
     training, generator = vae.training, torch.Generator().manual_seed(seed)
     vae.eval()

@@ -15,33 +15,46 @@ from torch import Tensor, nn
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
+from envs.manifolds.fitting import untrained
 from envs.manifolds.prior import Prior
 from envs.manifolds.sentence.anchor import anchored
 from envs.manifolds.sentence.decoding import greedy
-from envs.manifolds.sentence.networks import Decoder, Encoder, decoder_inputs, sentence_nll
+from envs.manifolds.sentence.networks import Decoder, Encoder, SentenceNetworks, decoder_inputs, sentence_nll
 from envs.manifolds.sentence.training import SentenceTraining, train, trimmed
 from envs.modalities.vocabulary import END, PAD, Vocabulary
 from envs.runtime.torch_defaults import in_usual_torch
 
-REACH = 0.5  # share of the typical radius of codes at which the words of an input are favoured no more
+REACH = 0.5  # share of the typical radius of codes at which the preference for an input's words ends
 
 
-class SentenceVAE(Manifold):
-    """LSTM encoder and decoder, normal prior. Data space are ids (B, L) int64, see `envs.modalities.vocabulary`.
+class SentenceVAE(Manifold, SentenceNetworks):
+    """Variational auto-encoder of sentences with LSTM encoder and decoder and a standard normal prior.
 
-    Ids have no metric of their own: distances, moves and the compass are measured between codes (`coordinates`).
+    Data space are word ids (B, L) int64, see `envs.modalities.vocabulary`. Ids have no metric: distances, moves and the
+    guidance features are measured between codes (`coordinates`).
 
     Args:
-        words: the vocabulary without its specials, see `Vocabulary`.
-        length: L.
-        latent_dim: d.
-        embedding, hidden: widths of both networks.
-        tokeniser: of the vocabulary.
-        feed_code: give the decoder z at every step; without, it is its first state alone, which invites collapse.
-        classes: K, how many answers of a classifier a linear head on z foretells; 0: it has no head.
-        anchor: nats by which walks favour the words of their input, see `decode_near`; 0: they do not.
-        reach: where that ends.
-        account: what `fit` told of the training, kept with the weights.
+        words: The vocabulary without its special words.
+        length: Number of ids per sentence L.
+        latent_dim: Number of latent coordinates d.
+        embedding: Width of the word embeddings of both networks.
+        hidden: Number of hidden units of both networks.
+        tokeniser: Tokeniser of the vocabulary.
+        feed_code: Feed z to the decoder at every step. Otherwise z only sets its first state, which favours collapse.
+        account: Statistics of the training, stored with the weights.
+        classes: Number of classes K that a linear head predicts from z; 0 for no head.
+        anchor: Preference in nats for the words of a walk's input, see `decode_near`; 0 for none.
+        reach: Distance at which that preference ends, as a share of the typical radius of codes.
+
+    Raises:
+        ManifoldError: If `anchor` is negative or `reach` not positive.
+
+    Example:
+        >>> from envs.assets import ASSETS
+        >>> vae, _ = ASSETS["sentences"].manifold()
+        >>> z = vae.encode(vae.vocabulary.ids(["the soup was really awful"]))
+        >>> vae.vocabulary.texts(vae.decode(z))
+        ['the soup was really awful']
     """
 
     kind = "sentences"
@@ -63,7 +76,7 @@ class SentenceVAE(Manifold):
     ) -> None:
         super().__init__(latent_dim)
         if not anchor >= 0 or not reach > 0:
-            raise ManifoldError(f"an anchor is a number of nats, at least 0, and its reach positive, not {anchor} and {reach}")
+            raise ManifoldError(f"anchor must be at least 0 nats and reach positive, not {anchor} and {reach}")
         self.vocabulary = Vocabulary(words, length, tokeniser)
         self.data_shape = (self.vocabulary.length,)
         self.prior = Prior("normal", latent_dim)
@@ -76,7 +89,7 @@ class SentenceVAE(Manifold):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {
             "words": list(self.vocabulary.words),
             "length": self.vocabulary.length,
@@ -98,27 +111,34 @@ class SentenceVAE(Manifold):
 
     @property
     def collapsed(self) -> bool:
-        """Whether the code says nothing: KL below 0.05 nats when it was fitted."""
+        """Whether codes carry no information: the KL term was below 0.05 nats after training."""
         return bool(self.account.get("collapsed", False))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x), each (B, d), of ids (B, L)."""
+        """Mean and log variance of q(z | x), each (B, d), for ids (B, L)."""
         return self.encoder(self.vocabulary.known(x))
 
     def encode(self, x: Tensor) -> Tensor:
-        """Posterior means (B, d) of ids (B, L), kept inside the typical set."""
+        """Posterior means (B, d) of ids (B, L), projected into the typical set."""
         return self.prior.project(self.posterior(x)[0])
 
     def decode(self, z: Tensor) -> Tensor:
-        """The likeliest word after word, ids (B, L) of codes (B, d)."""
+        """Greedily decoded ids (B, L) of codes (B, d)."""
         return greedy(self.decoder, z, self.vocabulary.length)
 
     def decode_near(self, z: Tensor, factual: Tensor | None) -> Tensor:
-        """Ids (B, L) of codes (B, d) in walks from inputs `factual` (B, L), whose words stay where the code allows.
+        """Decode codes along walks from given inputs, keeping the inputs' words where the code allows.
 
-        They are favoured by `anchor` nats at the input's own code, and by less the further z lies from there: by nothing from
-        the share `reach` of the typical radius of codes on, where this is what `decode` gives, but for its guard against
-        repetition.
+        The preference for the input's words is `anchor` nats at the input's own code. It falls linearly with distance and is
+        zero from the share `reach` of the typical radius of codes on. There the result is that of `decode`, except that
+        repetitions are blocked.
+
+        Args:
+            z: Codes, (B, d).
+            factual: Inputs of the walks, (B, L); None for codes that belong to no input.
+
+        Returns:
+            Ids, (B, L).
         """
         if not self.input_conditioned:
             return self.decode(z)
@@ -133,17 +153,17 @@ class SentenceVAE(Manifold):
         return z
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """See `Manifold.jvp`: the coordinates are the codes."""
+        """The tangents: the coordinates are the codes."""
         return tangent
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`: the coordinates are the codes."""
+        """The cotangents: the coordinates are the codes."""
         return cotangent
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """Derivative (B, L V, d) by the code of the logits of all words, along the decoded sentence (teacher forced).
+        """Derivative (B, L V, d) by the code of all word logits along the decoded sentence (teacher forcing).
 
-        Rows of padding are zero: what stands after the end mark is nowhere seen.
+        Rows of padding are zero: nothing after the end mark is shown.
         """
         words = self.decode(z)
         inputs = decoder_inputs(words)
@@ -164,9 +184,18 @@ class SentenceVAE(Manifold):
         return -sentence_nll(self.decoder(z, decoder_inputs(ids)), ids)
 
     def importance_weighted_nll(self, x: Tensor, samples: int = 100, seed: int = 0, rows: int = 4096) -> Tensor:
-        """-log p(x) in nats, (B,), by importance sampling from q(z | x): an upper bound on average, tighter with `samples`.
+        """Estimate -log p(x) by importance sampling from q(z | x): an upper bound in expectation, tighter with more samples.
 
-        Source: Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", 2016, equation 8.
+        Source: Burda, Grosse and Salakhutdinov, "Importance Weighted Autoencoders", ICLR 2016, equation 8.
+
+        Args:
+            x: Ids, (B, L).
+            samples: Samples per sentence.
+            seed: Seed of the samples.
+            rows: Sentences times samples at once.
+
+        Returns:
+            Nats per sentence, (B,).
         """
         generator = torch.Generator().manual_seed(seed)
         found = []
@@ -202,37 +231,46 @@ class SentenceVAE(Manifold):
         """Train on a corpus.
 
         Args:
-            texts: the sentences.
-            latent_dim, embedding, hidden, feed_code, anchor, reach: see the class.
-            vocabulary: of the corpus, if it was made already.
-            answers: (N, K) what a classifier answers on the sentences: a linear head on z learns to foretell it, so that codes
-                hold what the classifier tells apart.
-            progress: show a bar.
-            training: fields of `SentenceTraining`.
+            texts: The sentences.
+            latent_dim: Number of latent coordinates d.
+            embedding: Width of the word embeddings.
+            hidden: Number of hidden units.
+            feed_code: Feed z to the decoder at every step.
+            vocabulary: Vocabulary of the corpus; default: built from it.
+            predictions: Class probabilities of the sentences under a classifier, (N, K). A linear head on z learns them, so
+                that codes separate what the classifier separates.
+            anchor: See the class.
+            reach: See the class.
+            progress: Show a progress bar.
+            **training: Fields of `SentenceTraining`.
+
+        Returns:
+            The model, frozen and in eval mode.
 
         Raises:
-            ManifoldError: an empty corpus, one word alone, fewer than two sentences, or sizes below 1.
+            ManifoldError: If the corpus is empty, has one word or fewer than two sentences, or a size is below 1.
         """
         if min(latent_dim, embedding, hidden) < 1:
-            told = {"latent_dim": latent_dim, "embedding": embedding, "hidden": hidden}
-            raise ManifoldError(f"sizes must be at least 1, got {told}")
+            raise ManifoldError(
+                f"latent_dim, embedding and hidden must be at least 1, not {latent_dim}, {embedding} and {hidden}"
+            )
         vocabulary = Vocabulary.of(texts) if vocabulary is None else vocabulary
         ids = vocabulary.known(vocabulary.ids(list(texts)))
         if len(ids) < 2:
             raise ManifoldError(f"a sentence VAE needs at least 2 sentences, got {len(ids)}")
         how = SentenceTraining(**training)
         if predictions is not None and len(predictions) != len(ids):
-            raise ManifoldError(f"{len(predictions)} answers of a classifier for {len(ids)} sentences; one each is needed")
+            raise ManifoldError(f"{len(predictions)} predictions for {len(ids)} sentences; one per sentence is needed")
         classes = 0 if predictions is None else predictions.shape[1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(how.seed)
-            sizes = (latent_dim, embedding, hidden)
-            more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
-            vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more)
+        sizes = (latent_dim, embedding, hidden)
+        more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
+        vae = untrained(
+            lambda: cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more), how.seed
+        )
         vae.account = train(vae, ids, how, progress, predictions)
         if vae.collapsed:
             warnings.warn(
-                f"the posterior collapsed (KL {vae.account['kl']:.3f} nats): codes say nothing about sentences. "
+                f"the posterior collapsed (KL {vae.account['kl']:.3f} nats): codes carry no information about sentences. "
                 "Anneal the KL term (annealing='sigmoid'), drop words (word_keep=0.5) or give free_bits",
                 stacklevel=2,
             )

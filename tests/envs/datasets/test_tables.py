@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from envs import World, WorldConfig, make_world
 from envs.datasets import TableUnits, load_csv
-from envs.datasets.columns import read_description
 from envs.datasets.tables import describe_rows, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Manifold, TableVAE
+from envs.modalities.columns import read_description
 
 DESCRIPTION = {
     "columns": {
@@ -348,8 +348,8 @@ def test_target_columns_that_hold_no_classes(file: Path, tmp_path: Path) -> None
     with pytest.raises(UnknownNameError, match="did you mean 'class'"):
         load_csv(file, target="clas")
     for cells, complaint in (
-        ("1,a\n2,a\n", "one class alone"),
-        ("1,a\n2,b\n3,c\n", "it is no class"),
+        ("1,a\n2,a\n", "only one class"),
+        ("1,a\n2,b\n3,c\n", "too many for classes"),
         ("1,a\n2,?\n", "line 3"),
     ):
         (tmp_path / "t.csv").write_text("v,y\n" + cells)

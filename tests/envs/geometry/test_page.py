@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "concepts" / "geometry.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "concepts" / "geometry.md"
 
 
 @pytest.mark.slow

@@ -205,7 +205,7 @@ def test_what_cannot_be_matched_is_named():
     none = Prior("none", 2, samples=np.eye(2))
     hull = Prior("hull", 2, samples=np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]))
     for prior in (none, hull):
-        with pytest.raises(ManifoldError, match=f"'{prior.kind}' prior has no law"):
+        with pytest.raises(ManifoldError, match=f"'{prior.kind}' prior has no distribution"):
             to_prior(prior, points, (0.5, 0.5))
-        with pytest.raises(ManifoldError, match=f"'{prior.kind}' prior has no law"):
+        with pytest.raises(ManifoldError, match=f"'{prior.kind}' prior has no distribution"):
             root_mean_square(prior)

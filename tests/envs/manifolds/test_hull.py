@@ -80,7 +80,7 @@ def test_the_samples_of_the_prior_lie_inside_and_it_has_no_law():
 @pytest.mark.parametrize(
     ("points", "match"),
     [
-        (torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), "at most 3 dimensions, not 4"),
+        (torch.randn(20, 4, generator=torch.Generator().manual_seed(0)), "at most 3 dimensions here, not 4"),
         (torch.linspace(0, 1, 9)[:, None].expand(-1, 2), "do not span 2 dimensions"),
         (torch.zeros(5, 1), "nowhere to walk"),
         (torch.zeros(2, 2), "do not span 2 dimensions"),

@@ -185,5 +185,5 @@ def test_only_known_data_have_attributes(digits, iris):
     assert strokes.attributes_of(iris) == ()
     for attribute in strokes.STROKES:
         assert attribute.measure(digits.reference.x[:5]).shape == (5,)
-    with pytest.raises(ManifoldError, match="pictures"):
+    with pytest.raises(ManifoldError, match="images"):
         strokes.slant(iris.reference.x)

@@ -166,3 +166,26 @@ def test_the_cheetah_is_paid_for_being_far_ahead_alone(tmp_path, monkeypatch):
     assert (reward, terminated, info["is_success"]) == (1.0, False, True)
     with pytest.raises(ManifoldError, match="finite"):
         env.step(np.full(6, np.nan, np.float32))
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_rendering_gives_an_image_of_the_present_state(env_id):
+    env = gym.wrappers.RenderCollection(gym.make(env_id, render_mode="rgb_array"))
+    env.reset(seed=0)
+    for _ in range(10):
+        env.step(np.ones(1, dtype=np.float32))
+    frames = env.render()
+    assert {(frame.shape, frame.dtype.name) for frame in frames} == {((300, 400, 3), "uint8")}
+    assert (frames[0] != frames[-1]).any()
+    batch = gym.make_vec(env_id, num_envs=2, render_mode="rgb_array")
+    batch.reset(seed=0)
+    np.testing.assert_array_equal(batch.render()[0], frames[0])
+
+
+def test_rendering_needs_a_known_mode_and_a_reset():
+    with pytest.raises(UnknownNameError, match="render mode 'human'"):
+        ControlVectorEnv(1, task="pendulum", max_episode_steps=5, render_mode="human")
+    batch = ControlVectorEnv(1, task="pendulum", max_episode_steps=5)
+    assert batch.render() is None
+    with pytest.raises(gym.error.ResetNeeded):
+        ControlVectorEnv(1, task="pendulum", max_episode_steps=5, render_mode="rgb_array").render()

@@ -105,7 +105,7 @@ def test_a_wrong_or_missing_input_shape_is_said(names):
 
 
 def test_a_torch_module_of_another_class_count_is_refused():
-    with pytest.raises(ManifoldError, match="3 logits a row for 2 classes"):
+    with pytest.raises(ManifoldError, match="3 logits per row for 2 classes"):
         wrap(Net(), class_names=["a", "b"])
 
 
@@ -254,13 +254,13 @@ def test_a_name_of_another_form_is_refused(name):
         (lambda x: two(x) + np.array([[0.5, -0.5]]), "smallest value -"),
         (lambda x: two(x) * np.nan, "NaN or infinity"),
         (lambda x: two(x) * np.inf, "NaN or infinity"),
-        (lambda x: 2 * two(x)[:, :1], r"one number a row.*must be the probability of 'b'"),
-        (lambda x: two(x)[:, 0] - 1, r"one number a row, from -.*apply a sigmoid"),
+        (lambda x: 2 * two(x)[:, :1], r"one number per row.*must be the probability of 'b'"),
+        (lambda x: two(x)[:, 0] - 1, r"one number per row, from -.*apply a sigmoid"),
         (lambda x: two(x)[:, 0] * np.nan, "NaN or infinity"),
         (lambda x: (two(x) + 0.4).clip(0, 1), "multi-label"),
         (lambda x: [two(x), two(x)], "multi-label"),
         (lambda x: [*two(x)[:, :1].tolist(), [0.5]], r"shape \(41, 1\)"),
-        (lambda x: np.hstack([two(x), 0 * two(x)]), r"shape \(40, 4\) for 40 rows of 2 classes"),
+        (lambda x: np.hstack([two(x), 0 * two(x)]), r"shape \(40, 4\) for 40 rows and 2 classes"),
         (lambda x: two(x)[:5], r"shape \(5, 2\) for 40 rows"),
         (lambda x: None, "failed on 40 rows|shape"),
         (lambda x: [["a", "b"]] * len(x), "failed on 40 rows"),
@@ -286,7 +286,7 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (two, {}, "pass class_names="),
         (two, {"class_names": ["only"]}, "at least two classes"),
         (two, {"class_names": ["same", "same"]}, "must differ"),
-        (SVC(), {}, "pass class_names=: SVC does not tell its classes"),
+        (SVC(), {}, "pass class_names=: SVC does not name its classes"),
         (LinearRegression(), {}, "LinearRegression is a regressor: it predicts a quantity.*lambda rows"),
         (two, {"class_names": ["a", "b"], "outputs": "logits"}, "outputs='logits' is for torch modules, not for a function"),
         (Net(), {"outputs": "logit"}, "unknown kind of outputs 'logit': did you mean 'logits'"),
@@ -309,7 +309,7 @@ def test_a_regressor_dressed_as_a_classifier_is_found_out():
     with pytest.raises(ManifoldError, match="LinearRegression is a regressor"):
         adapt(line, units=TABLE, class_names=["a", "b"])
     classifier = adapt(Predicts(line.predict), units=TABLE, class_names=["a", "b"])
-    with pytest.raises(ManifoldError, match=r"not one of its classes.*to explain a predicted quantity, cut it into classes"):
+    with pytest.raises(ManifoldError, match=r"not one of its classes.*to explain a predicted quantity, turn it into classes"):
         classifier.predict_proba(TABLE.inward(FLOWERS))
     above = adapt(lambda rows: (line.predict(rows) > 5).astype(float), units=TABLE, class_names=["below", "above"])
     assert set(above.predict_proba(TABLE.inward(FLOWERS))[:, 1].tolist()) == {0.0, 1.0}
@@ -396,7 +396,7 @@ def test_probabilities_of_a_torch_module_are_noticed_and_said_once():
     net = Probabilities()
     want = net(X).detach()
     classifier = wrap(net)
-    with pytest.warns(UserWarning, match="Probabilities gives probabilities already.*outputs='logits'"):
+    with pytest.warns(UserWarning, match="Probabilities sum to 1 and are used as probabilities.*outputs='logits'"):
         torch.testing.assert_close(classifier.predict_proba(X), want)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -411,7 +411,7 @@ def test_single_rows_of_probabilities_are_used_as_they_are_too():
     classifier = wrap(net)
     for row in X[:3].split(1):
         torch.testing.assert_close(classifier.predict_proba(row), net(row).detach())
-    with pytest.warns(UserWarning, match="gives probabilities already"):
+    with pytest.warns(UserWarning, match="are used as probabilities"):
         classifier.predict_proba(X[3:4])
 
 
@@ -425,7 +425,9 @@ def test_what_a_torch_module_gives_can_be_declared():
 
 def test_one_column_of_a_torch_module_has_to_be_declared():
     net = Net(classes=1)
-    with pytest.raises(ManifoldError, match=r"one number a row for 2 classes.*outputs='probabilities'.*'b'.*outputs='logits'"):
+    with pytest.raises(
+        ManifoldError, match=r"one number per row for 2 classes.*outputs='probabilities'.*'b'.*outputs='logits'"
+    ):
         wrap(net, class_names=["a", "b"])
     logit = wrap(net, class_names=["a", "b"], outputs="logits")
     want = net(X).sigmoid().detach()

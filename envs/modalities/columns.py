@@ -1,16 +1,16 @@
-"""What the columns of a table are: numbers or categories, their ranges, and what an explanation may not change.
+"""Descriptions of a table's columns: numbers or categories, their ranges, and what an explanation may not change.
 
 A description is a mapping (a YAML or JSON file, or a dictionary)::
 
     target: income                      # the column that holds the classes; optional
-    missing: ["?"]                      # texts that mean "not known"; default: MISSING
+    missing: ["?"]                      # texts that mean "unknown"; default: MISSING
     columns:
       age: {kind: number, range: [17, 90], integer: true, only: up}
       sex: {kind: category, immutable: true}
       workclass: {kind: category, categories: [Private, State-gov]}
       name: {kind: ignore}
 
-Columns that it does not name, and keys that it leaves out, are guessed from the values.
+Columns and keys that it leaves out are inferred from the values.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -32,23 +32,28 @@ from envs.reading.files import read_json, read_yaml
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
 KINDS = ("number", "category", "ignore")
 KEYS = ("kind", "range", "integer", "categories", "immutable", "only")
-MOST_CATEGORIES = 100  # a column of texts with more different ones is taken for names or notes
+MOST_CATEGORIES = 100  # a column with more distinct texts is taken for names or notes
 Where = Callable[[int], str]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """One column of a table.
 
     Attributes:
-        name: as the user writes it.
+        name: Name as the user writes it.
         kind: ``number`` or ``category``.
-        low, high: least and largest number.
-        integer: whole numbers alone.
-        categories: texts that a category may have, without the missing one.
-        missing: the user's own text for a value that is not known; None: every value is known.
-        immutable: no frame of a walk changes it.
-        only: ``up`` or ``down``: a number that no frame brings below, or above, the input's.
+        low: Smallest number.
+        high: Largest number.
+        integer: Whether numbers are whole.
+        categories: Texts of the categories, without the missing one.
+        missing: The user's text for an unknown value; None if every value is known.
+        immutable: Whether walks leave the column unchanged.
+        only: ``up`` or ``down``: walks never bring the number below, or above, the input's.
+
+    Example:
+        >>> Column("age", "number", low=17, high=90, integer=True).as_dict()
+        {'kind': 'number', 'range': [17, 90], 'integer': True}
     """
 
     name: str
@@ -63,45 +68,78 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Places in an encoded row: one a category (the missing one is a category), one a number and two more (known,
-        missing) where it may be missing."""
+        """Positions in an encoded row.
+
+        A category takes one per category (the missing one included). A number takes one, and two more (known, missing) if it
+        may be missing.
+        """
         if self.kind == "number":
             return 1 if self.missing is None else 3
         return len(self.categories) + (self.missing is not None)
 
     def as_dict(self) -> dict[str, Any]:
-        """As a description has it."""
-        told: dict[str, Any] = {"kind": self.kind}
+        """The column as a description has it."""
+        described: dict[str, Any] = {"kind": self.kind}
         if self.kind == "number":
-            told |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
+            described |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
         else:
-            told["categories"] = list(self.categories)
-        return told | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
+            described["categories"] = list(self.categories)
+        return described | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
+
+
+class Table(NamedTuple):
+    """What is known of a table's columns.
+
+    Attributes:
+        columns: Columns that are explained, in order.
+        missing: Texts that mean "unknown".
+        target: Column that holds the classes, or None.
+
+    Example:
+        >>> print(Table((Column("age", "number", low=17, high=90),), missing=("?",)).as_yaml(), end="")
+        columns:
+          age: {kind: number, range: [17, 90], integer: false}
+    """
+
+    columns: tuple[Column, ...]
+    missing: tuple[str, ...]
+    target: str | None = None
+
+    def as_yaml(self) -> str:
+        """The description in YAML: save it as columns.yml, edit it, and pass the file as `columns`."""
+        return as_yaml(self.columns, self.target)
 
 
 def read_description(source: Any) -> dict[str, Any]:
-    """A description from a .yml, .yaml or .json file, or a mapping; checked as far as that goes without the data.
+    """Read a description, checked as far as that is possible without the data.
+
+    Args:
+        source: A .yml, .yaml or .json file, or a mapping.
+
+    Returns:
+        ``target``, ``missing`` and ``columns``.
 
     Raises:
-        ManifoldError, UnknownNameError: no such file, not that format, unknown keys or kinds, senseless ranges.
+        ManifoldError: If the file is missing or has another format, or a range is impossible.
+        UnknownNameError: If a key or kind is unknown.
     """
-    told = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
+    described = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
     name = str(source) if isinstance(source, str | Path) else "the column description"
-    if not isinstance(told, Mapping):
+    if not isinstance(described, Mapping):
         raise ManifoldError(f"{name}: a mapping is needed, such as  columns: {{age: {{kind: number}}}}")
-    if "columns" not in told and all(isinstance(v, Mapping) for v in told.values()):
-        told = {"columns": told}  # the columns alone
-    for key in told:
+    if "columns" not in described and all(isinstance(v, Mapping) for v in described.values()):
+        described = {"columns": described}  # the columns alone
+    for key in described:
         if key not in ("target", "missing", "columns"):
             raise UnknownNameError(f"key in {name}", key, ("target", "missing", "columns"))
-    columns = told.get("columns") or {}
+    columns = described.get("columns") or {}
     if not isinstance(columns, Mapping):
         raise ManifoldError(f"{name}: columns: must map names to descriptions, not be a {type(columns).__name__}")
     for column, about in columns.items():
         _check(f"{name}, column {column!r}", about)
-    missing = told.get("missing", MISSING)
+    missing = described.get("missing", MISSING)
     missing = [missing] if isinstance(missing, str) else missing
-    return {"target": told.get("target"), "missing": ["" if m is None else str(m) for m in missing],
+    return {"target": described.get("target"), "missing": ["" if m is None else str(m) for m in missing],
             "columns": {str(column): dict(about) for column, about in columns.items()}}  # fmt: skip
 
 
@@ -115,7 +153,7 @@ def _load(path: Path) -> Any:
 
 
 def _check(name: str, about: Any) -> None:
-    """Refuse a column's description that no data could fit."""
+    """Refuse a description that no data could fit."""
     if not isinstance(about, Mapping):
         raise ManifoldError(f"{name}: a mapping such as {{kind: number}} is needed, not {about!r}")
     for key in about:
@@ -130,7 +168,7 @@ def _check(name: str, about: Any) -> None:
         if not good or not ends[0] < ends[1]:
             raise ManifoldError(f"{name}: range is [least, largest], not {ends!r}")
         if kind == "category":
-            raise ManifoldError(f"{name}: a category has no range; list its categories, or say kind: number")
+            raise ManifoldError(f"{name}: a category has no range; list its categories, or set kind: number")
     if "categories" in about and (kind == "number" or not isinstance(about["categories"], list | tuple)):
         raise ManifoldError(f"{name}: categories is a list, and belongs to kind: category")
     for key in ("immutable", "integer"):
@@ -143,26 +181,26 @@ def _check(name: str, about: Any) -> None:
 def describe(
     names: Sequence[str], rows: np.ndarray, description: Mapping[str, Any], where: Where, target: str | None = None
 ) -> list[Column]:
-    """The columns of a table: what the description says, and guesses for the rest.
+    """Describe the columns of a table: as given, and inferred otherwise.
 
     Args:
-        names: all columns of the table, the target's too.
-        rows: (N, len(names)) of texts or values.
-        description: from `read_description`.
-        where: what a row's place is called in errors, such as its line.
-        target: left out.
+        names: Names of all columns, the target included.
+        rows: Texts or values, (N, len(names)).
+        description: As returned by `read_description`.
+        where: Maps a row index to its place for error messages, such as its line.
+        target: Column to leave out.
 
     Raises:
-        ManifoldError: values that contradict the description; no column left.
-        UnknownNameError: a described column that the table lacks.
+        ManifoldError: If values contradict the description, or no column remains.
+        UnknownNameError: If a described column does not exist.
     """
-    told = description["columns"]
-    for name in told:
+    described = description["columns"]
+    for name in described:
         if name not in names:
             raise UnknownNameError("column in the description", name, names)
     columns = []
     for place, name in enumerate(names):
-        about = told.get(name, {})
+        about = described.get(name, {})
         if name != target and about.get("kind") != "ignore":
             found = _column(name, rows[:, place], about, description["missing"], where)
             columns += [] if found is None else [found]
@@ -172,7 +210,7 @@ def describe(
 
 
 def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Sequence[str], where: Where) -> Column | None:
-    """One column; None for a text that looks like an identifier and is not described."""
+    """One column; None for texts that look like identifiers and are not described."""
     if any(isinstance(value, DATES) for value in values):
         raise ManifoldError(dates_refused(name, next(value for value in values if isinstance(value, DATES))))
     texts = [text_of(value) for value in values]
@@ -189,13 +227,13 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
     column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
     if kind == "category":
         if "only" in about:
-            raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; say immutable: true for a category")
+            raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; set immutable: true for a category")
         if not known and not listed:
             raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
         return replace(column, categories=tuple(text_of(c) for c in about.get("categories") or sorted(different, key=by_size)))
     for row, text in enumerate(texts):
         if not _is_number(text) and text not in missing:
-            raise ManifoldError(f"{where(row)}, column {name!r}: {text!r} is not a number; correct it, or say kind: category")
+            raise ManifoldError(f"{where(row)}, column {name!r}: {text!r} is not a number; correct it, or set kind: category")
     numbers_known = np.array([float(text) for text in known])
     if not len(numbers_known):
         raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
@@ -207,9 +245,14 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
 
 
 def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:
-    """Columns as a description that `read_description` reads; to be saved and edited."""
-    told: dict[str, Any] = {"target": target} if target else {}
-    lines = yaml.safe_dump(told, sort_keys=False) if told else ""
+    """Columns as YAML that `read_description` reads.
+
+    Args:
+        columns: The columns.
+        target: Column that holds the classes.
+    """
+    described: dict[str, Any] = {"target": target} if target else {}
+    lines = yaml.safe_dump(described, sort_keys=False) if described else ""
     body = [f"  {yaml.safe_dump(column.name).split(chr(10))[0]}: {_flow(column.as_dict())}" for column in columns]
     return lines + "columns:\n" + "\n".join(body) + "\n"
 
@@ -219,7 +262,7 @@ def _flow(about: Mapping[str, Any]) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A cell as a text without spaces around it: None and NaN are the empty one, 3.0 is 3."""
+    """A cell as text without surrounding spaces: None and NaN become empty, 3.0 becomes 3."""
     if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
         return ""
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -238,12 +281,12 @@ def _is_number(value: Any) -> bool:
 
 
 def is_plain_number(text: str) -> bool:
-    """Whether a text is a finite number, and no code such as 00171, whose zeros would be lost."""
+    """Whether a text is a finite number and not a code such as 00171, whose zeros would be lost."""
     return _is_number(text) and re.match(r"[+-]?0[0-9]", text) is None
 
 
 def by_size(text: str) -> tuple[int, float, str]:
-    """Numbers by size, then texts by letter."""
+    """Sort key: numbers by size, then texts alphabetically."""
     return (0, float(text), text) if _is_number(text) else (1, 0.0, text)
 
 

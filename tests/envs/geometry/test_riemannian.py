@@ -153,7 +153,7 @@ def test_geodesics_are_the_same_every_time():
 def test_what_has_no_geodesic_is_named():
     a, b = PLACES
     for wrong in ((a, b[:1]), (a[0], b[0])):
-        with pytest.raises(ManifoldError, match="geodesics join codes"):
+        with pytest.raises(ManifoldError, match="geodesics join two"):
             geodesic(globe, *wrong)
     with pytest.raises(ManifoldError, match="finite"):
         geodesic(globe, a, b * torch.nan)
@@ -214,7 +214,7 @@ def test_paths_to_the_nearest_goal_are_the_shortest_of_all():
     assert (free.lengths <= led.lengths + 1e-6).all()
     at_goal = graph.lead(graph.z[goals], goals)
     assert float(at_goal.lengths.max()) < 1e-6
-    with pytest.raises(ManifoldError, match="nowhere to walk"):
+    with pytest.raises(ManifoldError, match="no goal nodes"):
         graph.lead(codes, goals[:0])
 
 

@@ -48,7 +48,7 @@ def test_all_sentences_of_one_sentiment_topic_and_tense_have_their_share_of_prob
 )  # fmt: skip
 def test_what_the_grammar_does_not_make_has_no_probability(text):
     assert grammar.log_prob(text) == -math.inf
-    with pytest.raises(ManifoldError, match="does not make"):
+    with pytest.raises(ManifoldError, match="does not produce"):
         grammar.parse(text)
 
 

@@ -191,7 +191,7 @@ def test_a_missing_extra_is_named(monkeypatch):
         ({"x": torch.rand(30, 2), "d": 3}, "at most the 2 data dimensions"),
         ({"n_neighbors": 1}, "n_neighbors must be at least 2"),
         ({"min_dist": 2.0}, "min_dist between 0 and 1"),
-        ({"x": torch.zeros(30, 3, 4)}, "are they all alike"),
+        ({"x": torch.zeros(30, 3, 4)}, "are they identical"),
     ],
 )
 def test_what_cannot_be_mapped_is_refused(settings, match):

@@ -1,0 +1,61 @@
+"""What a classifier may return: checks of its output, and errors that name the failing call."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from envs.errors import ManifoldError
+
+ROUNDED = 0.011  # largest deviation from 1 of a sum of probabilities rounded to two digits
+
+
+REGRESSOR = (
+    "to explain a predicted quantity, turn it into classes with a function, such as "
+    "lambda rows: (model.predict(rows) > limit).astype(float) with class_names=['below', 'above']"
+)
+
+
+@contextlib.contextmanager
+def failures_named(call: str, rows: int, shape: Sequence[int] | None) -> Iterator[None]:
+    """Turn any exception of a call of the user's into a `ManifoldError` that names the call and its rows.
+
+    Args:
+        call: Description of the call.
+        rows: Number of rows.
+        shape: Shape of one row; None for texts.
+    """
+    try:
+        yield
+    except Exception as error:
+        what = "texts" if shape is None else f"rows of shape {tuple(shape)}"
+        raise ManifoldError(
+            f"the classifier failed on {rows} {what}: {call} raised {type(error).__name__}: {error}".rstrip(": ")
+        ) from error
+
+
+def both(second: Tensor) -> Tensor:
+    """Probabilities (B, 2) of both classes from the second's (B, 1); strictly positive where gradients are needed."""
+    if second.requires_grad:
+        second = second.clamp(1e-12, 1 - 1e-7)
+    return torch.cat([1 - second, second], 1)
+
+
+def probability_of_one(prediction: Tensor, names: Sequence[str]) -> Tensor:
+    """The probability of the second class, (B, 1), checked.
+
+    Raises:
+        ManifoldError: If values leave [0, 1].
+    """
+    if not bool(torch.isfinite(prediction).all()):
+        raise ManifoldError("the classifier returned NaN or infinity; check the scale of its inputs")
+    if float(prediction.min()) < -1e-6 or float(prediction.max()) > 1 + 1e-6:
+        raise ManifoldError(
+            f"the classifier gives one number per row, from {float(prediction.min()):.4g} to {float(prediction.max()):.4g}; "
+            f"for the classes {list(names)} it must be the probability of {names[1]!r}, in [0, 1]. If it is a logit, apply a "
+            f"sigmoid; {REGRESSOR}"
+        )
+    return prediction.clamp(0, 1)
