@@ -24,6 +24,7 @@ from agents.explanation.report.extras import columns_slopes, slopes_view
 from agents.explanation.report.page import Extras, Panel, View, main, render_report, write_report
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
+from envs.errors import ManifoldError
 
 
 class Page(HTMLParser):
@@ -251,6 +252,14 @@ def test_a_foreign_world_and_no_paths_leave_no_file(world: World, paths: list[Tr
     with pytest.raises(ValueError, match="at least one path"):
         write_report(tmp_path / "report.html", [], world)
     assert not list(tmp_path.iterdir())
+
+
+def test_lime_of_sentences_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    world = envs.make_world(data="sentences")
+    file = explain(world, 0, walker="line").save(tmp_path / "path.npz")
+    with pytest.raises(ManifoldError, match=r"words cannot move by a little.*--lime plain"):
+        main([str(file), "--lime", "--out", str(tmp_path / "page.html")])
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_lime_at_every_frame_is_a_layer_on_request(paths: list[Trajectory], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ of the pullback metric G on the plane P: where it is low, moving changes little.
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ CONTOUR_CELLS = 60  # along each side, for the metric
 DOTS = 1500
 PART = 1024  # codes at once
 MARGIN = 0.12
+#: What torch says of a decoder without a derivative: it goes through numpy, detaches, writes in place, branches on its values.
+NO_DERIVATIVE = re.compile(r"requires? grad|data pointer|vmap|functorch|forward AD|in-?place|broadcast shape", re.IGNORECASE)
 
 
 def draw(world: World, config: AtlasConfig) -> Drawing:
@@ -130,11 +133,19 @@ def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.nd
 
 
 def _has_derivatives(world: World, z: Tensor, axes: Tensor) -> bool:
-    """Whether the decoder can be differentiated at a code z (1, d): tried there alone, so that whatever goes wrong in
-    measuring the map is told."""
+    """Whether the decoder can be differentiated at a code z (1, d).
+
+    Only torch's own complaints about a missing derivative count as "no" (`NO_DERIVATIVE`). Any other error of the decoder is
+    raised: one that fails without derivatives, too, has a fault, and one that runs out of memory is no different decoder.
+    """
+    world.manifold.decode(z)
     try:
         _plane_metric(world, z, axes)
-    except (RuntimeError, NotImplementedError):  # all that torch says of a decoder that leaves its graph
+    except NotImplementedError:  # an operation without a forward derivative
+        return False
+    except RuntimeError as error:
+        if NO_DERIVATIVE.search(str(error)) is None:
+            raise
         return False
     return True
 

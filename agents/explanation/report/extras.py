@@ -13,6 +13,7 @@ import numpy as np
 
 from agents.explanation.figures.style import difference, png
 from agents.trajectories.trajectory import Trajectory
+from envs.errors import ManifoldError
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,18 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
     """The extras of each path: the file it lies in and, where asked for, latent LIME at every frame and the TreeView route.
 
     Raises:
-        ManifoldError: LIME where labels alone are shown; TreeView of a classifier without hidden features.
+        ManifoldError: LIME of sentences, or where the classifier shows labels alone; TreeView of a classifier without hidden
+            features.
     """
     found: list[dict[str, Any]] = [{"file": file} for file in files[: len(paths)]]
     if lime:
         from agents.explanation.local.lime_path import lime_along
+
+        if any(path.modality == "text" for path in paths):
+            raise ManifoldError(
+                "--lime shows how pixels or columns move the prediction; words cannot move by a little. Leave --lime out of "
+                "the report, or weigh words with python -m agents.explain ... --lime plain --out DIR"
+            )
 
         for about, path in zip(found, paths, strict=True):
             slopes, r2 = lime_along(path, world)
