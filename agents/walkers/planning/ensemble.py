@@ -6,8 +6,8 @@ a bootstrap sample of the starts and the classifier's labels on them (cached: tw
 made), with noise and with reconstructions mixed in. They know nothing of the classifier's answers along walks, which the
 stand-in does know. So where they disagree with it, the data do not say what the classifier says.
 
-They are the walker's own and are no judges: whoever judges end points must not be one of them (`agents.explanation.metrics.oracle`
-is of another kind and seed).
+They are the walker's own and are no judges: whoever judges end points must not be one of them
+(`agents.explanation.metrics.oracle` is of another kind and seed).
 
 Symbols: B items, D values of one datum, M members, K classes.
 

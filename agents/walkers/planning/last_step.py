@@ -1,15 +1,15 @@
 """A planned last step: where within reach of the last frame but one does the walk best end?
 
 A walk stops at the first frame that satisfies the task, and that frame is seldom the best one it could have stepped to. A
-stand-in for the classifier (`agents.walkers.planning.surrogate`) tells roughly where the boundary runs. Its log odds are shifted to the
-one answer seen at the crossing, and projected gradient descent looks for the cheapest end point - near the input, near the
-target class's own data - on the right side of the boundary and within one bounded step. The classifier is then asked: the
-planned step replaces the last one only if it arrives; otherwise a shorter change is tried. This is optimisation on a
-surrogate, not reinforcement learning, and is reported beside the walk without it.
+stand-in for the classifier (`agents.walkers.planning.surrogate`) tells roughly where the boundary runs. Its log odds are
+shifted to the one answer seen at the crossing, and projected gradient descent looks for the cheapest end point - near the
+input, near the target class's own data - on the right side of the boundary and within one bounded step. The classifier is then
+asked: the planned step replaces the last one only if it arrives; otherwise a shorter change is tried. This is optimisation on
+a surrogate, not reinforcement learning, and is reported beside the walk without it.
 
-Where second opinions are given (`agents.walkers.planning.ensemble`) an end that they doubt costs by how much they do, and where no end
-within reach convinces them one more step is planned from the end: an end that nobody but the explained classifier would put
-into the class asked for explains its quirks, not the class.
+Where second opinions are given (`agents.walkers.planning.ensemble`) an end that they doubt costs by how much they do, and
+where no end within reach convinces them one more step is planned from the end: an end that nobody but the explained classifier
+would put into the class asked for explains its quirks, not the class.
 """
 
 from __future__ import annotations
