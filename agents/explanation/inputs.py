@@ -32,8 +32,8 @@ FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
 
 class Inputs(NamedTuple):
     """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given, and the user's
-    own cells (N, C) of a table's rows (see `envs.core.factual.Factual`); and, where not all could be held, which they are of how many
-    `given`."""
+    own cells (N, C) of a table's rows (see `envs.core.factual.Factual`); and, where not all could be held, which they are of
+    how many `given`."""
 
     x: Tensor
     rows: list[int] | None

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from agents.cli import in_home, progress_bar
 from agents.files import remove_litter, write_whole, writing
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
-MARK = "•"  # before a cell that changed
-MOST_LETTERS = 16  # of a cell in a table of rows; the rest is cut off
 SHOWN = 5  # more paths than this are told in one line each
 
 
@@ -82,6 +78,7 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
             the rows of a few paths through a table.
     """
     from agents.explanation.attribute_sentences import attribute_sentence
+    from agents.explanation.figures.renderer import renderer_of
     from agents.terminal import console as visible_console
 
     console = visible_console(highlight=False)
@@ -92,10 +89,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
             console.print(told, markup=False, soft_wrap=True)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
-            if world is not None and path.modality == "table":
-                console.print(row_table(path, world, console.width))
-            if path.texts is not None:
-                console.print(sentence_table(path))
+            if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:
+                console.print(values)
     if brief:
         arrived = sum(path.success for path in paths)
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
@@ -142,56 +137,4 @@ def step_table(path: Trajectory) -> Any:
         if is_planned(path, row["frame"]):
             cells[0] = f"{cells[0]} (planned)"
         table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
-    return table
-
-
-def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
-    """A path through a table as a rich table: a line a column of the data, a column for the input and as many frames as fit.
-
-    Cells that differ from the input stand behind a mark; columns that stay as they were in the input are named once,
-    beneath.
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    from agents.explanation.figures.table import shown_frames
-    from agents.explanation.figures.table_cells import changed_cells, row_texts
-
-    frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-    changed = changed_cells(world, frames, path.factual(world))
-    moving = np.flatnonzero(changed.any(1))
-    cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
-    named = max((len(names[i]) for i in moving), default=0)
-    places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
-    table = Table(box=None, pad_edge=False, caption_justify="left")
-    table.add_column("", no_wrap=True)
-    for title in ["input", *(f"frame {t}" for t in places)]:
-        table.add_column(title, justify="right", no_wrap=True, max_width=cell)
-    for i in moving:
-        row = [Text(names[i]), Text(str(texts[i, 0]))]
-        for t in places:
-            text, mark = str(texts[i, t + 1]), bool(changed[i, t])
-            row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
-        table.add_row(*row)
-    still = [name for i, name in enumerate(names) if i not in moving]
-    told = f"{MARK}: differs from the input. " + (f"As in the input: {', '.join(still)}." if still else "")
-    table.caption = Text(told, "dim")
-    return table
-
-
-def sentence_table(path: Trajectory) -> Any:
-    """A path through text as a rich table: the input, and every frame whose sentence differs from the one before, marked."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from envs.modalities.alignment import marked
-
-    texts = path.texts or []
-    table = Table(box=None, pad_edge=False)
-    table.add_column("frame", justify="right")
-    table.add_column(Text("sentence (*new* since the line above, [-gone-])"))
-    for t, (before, text) in enumerate(zip(["", *texts], texts, strict=False)):
-        if t == 0 or text != before:
-            table.add_row("input" if t == 0 else str(t - 1), Text(text if t == 0 else marked(before, text)))
     return table

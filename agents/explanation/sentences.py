@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.figures.style import plane
-from agents.explanation.figures.table_cells import changed_cells, row_texts
-from envs.modalities.alignment import edit_distance, marked
+from agents.explanation.figures.renderer import renderer_of
+from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory  # whose summary these words are
@@ -83,13 +82,8 @@ def run_starts(values: np.ndarray) -> np.ndarray:
 
 
 def distance_unit(path: Trajectory) -> str:
-    """What a data-space distance is measured in."""
-    count = path.source_input.size
-    if path.modality == "image":
-        return f"L2 over {count} pixels"
-    if path.modality == "text":
-        return "L2 between codes"
-    return f"L2 over {count} scaled values" if path.modality == "table" else "data-space distance"
+    """The unit of data-space distances along the path, such as ``L2 over 64 pixels``."""
+    return renderer_of(path).unit(path)
 
 
 def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
@@ -132,34 +126,14 @@ def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
 
 
 def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
-    """What changed to the last frame, in words: where in a picture, or which words, since frame 0; which columns of a table,
-    since the input."""
-    frames = path.frames(world)
-    if path.steps == 0:
-        return "nothing had to change"
-    if path.modality == "image":
-        return _where(frames)
-    if path.texts is not None:
-        return f"“{marked(path.texts[1], path.texts[-1])}”"
-    names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world))
-    changed = np.flatnonzero(changed_cells(world, frames, path.factual(world))[:, -1])
-    moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
-    left = len(moved) - most
-    more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
-    return ", ".join(moved[:most]) + more if moved else "no column changed"
+    """What changed along the path, in words.
 
+    Args:
+        path: to be described.
+        world: where it was walked; decodes the frames.
+        most: the most columns of a table that are named.
 
-def _where(frames: np.ndarray) -> str:
-    """The ninth of the picture that became brightest and the one that became darkest."""
-    change = plane(frames[-1]) - plane(frames[0])
-    rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
-    ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
-    names = [
-        f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
-        for v in ("top", "middle", "bottom")
-        for h in ("left", "centre", "right")
-    ]
-    brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
-    parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
-    parts += [f"darker at the {darker}"] if ninths.min() < 0 else []
-    return ", ".join(parts)
+    Returns:
+        Which parts of a picture or which words changed since frame 0; which columns of a table differ from the input.
+    """
+    return "nothing had to change" if path.steps == 0 else renderer_of(path).change(path, world, most)

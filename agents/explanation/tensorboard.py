@@ -17,6 +17,7 @@ import numpy as np
 from agents.explanation.figures.gif import gif_bytes
 from agents.explanation.figures.map import map_figure
 from agents.explanation.figures.path import film_strip, probability_curves
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import enlarge, picture
 from agents.explanation.sentences import heading, shown_classes
 from agents.trajectories.trajectory import Trajectory
@@ -93,7 +94,7 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
                 for key in ("p_target", "p_source", "step_length", "distance", "typicality", "information_gain"):
                     if row.get(key) is not None:
                         writer.add_scalar(f"path/{key}", row[key], t)
-                if path.modality == "image":
+                if renderer_of(path).shows_pictures:
                     pixels = np.array(enlarge(picture(world, frames[t]), 160))
                     writer.add_image("path/frame", pixels, t, dataformats="HWC")
         made.append(place)
@@ -153,7 +154,7 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
         latents.append(torch.from_numpy(path.z))
         shown.append(torch.from_numpy(path.frames(world)))
     thumbs = None
-    if world.modality == "image":
+    if renderer_of(world).shows_pictures:
         pictures = [np.array(enlarge(world.render(x), 24)) for part in shown for x in part]
         thumbs = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     with EventWriter(folder) as writer:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from agents.atlas import AtlasConfig, Drawing
 from agents.explanation.atlas.style import finished, legend, tone
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, mathless, pyplot_figure
 from envs.geometry.uncertainty import magnification
 from envs.runtime.progress import progress_bar
@@ -156,7 +157,7 @@ def _plane_metric(world: World, z: Tensor, axes: Tensor) -> Tensor:
     G = J^T J, so that two derivatives along the plane's axes do: the whole Jacobian of a convolutional generator over 64
     dimensions takes thirty times as long.
     """
-    if world.modality == "text":  # its metric is that of the logits, and no frame has a derivative
+    if not renderer_of(world).numeric:  # its metric is that of the logits, and no frame has a derivative
         return axes @ world.manifold.metric(z) @ axes.T
     slopes = torch.stack([world.manifold.jvp(z, axis.expand_as(z)) for axis in axes], dim=2)  # (B, D, 2)
     return slopes.transpose(1, 2) @ slopes

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, enlarge, figure_png, mathless, picture
 from envs.errors import ManifoldError
 from envs.gym.rendering import class_colour
@@ -49,9 +50,9 @@ def need_pictures(world: World, figure: str) -> None:
     Raises:
         ManifoldError: for them.
     """
-    if world.modality != "image":
-        raise ManifoldError(f"the figure {figure!r} shows pictures, and this world's data are of the kind {world.modality!r}; "
-                            "--figure map can be drawn")  # fmt: skip
+    if not renderer_of(world).shows_pictures:
+        raise ManifoldError(f"the figure {figure!r} shows pictures, but the modality of this world is {world.modality!r}; "
+                            "use --figure map")  # fmt: skip
 
 
 def rows_asked(world: World, config: AtlasConfig, count: int) -> Tensor | None:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory
     from envs.core.factual import Factual
 
 TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", "#e7e9ec"
@@ -76,6 +77,17 @@ def mathless(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def class_colour(path: Trajectory, index: int) -> str:
+    """Colour of a class: those of source and target, ink for all others."""
+    return {path.source: SOURCE, path.target: TARGET}.get(index, INK)
+
+
+def short(name: str, most: int = 10) -> str:
+    """A class name that fits beneath a frame; matplotlib's mathematics is switched off."""
+    text = name if len(name) <= most else name[: most - 1] + "…"
+    return mathless(text)
+
+
 def region_colour(index: int) -> str:
     """The tone of class ``index`` on a map; tones come round again after ten classes, names never do."""
     return REGIONS[index % len(REGIONS)]
@@ -88,7 +100,8 @@ def picture(world: Any, x: np.ndarray) -> np.ndarray:
 
 
 def row_values(world: Any, x: np.ndarray, factual: Factual | None = None) -> dict[str, Any]:
-    """One row of a table world, a frame of the walk from `factual` if that is known, as column -> value in the user's units."""
+    """One row of a table world, a frame of the walk from `factual` if that is known, as column -> value in the user's
+    units."""
     shown = world.render(_tensor(x), factual)
     return dict(shown) if isinstance(shown, Mapping) else {f"column {i}": v for i, v in enumerate(np.ravel(shown))}
 

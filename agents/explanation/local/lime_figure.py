@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, OTHER, difference, figure_png, mathless, picture, pyplot_figure
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
@@ -49,7 +50,7 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
             write_whole(place / f"{file.stem}.npz", stream.getvalue())
             if "words" in arrays:
                 write_whole(place / f"{file.stem}.txt", lime_words(frames, arrays["words"], slopes, r2))
-            elif world.modality != "text":
+            elif renderer_of(world).numeric:
                 write_whole(place / f"{file.stem}.png", lime_figure(path, world, frames, slopes, r2, kind))
         made.append(place / f"{file.stem}.npz")
     return made
@@ -105,7 +106,7 @@ def lime_figure(
     """
     shown = np.unique(np.linspace(0, len(frames) - 1, MOST_COLUMNS).round().astype(int))
     scale = max(float(np.nanmax(np.abs(slopes), initial=0.0)), 1e-9)
-    if path.modality == "table":
+    if not renderer_of(path).shows_pictures:
         return _table(path, world, [frames[i] for i in shown], slopes[shown], r2[shown], scale, kind)
     decoded = path.frames(world)
     figure = pyplot_figure(1.05 * max(len(shown), 4), 2.9)

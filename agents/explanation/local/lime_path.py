@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.local.latent_lime import NEIGHBOURHOOD, SAMPLES
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def slopes_along(
         torch.cat([asked_column(path, world.task.name) for path in trajectories]),
         samples=samples, neighbourhood=neighbourhood, seed=seed,
     )  # fmt: skip
-    if world.modality == "text":  # words are no numbers that could move
+    if not renderer_of(world).numeric:
         shown = torch.full((len(z), *world.manifold.data_shape), torch.nan)
     else:
         shown = in_data_space(world, z, found.latent)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import (
     FAINT,
     INK,
@@ -37,7 +38,7 @@ def treeview_figure(path: Trajectory, world: Any, routes: Routes) -> bytes:
     columns = np.unique(np.linspace(0, len(routes.nodes) - 1, MOST_FRAMES).round().astype(int))
     factors, classes = routes.meta.shape[1], len(path.class_names)
     depth = max(len(nodes) for nodes in routes.nodes)
-    pictures = path.modality == "image"
+    pictures = renderer_of(path).shows_pictures
     rows = (2.2 if pictures else 0.7) + factors + classes + 3.3
     height, left = 0.24 * rows + 0.6, 0.42 * len(columns) + 1.4
     width = left + 4.6

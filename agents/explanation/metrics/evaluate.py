@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.local.lime_path import slopes_along
 from agents.explanation.metrics import bootstrap
 from agents.explanation.metrics import path as of_path
@@ -155,7 +156,7 @@ def evaluate_paths(
     for name in MEASURES:
         if name not in found:
             found[name] = mean(name, valid)
-    return {name: found[name] for name in MEASURES if name != "edit_input" or world.modality == "text"}
+    return {name: found[name] for name in MEASURES if name != "edit_input" or not renderer_of(world).numeric}
 
 
 def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import difference, png
 from agents.trajectories.trajectory import Trajectory
 from envs.errors import ManifoldError
@@ -122,7 +123,7 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
     if lime:
         from agents.explanation.local.lime_path import lime_along
 
-        if any(path.modality == "text" for path in paths):
+        if not all(renderer_of(path).numeric for path in paths):
             raise ManifoldError(
                 "--lime shows how pixels or columns move the prediction; words cannot move by a little. Leave --lime out of "
                 "the report, or weigh words with python -m agents.explain ... --lime plain --out DIR"
@@ -130,7 +131,7 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
 
         for about, path in zip(found, paths, strict=True):
             slopes, r2 = lime_along(path, world)
-            if path.modality == "image":
+            if renderer_of(path).shows_pictures:
                 about["views"] = (slopes_view(path, slopes, r2),)
             else:
                 about["slopes"] = columns_slopes(path, slopes, r2, world)

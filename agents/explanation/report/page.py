@@ -1,7 +1,7 @@
 """One self-contained ``report.html`` for a run or a single path: opens from disk, loads nothing, needs no network.
 
-Everything a path says is put into the page as it is in the :class:`~agents.trajectories.trajectory.Trajectory`: the page's numbers
-are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
+Everything a path says is put into the page as it is in the :class:`~agents.trajectories.trajectory.Trajectory`: the page's
+numbers are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
 content security policy in the page forbids loading anything and running any script but the page's own.
 
 ``python -m agents.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path;

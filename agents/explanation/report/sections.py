@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.explanation.figures.map import Map, path_map
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import difference, difference_scale, picture, png
-from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.figures.text import sentence_words
 from agents.explanation.report.extras import Extras, Panel, View
 from agents.explanation.report.words import metric_rows
@@ -59,14 +59,16 @@ class PathPage:
     @cached_property
     def images(self) -> list[str] | None:
         """Every frame as a data URI; None for a table."""
-        if self.path.modality != "image":
+        if not renderer_of(self.path).shows_pictures:
             return None
         return [data_uri(png(picture(self.world, x))) for x in self.frames]
 
     @cached_property
     def input(self) -> str | None:
         """The input as a data URI; None for a table."""
-        return data_uri(png(picture(self.world, self.path.source_input))) if self.path.modality == "image" else None
+        if not renderer_of(self.path).shows_pictures:
+            return None
+        return data_uri(png(picture(self.world, self.path.source_input)))
 
     @property
     def heading(self) -> str:
@@ -122,15 +124,8 @@ def _difference_view(frames: np.ndarray) -> View:
 
 def row(page: PathPage) -> dict[str, Any] | None:
     """A table's row: the input's value of every column, and the present frame's with what differs from the input marked."""
-    page.data["cells"] = None
-    if page.path.modality != "table":
-        return None
-    names, texts = row_texts(page.world, [page.path.source_input, *page.frames], page.path.factual(page.world))
-    changed = changed_cells(page.world, page.frames, page.path.factual(page.world))
-    cells = [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
-             for i, name in enumerate(names)]  # fmt: skip
-    page.data["cells"] = cells
-    return {"cells": cells}
+    cells = page.data["cells"] = renderer_of(page.path).report_cells(page.path, page.world, page.frames)
+    return None if cells is None else {"cells": cells}
 
 
 def sentences(page: PathPage) -> dict[str, Any] | None:
@@ -187,7 +182,7 @@ def panel_contexts(panels: Sequence[Panel]) -> list[dict[str, str]]:
 def slopes(page: PathPage) -> dict[str, Any] | None:
     """For a table: what would move the answer at the present frame, column by column (see `report_extras.columns_slopes`)."""
     found = page.extras.slopes
-    if found is None or page.path.modality != "table":
+    if found is None:
         return None
     page.data["slopes"] = {"values": found.values, "largest": found.largest}
     return {"names": found.names, "values": found.values, "largest": found.largest, "note": found.note}

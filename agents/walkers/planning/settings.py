@@ -44,6 +44,6 @@ class PlanSettings:
         return math.log(share / (1 - share))
 
 
-#: Settings by name. `near`: little change. `typical`: ends deeper among the target class's own data, where the ensemble is more
-#: confident, at a larger distance from the input.
+#: Settings by name. `near`: little change. `typical`: ends deeper among the target class's own data, where the ensemble is
+#: more confident, at a larger distance from the input.
 PLANS: dict[str, PlanSettings] = {"near": PlanSettings(), "typical": PlanSettings(implausibility=2.4, confidence=0.95)}
