@@ -72,7 +72,7 @@ def test_maps_are_drawn_of_tables_and_pictures_are_refused(iris: Any, monkeypatc
     monkeypatch.setattr(atlas_map, "CELLS", 16)
     assert "the whole latent space" in atlas(iris, "map").note
     for figure in ("j-diagram", "mine", "strip"):
-        with pytest.raises(envs.ManifoldError, match=f"{figure}.*kind 'table'.*--figure map"):
+        with pytest.raises(envs.ManifoldError, match=f"{figure}.*modality of this world is 'table'.*--figure map"):
             atlas(iris, figure)
 
 
