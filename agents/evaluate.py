@@ -187,7 +187,7 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from agents.explanation.metrics.evaluate import MEASURES
+    from agents.explanation.metrics.measures import MEASURES
 
     out = Table(box=None, pad_edge=False)
     out.add_column("measure", no_wrap=True)
@@ -197,7 +197,7 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
         if any(name not in measures for measures in found.values()):
             continue  # of another kind of data: words of a text
         cells = [_cell(measures[name]) for measures in found.values()]
-        out.add_row(name.replace("_", " "), *cells)
+        out.add_row(MEASURES[name].label, *cells)
     out.add_row("training queries", *(f"{measures['training_queries']:,}" for measures in found.values()))
     out.add_row("CPU-ms each, in a batch", *(f"{measures['cpu_ms']:.2f}" for measures in found.values()))
     for name, title in (("alone_p50_ms", "CPU-ms alone, median"), ("alone_p95_ms", "CPU-ms alone, 95 %")):
