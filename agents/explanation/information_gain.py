@@ -1,10 +1,10 @@
-"""What a run's curiosity says of places and paths: where its model of the manifold is uncertain, in nats.
+"""Information gain along paths and over the latent space: where the model of a run's curiosity is uncertain, in nats.
 
-Two figures. The *information gain* of a step that was taken: how much that transition would teach the network as the
-training left it (retrospective, :meth:`vime.VIME.score`). The *expected gain* of a place: how much a step from there
-would teach it on average, before anything is seen (BALD, :meth:`vime.VIME.expected_information_gain`).
+Two quantities. The *information gain* of a step that was taken: how much the transition would change the network at the end of
+the training (retrospective, `vime.VIME.score`). The *expected gain* at a latent: how much a step from there would change it on
+average, before its outcome is observed (BALD, `vime.VIME.expected_information_gain`).
 
-Neither asks the classifier anything. Symbols: S steps, B walks, d latent dimensions, K classes.
+Neither queries the classifier. Symbols: S steps, B walks, d latent dimensions, K classes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,21 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 NATS = "nats"
-DIRECTIONS = 8  # random unit actions whose expected gains are averaged for one place
-NEIGHBOURS = 15  # starts whose known answers stand for the one at a place
+DIRECTIONS = 8  # random unit actions over which the expected gain at a latent is averaged
+NEIGHBOURS = 15  # reference inputs whose predictions are averaged for that at a latent
 
 
 class GainMap(NamedTuple):
-    """Expected gain on the plane of the starts: gains (n, n) nats, row 0 at the bottom; low, high (2,) its corners."""
+    """Expected gain on the plane of the reference inputs.
+
+    Attributes:
+        gains: (n, n) in nats, row 0 at the bottom.
+        low, high: (2,) corners of the plane.
+
+    Example:
+        >>> GainMap(np.zeros((2, 2)), np.zeros(2), np.ones(2)).gains.shape
+        (2, 2)
+    """
 
     gains: np.ndarray
     low: np.ndarray
@@ -38,9 +47,9 @@ class GainMap(NamedTuple):
 
 
 def bonus_in_nats(run: Run | None) -> Any:
-    """The run's bonus where it measures information (vime, bald) and has learned something; else None.
+    """The run's bonus where it measures information (vime, bald) and is fitted; else None.
 
-    A bonus that was saved in another format is left out, and said to be.
+    A bonus that was saved in another format gives None and a line on stderr.
     """
     if run is None or run.world is None or run.folder.run_config().curiosity is None:
         return None
@@ -55,7 +64,17 @@ def bonus_in_nats(run: Run | None) -> Any:
 
 
 def information_gain(bonus: Any, world: World, start: State, walk: Walk) -> Tensor:
-    """Gain (S, B) in nats of every step of walks that began in `start`; nan after a walk's end."""
+    """Information gain of every step.
+
+    Args:
+        bonus: of the run.
+        world: where the walks took place.
+        start: (B) states at frame 0.
+        walk: B items.
+
+    Returns:
+        (S, B) nats; nan after the end of a walk.
+    """
     steps, batch = walk.actions.shape[:2]
     if not steps:
         return torch.zeros(0, batch)
@@ -67,7 +86,18 @@ def information_gain(bonus: Any, world: World, start: State, walk: Walk) -> Tens
 
 
 def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, repeats: int) -> Tensor:
-    """Observations (repeats * B, obs_dim) of walks that began in `start` (B) and are now at z (repeats * B, d)."""
+    """Observations of walks from `start` at other latents.
+
+    Args:
+        world: where the walks took place.
+        start: (B) states at frame 0.
+        z: (repeats * B, d) latents.
+        predictions: (repeats * B, K) probabilities there.
+        repeats: how often `start` is repeated.
+
+    Returns:
+        (repeats * B, obs_dim).
+    """
     first = State(*(part.repeat(repeats, *([1] * (part.ndim - 1))) for part in start))
     with torch.inference_mode():
         state = first._replace(z=z, frame=world.decode(z, first.home), prediction=predictions)
@@ -75,10 +105,15 @@ def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, 
 
 
 def expected_gain_map(bonus: Any, world: World, size: int = 64) -> GainMap:
-    """Expected gain over the plane through the starts' two principal axes (`envs.core.latent_map`).
+    """Expected gain over the plane of the two principal axes of the reference inputs (`envs.core.latent_map`).
 
-    Codes lie in the plane itself, inside the prior's typical set. In place of the classifier's answer stands the
-    mean of those of the nearest starts (their commonest label), so that nothing is asked.
+    Codes lie in the plane, inside the prior's typical set. The prediction at a code is the mean of those of the nearest
+    reference inputs (their most frequent label), so the classifier is not queried.
+
+    Args:
+        bonus: of the run.
+        world: of the run.
+        size: n, cells along each side.
     """
     from envs.core.latent_map import LatentMap
 

@@ -1,4 +1,4 @@
-"""What `agents.explain` leaves: files of each path, and what the script prints."""
+"""The output of `agents.explain`: files of each path, and the text in the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
-SHOWN = 5  # more paths than this are told in one line each
+SHOWN = 5  # of more paths than this, each gets one line
 
 
 def save(
@@ -25,9 +25,19 @@ def save(
     bar: bool = False,
     saved: list[Path] | None = None,
 ) -> list[Path]:
-    """Write every path into `folder` in each of `formats`, over nothing that is there; the first file of each path.
+    """Write every path into a folder; existing files are kept.
 
-    `saved`: the list to which these files are added one by one, so that it holds what was saved when an error ends this.
+    Args:
+        paths: to be written.
+        world: where they were walked; decodes the frames.
+        folder: created if need be.
+        formats: of `FORMATS`; one file each per path.
+        bar: show a progress bar.
+        saved: a list to which the first file of each path is added as soon as it is written, so that it is complete when an
+            error interrupts the writing.
+
+    Returns:
+        The first file of each path.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full; it says how many paths are saved.
@@ -52,7 +62,7 @@ def save(
 
 
 def _write(path: Trajectory, world: World, file: Path) -> Path:
-    """One path in the format of the file's ending."""
+    """Write one path in the format of the file's extension."""
     if file.suffix == ".npz":
         return path.save(file)
     if file.suffix == ".json":
@@ -69,13 +79,13 @@ def _write(path: Trajectory, world: World, file: Path) -> Path:
 
 
 def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = False, world: World | None = None) -> None:
-    """Print what was found: sentence and step table of a few paths, one line for each of many, and where they are.
+    """Print the results: summary and tables of a few paths, one line for each of many, and where the files are.
 
     Args:
+        paths: that were found.
         files: the first file of each path; empty if nothing was saved.
-        brief: for a whole split: how many arrived, and which did not, instead of a line each.
-        world: where they were walked: tells what changed in the terms of its data's attributes, where they have any, and in
-            the rows of a few paths through a table.
+        brief: print the number of valid paths, and which inputs have none, instead of a line each.
+        world: where they were walked; adds the changed attributes, where the data have any, and the values along few paths.
     """
     from agents.explanation.attribute_sentences import attribute_sentence
     from agents.explanation.figures.renderer import renderer_of
@@ -85,8 +95,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
     for path in () if brief else paths:
         place = "" if path.index is None else f"[{path.index}] "
         console.print(place + path.summary(), markup=False, soft_wrap=True)
-        if world is not None and (told := attribute_sentence(path, world)):
-            console.print(told, markup=False, soft_wrap=True)
+        if world is not None and (change := attribute_sentence(path, world)):
+            console.print(change, markup=False, soft_wrap=True)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
             if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:
@@ -113,15 +123,15 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
 
 
 def step_table(path: Trajectory) -> Any:
-    """The frames of a path as a rich table; columns that were not measured are left out."""
+    """The frames of a path as a rich table, without the columns that were not measured."""
     from rich.table import Table
     from rich.text import Text
 
     from agents.explanation.sentences import is_planned
 
     titles = {
-        "frame": "frame", "class": "class seen", "p_target": f"p({path.class_names[path.target]})",
-        "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "so far",
+        "frame": "frame", "class": "predicted class", "p_target": f"p({path.class_names[path.target]})",
+        "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "path",
         "distance": "to input", "edit_distance": "words changed", "typicality": "typicality",
         "information_gain": "gain (nats)",
     }  # fmt: skip

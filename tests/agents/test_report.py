@@ -169,7 +169,7 @@ def test_what_is_told_of_shown_paths_and_of_measured_ones_is_kept_apart(world: W
     metrics = {"step_bound_share": 1.0, "class_switches": 1.0}
     text = render_report(paths, world, metrics=metrics, made={"measured over": "all 540", "targets": "the nearest"})
     assert f"{sum(path.success for path in paths)} of {len(paths)}" in text
-    for part in ("of the paths shown here", "Over all 540.", "Asked for: the nearest.", "no bound", "changes of the"):
+    for part in ("of the paths shown here", "Over all 540.", "Targets: the nearest.", "no bound", "changes of the"):
         assert part in text
     bounded = render_report(paths, world.replace(max_step=1 / 6), metrics=metrics)
     assert "no bound" not in bounded
