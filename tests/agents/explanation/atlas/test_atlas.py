@@ -29,7 +29,7 @@ from agents.explanation.attribute_sentences import attribute_sentence, attribute
 from envs.geometry.strokes import Attribute
 from envs.manifolds.base import Manifold
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 OF_PICTURES = [figure for figure in FIGURES if figure != "homotopy"]  # which is of sentences
 SMALL = {"rows": 3, "columns": 5, "spacing": 2, "arrange": "pca"}
 
