@@ -21,12 +21,12 @@ from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_con
 from agents.deferred import in_usual_torch, with_plain_arguments
 from agents.files import write_whole, writing
 from agents.threads import one_threaded
-from agents.walkers import WALKERS
+from agents.walkers import WALKERS, walkers_for
 
 if TYPE_CHECKING:
     from agents.explanation.metrics.evaluate import Reference
     from agents.runs.run import Run
-    from agents.walkers.base import Walker
+    from agents.walkers.walker import Walker
     from envs.core.world import World
 
 
@@ -187,7 +187,7 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from agents.explanation.metrics.evaluate import MEASURES
+    from agents.explanation.metrics.measures import MEASURES
 
     out = Table(box=None, pad_edge=False)
     out.add_column("measure", no_wrap=True)
@@ -197,7 +197,7 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
         if any(name not in measures for measures in found.values()):
             continue  # of another kind of data: words of a text
         cells = [_cell(measures[name]) for measures in found.values()]
-        out.add_row(name.replace("_", " "), *cells)
+        out.add_row(MEASURES[name].label, *cells)
     out.add_row("training queries", *(f"{measures['training_queries']:,}" for measures in found.values()))
     out.add_row("CPU-ms each, in a batch", *(f"{measures['cpu_ms']:.2f}" for measures in found.values()))
     for name, title in (("alone_p50_ms", "CPU-ms alone, median"), ("alone_p95_ms", "CPU-ms alone, 95 %")):
@@ -238,17 +238,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_process(config.num_threads)
     from agents.explain import open_source, world_and_run
     from agents.terminal import console as visible_console
-    from envs.geometry.transport import LAWLESS
 
     source = open_source(config)
     world, run = world_and_run(source)
     names = list(config.walker) or (["policy", "line"] if run is not None else ["line"])
     if "all" in names:
-        black = world.label_only or world.classifier.torch_module is None
-        names = [n for n in WALKERS if not (n == "policy" and run is None) and not (black and "gradient" in n)]
-        # A prior without a law has no matched way, and a map with a hull no geodesic.
-        kind = world.manifold.prior.kind
-        names = [n for n in names if not (n == "matched" and kind in LAWLESS) and not (n == "geodesic" and kind == "hull")]
+        names = walkers_for(world, has_model=run is not None)
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from agents.explanation.inputs import Inputs
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
-    from agents.walkers.base import Walker
+    from agents.walkers.walker import Walker
     from envs.core.dynamics import State
     from envs.core.world import World
 
@@ -126,9 +126,10 @@ def explain(
     from agents.runs.world_record import describe_world
     from agents.trajectories.recording import trajectories_of
     from agents.trajectories.world import installed_versions
-    from agents.walkers.base import rows_asked_before, select
+    from agents.walkers.base import select
     from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
+    from agents.walkers.walker import rows_asked_before
 
     world, run = world_and_run(source)
     by_default = walker is None

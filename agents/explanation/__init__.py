@@ -1,1 +1,2 @@
-"""What is made of a path: measures, figures, the report, TensorBoard's pictures. Importing this loads no library."""
+"""What is computed from paths: measures, figures, reports, TensorBoard logs, local explanations. Importing it loads no
+library."""

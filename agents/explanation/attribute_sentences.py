@@ -1,4 +1,4 @@
-"""A path in the terms of its data's attributes: "strokes 0.5 px thicker, loop closed" beside the pixels."""
+"""A path described by attributes of its data, such as "strokes 0.5 px thicker, loop closed"."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
 
 def attribute_table(path: Trajectory, world: Any, attributes: Sequence[Attribute] | None = None) -> dict[str, list[float]]:
-    """Attribute -> its value on every frame of the path, (T+1,); empty where the data have none.
+    """Measure attributes along a path.
 
     Args:
-        attributes: what to measure; None: what is known of the world's data (`envs.geometry.strokes.ATTRIBUTES`).
+        path: to be described.
+        world: where it was walked; decodes the frames.
+        attributes: to be measured; None: those known for the world's data (`envs.geometry.strokes.ATTRIBUTES`).
+
+    Returns:
+        Name -> value on every frame, T+1 numbers; empty where the data have no attributes.
     """
     import torch
 
@@ -29,17 +34,17 @@ def attribute_table(path: Trajectory, world: Any, attributes: Sequence[Attribute
 
 
 def attribute_sentence(path: Trajectory, world: Any, attributes: Sequence[Attribute] | None = None) -> str:
-    """What the path changed from frame 0 to its last frame; empty where the data have no attributes."""
+    """The changes of attributes from frame 0 to the last frame, in words; empty where the data have none."""
     from envs.geometry.strokes import attributes_of, change
 
     chosen = attributes_of(world) if attributes is None else attributes
     values = attribute_table(path, world, chosen)
     if not values:
         return ""
-    told = [change(attribute, values[attribute.name][0], values[attribute.name][-1]) for attribute in chosen]
-    told = [words for words in told if words]
-    if not told:
+    changes = [change(attribute, values[attribute.name][0], values[attribute.name][-1]) for attribute in chosen]
+    changes = [words for words in changes if words]
+    if not changes:
         names = ", ".join(attribute.name for attribute in chosen)
         return f"No change in its attributes ({names})."
-    text = ", ".join(told)
+    text = ", ".join(changes)
     return f"{text[0].upper()}{text[1:]}."

@@ -1,10 +1,10 @@
-"""Information gain of paths and of latent codes, in nats: where a run's model of the manifold is uncertain.
+"""Information gain along paths and over the latent space: where the model of a run's curiosity is uncertain, in nats.
 
-The *information gain* of a step is how far its transition would move the posterior of the network after training
-(:meth:`vime.VIME.score`). The *expected gain* of a code is the gain of a step from there, averaged over what may follow
-(BALD, :meth:`vime.VIME.expected_information_gain`). Neither queries the classifier.
+Two quantities. The *information gain* of a step that was taken: how much the transition would change the network at the end of
+the training (retrospective, `vime.VIME.score`). The *expected gain* at a latent: how much a step from there would change it on
+average, before its outcome is observed (BALD, `vime.VIME.expected_information_gain`).
 
-Symbols: S steps, B walks, d latent dimensions, K classes.
+Neither queries the classifier. Symbols: S steps, B walks, d latent dimensions, K classes.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 NATS = "nats"
-DIRECTIONS = 8  # random unit actions whose expected gains are averaged for a code
-NEIGHBOURS = 15  # nearest starts whose known predictions are averaged for a code
+DIRECTIONS = 8  # random unit actions over which the expected gain at a latent is averaged
+NEIGHBOURS = 15  # reference inputs whose predictions are averaged for that at a latent
 
 
 class GainMap(NamedTuple):
-    """Expected gain on the plane through the starts.
+    """Expected gain on the plane of the reference inputs.
 
     Attributes:
         gains: (n, n) in nats, row 0 at the bottom.
-        low: (2,) lower left corner.
-        high: (2,) upper right corner.
+        low, high: (2,) corners of the plane.
+
+    Example:
+        >>> GainMap(np.zeros((2, 2)), np.zeros(2), np.ones(2)).gains.shape
+        (2, 2)
     """
 
     gains: np.ndarray
@@ -44,9 +47,9 @@ class GainMap(NamedTuple):
 
 
 def bonus_in_nats(run: Run | None) -> Any:
-    """Return the run's bonus if its unit is nats (vime, bald) and it has been fitted; else None.
+    """The run's bonus where it measures information (vime, bald) and is fitted; else None.
 
-    A bonus that was saved in another format is skipped with a message.
+    A bonus that was saved in another format gives None and a line on stderr.
     """
     if run is None or run.world is None or run.folder.run_config().curiosity is None:
         return None
@@ -55,25 +58,46 @@ def bonus_in_nats(run: Run | None) -> Any:
     try:
         bonus = run.bonus
     except StateMismatchError as error:
-        print(f"information gain is omitted: {error}", file=sys.stderr)
+        print(f"information gain is left out: {error}", file=sys.stderr)
         return None
     return bonus if bonus.units == NATS and bonus.ready else None
 
 
 def information_gain(bonus: Any, world: World, start: State, walk: Walk) -> Tensor:
-    """Return the gain (S, B) in nats of every step of walks that began in `start`; nan after the end of a walk."""
+    """Information gain of every step.
+
+    Args:
+        bonus: of the run.
+        world: where the walks took place.
+        start: (B) states at frame 0.
+        walk: B items.
+
+    Returns:
+        (S, B) nats; nan after the end of a walk.
+    """
     steps, batch = walk.actions.shape[:2]
     if not steps:
         return torch.zeros(0, batch)
-    observations = observations_at(world, start, walk.z.flatten(0, 1), walk.predictions.flatten(0, 1), repeats=steps + 1)
-    observations = observations.view(steps + 1, batch, -1)
-    scores = bonus.score(observations[:-1].flatten(0, 1), walk.actions.flatten(0, 1), observations[1:].flatten(0, 1))
+    seen = observations_at(world, start, walk.z.flatten(0, 1), walk.predictions.flatten(0, 1), repeats=steps + 1)
+    seen = seen.view(steps + 1, batch, -1)
+    scores = bonus.score(seen[:-1].flatten(0, 1), walk.actions.flatten(0, 1), seen[1:].flatten(0, 1))
     late = torch.arange(steps)[:, None] >= walk.length[None]
     return scores.view(steps, batch).masked_fill(late, torch.nan)
 
 
 def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, repeats: int) -> Tensor:
-    """Return observations (repeats * B, obs_dim) of walks that began in `start` (B) and are at z (repeats * B, d)."""
+    """Observations of walks from `start` at other latents.
+
+    Args:
+        world: where the walks took place.
+        start: (B) states at frame 0.
+        z: (repeats * B, d) latents.
+        predictions: (repeats * B, K) probabilities there.
+        repeats: how often `start` is repeated.
+
+    Returns:
+        (repeats * B, obs_dim).
+    """
     first = State(*(part.repeat(repeats, *([1] * (part.ndim - 1))) for part in start))
     with torch.inference_mode():
         state = first._replace(z=z, frame=world.decode(z, first.home), prediction=predictions)
@@ -81,15 +105,15 @@ def observations_at(world: World, start: State, z: Tensor, predictions: Tensor, 
 
 
 def expected_gain_map(bonus: Any, world: World, size: int = 64) -> GainMap:
-    """Expected gain over the plane through the two principal axes of the reference set (`envs.core.latent_map`).
+    """Expected gain over the plane of the two principal axes of the reference inputs (`envs.core.latent_map`).
 
-    Codes lie in the plane, inside the typical set of the prior. The classifier is not queried: its prediction for a code is
-    replaced by the mean prediction of the nearest starts (in label-only worlds by their most frequent label).
+    Codes lie in the plane, inside the prior's typical set. The prediction at a code is the mean of those of the nearest
+    reference inputs (their most frequent label), so the classifier is not queried.
 
     Args:
-        bonus: A fitted bonus in nats.
-        world: The latent space.
-        size: Codes along each axis.
+        bonus: of the run.
+        world: of the run.
+        size: n, cells along each side.
     """
     from envs.core.latent_map import LatentMap
 

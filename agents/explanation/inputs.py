@@ -1,60 +1,45 @@
-"""What is to be explained: rows of the world's own data by index, or the user's own input from memory or a file."""
+"""The inputs of explanations: rows of the world's own data by index, or the user's own inputs from memory or a file."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.datasets import ImageUnits, NumberUnits
+from agents.explanation.figures.renderer import renderer_of
+from agents.explanation.own_inputs import Inputs, held_rows, read_given
+from envs.datasets import NumberUnits, TextUnits
 from envs.datasets.corpora import read_corpus
 from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
-from envs.modalities.data_frame import is_row
 from envs.modalities.image import COLOURS
-from envs.modalities.rows import RowUnits, Where
+from envs.modalities.rows import RowUnits
 from envs.reading.files import read_npy, read_npz, read_picture
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from envs.core.world import World
 
-MOST_NOTES = 20  # rows or values that are named; of more, the number
 SPLITS = ("held_out", "reference")
 OWN = "own"
 FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
 
 
-class Inputs(NamedTuple):
-    """Inputs in data space x (N, *data_shape), their place in the data or None, whether one alone was given, and the user's
-    own cells (N, C) of a table's rows (see `envs.core.factual.Factual`); and, where not all could be held, which they are of how many
-    `given`."""
-
-    x: Tensor
-    rows: list[int] | None
-    single: bool
-    cells: Tensor | None = None
-    kept: list[int] | None = None
-    given: int | None = None
-
-
 def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = None) -> Inputs:
-    """Read what `explain` was given.
+    """Read the inputs to be explained.
 
     Args:
-        inputs: a whole number, or a range, list or array of them: rows of `split`; None: all rows. Anything else is data in
-            the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
+        world: where they are explained.
+        inputs: an integer, or a range, list or array of them: rows of `split`; None: all rows. Anything else is data in the
+            user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
         split: `held_out` or `reference`.
-        chosen: whole numbers that are surely rows of `split`, instead of `inputs`.
+        chosen: integers that are rows of `split` without doubt; then `inputs` is None.
 
     Raises:
         ManifoldError: an index outside the split; data of another shape, not finite, or of another scale than the world's
-            pictures; whole numbers that may as well be an input as rows.
+            pictures; integers that may be an input as well as rows.
     """
     import torch
 
@@ -79,107 +64,11 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
                 raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
         index = torch.as_tensor(rows, dtype=torch.int64)
         return Inputs(data[index], rows, single, None if cells is None else cells[index])
-    if isinstance(world.units, RowUnits):
-        return _table_rows(world.units, inputs)
-    if world.modality == "text":
-        return Inputs(world.units.inward(inputs), None, isinstance(inputs, str))
-    if isinstance(world.units, ImageUnits):
-        return _pictures(world.units, inputs)
-    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
-    try:
-        array = np.asarray(array, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ManifoldError(f"the input must be numbers: {error}") from None
-    shape = tuple(world.manifold.data_shape)
-    single = array.shape in (shape, (int(np.prod(shape)),))
-    if not single and array.shape[1:] not in (shape, (int(np.prod(shape)),)):
-        raise ManifoldError(
-            f"an input of shape {array.shape} does not fit: this world takes one of shape {shape}, "
-            f"or a batch of shape ({', '.join(['n', *map(str, shape)])})"
-        )
-    return Inputs(world.units.inward(array[None] if single else array), None, single)
-
-
-def _table_rows(units: RowUnits, inputs: Any) -> Inputs:
-    """Rows of a table in the user's own values, unrounded: one (a list, a series, a dictionary by column), or several."""
-    rows = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
-    try:
-        row = is_row(rows)
-    except TypeError:
-        raise ManifoldError(f"the input must be rows of a table, not {inputs!r:.60}") from None
-    rows = [rows] if row else rows
-    try:
-        x, cells = units.entered(rows)
-    except ManifoldError as error:
-        fitting, kept = held_rows(units, rows, error)
-        x, cells = units.entered(fitting)
-        return Inputs(x, None, row, cells, kept, len(rows))
-    return Inputs(x, None, row, cells)
-
-
-def held_rows(
-    units: RowUnits, given: Any, error: ManifoldError, where: Where = "row {}".format
-) -> tuple[np.ndarray, list[int]]:
-    """The rows (n, C) of `given` that the table can hold, and which they are; of each other one a warning says why.
-
-    Numbers outside the range of their column are moved to its end, with a warning. A row with a new category, a missing value
-    in a column that has none, or something that is no number is left out.
-
-    Args:
-        error: why not all of them can be held.
-
-    Raises:
-        ManifoldError: no row can be held: the first one's message; the columns are others: `error`.
-    """
-    try:
-        rows, notes = units.clipped(given, where)
-    except (ManifoldError, ValueError):
-        raise error from None
-    kept, errors = [], []
-    for row in range(len(rows)):
-        if (refused := _refused(units, rows[row], where(row))) is None:
-            kept.append(row)
-        else:
-            errors.append(refused)
-    if not kept:
-        raise errors[0]
-    notes += [f"{refused}; this row is left out" for refused in errors]
-    more = [f"... and {len(notes) - MOST_NOTES} more rows or values"] if len(notes) > MOST_NOTES else []
-    warnings.warn("\n".join(["not all rows are explained as they are:", *notes[:MOST_NOTES], *more]), stacklevel=2)
-    return rows[kept], kept
-
-
-def _refused(units: RowUnits, row: np.ndarray, place: str) -> ManifoldError | None:
-    """Why one row (C,) cannot be held, or None."""
-    try:
-        units.cells(row[None], lambda _: place)
-    except ManifoldError as error:
-        return error
-    return None
-
-
-def _pictures(units: ImageUnits, inputs: Any) -> Inputs:
-    """Pictures in the user's own units: one, or several."""
-    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
-    try:
-        array = np.asarray(array)
-    except ValueError as error:
-        raise ManifoldError(f"the input must be numbers: {error}") from None
-    if array.dtype.kind in "US":
-        raise ManifoldError(f"the input must be numbers, not {inputs!r:.60}")
-    for shape in units.shapes:  # the user's own first: (1, 8, 8) is a batch of one where pictures are (8, 8)
-        if array.shape == shape:
-            return Inputs(units.inward(array[None]), None, True)
-        if array.shape[1:] == shape:
-            return Inputs(units.inward(array), None, False)
-    raise ManifoldError(
-        f"an input of shape {array.shape} does not fit: this world takes one of shape {units.own_shape}, "
-        f"or a batch of shape ({', '.join(['n', *map(str, units.own_shape)])})"
-    )
+    return read_given(world.units, inputs, tuple(world.manifold.data_shape))
 
 
 def _as_rows(inputs: Any) -> list[int] | None:
-    """Whole numbers as a list of rows; None for anything else, such as a row of a table with its column names."""
+    """Integers as a list of rows; None for anything else, such as a row of a table with its column names."""
     if isinstance(inputs, range):
         return list(inputs)
     if isinstance(inputs, list | tuple):
@@ -193,18 +82,20 @@ def _as_rows(inputs: Any) -> list[int] | None:
 
 
 def _names(inputs: Any) -> bool:
-    """Whether a pandas Series names its values by text."""
+    """Whether the labels of a pandas Series are texts."""
     return any(isinstance(name, str) for name in getattr(inputs.index, "tolist", list)())
 
 
 def _refuse_ambiguous(world: World, inputs: Any, rows: list[int], split: str) -> None:
-    """Refuse whole numbers, as many as one input has values: they may be either.
+    """Refuse integers that are as many as one input has values: they may be rows or an input.
 
     Raises:
-        ManifoldError: saying how to give rows and how to give an input.
+        ManifoldError: says how to give rows and how to give an input.
     """
+    if not renderer_of(world).numeric:
+        return
     size = len(world.units.columns) or int(np.prod(world.manifold.data_shape))
-    if isinstance(inputs, range) or world.modality == "text" or np.ndim(inputs) == 0 or len(rows) != size:
+    if isinstance(inputs, range) or np.ndim(inputs) == 0 or len(rows) != size:
         return
     shown = str(rows) if size <= 8 else "[...]"
     raise ManifoldError(
@@ -214,10 +105,16 @@ def _refuse_ambiguous(world: World, inputs: Any, rows: list[int], split: str) ->
 
 
 def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
-    """Class indices for n inputs; None for an input that is to go towards its own class's typical form.
+    """Class indices of the targets of n inputs.
 
     Args:
-        target: None (then None is returned: the task's own rule), one name or index for all, `own`, or a list of these.
+        world: gives the classes and the task.
+        target: None: the task's own rule. One name or index for all; `own`: a typical item of the input's own class; or a list
+            of these, one per input.
+        n: number of inputs.
+
+    Returns:
+        One class index per input, None for `own`; None as a whole where `target` is None.
 
     Raises:
         ManifoldError: an unknown class (close names are offered), or a list of another length.
@@ -241,18 +138,25 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
 
 
 def read_file(world: World, path: str | Path) -> np.ndarray:
-    """The user's own input or inputs from a file, in the user's units.
+    """Read the user's own inputs from a file.
 
-    An .npz holds them as `x` (or alone), an .npy is the array, a .csv or .tsv has the table's columns by name, and a picture
-    is read as grey levels or colours in the data's own scale and order. Sentences stand one a line in a .txt, or in a column
-    of a .tsv, .csv or .jsonl: the one that the world's own corpus has them in, if there is such a one, else `text` or
-    `sentence`; in the encoding of that corpus.
+    An .npz holds them as `x` (or as its only array), an .npy is the array, a .csv or .tsv has the table's columns by name, and
+    a picture is read as grey levels or colours in the scale and order of the data. A .txt has one sentence per line; a .tsv,
+    .csv or .jsonl has them in one column: that of the world's own corpus if there is such a column, else `text` or `sentence`;
+    in the encoding of that corpus.
+
+    Args:
+        world: where they are explained.
+        path: of the file.
+
+    Returns:
+        The inputs in the user's units.
 
     Raises:
-        ManifoldError: no such file, another kind, damaged, or without the array, columns or size needed.
+        ManifoldError: there is no such file, it is of another kind or damaged, or lacks the array, columns or size needed.
     """
     path = Path(os.path.expanduser(path))
-    if world.modality == "text":
+    if isinstance(world.units, TextUnits):
         encoding = world.config.encoding
         try:
             return read_corpus(path, world.config.text_column, None, encoding, labelled=False).x
@@ -276,10 +180,10 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
 
 
 def _csv(world: World, path: Path) -> np.ndarray:
-    """Rows of the world's own columns, in their order; other columns are passed over."""
+    """Rows of the world's own columns, in their order; other columns are ignored."""
     units = world.units
     if not isinstance(units, RowUnits):
-        raise ManifoldError(f"{path}: holds rows of a table, but this world's data are pictures")
+        raise ManifoldError(f"{path}: holds rows of a table, but the data of this world are no table")
     given = read_csv(path, at_least=1, encoding=world.config.encoding)
     lacking = [name for name in units.columns if name not in given.names]
     if lacking:
@@ -311,8 +215,8 @@ def _picture(world: World, path: Path) -> np.ndarray:
     import torch
 
     shape = tuple(world.manifold.data_shape)
-    if world.modality != "image":
-        raise ManifoldError(f"{path}: is a picture, but this world's data are table rows; give a .csv or .npz")
+    if not renderer_of(world).shows_pictures:
+        raise ManifoldError(f"{path}: is a picture, but the data of this world are none; give a .csv or .npz")
     height, width = shape[-2:] if len(shape) == 2 or shape[0] in COLOURS else shape[:2]
     with read_picture(path) as opened:
         if opened.size != (width, height):

@@ -1,12 +1,10 @@
-"""What `agents.explain` leaves: files of each path, and what the script prints."""
+"""The output of `agents.explain`: files of each path, and the text in the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from agents.cli import in_home, progress_bar
 from agents.files import remove_litter, write_whole, writing
@@ -16,9 +14,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
-MARK = "•"  # before a cell that changed
-MOST_LETTERS = 16  # of a cell in a table of rows; the rest is cut off
-SHOWN = 5  # more paths than this are told in one line each
+SHOWN = 5  # of more paths than this, each gets one line
 
 
 def save(
@@ -29,9 +25,19 @@ def save(
     bar: bool = False,
     saved: list[Path] | None = None,
 ) -> list[Path]:
-    """Write every path into `folder` in each of `formats`, over nothing that is there; the first file of each path.
+    """Write every path into a folder; existing files are kept.
 
-    `saved`: the list to which these files are added one by one, so that it holds what was saved when an error ends this.
+    Args:
+        paths: to be written.
+        world: where they were walked; decodes the frames.
+        folder: created if need be.
+        formats: of `FORMATS`; one file each per path.
+        bar: show a progress bar.
+        saved: a list to which the first file of each path is added as soon as it is written, so that it is complete when an
+            error interrupts the writing.
+
+    Returns:
+        The first file of each path.
 
     Raises:
         UserError: the folder cannot be written, or the disk is full; it says how many paths are saved.
@@ -56,7 +62,7 @@ def save(
 
 
 def _write(path: Trajectory, world: World, file: Path) -> Path:
-    """One path in the format of the file's ending."""
+    """Write one path in the format of the file's extension."""
     if file.suffix == ".npz":
         return path.save(file)
     if file.suffix == ".json":
@@ -73,29 +79,28 @@ def _write(path: Trajectory, world: World, file: Path) -> Path:
 
 
 def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = False, world: World | None = None) -> None:
-    """Print what was found: sentence and step table of a few paths, one line for each of many, and where they are.
+    """Print the results: summary and tables of a few paths, one line for each of many, and where the files are.
 
     Args:
+        paths: that were found.
         files: the first file of each path; empty if nothing was saved.
-        brief: for a whole split: how many arrived, and which did not, instead of a line each.
-        world: where they were walked: tells what changed in the terms of its data's attributes, where they have any, and in
-            the rows of a few paths through a table.
+        brief: print the number of valid paths, and which inputs have none, instead of a line each.
+        world: where they were walked; adds the changed attributes, where the data have any, and the values along few paths.
     """
     from agents.explanation.attribute_sentences import attribute_sentence
+    from agents.explanation.figures.renderer import renderer_of
     from agents.terminal import console as visible_console
 
     console = visible_console(highlight=False)
     for path in () if brief else paths:
         place = "" if path.index is None else f"[{path.index}] "
         console.print(place + path.summary(), markup=False, soft_wrap=True)
-        if world is not None and (told := attribute_sentence(path, world)):
-            console.print(told, markup=False, soft_wrap=True)
+        if world is not None and (change := attribute_sentence(path, world)):
+            console.print(change, markup=False, soft_wrap=True)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
-            if world is not None and path.modality == "table":
-                console.print(row_table(path, world, console.width))
-            if path.texts is not None:
-                console.print(sentence_table(path))
+            if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:
+                console.print(values)
     if brief:
         arrived = sum(path.success for path in paths)
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
@@ -118,15 +123,15 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
 
 
 def step_table(path: Trajectory) -> Any:
-    """The frames of a path as a rich table; columns that were not measured are left out."""
+    """The frames of a path as a rich table, without the columns that were not measured."""
     from rich.table import Table
     from rich.text import Text
 
     from agents.explanation.sentences import is_planned
 
     titles = {
-        "frame": "frame", "class": "class seen", "p_target": f"p({path.class_names[path.target]})",
-        "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "so far",
+        "frame": "frame", "class": "predicted class", "p_target": f"p({path.class_names[path.target]})",
+        "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "path",
         "distance": "to input", "edit_distance": "words changed", "typicality": "typicality",
         "information_gain": "gain (nats)",
     }  # fmt: skip
@@ -142,56 +147,4 @@ def step_table(path: Trajectory) -> Any:
         if is_planned(path, row["frame"]):
             cells[0] = f"{cells[0]} (planned)"
         table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
-    return table
-
-
-def row_table(path: Trajectory, world: World, width: int = 80) -> Any:
-    """A path through a table as a rich table: a line a column of the data, a column for the input and as many frames as fit.
-
-    Cells that differ from the input stand behind a mark; columns that stay as they were in the input are named once,
-    beneath.
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    from agents.explanation.figures.table import shown_frames
-    from agents.explanation.figures.table_cells import changed_cells, row_texts
-
-    frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-    changed = changed_cells(world, frames, path.factual(world))
-    moving = np.flatnonzero(changed.any(1))
-    cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
-    named = max((len(names[i]) for i in moving), default=0)
-    places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
-    table = Table(box=None, pad_edge=False, caption_justify="left")
-    table.add_column("", no_wrap=True)
-    for title in ["input", *(f"frame {t}" for t in places)]:
-        table.add_column(title, justify="right", no_wrap=True, max_width=cell)
-    for i in moving:
-        row = [Text(names[i]), Text(str(texts[i, 0]))]
-        for t in places:
-            text, mark = str(texts[i, t + 1]), bool(changed[i, t])
-            row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
-        table.add_row(*row)
-    still = [name for i, name in enumerate(names) if i not in moving]
-    told = f"{MARK}: differs from the input. " + (f"As in the input: {', '.join(still)}." if still else "")
-    table.caption = Text(told, "dim")
-    return table
-
-
-def sentence_table(path: Trajectory) -> Any:
-    """A path through text as a rich table: the input, and every frame whose sentence differs from the one before, marked."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from envs.modalities.alignment import marked
-
-    texts = path.texts or []
-    table = Table(box=None, pad_edge=False)
-    table.add_column("frame", justify="right")
-    table.add_column(Text("sentence (*new* since the line above, [-gone-])"))
-    for t, (before, text) in enumerate(zip(["", *texts], texts, strict=False)):
-        if t == 0 or text != before:
-            table.add_row("input" if t == 0 else str(t - 1), Text(text if t == 0 else marked(before, text)))
     return table

@@ -1,4 +1,4 @@
-"""The words around a path: its summary, one line a frame, and what the classes are called beside the pictures."""
+"""A path in words: its heading, its summary, and one sentence per frame."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.figures.style import plane
-from agents.explanation.figures.table_cells import changed_cells, row_texts
-from envs.modalities.alignment import edit_distance, marked
+from agents.explanation.figures.renderer import renderer_of
+from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:
-    from agents.trajectories.trajectory import Trajectory  # whose summary these words are
+    from agents.trajectories.trajectory import Trajectory
 
 
 def asks(path: Trajectory) -> str:
-    """What the path was asked: ``reach`` another class, ``leave`` its own, or become ``typical`` of its own."""
+    """The goal of the path: `reach` another class, `leave` its own, or become `typical` of its own."""
     if path.target != path.source:
         return "reach"
     return "leave" if path.environment.get("config", {}).get("task") == "leave" else "typical"
 
 
 def heading(path: Trajectory) -> str:
-    """A few words, such as ``4 → 9``."""
+    """Source and target of the path, such as ``4 → 9``."""
     source, target = path.class_names[path.source], path.class_names[path.target]
     if asks(path) == "leave":
         return f"{source} → {path.class_names[path.predicted[-1]]} (any other class)"
@@ -30,7 +29,7 @@ def heading(path: Trajectory) -> str:
 
 
 def summarise(path: Trajectory) -> str:
-    """One or two plain sentences; where only labels are seen, without any probability."""
+    """The path in one or two sentences; without probabilities where labels alone are shown."""
     source, target = path.class_names[path.source], path.class_names[path.target]
     end, steps = path.class_names[path.predicted[-1]], f"{path.steps} step{'' if path.steps == 1 else 's'}"
     reached = {
@@ -44,11 +43,10 @@ def summarise(path: Trajectory) -> str:
         "typical": f"From this {source} towards a typical {source}, not reached",
     }[asks(path)]
     if path.steps == 0 and not path.keeps_class:
-        text = f"{failed}: the reconstruction (frame 0) of this {source} is already seen as {end}, so there is nothing to walk"
+        text = f"{failed}: the reconstruction (frame 0) of this {source} is already predicted as {end}, so no step was made"
     elif path.steps == 0:
         what = f"{'the reconstruction of ' if path.reconstructs else ''}this {source}"
-        happened = f"nothing to walk: {what} already answers what was asked"
-        text = happened[0].upper() + happened[1:] if path.success else f"{failed} (no step was made)"
+        text = f"No step was needed: {what} already satisfies the task" if path.success else f"{failed} (no step was made)"
     else:
         text = f"{reached if path.success else failed} in {steps}"
     parts = [_rise(path)]
@@ -60,15 +58,15 @@ def summarise(path: Trajectory) -> str:
     parts.append(f"{path.queries} {'query' if path.queries == 1 else 'queries'}")
     text += ": " + ", ".join(part for part in parts if part) + "."
     if path.steps and not path.keeps_class:
-        text += f" The reconstruction (frame 0) is already seen as {path.class_names[path.predicted[0]]}, not {source}."
+        text += f" The reconstruction (frame 0) is already predicted as {path.class_names[path.predicted[0]]}, not {source}."
     return text
 
 
 def _rise(path: Trajectory) -> str:
-    """The followed probability's way, or the classes passed where only labels are seen."""
+    """The change of the target's probability, or the predicted classes where labels alone are shown."""
     if path.predictions is None:
         passed = [path.class_names[c] for c in run_starts(path.predicted)]
-        return "classes seen " + " → ".join(passed)
+        return "predicted classes " + " → ".join(passed)
     name, values = path.class_names[path.target], path.predictions[:, path.target]
     if len(values) == 1:
         return f"p({name}) = {values[0]:.2f}"
@@ -83,17 +81,12 @@ def run_starts(values: np.ndarray) -> np.ndarray:
 
 
 def distance_unit(path: Trajectory) -> str:
-    """What a data-space distance is measured in."""
-    count = path.source_input.size
-    if path.modality == "image":
-        return f"L2 over {count} pixels"
-    if path.modality == "text":
-        return "L2 between codes"
-    return f"L2 over {count} scaled values" if path.modality == "table" else "data-space distance"
+    """The unit of data-space distances along the path, such as ``L2 over 64 pixels``."""
+    return renderer_of(path).unit(path)
 
 
 def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
-    """What a screen reader says at one frame; ``row`` is a row of ``path.table()``."""
+    """One frame as a sentence, for screen readers; `row` is a row of `path.table()`."""
     t = row["frame"]
     what = "" if t else ", the reconstruction of the input" if path.reconstructs else ", the input"
     text = f"Frame {t} of {path.steps}{what}: class {row['class']}"
@@ -107,19 +100,20 @@ def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
 
 
 def is_planned(path: Trajectory, t: int) -> bool:
-    """Whether the step to frame t was planned on the agent's stand-in: only the last ones can be."""
+    """Whether the step to frame t was planned on the agent's surrogate; only the last steps can be."""
     return 0 < t <= path.steps < t + path.planned
 
 
 def role(path: Trajectory, index: int) -> str:
-    """``target``, ``source`` or nothing, for the class ``index``."""
+    """`target`, `source` or an empty text, for the class `index`."""
     if index == path.target and path.target != path.source:
         return "target"
     return "source" if index == path.source else ""
 
 
 def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
-    """The classes worth a bar, in class order: source, target, those seen on the way, then the likeliest."""
+    """The main classes of a path, at most about `most`, in class order: source, target, those predicted on the way, the
+    likeliest."""
     chosen = {path.source, path.target, *(int(c) for c in run_starts(path.predicted)[:most])}
     if path.predictions is not None:
         for index in np.argsort(-path.predictions.max(axis=0), kind="stable"):
@@ -132,34 +126,14 @@ def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
 
 
 def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
-    """What changed to the last frame, in words: where in a picture, or which words, since frame 0; which columns of a table,
-    since the input."""
-    frames = path.frames(world)
-    if path.steps == 0:
-        return "nothing had to change"
-    if path.modality == "image":
-        return _where(frames)
-    if path.texts is not None:
-        return f"“{marked(path.texts[1], path.texts[-1])}”"
-    names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world))
-    changed = np.flatnonzero(changed_cells(world, frames, path.factual(world))[:, -1])
-    moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
-    left = len(moved) - most
-    more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
-    return ", ".join(moved[:most]) + more if moved else "no column changed"
+    """What changed along the path, in words.
 
+    Args:
+        path: to be described.
+        world: where it was walked; decodes the frames.
+        most: the most columns of a table that are named.
 
-def _where(frames: np.ndarray) -> str:
-    """The ninth of the picture that became brightest and the one that became darkest."""
-    change = plane(frames[-1]) - plane(frames[0])
-    rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
-    ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
-    names = [
-        f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
-        for v in ("top", "middle", "bottom")
-        for h in ("left", "centre", "right")
-    ]
-    brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
-    parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
-    parts += [f"darker at the {darker}"] if ninths.min() < 0 else []
-    return ", ".join(parts)
+    Returns:
+        Which parts of a picture or which words changed since frame 0; which columns of a table differ from the input.
+    """
+    return "nothing had to change" if path.steps == 0 else renderer_of(path).change(path, world, most)

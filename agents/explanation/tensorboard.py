@@ -1,8 +1,8 @@
-"""What TensorBoard shows of explanations: figures, film strips, maps, animations, and each path as a run of its own.
+"""Explanations in TensorBoard: measures, film strips, maps, animations, and each path as a run of its own.
 
-``docs/how-to/tensorboard.md`` explains every tag. Nothing here asks the classifier, except for the maps of single paths
-(``figures_map.path_map``) and :func:`log_training_end`, which explains a few inputs. Where only labels are seen no
-probability is logged.
+``docs/how-to/tensorboard.md`` explains every tag. Nothing here queries the classifier, except for the maps of single paths
+(`agents.explanation.figures.map.path_map`) and `log_training_end`, which explains a few inputs. Where labels alone are shown,
+no probability is logged.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from agents.explanation.figures.gif import gif_bytes
 from agents.explanation.figures.map import map_figure
 from agents.explanation.figures.path import film_strip, probability_curves
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import enlarge, picture
 from agents.explanation.sentences import heading, shown_classes
 from agents.trajectories.trajectory import Trajectory
@@ -24,15 +25,21 @@ from agents.trajectories.trajectory import Trajectory
 if TYPE_CHECKING:
     from agents.runs.run import Run
 
-STRIPS = 8  # paths whose pictures are logged
-AT_THE_END = 4  # held-out inputs that are explained when a training ends
-PROJECTED = 1500  # starts in the projector
+STRIPS = 8  # paths whose figures are logged
+AT_THE_END = 4  # held-out inputs that are explained at the end of a training
+PROJECTED = 1500  # reference inputs in the projector
 
 
 def log_metrics(writer: Any, metrics: Mapping[str, Any], step: int) -> dict[str, float]:
-    """Scalars ``explain/<name>``: numbers, or the ``value`` of an estimate (its interval stands in the report).
+    """Log scalars ``explain/<key>``.
 
-    Figures that are texts or not measured (nan) are left out. Returns what was logged, by tag.
+    Args:
+        writer: a SummaryWriter.
+        metrics: key -> a number or an `Estimate`, whose value is logged; texts and nan are left out.
+        step: training step.
+
+    Returns:
+        Tag -> number, of what was logged.
     """
     logged: dict[str, float] = {}
     for name, figure in metrics.items():
@@ -47,12 +54,18 @@ def log_metrics(writer: Any, metrics: Mapping[str, Any], step: int) -> dict[str,
 def log_paths(
     writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0, most: int = STRIPS, maps: bool = True
 ) -> None:
-    """All paths on one map, and film strip, animation, curves, map and steps (as a table) of the first ``most``.
+    """Log all paths on one map, and film strip, animation, curves, map and table of steps of the first ones.
 
-    ``maps``: the maps of single paths, for which the classifier is asked thousands of rows each; without them none.
-
-    Tags: ``explain/map`` and, with the path's name behind, ``film_strip/``, ``animation/``, ``curves/``, ``map/``,
+    Tags: ``explain/map`` and, each followed by the name of the path, ``film_strip/``, ``animation/``, ``curves/``, ``map/``,
     ``steps/``.
+
+    Args:
+        writer: a SummaryWriter.
+        world: where the paths were walked.
+        paths: to be logged.
+        step: training step.
+        most: number of paths that get figures of their own.
+        maps: draw the maps of single paths; each costs thousands of queries.
     """
     if not paths:
         return
@@ -68,11 +81,20 @@ def log_paths(
 
 
 def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], most: int = STRIPS) -> list[Path]:
-    """Every path as a TensorBoard run of its own, ``<folder>/<name>``, whose step axis is the frame number.
+    """Log paths as TensorBoard runs of their own, ``<folder>/<name>``, whose step axis is the frame number.
 
     Tags: ``path/p_target``, ``path/p_source`` (labels only: ``path/is_target``), ``path/step_length``,
     ``path/distance``, ``path/typicality``, ``path/information_gain``, and for pictures ``path/frame``, whose slider
-    walks along the path. ``probability/<class>`` are put together in one chart in the CUSTOM SCALARS tab.
+    moves along the path. ``probability/<class>`` form one chart in the CUSTOM SCALARS tab.
+
+    Args:
+        folder: of the runs.
+        world: where the paths were walked.
+        paths: to be logged.
+        most: number of paths that are logged.
+
+    Returns:
+        The folders of the runs.
     """
     from agents.training.event_files import EventWriter
 
@@ -93,7 +115,7 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
                 for key in ("p_target", "p_source", "step_length", "distance", "typicality", "information_gain"):
                     if row.get(key) is not None:
                         writer.add_scalar(f"path/{key}", row[key], t)
-                if path.modality == "image":
+                if renderer_of(path).shows_pictures:
                     pixels = np.array(enlarge(picture(world, frames[t]), 160))
                     writer.add_image("path/frame", pixels, t, dataformats="HWC")
         made.append(place)
@@ -101,13 +123,13 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
 
 
 def _unused(place: Path, made: Sequence[Path]) -> Path:
-    """The place, numbered where another one is called so: tags lack letters that class names may differ in."""
+    """The folder, numbered where another path has it: tags lack characters that class names may differ in."""
     numbered = (place if k == 1 else place.with_name(f"{place.name}_{k}") for k in range(1, len(made) + 2))
     return next(candidate for candidate in numbered if candidate not in made)
 
 
 def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
-    """An encoded picture (PNG or GIF) as it is: TensorBoard hands it to the browser, which plays animations."""
+    """Log an encoded picture (PNG or GIF) unchanged: TensorBoard passes it to the browser, which plays animations."""
     import io
 
     from PIL import Image
@@ -120,10 +142,12 @@ def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
 
 
 def log_hparams(writer: Any, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Settings beside figures in the HPARAMS tab of the writer's own run.
+    """Log settings and metrics for the HPARAMS tab, in the writer's own run.
 
-    ``metrics`` are tags that are logged as scalars too (such as those :func:`log_metrics` returns); without them the
-    tab stays empty. Settings that are neither numbers, texts nor truth values are written out as text.
+    Args:
+        writer: a SummaryWriter.
+        settings: name -> value; values that are no numbers, texts or bools are written as text.
+        metrics: tags that are logged as scalars, too, such as those `log_metrics` returns; without them the tab stays empty.
     """
     from torch.utils.tensorboard.summary import hparams
 
@@ -133,9 +157,15 @@ def log_hparams(writer: Any, settings: Mapping[str, Any], metrics: Mapping[str, 
 
 
 def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], step: int = 0) -> None:
-    """Starts and paths in the PROJECTOR tab (a TensorBoard run of its own), with decoded thumbnails for pictures.
+    """Log reference inputs and paths for the PROJECTOR tab (a TensorBoard run of its own), with thumbnails for pictures.
 
     Each path is drawn as a line: the metadata column ``__seq_next__`` holds the row of the next frame.
+
+    Args:
+        folder: of the run.
+        world: where the paths were walked.
+        paths: to be logged.
+        step: training step.
     """
     import torch
 
@@ -144,7 +174,7 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
     stride = -(-len(world.reference.z) // PROJECTED)
     latents, shown = [world.reference.z[::stride]], [world.reference.frame[::stride]]
     names = world.class_names
-    rows = [["start", "", names[int(k)], ""] for k in world.reference.label[::stride]]
+    rows = [["reference", "", names[int(k)], ""] for k in world.reference.label[::stride]]
     for path in paths:
         first = len(rows)
         for t, predicted in enumerate(path.predicted):
@@ -153,7 +183,7 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
         latents.append(torch.from_numpy(path.z))
         shown.append(torch.from_numpy(path.frames(world)))
     thumbs = None
-    if world.modality == "image":
+    if renderer_of(world).shows_pictures:
         pictures = [np.array(enlarge(world.render(x), 24)) for part in shown for x in part]
         thumbs = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
     with EventWriter(folder) as writer:
@@ -168,9 +198,14 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
 
 
 def log_training_end(run: Run, writer: Any) -> None:
-    """What a training leaves in its logs besides numbers: a few held-out inputs, explained by the trained agent.
+    """Log a few held-out inputs, explained by the trained agent, at the end of a training.
 
-    Asks the classifier for those paths alone, a few rows each. Where the run was curious, ``explain/expected_gain``.
+    Costs the queries of these paths, a few rows each. Runs with a curiosity that measures information also get
+    ``explain/expected_gain``.
+
+    Args:
+        run: that was trained.
+        writer: a SummaryWriter.
     """
     from agents.explain import explain
     from agents.explanation.figures.gain import run_gain_map
@@ -185,7 +220,7 @@ def log_training_end(run: Run, writer: Any) -> None:
 
 
 def markdown_table(path: Trajectory) -> str:
-    """The path's steps as a Markdown table, class names as plain text."""
+    """The steps of a path as a Markdown table; class names are escaped."""
     rows = path.table()
     keys = [key for key in rows[0] if any(row[key] is not None for row in rows)]
     lines = [
@@ -204,15 +239,15 @@ def _cell(value: Any) -> str:
 
 
 def tag_name(path: Trajectory) -> str:
-    """The path's name with only what tags and folders may hold."""
+    """The name of the path in the characters that tags and folders may have."""
     return plain_tag(path.name)
 
 
 def plain_tag(text: str) -> str:
-    """A text as part of a tag."""
+    """A text in the characters that tags may have."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", text) or "_"
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML leave as it is."""
+    """Text escaped for Markdown and HTML."""
     return "".join(f"&#{ord(sign)};" if sign in "&<>|*_`[]" else sign for sign in text)

@@ -1,4 +1,4 @@
-"""A path on disk: an ``.npz`` of numbers and one JSON text, written atomically, with a checksum over everything inside."""
+"""The file format of paths: an ``.npz`` of numbers and one JSON text, written atomically, with a checksum of all content."""
 
 from __future__ import annotations
 
@@ -20,11 +20,25 @@ FORMAT_VERSION = 2
 
 
 class TrajectoryError(UserError):
-    """A path that cannot be read or used, or whose parts contradict each other; the message says what to do."""
+    """A path that cannot be read or used, or whose parts contradict each other; the message says what to do.
+
+    Example:
+        >>> str(TrajectoryError("z has shape (3,)"))
+        'z has shape (3,)'
+    """
 
 
 def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], text: str) -> Path:
-    """Write arrays and a JSON text beside their place and rename the file whole; ``.npz`` is added if missing."""
+    """Write a file atomically.
+
+    Args:
+        path: of the file; ``.npz`` is added if missing.
+        arrays: of numbers.
+        text: JSON.
+
+    Returns:
+        The path of the file.
+    """
     target = Path(in_home(os.fspath(path)))
     target = target if target.suffix == ".npz" else target.with_name(target.name + ".npz")
     content: dict[str, Any] = {"metadata": np.array([text]), "checksum": np.array([checksum(arrays, text)]), **arrays}
@@ -36,10 +50,10 @@ def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
 
 
 def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the fields of the JSON text that `write_parts` wrote; nothing is executed.
+    """Read the arrays and the fields of the JSON text of `write_parts`; nothing is executed.
 
     Raises:
-        TrajectoryError: missing, truncated, changed since it was written, of another format, or with pickles.
+        TrajectoryError: the file is missing, truncated, changed since it was written, of another format, or has pickles.
     """
     arrays = _unpack(path)
     try:
@@ -48,12 +62,12 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
         raise TrajectoryError(f"{path}: is an .npz, but no path of this project ({error!r})") from None
     fields = parse_json(text, f"{path}, metadata", error=TrajectoryError)
     if not isinstance(fields, dict) or "format" not in fields:
-        raise TrajectoryError(f"{path}: is an .npz, but no path of this project (its metadata name no format)")
+        raise TrajectoryError(f"{path}: is an .npz, but no path of this project (its metadata has no format)")
     version = fields.pop("format")
     if version != FORMAT_VERSION:
         raise TrajectoryError(
             f"{path}: was written in format {version!r:.40}, this version reads {FORMAT_VERSION}; read it "
-            "with the version of manifold-traversal that wrote it, or walk again"
+            "with the version of manifold-traversal that wrote it, or explain the input again"
         )
     if expected != checksum(arrays, text):
         raise TrajectoryError(f"{path}: does not match its checksum: changed or damaged after it was written")
@@ -65,7 +79,7 @@ def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dic
 
 
 def checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
-    """sha256 over the metadata and every array's name, type, shape and bytes."""
+    """sha256 of the metadata and of the name, type, shape and bytes of every array."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         digest.update(f"\n{name} {arrays[name].dtype.str} {arrays[name].shape}\n".encode())
@@ -74,7 +88,11 @@ def checksum(arrays: Mapping[str, np.ndarray], text: str) -> str:
 
 
 def _unpack(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, read without pickle; TrajectoryError for whatever is wrong with the file."""
+    """Read the arrays of an .npz without pickle.
+
+    Raises:
+        TrajectoryError: the file cannot be read.
+    """
     try:
         return read_npz(Path(in_home(os.fspath(path))), error=TrajectoryError)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""From a batch of walks to paths."""
+"""Trajectories from a batch of walks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from agents.trajectories.trajectory import Trajectory
 from agents.trajectories.world import as_array, coordinates, decode, installed_versions, manifold_key, on_latents
 
-PLAIN = ("source", "target", "success", "queries")  # one plain value an item
+PLAIN = ("source", "target", "success", "queries")  # one value per item
 
 
 def trajectories_of(
@@ -26,16 +26,22 @@ def trajectories_of(
     versions: Mapping[str, str] | None = None,
     environment: Mapping[str, Any] | None = None,
 ) -> list[Trajectory]:
-    """Cut a batch of walks into paths; all frames are decoded in one batch, the classifier is not asked again.
+    """Make one `Trajectory` of each walk of a batch. Frames are decoded in one batch; this costs no query.
 
     Args:
-        world: the ``envs.core.world.World`` walked in.
-        state: the State at the start: origin (B, *data), source (B,), target (B,).
-        walk: the Walk: z (T+1, B, d), answers (T+1, B, K), length (B,), ...
-        walker, seed, training_queries, versions, environment: see the attributes; versions default to the installed ones, the
-            environment to the world's own record. Several walkers are one for each of the B walks.
-        items: which of the B walks; all by default.
-        index: for each item its place in the data, if it has one.
+        world: where the walks took place.
+        state: (B) states at frame 0.
+        walk: B items.
+        walker: name of the walker, or of each item's walker.
+        seed: of the walk.
+        items: which of the B walks; None: all.
+        index: row of each item in its split, for those that have one.
+        training_queries: queries made before the walks.
+        versions: of the installed distributions; None: those of this process.
+        environment: record of the world; None: that of `world`.
+
+    Returns:
+        One path per item.
     """
     import torch
 

@@ -1,8 +1,11 @@
-"""The path object: one walk from an input to where the classifier's answer changes.
+"""The counterfactual explanation as a path: one walk from an input to where the classifier's prediction changes.
 
-A :class:`Trajectory` holds arrays and plain metadata, never a live object. On disk it is an ``.npz`` of numbers and one
-JSON text: no pickle, written atomically, with a sha256 checksum over everything inside. Symbols: T steps, T+1 frames,
-d latent, K classes; *data space* is what the decoder speaks: an image in [0, 1] or a standardised table row.
+A `Trajectory` holds arrays and plain metadata, never a live object. On disk it is an ``.npz`` of numbers and one JSON text: no
+pickle, written atomically, with a sha256 checksum of all content.
+
+Symbols: T steps, T+1 frames, d latent dimensions, K classes. *Data space* is the decoder's output: pictures in [0, 1],
+    standardised
+rows of a table, word ids of text.
 """
 
 from __future__ import annotations
@@ -30,11 +33,23 @@ STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "predictions", "labels", "typicality", "distances")
 ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
 OF_INPUT = ("source_input", "source_cells")
-SUBDIVISION = 16  # points a segment for measuring arc length between frames
+SUBDIVISION = 16  # points per segment in the measurement of arc length between frames
 
 
 class Resampled(NamedTuple):
-    """A path at equal distances in data space: z (n, d), frames (n, *data)."""
+    """A path resampled at equal distances in data space.
+
+    Attributes:
+        z: (n, d) latents.
+        frames: (n, *data).
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> world = make_world()
+        >>> explain(world, 0, walker="line").resample(5, world).z.shape
+        (5, 2)
+    """
 
     z: np.ndarray
     frames: np.ndarray
@@ -42,35 +57,41 @@ class Resampled(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trajectory:
-    """One explanation: latents, actions, the classifier's answer on every frame, and how it was made.
+    """One explanation: latents, actions, the classifier's prediction on every frame, and how it was made.
 
     Attributes:
         z: (T+1, d) latents; row 0 is the encoded input.
         actions: (T, d) as given to the environment's step.
-        answers: (T+1, K) probabilities on the frames; None where only labels are seen.
-        labels: (T+1,) classes on the frames where only labels are seen, else None (see :attr:`predicted`).
+        predictions: (T+1, K) probabilities on the frames; None where labels alone are shown.
+        labels: (T+1,) classes on the frames where labels alone are shown, else None (see `predicted`).
         rewards: (T,) of the environment, without curiosity.
         step_lengths: (T,) data-space L2 length of each step (text: between codes).
-        information_gain: (T,) nats; nan where not measured.
-        typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
+        information_gain: (T,) in nats; nan where not measured.
+        typicality: (T+1,) 1.0: as typical as real data, less beyond; None if not measured.
         distances: (T+1,) data-space L2 (text: between codes) from each frame to the true input; None if not measured.
         source_input: (*data) the true input in data space.
-        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Factual`: frame 0 is that very row.
-            None for pictures and text: their frame 0 is the input's reconstruction.
-        source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
-            become its typical form).
-        environment: the record of the world, its whole config in it, see `agents.runs.world_record.describe_world`.
-        manifold_key: names the manifold whose latents these are.
-        walker, seed, index: who walked, with which seed, on which input of the data.
-        success: arrived at what was requested; never at frame 0 where that is called otherwise than the input.
-        queries: rows asked of the classifier for this path, input, frame 0 and search included.
-        training_queries: all rows asked before.
-        planned: how many of the last steps were planned on the agent's stand-in of the classifier, not chosen by its policy.
-        versions: distribution -> version.
+        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Factual`; frame 0 is exactly
+            this row. None for pictures and text, whose frame 0 is the reconstruction of the input.
+        source, target: predicted class of the true input, and target class (if equal: leave it, or become typical of it).
+        environment: the record of the world with its whole config, see `agents.runs.world_record.describe_world`.
+        manifold_key: identifies the manifold of the latents.
+        walker, seed, index: name of the walker, its seed, and the row of the input in its split, if it has one.
+        success: whether the last frame satisfies the task; False for a path of frame 0 alone, of another class than the input.
+        queries: classifier queries for this path, including input, frame 0 and search.
+        training_queries: queries made before, in training.
+        planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
+        versions: installed distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
 
     Raises:
-        TrajectoryError: arrays of contradicting shapes or not finite, classes outside ``class_names``.
+        TrajectoryError: arrays of contradicting shapes or with values that are not finite, classes outside `class_names`.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> path = explain(make_world(), 0, walker="line")
+        >>> path.name, path.steps, path.success
+        ('line-0000-virginica-to-versicolor', 6, True)
     """
 
     z: np.ndarray
@@ -100,12 +121,14 @@ class Trajectory:
     texts: list[str] | None = None
     planned: int = 0
 
-    walked_here: ClassVar[bool] = False  # set by what walks: this account may load again what such a path names
+    walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
 
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
-        """A path of fields that are known to be of the right types, shapes and values, as those of a whole batch are after one
-        look: nothing is converted or checked. `versions` and `information_gain` must be given."""
+        """Make a path without conversions or checks, of fields with the right types, shapes and values.
+
+        `versions` and `information_gain` must be given.
+        """
         path = object.__new__(cls)
         path.__dict__.update(fields)
         return path
@@ -144,11 +167,11 @@ class Trajectory:
         if self.texts is not None and len(self.texts) != frames + 1:
             raise TrajectoryError(f"{len(self.texts)} texts for the input and {frames} frames; one each is needed")
         if self.label_only != (self.predictions is None) or self.label_only != (self.labels is not None):
-            raise TrajectoryError("label_only paths carry labels and no answers, all others answers and no labels")
+            raise TrajectoryError("label_only paths have labels and no probabilities, all others probabilities and no labels")
         if self.predictions is not None and (
             self.predictions.min() < -1e-5 or np.abs(self.predictions.sum(1) - 1).max() > 1e-3
         ):
-            raise TrajectoryError("rows of answers are no probabilities: each must be at least 0 and sum to 1")
+            raise TrajectoryError("rows of predictions are no probabilities: each must be at least 0 and sum to 1")
         extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
         for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
             if not 0 <= value < k:
@@ -158,30 +181,29 @@ class Trajectory:
 
     @property
     def steps(self) -> int:
-        """T, the number of steps: frames less one."""
+        """T, the number of steps."""
         return len(self.actions)
 
     @property
     def predicted(self) -> np.ndarray:
-        """(T+1,) the classifier's class on every frame."""
+        """(T+1,) predicted class of every frame."""
         return self.predictions.argmax(axis=1) if self.predictions is not None else np.asarray(self.labels)
 
     @property
     def keeps_class(self) -> bool:
-        """Whether the classifier puts frame 0, the reconstruction, into the class of the input."""
+        """Whether frame 0, the reconstruction, has the predicted class of the input."""
         return bool(self.predicted[0] == self.source)
 
     @property
     def modality(self) -> str:
-        """``image``, ``table`` or ``text``, read off the input's shape and type."""
+        """`image`, `table` or `text`, by shape and type of the input."""
         return "text" if self.source_input.dtype.kind == "i" else "image" if self.source_input.ndim > 1 else "table"
 
     @property
     def name(self) -> str:
-        """Fit for a file on any system: walker, input and the two classes, such as ``policy-0042-4-to-9``.
+        """A file name for any system: walker, input and the two classes, such as ``policy-0042-4-to-9``.
 
-        Each part is cut at 40 bytes, and holds nothing but digits, underscores, and letters that this system's file names
-        can have.
+        Each part has at most 40 bytes, of digits, underscores, and letters that file names of this system may have.
         """
         place = "input" if self.index is None else f"{self.index:04d}"
         words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
@@ -192,23 +214,24 @@ class Trajectory:
 
     @property
     def world_settings(self) -> str:
-        """The settings of the path's world that differ from their defaults, such as ``data='digits', tau=0.8``."""
+        """Settings of the world that differ from their defaults, such as ``data='digits', tau=0.8``."""
         config = self.environment.get("config", {})
         own = {name: value for name, value in config.items() if value != DEFAULTS.get(name)}
         return ", ".join(f"{name}={value!r}" for name, value in own.items()) or "the defaults"
 
     def summary(self) -> str:
-        """The path in one or two plain sentences; where only labels are seen, without any probability."""
+        """The path in one or two sentences; without probabilities where labels alone are shown."""
         from agents.explanation.sentences import summarise
 
         return summarise(self)
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a frame; a step's numbers stand with the frame it leads to; None where not measured.
+        """One row per frame; the numbers of a step are in the row of the frame it leads to; None where not measured.
 
-        Keys: frame, class, p_target, p_source (both absent where only labels are seen), step_length, path_length,
-        distance (to the true input), typicality, reward, information_gain; for text also edit_distance (words put in,
-        left out or replaced since the true input).
+        Keys: frame, class, p_target, p_source (both absent where labels alone are shown), step_length, path_length, distance
+            (to
+        the true input), typicality, reward, information_gain; for text also edit_distance (words inserted, deleted or replaced
+        since the true input).
         """
         along = np.concatenate([[0.0], np.cumsum(self.step_lengths, dtype=np.float64)])
         rows = []
@@ -233,11 +256,21 @@ class Trajectory:
         return rows
 
     def frames(self, world: Any) -> np.ndarray:
-        """(T+1, *data) decoded frames, float32 (text: word ids); TrajectoryError if ``world`` has another manifold."""
+        """Decode the frames.
+
+        Args:
+            world: where the path was walked.
+
+        Returns:
+            (T+1, *data) float32; word ids for text.
+
+        Raises:
+            TrajectoryError: `world` has another manifold.
+        """
         return decode(world, self.z, self.factual(world))
 
     def factual(self, world: Any) -> Factual:
-        """The input as frames are made of it, a batch of one.
+        """The input in the form that decoding needs, a batch of one.
 
         Raises:
             TrajectoryError: `world` has another manifold, or the path of a table lacks the user's own cells.
@@ -246,18 +279,23 @@ class Trajectory:
         cells = None if self.source_cells is None else self.source_cells[None]
         if cells is None and world.units.anchored:
             raise TrajectoryError(
-                "this path of a table was walked by an earlier version, whose frames did not begin at the input: explain that "
+                "this path of a table was made by an earlier version, whose frames did not start at the input: explain that "
                 "input again"
             )
         return factual_of(world, self.source_input[None], self.z[:1], cells)
 
     @property
     def reconstructs(self) -> bool:
-        """Whether frame 0 is the manifold's reconstruction of the input (pictures, text), not the input itself."""
+        """Whether frame 0 is the reconstruction of the input (pictures, text), not the input itself (tables)."""
         return self.source_cells is None
 
     def resample(self, n: int, world: Any) -> Resampled:
-        """``n`` >= 1 points at equal arc length in data space along the straight latent segments, ends included."""
+        """Resample at equal arc length in data space along the straight latent segments, ends included.
+
+        Args:
+            n: number of points, at least 1.
+            world: where the path was walked.
+        """
         if n < 1:
             raise TrajectoryError(f"resample({n}): at least one point is needed")
         factual = self.factual(world)
@@ -271,11 +309,15 @@ class Trajectory:
         return Resampled(z, decode(world, z, factual))
 
     def check_world(self, world: Any) -> None:
-        """Raise TrajectoryError unless ``world`` has the manifold and the classes of this path."""
+        """Check that `world` has the manifold and the classes of this path.
+
+        Raises:
+            TrajectoryError: it has others.
+        """
         if manifold_key(world) != self.manifold_key:
             raise TrajectoryError(
                 f"this path was walked on the manifold {self.manifold_key!r}, this world has "
-                f"{manifold_key(world)!r}: use the one it was made in ({self.world_settings})"
+                f"{manifold_key(world)!r}: use the world in which it was walked ({self.world_settings})"
             )
         if list(world.class_names) != self.class_names:
             raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")
@@ -288,7 +330,7 @@ class Trajectory:
     # ---- to disk and back --------------------------------------------------------------------------------------
 
     def _parts(self) -> tuple[dict[str, np.ndarray], str]:
-        """The arrays that are there, and everything else as one JSON text."""
+        """The arrays that are not None, and all other fields as one JSON text."""
         arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ARRAYS}
         try:
@@ -297,7 +339,7 @@ class Trajectory:
             raise TrajectoryError(f"environment or versions hold more than texts and numbers: {error}") from None
 
     def to_json(self, indent: int | None = None) -> str:
-        """Everything as one JSON text for other programs: arrays as nested lists, not measured as null."""
+        """All fields as one JSON text: arrays as nested lists, not measured as null."""
         arrays, text = self._parts()
         whole = {**json.loads(text), "predicted": self.predicted.tolist(), "summary": self.summary()}
         for name, value in arrays.items():
@@ -308,9 +350,16 @@ class Trajectory:
         return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write an ``.npz`` (the ending is added if missing) beside its place and rename it whole; returns its path.
+        """Write an ``.npz`` atomically.
 
-        What a path names that was walked here is remembered as this account's own (see `envs.reading.trust`)."""
+        The objects named by a path that was made in this process are remembered as trusted (see `envs.reading.trust`).
+
+        Args:
+            path: of the file; ``.npz`` is added if missing.
+
+        Returns:
+            The path of the file.
+        """
         file = write_parts(path, *self._parts())
         if self.walked_here and names_in(self.environment):
             remember(digest_of(file))
@@ -318,10 +367,10 @@ class Trajectory:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trajectory:
-        """Read a file of :meth:`save`; nothing in it is executed.
+        """Read a file of `save`; nothing in it is executed.
 
         Raises:
-            TrajectoryError: missing, truncated, changed since it was written, of another format, or with pickles.
+            TrajectoryError: the file is missing, truncated, changed since it was written, of another format, or has pickles.
         """
         arrays, fields = read_parts(path)
         try:

@@ -1,4 +1,4 @@
-"""What paths take from the world they were walked in: frames, coordinates, and what tells worlds apart."""
+"""What paths need of their world: decoded frames, coordinates, and a key that identifies the manifold."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
 
 
 def decode(world: Any, z: np.ndarray, factual: Factual) -> np.ndarray:
-    """(N, d) latents -> (N, *data) frames as a numpy array, of walks from one input or from one each; see `factual_of`."""
+    """Decode latents.
+
+    Args:
+        world: decodes.
+        z: (N, d).
+        factual: the input of the walk, or one for each latent; see `factual_of`.
+
+    Returns:
+        Frames (N, *data).
+    """
     import torch
 
     home = factual.chosen(torch.zeros(len(z), dtype=torch.int64)) if len(factual.x) == 1 else factual
@@ -25,7 +34,7 @@ def decode(world: Any, z: np.ndarray, factual: Factual) -> np.ndarray:
 
 
 def factual_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | None) -> Factual:
-    """Inputs (N, *data) that walks entered at latents z0 (N, d), with the user's own cells (N, C)."""
+    """The inputs x (N, *data) of walks with initial latents z0 (N, d) and, for tables, the user's own cells (N, C)."""
     import torch
 
     with torch.inference_mode():
@@ -34,7 +43,7 @@ def factual_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | No
 
 
 def origins_of(world: Any, paths: Sequence[Trajectory], repeats: Sequence[int] | None = None) -> Factual:
-    """The inputs of many paths, each as often as `repeats` says (once by default)."""
+    """The inputs of many paths, each repeated `repeats` times (None: once)."""
     import torch
 
     found = [path.factual(world) for path in paths]
@@ -53,7 +62,7 @@ def encode(world: Any, x: np.ndarray) -> np.ndarray:
 
 
 def coordinates(world: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """(N, D) where data x (N, *data) with latents z (N, d) lie, see `Manifold.coordinates`."""
+    """Coordinates (N, D) of data x (N, *data) with latents z (N, d), see `Manifold.coordinates`."""
     import torch
 
     with torch.inference_mode():
@@ -61,7 +70,7 @@ def coordinates(world: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def manifold_key(world: Any) -> str:
-    """What tells a world's manifold from any other: its kind, dimension and the sha256 of its weights."""
+    """A key that identifies the manifold of a world: its kind, dimension, and the sha256 of settings and weights."""
     digest = hashlib.sha256(json.dumps(world.manifold.settings, sort_keys=True).encode())
     for name, value in sorted(world.manifold.state_dict().items()):
         digest.update(name.encode() + as_array(value).tobytes())
@@ -69,7 +78,7 @@ def manifold_key(world: Any) -> str:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the distributions that can change a path; those not installed are left out."""
+    """Versions of the installed distributions that can change a path."""
     return dict(_versions())
 
 
@@ -85,7 +94,7 @@ def _versions() -> dict[str, str]:
 
 
 def on_latents(function: Any, z: np.ndarray) -> np.ndarray:
-    """What a function of latents (N, d) gives, as a numpy array."""
+    """Apply a function of tensors to latents (N, d); the result is a numpy array."""
     import torch
 
     with torch.inference_mode():

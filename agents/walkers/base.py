@@ -1,19 +1,19 @@
-"""What every walker is: a `Walk`, written down step by step, and the `Walker` protocol.
+"""The record of a walk: `Walk`, and the `Recorder` that writes it down step by step.
 
-A walker gets a batch of states and returns a `Walk`. Whatever its idea is - a trained policy, a straight line, a
-gradient - each step it takes goes through `envs.core.dynamics.step`, the one implementation of a step. So the actions
-written down, taken again from frame 0, reproduce the path in the environment, no step is longer than
-`world.max_step`, and no code leaves the prior's typical set.
+A walker gets a batch of states and returns a `Walk`. Whatever its strategy, each step goes through `envs.core.dynamics.step`,
+the one implementation of a step. So the recorded actions, taken again from frame 0, reproduce the path in the environment, no
+step is longer than `world.max_step`, and no code leaves the prior's typical set.
 
-Counting: `queries` of an item is every row asked of the classifier for it: the input and frame 0 (the entry), each
-step, each candidate or trial that was looked at, retries. An item that has finished is not asked again.
+Queries: `queries` of an item counts every row that the classifier predicted for it: the input and frame 0 (the initial
+    latent),
+each step, each candidate that was tried, retries. An item that has finished costs no further query.
 
-Symbols: B items, d latent dimensions, K classes, S most steps.
+Symbols: B items, d latent dimensions, K classes, S step limit.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,44 +23,34 @@ from envs.core import dynamics
 from envs.core.dynamics import State, StepInfo
 from envs.core.world import World
 
-#: What of a state a step changes; the rest is the walk's own.
+#: The parts of a state that a step changes; the others stay as they are throughout a walk.
 MOVING = ("z", "frame", "prediction", "potential", "cost", "guidance")
 
 
 class Walk(NamedTuple):
-    """Paths of a batch of items, one column an item; after its end an item's column repeats its last frame."""
+    """Paths of a batch of items, one column per item; after its end an item's column repeats its last frame.
+
+    Example:
+        >>> import torch
+        >>> from agents.walkers import make_walker
+        >>> from envs import make_world
+        >>> from envs.core import dynamics
+        >>> world = make_world()
+        >>> state, queries = dynamics.enter(world, world.held_out.x[:2])
+        >>> walk = make_walker("line").walk(world, state, queries, torch.Generator())
+        >>> walk.z.shape[1:]
+        torch.Size([2, 2])
+    """
 
     z: Tensor  # (S+1, B, d) latents, z[0] is frame 0
     actions: Tensor  # (S, B, d) as given to dynamics.step; 0 after the end
-    predictions: Tensor  # (S+1, B, K) the classifier's answers on the frames (one-hot where label only)
+    predictions: Tensor  # (S+1, B, K) the classifier's probabilities on the frames (one-hot where label only)
     rewards: Tensor  # (S, B); 0 after the end
     length: Tensor  # (B,) int64 steps taken: the item has length + 1 frames
-    success: Tensor  # (B,) bool: arrived, by a step or at a frame 0 that is called like the input
-    queries: Tensor  # (B,) int64 rows asked of the classifier for the item
+    success: Tensor  # (B,) bool: the task is satisfied, by a step or at a frame 0 of the input's own class
+    queries: Tensor  # (B,) int64 classifier queries for the item
     gain: Tensor | None = None  # (S, B) information gain in nats, where a curious agent measured it
-    planned: Tensor | None = None  # (B,) int64: how many of the last steps were planned (see plan.py), not the policy's own
-
-
-@runtime_checkable
-class Walker(Protocol):
-    """A way of walking. `white_box` ones ask the classifier for gradients and say so in their name.
-
-    One that looks at the cached answers of known items has `uses_starts = True`: they were asked for before.
-    """
-
-    name: ClassVar[str]
-    white_box: ClassVar[bool]
-
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """Walk from every state of the batch until success, or `max_steps` (None: as the world says)."""
-        ...
+    planned: Tensor | None = None  # (B,) int64: how many of the last steps were planned, see planning.last_step
 
 
 def select(state: State, rows: Tensor) -> State:
@@ -72,7 +62,7 @@ def select(state: State, rows: Tensor) -> State:
 
 
 def put(state: State, rows: Tensor, new: State) -> State:
-    """`state` with the items `rows` where `new`, a later state of theirs, has them; both arguments stay as they are."""
+    """`state` with its items `rows` replaced by `new`, a later state of those items; the arguments are not changed."""
     if _all_of(rows, len(state.z)):
         return new
 
@@ -94,45 +84,47 @@ def _all_of(rows: Tensor, count: int) -> bool:
     return len(rows) == count and (count == 1 or torch.equal(rows, torch.arange(count)))
 
 
-def rows_asked_before(walker: Walker, world: World) -> int:
-    """Classifier rows that a walker without training rests on: those of each start if it looks at them, else 0.
-
-    Two a start, the second one on frame 0 or on the decoded code, and a third where the manifold leans on the input
-    (`World.reference_predictions`).
-    """
-    return (
-        (3 if world.manifold.input_conditioned else 2) * len(world.reference.x) if getattr(walker, "uses_starts", False) else 0
-    )
-
-
 def lost_at_the_start(state: State, predictions: Tensor, length: Tensor) -> Tensor:
-    """Which items stand at frame 0 and are called otherwise there than their input was, (B,) bool: no walk shows that change.
+    """Items that ended at frame 0, where the reconstruction is of another class than the input, (B,) bool.
+
+    No step of a walk made that change, so these items are no successes.
 
     Args:
-        state: the items at frame 0.
-        answers: (B, K) the classifier's answers on frame 0.
+        state: (B) the items at frame 0.
+        predictions: (B, K) the classifier's probabilities on frame 0.
         length: (B,) steps taken.
     """
     return (length == 0) & (predictions.argmax(1) != state.source)
 
 
 class Recorder:
-    """Walks a batch and writes it down. Items move independently: each call names the rows that move.
+    """Takes the steps of a batch and records them. Items move independently: each call names the rows that move.
 
-    `trial` asks what an action would lead to (and counts it), `accept` makes a trial the next step, `step` does both.
+    `trial` computes what an action leads to (and counts the query), `accept` records a trial as the next step, `step` does
+    both.
 
     Args:
         world: where to walk.
         state: (B) states at frame 0.
-        entry_queries: (B,) rows already asked for each item (the input and frame 0; 0 for cached starts).
-        max_steps: S, the most steps of an item.
+        initial_latent_queries: (B,) queries made for each item so far (the input and frame 0; 0 for cached ones).
+        max_steps: S, the step limit; None: the world's own.
+
+    Example:
+        >>> import torch
+        >>> from envs import make_world
+        >>> from envs.core import dynamics
+        >>> world = make_world()
+        >>> recorder = Recorder(world, *dynamics.enter(world, world.held_out.x[:2]), max_steps=1)
+        >>> _ = recorder.step(recorder.active(), torch.zeros(2, world.latent_dim))
+        >>> recorder.walk().queries.tolist()
+        [2, 2]
     """
 
     def __init__(self, world: World, state: State, initial_latent_queries: Tensor, max_steps: int | None = None) -> None:
         self.world = world
         self.max_steps = int(world.max_episode_steps if max_steps is None else max_steps)
         self.state = state
-        self.before = state  # each item's state before its latest step
+        self.before = state  # the state of each item before its latest step
         batch, d = state.z.shape
         self.z = state.z.detach().repeat(self.max_steps + 1, 1, 1)
         self.predictions = state.prediction.detach().repeat(self.max_steps + 1, 1, 1)
@@ -144,18 +136,32 @@ class Recorder:
         self.queries = torch.as_tensor(initial_latent_queries, dtype=torch.int64).expand(batch).clone()
 
     def active(self) -> Tensor:
-        """Rows that have neither arrived nor used up their steps, int64 (A,)."""
+        """Items that have neither succeeded nor reached the step limit, int64 (A,)."""
         return torch.from_numpy(np.flatnonzero(~self.success.numpy() & (self.length.numpy() < self.max_steps)))
 
     def trial(self, rows: Tensor, action: Tensor, factual: State | None = None) -> tuple[State, StepInfo]:
-        """What `action` (R, d) would lead to from where `rows` (R, repeats allowed) are, or from `factual`."""
+        """The outcome of an action, without taking the step; counts its queries.
+
+        Args:
+            rows: (R,) items, repeats allowed.
+            action: (R, d) an action for each.
+            factual: (R) states to start from; None: where the items are.
+        """
         start = select(self.state, rows) if factual is None else factual
         state, info = dynamics.step(self.world, start, action)
         self.queries.index_add_(0, rows, info.queries.to(torch.int64))
         return state, info
 
     def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo, start: State | None = None) -> None:
-        """Write the outcome of a trial, from `start` if that is at hand, down as the next step of `rows` (no repeats)."""
+        """Record the outcome of a trial as the next step.
+
+        Args:
+            rows: (R,) items, no repeats.
+            action: (R, d) the actions tried.
+            state: (R) the states they led to.
+            info: of the trial.
+            start: (R) the states before, if at hand.
+        """
         self.before = put(self.before, rows, select(self.state, rows) if start is None else start)
         self.state = put(self.state, rows, state)
         index, length = rows.numpy(), self.length.numpy()
@@ -175,13 +181,13 @@ class Recorder:
         return info
 
     def replace_last(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:
-        """Put another outcome in the place of the latest step of `rows`."""
+        """Replace the latest step of the items `rows` (R,) by another outcome; arguments as in `accept`."""
         self.state = put(self.state, rows, select(self.before, rows))
         self.length[rows] -= 1
         self.accept(rows, action, state, info)
 
     def walk(self) -> Walk:
-        """What has been written down so far, cut to the longest item."""
+        """The record so far, cut to the longest item."""
         steps = int(self.length.max()) if len(self.length) else 0
         late = torch.arange(steps + 1)[:, None] > self.length[None]  # (steps + 1, B): after the item's end
         columns = torch.arange(len(self.length))

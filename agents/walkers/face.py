@@ -1,13 +1,13 @@
-"""FACE-like walk over a density graph: from known item to known item through dense parts of the data.
+"""FACE-like walk over a density graph: from reference input to reference input through dense regions of the data.
 
-FACE [1]_ joins data that lie near each other, makes edges through sparse regions dear, and takes the shortest path to an
-item of the class asked for that is both sure and typical. Here the items are the world's starts, the graph lives in latent
-space, and the path is walked, step by step, along the line through its nodes. So what is shown are decoded frames, as with
-every walker, where FACE itself shows the data; no question is asked but those of the steps. (`graph` walks over the same
-items by length alone.)
+FACE [1]_ joins data that lie near each other, gives edges through sparse regions a high weight, and takes the shortest path to
+an item of the target class that is both predicted with confidence and typical. Here the items are the world's reference
+inputs, the graph lies in latent space, and the path is walked, step by step, along the line through its nodes. So the frames
+are decoded, as with every walker, where FACE shows the data themselves; only the steps cost queries. (`graph` walks over the
+same items by length alone.)
 
-An edge between codes a and b, one among the k nearest of the other, costs |a - b| / rho(middle)^(1/d) with rho the density
-at its middle: the length of the edge where data are dense, and more the sparser they are. By the k-nearest estimate
+An edge between codes a and b, one among the k nearest of the other, weighs |a - b| / rho(middle)^(1/d) with rho the density at
+its middle: the length of the edge where data are dense, and more the sparser they are. By the k-nearest estimate
 rho ~ 1 / r_k^d, r_k the distance to the k-th nearest item, that is |a - b| r_k(middle).
 
 References
@@ -24,19 +24,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk
+from agents.walkers.base import Recorder
 from agents.walkers.follow import follow
 from agents.walkers.geodesic import graph_nodes
 from agents.walkers.goals import goals_of
-from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from agents.walkers.walker import Walker
 from envs.core.world import World
 from envs.geometry.curves import pixels
 from envs.geometry.graph import LatentGraph
 
 
 class DensityGraph(LatentGraph):
-    """A graph of codes whose edges weigh their latent length times the spacing of the data at their middle."""
+    """A graph of codes whose edges weigh their latent length times the spacing of the data at their middle.
+
+    Example:
+        >>> from envs import make_world
+        >>> graph, nodes = density_graph(make_world(), neighbours=10)
+        >>> graph.spacing(graph.z[:3]).shape
+        (3,)
+    """
 
     def _measure(self, a: Tensor, b: Tensor) -> np.ndarray:
         """Weights (E,) of edges between codes a and b (E, d)."""
@@ -49,45 +55,43 @@ class DensityGraph(LatentGraph):
         return distance
 
 
-class FaceWalker:
-    """Shortest path over the density graph of starts to a dense start that satisfies the task, walked until success.
+class FaceWalker(Walker):
+    """Walks along the shortest path over the density graph to a reference input in a dense region that satisfies the task.
 
     Args:
         neighbours: k, of the graph and of the density.
-        sparsest: starts that satisfy the task and lie sparser than all but this share of those that do are no goals.
-        refine: most further questions an item for a finer last step.
+        sparsest: share of the candidate goals, the sparsest ones, that are not used.
+        refine: the most further queries per item for a shorter last step.
+
+    Source: Poyiadzi et al., "FACE", AIES 2020, section 3.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, walker=FaceWalker()).success
+        True
     """
 
     name: ClassVar[str] = "face"
-    white_box: ClassVar[bool] = False
-    uses_starts: ClassVar[bool] = True
+    to_known_goals: ClassVar[bool] = True
 
     def __init__(self, neighbours: int = 10, sparsest: float = 0.25, refine: int = 2) -> None:
         self.neighbours = neighbours
         self.sparsest = sparsest
         self.refine = refine
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Walk over the graph; draws nothing."""
+        world, state = recorder.world, recorder.state
         graph, nodes = density_graph(world, self.neighbours)
         for rows, candidates in goals_of(world, state):
             goals = self._dense(graph, torch.nonzero(candidates[nodes]).flatten())
             if len(goals):
                 found = graph.lead(state.z[rows], goals)
                 follow(recorder, found.points[1:], found.counts - 1, rows)
-        refine_last(recorder, self.refine)
-        return recorder.walk()
 
     def _dense(self, graph: DensityGraph, goals: Tensor) -> Tensor:
-        """Those of the nodes goals (G,) that do not lie sparsely among them."""
+        """The nodes among `goals` (G,) that do not lie in the sparsest regions of these."""
         if not len(goals):
             return goals
         spacing = graph.spacing(graph.z[goals])
@@ -95,7 +99,7 @@ class FaceWalker:
 
 
 def density_graph(world: World, neighbours: int) -> tuple[DensityGraph, Tensor]:
-    """The density graph of a world's starts, and which starts its nodes are (N,); made once a world."""
+    """The density graph of a world's reference inputs, and the reference index of its nodes (N,); built once per world."""
     kept = world.__dict__.setdefault("_density_graphs", {})
     if neighbours not in kept:
         nodes = graph_nodes(world)

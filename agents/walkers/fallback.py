@@ -1,12 +1,13 @@
-"""The straight latent line for the items that another walker did not find a path for."""
+"""The straight latent line as a fallback, for items without a path."""
 
 from __future__ import annotations
 
 import torch
 
-from agents.walkers.base import Walk, Walker, lost_at_the_start, select
+from agents.walkers.base import Walk, lost_at_the_start, select
 from agents.walkers.line import LineWalker
 from agents.walkers.merge import merge
+from agents.walkers.walker import Walker
 from envs.core.dynamics import State
 from envs.core.world import World
 
@@ -14,9 +15,19 @@ from envs.core.world import World
 def with_the_line(
     walker: Walker, world: World, start: State, walk: Walk, generator: torch.Generator, max_steps: int | None = None
 ) -> tuple[Walk, list[str]]:
-    """The walk with what the line found where `walker` found nothing, and the name of who walked each item (B).
+    """Walk the line for the items for which `walker` found no path.
 
-    The queries of both are added. Items that stand in another class at frame 0 already are left as they are.
+    Args:
+        walker: who walked.
+        world: where.
+        start: (B) states at frame 0.
+        walk: what `walker` found.
+        generator: source of random draws.
+        max_steps: step limit; None: the world's own.
+
+    Returns:
+        The walk with the paths of the line where `walker` failed and the line succeeded, and the name of the walker of each
+        item (B). The queries of both are added. Items whose frame 0 is already of another class stay as they are.
     """
     names = [walker.name] * len(walk.length)
     rows = torch.nonzero(~walk.success & ~lost_at_the_start(start, walk.predictions[0], walk.length)).flatten()

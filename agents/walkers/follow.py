@@ -1,4 +1,4 @@
-"""Along a given polyline of latents: the actions that follow it under whatever move the world has."""
+"""Following a polyline of latents: the actions that keep to it under any move of the world."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from torch import Tensor
 from agents.walkers.base import Recorder, select
 from envs.core.world import World
 
-#: A way point counts as reached when less than this share of a full action would cover the rest.
+#: A way point is reached when less than this share of a full action covers the rest.
 REACHED = 0.02
-#: Where a step covers less than this share of the way it was aimed at, the way is blocked (the typical set's wall).
+#: A step that covers less than this share of its intended length is blocked (by the boundary of the typical set).
 BLOCKED = 0.02
-#: Moves that go in the action's own direction, whatever their length.
+#: Moves in the action's own direction, whatever their length.
 STRAIGHT = ("euclidean", "arc")
-#: Size of the action with which a move is probed.
+#: Norm of the action that probes a move.
 PROBE = 0.05
 
 
 def follow(recorder: Recorder, way_points: Tensor, counts: Tensor, rows: Tensor | None = None) -> None:
-    """Walk `rows` along polylines of latents until success, the last way point, or the last step allowed.
+    """Walk items along polylines of latents until success, the last way point, or the step limit.
 
-    Every step aims anew from where the item is, so what a move bends or the step bound shortens does not add up; an
-    item that comes no nearer to its way point takes the next one. Where frames are the input plus a change, a frame at the
-    last way point is not the known item's own: the walk goes on beyond it, by a class distance or as far again.
+    Every step is aimed anew from the item's present code, so deviations do not add up; an item that comes no nearer to its way
+    point takes the next one. Where frames are the input plus a change (tables), the frame at the last way point is not the
+    reference input itself: the walk continues beyond it, by a class distance or as far again.
 
     Args:
-        recorder: holds the batch; its world's move and bounds apply.
+        recorder: holds the batch; the move and bounds of its world apply.
         way_points: (M, R, d) latents, without frame 0.
-        counts: (R,) how many of the M way points each row has.
-        rows: (R,) the items, default all.
+        counts: (R,) how many of the M way points each item has.
+        rows: (R,) the items; None: all.
     """
     rows = torch.arange(len(recorder.length)) if rows is None else rows
     if recorder.world.units.anchored:
@@ -56,8 +56,11 @@ def follow(recorder: Recorder, way_points: Tensor, counts: Tensor, rows: Tensor 
 
 
 def _with_beyond(way_points: Tensor, counts: Tensor, start: Tensor, reach: float) -> tuple[Tensor, Tensor]:
-    """Way points (M + 1, R, d) and counts (R,) with one more, where there is one: behind the last one, seen from the starts
-    (R, d), as far as that is away, and at least by `reach`."""
+    """Extend each polyline beyond its last way point, away from `start` (R, d), by its distance and at least by `reach`.
+
+    Returns:
+        Way points (M + 1, R, d) and counts (R,); polylines without way points stay empty.
+    """
     if not len(way_points):
         return way_points, counts
     more = torch.cat((way_points, way_points[-1:]))
@@ -70,12 +73,19 @@ def _with_beyond(way_points: Tensor, counts: Tensor, start: Tensor, reach: float
 
 
 def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
-    """The action from z towards goal, both (B, d), and how many full actions the whole way is, (B,).
+    """The action that leads from z towards goal; costs no query.
 
-    A straight move is probed once, in the goal's direction. Any other is taken to be affine in the action (nearly, for
-    `spherical`): z'(a) = z'(0) + J a with J from one probe a latent dimension. The action is then
-    J^-1 (z + s (goal - z) - z'(0)) with the largest share s <= 1 of the way that the unit ball allows. Asks the
-    classifier for nothing.
+    A straight move is probed once, in the direction of the goal. Any other move is treated as affine in the action (nearly,
+    for `spherical`): z'(a) = z'(0) + J a with J from one probe per latent dimension. The action is then J^-1 (z + s (goal - z)
+    - z'(0)) with the largest s <= 1 that the unit ball allows.
+
+    Args:
+        world: gives the move.
+        z: (B, d) present codes.
+        goal: (B, d).
+
+    Returns:
+        The actions (B, d), and the number of full actions to the goal (B,).
     """
     with torch.inference_mode():
         batch, d = z.shape
@@ -105,9 +115,9 @@ def _largest_share(b: Tensor, c: Tensor) -> Tensor:
 
 
 def latent_step(world: World) -> float:
-    """Latent length of a full action, the median over the coordinates' directions at known starts.
+    """Latent length of a full action: the median over the coordinate directions at reference inputs.
 
-    Measured, because a pullback action's length is given in data space.
+    It is measured, because the length of a pullback action is given in data space.
     """
     with torch.inference_mode():
         count = min(world.latent_dim, len(world.reference.z))

@@ -1,8 +1,8 @@
-"""Shortest ways on the manifold: the decoder's own geometry says what is short, the classifier is not asked about the way.
+"""Shortest paths on the manifold under the decoder's geometry; finding them costs no query.
 
-`geodesic` bends the latent line to the nearest unlike neighbour until its decoded energy is least. `graph` goes over known
-items, from neighbour to neighbour, to whichever start of the class asked for is nearest that way, as FACE [1]_ does with
-paths through data; it stays where data are and pays for it in length.
+`geodesic` bends the latent line to the nearest unlike neighbour until its decoded energy is least. `graph` goes from reference
+input to reference input, to whichever one of the target class is nearest along the graph, as FACE [1]_ does with paths through
+data. Such a path stays where data are and is longer.
 
 References
 ----------
@@ -17,94 +17,94 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk
+from agents.walkers.base import Recorder
 from agents.walkers.goals import goals_of, neighbour_goals
 from agents.walkers.interpolation import follow_curve
-from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from agents.walkers.walker import Walker
 from envs.core.world import World
 from envs.geometry.curves import along, pixels
 from envs.geometry.geodesics import geodesic
 from envs.geometry.graph import NEIGHBOURS, LatentGraph
 
-MOST_NODES = 5000  # starts that the graph holds: an even sample through the classes of more
+MOST_NODES = 5000  # reference inputs in a graph; of more, an even sample through the classes
 
 
-class GeodesicWalker:
-    """The spline of least energy in data space to the nearest unlike neighbour, cut at success.
+class GeodesicWalker(Walker):
+    """Walks along the spline of least energy in data space to the nearest unlike neighbour, up to the first frame that
+    satisfies the task.
 
     Args:
-        refine: most further questions an item for a finer last step.
-        steps: of the spline's optimiser.
+        refine: the most further queries per item for a shorter last step.
+        iterations: optimiser steps of the spline.
+
+    Raises:
+        ManifoldError: (on walking) a decoder without gradients.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, walker=GeodesicWalker(iterations=5)).success
+        True
     """
 
     name: ClassVar[str] = "geodesic"
-    white_box: ClassVar[bool] = False
-    uses_starts: ClassVar[bool] = True
+    to_known_goals: ClassVar[bool] = True
 
-    def __init__(self, refine: int = 2, steps: int = 100) -> None:
+    def __init__(self, refine: int = 2, iterations: int = 100) -> None:
         self.refine = refine
-        self.steps = steps
+        self.iterations = iterations
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; draws nothing from `generator`.
+    @classmethod
+    def obstacle(cls, world: World) -> str | None:
+        """The decoder of a map with a hull (UMAP) has no gradients."""
+        hull = world.manifold.prior.kind == "hull"
+        return f"the walker {cls.name!r} needs a decoder with gradients; use the walker graph" if hull else None
 
-        Raises:
-            ManifoldError: a decoder without gradients.
-        """
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
-        goals, found = neighbour_goals(world, state)
-        curve = geodesic(pixels(world.manifold), state.z, goals, steps=self.steps).points()
-        follow_curve(recorder, curve, found)
-        refine_last(recorder, self.refine)
-        return recorder.walk()
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Walk along the splines; draws nothing."""
+        state = recorder.state
+        goals, found = neighbour_goals(recorder.world, state)
+        view = pixels(recorder.world.manifold)
+        follow_curve(recorder, geodesic(view, state.z, goals, steps=self.iterations).points(), found)
 
 
-class GraphWalker:
-    """Over the graph of known starts to the nearest one, along the graph, that is what is asked for.
+class GraphWalker(Walker):
+    """Walks over the graph of reference inputs to the nearest one, along the graph, that satisfies the task.
 
     Args:
-        refine: most further questions an item for a finer last step.
-        neighbours: of each node.
+        refine: the most further queries per item for a shorter last step.
+        neighbours: edges of each node.
+
+    Source: Poyiadzi et al., "FACE", AIES 2020, algorithm 1.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, walker=GraphWalker()).success
+        True
     """
 
     name: ClassVar[str] = "graph"
-    white_box: ClassVar[bool] = False
-    uses_starts: ClassVar[bool] = True
+    to_known_goals: ClassVar[bool] = True
 
     def __init__(self, refine: int = 2, neighbours: int = NEIGHBOURS) -> None:
         self.refine = refine
         self.neighbours = neighbours
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Walk over the graph; draws nothing."""
+        world, state = recorder.world, recorder.state
         graph, nodes = graph_of(world, self.neighbours)
         for rows, candidates in goals_of(world, state):
             goals = torch.nonzero(candidates[nodes]).flatten()
             if len(goals):
                 curve = along(graph.lead(state.z[rows], goals).points, by_length=True)
                 follow_curve(recorder, curve, torch.ones(len(rows), dtype=torch.bool), rows)
-        refine_last(recorder, self.refine)
-        return recorder.walk()
 
 
 def graph_of(world: World, neighbours: int = NEIGHBOURS) -> tuple[LatentGraph, Tensor]:
-    """The graph of a world's starts in data space, and which starts its nodes are (N,); made once a world."""
+    """The graph of a world's reference inputs in data space, and the reference index of its nodes (N,); built once per
+    world."""
     kept = world.__dict__.setdefault("_graphs", {})
     if neighbours not in kept:
         nodes = graph_nodes(world)
@@ -114,7 +114,7 @@ def graph_of(world: World, neighbours: int = NEIGHBOURS) -> tuple[LatentGraph, T
 
 
 def graph_nodes(world: World) -> Tensor:
-    """Which starts a graph holds, (N,): all, or an even sample through the classes of many."""
+    """The reference inputs in a graph, (N,) indices: all, or an even sample through the classes of many."""
     nodes = torch.arange(len(world.reference.z))
     if len(nodes) <= MOST_NODES:
         return nodes

@@ -1,4 +1,4 @@
-"""Where a walk could end: known items that already are what is asked for. Looks only at cached answers."""
+"""Goals of walks: reference inputs that satisfy the task. Only cached predictions are used, so this costs no query."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from envs.core.world import World
 
 
 def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
-    """Items that may end at the same starts, and those starts: (rows (R,) int64, candidates (N,) bool), none of them empty.
+    """Group the items by the reference inputs at which they may end.
 
-    What may be an end hangs on the target alone, so there is one group for each target; where the target is the source,
-    and where no start satisfies the task, it hangs on both.
+    The candidates depend on the target alone, so there is one group for each target; where the target is the source, or no
+    reference input satisfies the task, they depend on both.
 
     Args:
-        arriving: starts whose own decoded frame satisfies the task, where there are any (see `arriving_reference`); off: all
-            starts that the classifier puts into the target class.
+        world: gives the reference inputs (N).
+        state: (B) items.
+        arriving: take reference inputs whose own decoded frame satisfies the task, where there are any (see
+            `arriving_reference`). False: all that the classifier puts into the target class.
+
+    Yields:
+        The items of a group (R,) int64, and their candidates (N,) bool; groups without candidates are left out.
     """
     for target in state.target.unique().tolist():
         rows = torch.nonzero(state.target == target).flatten()
@@ -34,10 +39,12 @@ def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tupl
 
 
 def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[Tensor, Tensor]:
-    """Latents (B, d) of each item's nearest unlike neighbour among `world.reference`, and whether there is one, (B,)
-    bool.
+    """Each item's nearest unlike neighbour among the reference inputs.
 
-    Nearest is measured from the input itself, in data space (between codes for text), among the starts of `goals_of`.
+    The distance is that from the input itself, in data space (between codes for text), to the candidates of `goals_of`.
+
+    Returns:
+        Latents (B, d) of the neighbours, and which items have one, (B,) bool.
     """
     goals = state.z.clone()
     found = torch.zeros(len(state.z), dtype=torch.bool)
@@ -50,23 +57,23 @@ def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[
 
 
 def arriving_reference(world: World, source: int, target: int) -> Tensor:
-    """Which starts a walk from `source` to `target` could end at, (N,) bool.
+    """Reference inputs at which a walk from class `source` to class `target` may end, (N,) bool.
 
     Those whose own decoded frame satisfies the task; where none does, those that the classifier puts into the target class
-    (any other class where the target is the source).
+    (into any other class where the target is the source).
     """
     there = _arrived(world, source, target)
     return there if bool(there.any()) else _unlike(world, source, target)
 
 
 def _unlike(world: World, source: int, target: int) -> Tensor:
-    """Which starts the classifier puts into the target class, or any other than the source where that is the target."""
+    """Reference inputs predicted as `target`, or as any class but `source` where the two are equal, (N,) bool."""
     any_other = target == source or world.task.any_other
     return world.reference.label != source if any_other else world.reference.label == target
 
 
 def _arrived(world: World, source: int, target: int) -> Tensor:
-    """Which starts, taken as the last frame of a walk from `source` to `target`, satisfy the task: (N,) bool."""
+    """Reference inputs that satisfy the task as the last frame of a walk from `source` to `target`, (N,) bool."""
     x, z, frame, _, label, cells, base = world.reference
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
     predictions, own = world.reference_predictions, torch.full_like(label, source)
@@ -74,6 +81,6 @@ def _arrived(world: World, source: int, target: int) -> Tensor:
     there = torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
     if not world.units.anchored:
         return there
-    # What the code decodes to is not the start itself: both must be of the class, or a walk could end where it begins.
+    # The decoded code is not the reference input itself: both must be of the class, or a walk could end where it begins.
     away = not world.task.towards_target or (world.task.any_other and target != source)
     return there & (label != source if away else label == target)

@@ -13,28 +13,34 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk, select
+from agents.walkers.base import Recorder, select
 from agents.walkers.follow import aim, latent_step
-from agents.walkers.planning.refine import refine_last
+from agents.walkers.walker import Walker
 from agents.walkers.white_box import descent, network
-from envs.core.dynamics import State
-from envs.core.world import World
 
 
-class GradientWalker:
-    """Adam in the latent space; each of its steps is a step of the walk.
+class GradientWalker(Walker):
+    """Minimises the loss of `agents.walkers.white_box.descent` with Adam in the latent space; each step is a step of the walk.
 
     Args:
         rate: Adam's learning rate as a share of a full action spread evenly over the coordinates.
         closeness: weight of the squared distance to the input (in class distances).
-        refine: most further questions an item for a finer last step.
+        refine: the most further queries per item for a shorter last step.
         betas: Adam's decay rates.
+
+    Raises:
+        ManifoldError: (on walking) a classifier without gradients.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(data="digits"), 0, walker=GradientWalker()).success
+        True
     """
 
     name: ClassVar[str] = "gradient"
-    white_box: ClassVar[bool] = True
+    needs_gradient: ClassVar[bool] = True
 
     def __init__(
         self, rate: float = 0.8, closeness: float = 0.5, refine: int = 2, betas: tuple[float, float] = (0.9, 0.999)
@@ -44,21 +50,10 @@ class GradientWalker:
         self.refine = refine
         self.betas = betas
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; draws nothing from `generator`.
-
-        Raises:
-            ManifoldError: a classifier without gradients.
-        """
-        module = network(world, self.name)
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Follow the gradient; draws nothing."""
+        world, state = recorder.world, recorder.state
+        module = network(world, self)
         first, second = torch.zeros(state.z.shape), torch.zeros(state.z.shape)
         rate = self.rate * latent_step(world) / state.z.shape[1] ** 0.5
         count = 0
@@ -72,5 +67,3 @@ class GradientWalker:
             scale = (second[rows] / (1 - self.betas[1] ** count)).sqrt() + 1e-8
             action, _ = aim(world, here.z, here.z - rate * mean / scale)
             recorder.step(rows, action)
-        refine_last(recorder, self.refine)
-        return recorder.walk()

@@ -1,47 +1,41 @@
-"""Greedy one-step search: tries several actions, asks about each, takes the best, and again.
-
-It has the agent's own objective but no foresight, and pays for every look: what learning saves can be read off its
-queries.
-"""
+"""Greedy one-step search: the agent's objective without its foresight. What learning saves shows in the queries."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk, select
-from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
-from envs.core.world import World
+from agents.walkers.base import Recorder, select
+from agents.walkers.walker import Walker
 
 
-class GreedyWalker:
-    """Of `candidates` random full actions the one with the largest reward of the environment is taken.
+class GreedyWalker(Walker):
+    """Takes, of several random full actions, the one with the largest reward of the environment, and repeats.
 
-    Ties (sparse rewards) go to the first candidate, so without a shaped reward this is a random walk that looks for
-    success in all the candidates it asks about.
+    Ties (sparse rewards) go to the first candidate. So without a shaped reward this is a random walk that looks for success
+    among all its candidates.
+
+    Args:
+        candidates: actions tried at each step; each costs one query.
+        refine: the most further queries per item for a shorter last step.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, max_steps=20, fallback=False, walker=GreedyWalker(candidates=4)).queries
+        81
     """
 
     name: ClassVar[str] = "greedy"
-    white_box: ClassVar[bool] = False
 
     def __init__(self, candidates: int = 16, refine: int = 2) -> None:
         self.candidates = candidates
         self.refine = refine
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`. A taken candidate was asked about when tried: a step costs `candidates` queries."""
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
-        batch, d = state.z.shape
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Search step by step. The chosen candidate was queried when it was tried: a step costs `candidates` queries."""
+        batch, d = recorder.state.z.shape
         n = self.candidates
         while len(rows := recorder.active()):
             actions = torch.randn(batch, n, d, generator=generator)[rows]
@@ -51,5 +45,3 @@ class GreedyWalker:
             best = merit.reshape(len(rows), n).argmax(dim=1) + n * torch.arange(len(rows))
             chosen = type(info)(*(value[best] for value in info))
             recorder.accept(rows, actions[best], select(tried, best), chosen)
-        refine_last(recorder, self.refine)
-        return recorder.walk()

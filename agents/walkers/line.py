@@ -1,9 +1,4 @@
-"""The straight latent line to the nearest unlike neighbour: what a walk has to be better than.
-
-The nearest unlike neighbour of an input is the nearest known item (in data space) that the classifier puts into the
-class asked for; the line leads in latent space from frame 0 to its encoding and is cut where the task is satisfied.
-Known items are the world's start latents, whose answers are cached, so finding one asks nothing.
-"""
+"""The straight latent line to the nearest unlike neighbour: the baseline of every walk."""
 
 from __future__ import annotations
 
@@ -12,48 +7,47 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk
+from agents.walkers.base import Recorder
 from agents.walkers.follow import follow
 from agents.walkers.goals import neighbour_goals
-from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
-from envs.core.world import World
+from agents.walkers.walker import Walker
 
 
-class LineWalker:
-    """Latent line to the nearest unlike neighbour, cut at success.
+class LineWalker(Walker):
+    """Walks along the latent line to the nearest unlike neighbour, up to the first frame that satisfies the task.
+
+    The nearest unlike neighbour of an input is the nearest reference input (in data space) that the classifier puts into the
+    target class. The line leads in latent space from frame 0 to its encoding. The predictions of reference inputs are cached,
+    so finding the neighbour costs no query.
 
     Args:
-        refine: most further questions an item for a finer last step.
-        arriving: choose among the neighbours whose own decoded frame satisfies the task, where there are any: the
-            line then ends where the task is satisfied. False: the plain nearest unlike neighbour.
+        refine: the most further queries per item for a shorter last step.
+        arriving: choose among the neighbours whose own decoded frame satisfies the task, where there are any: the line then
+            ends where the task is satisfied. False: the plain nearest unlike neighbour.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, walker=LineWalker(refine=0)).success
+        True
     """
 
     name: ClassVar[str] = "line"
-    white_box: ClassVar[bool] = False
-    uses_starts: ClassVar[bool] = True
+    to_known_goals: ClassVar[bool] = True
 
     def __init__(self, refine: int = 2, arriving: bool = True) -> None:
         self.refine = refine
         self.arriving = arriving
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; draws nothing from `generator`."""
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
-        goals, found = neighbour_goals(world, state, self.arriving)
-        self._lead(world, recorder, goals, found)
-        refine_last(recorder, self.refine)
-        return recorder.walk()
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Walk to the goals; draws nothing."""
+        goals, found = neighbour_goals(recorder.world, recorder.state, self.arriving)
+        self.towards(recorder, goals, found)
 
-    def _lead(self, world: World, recorder: Recorder, goals: Tensor, found: Tensor) -> None:
-        """Walk towards the goals (B, d) where there is one, found (B,); other ways there override this."""
+    def towards(self, recorder: Recorder, goals: Tensor, found: Tensor) -> None:
+        """Walk towards the latents `goals` (B, d) of the items that have one, `found` (B,) bool; subclasses take other
+        ways."""
+        world = recorder.world
         follow(recorder, goals[None], found.to(torch.int64))
-        if world.units.anchored and world.task.towards_target:  # frames there are not the known items': try a second one
+        if world.units.anchored and world.task.towards_target:  # frames there are not the reference inputs': try a second goal
             follow(recorder, world.reference.z[world.prototypes[recorder.state.target]][None], found.to(torch.int64))

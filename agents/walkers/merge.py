@@ -1,5 +1,4 @@
-"""Putting two walks of the same items together: what a retry found replaces what failed, and everything asked adds
-up."""
+"""Merging two walks of the same items: successful retries replace failures, and all queries are added."""
 
 from __future__ import annotations
 
@@ -11,9 +10,15 @@ from agents.walkers.base import Walk
 
 
 def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
-    """`walk` (B items) with the items `rows` (R,) replaced by `again` (R items) where `again` arrived.
+    """Replace items of a walk by their successful retries.
 
-    The queries of both are added for every row, whether the retry helped or not.
+    Args:
+        walk: B items.
+        rows: (R,) the items that were walked again.
+        again: those R items.
+
+    Returns:
+        `walk` with the items for which `again` succeeded taken from it. The queries of both are added for every retried item.
     """
     steps = max(len(walk.actions), len(again.actions))
     old, new = lengthen(walk, steps), lengthen(again, steps)
@@ -46,7 +51,7 @@ def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
 
 
 def lengthen(walk: Walk, steps: int) -> Walk:
-    """The same walk with room for `steps` steps: the last frame repeated, no actions, no rewards."""
+    """The same walk padded to `steps` steps: the last frame repeated, with zero actions and rewards."""
     extra = steps - len(walk.actions)
     if extra <= 0:
         return walk

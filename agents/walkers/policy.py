@@ -1,4 +1,4 @@
-"""The trained agent as a walker: its deterministic policy, a finer last step, and sampled retries for what failed."""
+"""The trained agent as a walker: its deterministic policy, a better last step, and sampled retries of what failed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,37 @@ from agents.walkers.planning.last_step import PlanSettings, plan_last
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.planning.surrogate import Surrogate
 from agents.walkers.policy_mean import actor_of
+from agents.walkers.walker import Walker
 from envs.core import dynamics
 from envs.core.dynamics import State
 from envs.core.world import World
 
 
-class PolicyWalker:
-    """Walks by a stable-baselines3 model (anything whose `predict(observations, deterministic=)` gives actions).
+class PolicyWalker(Walker):
+    """Walks by a stable-baselines3 model, or anything whose `predict(observations, deterministic=)` gives actions.
 
     Args:
         model: the trained model.
-        stand_in: if given, the last step is planned on it (see `agents.walkers.planning.last_step`).
-        opinions: if given too, the end is planned so that they see the target as well, with one more step where need be.
-        refine: k, the most further questions an item for a finer last step where it is not planned; 0 leaves it whole.
-        plan: how the end is planned, see `agents.walkers.planning.last_step.PLANS`; None: near the input.
+        surrogate: plans the last step, see `agents.walkers.planning.last_step`; None: the last step is shortened instead.
+        refine: the most further queries per item for a shorter last step where it is not planned; 0: none.
         retries: how often an item that failed is walked again from frame 0 with sampled actions.
+        ensemble: with a surrogate: the end is planned so that the ensemble predicts the target as well, with one more step
+            where need be.
+        plan: how the end is planned, see `agents.walkers.planning.settings.PLANS`; None: near the input.
+
+    Example:
+        >>> import numpy as np
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> class Still:
+        ...     def predict(self, observation, deterministic):
+        ...         return np.zeros((len(observation), 2), dtype=np.float32), None
+        >>> explain(make_world(), 0, walker=PolicyWalker(Still()), max_steps=2, fallback=False).steps
+        2
     """
 
     name: ClassVar[str] = "policy"
-    white_box: ClassVar[bool] = False
+    needs_model: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -60,7 +72,10 @@ class PolicyWalker:
         generator: torch.Generator,
         max_steps: int | None = None,
     ) -> Walk:
-        """See `Walker.walk`. The deterministic walk draws nothing from `generator`; retries do."""
+        """Walk deterministically, then retry what failed with sampled actions; arguments as in `Walker.walk`.
+
+        Only the retries draw from `generator`.
+        """
         walk = self._once(world, state, initial_latent_queries, max_steps, deterministic=True)
         for _ in range(self.retries):
             rows = torch.nonzero(~walk.success & ~lost_at_the_start(state, walk.predictions[0], walk.length)).flatten()

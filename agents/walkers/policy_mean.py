@@ -1,7 +1,7 @@
-"""The actions of a trained policy without the detour: a plain actor's mean, straight through its layers.
+"""The mean action of a plain actor, computed straight from its layers.
 
-stable-baselines3's `predict` sets modes, checks, converts and builds a distribution for every call; for one small observation
-that costs several times the layers themselves. What it would give, and this gives too, is the clipped mean of the Gaussian.
+stable-baselines3's `predict` sets modes, checks, converts and builds a distribution on every call; for one small observation
+that costs several times the layers themselves. Its result, and the one here, is the clipped mean of the Gaussian.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Actor = Callable[[Tensor], Tensor]
 def actor_of(model: Any) -> Actor:
     """Deterministic actions (B, d) for observations (B, obs_dim), as `model.predict(..., deterministic=True)` gives them.
 
-    Through the layers of a plain stable-baselines3 actor (flat observations, a Gaussian that is not squashed, on the CPU);
-    anything else is asked by its `predict`. The layers are the model's own: what it learns later shows.
+    A plain stable-baselines3 actor (flat observations, a Gaussian that is not squashed, on the CPU) is computed by its layers;
+    for any other model, `predict` is called. The layers are shared with the model, so later training takes effect.
     """
     layers = _plain_layers(getattr(model, "policy", None))
     network = None if layers is None else on_arrays(layers)
@@ -35,7 +35,7 @@ def actor_of(model: Any) -> Actor:
 
 
 def _plain_layers(policy: Any) -> list[torch.nn.Module] | None:
-    """The layers from observation to mean action; None where there is more to it than layers."""
+    """The layers from observation to mean action; None where the policy is more than these layers."""
     if policy is None:
         return None
     from gymnasium.spaces import Box

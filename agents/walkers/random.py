@@ -1,36 +1,31 @@
-"""Full actions in random directions until something happens: what any walker has to be better than."""
+"""A random walk: the lower baseline."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk
-from envs.core.dynamics import State
-from envs.core.world import World
+from agents.walkers.base import Recorder
+from agents.walkers.walker import Walker
 
 
-class RandomWalker:
-    """Each step a full action in a direction drawn uniformly from the unit sphere."""
+class RandomWalker(Walker):
+    """Takes full actions in directions drawn uniformly from the unit sphere, until success or the step limit.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, walker=RandomWalker(), seed=0).success
+        True
+    """
 
     name: ClassVar[str] = "random"
-    white_box: ClassVar[bool] = False
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`."""
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
-        batch, d = state.z.shape
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Walk at random; draws (B, d) normal numbers a step."""
+        batch, d = recorder.state.z.shape
         while len(rows := recorder.active()):
-            # Drawn for the whole batch: an item's walk does not hang on when its neighbours finish.
+            # Drawn for the whole batch: the walk of an item does not depend on when the others finish.
             direction = torch.randn(batch, d, generator=generator)[rows]
             recorder.step(rows, direction / direction.norm(dim=1, keepdim=True).clamp_min(1e-12))
-        return recorder.walk()

@@ -1,4 +1,4 @@
-"""Walks without a requested target, as walks to the class in which they ended."""
+"""Walks without a requested target, recorded as walks to the class in which they ended."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from envs.core.world import World
 
 
 def to_the_end_class(world: World, start: State, walk: Walk) -> tuple[State, Walk]:
-    """Starts and walks (B items) whose target is the class of the last frame, where a walk arrived in another than its target.
+    """Change the target of walks that succeeded in another class than their target to the class of their last frame.
 
-    Frames, answers and actions stay as they are; the rewards of those items are computed again. Nothing is queried.
+    Args:
+        world: where they were walked.
+        start: (B) their states at frame 0.
+        walk: B items.
+
+    Returns:
+        States and walk with the new targets. Frames, predictions and actions are unchanged; the rewards of the changed items
+        are computed again. This costs no query.
     """
     end = walk.predictions[walk.length, torch.arange(len(walk.length))].argmax(1)
     rows = torch.nonzero(walk.success & (end != start.target) & (start.target != start.source)).flatten()

@@ -1,10 +1,8 @@
-"""Latent growing spheres: random looks in shells of growing radius around the encoding, then the line to the nearest
-find.
+"""Latent growing spheres: random samples in shells of growing radius around the encoding, then the line to the nearest find.
 
-After growing spheres [1]_ moved into a VAE's latent space, as C-CHVAE does [2]_: shells are sampled outwards until
-one holds a point that satisfies the task; of the finds in that shell the one nearest to the input in data space is
-taken. Black box, needs no training, and pays for it in queries. The path is the latent line from frame 0 to the
-find.
+Growing spheres [1]_ in the latent space of a generative model, as in C-CHVAE [2]_: shells are sampled outwards until one holds
+a point that satisfies the task; of the finds in that shell, the one nearest to the input in data space is taken. This needs no
+training and no gradients, but many queries. The path is the latent line from frame 0 to the find.
 
 References
 ----------
@@ -21,40 +19,42 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, Walk, select
+from agents.walkers.base import Recorder, select
 from agents.walkers.follow import follow, latent_step
-from agents.walkers.planning.refine import refine_last
+from agents.walkers.walker import Walker
 from envs.core.dynamics import State
 from envs.core.world import World
 
 
-class SpheresWalker:
-    """Growing spheres in the latent space, all items of a batch at once.
+class SpheresWalker(Walker):
+    """Searches growing shells around the encoding, then walks the latent line to the nearest find.
+
+    All items of a batch are searched at once.
 
     Args:
-        samples: points asked about in each shell.
+        samples: points queried in each shell.
         thickness: a shell's thickness as a share of a full action.
-        refine: most further questions an item for a finer last step.
+        refine: the most further queries per item for a shorter last step.
+
+    Source: Laugel et al., IPMU 2018, algorithms 1 and 2.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> explain(make_world(), 0, walker=SpheresWalker(samples=20)).success
+        True
     """
 
     name: ClassVar[str] = "spheres"
-    white_box: ClassVar[bool] = False
 
     def __init__(self, samples: int = 100, thickness: float = 0.5, refine: int = 2) -> None:
         self.samples = samples
         self.thickness = thickness
         self.refine = refine
 
-    def walk(
-        self,
-        world: World,
-        state: State,
-        initial_latent_queries: Tensor,
-        generator: torch.Generator,
-        max_steps: int | None = None,
-    ) -> Walk:
-        """See `Walker.walk`; every row looked at in a shell is a query of its item."""
-        recorder = Recorder(world, state, initial_latent_queries, max_steps)
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        """Search the shells, then walk the line; every sample in a shell is a query of its item."""
+        world, state = recorder.world, recorder.state
         goals = state.z.clone()
         found = torch.zeros(len(state.z), dtype=torch.bool)
         radius, shell = 0.0, self.thickness * latent_step(world)
@@ -68,16 +68,18 @@ class SpheresWalker:
             goals[rows[finds]], found[rows[finds]] = ends[finds], True
             radius += shell
         follow(recorder, goals[None], found.to(torch.int64))
-        refine_last(recorder, self.refine)
-        return recorder.walk()
 
     def _shell(
         self, world: World, state: State, low: float, high: float, generator: torch.Generator, batch: int, rows: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Look at `samples` points between two radii: which items found something (R,), and where (R, d)."""
+        """Query `samples` points between two radii around each of R items.
+
+        Returns:
+            Which items found a point that satisfies the task (R,) bool, and that point (R, d).
+        """
         with torch.inference_mode():
             n, d = self.samples, state.z.shape[1]
-            # Drawn for the whole batch: what an item sees does not hang on when the others finish.
+            # Drawn for the whole batch: the samples of an item do not depend on when the others finish.
             direction = torch.randn(batch, n, d, generator=generator)[rows]
             share = torch.rand(batch, n, 1, generator=generator)[rows]
             direction = direction / direction.norm(dim=2, keepdim=True).clamp_min(1e-12)

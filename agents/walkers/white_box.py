@@ -1,8 +1,8 @@
-"""What the white-box walkers share: the gradient of what is asked for, by the latent code.
+"""The gradient of the loss by the latent code, for the white-box walkers.
 
-This is the only place in the project that asks a classifier for gradients. The walkers that use it have `gradient`
-in their name and are no rivals on equal terms: they show what could be had if the classifier were no black box. A
-gradient is taken on the frame that the last step asked about; it adds no row to an item's queries.
+This is the only module that differentiates a classifier. Walkers that use it say so (`Walker.needs_gradient`) and do not
+compete on equal terms: they show what would be possible if the classifier were no black box. A gradient is taken at a frame
+that was queried by the last step; it adds no query.
 """
 
 from __future__ import annotations
@@ -10,34 +10,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from agents.walkers.walker import Walker
 from envs.core.dynamics import State
 from envs.core.factual import Factual
 from envs.core.world import World
 from envs.errors import ManifoldError
 
 
-def network(world: World, walker: str) -> torch.nn.Module:
+def network(world: World, walker: Walker) -> torch.nn.Module:
     """The differentiable network behind the world's classifier (logits of data-space rows).
 
     Raises:
         ManifoldError: there is none (a function, an estimator, labels alone).
     """
     module = world.classifier.torch_module
-    if world.label_only or module is None:
-        why = "shows labels alone" if world.label_only else f"({type(world.classifier).__name__}) has no gradients"
-        raise ManifoldError(
-            f"the walker {walker!r} is a white-box one and needs the classifier's gradients, "
-            f"but this classifier {why}; choose a black-box walker, for example line or spheres"
-        )
+    if (why := walker.obstacle(world)) is not None or module is None:
+        raise ManifoldError(why or f"the walker {walker.name!r} needs a classifier that is a torch module")
     return module
 
 
 def descent(world: World, module: torch.nn.Module, state: State, closeness: float) -> Tensor:
-    """Gradient (B, d), by the code, of each item's loss.
+    """Gradient (B, d) of each item's loss by its code.
 
-    The loss is -log of the probability asked for (for `leave`: of everything but the source; where the own class's
-    prototype is asked for: the squared distance to it as a share of the class distance), plus `closeness` times the
-    squared distance to the input, also as a share of the class distance.
+    The loss is -log of the target's probability, plus `closeness` times the squared distance to the input as a share of the
+    class distance. Under the task `leave` the probability is that of all classes but the source; where the target is the own
+    class, the first term is the squared distance to its prototype as a share of the class distance.
+
+    Args:
+        world: where the items walk.
+        module: the classifier's network, see `network`.
+        state: (B) where the items are.
+        closeness: weight of the distance to the input.
     """
     with torch.enable_grad():
         z = state.z.detach().clone().requires_grad_(True)

@@ -294,7 +294,7 @@ def test_the_script_saves_shows_and_overwrites_nothing(run: Any, capsys: pytest.
         assert run_main(script.main, asked) == 0
     said = capsys.readouterr().out
     assert "[0] From " in said
-    assert "class seen" in said
+    assert "predicted class" in said
     assert "replay with: python -m agents.replay '" in said  # the folder has spaces
     files = run.folder.trajectories()
     assert len([file for file in files if file.name.startswith("line-")]) == 4

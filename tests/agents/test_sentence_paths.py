@@ -129,7 +129,7 @@ def test_inputs_are_read_from_the_column_and_encoding_of_the_corpus(world, tmp_p
 
 
 def test_the_script_shows_every_sentence_that_is_another_one(paths):
-    from agents.explanation.output import sentence_table
+    from agents.explanation.figures.text import sentence_table
 
     for path in paths:
         table = sentence_table(path)

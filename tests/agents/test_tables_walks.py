@@ -15,7 +15,8 @@ from agents import explain as explain_script
 from agents import replay, train
 from agents.cli import UserError
 from agents.explain import explain
-from agents.explanation.output import row_table, step_table
+from agents.explanation.figures.table import row_table
+from agents.explanation.output import step_table
 from agents.explanation.report import page as report
 from agents.runs.run import load_run
 from agents.trajectories.trajectory import Trajectory

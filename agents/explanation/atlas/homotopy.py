@@ -1,4 +1,4 @@
-"""A homotopy between two sentences: the line of codes, word by word, with the classifier's answer and the nearest real one."""
+"""A homotopy between two sentences: the line of codes, decoded, with predictions and the nearest real sentences."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ LINE = 0.28  # inches
 
 
 def draw(world: World, config: AtlasConfig) -> Drawing:
-    """The way between the two sentences of `config.between`, or the two inputs of `config.index`, or two chosen ones.
+    """Draw the homotopy between the sentences of `config.between`, the inputs of `config.index`, or two chosen inputs.
 
     Raises:
-        ManifoldError: not two sentences, or a world of anything but sentences.
+        ManifoldError: there are not two sentences, or the data of the world are no sentences.
     """
     if config.between and len(config.between) != 2:
         raise ManifoldError(f"a homotopy lies between two sentences, not {len(config.between)}")
@@ -43,14 +43,24 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
 
 
 def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[bytes, str]:
-    """(PNG, note) of the way between two inputs x (2, L).
+    """Draw the homotopy between two inputs.
+
+    Args:
+        world: gives the manifold and the classifier.
+        x: (2, L) word ids.
+        points: along the line.
+
+    Returns:
+        PNG and note.
 
     Raises:
-        ManifoldError: a world of anything but sentences.
+        ManifoldError: the data of the world are no sentences.
     """
     vae = world.manifold
     if not isinstance(vae, SentenceVAE):
-        raise ManifoldError(f"a homotopy joins sentences, this world has {world.modality}s: use the figure 'strip'")
+        raise ManifoldError(
+            f"a homotopy joins sentences, and the modality of this world is {world.modality!r}: use --figure strip"
+        )
     with torch.inference_mode():
         z = vae.encode(x)
         way = homotopy(vae, z[0], z[1], points)
@@ -59,7 +69,7 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     inputs = vae.vocabulary.texts(x)
     rows = [inputs[0], *way.texts, inputs[1]]
     words = [compare(before, text) for before, text in zip([rows[0], *rows[:-1]], rows, strict=True)]
-    words[-1] = compare(rows[-1], rows[-1])  # the second input is no step of the way
+    words[-1] = compare(rows[-1], rows[-1])  # the second input is no point of the line
     wide = LETTER * max(sum(len(word.text) + 1 for word in line) for line in words)
     beside = 0.068 * max(len(text) for text, _ in near)
     left, right = 0.75, 0.75 + wide + 1.6
@@ -71,9 +81,9 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     axes.axis("off")
     end = int(predictions[-1].argmax())
     head = {"fontsize": 7.5, "color": "#555b64", "va": "center"}
-    told = "" if world.label_only else f"p({world.class_names[end]})"
-    marks = "decoded; marked: new words, struck: words that went"
-    heads = ((0, "t"), (left, marks), (left + wide + 0.15, told), (right, "nearest real one"))
+    target = "" if world.label_only else f"p({world.class_names[end]})"
+    marks = "decoded; marked: new words, struck through: removed words"
+    heads = ((0, "t"), (left, marks), (left + wide + 0.15, target), (right, "nearest real sentence"))
     for x_at, text in heads:
         axes.text(x_at, 0.15, mathless(text), **head)
     for row, line in enumerate(words):
@@ -87,12 +97,12 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
             _predict(axes, world, predictions[place], end, left + wide + 0.15, y)
             axes.text(right, y, mathless(near[place][0]), fontsize=8, color="#555b64", va="center")
     grades = len(dict.fromkeys(way.texts))
-    note = f"homotopy: {points} points, {grades} different sentences. {points} rows asked of the classifier."
+    note = f"homotopy: {points} points, {grades} different sentences. {points} classifier queries."
     return figure_png(figure), note
 
 
 def _predict(axes: Any, world: World, prediction: Tensor, end: int, x: float, y: float) -> None:
-    """The class as a dot in its colour, and the probability of the class at the end as a number and a bar."""
+    """The class as a coloured dot, and the probability of the class at the end as a number and a bar."""
     from matplotlib.patches import Rectangle
 
     colour = "#{:02x}{:02x}{:02x}".format(*class_colour(int(prediction.argmax())))

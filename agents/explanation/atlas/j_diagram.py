@@ -1,4 +1,4 @@
-"""The J-diagram: an analogy A : B :: C : D as a grid, with the real inputs as shoulders beside their reconstructions.
+"""The J-diagram: an analogy A : B :: C : D as a grid, with the real inputs beside their reconstructions.
 
 Source: White, "Sampling Generative Networks", 2016, section 2.
 """
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 SIZE = 56  # pixels of a cell
 ROWS, COLUMNS = 7, 9
-APART = 26  # pixels between a shoulder and the grid
-SHOULDER = (34, 39, 45)  # the ink of real inputs
+APART = 26  # pixels between an input and the grid
+SHOULDER = (34, 39, 45)  # colour of real inputs
 
 
 def draw(world: World, config: AtlasConfig) -> Drawing:
-    """See the module; `config.index` are A, B and C."""
+    """Draw the J-diagram, see the module; `config.index` are A, B and C."""
     need_pictures(world, config.figure)
     rows, columns = config.rows or ROWS, config.columns or COLUMNS
     given = rows_asked(world, config, 3)
@@ -60,20 +60,20 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     axes.text(right - SIZE / 2 - 4, below, "D = C + B − A", ha="left", va="center", fontsize=9, color=INK)
     names = [world.class_names[k] for k in seen.classes[[0, columns - 1, -columns, -1]]]
     said = f"{names[0]} : {names[1]} :: {names[2]} : {names[3]}"
-    axes.set_title(mathless(f"A : B :: C : D    seen as {said}    ({config.way})"), loc="left", fontsize=10, color=INK)
+    axes.set_title(mathless(f"A : B :: C : D    predicted as {said}    ({config.way})"), loc="left", fontsize=10, color=INK)
     legend(axes, world.class_names, seen.classes)
-    note = (f"J-diagram: three inputs beside the corners, {rows} x {columns} cells by {config.way}; the corner D was "
-            f"computed. {seen.queries} rows asked of the classifier for its colours.")  # fmt: skip
+    note = (f"J-diagram: three inputs beside the corners, {rows} x {columns} cells by {config.way}; the corner D is "
+            f"computed. {seen.queries} classifier queries for its colours.")  # fmt: skip
     return Drawing(finished(figure), note)
 
 
 def an_analogy(world: World) -> Tensor:
-    """Three held-out inputs (3, \\*data_shape) that make a legible analogy, by what is known of them alone.
+    """Choose three held-out inputs (3, \\*data_shape) for an analogy, by their attributes, predictions and codes.
 
-    Where the data have attributes, A and C have little and B has much of the first that is no count (thickness, for
-    digits): the most typical of the outer fifths of the class in which it varies most (A, B), and of the class furthest
-    from that one (C).
-    Else A and B are the two of the commonest class whose codes differ most, and C is the nearest input of another class.
+    Where the data have attributes, A and C have a low and B has a high value of the first one that is no count (thickness, for
+    digits): the most typical items in the outer fifths of the class in which it varies most (A, B), and of the class furthest
+    from that one (C). Else A and B are the two items of the most frequent class whose codes differ most, and C is the nearest
+    input of another class.
     """
     from envs.geometry.strokes import attributes_of
 
@@ -103,7 +103,7 @@ def an_analogy(world: World) -> Tensor:
 
 
 def _with_shoulders(cells: np.ndarray, inputs: list[np.ndarray]) -> np.ndarray:
-    """The mosaic with the inputs beside three of its corners."""
+    """Place the inputs beside three corners of the mosaic."""
     height, width = cells.shape[:2]
     sheet = np.full((height, width + 2 * (SIZE + APART), 3), 255, dtype=np.uint8)
     sheet[:, SIZE + APART : SIZE + APART + width] = cells

@@ -1,14 +1,15 @@
-"""The manifold's map: a plane of the latent space, coloured by what the classifier says there, with contours of how much
-data space lies under it.
+"""The map of a manifold: a plane of the latent space, coloured by the classifier's predictions, with contours of
+magnification.
 
-The plane goes through the codes' mean along the two main directions of the class means, where classes lie furthest apart;
-a two-dimensional latent space is drawn whole. Colours are true of the plane itself: its points are decoded and asked. Dots
-are starts, projected onto it, in the tone of their own class. Contours are of the magnification factor sqrt det(P G P^T)
-of the pullback metric G on the plane P: where it is low, moving changes little.
+The plane passes through the mean of the codes along the two main directions of the class means, in which the classes lie
+furthest apart; a two-dimensional latent space is drawn whole. Colours are predictions on the plane itself: its points are
+decoded and queried. Dots are reference inputs, projected onto the plane, in the tone of their class. Contours show the
+magnification factor sqrt det(P G P^T) of the pullback metric G on the plane P: where it is low, moving changes little.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from agents.atlas import AtlasConfig, Drawing
 from agents.explanation.atlas.style import finished, legend, tone
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, mathless, pyplot_figure
 from envs.geometry.uncertainty import magnification
 from envs.runtime.progress import progress_bar
@@ -30,10 +32,12 @@ CONTOUR_CELLS = 60  # along each side, for the metric
 DOTS = 1500
 PART = 1024  # codes at once
 MARGIN = 0.12
+#: What torch says of a decoder without a derivative: it goes through numpy, detaches, writes in place, branches on its values.
+NO_DERIVATIVE = re.compile(r"requires? grad|data pointer|vmap|functorch|forward AD|in-?place|broadcast shape", re.IGNORECASE)
 
 
 def draw(world: World, config: AtlasConfig) -> Drawing:
-    """See the module."""
+    """Draw the map, see the module."""
     centre, axes = plane(world)
     uv = ((world.reference.z - centre) @ axes.T).numpy()
     low, high = np.quantile(uv, [0.005, 0.995], axis=0)
@@ -57,28 +61,28 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     panel.set_yticks([])
     for spine in panel.spines.values():
         spine.set_color("#b9bec6")
-    dots = "dots: real items, projected, in the colour of their class"
+    dots = "dots: reference inputs, projected, in the colour of their class"
     legend(panel, world.class_names, world.reference.label.numpy(), title=dots)
     where = "on the latent space" if world.latent_dim <= 2 else "on a plane of the latent space"
     title = f"the classifier {where}; contours: magnification" if contours else "the classifier's map"
     panel.set_title(mathless(title), loc="left", fontsize=10, color=INK)
-    whole = "the whole latent space" if world.latent_dim <= 2 else "the plane through the class means' two main directions"
+    whole = "the whole latent space" if world.latent_dim <= 2 else "the plane of the two main directions of the class means"
     more = "" if contours else " No contours: this decoder has no derivatives."
-    note = f"map: {whole}; {CELLS * CELLS} rows asked of the classifier for its colours.{more}"
+    note = f"map: {whole}; {CELLS * CELLS} classifier queries for its colours.{more}"
     return Drawing(finished(figure), note)
 
 
 def plane(world: World) -> tuple[Tensor, Tensor]:
-    """Centre (d,) and orthonormal axes (2, d): coordinates for up to two dimensions, else where class means differ most.
+    """Centre (d,) and orthonormal axes (2, d): the coordinates for up to two dimensions, else where class means differ most.
 
-    Deterministic: each axis points to where its largest loading is positive.
+    Deterministic: the largest loading of each axis is positive.
     """
     z, d = world.reference.z, world.latent_dim
     if d <= 2:
         return torch.zeros(d), torch.eye(2, d)
     means = torch.stack([z[world.reference.label == k].mean(0) for k in world.reference.label.unique()])
     between = means - means.mean(0)
-    # Two classes span one direction only: the starts' own spread gives the other.
+    # Two classes span one direction alone: the spread of the reference inputs gives the other.
     within = 1e-3 * (z - z.mean(0)) / len(z) ** 0.5
     axes = torch.linalg.svd(torch.cat([between, within]), full_matrices=False)[2][:2]
     largest = axes.abs().argmax(1, keepdim=True)
@@ -86,14 +90,14 @@ def plane(world: World) -> tuple[Tensor, Tensor]:
 
 
 def _grid(low: np.ndarray, high: np.ndarray, n: int) -> Tensor:
-    """Plane coordinates (n * n, 2) of cell middles, row 0 at the bottom."""
+    """Plane coordinates (n * n, 2) of the centres of cells, row 0 at the bottom."""
     cells = (np.arange(n) + 0.5) / n
     x, y = np.meshgrid(low[0] + cells * (high[0] - low[0]), low[1] + cells * (high[1] - low[1]))
     return torch.from_numpy(np.stack([x.ravel(), y.ravel()], 1)).float()
 
 
 def _predictions(world: World, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Answers (N, K) on codes, and where anything is known (N,): a map knows nothing outside the hull of its data."""
+    """Predictions (N, K) at codes, and where these are defined (N,): not outside the hull of a UMAP map."""
     with torch.inference_mode():
         known = _known(world, z)
         z = torch.where(known[:, None], z, world.manifold.prior.project(z))
@@ -103,13 +107,13 @@ def _predictions(world: World, z: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _known(world: World, z: Tensor) -> Tensor:
-    """Which codes (N, d) a map with a hull knows, (N,) bool; all, for other priors."""
+    """Codes (N, d) inside the hull, (N,) bool; all for priors without a hull."""
     prior = world.manifold.prior
     return prior.contains(z) if prior.kind == "hull" else torch.ones(len(z), dtype=torch.bool)
 
 
 def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.ndarray, high: np.ndarray) -> bool:
-    """Magnification contours; False where the decoder has no derivatives."""
+    """Draw the contours of magnification; False where the decoder has no derivatives."""
     places = _grid(low, high, CONTOUR_CELLS)
     with torch.no_grad():
         codes = centre + places @ axes
@@ -130,11 +134,19 @@ def _contours(panel: Any, world: World, centre: Tensor, axes: Tensor, low: np.nd
 
 
 def _has_derivatives(world: World, z: Tensor, axes: Tensor) -> bool:
-    """Whether the decoder can be differentiated at a code z (1, d): tried there alone, so that whatever goes wrong in
-    measuring the map is told."""
+    """Whether the decoder can be differentiated at a code z (1, d).
+
+    Only torch's own complaints about a missing derivative count as "no" (`NO_DERIVATIVE`). Any other error of the decoder is
+    raised: one that fails without derivatives, too, has a fault, and one that runs out of memory is no different decoder.
+    """
+    world.manifold.decode(z)
     try:
         _plane_metric(world, z, axes)
-    except (RuntimeError, NotImplementedError):  # all that torch says of a decoder that leaves its graph
+    except NotImplementedError:  # an operation without a forward derivative
+        return False
+    except RuntimeError as error:
+        if NO_DERIVATIVE.search(str(error)) is None:
+            raise
         return False
     return True
 
@@ -142,10 +154,10 @@ def _has_derivatives(world: World, z: Tensor, axes: Tensor) -> bool:
 def _plane_metric(world: World, z: Tensor, axes: Tensor) -> Tensor:
     """The pullback metric on the plane, P G P^T (B, 2, 2), at codes z (B, d).
 
-    G = J^T J, so that two derivatives along the plane's axes do: the whole Jacobian of a convolutional generator over 64
-    dimensions takes thirty times as long.
+    G = J^T J, so two derivatives along the axes of the plane suffice: the whole Jacobian of a convolutional generator with 64
+    latent dimensions takes thirty times as long.
     """
-    if world.modality == "text":  # its metric is that of the logits, and no frame has a derivative
+    if not renderer_of(world).numeric:  # its metric is that of the logits, and no frame has a derivative
         return axes @ world.manifold.metric(z) @ axes.T
     slopes = torch.stack([world.manifold.jvp(z, axis.expand_as(z)) for axis in axes], dim=2)  # (B, D, 2)
     return slopes.transpose(1, 2) @ slopes
@@ -159,7 +171,7 @@ def _dots(panel: Any, world: World, uv: np.ndarray) -> None:
 
 
 def _names(panel: Any, world: World, winner: np.ndarray, extent: tuple[float, float, float, float]) -> None:
-    """Each class's name inmost in its largest patch; -1 is no class."""
+    """Write the name of each class at the innermost point of its largest region; -1 is no class."""
     from matplotlib.patheffects import withStroke
 
     from agents.explanation.figures.map import Map

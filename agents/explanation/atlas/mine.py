@@ -1,4 +1,4 @@
-"""The MINE grid: real items laid out so that neighbours are alike, the cells between them interpolated.
+"""The MINE grid: reference inputs arranged so that neighbours are similar, with interpolated cells between them.
 
 Source: White, "Sampling Generative Networks", 2016, section 2 (manifold interpolated neighbour embedding).
 """
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 SIZE = 30  # pixels of a cell
 ROWS, COLUMNS = 21, 29
-MOST = 2000  # starts that are embedded
+MOST = 2000  # reference inputs that are embedded
 
 
 def draw(world: World, config: AtlasConfig) -> Drawing:
-    """See the module; anchors are starts, spread over the whole of their embedding."""
+    """Draw the grid, see the module; its anchors are reference inputs, spread over their whole embedding."""
     need_pictures(world, config.figure)
     rows, columns = config.rows or ROWS, config.columns or COLUMNS
     down, across = anchor_count(rows, config.spacing), anchor_count(columns, config.spacing)
     codes = world.reference.z[torch.linspace(0, len(world.reference.z) - 1, min(MOST, len(world.reference.z))).long()].numpy()
-    places, told = embedded(codes, config.arrange, config.seed)
+    places, method = embedded(codes, config.arrange, config.seed)
     chosen = spread(places, down * across, config.seed)
     order = chosen[assign_to_grid(places[chosen], down, across)]
     anchors = torch.from_numpy(codes[order])
@@ -44,22 +44,22 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     figure = pyplot_figure(sheet.shape[1] / 100, sheet.shape[0] / 100 + 0.6, dpi=100)
     axes = figure.add_axes((0, 0, 1, 1))
     show(axes, sheet)
-    axes.set_title(mathless(f"MINE grid: {down} × {across} real items (dark frames), {config.way} between them"), loc="left",
+    axes.set_title(mathless(f"MINE grid: {down} × {across} inputs (dark frames), {config.way} between them"), loc="left",
                    fontsize=10, color=INK)  # fmt: skip
     legend(axes, world.class_names, classes, y=-0.012)
-    note = (f"MINE grid: {down} x {across} starts laid out by {told} and linear assignment, {rows} x {columns} cells by "
-            f"{config.way}. {seen.queries} rows asked of the classifier for its colours.")  # fmt: skip
+    note = (f"MINE grid: {down} x {across} inputs arranged by {method} and linear assignment, {rows} x {columns} cells by "
+            f"{config.way}. {seen.queries} classifier queries for its colours.")  # fmt: skip
     return Drawing(finished(figure), note)
 
 
 def embedded(codes: np.ndarray, arrange: str, seed: int) -> tuple[np.ndarray, str]:
-    """Places (N, 2) of codes (N, d) on a plane, and what made them: UMAP where it is installed and asked for, else PCA."""
+    """Embed codes (N, d) in the plane, (N, 2), and name the method: UMAP where requested and installed, else PCA."""
     centred = codes - codes.mean(0)
     if codes.shape[1] <= 2:
         return np.pad(codes, ((0, 0), (0, 2 - codes.shape[1]))), "the latent plane itself"
     if arrange == "umap" and importlib.util.find_spec("umap") is not None and len(codes) > 15:
         with warnings.catch_warnings(), threads_kept():
-            warnings.simplefilter("ignore")  # it tells at length that a seed makes it single-threaded
+            warnings.simplefilter("ignore")  # it warns that a seed makes it single-threaded
             from umap import UMAP
 
             return np.asarray(UMAP(random_state=seed, n_jobs=1).fit_transform(codes)), "UMAP"
@@ -70,10 +70,10 @@ def embedded(codes: np.ndarray, arrange: str, seed: int) -> tuple[np.ndarray, st
 
 
 def spread(places: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Indices (count,) of items that cover the places (N, 2) evenly: the nearest different one to each k-means centre.
+    """Indices (count,) of items that cover the positions (N, 2) evenly: the nearest distinct one to each k-means centre.
 
     Raises:
-        ManifoldError: fewer items than that.
+        ManifoldError: there are fewer items.
     """
     from scipy.optimize import linear_sum_assignment
     from sklearn.cluster import KMeans

@@ -1,4 +1,4 @@
-"""Interpolation strips: the same two inputs joined in every way, frame by frame, with what the classifier says of each."""
+"""Interpolation strips: the same two inputs joined by every curve, frame by frame, with the predictions."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 SIZE, FRAMES = 64, 11
 NAMES = {
-    "lerp": "straight line", "slerp": "great circle", "matched": "matched", "geodesic": "geodesic", "graph": "over real items",
+    "lerp": "straight line", "slerp": "great circle", "matched": "matched", "geodesic": "geodesic", "graph": "over inputs",
 }  # fmt: skip
 
 
 def draw(world: World, config: AtlasConfig) -> Drawing:
-    """See the module; `config.index` are the two ends."""
+    """Draw the strips, see the module; `config.index` are the two ends."""
     need_pictures(world, config.figure)
     frames = config.columns or FRAMES
     given = rows_asked(world, config, 2)
@@ -58,20 +58,20 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
                           fontsize=7.5, color=INK)  # fmt: skip
             _predict(figure.add_subplot(grid[2 * row + 1, t]), world, seen[name], t, end)
     names = [world.class_names[int(seen[shown[0]].classes[t])] for t in (0, -1)]
-    told = "" if world.label_only else f"; bars: p({names[1]})"
-    figure.suptitle(mathless(f"{names[0]} → {names[1]}, in different ways; right: length in pixel space{told}"), x=0.02, y=1.0,
+    bars = "" if world.label_only else f"; bars: p({names[1]})"
+    figure.suptitle(mathless(f"{names[0]} → {names[1]}, by several curves; right: length in pixel space{bars}"), x=0.02, y=1.0,
                     ha="left", va="top", fontsize=10, color=INK)  # fmt: skip
     queries = sum(part.queries for part in seen.values())
-    note = f"strip: {', '.join(shown)}, {frames} frames each at equal latent length. {queries} rows asked of the classifier."
+    note = f"strip: {', '.join(shown)}, {frames} frames each at equal latent length. {queries} classifier queries."
     return Drawing(finished(figure), note)
 
 
 def curves(world: World, view: View, a: Tensor, b: Tensor) -> dict[str, Tensor]:
-    """name -> curve (T+1, 1, d) from a to b (1, d); ways that this manifold does not have are left out."""
+    """name -> curve (T+1, 1, d) from a to b (1, d), without those that this manifold does not have."""
     t, prior = torch.linspace(0, 1, FINE), world.manifold.prior
     found: dict[str, Tensor] = {}
     for name in ("lerp", "slerp", "matched"):
-        with suppress(ManifoldError):  # a prior without a law
+        with suppress(ManifoldError):  # a prior without a distribution
             found[name] = interpolate(name, prior, a, b, t)
     with suppress(ManifoldError):  # a decoder without gradients
         found["geodesic"] = geodesic(view, a, b).points()
@@ -94,7 +94,7 @@ def two_inputs(world: World) -> Tensor:
 
 
 def _predict(axes: Any, world: World, seen: Seen, t: int, end: int) -> None:
-    """A frame's class, and the probability of the class at the end as a bar."""
+    """The class of a frame, and the probability of the class at the end as a bar."""
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.axis("off")

@@ -1,4 +1,4 @@
-"""What the figures of the atlas share: mosaics of decoded pictures in the colours of their classes."""
+"""Parts shared by the figures of the atlas: mosaics of decoded pictures in the colours of their classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, enlarge, figure_png, mathless, picture
 from envs.errors import ManifoldError
 from envs.gym.rendering import class_colour
@@ -21,16 +22,27 @@ if TYPE_CHECKING:
 
 FRAME, GAP = 3, 1  # pixels: the coloured band around a picture, and the white between two of them
 PAPER = 255
-LEGEND = "the classifier's class of each cell"
+LEGEND = "predicted class of each cell"
 
 
 class Seen:
-    """Decoded codes and what the classifier says of them; `queries` rows were asked.
+    """Decoded codes and their predictions.
+
+    Args:
+        world: decodes and predicts.
+        z: (N, d) codes.
 
     Attributes:
         pictures: (N, H, W, 3) uint8.
-        answers: (N, K); one-hot where only labels are seen.
+        predictions: (N, K); one-hot where labels alone are shown.
         classes: (N,) int.
+        queries: N.
+
+    Example:
+        >>> from envs import make_world
+        >>> world = make_world(data="digits")
+        >>> Seen(world, world.reference.z[:2]).pictures.shape
+        (2, 8, 8, 3)
     """
 
     def __init__(self, world: World, z: Tensor) -> None:
@@ -44,21 +56,21 @@ class Seen:
 
 
 def need_pictures(world: World, figure: str) -> None:
-    """Refuse worlds whose data are no pictures.
+    """Check that the data of a world are pictures.
 
     Raises:
-        ManifoldError: for them.
+        ManifoldError: they are not.
     """
-    if world.modality != "image":
-        raise ManifoldError(f"the figure {figure!r} shows pictures, and this world's data are of the kind {world.modality!r}; "
-                            "--figure map can be drawn")  # fmt: skip
+    if not renderer_of(world).shows_pictures:
+        raise ManifoldError(f"the figure {figure!r} shows pictures, but the modality of this world is {world.modality!r}; "
+                            "use --figure map")  # fmt: skip
 
 
 def rows_asked(world: World, config: AtlasConfig, count: int) -> Tensor | None:
     """The inputs (count, \\*data_shape) of --index; None if none were given.
 
     Raises:
-        ManifoldError: another number of them, or one outside the split.
+        ManifoldError: their number is not `count`, or one is outside the split.
     """
     from agents.explanation.inputs import gather
 
@@ -70,7 +82,7 @@ def rows_asked(world: World, config: AtlasConfig, count: int) -> Tensor | None:
 
 
 def tile(pixels: np.ndarray, size: int, band: tuple[int, int, int] | None = None) -> np.ndarray:
-    """One picture as (size, size, 3), centred, with a band of this colour around it (None: white)."""
+    """One picture as (size, size, 3), centred, in a band of this colour (None: white)."""
     inner = np.asarray(enlarge(pixels, size - 2 * FRAME))
     out = np.full((size, size, 3), PAPER if band is None else band, dtype=np.uint8)
     top, left = (size - inner.shape[0]) // 2, (size - inner.shape[1]) // 2
@@ -79,7 +91,7 @@ def tile(pixels: np.ndarray, size: int, band: tuple[int, int, int] | None = None
 
 
 def mosaic(pictures: np.ndarray, classes: np.ndarray, size: int) -> np.ndarray:
-    """Pictures (R, C, H, W, 3) as one picture: grey ones in the ink of their class on white, others in a band of it."""
+    """Arrange pictures (R, C, H, W, 3) in one: grey ones in the colour of their class on white, others in a band of it."""
     rows, columns = classes.shape
     step = size + GAP
     out = np.full((rows * step - GAP, columns * step - GAP, 3), PAPER, dtype=np.uint8)
@@ -93,19 +105,19 @@ def mosaic(pictures: np.ndarray, classes: np.ndarray, size: int) -> np.ndarray:
 
 
 def inked(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """A grey picture (H, W, 3) with white for its darkest value and the darkened colour for its brightest."""
+    """A grey picture (H, W, 3) recoloured: white at its darkest value, the darkened colour at its brightest."""
     share = pixels.astype(float) / 255
     return np.asarray(255 - share * (255 - 0.8 * np.array(colour)), dtype=np.uint8)
 
 
 def tone(index: int, lightness: float = 0.0) -> tuple[float, float, float]:
-    """The colour of a class for matplotlib, mixed with white: 0 as it is, 1 white."""
+    """The colour of a class for matplotlib, mixed with white: 0 unchanged, 1 white."""
     r, g, b = (part / 255 + lightness * (1 - part / 255) for part in class_colour(index))
     return r, g, b
 
 
 def legend(axes: Any, names: Sequence[str], classes: np.ndarray, y: float = -0.015, title: str = LEGEND) -> None:
-    """The classes that occur, a swatch and a name each, beneath the axes."""
+    """Draw the classes that occur beneath the axes, with a swatch and a name each."""
     from matplotlib.patches import Patch
 
     present = [int(k) for k in np.unique(classes)]
@@ -118,7 +130,7 @@ def legend(axes: Any, names: Sequence[str], classes: np.ndarray, y: float = -0.0
 
 
 def finished(figure: Any) -> bytes:
-    """The figure as PNG with 256 colours: a third of the bytes, and nothing to be seen of it."""
+    """The figure as PNG with 256 colours: a third of the bytes, without a visible difference."""
     image = Image.open(io.BytesIO(figure_png(figure))).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
@@ -126,6 +138,6 @@ def finished(figure: Any) -> bytes:
 
 
 def show(axes: Any, pixels: np.ndarray) -> None:
-    """Pixels as they are, without axes."""
+    """Show pixels without axes."""
     axes.imshow(pixels, interpolation="nearest", aspect="equal")
     axes.axis("off")

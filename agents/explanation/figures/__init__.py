@@ -1,1 +1,1 @@
-"""Pictures of paths: film strips, maps, GIFs, terminal tables."""
+"""Figures of paths: film strips, curves, maps, animations, terminal; `renderer` has what differs by modality."""

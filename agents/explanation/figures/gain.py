@@ -1,4 +1,4 @@
-"""Where a run's curiosity is uncertain, drawn: the expected information gain over the plane of the starts."""
+"""Figure of the expected information gain over the plane of the reference inputs: where a run's curiosity is uncertain."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ if TYPE_CHECKING:
 
 TITLE = "Where the model is uncertain"
 NOTE = (
-    "Expected information gain of a step, in nats, on the plane of the starts' two main directions: light where the "
-    "curiosity's network knows what a step will show, dark where a step would still teach it something. Dots: known "
-    "inputs; lines: the paths, whose shadow falls on the plane."
+    "Expected information gain of a step, in nats, on the plane of the two principal directions of the reference inputs: "
+    "light where the network of the curiosity predicts a step well, dark where a step would still inform it. Dots: reference "
+    "inputs; lines: the paths, projected."
 )
 
 
 def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = ()) -> bytes:
-    """The map as PNG, with the starts as dots, the classes' names and the paths on it."""
+    """The map as PNG, with reference inputs as dots, names of classes, and paths.
+
+    Args:
+        gain: to be drawn.
+        world: of the run.
+        paths: drawn on the map.
+    """
     area = starts_map(world)
     figure = pyplot_figure(5.4, 4.8)
     from matplotlib.patheffects import withStroke
@@ -55,7 +61,7 @@ def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = ())
 
 
 def run_gain_map(run: Run | None, paths: Sequence[Trajectory] = ()) -> bytes | None:
-    """The map of a run's own curiosity, or None where it had none that measures information."""
+    """The map of a run's curiosity; None where it has none that measures information."""
     bonus = bonus_in_nats(run)
     if run is None or bonus is None:
         return None
@@ -63,7 +69,7 @@ def run_gain_map(run: Run | None, paths: Sequence[Trajectory] = ()) -> bytes | N
 
 
 def gain_panels(folder: Path | None, paths: Sequence[Trajectory], trust: Sequence[str] = ()) -> list[Panel]:
-    """The report's panel about the run in `folder`: none where there is no run, or no such curiosity."""
+    """The panel of the report for the run in `folder`; none without a run or such a curiosity."""
     from agents.runs.folder import RunFolder
     from agents.runs.run import load_run
 

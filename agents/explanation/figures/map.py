@@ -1,10 +1,10 @@
 """Maps: a plane of the latent space coloured by the classifier's classes, with paths drawn on it.
 
-Two maps. ``starts_map`` is the world's own (``envs.core.latent_map``): the starts' two principal components, each place
-coloured by the majority of the starts that fall there; one for a whole run, and the classifier is not asked. It is a
-shadow: a path's frames need not have the colours beneath them. ``path_map`` therefore lays a plane through the first
-and the last frame of one path, bends it towards where the path bends most, and asks the classifier on it: the colours
-are those of the very latents drawn (of those nearest to them, for frames that leave the plane).
+Two maps. `starts_map` is the world's own (`envs.core.latent_map`): the two principal components of the reference inputs, each
+region coloured by the majority class of those that fall there; one map for a whole run, without queries. It is a projection:
+the frames of a path need not have the colours beneath them. `path_map` therefore takes a plane through the first and last
+frame of one path, turned towards where the path bends most, and queries the classifier on it: the colours are those of the
+drawn latents (of the nearest ones, for frames off the plane).
 """
 
 from __future__ import annotations
@@ -20,14 +20,23 @@ from agents.trajectories.trajectory import Trajectory
 from agents.trajectories.world import decode
 
 RESOLUTION = 64  # cells along each side of a map
-MARGIN = 0.35  # room around a path, as a share of its longer side
+MARGIN = 0.35  # around a path, as a share of its longer side
 
 
 class Map(NamedTuple):
-    """A plane z = centre + u axes[0] + v axes[1] and the class on an n x n grid between two corners of it.
+    """A plane z = centre + u axes[0] + v axes[1], and the class on an n x n grid between two of its corners.
 
-    centre (d,); axes (2, d) orthonormal; classes (n, n) int, row 0 at the bottom; low, high (2,) corners in (u, v);
-    queries: rows asked of the classifier for it.
+    Attributes:
+        centre: (d,).
+        axes: (2, d) orthonormal.
+        classes: (n, n) int, row 0 at the bottom.
+        low, high: (2,) corners in (u, v).
+        queries: classifier queries made for it.
+
+    Example:
+        >>> area = Map(np.zeros(2), np.eye(2), np.zeros((2, 2), int), -np.ones(2), np.ones(2), 0)
+        >>> area.places(np.array([[0.0, 0.5]]))
+        array([[0.5 , 0.25]])
     """
 
     centre: np.ndarray
@@ -38,19 +47,24 @@ class Map(NamedTuple):
     queries: int
 
     def pixels(self) -> np.ndarray:
-        """(n, n, 3) uint8 in the classes' muted colours, row 0 at the top, as pictures have it."""
+        """(n, n, 3) uint8 in the muted colours of the classes, row 0 at the top, as in pictures."""
         table = np.array([rgb(region_colour(k)) for k in range(int(self.classes.max()) + 1)], dtype=np.uint8)
         return table[self.classes[::-1]]
 
     def places(self, z: np.ndarray) -> np.ndarray:
-        """(N, d) latents -> (N, 2) places on the map: x from the left, y from the top, 0 to 1 inside it."""
+        """(N, d) latents -> (N, 2) positions on the map: x from the left, y from the top, from 0 to 1."""
         uv = (((np.asarray(z, np.float64) - self.centre) @ self.axes.T) - self.low) / (self.high - self.low)
         return np.stack([uv[:, 0], 1 - uv[:, 1]], axis=1)
 
     def labels(self, avoid: np.ndarray, smallest: float = 0.012) -> list[tuple[int, float, float]]:
-        """(class, x, y) inmost in each class's largest patch and off the places ``avoid`` (N, 2), where there is room.
+        """Positions for the names of classes: the innermost point of each class's largest region.
 
-        Classes whose largest patch is under ``smallest`` of the map have no name on it.
+        Args:
+            avoid: (N, 2) positions to keep off, where there is room.
+            smallest: share of the map below which a class gets no name.
+
+        Returns:
+            (class, x, y) of each name.
         """
         from scipy import ndimage
 
@@ -73,7 +87,7 @@ class Map(NamedTuple):
 
 
 def starts_map(world: Any) -> Map:
-    """The world's own map; asks the classifier nothing."""
+    """The map of a world's reference inputs; costs no query."""
     from envs.core.latent_map import LatentMap
 
     drawn = LatentMap(world)
@@ -114,7 +128,7 @@ def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
 
 
 def _axes(z: np.ndarray, cloud: np.ndarray) -> np.ndarray:
-    """(2, d) orthonormal: from the first frame to the last, and where the path leaves that line most."""
+    """(2, d) orthonormal: from the first frame to the last, and in the direction in which the path leaves that line most."""
     _, _, spare = np.linalg.svd(cloud - cloud.mean(axis=0), full_matrices=False)
     aside, found = [], []
     along = z[-1] - z[0]
@@ -131,10 +145,13 @@ def _axes(z: np.ndarray, cloud: np.ndarray) -> np.ndarray:
 
 
 def map_figure(paths: Sequence[Trajectory], world: Any, reference: bool | None = None) -> bytes:
-    """Paths on a map, as PNG: dots are frames, the ring is the start, the star the end.
+    """Paths on a map, as PNG: dots are frames, the ring is the first frame, the star the last.
 
-    ``reference``: on the plane of the starts, with the starts as dots; default for several paths. Else on the plane of the
-    first path.
+    Args:
+        paths: at least one.
+        world: where they were walked.
+        reference: use the plane of the reference inputs, with these as dots, instead of the plane of the first path; None: for
+            several paths.
     """
     own = len(paths) == 1 if reference is None else not reference
     chosen = path_map(paths[0], world) if own else starts_map(world)
@@ -158,7 +175,7 @@ def map_figure(paths: Sequence[Trajectory], world: Any, reference: bool | None =
     axes.set_ylim(1, 0)
     axes.set_xticks([])
     axes.set_yticks([])
-    count = f"{len(paths)} path{'' if len(paths) == 1 else 's'} on the plane of the starts"
+    count = f"{len(paths)} path{'' if len(paths) == 1 else 's'} on the plane of the reference inputs"
     title = f"{heading(paths[0])}: the plane through its ends" if own else count
     axes.set_title(mathless(title), fontsize=10, loc="left", color=INK)
     return figure_png(figure)

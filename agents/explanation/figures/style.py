@@ -1,7 +1,7 @@
-"""Colours and small pictures shared by the figures, the GIF, the report and the terminal.
+"""Colours and small pictures shared by figures, animations, reports and the terminal.
 
-Source and target wear one pair of colours everywhere (orange and blue: told apart by every kind of colour vision), and
-every colour is doubled by a word. Classes on a map have a muted colour each and their name written on it.
+Source and target have the same colours everywhere (orange and blue, distinct for all kinds of colour vision), and a word
+repeats every colour. Classes on a map have a muted colour each and their name on it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory
     from envs.core.factual import Factual
 
 TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", "#e7e9ec"
 GAIN, CHANGED = "#117733", "#fff0c2"
-# Muted light tones with even lightness, so that black dots and lines stay readable on each.
+# Muted light tones of equal lightness, so that black dots and lines are readable on each.
 REGIONS = ("#cfe3f5", "#f6d9c6", "#d5ead0", "#eccfe2", "#f7eec0", "#cdeaea", "#dcd5f0", "#f3cccf", "#dfdcc8", "#d6dbe2")
 
 
 def pyplot_figure(width: float, height: float, dpi: int = 120) -> Any:
-    """A matplotlib Figure (inches) that needs no display and touches no global state; matplotlib is imported here."""
+    """A matplotlib Figure (size in inches) without a display or global state; matplotlib is imported here."""
     prepare_matplotlib()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -37,7 +38,7 @@ def pyplot_figure(width: float, height: float, dpi: int = 120) -> Any:
 
 
 def prepare_matplotlib() -> None:
-    """Give matplotlib a temporary folder for its cache where the home folder cannot be written."""
+    """Set a temporary folder for matplotlib's cache where the home folder cannot be written."""
     if "MPLCONFIGDIR" in os.environ:
         return
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~")
@@ -46,16 +47,16 @@ def prepare_matplotlib() -> None:
 
 
 def figure_png(figure: Any) -> bytes:
-    """The figure as PNG, cropped to what is drawn, without the time of day in it."""
+    """The figure as PNG, cropped to its content, without a date."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box is drawn for it
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # a box replaces it
         figure.savefig(stream, format="png", bbox_inches="tight", pad_inches=0.08, metadata={"Software": None})
     return stream.getvalue()
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """(H, W, 3) uint8 -> PNG, grey or with a palette where that loses nothing (a tenth of the bytes)."""
+    """(H, W, 3) uint8 -> PNG, in grey or with a palette where that is lossless (a tenth of the bytes)."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if (pixels[..., :1] == pixels).all():
         image = image.convert("L")
@@ -72,12 +73,23 @@ def rgb(colour: str) -> tuple[int, int, int]:
 
 
 def mathless(text: str) -> str:
-    """Text for matplotlib in which a dollar sign is a dollar sign, not the beginning of a formula."""
+    """Text for matplotlib with dollar signs escaped, so that they begin no formula."""
     return text.replace("$", r"\$")
 
 
+def class_colour(path: Trajectory, index: int) -> str:
+    """Colour of a class: those of source and target, ink for all others."""
+    return {path.source: SOURCE, path.target: TARGET}.get(index, INK)
+
+
+def short(name: str, most: int = 10) -> str:
+    """A class name that fits beneath a frame; matplotlib's mathematics is switched off."""
+    text = name if len(name) <= most else name[: most - 1] + "…"
+    return mathless(text)
+
+
 def region_colour(index: int) -> str:
-    """The tone of class ``index`` on a map; tones come round again after ten classes, names never do."""
+    """The tone of class `index` on a map; tones repeat after ten classes, names do not."""
     return REGIONS[index % len(REGIONS)]
 
 
@@ -88,7 +100,13 @@ def picture(world: Any, x: np.ndarray) -> np.ndarray:
 
 
 def row_values(world: Any, x: np.ndarray, factual: Factual | None = None) -> dict[str, Any]:
-    """One row of a table world, a frame of the walk from `factual` if that is known, as column -> value in the user's units."""
+    """One row of a table as column -> value in the user's units.
+
+    Args:
+        world: of the table.
+        x: (D,) in data space.
+        factual: the input of the walk, if x is one of its frames.
+    """
     shown = world.render(_tensor(x), factual)
     return dict(shown) if isinstance(shown, Mapping) else {f"column {i}": v for i, v in enumerate(np.ravel(shown))}
 
@@ -100,7 +118,7 @@ def _tensor(x: np.ndarray) -> Any:
 
 
 def plane(x: np.ndarray) -> np.ndarray:
-    """An image in data space as (H, W): as it is, or the mean over its channels (first or last axis)."""
+    """A picture in data space as (H, W): unchanged, or the mean over its channels (first or last axis)."""
     x = np.asarray(x, dtype=np.float64)
     if x.ndim == 2:
         return x
@@ -110,9 +128,12 @@ def plane(x: np.ndarray) -> np.ndarray:
 
 
 def difference(x: np.ndarray, start: np.ndarray, scale: float) -> np.ndarray:
-    """x - start as (H, W, 3) uint8: blue where it became less, white where nothing changed, orange where more.
+    """x - start as (H, W, 3) uint8: blue where it decreased, white where it is unchanged, orange where it increased.
 
-    ``scale`` is the change shown in full colour; one scale a path keeps its frames comparable.
+    Args:
+        x: a picture in data space.
+        start: the picture to compare with.
+        scale: the change shown in full colour; use one scale per path, so that its frames are comparable.
     """
     change = np.clip((plane(x) - plane(start)) / max(scale, 1e-9), -1.0, 1.0)[..., None]
     white, more, less = np.array([250.0, 250, 250]), np.array(rgb("#c24a00"), float), np.array(rgb("#00538a"), float)
@@ -121,12 +142,12 @@ def difference(x: np.ndarray, start: np.ndarray, scale: float) -> np.ndarray:
 
 
 def difference_scale(frames: np.ndarray) -> float:
-    """The largest change of a pixel against frame 0 along a path, at least a twentieth of the full range."""
+    """The largest change of a pixel since frame 0 along a path, at least a twentieth of the full range."""
     return max(0.05, float(np.abs(frames - frames[:1]).max()))
 
 
 def enlarge(pixels: np.ndarray, size: int) -> Image.Image:
-    """A picture with its longer side ``size`` pixels: whole blocks for small pictures, smooth for large ones."""
+    """A picture with its longer side scaled to `size` pixels: blocks for small pictures, smooth for large ones."""
     height, width = pixels.shape[:2]
     scale = size / max(height, width)
     method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.LANCZOS

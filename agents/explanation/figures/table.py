@@ -1,37 +1,108 @@
-"""Paths through table rows: every frame a column of values in the user's units, with the changed cells marked."""
+"""Paths through rows of a table: film strip, animation, terminal and words, in the user's units; changed cells are marked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
+from agents.explanation.figures.lettering import LINE as ROW
+from agents.explanation.figures.lettering import PICTURE, fit, font
+from agents.explanation.figures.renderer import Renderer, side_by_side
 from agents.explanation.figures.style import (
     CHANGED,
     FAINT,
     INK,
+    OTHER,
     SOURCE,
     TARGET,
     figure_png,
     mathless,
     pyplot_figure,
+    rgb,
 )
 from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 
-MOST_COLUMNS = 10  # frames in one figure; a longer path shows as many, evenly spaced, both ends included
+MOST_COLUMNS = 10  # frames in one figure; of a longer path as many, evenly spaced, both ends included
 LONGEST = 14  # letters of a class name
 LINE = 0.24  # inches
+MOST_ROWS = 14  # columns of the data in an animation
+MOST_LINES = 16  # columns of the data in a terminal
+MARK = "•"  # before a cell that changed
+MOST_LETTERS = 16  # of a cell in the terminal's table; the rest is cut off
+
+
+class TableRenderer(Renderer):
+    """Rows of a table: the value of every column in the user's units, compared with the input.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> path = explain(make_world(), 0, walker="line")
+        >>> TableRenderer().unit(path)
+        'L2 over 4 scaled values'
+    """
+
+    def unit(self, path: Trajectory) -> str:
+        """See `Renderer.unit`."""
+        return f"L2 over {path.source_input.size} scaled values"
+
+    def change(self, path: Trajectory, world: Any, most: int) -> str:
+        """The columns that differ from the input in the last frame."""
+        frames = path.frames(world)
+        names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world))
+        changed = np.flatnonzero(changed_cells(world, frames, path.factual(world))[:, -1])
+        moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
+        left = len(moved) - most
+        more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
+        return ", ".join(moved[:most]) + more if moved else "no column changed"
+
+    def film_strip(self, path: Trajectory, world: Any) -> bytes:
+        """See `table_strip`."""
+        return table_strip(path, world)
+
+    def gif_bodies(self, path: Trajectory, world: Any) -> list[Image.Image]:
+        """Lines of names and values; changed ones are marked."""
+        frames = path.frames(world)
+        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
+        changed = changed_cells(world, frames, path.factual(world))
+        same = np.zeros(len(names), bool)
+        return [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else same) for t in range(-1, len(frames))]
+
+    def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
+        """Lines of names and values; changed ones stand behind a mark."""
+        names, texts = row_texts(world, list(frames), path.factual(world))
+        changed = changed_cells(world, frames, path.factual(world))
+        return [_lines(names, texts[:, t], changed[:, t]) for t in range(len(frames))]
+
+    def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
+        """The numbers beneath the bars, which leaves room for the names of columns."""
+        from rich.console import Group
+
+        return side_by_side(title, body, Group(bars, numbers))
+
+    def terminal_table(self, path: Trajectory, world: Any, width: int) -> Any:
+        """See `row_table`."""
+        return row_table(path, world, width)
+
+    def report_cells(self, path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]]:
+        """See `Renderer.report_cells`."""
+        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
+        changed = changed_cells(world, frames, path.factual(world))
+        return [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
+                for i, name in enumerate(names)]  # fmt: skip
 
 
 def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:
-    """At most so many of `count` frames, evenly spaced, both ends included."""
+    """At most `most` of `count` frames, evenly spaced, both ends included."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int)).tolist()
 
 
 def table_strip(path: Trajectory, world: Any) -> bytes:
-    """The film strip of a table's path as PNG: a line for each column of the data, a column for each frame."""
+    """The film strip of a path through a table, as PNG: a line per column of the data, a column per frame."""
     frames = path.frames(world)
     names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
     changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames, path.factual(world))], axis=1)
@@ -87,7 +158,7 @@ def _ground(x: float, y: float, width: float, height: float) -> Any:
 
 
 def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, cell: float) -> None:
-    """Class, target probability and its bar beneath one column; the input (t = -1) has its class alone."""
+    """Class, target probability and its bar beneath one frame; the input (t = -1) has a class alone."""
     index = path.source if t < 0 else int(path.predicted[t])
     colour = {path.source: SOURCE, path.target: TARGET}.get(index, INK)
     axes.text(
@@ -105,3 +176,70 @@ def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, cell: floa
 
 def _cut(name: str, most: int = LONGEST) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _row(names: list[str], values: np.ndarray, changed: np.ndarray) -> Image.Image:
+    """One row as lines of names and values; changed values stand on a yellow ground behind a mark."""
+    count = min(len(names), MOST_ROWS)
+    body = Image.new("RGB", (PICTURE, ROW * (count + (len(names) > count)) + 4), "white")
+    draw = ImageDraw.Draw(body)
+    order = np.argsort(~changed, kind="stable")[:count] if len(names) > count else range(count)
+    for line, i in enumerate(order):
+        top = 3 + line * ROW
+        if changed[i]:
+            draw.rectangle((2, top, PICTURE - 3, top + ROW - 3), fill=rgb(CHANGED))
+            draw.ellipse((6, top + 7, 11, top + 12), fill=rgb(INK))
+        fit(draw, (16, top + 2), names[i], 13, INK, PICTURE * 0.62)
+        text = " ".join(str(values[i]).split())
+        draw.text((PICTURE - 8 - draw.textlength(text, font(13)), top + 2), text, rgb(INK), font(13))
+    if len(names) > count:
+        draw.text((6, 3 + count * ROW), f"and {len(names) - count} more columns", rgb(OTHER), font(12))
+    return body
+
+
+def _lines(names: list[str], texts: np.ndarray, changed: np.ndarray) -> Any:
+    """One row in the terminal: names, and values; changed ones stand behind a mark."""
+    from rich.table import Table
+    from rich.text import Text
+
+    values = Table(box=None, show_header=False, padding=(0, 1))
+    many = len(names) > MOST_LINES
+    order = np.argsort(~changed, kind="stable")[:MOST_LINES] if many else range(len(names))
+    for i in order:
+        style = "bold yellow" if changed[i] else ""
+        mark = Text(MARK if changed[i] else " ", style)
+        values.add_row(mark, Text(names[i]), Text(str(texts[i]), style))
+    if many:
+        values.add_row(Text(""), Text(f"and {len(names) - MOST_LINES} more columns", "dim"), Text(""))
+    return values
+
+
+def row_table(path: Trajectory, world: Any, width: int = 80) -> Any:
+    """A path through a table as a rich table: a line per column of the data, a column for the input and as many frames as fit.
+
+    Cells that differ from the input stand behind a mark; columns that never change are named once, beneath.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    frames = path.frames(world)
+    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
+    changed = changed_cells(world, frames, path.factual(world))
+    moving = np.flatnonzero(changed.any(1))
+    cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
+    named = max((len(names[i]) for i in moving), default=0)
+    places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
+    table = Table(box=None, pad_edge=False, caption_justify="left")
+    table.add_column("", no_wrap=True)
+    for title in ["input", *(f"frame {t}" for t in places)]:
+        table.add_column(title, justify="right", no_wrap=True, max_width=cell)
+    for i in moving:
+        row = [Text(names[i]), Text(str(texts[i, 0]))]
+        for t in places:
+            text, mark = str(texts[i, t + 1]), bool(changed[i, t])
+            row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
+        table.add_row(*row)
+    still = [name for i, name in enumerate(names) if i not in moving]
+    unchanged = f"As in the input: {', '.join(still)}." if still else ""
+    table.caption = Text(f"{MARK}: differs from the input. {unchanged}", "dim")
+    return table

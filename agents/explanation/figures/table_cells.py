@@ -1,4 +1,4 @@
-"""Rows of a table in the user's units: what stands in each cell, and which cells a path changes."""
+"""Rows of a table in the user's units: the text of each cell, and the cells that a path changes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,32 @@ from agents.explanation.figures.style import row_values
 if TYPE_CHECKING:
     from envs.core.factual import Factual
 
-NOTICEABLE = 0.1  # of a column's standard deviation among the starts: what counts as changed
+NOTICEABLE = 0.1  # change of a number that counts, in standard deviations of its column among the reference inputs
 
 
 def row_texts(world: Any, rows: Sequence[np.ndarray], factual: Factual | None = None) -> tuple[list[str], np.ndarray]:
-    """Column names, and (columns, rows) texts of data-space rows in the user's units: of the input `factual` and frames of the
-    walk from it, if that is known."""
+    """The cells of data-space rows as texts in the user's units.
+
+    Args:
+        world: of the table.
+        rows: the input and frames of its walk.
+        factual: the input, if known.
+
+    Returns:
+        Column names, and texts (columns, rows).
+    """
     shown = [row_values(world, row, factual) for row in rows]
     names = list(shown[0])
     texts = [[_text(row[name]) for row in shown] for name in names]
     for name, line in zip(names, texts, strict=True):
-        for row, values in enumerate(shown):  # two numbers that differ read differently
+        for row, values in enumerate(shown):  # numbers that differ have different texts
             if line[row] == line[0] and values[name] != shown[0][name] and isinstance(values[name], float):
                 line[row] = f"{values[name]:.8g}"
     return names, np.array(texts, dtype=object)
 
 
 def _text(value: Any) -> str:
-    """A number with as many digits as a reader wants; anything else as it is."""
+    """A number with a readable number of digits; anything else unchanged."""
     if isinstance(value, bool | np.bool_ | str | int | np.integer) or not np.isscalar(value):
         return str(value)
     number = float(value)  # type: ignore[arg-type]
@@ -39,9 +47,13 @@ def _text(value: Any) -> str:
 
 
 def changed_cells(world: Any, frames: np.ndarray, factual: Factual | None = None) -> np.ndarray:
-    """(columns, T+1) bool: the value differs from the input's, by however little; the input is `factual`.
+    """Cells that differ from the input, however little, (columns, T+1) bool.
 
-    Without it: from the first row's, a number by more than a tenth of its column's standard deviation among the starts.
+    Args:
+        world: of the table.
+        frames: (T+1, D).
+        factual: the input. None: cells are compared with the first row, and numbers count as changed where they differ by more
+            than a tenth of the standard deviation of their column among the reference inputs.
     """
     if factual is not None:
         import torch

@@ -1,32 +1,94 @@
-"""Paths through sentences: every frame a line, the words that changed marked, the probability beside it."""
+"""Paths through sentences: film strip, animation, terminal and words; new words and removed words are marked."""
 
 from __future__ import annotations
 
 import textwrap
-from typing import Any
+from typing import Any, ClassVar
 
-from agents.explanation.figures.style import CHANGED, FAINT, INK, SOURCE, TARGET, figure_png, mathless, pyplot_figure
+import numpy as np
+from PIL import Image, ImageDraw
+
+from agents.explanation.figures.lettering import LINE as ROW
+from agents.explanation.figures.lettering import PICTURE, font
+from agents.explanation.figures.renderer import Renderer
+from agents.explanation.figures.style import (
+    CHANGED,
+    FAINT,
+    INK,
+    OTHER,
+    SOURCE,
+    TARGET,
+    figure_png,
+    mathless,
+    pyplot_figure,
+    rgb,
+)
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
-from envs.modalities.alignment import Word, compare
+from envs.modalities.alignment import Word, compare, marked
 
 LINE = 0.25  # inches
 LETTER = 0.082  # inches of a letter of the sentences' font
-WIDEST = 72  # letters of a line; longer sentences go on below
+WIDEST = 72  # letters of a line; longer sentences continue below
+NARROW = 32  # letters of a line in an animation
+
+
+class TextRenderer(Renderer):
+    """Sentences: words that are new or removed since the frame before are marked.
+
+    Example:
+        >>> TextRenderer().numeric
+        False
+    """
+
+    numeric: ClassVar[bool] = False
+
+    def unit(self, path: Trajectory) -> str:
+        """See `Renderer.unit`."""
+        return "L2 between codes"
+
+    def change(self, path: Trajectory, world: Any, most: int) -> str:
+        """The last sentence, its changes since frame 0 marked."""
+        texts = path.texts or []
+        return f"“{marked(texts[1], texts[-1])}”"
+
+    def film_strip(self, path: Trajectory, world: Any) -> bytes:
+        """See `sentence_strip`."""
+        return sentence_strip(path)
+
+    def gif_bodies(self, path: Trajectory, world: Any) -> list[Image.Image]:
+        """Sentences in as many lines as the longest one needs."""
+        words = [wrapped(part, NARROW) for part in sentence_words(path)]
+        most = max(len(lines) for lines in words)
+        return [_page(lines, most) for lines in words]
+
+    def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
+        """Sentences in colour; without colours, changes are marked by stars and brackets."""
+        return [_line(path, words, t, coloured) for t, words in enumerate(sentence_words(path)[1:])]
+
+    def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
+        """All parts beneath each other."""
+        from rich.console import Group
+
+        return Group(title, body, bars, numbers)
+
+    def terminal_table(self, path: Trajectory, world: Any, width: int) -> Any:
+        """See `sentence_table`."""
+        return sentence_table(path)
 
 
 def sentence_words(path: Trajectory) -> list[list[Word]]:
-    """The words of the input and of every frame (T+2), each marked against the sentence before it.
+    """The words of the input and of every frame (T+2), each compared with the sentence before it.
 
-    Frame 0 is marked against the input: what the reconstruction lost. Words that went without another in their place stand
-    where they were, marked ``gone``.
+    Frame 0 is compared with the input, which shows what the reconstruction lost. Removed words keep their place, marked
+    ``gone``.
     """
     texts = path.texts or []
     return [compare(before, after) for before, after in zip([texts[0], *texts[:-1]], texts, strict=True)]
 
 
 def wrapped(words: list[Word], width: int = WIDEST) -> list[list[Word]]:
-    """The words in lines of at most `width` letters."""
+    """The words, in lines of at most `width` letters."""
     lines: list[list[Word]] = [[]]
     used = 0
     for word in words:
@@ -54,7 +116,7 @@ def sentence_strip(path: Trajectory) -> bytes:
     axes.text(0, 0.12, mathless(f"{heading(path)}   ({path.walker})"), fontsize=10, color=INK, va="center")
     right = left + text_width + 0.2
     axes.text(0, 0.42, "frame", fontsize=7.5, color="#555b64", va="center")
-    axes.text(left, 0.42, "marked: new words; struck through: words that went", fontsize=7.5, color="#555b64", va="center")
+    axes.text(left, 0.42, "marked: new words; struck through: removed words", fontsize=7.5, color="#555b64", va="center")
     if path.predictions is not None:
         shown = textwrap.shorten(path.class_names[path.target], 18, placeholder="…")
         axes.text(right + names, 0.42, mathless(f"p({shown})"), fontsize=7.5, color="#555b64", va="center")
@@ -71,7 +133,7 @@ def sentence_strip(path: Trajectory) -> bytes:
 
 
 def draw_words(axes: Any, words: list[Word], x: float, y: float) -> None:
-    """Marked words from x on at height y: new ones on a ground, those that went struck through."""
+    """Words from x on at height y: new ones on a yellow ground, removed ones struck through."""
     from matplotlib.patches import Rectangle
 
     for word in words:
@@ -96,7 +158,7 @@ def draw_words(axes: Any, words: list[Word], x: float, y: float) -> None:
 
 
 def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, names: float) -> None:
-    """Class, probability and bar of one line; the input (t = -1) has its class alone."""
+    """Class, probability and bar of one line; the input (t = -1) has a class alone."""
     index = path.source if t < 0 else int(path.predicted[t])
     colour = {path.source: SOURCE, path.target: TARGET}.get(index, INK)
     axes.text(x, y, mathless(path.class_names[index]), fontsize=8.5, va="center", fontweight="bold", color=colour)
@@ -108,3 +170,49 @@ def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, names: flo
     axes.text(x + names, y, f"{p:.2f}", fontsize=8, va="center", color=INK)
     for share, shade in ((1.0, FAINT), (p, TARGET)):
         axes.add_patch(Rectangle((x + names + 0.4, y - 0.04), 1.0 * share, 0.08, facecolor=shade, linewidth=0))
+
+
+def _page(lines: list[list[Word]], most: int) -> Image.Image:
+    """A sentence in room for `most` lines; new words on a yellow ground, removed words struck through."""
+    body = Image.new("RGB", (PICTURE, ROW * most + 8), "white")
+    draw = ImageDraw.Draw(body)
+    for row, line in enumerate(lines):
+        x, top = 6.0, 4 + row * ROW
+        for word in line:
+            width = draw.textlength(word.text, font(13))
+            if word.change == "new":
+                draw.rectangle((x - 2, top, x + width + 1, top + ROW - 4), fill=rgb(CHANGED))
+            draw.text((x, top + 2), word.text, rgb(OTHER if word.change == "gone" else INK), font(13))
+            if word.change == "gone":
+                draw.line((x, top + 10, x + width, top + 10), fill=rgb(OTHER))
+            x += width + draw.textlength(" ", font(13))
+    return body
+
+
+def _line(path: Trajectory, words: list[Word], t: int, coloured: bool) -> Any:
+    """The sentence of frame t; new words are marked, removed words struck through. Without colours: stars and brackets."""
+    from rich.text import Text
+
+    if not coloured:
+        texts = path.texts or []
+        return Text("  " + marked(texts[t], texts[t + 1]))
+    text, styles = Text("  "), {"new": "bold yellow", "gone": "strike dim", "": ""}
+    for word in words:
+        text.append(word.text, styles[word.change])
+        text.append(" ")
+    return text
+
+
+def sentence_table(path: Trajectory) -> Any:
+    """A path through text as a rich table: the input, and every frame whose sentence differs from the one before."""
+    from rich.table import Table
+    from rich.text import Text
+
+    texts = path.texts or []
+    table = Table(box=None, pad_edge=False)
+    table.add_column("frame", justify="right")
+    table.add_column(Text("sentence (*new* since the line above, [-gone-])"))
+    for t, (before, text) in enumerate(zip(["", *texts], texts, strict=False)):
+        if t == 0 or text != before:
+            table.add_row("input" if t == 0 else str(t - 1), Text(text if t == 0 else marked(before, text)))
+    return table

@@ -1,19 +1,17 @@
-"""Latent LIME: which latent directions move the answer here, by weighted ridge regression on neighbours that lie on
-the manifold.
+"""Latent LIME: which latent directions change the prediction, by weighted ridge regression on neighbours on the manifold.
 
-LIME [1]_ perturbs the input itself, and what it asks about looks like no data. Here neighbours are decoded codes
-z_t + dz around a frame's code z_t, so all that is asked about is of the generative model's making, and d coefficients
-are fitted in place of one a pixel. The nearest published relatives sample from a VAE, too [2]_; neither fits along a
-path.
+LIME [1]_ perturbs the input itself, and its neighbours are unlike data. Here the neighbours are decoded codes z_t + dz around
+the code z_t of a frame, so every query is a sample of the generative model, and d coefficients are fitted instead of one per
+pixel. The most similar published method samples from a VAE, too [2]_, but does not fit along a path.
 
-Fit for the frame t and the share p asked for, with draws dz_i ~ N(0, s^2 I), taken in pairs +-dz_i so that whatever
-is even in dz cancels:
+For frame t and the probability p of the target, with draws dz_i ~ N(0, s^2 I), in pairs +-dz_i so that terms even in dz
+cancel:
 
     minimise  sum_i w_i (p(z_t + dz_i) - b - beta . dz_i)^2 + ridge * w * s^2 |beta|^2,
     w_i = exp(-|dz_i|^2 / (2 (width s)^2 d)),  w = sum_i w_i
 
-The same draws serve every frame: slopes then change along a path because the classifier does, not because the dice
-do. s is set by the world: the latent length whose median decoded move is `neighbourhood` times a full action.
+All frames share the draws, so slopes change along a path because of the classifier, not of chance. The world gives s: the
+latent length whose median decoded change is `neighbourhood` times that of a full action.
 
 Symbols: F frames, d latent dimensions, S samples, D values of one datum.
 
@@ -40,7 +38,7 @@ SAMPLES = 200
 NEIGHBOURHOOD = 0.5
 RIDGE = 1e-3
 WIDTH = 1.0
-ROWS = 65_536  # decoded and asked at once
+ROWS = 65_536  # decoded and predicted at once
 
 
 class Slopes(NamedTuple):
@@ -50,7 +48,14 @@ class Slopes(NamedTuple):
         latent: (F, d) change of p by each latent coordinate, per unit of the code.
         intercept: (F,) the model's p at the frame.
         r2: (F,) weighted share of p's variance among the neighbours that the model explains; `nan` where p is constant.
-        queries: rows asked of the classifier, for analysis alone: no path's own queries.
+        queries: classifier queries of this analysis, which are part of no path's queries.
+
+    Example:
+        >>> from envs import make_world
+        >>> world = make_world(data="digits")
+        >>> z = world.reference.z[:2]
+        >>> latent_slopes(world, z, world.reference.x[:2], torch.tensor([4, 9]), samples=50).latent.shape
+        torch.Size([2, 8])
     """
 
     latent: Tensor
@@ -69,16 +74,19 @@ def latent_slopes(
     neighbourhood: float = NEIGHBOURHOOD,
     seed: int = 0,
 ) -> Slopes:
-    """Fit at codes z (F, d), each for the probability of its class `columns` (F,); one batch of questions for all.
+    """Fit local linear models at F codes, with all queries in one batch.
 
     Args:
         world: decoder and classifier.
-        z: codes.
-        origin: the input (F, *data_shape) of each frame's walk: what has not moved, or may not, is taken from it.
-        columns: a class index each; negative -k-1 stands for the largest probability of a class other than k.
-        samples: S, neighbours a frame; even, more than d.
-        neighbourhood: median decoded move of a neighbour, as a share of a full action's.
+        z: (F, d) codes.
+        factual: the input (F, *data_shape) of each frame's walk, from which unchanged and immutable values are taken.
+        columns: (F,) the class whose probability is explained; -k-1 means the largest probability of a class other than k.
+        samples: S, neighbours per frame; even and more than d.
+        neighbourhood: median decoded change of a neighbour, as a share of that of a full action.
         seed: of the draws.
+
+    Returns:
+        The slopes.
 
     Raises:
         ManifoldError: a classifier that shows labels alone, or too few or an odd number of samples.
@@ -106,15 +114,15 @@ def latent_slopes(
 
 
 def in_data_space(world: World, z: Tensor, latent: Tensor) -> Tensor:
-    """Latent slopes (F, d) at codes z (F, d) as slopes by each value of the datum, (F, *data_shape).
+    """Convert latent slopes (F, d) at codes z (F, d) to slopes by each value of the datum, (F, *data_shape).
 
     The smallest g with J^T g = beta, J the decoder's Jacobian: g = J (J^T J)^-1 beta. So g . dx = beta . dz for every
-    dx = J dz that the manifold allows, and directions off the manifold, of which nothing was asked, get nothing.
+    dx = J dz on the manifold, and directions off the manifold, which were not sampled, get slope zero.
     """
     with torch.inference_mode():
         jacobian = world.manifold.jacobian(z)  # (F, D, d)
         metric = jacobian.transpose(1, 2) @ jacobian
-        # A coordinate that the decoder ignores makes J^T J singular: a grain of damping, relative to its size.
+        # A coordinate that the decoder ignores makes J^T J singular, so a little damping relative to its size is added.
         grain = 1e-4 * torch.diagonal(metric, dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12
         solved = torch.linalg.solve(metric + grain * torch.eye(z.shape[1]), latent[:, :, None])
         return (jacobian @ solved)[:, :, 0].reshape(len(z), *world.manifold.data_shape)
@@ -128,7 +136,7 @@ def _action_length(world: World) -> float:
 
 
 def _asked(world: World, z: Tensor, factual: Factual, draws: Tensor, columns: Tensor) -> Tensor:
-    """p (F, S) asked for at every neighbour, in as few batches as memory allows."""
+    """The explained probability (F, S) at every neighbour, in as few batches as memory allows."""
     per = max(1, ROWS // len(draws))
     parts = []
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""LIME along a path, drawn and kept: what moves the answer at each frame."""
+"""LIME along a path as figures and files: what changes the prediction at each frame."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, OTHER, difference, figure_png, mathless, picture, pyplot_figure
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
@@ -22,21 +23,23 @@ MOST_COLUMNS = 16  # frames drawn: first, last, and evenly between
 
 
 def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, kind: str, seed: int = 0) -> list[Path]:
-    """Fit LIME of a kind along saved paths and write ``lime/<name>.npz`` and ``.png`` beside each path's own file.
+    """Fit LIME along saved paths and write ``lime/<name>.npz`` and ``.png`` beside the file of each path.
 
-    Of text there is no picture: plain LIME's weights stand in ``.txt``, a line a frame, a weight behind every word.
+    For text there is no figure: ``.txt`` has the weights of plain LIME, one line per frame, a weight after every word.
 
     Args:
-        files: the first file of each path, as `explain_output.save` gives them.
+        paths: that were saved.
+        files: the first file of each path, as `agents.explanation.output.save` returns them.
+        world: where they were walked.
         kind: ``latent`` (every frame) or ``plain`` (first, middle and last frame, by the lime library).
         seed: of the neighbours.
 
     Returns:
-        The .npz files, with arrays `frames` (n,), `slopes` (n, *data_shape; plain LIME of text: one a word), `r2` (n,)
+        The .npz files, with arrays `frames` (n,), `slopes` (n, *data_shape; plain LIME of text: one per word), `r2` (n,)
         and `queries`; latent LIME adds `latent` (n, d), plain LIME of text `words` (n, longest), empty behind the last.
 
     Raises:
-        ManifoldError: labels alone are shown, or the library is missing.
+        ManifoldError: the classifier shows labels alone, or the library is missing.
     """
     made: list[Path] = []
     for (frames, arrays), path, file in zip(_fitted(paths, world, kind, seed), paths, files, strict=True):
@@ -49,14 +52,14 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
             write_whole(place / f"{file.stem}.npz", stream.getvalue())
             if "words" in arrays:
                 write_whole(place / f"{file.stem}.txt", lime_words(frames, arrays["words"], slopes, r2))
-            elif world.modality != "text":
+            elif renderer_of(world).numeric:
                 write_whole(place / f"{file.stem}.png", lime_figure(path, world, frames, slopes, r2, kind))
         made.append(place / f"{file.stem}.npz")
     return made
 
 
 def _fitted(paths: Sequence[Trajectory], world: World, kind: str, seed: int) -> list[tuple[list[int], dict[str, Any]]]:
-    """For each path the frames that were looked at, and the arrays of what was found there."""
+    """For each path, the explained frames and the arrays of their explanations."""
     from agents.explanation.local.lime_path import slopes_along
     from agents.explanation.local.plain_lime import plain_lime_at
 
@@ -83,29 +86,32 @@ def _fitted(paths: Sequence[Trajectory], world: World, kind: str, seed: int) -> 
 
 
 def lime_words(frames: Sequence[int], words: np.ndarray, slopes: np.ndarray, r2: np.ndarray) -> str:
-    """A line a frame: its words (n, longest), each with what it adds to the target's probability, and the fit's R2."""
+    """One line per frame: its words (n, longest), each with its weight for the target's probability, and the R2 of the fit."""
     lines = []
     for t, row, weights, fit in zip(frames, words, slopes, r2, strict=True):
-        told = " ".join(f"{word} {weight:+.2f}" for word, weight in zip(row, weights, strict=True) if word)
-        lines.append(f"frame {t}  {told}  (R2 {fit:.2f})")
+        weighed = " ".join(f"{word} {weight:+.2f}" for word, weight in zip(row, weights, strict=True) if word)
+        lines.append(f"frame {t}  {weighed}  (R2 {fit:.2f})")
     return "\n".join(lines) + "\n"
 
 
 def lime_figure(
     path: Trajectory, world: World, frames: Sequence[int], slopes: np.ndarray, r2: np.ndarray, kind: str = "latent"
 ) -> bytes:
-    """Frames above, what moves the target's probability below, as PNG; orange raises it, blue lowers it.
+    """Frames above, slopes of the target's probability below, as PNG; orange raises it, blue lowers it.
 
-    Pictures: a map a frame, on one scale. Tables: a row a column of the data, a column a frame.
+    Pictures have one map per frame, on one scale; tables have one row per column of the data and one column per frame.
 
     Args:
-        frames: numbers (n,) of the frames that were looked at.
-        slopes: (n, *data_shape) of them.
+        path: that is explained.
+        world: where it was walked.
+        frames: (n,) numbers of the explained frames.
+        slopes: (n, *data_shape).
         r2: (n,) of the fits, written below.
+        kind: ``latent`` or ``plain``.
     """
     shown = np.unique(np.linspace(0, len(frames) - 1, MOST_COLUMNS).round().astype(int))
     scale = max(float(np.nanmax(np.abs(slopes), initial=0.0)), 1e-9)
-    if path.modality == "table":
+    if not renderer_of(path).shows_pictures:
         return _table(path, world, [frames[i] for i in shown], slopes[shown], r2[shown], scale, kind)
     decoded = path.frames(world)
     figure = pyplot_figure(1.05 * max(len(shown), 4), 2.9)
@@ -126,7 +132,7 @@ def lime_figure(
 def _table(
     path: Trajectory, world: World, frames: list[int], slopes: np.ndarray, r2: np.ndarray, scale: float, kind: str
 ) -> bytes:
-    """A table's slopes as a matrix; places of a one-hot category are numbered behind its name."""
+    """The slopes of a table as a matrix; one-hot encoded rows have numbered places instead of columns."""
     flat = slopes.reshape(len(slopes), -1)
     columns = list(world.units.columns)
     names = columns if len(columns) == flat.shape[1] else [f"place {i}" for i in range(flat.shape[1])]

@@ -1,11 +1,11 @@
-"""Latent LIME along paths: how the local explanation changes on the way.
+"""Latent LIME along paths: how the local explanation changes from frame to frame.
 
 ::
 
     slopes, r2 = lime_along(path, world)      # slopes (T+1, *data_shape), r2 (T+1,)
 
-What is fitted stands in `agents.explanation.local.latent_lime`. The rows asked here are for analysis: they are counted by the
-classifier and told in `PathSlopes.queries`, and no path's own `queries` changes.
+The fit is described in `agents.explanation.local.latent_lime`. Its queries are analysis: the classifier counts them and
+`PathSlopes.queries` reports them, but they are part of no path's `queries`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.local.latent_lime import NEIGHBOURHOOD, SAMPLES
 
 if TYPE_CHECKING:
@@ -26,7 +27,20 @@ if TYPE_CHECKING:
 
 
 class LimeAlong(NamedTuple):
-    """Slopes of the probability asked for by each value of the datum, (T+1, *data_shape), and each fit's R2 (T+1,)."""
+    """Local explanations along one path.
+
+    Attributes:
+        slopes: (T+1, *data_shape) of the target's probability by each value of the datum.
+        r2: (T+1,) of the fits.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> world = make_world()
+        >>> slopes, r2 = lime_along(explain(world, 0, walker="line"), world)
+        >>> slopes.shape, r2.shape
+        ((7, 4), (7,))
+    """
 
     slopes: np.ndarray
     r2: np.ndarray
@@ -38,9 +52,13 @@ class PathSlopes:
 
     Attributes:
         latent: (T+1, d) slopes by latent coordinate.
-        slopes: (T+1, *data_shape) the same by each value of the datum; `nan` for text, whose words are no numbers.
-        r2: (T+1,) weighted R2 of each fit; `nan` where the classifier's answer is constant around a frame.
-        queries: rows asked of the classifier for this path's analysis.
+        slopes: (T+1, *data_shape) the same by each value of the datum; `nan` for text, whose words are not numbers.
+        r2: (T+1,) weighted R2 of each fit; `nan` where the prediction is constant around a frame.
+        queries: classifier queries of this analysis.
+
+    Example:
+        >>> PathSlopes(np.zeros((3, 2)), np.zeros((3, 4)), np.ones(3), queries=600).queries
+        600
     """
 
     latent: np.ndarray
@@ -57,12 +75,12 @@ def lime_along(
     neighbourhood: float = NEIGHBOURHOOD,
     seed: int = 0,
 ) -> LimeAlong:
-    """Latent LIME at every frame of one path: which pixels or columns, moved along the manifold, change the answer.
+    """Latent LIME at every frame of one path: which pixels or columns, moved along the manifold, change the prediction.
 
     Args:
-        trajectory: the path; its target's probability is explained (the best other class's where it was to be left).
-        world: the world that it was walked in.
-        samples, neighbourhood, seed: see `latent_lime.latent_slopes`; (T+1) x samples rows are asked, in one batch.
+        trajectory: the path; the probability of its target is explained (under `leave`, that of the best other class).
+        world: where it was walked.
+        samples, neighbourhood, seed: see `latent_lime.latent_slopes`; (T+1) x samples queries in one batch.
 
     Raises:
         ManifoldError: labels alone are shown, or the path is of another manifold (TrajectoryError).
@@ -79,7 +97,7 @@ def slopes_along(
     neighbourhood: float = NEIGHBOURHOOD,
     seed: int = 0,
 ) -> list[PathSlopes]:
-    """Latent LIME at every frame of many paths, all frames in one batch; arguments as in `lime_along`."""
+    """Latent LIME at every frame of many paths, in one batch; arguments as in `lime_along`."""
     import torch
 
     from agents.explanation.local.latent_lime import in_data_space, latent_slopes
@@ -94,7 +112,7 @@ def slopes_along(
         torch.cat([asked_column(path, world.task.name) for path in trajectories]),
         samples=samples, neighbourhood=neighbourhood, seed=seed,
     )  # fmt: skip
-    if world.modality == "text":  # words are no numbers that could move
+    if not renderer_of(world).numeric:
         shown = torch.full((len(z), *world.manifold.data_shape), torch.nan)
     else:
         shown = in_data_space(world, z, found.latent)
@@ -103,7 +121,7 @@ def slopes_along(
 
 
 def asked_column(path: Trajectory, task: str = "reach") -> Tensor:
-    """(T+1,) the class whose probability is asked for; -k-1 where it is whichever is best but k (the task `leave`)."""
+    """(T+1,) the class whose probability is explained; -k-1 for the best one but k (the task `leave`)."""
     import torch
 
     column = -path.source - 1 if task == "leave" else path.target

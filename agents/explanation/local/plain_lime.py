@@ -1,8 +1,8 @@
-"""Plain LIME at chosen frames, by its authors' own library: what latent LIME is to be compared with.
+"""Plain LIME at chosen frames, by its authors' library: the baseline of latent LIME.
 
-LIME [1]_ switches parts of an input off - patches of a picture, words of a text - or redraws a row's columns from the data,
-asks the classifier about each such neighbour, and fits a weighted ridge regression. What it asks about need not look like
-data. The library (`lime`, [lime] extra) is called with its own kernels and ridge; one classifier call serves an explanation.
+LIME [1]_ switches parts of an input off (patches of a picture, words of a text) or redraws the columns of a row from the data,
+queries the classifier on each such neighbour, and fits a weighted ridge regression. Its neighbours need not look like data.
+The library (`lime`, [lime] extra) runs with its own kernels and ridge; one batch of queries serves an explanation.
 
 References
 ----------
@@ -26,18 +26,22 @@ if TYPE_CHECKING:
 
 SAMPLES = 1000
 MOST_SEGMENTS = 196  # pictures of more pixels are cut into square patches
-UNKNOWN = "UNKWORDZ"  # lime's own word in the place of one that is switched off
+UNKNOWN = "UNKWORDZ"  # lime's own replacement for a word that is switched off
 
 
 class PlainLime(NamedTuple):
     """One local explanation.
 
     Attributes:
-        weights: what the fit gives each part: (*data_shape) for pictures and tables (a pixel has its patch's weight), one a
-            word for text.
+        weights: of the fit: (*data_shape) for pictures and tables (a pixel has the weight of its patch), one per word for
+            text.
         r2: weighted R2 of the fit among the neighbours.
         words: the words that `weights` belong to; None for pictures and tables.
-        queries: rows asked of the classifier.
+        queries: classifier queries.
+
+    Example:
+        >>> PlainLime(np.zeros(2), 0.9, ["good", "film"], queries=1000).words
+        ['good', 'film']
     """
 
     weights: np.ndarray
@@ -47,14 +51,14 @@ class PlainLime(NamedTuple):
 
 
 def plain_lime(world: World, x: np.ndarray, label: int, *, samples: int = SAMPLES, seed: int = 0) -> PlainLime:
-    """Explain p(label) at one input or frame x (*data_shape, data space) of whatever modality.
+    """Explain p(label) at one input or frame of any modality.
 
     Args:
-        world: its classifier is asked `samples` rows; a table's neighbours are drawn around its starts.
-        x: what is explained.
+        world: its classifier gets `samples` queries; neighbours of a table's row are drawn from its reference inputs.
+        x: (*data_shape) in data space.
         label: class index.
         samples: neighbours; the library's own default is 1,000 for pictures and 5,000 for tables and text.
-        seed: of the neighbours. The library draws from a generator that its explainers share: each call has a new one.
+        seed: of the neighbours; each call has a new generator, because the library's explainers share theirs.
 
     Raises:
         ManifoldError: `lime` is not installed, labels alone are shown, or there is no such class.
@@ -63,9 +67,9 @@ def plain_lime(world: World, x: np.ndarray, label: int, *, samples: int = SAMPLE
         raise ManifoldError("LIME fits probabilities; this classifier shows labels alone")
     if not 0 <= label < world.classes:
         raise ManifoldError(f"class {label}: this world has the classes 0 to {world.classes - 1}, {world.class_names}")
-    explain = {"image": _image, "table": _table, "text": _text}[world.modality]
+    explain = _EXPLAINERS[world.modality]
     before = world.classifier.queries
-    with contextlib.redirect_stderr(io.StringIO()):  # the released version shows a bar for every explanation
+    with contextlib.redirect_stderr(io.StringIO()):  # the released version prints a bar for every explanation
         weights, r2, words = explain(world, np.asarray(x), label, samples, seed)
     return PlainLime(weights, float(r2), words, world.classifier.queries - before)
 
@@ -87,9 +91,9 @@ def plain_lime_at(
 
 
 def segments_of(shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) number of the patch of each pixel: single pixels for small pictures, else squares, at most 196 patches.
+    """(H, W) index of the patch of each pixel: single pixels for small pictures, else squares, at most 196 patches.
 
-    Quickshift, the library's default, needs a picture's colours and sizes of hundreds of pixels.
+    Quickshift, the library's default, needs colours and sizes of hundreds of pixels.
     """
     height, width = shape
     side = 1
@@ -140,7 +144,7 @@ def _table(world: World, x: np.ndarray, label: int, samples: int, seed: int) -> 
 
 
 def _text(world: World, x: np.ndarray, label: int, samples: int, seed: int) -> tuple[np.ndarray, float, list[str]]:
-    # bow=False: a word switched off leaves an unknown one in its place, so that no text is empty and places keep apart.
+    # bow=False: an unknown word replaces one that is switched off, so that no text is empty and places stay distinct.
     explainer = _lime("lime.lime_text").LimeTextExplainer(
         class_names=world.class_names, random_state=seed, bow=False, mask_string=UNKNOWN, split_expression=r"\s+"
     )
@@ -154,8 +158,14 @@ def _text(world: World, x: np.ndarray, label: int, samples: int, seed: int) -> t
     return weights, float(found.score[label] if isinstance(found.score, dict) else found.score), words
 
 
+#: modality -> how the library is called.
+_EXPLAINERS: dict[str, Callable[..., tuple[np.ndarray, float, list[str] | None]]] = {
+    "image": _image, "table": _table, "text": _text,
+}  # fmt: skip
+
+
 def _asker(world: World, back: Callable[[Any], np.ndarray]) -> Callable[[Any], np.ndarray]:
-    """What the library calls: its own neighbours -> probabilities (n, K), by way of data space."""
+    """The function that the library calls: its neighbours -> probabilities (n, K), through data space."""
     import torch
 
     def ask(neighbours: Any) -> np.ndarray:
@@ -167,7 +177,7 @@ def _asker(world: World, back: Callable[[Any], np.ndarray]) -> Callable[[Any], n
 
 
 def _lime(module: str) -> Any:
-    """A module of the library.
+    """Import a module of the library.
 
     Raises:
         ManifoldError: it is not installed.
@@ -178,5 +188,5 @@ def _lime(module: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise ManifoldError(
-            "plain LIME needs the lime library: pip install 'manifold-traversal[lime]' (latent LIME needs nothing more)"
+            "plain LIME needs the lime library: pip install 'manifold-traversal[lime]' (latent LIME does not)"
         ) from error

@@ -1,22 +1,21 @@
-"""TreeView: what a network rejects, class by class, until one is left.
+"""TreeView: a decision tree that shows which classes a network rejects, one after the other, until one is left.
 
-A classifier's hidden features are split into K *factors* (groups of features), and in each factor the data fall into C
-clusters: the cluster's number is that factor's *meta-feature*. A decision tree from meta-features to the network's own
-answer is then a stand-in that people can read: every node says which classes are still possible [1]_. The network is
-not touched, so nothing of its accuracy is traded. Read along a path, the tree tells which factor switched, and which
-classes that rejected.
+A classifier's hidden features are split into F *factors* (groups of features), and the data in each factor into C clusters:
+the index of the cluster is the factor's *meta-feature*. A decision tree from meta-features to the network's prediction is then
+a readable surrogate: every node shows the classes that are still possible [1]_. The network is not changed, so its accuracy is
+not either. Along a path, the tree shows which factor switched, and which classes that rejected.
 
-Here, in five steps:
+Five steps:
 
-1. the features' linear effect on the log probabilities is fitted (exact for a network's last hidden layer);
-2. features are grouped by k-means on that effect, times their standard deviation;
-3. in each factor the data are grouped by k-means on what the factor adds to the log probabilities;
-4. extremely randomised trees [2]_ learn each meta-feature from the input, so that it exists for new inputs and can be
-   read in their terms;
-5. a decision tree of at most `leaves` leaves learns the network's answer from the meta-features, one-hot.
+1. fit the linear effect of the features on the log probabilities (exact for the last hidden layer of a network);
+2. group the features by k-means on this effect times their standard deviation;
+3. cluster the data in each factor by k-means on the factor's contribution to the log probabilities;
+4. fit extremely randomised trees [2]_ from the input to each meta-feature, so that new inputs have meta-features;
+5. fit a decision tree of at most `leaves` leaves from one-hot meta-features to the network's prediction.
 
-The features come from inside the network: TreeView is white box, and says so. Symbols: N items, m features, F factors,
-C clusters, K classes.
+The features come from inside the network, so TreeView is a white-box method.
+
+Symbols: N items, m features, F factors, C clusters, K classes.
 
 References
 ----------
@@ -42,14 +41,21 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FACTORS, CLUSTERS, LEAVES, TREES = 5, 5, 84, 100
-MOST_ROWS = 6000  # that a view is fitted to
-NEIGHBOURS = 30  # among which the other end of a point between is drawn
+MOST_ROWS = 6000  # to which a view is fitted
+NEIGHBOURS = 30  # from which the second end of an interpolated point is drawn
 
 
 class Node(NamedTuple):
-    """One node on a route: the classes' shares (K,) there, and the question it asks (None at the leaf).
+    """One node on a route through the tree.
 
-    The question is whether `factor` shows `cluster`; `prediction` is what this input said.
+    Attributes:
+        shares: (K,) shares of the classes among the training items of the node.
+        factor, cluster: the node's test, whether `factor` is in `cluster`; None at a leaf.
+        prediction: the outcome of the test for the item; None at a leaf.
+
+    Example:
+        >>> Node(np.array([0.7, 0.3, 0.0])).alive
+        array([ True,  True, False])
     """
 
     shares: np.ndarray
@@ -65,12 +71,17 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True)
 class Routes:
-    """The way of each of N items (a path's frames, say) through the tree.
+    """The routes of N items, such as the frames of a path, through the tree.
 
     Attributes:
         meta: (N, F) cluster of each item in each factor.
         predicted: (N,) the tree's class.
-        nodes: for each item its nodes from root to leaf.
+        nodes: the nodes of each item from root to leaf.
+
+    Example:
+        >>> leaf = [Node(np.ones(1))]
+        >>> Routes(np.array([[0, 1], [2, 1]]), np.zeros(2), [leaf, leaf]).switches()
+        [(1, 0, 0, 2)]
     """
 
     meta: np.ndarray
@@ -78,7 +89,7 @@ class Routes:
     nodes: list[list[Node]]
 
     def switches(self) -> list[tuple[int, int, int, int]]:
-        """Where a factor changes from one item to the next: (item, factor, cluster before, cluster after)."""
+        """Changes of a factor from one item to the next: (item, factor, cluster before, cluster after) of each."""
         items, factors = np.nonzero(self.meta[1:] != self.meta[:-1])
         return [
             (int(i) + 1, int(f), int(self.meta[i, f]), int(self.meta[i + 1, f])) for i, f in zip(items, factors, strict=True)
@@ -86,7 +97,7 @@ class Routes:
 
 
 class TreeView:
-    """A fitted view; `fit_treeview` or `treeview_of` make one.
+    """A fitted view; `fit_treeview` and `treeview_of` return one.
 
     Attributes:
         groups: F arrays of feature indices.
@@ -94,6 +105,13 @@ class TreeView:
         tree: from one-hot meta-features (F C) to the class.
         classes: K.
         clusters: C.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(60, 4))
+        >>> log_p = np.log(np.stack([1 / (1 + np.exp(-x[:, 0])), 1 / (1 + np.exp(x[:, 0]))], axis=1))
+        >>> view = fit_treeview(x, x, log_p, factors=2, clusters=2)
+        >>> view.routes(x[:3]).meta.shape
+        (3, 2)
     """
 
     def __init__(self, groups: list[np.ndarray], forests: list[Any], tree: Any, classes: int, clusters: int) -> None:
@@ -102,7 +120,7 @@ class TreeView:
 
     @property
     def leaves(self) -> int:
-        """Leaves of the tree."""
+        """Number of leaves."""
         return int(self.tree.get_n_leaves())
 
     def meta(self, x: np.ndarray) -> np.ndarray:
@@ -113,16 +131,16 @@ class TreeView:
         return np.stack([forest.predict(flat) for forest in self.forests], axis=1)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The tree's class (N,) for inputs x (N, ...)."""
+        """Classes (N,) that the tree predicts for inputs x (N, ...)."""
         meta = self.meta(x)
         return np.asarray(self.tree.predict(_one_hot(meta, self.clusters))) if len(meta) else np.zeros(0, dtype=np.int64)
 
     def fidelity(self, x: np.ndarray, predictions: np.ndarray) -> float:
-        """Share of inputs x (N, ...) to which the tree gives the network's own answer (N,)."""
+        """Share of inputs x (N, ...) for which the tree agrees with the network's predictions (N,)."""
         return float((self.predict(x) == np.asarray(predictions)).mean())
 
     def routes(self, x: np.ndarray) -> Routes:
-        """The way of each input x (N, ...) from the root to its leaf."""
+        """The route of each input x (N, ...) from the root to its leaf."""
         meta = self.meta(x)
         coded = _one_hot(meta, self.clusters)
         tree = self.tree.tree_
@@ -153,7 +171,19 @@ def fit_treeview(
     leaves: int = LEAVES,
     seed: int = 0,
 ) -> TreeView:
-    """Fit a view to inputs x (N, ...), the network's features (N, m) and log probabilities (N, K) on them.
+    """Fit a view.
+
+    Args:
+        x: (N, ...) inputs.
+        features: (N, m) hidden features of the network.
+        log_p: (N, K) its log probabilities.
+        factors: F.
+        clusters: C.
+        leaves: the most leaves of the tree.
+        seed: of k-means and trees.
+
+    Returns:
+        The view.
 
     Raises:
         ManifoldError: fewer features than factors, fewer items than clusters, or a number below two.
@@ -168,14 +198,14 @@ def fit_treeview(
     if clusters < 2 or clusters > len(known):
         raise ManifoldError(f"{clusters} clusters of {len(known)} items: at least two, and no more than there are items")
     if leaves < 2:
-        raise ManifoldError(f"a tree of {leaves} leaves says nothing: at least two are needed")
+        raise ManifoldError(f"a tree of {leaves} leaves makes no decision: at least two are needed")
     effect = _effects(known, predictions)  # (m, K)
     group = KMeans(factors, n_init=10, random_state=seed).fit_predict(effect * known.std(0)[:, None])
     flat = np.asarray(x, dtype=np.float32).reshape(len(x), -1)
     groups, forests, meta = [], [], []
     for factor in range(factors):
         own = np.nonzero(group == factor)[0]
-        share = known[:, own] @ effect[own]  # (N, K): what the factor adds to the log probabilities
+        share = known[:, own] @ effect[own]  # (N, K): the factor's contribution to the log probabilities
         cluster = KMeans(clusters, n_init=10, random_state=seed).fit_predict(share)
         forest = ExtraTreesClassifier(TREES, random_state=seed)
         groups.append(own)
@@ -187,15 +217,16 @@ def fit_treeview(
 
 
 def treeview_of(world: World, between: int = 0, seed: int = 0, **settings: Any) -> TreeView:
-    """The view of a world's classifier, fitted to its starts (evenly through them, if many).
+    """The view of a world's classifier, fitted to its reference inputs (an even sample of many).
 
     Args:
-        between: how many points a start to fit to besides, drawn between neighbouring codes and decoded: for few data.
-        seed: of those points and of the fit.
-        settings: factors, clusters, leaves, as in `fit_treeview`.
+        world: gives classifier and reference inputs.
+        between: additional points per reference input, drawn between neighbouring codes and decoded; useful for few data.
+        seed: of these points and of the fit.
+        **settings: factors, clusters, leaves, as in `fit_treeview`.
 
     Raises:
-        ManifoldError: a classifier that shows no network, or only labels.
+        ManifoldError: the classifier is no torch module, or shows labels alone.
     """
     import torch
 
@@ -209,7 +240,7 @@ def treeview_of(world: World, between: int = 0, seed: int = 0, **settings: Any) 
 
 
 def _between(z: Tensor, each: int, seed: int) -> Tensor:
-    """(each N, d) points between codes z (N, d) and one of their 30 nearest, anywhere on the segment."""
+    """Points (each N, d) drawn uniformly between codes z (N, d) and one of their 30 nearest neighbours."""
     import torch
     from sklearn.neighbors import NearestNeighbors
 
@@ -222,12 +253,12 @@ def _between(z: Tensor, each: int, seed: int) -> Tensor:
 
 
 def hidden_features(world: World, x: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Last hidden embedding (N, m) and log probabilities (N, K) of inputs x, seen inside the classifier's network.
+    """Last hidden embedding (N, m) and log probabilities (N, K) of inputs x (N, ...), from inside the network.
 
-    A white-box look: not counted among the rows that a path asked.
+    White box; this is not counted among a path's queries.
 
     Raises:
-        ManifoldError: a classifier that is no torch module, or shows labels alone.
+        ManifoldError: the classifier is no torch module, or shows labels alone.
     """
     import torch
 
@@ -236,7 +267,7 @@ def hidden_features(world: World, x: Any) -> tuple[np.ndarray, np.ndarray]:
     module = world.classifier.torch_module
     if module is None:
         raise ManifoldError(
-            "TreeView looks at a network's hidden features; this classifier shows none (it is no torch module, or shows "
+            "TreeView needs the hidden features of a network; this classifier has none (it is no torch module, or shows "
             "labels alone). Call fit_treeview with features of your own."
         )
     with torch.inference_mode():
@@ -245,12 +276,12 @@ def hidden_features(world: World, x: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def route_of(path: Trajectory, world: World, view: TreeView) -> Routes:
-    """The routes of a path's frames: which factors switch on the way, and which classes that rejects."""
+    """The routes of the frames of a path: which factors switch, and which classes that rejects."""
     return view.routes(path.frames(world))
 
 
-def told_switches(routes: Routes, class_names: Sequence[str]) -> list[str]:
-    """One sentence a frame on which a factor switches: what switched, and which classes came and went by it."""
+def switch_sentences(routes: Routes, class_names: Sequence[str]) -> list[str]:
+    """One sentence per frame on which a factor switches: the switches, and the classes rejected or allowed by them."""
     said = []
     by_frame: dict[int, list[str]] = {}
     for frame, factor, before, after in routes.switches():
@@ -259,13 +290,13 @@ def told_switches(routes: Routes, class_names: Sequence[str]) -> list[str]:
         was, now = routes.nodes[frame - 1][-1].alive, routes.nodes[frame][-1].alive
         gone = [class_names[int(k)] for k in np.nonzero(was & ~now)[0]]
         come = [class_names[int(k)] for k in np.nonzero(now & ~was)[0]]
-        told = [f"rejects {', '.join(gone)}"] * bool(gone) + [f"allows {', '.join(come)}"] * bool(come)
-        said.append(f"frame {frame}: {', '.join(changes)}" + (f": {'; '.join(told)}" if told else ""))
+        effects = [f"rejects {', '.join(gone)}"] * bool(gone) + [f"allows {', '.join(come)}"] * bool(come)
+        said.append(f"frame {frame}: {', '.join(changes)}" + (f": {'; '.join(effects)}" if effects else ""))
     return said
 
 
 def _effects(features: np.ndarray, log_p: np.ndarray) -> np.ndarray:
-    """(m, K) ridge fit of the features' linear effect on log p, class mean taken off: softmax does not see it."""
+    """(m, K) ridge fit of the linear effect of the features on log p, minus the mean over classes, which softmax ignores."""
     x = features - features.mean(0)
     y = log_p - log_p.mean(1, keepdims=True)
     gram = x.T @ x
@@ -274,5 +305,5 @@ def _effects(features: np.ndarray, log_p: np.ndarray) -> np.ndarray:
 
 
 def _one_hot(meta: np.ndarray, clusters: int) -> np.ndarray:
-    """(N, F) -> (N, F C)."""
+    """Meta-features (N, F) as one-hot vectors (N, F C)."""
     return np.eye(clusters, dtype=np.float32)[meta].reshape(len(meta), -1)

@@ -1,4 +1,4 @@
-"""A path's route through a TreeView, drawn: which factors switch, and which classes each frame rejects at which depth."""
+"""The route of a path through a TreeView as a figure: which factors switch, and where each frame rejects which classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import (
     FAINT,
     INK,
@@ -23,21 +24,26 @@ from agents.explanation.local.treeview import Node, Routes
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 
-MOST_FRAMES = 16  # drawn: first, last, and evenly between
+MOST_FRAMES = 16  # that are drawn: first, last, and evenly between
 
 
 def treeview_figure(path: Trajectory, world: Any, routes: Routes) -> bytes:
-    """The route as PNG.
+    """Draw the route as PNG.
 
-    Left, a column a frame: its picture, the cluster of every factor (outlined where it switched), what the network and
-    the tree say (orange where they differ), and for every class the depth at which the tree rejects it, or the share
-    that it keeps at the leaf. Right: the last frame's way from the root to its leaf, question by question, with the
-    classes that are left.
+    Left, one column per frame: its picture, the cluster of every factor (outlined where it switched), the predictions of
+        network
+    and tree (orange where they differ), and for every class the depth at which the tree rejects it, or its share at the leaf.
+    Right: the route of the last frame from the root to its leaf, test by test, with the remaining classes.
+
+    Args:
+        path: to be drawn.
+        world: where it was walked; decodes the frames.
+        routes: of its frames.
     """
     columns = np.unique(np.linspace(0, len(routes.nodes) - 1, MOST_FRAMES).round().astype(int))
     factors, classes = routes.meta.shape[1], len(path.class_names)
     depth = max(len(nodes) for nodes in routes.nodes)
-    pictures = path.modality == "image"
+    pictures = renderer_of(path).shows_pictures
     rows = (2.2 if pictures else 0.7) + factors + classes + 3.3
     height, left = 0.24 * rows + 0.6, 0.42 * len(columns) + 1.4
     width = left + 4.6
@@ -50,7 +56,7 @@ def treeview_figure(path: Trajectory, world: Any, routes: Routes) -> bytes:
 
 
 def _frames(axes: Any, path: Trajectory, world: Any, routes: Routes, columns: np.ndarray, pictures: bool) -> None:
-    """The left half: pictures, factors and classes, one column a frame."""
+    """The left half: pictures, factors and classes, one column per frame."""
     prepare_matplotlib()
     from matplotlib.patches import Rectangle
 
@@ -83,9 +89,9 @@ def _frames(axes: Any, path: Trajectory, world: Any, routes: Routes, columns: np
                 axes.text(place + 0.5, y + 0.5, str(gone[k]), ha="center", va="center", fontsize=6, color="#6b7280")
     for factor in range(factors):
         axes.text(-0.1, top + factor + 0.5, f"factor {factor}", ha="right", va="center", fontsize=7, color=INK)
-    for row, name in enumerate(("network says", "tree says")):
+    for row, name in enumerate(("network", "tree")):
         axes.text(-0.1, top + factors + 0.65 + 0.9 * row, name, ha="right", va="center", fontsize=7, color=INK)
-    axes.text(-0.1, top + factors + 2.7, "classes: kept (filled), or the depth of their rejection", ha="left", va="center",
+    axes.text(-0.1, top + factors + 2.7, "classes: remaining (filled), or the depth of rejection", ha="left", va="center",
               fontsize=6.5, color=OTHER)  # fmt: skip
     for k, name in enumerate(path.class_names):
         mark = " (target)" if k == path.target else " (source)" if k == path.source else ""
@@ -96,26 +102,26 @@ def _frames(axes: Any, path: Trajectory, world: Any, routes: Routes, columns: np
 
 
 def _way(axes: Any, path: Trajectory, nodes: list[Node]) -> None:
-    """The right half: the last frame's nodes from the root down, with what each class still has."""
-    axes.text(0, 0.4, "way of the last frame", fontsize=7.5, color=INK, va="center")
+    """The right half: the nodes of the last frame from the root down, with the remaining classes."""
+    axes.text(0, 0.4, "route of the last frame", fontsize=7.5, color=INK, va="center")
     for depth, node in enumerate(nodes):
         y = depth + 1.4
         if node.factor is None:
-            asked = "leaf"
+            test = "leaf"
         else:
-            asked = f"factor {node.factor} is {node.cluster}?  {'yes' if node.prediction else 'no'}"
+            test = f"factor {node.factor} is {node.cluster}?  {'yes' if node.prediction else 'no'}"
         axes.text(0, y, f"{depth}", fontsize=6, color=OTHER, va="center")
-        axes.text(0.5, y, asked, fontsize=7, color=INK, va="center")
+        axes.text(0.5, y, test, fontsize=7, color=INK, va="center")
         names = [path.class_names[k][:8] for k in np.argsort(-node.shares) if node.shares[k] > 0]
         left = ", ".join(names[:10]) + (" ..." if len(names) > 10 else "")
         axes.text(4.2, y, mathless(left), fontsize=7, color=INK, va="center")
-    axes.text(4.2, 0.4, "classes left, likeliest first", fontsize=7.5, color=INK, va="center")
+    axes.text(4.2, 0.4, "remaining classes, likeliest first", fontsize=7.5, color=INK, va="center")
     axes.set_xlim(-0.2, 9)
     axes.set_ylim(max(len(nodes) + 2, 6), 0)
     axes.axis("off")
 
 
 def _rejected(nodes: list[Node]) -> tuple[np.ndarray, np.ndarray]:
-    """For each class the depth of the first node without it (0 if the root has none), and its share at the leaf."""
+    """Depth of the first node without each class (K,), and the shares of the classes at the leaf (K,)."""
     alive = np.stack([node.alive for node in nodes])  # (depth, K)
     return np.where(alive.all(0), len(nodes), (~alive).argmax(0)), nodes[-1].shares

@@ -1,9 +1,8 @@
-"""Bootstrap intervals over explained items: numpy alone, seeded, the same numbers on every run.
+"""Bootstrap intervals over explained items: numpy alone and seeded, so every run gives the same numbers.
 
-Every figure that `agents.evaluate` prints is a ratio of two sums over items (a mean is a sum over a count), so one
-function serves all: items are drawn with replacement, the ratio is taken again, and the interval is the 2.5 % and
-97.5 % quantile [1]_. Resampling items, not steps, keeps the steps of one path together: they are not independent of
-each other.
+Most measures are a ratio of two sums over items (a mean is a sum over a count): items are drawn with replacement, the ratio is
+computed again, and the interval spans the 2.5 % and 97.5 % quantiles [1]_. Resampling items, not steps, keeps the steps of one
+path together, because they are not independent.
 
 References
 ----------
@@ -21,7 +20,12 @@ from numpy.typing import ArrayLike
 
 
 class Estimate(NamedTuple):
-    """A figure over items: value, the ends of its 95 % interval, and the number of items it rests on."""
+    """A measure over items: its value, its 95 % interval, and the number of items.
+
+    Example:
+        >>> mean([1.0, 2.0, 3.0]).value
+        2.0
+    """
 
     value: float
     low: float
@@ -29,7 +33,7 @@ class Estimate(NamedTuple):
     n: int
 
     def as_dict(self) -> dict[str, float | int | None]:
-        """Plain JSON: `nan` becomes None, which JSON can say."""
+        """For JSON: `nan` becomes None."""
 
         def plain(number: float) -> float | None:
             return float(number) if np.isfinite(number) else None
@@ -41,7 +45,15 @@ EMPTY = Estimate(float("nan"), float("nan"), float("nan"), 0)
 
 
 def ratio(above: ArrayLike, below: ArrayLike, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Estimate:
-    """sum(above) / sum(below) over items (N,) with a percentile interval; non-finite items are left out."""
+    """sum(above) / sum(below) over items, with a percentile interval.
+
+    Args:
+        above: (N,) values.
+        below: (N,) values. Items that are not finite in both are left out.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        level: of the interval.
+    """
     top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
     known = np.isfinite(top) & np.isfinite(bottom)
     top, bottom = top[known], bottom[known]
@@ -56,18 +68,18 @@ def ratio(above: ArrayLike, below: ArrayLike, resamples: int = 1000, seed: int =
 
 
 def mean(values: ArrayLike, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Estimate:
-    """Mean over items (N,), `nan` left out, with a percentile interval."""
+    """Mean over items (N,) without `nan`, with a percentile interval; arguments as in `ratio`."""
     array = np.asarray(values, dtype=np.float64)
     return ratio(array, np.ones_like(array), resamples, seed, level)
 
 
 def median(values: ArrayLike, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Estimate:
-    """Median over items (N,), `nan` left out, with a percentile interval."""
+    """Median over items (N,) without `nan`, with a percentile interval; arguments as in `ratio`."""
     return quantile(values, 0.5, resamples, seed, level)
 
 
 def quantile(values: ArrayLike, q: float, resamples: int = 1000, seed: int = 0, level: float = 0.95) -> Estimate:
-    """The q-quantile over items (N,), `nan` left out, with a percentile interval; linear between order statistics."""
+    """The q-quantile over items (N,) without `nan`, linear between order statistics, with a percentile interval."""
     array = np.asarray(values, dtype=np.float64)
     array = array[np.isfinite(array)]
     if array.size == 0:

@@ -1,4 +1,4 @@
-"""What explanations cost: rows asked before and for each, when training pays off, and how long one takes alone."""
+"""The cost of explanations: queries in training and for each one, when training pays off, and the time of a single one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from agents.explanation.metrics.bootstrap import Estimate
 
 
 def break_even(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int | None]]:
-    """For each walker and each rival that asked fewer rows before: after how many explanations it has asked fewer in all.
+    """Number of explanations after which a walker has made fewer queries in total than a rival with fewer training queries.
 
-    ceil((Q - Q') / (q' - q)) with Q rows asked before and q rows an explanation; None where the rival asks no more for
-    each explanation either, so that it never pays.
+    ceil((Q - Q') / (q' - q)) with Q training queries and q queries per explanation.
 
     Args:
         found: walker -> measures with `training_queries` (a number) and `queries` (an Estimate).
+
+    Returns:
+        walker -> rival -> that number; None where the rival makes no more queries per explanation, so that it never pays.
     """
     out: dict[str, dict[str, int | None]] = {}
     for name, own in found.items():
@@ -35,9 +37,17 @@ def break_even(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, in
 
 
 def time_alone(explain_one: Callable[[Any], object], items: Iterable[Any], seed: int = 0) -> dict[str, Estimate]:
-    """CPU milliseconds of explaining one item, each by a call of its own: `alone_p50_ms` and `alone_p95_ms`.
+    """CPU milliseconds of explaining one item by a call of its own.
 
-    The first item is explained once before, untimed, so that no import is charged to it.
+    The first item is explained once before, untimed, so that imports do not count.
+
+    Args:
+        explain_one: explains one item.
+        items: to be explained.
+        seed: of the bootstrap.
+
+    Returns:
+        `alone_p50_ms` and `alone_p95_ms`, median and 95 % quantile over the items.
     """
     spent: list[float] = []
     for i, item in enumerate(items):

@@ -1,9 +1,8 @@
-"""What a set of explained items is worth: the measures of `metrics_path` over many paths, each with a bootstrap
-interval.
+"""Measures over many explanations, each with a bootstrap interval.
 
-`evaluate_paths` is what `agents.evaluate`, the benchmarks and TensorBoard report. Conventions: distances and path
-shapes are taken over valid items only (an item that failed is no close explanation), with the share of valid items
-beside them; a figure over no item is `nan` with n = 0.
+`evaluate_paths` gives what `agents.evaluate`, the benchmarks and TensorBoard report. Distances and path shapes are taken over
+valid items alone (a failed item is no close explanation), with the share of valid items beside them; a measure over no item is
+`nan` with n = 0.
 """
 
 from __future__ import annotations
@@ -13,11 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.local.lime_path import slopes_along
 from agents.explanation.metrics import bootstrap
 from agents.explanation.metrics import path as of_path
 from agents.explanation.metrics.bootstrap import Estimate
 from agents.explanation.metrics.manifold import curve_columns, detours
+from agents.explanation.metrics.measures import MEASURES
 from agents.threads import one_threaded
 from envs.modalities.alignment import edit_distance
 
@@ -26,51 +27,19 @@ if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
     from envs.core.world import World
 
-#: name -> (one line of explanation, unit); the order is the order of tables.
-MEASURES: dict[str, tuple[str, str]] = {
-    "validity": ("items whose last frame is what was asked for, by the task's own stop rule", "share"),
-    "validity_90": ("items whose last frame has p(asked) >= 0.9, whatever the task's tau", "share"),
-    "validity_argmax": ("items whose last frame the classifier puts into the class asked for", "share"),
-    "class_kept": ("items whose frame 0, the reconstruction, the classifier puts into the input's class", "share"),
-    "coverage": ("items that the distances below are taken over: the valid ones", "share"),
-    "l2_input": ("Euclidean distance from the last frame to the true input", "data space"),
-    "l2_reconstruction": ("the same to frame 0, the decoded encoding: the move alone", "data space"),
-    "l1_input": ("sum of absolute differences to the true input", "data space"),
-    "l1_reconstruction": ("the same to frame 0", "data space"),
-    "edit_input": ("words put in, left out or replaced between the input and the last frame (text)", "words"),
-    "latent_length": ("sum of the steps' latent lengths", "latent"),
-    "path_length": ("sum of the steps' lengths between frames", "data space"),
-    "pullback_length": ("length of the decoded latent polyline: in the decoder's pullback metric", "data space"),
-    "line_ratio": ("pullback length over that of the straight latent line between the same ends", "ratio"),
-    "detour_ratio": ("pullback length over that of a geodesic between the same ends", "ratio"),
-    "straightness": ("distance from first to last frame as a share of the path's length", "share"),
-    "rising_share": ("steps on which p(asked) does not fall, of all steps of valid items", "share"),
-    "tv_ratio": ("rise of p(asked) as a share of all its ups and downs", "share"),
-    "class_switches": ("changes of the predicted class along the path; 1 is the least for a changed answer", "count"),
-    "p_end": ("p(asked) at the last frame", "probability"),
-    "cout": ("area under p(asked) less p(source) over the real frames, by arc length: high for an early change", "area"),
-    "completeness_gap": ("rise of p(asked) that the latent-LIME slopes along the path fail to add up to", "probability"),
-    "lime_r2": ("R2 of latent LIME, mean over a path's frames", "share"),
-    "knn_ratio": ("distance to the 5 nearest real items of the target class, over the same for real items", "ratio"),
-    "worst_knn_ratio": ("the same to real items of any class at the path's worst frame", "ratio"),
-    "im1": ("reconstruction error by the target class's autoencoder over the source class's", "ratio"),
-    "oracle": ("last frames that an independent classifier puts into the class asked for", "share"),
-    "roughness": ("log(1 + dimensionless jerk) of 32 points at equal arc length", "log"),
-    "largest_step_ratio": ("longest step between frames over the mean step", "ratio"),
-    "frames": ("median number of frames", "count"),
-    "longest_step": ("longest step between frames, over all items", "data space"),
-    "step_bound_share": ("steps within the world's bound", "share"),
-    "queries": ("rows asked of the classifier for an item, input, frame 0, search and retries included", "rows"),
-}
-
 
 class Reference(NamedTuple):
-    """Real data against which typicality is measured, in data space (text: codes).
+    """Real data with which ends are compared, in data space (text: codes).
 
     Attributes:
-        bank, bank_classes: (M, ...) items and (M,) classes whose nearest neighbours are looked for.
-        real, real_classes: (R, ...) other real items and (R,) classes: what 1.0 means.
-        same: the real items are the bank itself; then no item is a neighbour of its own.
+        bank, bank_classes: (M, ...) items and (M,) classes, among which nearest neighbours are searched.
+        real, real_classes: (R, ...) other real items and (R,) classes, whose mean distance defines a ratio of 1.
+        same: the real items are the bank itself; then no item is its own neighbour.
+
+    Example:
+        >>> x, classes = np.array([[0.0], [1.0], [3.0]]), np.array([0, 0, 0])
+        >>> Reference(x, classes, x, classes, same=True).typical_distance(k=1)
+        1.3333333333333333
     """
 
     bank: np.ndarray
@@ -80,18 +49,18 @@ class Reference(NamedTuple):
     same: bool = False
 
     def typical_distance(self, k: int = 5) -> float:
-        """Mean distance of the real items to the k nearest of their own class."""
+        """Mean distance of the real items to their k nearest neighbours of their own class."""
         return _mean(of_path.knn_distance_to_class(self.real, self.real_classes, self.bank, self.bank_classes, k, self.same))
 
     def typical_distance_any_class(self, k: int = 5) -> float:
-        """Mean distance of the real items to the k nearest of whatever class."""
+        """Mean distance of the real items to their k nearest neighbours of any class."""
         return _mean(of_path.knn_distance(self.real, self.bank, k, self.same))
 
 
 def reference_of(world: World) -> Reference:
-    """A world's own data: its starts against its held-out inputs (themselves where none were held out).
+    """A world's own data: the reference inputs as bank, the held-out inputs as real items (the bank, if none are held out).
 
-    Classes are the classifier's on the starts and the true ones, where known, on the held-out inputs.
+    Classes are predictions for the bank, and true classes, where known, for the held-out inputs.
     """
     from agents.trajectories.world import coordinates, encode
 
@@ -114,19 +83,20 @@ def evaluate_paths(
     oracles: Oracles | None = None,
     closely: int = 0,
 ) -> dict[str, Estimate]:
-    """Every measure of `MEASURES` over the items (N), with 95 % intervals by a seeded bootstrap over items.
+    """Every measure of `MEASURES` over N items, with 95 % intervals by a seeded bootstrap over items.
 
     Args:
-        world: where the paths were walked; decodes the frames. The classifier is asked for `closely` alone.
-        trajectories: the paths.
-        reference: real data for typicality; None: the world's own (`reference_of`).
-        resamples, seed: of the bootstrap; the seed is also latent LIME's.
-        judges: for `im1` and `oracle` (see `judge.oracles_of`); None: these two are not measured.
-        closely: how many of the paths are looked at closely: the geodesic for `detour_ratio`, and latent LIME for
-            `completeness_gap` and `lime_r2` (200 rows asked a frame: analysis, and no path's own queries).
+        world: where the paths were walked; decodes the frames. The classifier is queried for `closely` alone.
+        trajectories: the N paths.
+        reference: real data for the kNN ratios; None: the world's own (`reference_of`).
+        resamples: of the bootstrap.
+        seed: of the bootstrap and of latent LIME.
+        oracles: for `im1` and `oracle`, see `agents.explanation.metrics.oracle.oracles_of`; None: these are not measured.
+        closely: number of paths that get the expensive measures: the geodesic of `detour_ratio`, and latent LIME for
+            `completeness_gap` and `lime_r2` (200 queries per frame, which are analysis and part of no path's queries).
 
     Returns:
-        name -> Estimate. Where the paths hold labels alone, measures of p are `nan`.
+        key -> Estimate. Where the paths hold labels alone, measures of p are `nan`.
     """
     columns = path_columns(world, trajectories, reference_of(world) if reference is None else reference)
     columns |= judged_columns(trajectories, columns.pop("last_frame"), oracles)
@@ -155,14 +125,21 @@ def evaluate_paths(
     for name in MEASURES:
         if name not in found:
             found[name] = mean(name, valid)
-    return {name: found[name] for name in MEASURES if name != "edit_input" or world.modality == "text"}
+    return {name: found[name] for name in MEASURES if name != "edit_input" or not renderer_of(world).numeric}
 
 
 def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:
-    """Per-item measures: name -> (N,) float64, `nan` where a measure has no meaning for an item.
+    """Measures of each item.
 
-    Beside the measures: `valid`, `valid_90`, `class_kept`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps,
-    `within_bound` of `steps`, and `last_frame` (N, *data).
+    Args:
+        world: where the paths were walked.
+        trajectories: the N paths.
+        reference: real data for the kNN ratios.
+
+    Returns:
+        key -> (N,) float64, `nan` where a measure has no meaning for an item. Besides the measures: `valid`, `valid_90`,
+        `class_kept`, `valid_argmax` (0 or 1), `rising` of `rising_of` steps, `within_bound` of `steps`, and `last_frame`
+        (N, *data).
     """
     frames = _decode_all(world, trajectories)
     rows = [_one(world, path, shown) for path, shown in zip(trajectories, frames, strict=True)]
@@ -183,7 +160,7 @@ def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Re
 def judged_columns(
     trajectories: Sequence[Trajectory], last_frames: np.ndarray, oracles: Oracles | None
 ) -> dict[str, np.ndarray]:
-    """What independent judges say of the last frames (N, *data): `im1` and `oracle` (0 or 1), (N,)."""
+    """`im1` and `oracle` (0 or 1), (N,) each, of the last frames (N, *data); `nan` without oracles."""
     if oracles is None or not trajectories:
         return {name: np.full(len(trajectories), np.nan) for name in ("im1", "oracle")}
     wanted = asked_classes(trajectories)
@@ -195,9 +172,9 @@ def judged_columns(
 
 
 def close_columns(world: World, trajectories: Sequence[Trajectory], first: int, seed: int) -> dict[str, np.ndarray]:
-    """`detour_ratio`, `completeness_gap` and `lime_r2` (N,) of the `first` paths, `nan` beyond them.
+    """`detour_ratio`, `completeness_gap` and `lime_r2`, (N,) each, of the first `first` paths; `nan` for the others.
 
-    Latent LIME has nothing to fit where labels alone are shown.
+    The latter two are `nan` where labels alone are shown: latent LIME fits probabilities.
     """
     found = {name: np.full(len(trajectories), np.nan) for name in ("detour_ratio", "completeness_gap", "lime_r2")}
     chosen = list(trajectories[: max(first, 0)])
@@ -214,14 +191,14 @@ def close_columns(world: World, trajectories: Sequence[Trajectory], first: int, 
 
 
 def asked_classes(trajectories: Sequence[Trajectory]) -> np.ndarray:
-    """(N,) the class that each path was to end in; where that is any class but its own, the one it ended in."""
+    """(N,) the target class of each path; where that is any class but the source, the class it ended in."""
     return np.array([path.predicted[-1] if path.target == path.source else path.target for path in trajectories])
 
 
 def asked_share(path: Trajectory, task: str = "reach") -> np.ndarray:
-    """(T+1,) probability of what is asked for; `nan` where only labels are seen.
+    """(T+1,) probability that the task pursues; `nan` where labels alone are shown.
 
-    The target's probability; where the task is to leave the source, the largest of another class.
+    The target's probability; under the task `leave`, the largest one of another class than the source.
     """
     if path.predictions is None:
         return np.full(len(path.z), np.nan)
@@ -231,7 +208,7 @@ def asked_share(path: Trajectory, task: str = "reach") -> np.ndarray:
 
 
 def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]:
-    """The measures of one path that need no other item; `frames` are the coordinates (T+1, D) of its frames."""
+    """The measures of one path that need no other item; `frames` (T+1, D) are the coordinates of its frames."""
     from agents.trajectories.world import coordinates
 
     home = coordinates(world, path.z[:1], path.source_input[None])[0]
@@ -278,7 +255,7 @@ _NAMES = (
 
 
 def _decode_all(world: World, trajectories: Sequence[Trajectory]) -> list[np.ndarray]:
-    """The coordinates (T+1, D) of every path's frames, decoded in one batch."""
+    """Coordinates (T+1, D) of the frames of every path, decoded in one batch."""
     from agents.trajectories.world import coordinates, decode, origins_of
 
     if not trajectories:

@@ -1,8 +1,9 @@
-"""Measures of paths as curves on the manifold: between its frames a path is the straight latent segment, decoded.
+"""Measures of paths as curves on the manifold: between its frames, a path is the decoded straight latent segment.
 
-Lengths in the pullback metric J^T J of the decoder are sums of data-space distances between points that lie close on
-the latent curve: the Riemann sum of the integral of |J(z) dz|, without a Jacobian. All paths of a set are decoded
-together. Symbols: a path has T steps, d latent dimensions; N paths.
+Lengths in the pullback metric J^T J of the decoder are sums of data-space distances between close points on the latent curve:
+the Riemann sum of the integral of |J(z) dz|, without a Jacobian. All paths are decoded together.
+
+Symbols: N paths, T steps of a path, d latent dimensions.
 """
 
 from __future__ import annotations
@@ -18,18 +19,24 @@ if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
     from envs.core.world import World
 
-SUBDIVISION = 8  # points a latent segment
+SUBDIVISION = 8  # points per latent segment
 STRAIGHT = 48  # points of the straight latent line
-SPLINE_STEPS = 60  # of a geodesic's optimiser; on digits more change the length by less than a thousandth
-RESAMPLED = 32  # frames on which roughness is compared
+SPLINE_STEPS = 60  # of the optimiser of a geodesic; on digits, more change the length by less than a thousandth
+RESAMPLED = 32  # points at which roughness is computed
 ROWS = 65_536  # decoded at once
 
 
 def curve_columns(world: World, latents: Sequence[np.ndarray], paths: Sequence[Trajectory]) -> dict[str, np.ndarray]:
-    """Measures of the decoded latent polylines (T+1, d) of N walks from the inputs of `paths`: name -> (N,).
+    """Measures of decoded latent polylines.
 
-    `pullback_length`, `line_ratio` (over the straight latent line between the same ends) and `roughness` (of 32 points
-    at equal arc length); the latter two are `nan` where a path does not move.
+    Args:
+        world: decodes.
+        latents: N polylines (T+1, d).
+        paths: N paths, which give the inputs of the walks.
+
+    Returns:
+        key -> (N,): `pullback_length`, `line_ratio` (over the straight latent line between the same ends) and `roughness` (of
+        32 points at equal arc length); the latter two are `nan` where a path does not move.
     """
     names = ("pullback_length", "line_ratio", "roughness")
     if not latents:
@@ -46,9 +53,9 @@ def curve_columns(world: World, latents: Sequence[np.ndarray], paths: Sequence[T
 
 
 def detours(world: World, latents: Sequence[np.ndarray]) -> np.ndarray:
-    """(N,) length of the decoded polylines (T+1, d) over that of a geodesic between the same ends.
+    """Length of decoded polylines (T+1, d) over that of a geodesic between the same ends, (N,).
 
-    `nan` where a path does not move, and throughout for a decoder without gradients, in which no geodesic can be found.
+    `nan` where a path does not move, and for all paths where the decoder has no gradients, so that no geodesic can be found.
     """
     import torch
 
@@ -59,7 +66,7 @@ def detours(world: World, latents: Sequence[np.ndarray]) -> np.ndarray:
     try:
         view = pixels(world.manifold)
         return np.asarray(detour_ratio(view, [torch.from_numpy(z) for z in latents], steps=SPLINE_STEPS).numpy())
-    except (ManifoldError, RuntimeError):  # integers (text), or a decoder of the user's that detaches
+    except (ManifoldError, RuntimeError):  # integers (text), or a user's decoder that detaches
         return np.full(len(latents), np.nan)
 
 
@@ -71,7 +78,7 @@ def subdivided(z: np.ndarray, n: int) -> np.ndarray:
 
 
 def _decoded(world: World, parts: Sequence[np.ndarray], paths: Sequence[Trajectory]) -> list[np.ndarray]:
-    """Each part's frames, flat, of a walk from its input; decoded together, in blocks that fit into memory."""
+    """Flat frames of each part, in a walk from the input of its path; decoded together, in blocks that fit into memory."""
     import torch
 
     from agents.trajectories.world import decode, origins_of

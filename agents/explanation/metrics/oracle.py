@@ -1,10 +1,9 @@
-"""Judges of end points that had no part in finding them: class-wise autoencoders and an oracle classifier.
+"""Oracles: judges of end points that took no part in finding them.
 
-A walk may end where the classifier is sure and the picture is still of the class that it left. Two judges see that:
-an autoencoder of each class, fitted to that class's data alone, tells whose data a frame resembles (IM1 [1]_); an
-*oracle*, another network with another seed trained on the same data, tells whether anyone but the explained
-classifier sees the class asked for (the oracle score of [2]_). Both are fitted once for a data set, in seconds, and
-kept.
+A walk may end where the classifier is confident and the picture still shows the class that it left. Two independent models
+reveal this. An autoencoder of each class, fitted to the data of that class alone, measures which class a frame resembles (IM1
+[1]_). An *oracle*, another network with another seed trained on the same data, tells whether the target class is predicted by
+more than the explained classifier (the oracle score of [2]_). Both are fitted once per data set, in seconds, and cached.
 
 Symbols: N items, D values of one datum, K classes.
 
@@ -35,11 +34,11 @@ from envs.errors import ManifoldError
 from envs.reading.files import read_safetensors
 
 HIDDEN, CODE = 64, 8  # of the autoencoders
-PER_CLASS = 2000  # items of a class that judges are fitted to
+PER_CLASS = 2000  # most items of a class that oracles are fitted to
 AE_STEPS, AE_BATCH, AE_RATE = 800, 64, 4e-3
 ORACLE_STEPS, ORACLE_BATCH, ORACLE_RATE = 700, 64, 2e-3
-SEED = 20_111  # of weights and draws: no bed, run or registered world uses it
-KEPT = 4  # data sets whose judges stay in memory
+SEED = 20_111  # of weights and draws; no benchmark, run or registered world uses it
+KEPT = 4  # data sets whose oracles stay in memory
 FORMAT = 1
 EPS = 1e-6
 
@@ -47,11 +46,15 @@ _kept: OrderedDict[str, Oracles] = OrderedDict()
 
 
 class ClassAutoencoders(nn.Module):
-    """K autoencoders D-64-8-64-D side by side, each with SiLU units, trained in one batched product a layer.
+    """K autoencoders D-64-8-64-D with SiLU units, one per class, computed by one batched product per layer.
 
     Args:
         size: D.
         classes: K.
+
+    Example:
+        >>> ClassAutoencoders(size=6, classes=2)(torch.zeros(2, 5, 6)).shape
+        torch.Size([2, 5, 6])
     """
 
     def __init__(self, size: int, classes: int) -> None:
@@ -61,7 +64,7 @@ class ClassAutoencoders(nn.Module):
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(classes, 1, b)) for _, b in pairs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Reconstructions (K, N, D) of x (K, N, D), class k's items by autoencoder k."""
+        """Reconstructions (K, N, D) of x (K, N, D); items x[k] by autoencoder k."""
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = torch.baddbmm(bias, x, weight)
             x = F.silu(x) if layer in (0, 2) else x  # none on the code and the output
@@ -69,9 +72,15 @@ class ClassAutoencoders(nn.Module):
 
 
 class Oracle(nn.Module):
-    """Pictures: two convolutions and a linear layer; tables: two layers of tanh units. Gives logits (N, K).
+    """A classifier of another architecture than those of `envs`: two convolutions for pictures, two tanh layers for tables.
 
-    Neither the width nor the kind of unit is that of the classifiers of `envs`.
+    Args:
+        shape: of one datum.
+        classes: K.
+
+    Example:
+        >>> Oracle((6,), classes=3)(torch.zeros(4, 6)).shape
+        torch.Size([4, 3])
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
@@ -90,7 +99,7 @@ class Oracle(nn.Module):
         self.last = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of x (N, *shape)."""
+        """Logits (N, K) of x (N, *shape)."""
         if len(self.shape) == 2:
             x = x[:, None]
         elif len(self.shape) == 3 and self.shape[-1] < self.shape[0]:
@@ -99,7 +108,18 @@ class Oracle(nn.Module):
 
 
 class Oracles:
-    """Fitted judges of one data set. `fit_oracles` makes them."""
+    """The autoencoders and the oracle of one data set; `fit_oracles` fits them.
+
+    Args:
+        shape: of one datum.
+        classes: K.
+
+    Example:
+        >>> x, labels = np.array([[0.0, 0.0], [1.0, 1.0]] * 10), np.array([0, 1] * 10)
+        >>> oracles = fit_oracles(x, labels, classes=2)
+        >>> oracles.sees(x[:2])
+        array([0, 1])
+    """
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         self.shape, self.classes = shape, classes
@@ -108,7 +128,7 @@ class Oracles:
             self.autoencoders = ClassAutoencoders(int(np.prod(shape)), classes)
             self.oracle = Oracle(shape, classes)
         self.modules = nn.ModuleDict({"autoencoders": self.autoencoders, "oracle": self.oracle})
-        self.present = torch.zeros(classes, dtype=torch.bool)  # classes that there were data of
+        self.present = torch.zeros(classes, dtype=torch.bool)  # (K,) bool, classes with data
 
     def im1(self, x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
         """(N,) |x - AE_target(x)|^2 / (|x - AE_source(x)|^2 + eps) for items x (N, ...): below 1 is more like the
@@ -124,7 +144,7 @@ class Oracles:
         return np.asarray(found.numpy())
 
     def sees(self, x: np.ndarray) -> np.ndarray:
-        """(N,) the class that the oracle sees in items x (N, ...)."""
+        """(N,) the class that the oracle predicts for items x (N, ...)."""
         items = torch.as_tensor(np.asarray(x, dtype=np.float32)).reshape(-1, *self.shape)
         with torch.inference_mode():
             parts = [self.oracle(part).argmax(1) for part in items.split(4096)]
@@ -134,14 +154,14 @@ class Oracles:
 def oracles_of(
     x: np.ndarray, labels: np.ndarray, classes: int, cache: str | Path | None = None, progress: bool = False
 ) -> Oracles:
-    """The judges of this data set: from memory, from `cache`, or fitted now (and kept in both).
+    """The oracles of a data set: from memory, from `cache`, or fitted now (and kept in both).
 
     Args:
         x: (N, ...) data; at most 2,000 of a class are used, evenly through the rows.
         labels: (N,) their classes, true ones if known.
         classes: K.
-        cache: folder for fitted judges, as safetensors named by the data's digest; None, or one that cannot be written:
-            none.
+        cache: folder for fitted oracles, as safetensors named by the digest of the data; None, or a folder that cannot be
+            written: none.
         progress: show a bar while fitting.
     """
     data, labels = np.ascontiguousarray(x, dtype=np.float32), np.ascontiguousarray(labels, dtype=np.int64)
@@ -164,7 +184,8 @@ def oracles_of(
 
 
 def fit_oracles(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool = False) -> Oracles:
-    """Fit both judges; about four seconds on one core for digits. Same data, same machine: same judges."""
+    """Fit autoencoders and oracle, about four seconds on one core for digits; the same data give the same weights on one
+    machine."""
     data, known = torch.from_numpy(np.array(x, dtype=np.float32)), torch.from_numpy(np.array(labels, dtype=np.int64))
     oracles = Oracles(tuple(data.shape[1:]), classes)
     rows = [torch.nonzero(known == k).flatten() for k in range(classes)]
@@ -173,12 +194,12 @@ def fit_oracles(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool 
     generator = torch.Generator().manual_seed(SEED)
     used = torch.cat(rows)
     flat = data.flatten(1)
-    bar = progress_bar(AE_STEPS + ORACLE_STEPS, "fitting judges", progress, unit="step")
+    bar = progress_bar(AE_STEPS + ORACLE_STEPS, "fitting oracles", progress, unit="step")
     with bar, torch.enable_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)  # dropout draws from the global generator
         step = _optimizer(oracles.autoencoders, AE_RATE, AE_STEPS)
         for _ in range(AE_STEPS):
-            # A class without data trains on nothing: it gets the first item's zeros and is never asked.
+            # A class without data gets zeros and is never used.
             draws = [r[torch.randint(len(r), (AE_BATCH,), generator=generator)] if len(r) else None for r in rows]
             batch = torch.stack([torch.zeros(AE_BATCH, flat.shape[1]) if d is None else flat[d] for d in draws])
             step((oracles.autoencoders(batch) - batch).square().mean() * classes)
@@ -193,7 +214,7 @@ def fit_oracles(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool 
 
 
 class _optimizer:
-    """Adam with a rate that falls linearly to a hundredth: call it with a loss."""
+    """Adam with a rate that falls linearly to a hundredth; a call with a loss takes one step."""
 
     def __init__(self, module: nn.Module, rate: float, steps: int) -> None:
         self.adam = torch.optim.Adam(module.parameters(), lr=rate)
@@ -207,7 +228,7 @@ class _optimizer:
 
 
 def _read(file: Path, shape: tuple[int, ...], classes: int) -> Oracles | None:
-    """Judges from their file; None where it is missing or damaged: they are then fitted again."""
+    """Oracles from their file; None where it is missing or damaged, so that they are fitted again."""
     oracles = Oracles(tuple(shape), classes)
     try:
         state = read_safetensors(file)

@@ -1,12 +1,11 @@
-"""Measures of one path: pure numpy functions whose values can be worked out by hand.
+"""Measures of one path: pure numpy functions whose values can be checked by hand.
 
-Symbols: a path has frames x_0 .. x_T (T steps, T+1 frames, any data shape, compared flattened), latents z_0 .. z_T,
-and p_t, the share the classifier gives at frame t to what is asked for. A measure that has no meaning for the path
-at hand (a share of steps on a path of one frame, a ratio over nothing) is `nan`, never an invented 0 or 1; averages
-elsewhere leave `nan` out and say how many items were left.
+Symbols: a path has frames x_0 .. x_T (T steps, T+1 frames, any data shape, flattened for comparison), latents z_0 .. z_T, and
+probabilities p_t of the target at frame t. A measure without meaning for a path (a share of steps on a path of one frame, a
+ratio over nothing) is `nan`, never an arbitrary 0 or 1; averages leave `nan` out and report the number of items.
 
-The definitions follow the comparison of counterfactual methods in CARLA [1]_ where they exist there; rising share,
-total variation ratio, straightness and worst frame are path measures, which end-point suites do not have.
+Where CARLA [1]_ defines a measure for counterfactual methods, its definition is used. Rising share, total variation ratio,
+straightness and worst frame are measures of paths, which suites for end points do not have.
 
 References
 ----------
@@ -24,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 
-#: A fall of the probability below this is rounding (float32 answers), not a step back.
+#: A smaller fall of the probability is rounding (float32), not a step back.
 RISING_TOLERANCE = 1e-6
 
 
@@ -102,8 +101,8 @@ def largest_step_ratio(points: ArrayLike) -> float:
 def roughness(points: ArrayLike) -> float:
     """log(1 + J) with the dimensionless jerk J = T^5 / L^2 sum |third difference|^2 of T+1 points, L their length [2]_.
 
-    0 for a straight line walked evenly, more for bends and jerks. J grows with the number of points: compare paths
-    resampled to the same number alone (`resample_by_arc_length`). `nan` for fewer than four points or no movement.
+    0 for a straight line at constant speed, more for bends and jerks. J grows with the number of points: compare only paths
+    resampled to the same number (`resample_by_arc_length`). `nan` for fewer than four points or no movement.
     """
     flat = _flat(points)
     steps, length = len(flat) - 1, path_length(flat)
@@ -113,10 +112,10 @@ def roughness(points: ArrayLike) -> float:
 
 
 def cout(p_target: ArrayLike, p_source: ArrayLike, along: ArrayLike) -> float:
-    """Area under p(target) less area under p(source) over the way from 0 to 1, in [-1, 1].
+    """Area under p(target) minus area under p(source) over relative arc length, in [-1, 1].
 
-    C3LT's transition score [3]_ with the path's own frames in place of a blend of pixels: high where the answer
-    changes early on the way. `along` (T+1,) is how far each frame lies along the path; `nan` where it does not move.
+    C3LT's transition score [3]_ with the frames of the path in place of blended pixels: high where the prediction changes
+    early. `along` (T+1,) is the arc length at each frame; `nan` where the path does not move.
     """
     way = np.asarray(along, dtype=np.float64)
     if len(way) < 2 or way[-1] <= way[0]:
@@ -126,7 +125,7 @@ def cout(p_target: ArrayLike, p_source: ArrayLike, along: ArrayLike) -> float:
 
 
 def completeness_gap(slopes: ArrayLike, points: ArrayLike, p: ArrayLike) -> float:
-    """|sum_t s_t . (z_{t+1} - z_t) - (p_T - p_0)|: what local slopes (T+1, d) of p fail to tell of its rise.
+    """|sum_t s_t . (z_{t+1} - z_t) - (p_T - p_0)|: the part of the rise of p that local slopes (T+1, d) do not explain.
 
     s_t is the mean of the slopes at both ends of a step (trapezoid rule), so a p quadratic in z leaves no gap.
     0.0 for a path of one point; `nan` where a slope is unknown.
@@ -139,8 +138,8 @@ def completeness_gap(slopes: ArrayLike, points: ArrayLike, p: ArrayLike) -> floa
 def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: bool = False) -> Array:
     """Mean Euclidean distance from each point (N, ...) to its k nearest items of `bank` (M, ...) -> (N,).
 
-    With `exclude_self` the points are the bank itself and an item is no neighbour of its own. A bank with fewer than
-    k items gives the mean over those there are; an empty one gives `nan`.
+    With `exclude_self` the points are the bank itself and no item is its own neighbour. A bank with fewer than k items gives
+    the mean over all of them; an empty one gives `nan`.
     """
     queries, items = _flat(points), _flat(bank)
     available = len(items) - int(exclude_self)
@@ -184,7 +183,7 @@ def knn_distance_to_class(
 def resample_by_arc_length(frames: ArrayLike, n: int) -> Array:
     """(T+1, *data) -> (n, *data): n points at equal distances along the polyline of the frames.
 
-    Smoothness may only be compared on paths of equally many points. A path that does not move gives n copies.
+    Smoothness can only be compared between paths with equally many points. A path that does not move gives n copies.
     """
     points = np.asarray(frames, dtype=np.float64)
     flat = _flat(points)

@@ -1,6 +1,6 @@
-"""What may go into a report besides the paths: views that change with the frame, panels that stand still, measures.
+"""Optional parts of a report: views that change with the frame, static panels, slopes and measures.
 
-``lime_extras`` and ``treeview_extras`` make them of the explanations that this package can compute along a path.
+`layers` makes them from the local explanations along a path.
 """
 
 from __future__ import annotations
@@ -11,13 +11,25 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import difference, png
 from agents.trajectories.trajectory import Trajectory
+from envs.errors import ManifoldError
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture that goes with every frame. name: its caption; note: how to read it; images: T+1 PNGs."""
+    """A picture per frame.
+
+    Attributes:
+        name: caption.
+        note: how to read it.
+        images: T+1 PNGs.
+
+    Example:
+        >>> View("latent LIME", "orange raises p", [b""]).name
+        'latent LIME'
+    """
 
     name: str
     note: str
@@ -26,7 +38,17 @@ class View:
 
 @dataclass(frozen=True)
 class Panel:
-    """Something that stands still beside a path: its title, a line on how to read it, and one PNG."""
+    """A static figure.
+
+    Attributes:
+        title: heading.
+        note: how to read it.
+        image: PNG.
+
+    Example:
+        >>> Panel("Map", "dots: inputs", b"").title
+        'Map'
+    """
 
     title: str
     note: str
@@ -34,7 +56,18 @@ class Panel:
 
 
 class ColumnSlopes(NamedTuple):
-    """What moves the answer, column by column: names, values (T+1 rows of one number a name), the largest size, a note."""
+    """Slopes of the target's probability by column of a table.
+
+    Attributes:
+        names: of the columns.
+        values: T+1 rows of one number per column.
+        largest: largest absolute value.
+        note: how to read them.
+
+    Example:
+        >>> ColumnSlopes(["age"], [[0.1], [0.2]], 0.2, "").names
+        ['age']
+    """
 
     names: list[str]
     values: list[list[float]]
@@ -44,13 +77,18 @@ class ColumnSlopes(NamedTuple):
 
 @dataclass(frozen=True)
 class Extras:
-    """What belongs to one path besides the path.
+    """Optional parts of one path in a report.
 
     Attributes:
-        views, panels: see there; views are for pictures.
+        views: for pictures.
+        panels: static figures.
+        metrics: measures of the path.
+        file: its file name.
         slopes: for a table, see `columns_slopes`.
-        metrics: measured figures of this path.
-        file: the file it lies in.
+
+    Example:
+        >>> Extras(file="line-0000-4-to-9.npz").panels
+        ()
     """
 
     views: Sequence[View] = ()
@@ -61,7 +99,13 @@ class Extras:
 
 
 def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
-    """Latent LIME's slopes (T+1, *data_shape) as a view: orange where more ink raises the probability asked for."""
+    """Slopes of latent LIME as a view: orange where a larger value raises the target's probability.
+
+    Args:
+        path: that is explained.
+        slopes: (T+1, *data_shape).
+        r2: (T+1,) of the fits.
+    """
     scale = max(float(np.abs(slopes).max()), 1e-12)
     nothing = np.zeros_like(slopes[0])
     known = r2[np.isfinite(r2)]
@@ -72,9 +116,14 @@ def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
 
 
 def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: Any, most: int = 8) -> ColumnSlopes:
-    """Latent LIME's slopes (T+1, D) by column of the table: a category's is that of its present value.
+    """Slopes of latent LIME by column of a table; that of a category is the slope of its present value.
 
-    The columns are those with the largest slopes along the path, at most ``most``.
+    Args:
+        path: that is explained.
+        slopes: (T+1, D).
+        r2: (T+1,) of the fits.
+        world: where the path was walked.
+        most: number of columns, those with the largest slopes along the path.
     """
     frames, places = path.frames(world), getattr(world.units, "places", None)
     if places is None:
@@ -82,14 +131,14 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
     else:
         names, ends = list(world.units.columns), [*places[1:], slopes.shape[1]]
         rounded = world.units.outward(_tensor(frames)).numpy()
-        # A number's place counts whole; of a category's places the one that is chosen.
+        # A number has one place; of the places of a category, the chosen one counts.
         weight = np.where(_numbers(world), 1.0, rounded)
         found = np.stack([(slopes * weight)[:, a:b].sum(1) for a, b in zip(places, ends, strict=True)], axis=1)
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
     known = r2[np.isfinite(r2)]
     fit = f" The fits' R² is {known.min():.2f} to {known.max():.2f}." if len(known) else ""
     note = (
-        f"How p({path.class_names[path.target]}) moves with each column along the manifold, by one standard deviation of a "
+        f"Change of p({path.class_names[path.target]}) with each column along the manifold, by one standard deviation of a "
         f"number or by its present category (latent LIME).{fit}"
     )
     values = found[:, chosen].tolist()
@@ -111,28 +160,42 @@ def _tensor(x: np.ndarray) -> Any:
 
 
 def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: bool, treeview: bool) -> list[Extras]:
-    """The extras of each path: the file it lies in and, where asked for, latent LIME at every frame and the TreeView route.
+    """The optional parts of each path: its file and, on request, latent LIME at every frame and the route through a TreeView.
+
+    Args:
+        paths: of the report.
+        world: where they were walked.
+        files: their file names.
+        lime: add latent LIME.
+        treeview: add the routes.
 
     Raises:
-        ManifoldError: LIME where labels alone are shown; TreeView of a classifier without hidden features.
+        ManifoldError: LIME of sentences, or where the classifier shows labels alone; TreeView of a classifier without hidden
+            features.
     """
     found: list[dict[str, Any]] = [{"file": file} for file in files[: len(paths)]]
     if lime:
         from agents.explanation.local.lime_path import lime_along
 
+        if not all(renderer_of(path).numeric for path in paths):
+            raise ManifoldError(
+                "--lime shows how pixels or columns move the prediction; words cannot move by a little. Leave --lime out of "
+                "the report, or weigh words with python -m agents.explain ... --lime plain --out DIR"
+            )
+
         for about, path in zip(found, paths, strict=True):
             slopes, r2 = lime_along(path, world)
-            if path.modality == "image":
+            if renderer_of(path).shows_pictures:
                 about["views"] = (slopes_view(path, slopes, r2),)
             else:
                 about["slopes"] = columns_slopes(path, slopes, r2, world)
     if treeview:
-        from agents.explanation.local.treeview import route_of, told_switches, treeview_of
+        from agents.explanation.local.treeview import route_of, switch_sentences, treeview_of
         from agents.explanation.local.treeview_figure import treeview_figure
 
         view = treeview_of(world)
         for about, path in zip(found, paths, strict=True):
             routes = route_of(path, world, view)
-            told = "; ".join(told_switches(routes, path.class_names)) or "No factor switches along this path."
-            about["panels"] = (Panel("Route through the TreeView", told, treeview_figure(path, world, routes)),)
+            switches = "; ".join(switch_sentences(routes, path.class_names)) or "No factor switches along this path."
+            about["panels"] = (Panel("Route through the TreeView", switches, treeview_figure(path, world, routes)),)
     return [Extras(**about) for about in found]

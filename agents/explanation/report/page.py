@@ -1,14 +1,13 @@
 """One self-contained ``report.html`` for a run or a single path: opens from disk, loads nothing, needs no network.
 
-Everything a path says is put into the page as it is in the :class:`~agents.trajectories.trajectory.Trajectory`: the page's numbers
-are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
-content security policy in the page forbids loading anything and running any script but the page's own.
+The numbers of the page are those of the `Trajectory`, rounded only for display. Jinja2 escapes every text (class names may
+hold markup); a content security policy in the page forbids loading anything and running any script but the page's own.
 
-``python -m agents.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path;
-``--lime`` and ``--treeview`` add those layers.
+``python -m agents.report RUN_OR_PATH`` writes it for the paths in a run folder, or for one path; ``--lime`` and ``--treeview``
+add these layers.
 
-What is shown of a path stands in ``report_sections``, one function and one template a section; what may be added to it
-(a picture per frame, a figure that stands still, measures) in ``report_extras``.
+`agents.explanation.report.sections` has one function and one template per section of a path,
+`agents.explanation.report.extras` the optional parts.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ from agents.trajectories.trajectory import Trajectory
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
-MOST_PATHS = 40  # paths in one page; the others stay in the run folder
-MOST_STARTS = 300  # dots on the overview map
+MOST_PATHS = 40  # paths in one page; the others are in the run folder
+MOST_DOTS = 300  # reference inputs on the overview map
 
 
 @dataclass(kw_only=True)
@@ -47,8 +46,8 @@ class ReportConfig(LoadingConfig):
 
     source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
     out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
-    lime: bool = option(False, "show at every frame what moves the answer there (latent LIME; asks the classifier)")
-    treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
+    lime: bool = option(False, "show at every frame what changes the prediction there (latent LIME; queries the classifier)")
+    treeview: bool = option(False, "show the route of each path through a TreeView of the classifier (needs a torch module)")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
@@ -63,25 +62,25 @@ def write_report(
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
 ) -> Path:
-    """Write the page beside its place and rename it whole.
+    """Write the report atomically.
 
     Args:
-        file: where to.
-        paths: what to show, at least one; of more than ``MOST_PATHS`` the first ones are shown and the page says so.
-        world: the world they were walked in; its classifier is asked for the maps (the page says how often).
-        title: default: who explained how many inputs.
-        metrics: name -> number, text, or an ``Estimate`` with its interval; nested mappings become groups.
-        made: name -> text for "how it was made", such as the command. ``measured over`` stands with the metrics, too, and
-            ``targets``, how the classes asked for were chosen, with the overview.
-        extras: one for each path.
-        panels: what belongs to all paths.
+        file: of the report.
+        paths: at least one; of more than `MOST_PATHS` the first ones are shown, and the page says so.
+        world: where they were walked; its classifier is queried for the maps (the page reports how often).
+        title: None: the walkers and the number of inputs.
+        metrics: key -> number, text, or an `Estimate` with its interval; nested mappings become groups.
+        made: name -> text for "how it was made", such as the command. ``measured over`` is also shown with the metrics, and
+            ``targets``, how the target classes were chosen, in the overview.
+        extras: one per path.
+        panels: static figures for all paths.
 
     Returns:
-        The page's path.
+        The file of the report.
 
     Raises:
         TrajectoryError: a path of another manifold.
-        ValueError: no paths, or not as many extras as paths.
+        ValueError: no paths, or another number of extras than of paths.
     """
     target = Path(in_home(os.fspath(file)))
     page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
@@ -102,7 +101,7 @@ def render_report(
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
 ) -> str:
-    """The page as text; arguments as in :func:`write_report`."""
+    """The page as text; arguments as in `write_report`."""
     from jinja2 import Environment, PackageLoader
 
     if not paths:
@@ -141,10 +140,10 @@ def _title(paths: Sequence[Trajectory]) -> str:
 
 
 def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
-    """All paths on the plane of the starts; which needs no query."""
+    """All paths on the plane of the reference inputs; costs no query."""
     area = starts_map(world)
     places = [area.places(path.z) for path in paths]
-    stride = -(-len(world.reference.z) // MOST_STARTS)
+    stride = -(-len(world.reference.z) // MOST_DOTS)
     return {
         "image": data_uri(png(area.pixels())),
         "reference": (100 * area.places(world.reference.z[::stride])).round(1).tolist(),
@@ -159,7 +158,7 @@ def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`ReportConfig`. Files that cannot be read or belong to another world are left out."""
+    """The command, see `ReportConfig`. Files that cannot be read or belong to another world are left out."""
     config = parse_config(ReportConfig, argv, prog="python -m agents.report")
     prepare_process(config.num_threads)
     from agents.explanation.figures.gain import gain_panels

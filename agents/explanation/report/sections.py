@@ -1,8 +1,8 @@
-"""What the report shows of one path: every section is one function here and one template in templates/sections.
+"""The sections of one path in the report: one function here and one template in templates/sections each.
 
-A function gets a :class:`PathPage` and gives what its template needs, or None where the path has nothing of the kind: then
-the section is left out. A new section is a function, a template and a line in ``SECTIONS``; a function may put numbers into
-``page.data``, from which the page's script takes what changes with the frame.
+A function takes a `PathPage` and returns the context of its template, or None where the section does not apply to the path. A
+new section is a function, a template and a line in `SECTIONS`. A function may put numbers that change with the frame into
+`page.data`, from which the script of the page reads them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.explanation.figures.map import Map, path_map
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import difference, difference_scale, picture, png
-from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.figures.text import sentence_words
 from agents.explanation.report.extras import Extras, Panel, View
 from agents.explanation.report.words import metric_rows
@@ -29,9 +29,22 @@ CURVE_WIDTH, CURVE_HEIGHT = 320, 110  # the curves' drawing area, in SVG units
 
 @dataclass
 class PathPage:
-    """One path on its way into the page: its number there, the path, its world, what belongs to it besides.
+    """One path of the page.
 
-    ``data`` goes into the page as JSON; ``asked`` counts the classifier's rows that the page itself took.
+    Attributes:
+        number: in the page, from 1.
+        path: to be shown.
+        world: where it was walked.
+        extras: its optional parts.
+        data: goes into the page as JSON.
+        asked: queries made for the page itself.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> world = make_world()
+        >>> PathPage(1, explain(world, 0, walker="line"), world).heading
+        'virginica → versicolor'
     """
 
     number: int
@@ -48,44 +61,56 @@ class PathPage:
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
-        """``path.table()``."""
+        """The rows of `Trajectory.table`."""
         return self.path.table()
 
     @cached_property
     def texts(self) -> list[str]:
-        """What a screen reader says at each frame."""
+        """A sentence per frame, for screen readers."""
         return [frame_sentence(self.path, row) for row in self.rows]
 
     @cached_property
     def images(self) -> list[str] | None:
-        """Every frame as a data URI; None for a table."""
-        if self.path.modality != "image":
+        """Every frame as a data URI; None where frames are no pictures."""
+        if not renderer_of(self.path).shows_pictures:
             return None
         return [data_uri(png(picture(self.world, x))) for x in self.frames]
 
     @cached_property
     def input(self) -> str | None:
-        """The input as a data URI; None for a table."""
-        return data_uri(png(picture(self.world, self.path.source_input))) if self.path.modality == "image" else None
+        """The input as a data URI; None where frames are no pictures."""
+        if not renderer_of(self.path).shows_pictures:
+            return None
+        return data_uri(png(picture(self.world, self.path.source_input)))
 
     @property
     def heading(self) -> str:
-        """A few words."""
+        """Source and target."""
         return heading(self.path)
 
     @property
     def small(self) -> bool:
-        """Few enough pixels to be shown as blocks."""
+        """Whether the pixels are few enough to be shown as blocks."""
         return bool(self.path.source_input.size <= 64 * 64)
 
     @property
     def planned(self) -> int:
-        """How many of the last steps were planned."""
+        """Number of planned steps at the end."""
         return min(self.path.planned, self.path.steps)
 
 
 class Section(NamedTuple):
-    """A section: its template's name, where it stands (``head``, ``board`` or ``foot``) and its function."""
+    """A section of the page.
+
+    Attributes:
+        template: file name.
+        place: ``head``, ``board`` or ``foot``.
+        context: gives the context of the template.
+
+    Example:
+        >>> SECTIONS[0].template
+        'strip.html'
+    """
 
     template: str
     place: str
@@ -93,18 +118,18 @@ class Section(NamedTuple):
 
 
 def strip(page: PathPage) -> dict[str, Any]:
-    """All frames at one look, to be chosen by mouse, finger or keyboard."""
+    """All frames at a glance, selectable by mouse, touch or keyboard."""
     page.data |= {"texts": page.texts, "rows": page.rows}
     return {}
 
 
 def controls(page: PathPage) -> dict[str, Any]:
-    """The slider and its buttons; a path of one frame has none."""
+    """The slider and its buttons."""
     return {"last": page.path.steps}
 
 
 def pictures(page: PathPage) -> dict[str, Any] | None:
-    """The input, the present frame and, beside it, what changed since frame 0 and further views (such as LIME's)."""
+    """The input, the present frame, its change since frame 0, and further views (such as LIME)."""
     page.data["views"] = []
     if page.images is None:
         return None
@@ -121,25 +146,18 @@ def _difference_view(frames: np.ndarray) -> View:
 
 
 def row(page: PathPage) -> dict[str, Any] | None:
-    """A table's row: the input's value of every column, and the present frame's with what differs from the input marked."""
-    page.data["cells"] = None
-    if page.path.modality != "table":
-        return None
-    names, texts = row_texts(page.world, [page.path.source_input, *page.frames], page.path.factual(page.world))
-    changed = changed_cells(page.world, page.frames, page.path.factual(page.world))
-    cells = [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
-             for i, name in enumerate(names)]  # fmt: skip
-    page.data["cells"] = cells
-    return {"cells": cells}
+    """The values of input and present frame by column of a table; differences are marked."""
+    cells = page.data["cells"] = renderer_of(page.path).report_cells(page.path, page.world, page.frames)
+    return None if cells is None else {"cells": cells}
 
 
 def sentences(page: PathPage) -> dict[str, Any] | None:
-    """Every frame as a sentence, the words that changed since the one before marked."""
+    """Every frame as a sentence; words that changed since the frame before are marked."""
     return None if page.path.texts is None else {"lines": sentence_words(page.path)}
 
 
 def predictions(page: PathPage) -> dict[str, Any]:
-    """The classifier's answer at the present frame as bars, and along the path as curves."""
+    """The prediction at the present frame as bars, and along the path as curves."""
     path, classes = page.path, shown_classes(page.path)
     bars = [{"name": path.class_names[c], "role": role(path, c),
              "values": None if path.predictions is None else path.predictions[:, c].tolist(),
@@ -150,12 +168,12 @@ def predictions(page: PathPage) -> dict[str, Any]:
 
 
 def gain(page: PathPage) -> dict[str, Any] | None:
-    """The information gain of each step, where a curious agent measured it."""
+    """The information gain of each step, where it was measured."""
     return gain_bars(page.path)
 
 
 def map_(page: PathPage) -> dict[str, Any]:
-    """The path on the plane through its ends, coloured by what the classifier says there."""
+    """The path on the plane through its ends, coloured by the classifier's predictions there."""
     area = path_map(page.path, page.world)
     page.asked += area.queries
     drawn = map_context(area, page.path.z, page.world.class_names)
@@ -164,8 +182,8 @@ def map_(page: PathPage) -> dict[str, Any]:
 
 
 def step(page: PathPage) -> dict[str, Any]:
-    """The numbers of the present step, and the path's own measures."""
-    names = [("step_length", "step length"), ("path_length", "way so far"), ("distance", "distance to the input"),
+    """The numbers of the present step, and the measures of the path."""
+    names = [("step_length", "step length"), ("path_length", "path length"), ("distance", "distance to the input"),
              ("typicality", "typicality (1: as real data)"), ("reward", "reward"),
              ("information_gain", "information gain (nats)")]  # fmt: skip
     known = [(key, name) for key, name in names if any(r[key] is not None for r in page.rows)]
@@ -173,21 +191,21 @@ def step(page: PathPage) -> dict[str, Any]:
 
 
 def panels(page: PathPage) -> dict[str, Any] | None:
-    """Figures that stand still, such as the route through a TreeView."""
+    """Static figures, such as the route through a TreeView."""
     if not page.extras.panels:
         return None
     return {"panels": panel_contexts(page.extras.panels)}
 
 
 def panel_contexts(panels: Sequence[Panel]) -> list[dict[str, str]]:
-    """Panels as the templates show them."""
+    """Panels as contexts of the templates."""
     return [{"title": panel.title, "note": panel.note, "image": data_uri(panel.image)} for panel in panels]
 
 
 def slopes(page: PathPage) -> dict[str, Any] | None:
-    """For a table: what would move the answer at the present frame, column by column (see `report_extras.columns_slopes`)."""
+    """Slopes of the prediction by column at the present frame, see `agents.explanation.report.extras.columns_slopes`."""
     found = page.extras.slopes
-    if found is None or page.path.modality != "table":
+    if found is None:
         return None
     page.data["slopes"] = {"values": found.values, "largest": found.largest}
     return {"names": found.names, "values": found.values, "largest": found.largest, "note": found.note}
@@ -199,7 +217,7 @@ def steps(page: PathPage) -> dict[str, Any]:
 
 
 def made(page: PathPage) -> dict[str, Any]:
-    """Who walked, with which seed, and what it asked."""
+    """Walker, seed and queries of the path."""
     return {}
 
 
@@ -222,7 +240,7 @@ SECTIONS: tuple[Section, ...] = (
 
 
 def sections_of(page: PathPage) -> list[dict[str, Any]]:
-    """The sections that this path has: template, place and context of each."""
+    """Template, place and context of each section that applies to the path."""
     found = [(section, section.context(page)) for section in SECTIONS]
     return [{"template": f"sections/{section.template}", "place": section.place, "it": it}
             for section, it in found if it is not None]  # fmt: skip
@@ -232,12 +250,12 @@ def sections_of(page: PathPage) -> list[dict[str, Any]]:
 
 
 def _across(t: int, steps: int) -> float:
-    """Horizontal place of frame t in the curves' drawing area."""
+    """Horizontal position of frame t in the drawing area of the curves."""
     return CURVE_WIDTH * (t / steps if steps else 0.5)
 
 
 def curves(path: Trajectory, classes: Sequence[int]) -> list[dict[str, str]]:
-    """Probability curves as SVG point lists: source and target, and whatever else rises above 0.1 on the way."""
+    """Probability curves as SVG point lists: source, target, and classes that exceed 0.1 along the path."""
     assert path.predictions is not None
     lines = []
     for c in classes:
@@ -269,5 +287,5 @@ def map_context(area: Map, z: np.ndarray, names: Sequence[str]) -> dict[str, Any
 
 
 def data_uri(image: bytes) -> str:
-    """A PNG as a text that a page can hold."""
+    """A PNG as a data URI."""
     return "data:image/png;base64," + base64.b64encode(image).decode()

@@ -1,1 +1,1 @@
-"""Planning the last step of a walk on a surrogate of the classifier."""
+"""Planning of the last step of a walk, on a surrogate of the classifier."""

@@ -1,6 +1,6 @@
-"""Possible ends of walks, as far as they are known without asking the classifier: what they cost, and the cheapest in reach.
+"""Possible ends of walks: their cost, estimated without queries, and the cheapest end within reach.
 
-A few dozen small products an iteration: numpy throughout, because for one walk the calls are what takes the time.
+An iteration is a few dozen small products: numpy throughout, because for one walk the overhead of calls dominates.
 
 Symbols: B walks, D coordinates, d latent dimensions.
 """
@@ -22,19 +22,19 @@ from envs.core.world import World
 from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
 
-NEAREST = 1e-6  # answers are kept so far off 0 and 1
+NEAREST = 1e-6  # probabilities are clipped this far from 0 and 1
 
 
 class Look(NamedTuple):
-    """What is known of frames without asking the classifier.
+    """Estimates for frames, without queries.
 
     Attributes:
-        cost: (B,) distance to the input and, weighted, to the target class's own data, and what doubts cost.
-        uphill: (B, D) its gradient by the frame, doubts left out.
-        slack: (B,) log odds by which the more reluctant of stand-in and opinions is convinced, negative: not.
-        normal: (B, D) gradient of that one's log odds.
-        sure: (B,) the stand-in's slack.
-        convinced: (B,) the opinions' slack, infinite without any.
+        cost: (B,) distance to the input and, weighted, to the target class's own data, plus the cost of the ensemble's doubts.
+        uphill: (B, D) its gradient by the frame, without the doubts.
+        slack: (B,) log odds above the requirement, by the less confident of surrogate and ensemble; negative: below it.
+        normal: (B, D) gradient of these log odds.
+        sure: (B,) the slack by the surrogate.
+        convinced: (B,) the slack by the ensemble; infinite without one.
     """
 
     cost: np.ndarray
@@ -46,14 +46,18 @@ class Look(NamedTuple):
 
 
 class Ends:
-    """Possible ends of a batch of walks: what they cost, and the best within reach.
+    """Possible ends of a batch of walks: their cost, and the best one within reach.
 
     Args:
+        world: where the items walk.
         end: (B) the states where the walks ended.
+        surrogate: of the classifier.
+        ensemble: whose doubts add to the cost; None: none.
+        settings: of the plan.
         steady: the classifier's log odds must not fall below those at `end`.
 
     Attributes:
-        cost: (B,) what the walks' present ends cost.
+        cost: (B,) of the present ends.
     """
 
     def __init__(
@@ -77,14 +81,14 @@ class Ends:
         place = world.manifold.coordinates(end.z, end.frame).numpy()
         self.shift: np.ndarray | float = 0.0
         first = self.look(place)
-        # The stand-in's log odds, shifted to the answer that was seen at the end, less what is wanted.
+        # The surrogate's log odds, shifted to the prediction observed at the end, less the requirement.
         self.shift = seen - first.sure - wanted
         sure = first.sure + self.shift
         self.first = first._replace(sure=sure, slack=np.minimum(sure, first.convinced))
         self.cost = torch.from_numpy(self.first.cost)
 
     def look(self, place: np.ndarray) -> Look:
-        """What is known of frames at coordinates `place` (B, D)."""
+        """Estimates for frames at coordinates `place` (B, D)."""
         implausibility = self.settings.implausibility
         gap = place - self.home
         away = norm(gap)
@@ -113,8 +117,11 @@ class Ends:
         return torch.from_numpy(cost)
 
     def best(self, before: State) -> tuple[Tensor, Tensor]:
-        """The cheapest end codes (B, d) within one step of `before` that the stand-in lets through, and their cost (B,);
-        the present end where none is cheaper."""
+        """The cheapest ends within one step of `before` that satisfy the task by the surrogate.
+
+        Returns:
+            Codes (B, d) and their cost (B,); the present end where none is cheaper.
+        """
         settings, look = self.settings, self.first
         z = self.end.z.numpy()
         best, cost = z, look.cost
@@ -125,7 +132,7 @@ class Ends:
             uphill, normal = pull(np.stack((look.uphill, look.normal)))
             steep = np.maximum(norm(normal), 1e-3)[:, None]
             normal = normal / steep
-            # Along the boundary go downhill; across it, a Newton step to where both say "just enough".
+            # Downhill along the boundary; across it, a Newton step to where the requirement is just met.
             uphill = uphill - np.maximum(np.vecdot(uphill, normal), 0)[:, None] * normal
             across = np.minimum(np.maximum(-look.slack[:, None] / steep, -0.15), 0.15)
             z = z - (settings.rate * (1 - k / settings.iterations)) * uphill + across * normal
@@ -137,8 +144,18 @@ class Ends:
 
 
 def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:
-    """Codes pulled back towards the frame before, at coordinates `start`, until one bounded step leads there; their frames'
-    coordinates; and the way back from there to the code, see `World.linear_decode`."""
+    """Shorten steps that are longer than the bound.
+
+    Args:
+        world: gives the bound.
+        before: (B) states before the step.
+        start: (B, D) their coordinates.
+        z: (B, d) codes after the step.
+
+    Returns:
+        Codes (B, d) within reach, the coordinates (B, D) of their frames, and the pull-back of gradients from there to the
+        code (`World.linear_decode`).
+    """
     place, pull = _places(world, z, before.home)
     bound = world.max_step
     for _ in range(3 if bound is not None else 0):
@@ -153,9 +170,9 @@ def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray)
 
 
 def _places(world: World, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:
-    """`World.coordinates_of` codes z (B, d), and the way back from there to the code."""
-    if world.modality == "text":
-        return z, lambda cotangent: cotangent  # nothing has to be decoded
+    """`World.coordinates_of` codes z (B, d), and the pull-back of gradients from there to the code."""
+    if world.modality == "text":  # the coordinates are the codes
+        return z, lambda cotangent: cotangent
     frame, pull = world.linear_decode(z, factual)
     return frame.reshape(len(z), -1), pull
 

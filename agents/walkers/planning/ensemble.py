@@ -1,13 +1,14 @@
-"""Second opinions: would anybody but the explained classifier see the class asked for?
+"""An ensemble that checks plausibility: would networks other than the explained classifier predict the target class?
 
-A walk can end where the classifier is sure and no other one would be: a counterfactual for the classifier's quirks rather than
-for the class. Whoever has the labelled starts can notice that without a further question: a few small networks, each fitted to
-a bootstrap sample of the starts and the classifier's labels on them (cached: two rows each were asked for when the world was
-made), with noise and with reconstructions mixed in. They know nothing of the classifier's answers along walks, which the
-stand-in does know. So where they disagree with it, the data do not say what the classifier says.
+A walk can end where the classifier is confident and no other network would be: a counterfactual for the classifier's quirks
+rather than for the class. The labelled reference inputs reveal this without a further query: a few small networks, each fitted
+to a bootstrap sample of these inputs and the classifier's labels on them (cached: their queries were made when the world was
+built), with noise and with reconstructions mixed in. They know nothing of the classifier's predictions along walks, which the
+surrogate does know. So where they disagree with it, the data do not support the classifier's prediction.
 
-They are the walker's own and are no judges: whoever judges end points must not be one of them (`agents.explanation.metrics.oracle`
-is of another kind and seed).
+The ensemble is part of the walker, so it must not evaluate walks: the oracle of `agents.explanation.metrics.oracle` is of
+    another
+architecture and seed.
 
 Symbols: B items, D values of one datum, M members, K classes.
 
@@ -37,12 +38,17 @@ EPS = 1e-6
 
 
 class Ensemble(nn.Module):
-    """M networks D-32-K with SiLU units side by side; they answer with the mean of their probabilities.
+    """M networks D-32-K with SiLU units; the prediction is the mean of their probabilities.
 
     Args:
         size: D.
         classes: K.
         members: M.
+
+    Example:
+        >>> ensemble = Ensemble(size=4, classes=3)
+        >>> ensemble.margin(torch.zeros(2, 4), torch.tensor([0, 1])).shape
+        torch.Size([2])
     """
 
     def __init__(self, size: int, classes: int, members: int = MEMBERS) -> None:
@@ -53,16 +59,16 @@ class Ensemble(nn.Module):
         self.bias = nn.Parameter(torch.zeros(members, 1, classes))
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits (M, B, K) of data x (B, D), by every member."""
+        """Logits (M, B, K) of every member for data x (B, D)."""
         return torch.baddbmm(self.bias, self._split(nn.functional.silu(self.first(x))), self.weight)
 
     def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Log odds (B,) of the target classes by the mean probability, and their gradient (B, D) by data x (B, D)."""
+        """Log odds (B,) of the target classes by the mean probability, and their gradients (B, D) by data x (B, D)."""
         odds, gradient = self.judge(x.numpy(), target.numpy())
         return torch.from_numpy(odds), torch.from_numpy(gradient(np.arange(len(x))))
 
     def margin(self, x: Tensor, target: Tensor) -> Tensor:
-        """Log odds (B,) alone."""
+        """The log odds (B,) of `look` alone."""
         return torch.from_numpy(self.odds(x.numpy(), target.numpy()))
 
     @cached_property
@@ -74,7 +80,7 @@ class Ensemble(nn.Module):
         return weight, shift[:, None], second, bias.transpose(0, 2, 1)
 
     def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """`look` on arrays, with the gradients (R, D) as a function of the rows (R,) that they are wanted of."""
+        """As `look`, on arrays, with a function that gives the gradients (R, D) of chosen rows (R,)."""
         p, units = self._probabilities(x)
         each = p[:, target, np.arange(len(x))]  # (M, B)
         mean = _inside(each.mean(0))
@@ -91,13 +97,15 @@ class Ensemble(nn.Module):
         return _logit(mean), gradient
 
     def odds(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """`margin` on arrays."""
+        """As `margin`, on arrays."""
         p, _ = self._probabilities(x)
         return _logit(_inside(p[:, target, np.arange(len(x))].mean(0)))
 
     def _probabilities(self, x: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """Every member's (M, K, B), and the hidden units with their gates (M * 32, B). Data stand in columns: sums over few
-        classes are slow along rows."""
+        """Probabilities of every member (M, K, B), and the hidden units with their gates (M * 32, B).
+
+        One column per row of data: sums over few classes are slow along rows.
+        """
         first, shift, second, bias = self.arrays
         hidden, gate = silu(first @ x.T + shift)
         logits = second.transpose(0, 2, 1) @ hidden.reshape(self.members, HIDDEN, -1) + bias
@@ -107,12 +115,12 @@ class Ensemble(nn.Module):
         return p, (hidden, gate)
 
     def _split(self, hidden: Tensor) -> Tensor:
-        """Hidden units (B, M * 32) by member, (M, B, 32)."""
+        """Hidden units (B, M * 32) arranged by member, (M, B, 32)."""
         return hidden.view(len(hidden), self.members, HIDDEN).transpose(0, 1)
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> Self:
-        """The members of these weights (arrays by name)."""
+        """The ensemble with these weights (arrays by name)."""
         found = cls(world.reference_coordinates.shape[1], world.classes, len(weights["weight"]))
         found.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         return found.eval().requires_grad_(False)
@@ -123,9 +131,14 @@ class Ensemble(nn.Module):
 
     @classmethod
     def fit(cls, world: World, seed: int = 0) -> Self:
-        """Fit to the starts and their labels: cross-entropy, Adam with a linear decay; each draws its own rows. No query.
+        """Fit to the reference inputs and their labels: cross-entropy, Adam, linear decay. Costs no query.
 
-        Half of what a member sees are the starts as they are, half as the manifold decodes them, both with noise.
+        Each member draws its own bootstrap sample. Half of its inputs are reference inputs, half their reconstructions, both
+        with noise.
+
+        Args:
+            world: gives the reference inputs.
+            seed: of weights, samples and noise.
         """
         label = world.reference.label.clone()
         seen = torch.stack(
@@ -157,7 +170,7 @@ class Ensemble(nn.Module):
 
 
 def _inside(p: np.ndarray) -> np.ndarray:
-    """Probabilities kept off 0 and 1."""
+    """Probabilities clipped away from 0 and 1."""
     return np.minimum(np.maximum(p, np.float32(EPS)), np.float32(1 - EPS))
 
 

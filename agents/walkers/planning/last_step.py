@@ -1,15 +1,15 @@
-"""A planned last step: where within reach of the last frame but one does the walk best end?
+"""A planned last step: the best end within one step of the last frame but one.
 
-A walk stops at the first frame that satisfies the task, and that frame is seldom the best one it could have stepped to. A
-stand-in for the classifier (`agents.walkers.planning.surrogate`) tells roughly where the boundary runs. Its log odds are shifted to the
-one answer seen at the crossing, and projected gradient descent looks for the cheapest end point - near the input, near the
-target class's own data - on the right side of the boundary and within one bounded step. The classifier is then asked: the
-planned step replaces the last one only if it arrives; otherwise a shorter change is tried. This is optimisation on a
-surrogate, not reinforcement learning, and is reported beside the walk without it.
+A walk stops at the first frame that satisfies the task, which is seldom the best frame it could have stepped to. A surrogate
+of the classifier (`agents.walkers.planning.surrogate`) approximates where the decision boundary runs. Its log odds are shifted
+to the one prediction observed at the crossing, and projected gradient descent looks for the cheapest end - near the input,
+near the target class's own data - on the right side of the boundary and within one bounded step. Then the classifier is
+queried: the planned step replaces the last one only if it succeeds; otherwise a smaller change is tried. This is optimisation
+on a surrogate, not reinforcement learning, and it is reported beside the walk without it.
 
-Where second opinions are given (`agents.walkers.planning.ensemble`) an end that they doubt costs by how much they do, and where no end
-within reach convinces them one more step is planned from the end: an end that nobody but the explained classifier would put
-into the class asked for explains its quirks, not the class.
+With an ensemble (`agents.walkers.planning.ensemble`), an end that it doubts costs more, and where no end within reach
+convinces it, one more step is planned from the end: an end that only the explained classifier assigns to the target class
+explains the classifier's quirks, not the class.
 """
 
 from __future__ import annotations
@@ -30,10 +30,16 @@ __all__ = ["PLANS", "PlanSettings", "plan_last"]
 def plan_last(
     recorder: Recorder, surrogate: Surrogate, ensemble: Ensemble | None = None, settings: PlanSettings | None = None
 ) -> None:
-    """Replace the last step of items that arrived by a better one, with one or two further questions an item; and where
-    `ensemble` doubt every end within reach, add a step on which p(target) does not fall.
+    """Replace the last step of successful items by a better one, with one or two further queries per item.
 
-    Only for walks that reach another class by its probability; others stay as they are.
+    Where the ensemble doubts every end within reach, add a step along which p(target) does not fall. Only walks that reach
+    another class by its probability are planned; others stay as they are.
+
+    Args:
+        recorder: holds the batch; changed in place.
+        surrogate: of the classifier.
+        ensemble: independent networks that must agree with the end; None: none.
+        settings: None: the defaults of `PlanSettings`.
     """
     settings = settings or PlanSettings()
     world = recorder.world
@@ -55,7 +61,7 @@ def plan_last(
 def _replan(
     recorder: Recorder, items: Tensor, surrogate: Surrogate, ensemble: Ensemble | None, settings: PlanSettings, further: bool
 ) -> None:
-    """Plan the last step of `items` anew, or a `further` one, and take it where the classifier lets it arrive."""
+    """Plan the last step of `items` anew, or a `further` one, and take it where it succeeds."""
     if len(items) == 0:
         return
     world = recorder.world

@@ -1,11 +1,9 @@
-"""A finer last step: the smallest part of the last step that still arrives.
+"""A shorter last step: the smallest part of the last step that still satisfies the task.
 
-A walk stops at the first frame that satisfies the task, so it overshoots by up to one step. Nothing of the path
-changes if its last step is shortened as long as the shortened step still arrives: the end comes nearer to the
-input, and the explanation asks for no more than it has to. How far to shorten is found by a few further questions to
-the classifier (all counted), first by the secant of the logit of p(asked) against the part of the step, which for a
-calibrated softmax is nearly a line, and by halving where no probability is shown or arriving is no matter of a
-threshold alone.
+A walk stops at the first frame that satisfies the task, so it overshoots by up to one step. Shortening its last step leaves
+the rest of the path unchanged and brings the end nearer to the input. The part to keep is found with a few further queries
+(all counted): by the secant of the logit of p(target) against the part of the step, which is nearly a line for a calibrated
+softmax, or by bisection where no probability is shown or success depends on more than a threshold.
 """
 
 from __future__ import annotations
@@ -17,23 +15,23 @@ from agents.walkers.base import Recorder, select
 from agents.walkers.follow import aim
 from envs.core.tasks import log_odds
 
-#: Aim this far (in logits) beyond the threshold, so that the secant's small error does not cost the arrival.
+#: Aim this far (in logits) beyond the threshold, so that the secant's small error does not cost the success.
 MARGIN = 0.04
-#: An end no further beyond the threshold (in logits; 0.01 of a probability of 0.9) is near enough.
+#: An end at most this far beyond the threshold (in logits; 0.01 at a probability of 0.9) is near enough.
 NEAR = 0.12
-#: Parts of a step closer than this are the same part.
+#: Parts of a step that differ by less are the same.
 FINEST = 0.02
 
 
 def refine_last(recorder: Recorder, queries: int) -> Tensor:
-    """Shorten the last step of items that arrived, with at most `queries` further questions an item.
+    """Shorten the last step of successful items.
 
     Args:
-        recorder: holds the batch; items without a step or without success stay as they are.
-        queries: k, the most questions an item.
+        recorder: holds the batch, changed in place; items without a step or without success stay as they are.
+        queries: k, the most further queries per item.
 
     Returns:
-        (B,) the part of the last step that was kept, 1 where nothing changed.
+        (B,) the part of the last step that is kept, 1 where nothing changed.
     """
     kept = torch.ones(len(recorder.length))
     items = torch.nonzero(recorder.success & (recorder.length > 0)).flatten()
@@ -41,7 +39,7 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
         return kept
     world = recorder.world
     start, end = select(recorder.before, items), select(recorder.state, items)
-    whole = end.z - start.z  # as it was walked: the action may have been longer than the bounds allow
+    whole = end.z - start.z  # as it was taken: the action may have been longer than the bounds allow
     low, high = torch.zeros(len(items)), torch.ones(len(items))
     low_logit, high_logit = world.task.evidence(start), world.task.evidence(end)
     threshold = float(log_odds(torch.tensor(world.task.tau)))
@@ -69,9 +67,6 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
 
 
 def _secant(low: Tensor, high: Tensor, low_logit: Tensor, high_logit: Tensor, aim: float) -> Tensor:
-    """Where the line through both ends meets `aim`, strictly inside (low, high).
-
-    The aim lies a margin beyond the threshold, because a miss leaves the step as it was.
-    """
+    """The part of the step at which the line through both ends reaches the logit `aim`, strictly inside (low, high)."""
     share = ((aim - low_logit) / (high_logit - low_logit).clamp_min(1e-6)).clamp(0.05, 0.97)
     return low + share * (high - low)

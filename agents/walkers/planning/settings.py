@@ -1,4 +1,4 @@
-"""How the end of a walk is planned, see `agents.walkers.planning.last_step`."""
+"""Settings of the planned last step, see `agents.walkers.planning.last_step`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ class PlanSettings:
 
     Attributes:
         iterations: gradient steps.
-        rate: latent length of a unit gradient's first step; falls linearly to zero.
-        margin: how far beyond the threshold to aim, in log odds: what the stand-in's error may cost.
-        atypical: weight of the distance to the target class's own data against that to the input.
-        shares: parts of the planned change that are asked, one after the other, until one arrives.
-        gain: smallest planned improvement, as a share of the class distance, that is worth a question.
-        confidence: p(target) at which second opinions are convinced (no more than the task asks of the classifier).
-        doubt: what each log odd that they lack costs, in class distances.
-        further: most steps that are planned beyond the walk's end for ends that they doubt.
+        rate: latent length of the first step along a unit gradient; it falls linearly to zero.
+        margin: how far beyond the threshold to aim, in log odds: an allowance for the surrogate's error.
+        implausibility: weight of the distance to the target class's own data against the distance to the input.
+        shares: parts of the planned change that are queried, one after the other, until one succeeds.
+        gain: smallest planned improvement that is worth a query, as a share of the class distance.
+        confidence: p(target) that the ensemble must reach (at most what the task requires of the classifier).
+        doubt: cost of each log odd below that, in class distances.
+        further: the most steps planned beyond the end of a walk that the ensemble doubts.
+
+    Example:
+        >>> PlanSettings(margin=0.2).iterations
+        8
     """
 
     iterations: int = 8
@@ -40,6 +44,6 @@ class PlanSettings:
         return math.log(share / (1 - share))
 
 
-#: What an end may cost, by name. `near`: little change. `typical`: ends further among the target class's own data, which
-#: second opinions are surer of, at the price of distance.
+#: Settings by name. `near`: little change. `typical`: ends deeper among the target class's own data, where the ensemble is
+#: more confident, at a larger distance from the input.
 PLANS: dict[str, PlanSettings] = {"near": PlanSettings(), "typical": PlanSettings(implausibility=2.4, confidence=0.95)}

@@ -1,7 +1,6 @@
-"""A stand-in for the black box: a small network fitted to answers that were given already.
+"""A surrogate of the black box: a small network fitted to predictions that the training queried anyway.
 
-It is a surrogate of our own, distilled from rows that the training asked anyway, so it costs no query; what it says about the
-classifier is only ever a guess, and every frame of a path is still asked of the classifier itself.
+It costs no further query. Its output is an approximation: every frame of a path is still predicted by the classifier itself.
 """
 
 from __future__ import annotations
@@ -22,10 +21,20 @@ STEPS, BATCH, RATE = 1500, 256, 5e-3
 
 
 class AskedRows:
-    """A sample of what was asked: every `every`-th batch of codes and answers, the newest `capacity` rows.
+    """A sample of the training's queries: every `every`-th batch of codes and predictions, the newest `capacity` rows.
 
-    Codes are kept instead of frames: a few numbers a row whatever the data are, decoded again when they are needed. Where
-    frames hold something of their input, the inputs and what their codes decode to are kept, too.
+    Codes are kept instead of frames: they are small whatever the data are, and are decoded when they are needed. Where frames
+    depend on their input, the inputs and their decoded codes are kept as well.
+
+    Args:
+        every: one batch out of this many is kept.
+        capacity: rows that are kept at most.
+
+    Example:
+        >>> rows = AskedRows(every=1)
+        >>> rows.see(torch.zeros(4, 2), torch.full((4, 3), 1 / 3))
+        >>> rows.rows()[0].shape
+        torch.Size([4, 2])
     """
 
     def __init__(self, every: int = 8, capacity: int = 32_768) -> None:
@@ -37,8 +46,13 @@ class AskedRows:
         self.seen = 0
 
     def see(self, z: Tensor, prediction: Tensor, factual: Factual | None = None) -> None:
-        """Note a batch of codes (B, d), answers (B, K) and, where frames hold something of them, inputs (B), if it is this
-        one's turn."""
+        """Keep a batch, if it is this one's turn.
+
+        Args:
+            z: (B, d) codes.
+            prediction: (B, K) the classifier's probabilities.
+            factual: (B) inputs, where frames depend on them.
+        """
         self.seen += 1
         if self.seen % self.every:
             return
@@ -50,7 +64,7 @@ class AskedRows:
             del self.codes[0], self.predictions[0], self.factuals[:1], self.bases[:1]
 
     def rows(self) -> tuple[Tensor, Tensor, Factual | None] | None:
-        """All codes (N, d), answers (N, K) and inputs (N), without their cells, or None; or None before the first."""
+        """All codes (N, d), predictions (N, K), and inputs (N) without their cells or None; None before the first batch."""
         if not self.codes:
             return None
         codes, predictions = torch.cat(self.codes), torch.cat(self.predictions)
@@ -60,14 +74,14 @@ class AskedRows:
         return codes, predictions, Factual(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain arrays."""
+        """The kept rows as plain arrays."""
         if not self.codes:
             return {"seen": self.seen}
         arrays = {"codes": self.codes, "predictions": self.predictions, "factuals": self.factuals, "bases": self.bases}
         return {"seen": self.seen, **{name: torch.stack(parts).numpy() for name, parts in arrays.items() if parts}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from `state_dict`."""
+        """Restore what `state_dict` gave."""
         self.seen = state["seen"]
         self.codes = [torch.from_numpy(part.copy()) for part in state.get("codes", ())]
         self.predictions = [torch.from_numpy(part.copy()) for part in state.get("predictions", ())]
@@ -76,11 +90,19 @@ class AskedRows:
 
 
 class Surrogate(torch.nn.Module):
-    """One hidden layer of SiLU units on flat data; gives logits.
+    """A network of one hidden layer of SiLU units on flat data, with logits as outputs.
+
+    Symbols: B rows, D values of one datum, K classes.
 
     Args:
-        size: D, values of one datum.
+        size: D.
         classes: K.
+
+    Example:
+        >>> surrogate = Surrogate(size=4, classes=3)
+        >>> margin, gradient = surrogate.look(torch.zeros(2, 4), torch.tensor([0, 1]))
+        >>> margin.shape, gradient.shape
+        (torch.Size([2]), torch.Size([2, 4]))
     """
 
     def __init__(self, size: int, classes: int) -> None:
@@ -89,14 +111,14 @@ class Surrogate(torch.nn.Module):
         self.classes = classes
 
     def look(self, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Log odds (B,) of the target class at data x (B, D), and their gradient (B, D) by x."""
+        """Log odds (B,) of the target classes at data x (B, D), and their gradients (B, D) by x."""
         margin, gradient = self.judge(x.numpy(), target.numpy())
         return torch.from_numpy(margin), torch.from_numpy(gradient)
 
     def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`look` on arrays."""
+        """As `look`, on arrays."""
         (first, shift), (last, bias) = self.network.arrays
-        # Data stand in columns: sums over few classes are slow along rows.
+        # One column per row of data: sums over few classes are slow along rows.
         hidden, gate = silu(first @ x.T + shift[:, None])
         logits = last @ hidden + bias[:, None]
         rows = np.arange(len(x))
@@ -112,7 +134,7 @@ class Surrogate(torch.nn.Module):
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> Surrogate:
-        """The stand-in of these weights (arrays by name)."""
+        """The surrogate with these weights (arrays by name)."""
         surrogate = cls(world.reference_coordinates.shape[1], world.classes)
         surrogate.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         return surrogate.eval().requires_grad_(False)
@@ -123,7 +145,17 @@ class Surrogate(torch.nn.Module):
 
     @classmethod
     def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> Surrogate:
-        """Distil the answers of `asked` and of the world's starts: cross-entropy to soft labels, Adam with a linear decay."""
+        """Distil the predictions in `asked` and those of the reference inputs: cross-entropy to soft labels, Adam, linear
+        decay.
+
+        Args:
+            world: gives the reference inputs and decodes the codes.
+            asked: a sample of the training's queries.
+            seed: of weights and batches.
+
+        Returns:
+            The fitted surrogate, without gradients.
+        """
         z, predictions, factual = world.reference.z, world.reference.prediction, world.reference.factual
         if (rows := asked.rows()) is not None:
             z, predictions = torch.cat((z, rows[0])), torch.cat((predictions, rows[1]))
@@ -137,12 +169,12 @@ class Surrogate(torch.nn.Module):
             surrogate = cls(world.reference_coordinates.shape[1], world.classes)
         optimizer = torch.optim.Adam(surrogate.parameters(), lr=RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
-        # Answers and codes may come out of inference mode, which autograd refuses: work on copies.
+        # Predictions and codes may come from inference mode, which autograd refuses: work on copies.
         z, predictions = z.clone(), predictions.clone()
         for _ in range(STEPS):
             index = torch.randint(len(z), (BATCH,), generator=generator)
             with torch.no_grad():
-                # Where no inputs were kept nothing of them is held: any will do.
+                # Where no inputs were kept, frames do not depend on them: any will do.
                 x = world.coordinates_of(z[index], factual.chosen(index if len(factual.x) == len(z) else index[:1] * 0))
             with torch.enable_grad():
                 loss = torch.nn.functional.cross_entropy(surrogate.network(x), predictions[index])

@@ -34,7 +34,7 @@ for (const section of document.querySelectorAll("[data-path]")) {
     predictions.forEach((item, k) => {
       const bar = data.bars[k], seen = bar.seen[frame], output = item.querySelector("output");
       item.classList.toggle("seen", seen);
-      if (bar.values === null) output.textContent = seen ? "seen" : "";
+      if (bar.values === null) output.textContent = seen ? "predicted" : "";
       else {
         item.querySelector(".bar i").style.width = `${(100 * bar.values[frame]).toFixed(2)}%`;
         output.textContent = bar.values[frame].toFixed(3);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,21 @@ import pytest
 import torch
 
 import envs
-from agents.walkers import WALKERS, make_walker
-from agents.walkers.base import Recorder, Walk, rows_asked_before, select
+from agents.walkers import WALKERS, make_walker, walker_class, walkers_for
+from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim, follow
 from agents.walkers.merge import merge
 from agents.walkers.policy import PolicyWalker
+from agents.walkers.walker import Walker, rows_asked_before
 from envs.core import dynamics
 from envs.core.moves import MOVES
 from envs.core.tasks import TASKS
 
 N = 24
 ALL = [name for name in WALKERS if name != "policy"]
-TO_KNOWN_GOALS = ["line", "slerp", "matched", "geodesic", "graph", "face"]
-WITHOUT_DRAWS = [*TO_KNOWN_GOALS, "gradient", "pullback_gradient"]
+TO_KNOWN_GOALS = [name for name in ALL if walker_class(name).to_known_goals]
+WHITE_BOX = [name for name in ALL if walker_class(name).needs_gradient]
+WITHOUT_DRAWS = [*TO_KNOWN_GOALS, *WHITE_BOX]
 FAST = {"spheres": {"samples": 20}, "greedy": {"candidates": 6}}
 
 
@@ -269,7 +272,7 @@ def test_merging_takes_what_arrived_and_keeps_the_rest() -> None:
 @pytest.mark.parametrize("task", [name for name, task in TASKS.items() if not task.needs_label_only])
 @pytest.mark.parametrize("name", ALL)
 def test_every_walker_takes_every_task(task: str, name: str) -> None:
-    world = envs.make_world(data="digits" if "gradient" in name else "iris", task=task)
+    world = envs.make_world(data="digits" if name in WHITE_BOX else "iris", task=task)
     state, queries = dynamics.enter(world, world.held_out.x[:6])
     walk = make_walker(name, **FAST.get(name, {})).walk(world, state, queries, torch.Generator().manual_seed(0))
     if name == "line":
@@ -283,14 +286,15 @@ def test_labels_stay_labels(labels: Any) -> None:
     assert walked(labels, "line")[1].success.all()
 
 
-def test_white_box_walkers_need_a_white_box(iris: Any, labels: Any) -> None:
-    for name in ("gradient", "pullback_gradient"):
+def test_white_box_walkers_need_a_white_box(digits: Any, iris: Any, labels: Any) -> None:
+    assert WHITE_BOX == ["gradient", "pullback_gradient"]
+    for name in WHITE_BOX:
         with pytest.raises(envs.ManifoldError, match=rf"{name}.*FunctionClassifier.*line or spheres"):
             walked(iris, name)
         with pytest.raises(envs.ManifoldError, match="labels alone"):
             walked(labels, name)
-        assert make_walker(name).white_box
-    assert not any(make_walker(name).white_box for name in ALL if "gradient" not in name)
+        assert name in walkers_for(digits)
+        assert name not in walkers_for(iris)
 
 
 def test_unknown_walkers_and_a_policy_without_a_run() -> None:
@@ -298,3 +302,43 @@ def test_unknown_walkers_and_a_policy_without_a_run() -> None:
         make_walker("sphere")
     with pytest.raises(envs.ManifoldError, match="name a run"):
         make_walker("policy")
+
+
+class Homewards(Walker):
+    """A walker of one's own."""
+
+    name = "homewards"
+
+    def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
+        while len(rows := recorder.active()):
+            recorder.step(rows, -recorder.state.z[rows])
+
+
+def test_a_walker_of_ones_own_is_taken_by_name_class_and_object(iris: Any) -> None:
+    own = Homewards()
+    assert make_walker(own) is own
+    assert isinstance(make_walker(Homewards), Homewards)
+    assert make_walker(f"{__name__}:Homewards").name == "homewards"
+    state, queries = begin(iris, 3)
+    walk = own.walk(iris, state, queries, torch.Generator(), max_steps=2)
+    assert walk.length.tolist() == [2, 2, 2]
+    assert rows_asked_before(own, iris) == 0
+
+
+def test_what_is_no_walker_is_refused() -> None:
+    with pytest.raises(envs.ManifoldError, match="built already"):
+        make_walker(Homewards(), refine=3)
+    with pytest.raises(envs.ManifoldError, match=r"no walker: it needs a text `name` and a method `walk`"):
+        make_walker("collections:OrderedDict")
+    with pytest.raises(envs.ManifoldError, match=r"cannot load 'no_such_module:Walk'"):
+        make_walker("no_such_module:Walk")
+
+
+def test_walkers_are_offered_where_they_can_walk(iris: Any, labels: Any) -> None:
+    assert "policy" not in walkers_for(iris)
+    assert "policy" in walkers_for(iris, has_model=True)
+    assert not set(WHITE_BOX) & set(walkers_for(labels))
+    hull = SimpleNamespace(
+        classifier=iris.classifier, label_only=False, manifold=SimpleNamespace(prior=SimpleNamespace(kind="hull"))
+    )
+    assert not {"matched", "geodesic"} & set(walkers_for(hull))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from agents.explanation.local.treeview import (
     fit_treeview,
     hidden_features,
     route_of,
-    told_switches,
+    switch_sentences,
     treeview_of,
 )
 from agents.explanation.local.treeview_figure import treeview_figure
@@ -115,7 +115,7 @@ def test_a_paths_route_is_told_and_drawn(digits: Any, view: Any) -> None:
     path = explain(digits, 3, target="0", walker="line")
     found = route_of(path, digits, view)
     assert len(found.nodes) == len(path.z)
-    said = told_switches(found, path.class_names)
+    said = switch_sentences(found, path.class_names)
     assert len(said) == len({frame for frame, *_ in found.switches()})
     with Image.open(io.BytesIO(treeview_figure(path, digits, found))) as image:
         assert image.width > 500
@@ -125,7 +125,7 @@ def test_a_paths_route_is_told_and_drawn(digits: Any, view: Any) -> None:
 def test_what_switches_reject_is_said_in_words() -> None:
     before, after = Node(np.array([0.5, 0.5, 0.0])), Node(np.array([0.0, 0.5, 0.5]))
     found = Routes(np.array([[1, 0], [2, 0]]), np.array([0, 1]), [[before], [after]])
-    assert told_switches(found, ["cat", "dog", "eel"]) == ["frame 1: factor 0 from 1 to 2: rejects cat; allows eel"]
+    assert switch_sentences(found, ["cat", "dog", "eel"]) == ["frame 1: factor 0 from 1 to 2: rejects cat; allows eel"]
 
 
 def test_nothing_in_nothing_out(view: Any) -> None:

@@ -115,8 +115,8 @@ def test_a_frame_0_of_another_class_is_no_path_of_zero_steps(coarse: envs.World)
     for path in lost:
         assert path.steps == 0
         assert not path.success
-        assert "is already seen as" in path.summary()
-        assert "nothing to walk" in path.summary()
+        assert "is already predicted as" in path.summary()
+        assert "no step was made" in path.summary()
     assert all(path.success for path in paths if path.keeps_class and path.steps)
 
 

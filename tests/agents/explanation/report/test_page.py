@@ -24,6 +24,7 @@ from agents.explanation.report.extras import columns_slopes, slopes_view
 from agents.explanation.report.page import Extras, Panel, View, main, render_report, write_report
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
+from envs.errors import ManifoldError
 
 
 class Page(HTMLParser):
@@ -168,7 +169,7 @@ def test_what_is_told_of_shown_paths_and_of_measured_ones_is_kept_apart(world: W
     metrics = {"step_bound_share": 1.0, "class_switches": 1.0}
     text = render_report(paths, world, metrics=metrics, made={"measured over": "all 540", "targets": "the nearest"})
     assert f"{sum(path.success for path in paths)} of {len(paths)}" in text
-    for part in ("of the paths shown here", "Over all 540.", "Asked for: the nearest.", "no bound", "changes of the"):
+    for part in ("of the paths shown here", "Over all 540.", "Targets: the nearest.", "no bound", "changes of the"):
         assert part in text
     bounded = render_report(paths, world.replace(max_step=1 / 6), metrics=metrics)
     assert "no bound" not in bounded
@@ -177,7 +178,7 @@ def test_what_is_told_of_shown_paths_and_of_measured_ones_is_kept_apart(world: W
 def test_measures_that_were_not_taken_are_named_together(world: World, paths: list[Trajectory]) -> None:
     text = render_report(paths[:1], world, metrics={"validity": 1.0, "im1": float("nan"), "oracle": float("nan")})
     assert text.count("not measured") == 1
-    assert "im1, oracle" in text
+    assert "IM1, oracle agrees" in text
 
 
 def test_a_planned_last_step_says_so(world: World, paths: list[Trajectory]) -> None:
@@ -251,6 +252,14 @@ def test_a_foreign_world_and_no_paths_leave_no_file(world: World, paths: list[Tr
     with pytest.raises(ValueError, match="at least one path"):
         write_report(tmp_path / "report.html", [], world)
     assert not list(tmp_path.iterdir())
+
+
+def test_lime_of_sentences_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    world = envs.make_world(data="sentences")
+    file = explain(world, 0, walker="line").save(tmp_path / "path.npz")
+    with pytest.raises(ManifoldError, match=r"words cannot move by a little.*--lime plain"):
+        main([str(file), "--lime", "--out", str(tmp_path / "page.html")])
+    assert not (tmp_path / "page.html").exists()
 
 
 def test_lime_at_every_frame_is_a_layer_on_request(paths: list[Trajectory], tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_the_projector_draws_a_path_as_a_line(world: World, paths: list[Trajecto
 
 
 def test_every_explain_tag_stands_on_the_page(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "tensorboard.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "tensorboard.md").read_text()
     with SummaryWriter(str(tmp_path)) as writer:
         logged = tensorboard.log_metrics(writer, evaluate_paths(world, paths), 0)
     assert [tag for tag in logged if f"`{tag}`" not in page] == []

@@ -27,8 +27,9 @@ from agents.explanation.atlas import strip as atlas_strip
 from agents.explanation.atlas import style as atlas_style
 from agents.explanation.attribute_sentences import attribute_sentence, attribute_table
 from envs.geometry.strokes import Attribute
+from envs.manifolds.base import Manifold
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 OF_PICTURES = [figure for figure in FIGURES if figure != "homotopy"]  # which is of sentences
 SMALL = {"rows": 3, "columns": 5, "spacing": 2, "arrange": "pca"}
 
@@ -71,7 +72,7 @@ def test_maps_are_drawn_of_tables_and_pictures_are_refused(iris: Any, monkeypatc
     monkeypatch.setattr(atlas_map, "CELLS", 16)
     assert "the whole latent space" in atlas(iris, "map").note
     for figure in ("j-diagram", "mine", "strip"):
-        with pytest.raises(envs.ManifoldError, match=f"{figure}.*kind 'table'.*--figure map"):
+        with pytest.raises(envs.ManifoldError, match=f"{figure}.*modality of this world is 'table'.*--figure map"):
             atlas(iris, figure)
 
 
@@ -276,6 +277,52 @@ def test_the_map_of_sentences_still_has_the_metric_of_its_logits() -> None:
     _, axes = atlas_map.plane(world)
     z = world.reference.z[:3]
     torch.testing.assert_close(atlas_map._plane_metric(world, z, axes), axes @ world.manifold.metric(z) @ axes.T)
+
+
+class Decoder:
+    """The manifold of a world with another way to decode."""
+
+    def __init__(self, manifold: Any, decode: Any) -> None:
+        self.manifold, self.decode = manifold, decode
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.manifold, name)
+
+    def jvp(self, z: torch.Tensor, tangent: torch.Tensor) -> torch.Tensor:
+        return Manifold.jvp(self, z, tangent)  # type: ignore[arg-type]
+
+    def jacobian(self, z: torch.Tensor) -> torch.Tensor:
+        return Manifold.jacobian(self, z)  # type: ignore[arg-type]
+
+
+WITHOUT_DERIVATIVES = {
+    "numpy": lambda z: torch.from_numpy(z.detach().numpy() * 2),
+    "in place": lambda z: torch.zeros(z.shape).add_(z),
+    "branches": lambda z: z if (z > 0).all() else 2 * z,
+}
+
+
+@pytest.mark.parametrize("kind", WITHOUT_DERIVATIVES)
+def test_a_decoder_without_derivatives_is_told_from_others(iris: Any, kind: str) -> None:
+    _, axes = atlas_map.plane(iris)
+    z = iris.reference.z[:1]
+
+    def world(decode: Any) -> Any:
+        return SimpleNamespace(manifold=Decoder(iris.manifold, decode), modality="table")
+
+    assert atlas_map._has_derivatives(world(lambda z: 2 * z), z, axes)
+    assert not atlas_map._has_derivatives(world(WITHOUT_DERIVATIVES[kind]), z, axes)
+
+
+def test_faults_of_a_decoder_are_raised_not_taken_for_a_lack_of_derivatives(iris: Any) -> None:
+    _, axes = atlas_map.plane(iris)
+
+    def decode(z: torch.Tensor) -> torch.Tensor:
+        return z @ torch.zeros(z.shape[1] + 1, 4)
+
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        atlas_map._has_derivatives(SimpleNamespace(manifold=Decoder(iris.manifold, decode), modality="table"),
+                                   iris.reference.z[:1], axes)  # fmt: skip
 
 
 def test_a_decoder_without_derivatives_has_no_contours_and_other_failures_are_told(

@@ -13,7 +13,7 @@ from agents.walkers.planning.last_step import PlanSettings
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.planning.surrogate import AskedRows, Surrogate
 from envs.core import dynamics
-from tests.agents.test_walkers import N, begin, policy, walked
+from tests.agents.walkers.test_walkers import N, begin, policy, walked
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,199 @@
+"""Paths through pictures: film strip, animation, terminal and words."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from agents.explanation.figures.lettering import PICTURE
+from agents.explanation.figures.renderer import Renderer
+from agents.explanation.figures.style import (
+    FAINT,
+    GAIN,
+    INK,
+    SOURCE,
+    TARGET,
+    class_colour,
+    difference,
+    difference_scale,
+    enlarge,
+    figure_png,
+    mathless,
+    picture,
+    plane,
+    pyplot_figure,
+    short,
+)
+from agents.explanation.sentences import heading
+from agents.trajectories.trajectory import Trajectory
+
+MOST_COLUMNS = 12  # frames in one row of the strip; longer paths continue in a second row
+SHADES = " ░▒▓█"  # of a terminal without colours
+LARGEST = 32  # pixels along one side in a terminal; larger pictures are thinned out
+
+
+class ImageRenderer(Renderer):
+    """Pictures: frames as they are, and their difference to frame 0.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> path = explain(make_world(data="digits"), 0, walker="line")
+        >>> ImageRenderer().unit(path)
+        'L2 over 64 pixels'
+    """
+
+    shows_pictures: ClassVar[bool] = True
+
+    def unit(self, path: Trajectory) -> str:
+        """See `Renderer.unit`."""
+        return f"L2 over {path.source_input.size} pixels"
+
+    def change(self, path: Trajectory, world: Any, most: int) -> str:
+        """The parts of the picture that became brightest and darkest since frame 0."""
+        return _where(path.frames(world))
+
+    def film_strip(self, path: Trajectory, world: Any) -> bytes:
+        """Above: the input and every decoded frame, with number, class and the probability of the target as a bar. Below: each
+        frame's difference to frame 0, orange where it became more, blue where less; and the information gain of the step in
+        nats, where it was measured."""
+        return _strip(path, world)
+
+    def gif_bodies(self, path: Trajectory, world: Any) -> list[Image.Image]:
+        """Enlarged pictures."""
+        return [enlarge(picture(world, x), PICTURE) for x in (path.source_input, *path.frames(world))]
+
+    def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
+        """Pictures of coloured half blocks; shades where there are no colours."""
+        return [_blocks(picture(world, frame), coloured) for frame in frames]
+
+
+def _strip(path: Trajectory, world: Any) -> bytes:
+    frames = path.frames(world)
+    shown = [picture(world, path.source_input), *(picture(world, frame) for frame in frames)]
+    changes = [None, *(difference(frame, frames[0], difference_scale(frames)) for frame in frames)]
+    columns = min(len(shown), MOST_COLUMNS)
+    bands = -(-len(shown) // columns)
+    figure = pyplot_figure(1.05 * max(columns, 4), 0.42 + 2.75 * bands)
+    grid = figure.add_gridspec(
+        4 * bands,
+        max(columns, 4),
+        height_ratios=[1.0, 0.3, 1.0, 0.22] * bands,
+        wspace=0.1,
+        hspace=0.08,
+        top=1 - 0.42 / (0.42 + 2.75 * bands),
+        bottom=0,
+        left=0,
+        right=1,
+    )
+    title = mathless(f"{heading(path)}   ({path.walker})")
+    figure.suptitle(title, x=0, y=1, ha="left", va="top", fontsize=10, color=INK)
+    for place, (above, below) in enumerate(zip(shown, changes, strict=True)):
+        band, column = divmod(place, columns)
+        _frame(figure.add_subplot(grid[4 * band, column]), above, path, place - 1)
+        _predict(figure.add_subplot(grid[4 * band + 1, column]), path, place - 1)
+        axes = figure.add_subplot(grid[4 * band + 2, column])
+        if below is None:
+            bar = "" if path.predictions is None else f"bar: p({short(path.class_names[path.target], 8)})\n\n"
+            gain = "\ngreen: nats gained" if np.isfinite(path.information_gain).any() else ""  # type: ignore[arg-type]
+            _blank(axes, bar + "below: change\nsince frame 0,\norange more,\nblue less" + gain)
+        else:
+            _image(axes, below)
+            _gain(axes, path, place - 1)
+    return figure_png(figure)
+
+
+def _image(axes: Any, pixels: np.ndarray) -> None:
+    axes.imshow(pixels, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color("#b9bec6")
+        spine.set_linewidth(0.6)
+
+
+def _gain(axes: Any, path: Trajectory, t: int) -> None:
+    """Beneath frame t: what the step to it taught, where that was measured."""
+    if t > 0 and np.isfinite(gained := float(path.information_gain[t - 1])):  # type: ignore[index]
+        axes.set_xlabel(f"{gained:.2f}", fontsize=6.6, color=GAIN, labelpad=2)
+
+
+def _blank(axes: Any, text: str) -> None:
+    axes.axis("off")
+    axes.text(0.0, 0.5, text, transform=axes.transAxes, fontsize=6.2, va="center", color="#555b64", linespacing=1.25)
+
+
+def _frame(axes: Any, pixels: np.ndarray, path: Trajectory, t: int) -> None:
+    """The picture of frame t (-1: the input) under its number."""
+    _image(axes, pixels)
+    names = {-1: "input", 0: "0 reconstruction"}
+    axes.set_title(
+        names.get(t, str(t)),
+        fontsize=6.6 if t == 0 else 7.5,
+        pad=2.5,
+        color=INK,
+        loc="left" if t == 0 else "center",
+        fontweight="bold" if t < 0 else "normal",
+    )
+    colour = SOURCE if t < 0 else TARGET if t == path.steps and path.success else None
+    if colour:
+        for spine in axes.spines.values():
+            spine.set_color(colour)
+            spine.set_linewidth(1.6)
+
+
+def _predict(axes: Any, path: Trajectory, t: int) -> None:
+    """Beneath frame t (-1: the input): its class, and the probability of the target as a number and a bar."""
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.axis("off")
+    index = path.source if t < 0 else int(path.predicted[t])
+    name = {"fontsize": 7.5, "va": "center", "color": class_colour(path, index), "fontweight": "bold"}
+    text = short(path.class_names[index])
+    if t < 0 or path.predictions is None:
+        axes.text(0.5, 0.62, text, ha="center", **name)
+        return
+    p = float(path.predictions[t, path.target])
+    axes.text(0.01, 0.62, text, ha="left", **name)
+    axes.text(0.99, 0.62, f"{p:.2f}", ha="right", va="center", fontsize=7, color=INK)
+    axes.barh(0.16, 1, height=0.2, color=FAINT, linewidth=0)
+    axes.barh(0.16, p, height=0.2, color=TARGET, linewidth=0)
+
+
+def _blocks(pixels: np.ndarray, coloured: bool) -> Any:
+    """A picture (H, W, 3) as rich text."""
+    from rich.text import Text
+
+    thin = -(-max(pixels.shape[:2]) // LARGEST)
+    pixels = pixels[::thin, ::thin]
+    if not coloured:
+        levels = np.clip(pixels.mean(axis=2) / 256 * len(SHADES), 0, len(SHADES) - 1).astype(int)
+        return Text("\n".join("".join(SHADES[v] * 2 for v in line) for line in levels))
+    if len(pixels) <= 16:  # small pictures: every pixel two half blocks wide and one line high
+        pixels = np.repeat(np.repeat(pixels, 2, axis=0), 2, axis=1)
+    if len(pixels) % 2:
+        pixels = np.concatenate([pixels, pixels[-1:]])
+    text = Text()
+    for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+        for a, b in zip(upper, lower, strict=True):
+            text.append("▀", f"rgb({a[0]},{a[1]},{a[2]}) on rgb({b[0]},{b[1]},{b[2]})")
+        text.append("\n")
+    return text
+
+
+def _where(frames: np.ndarray) -> str:
+    """The ninth of the picture that became brightest and the one that became darkest."""
+    change = plane(frames[-1]) - plane(frames[0])
+    rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
+    ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
+    names = [
+        f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
+        for v in ("top", "middle", "bottom")
+        for h in ("left", "centre", "right")
+    ]
+    brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
+    parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
+    parts += [f"darker at the {darker}"] if ninths.min() < 0 else []
+    return ", ".join(parts)

@@ -1,0 +1,157 @@
+"""The user's own inputs, read from memory in the user's units: one reader per kind of units."""
+
+from __future__ import annotations
+
+import warnings
+from functools import singledispatch
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from envs.datasets import ImageUnits, TextUnits, Units
+from envs.errors import ManifoldError
+from envs.modalities.data_frame import is_row
+from envs.modalities.rows import RowUnits, Where
+
+MOST_NOTES = 20  # rows or values that are named in a warning; of more, the number
+
+
+class Inputs(NamedTuple):
+    """Inputs in data space.
+
+    Attributes:
+        x: (N, *data_shape).
+        rows: their rows in the split they come from; None for the user's own.
+        single: whether one input was given, not a batch.
+        cells: (N, C) the user's own cells of a table's rows, see `envs.core.factual.Factual`.
+        kept: which of the given rows these are, where some had to be left out; None: all.
+        given: how many rows were given, where some had to be left out.
+    """
+
+    x: Tensor
+    rows: list[int] | None
+    single: bool
+    cells: Tensor | None = None
+    kept: list[int] | None = None
+    given: int | None = None
+
+
+@singledispatch
+def read_given(units: Units, inputs: Any, shape: tuple[int, ...]) -> Inputs:
+    """Read inputs in the user's units; this one: numbers of the data's shape.
+
+    Args:
+        units: the world's, which select the reader.
+        inputs: one input or a batch: arrays, tensors, nested lists; data frames for tables, strings for text.
+        shape: of one datum.
+
+    Raises:
+        ManifoldError: the inputs do not fit; the message says what would.
+    """
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        array = np.asarray(array, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ManifoldError(f"the input must be numbers: {error}") from None
+    flat = (int(np.prod(shape)),)
+    single = array.shape in (shape, flat)
+    if not single and array.shape[1:] not in (shape, flat):
+        raise _no_fit(array, shape)
+    return Inputs(units.inward(array[None] if single else array), None, single)
+
+
+@read_given.register
+def _(units: TextUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
+    return Inputs(units.inward(inputs), None, isinstance(inputs, str))
+
+
+@read_given.register
+def _(units: RowUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
+    """Rows of a table in the user's own values, unrounded: one (a list, a series, a dictionary by column) or several."""
+    rows = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        row = is_row(rows)
+    except TypeError:
+        raise ManifoldError(f"the input must be rows of a table, not {inputs!r:.60}") from None
+    rows = [rows] if row else rows
+    try:
+        x, cells = units.entered(rows)
+    except ManifoldError as error:
+        fitting, kept = held_rows(units, rows, error)
+        x, cells = units.entered(fitting)
+        return Inputs(x, None, row, cells, kept, len(rows))
+    return Inputs(x, None, row, cells)
+
+
+def held_rows(
+    units: RowUnits, given: Any, error: ManifoldError, where: Where = "row {}".format
+) -> tuple[np.ndarray, list[int]]:
+    """Select the rows that the table can represent; a warning gives the reason for each other one.
+
+    Numbers outside the range of their column are moved to its end, with a warning. A row with a new category, a missing value
+    in a column that has none, or a value that is no number is left out.
+
+    Args:
+        units: of the table.
+        given: rows in the user's units.
+        error: why not all of them can be represented.
+        where: names the place of a row in messages.
+
+    Returns:
+        The selected rows (n, C), and their indices.
+
+    Raises:
+        ManifoldError: no row can be represented (the reason for the first one), or the columns differ (`error`).
+    """
+    try:
+        rows, notes = units.clipped(given, where)
+    except (ManifoldError, ValueError):
+        raise error from None
+    kept, errors = [], []
+    for row in range(len(rows)):
+        if (refused := _refused(units, rows[row], where(row))) is None:
+            kept.append(row)
+        else:
+            errors.append(refused)
+    if not kept:
+        raise errors[0]
+    notes += [f"{refused}; this row is left out" for refused in errors]
+    more = [f"... and {len(notes) - MOST_NOTES} more rows or values"] if len(notes) > MOST_NOTES else []
+    warnings.warn("\n".join(["not all rows are explained as they are:", *notes[:MOST_NOTES], *more]), stacklevel=2)
+    return rows[kept], kept
+
+
+def _refused(units: RowUnits, row: np.ndarray, place: str) -> ManifoldError | None:
+    """Why the table cannot represent one row (C,); None if it can."""
+    try:
+        units.cells(row[None], lambda _: place)
+    except ManifoldError as error:
+        return error
+    return None
+
+
+@read_given.register
+def _(units: ImageUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
+    """Pictures in the user's own units: one or several."""
+    array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise ManifoldError(f"the input must be numbers: {error}") from None
+    if array.dtype.kind in "US":
+        raise ManifoldError(f"the input must be numbers, not {inputs!r:.60}")
+    for shape in units.shapes:  # the user's own first: (1, 8, 8) is a batch of one where pictures are (8, 8)
+        if array.shape == shape:
+            return Inputs(units.inward(array[None]), None, True)
+        if array.shape[1:] == shape:
+            return Inputs(units.inward(array), None, False)
+    raise _no_fit(array, units.own_shape)
+
+
+def _no_fit(array: np.ndarray, shape: tuple[int, ...]) -> ManifoldError:
+    """Inputs of another shape than the world's data."""
+    return ManifoldError(
+        f"an input of shape {array.shape} does not fit: this world takes one of shape {shape}, "
+        f"or a batch of shape ({', '.join(['n', *map(str, shape)])})"
+    )
