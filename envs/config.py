@@ -87,7 +87,7 @@ class WorldConfig:
             Default: ``flip`` (until the prediction changes) for the user's own data or classifier that shows probabilities;
             ``reach`` for shipped data with their own classifier, where labels alone are shown, and with `tau`.
         tau: the probability in (0, 1] at which a walk has arrived; higher: longer walks, surer ends. Default: the task's, 0.9.
-        pair: of the task ``one_pair``: the rank of the start and its target in `World.far_pairs`, 0 (default) is the hardest.
+        pair: of the task ``one_pair``: the rank of the start and its target in `World.reference.far_pairs`, 0 (default) is the hardest.
         reward: single weights over the task's own, e.g. ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
         move: how actions move codes: a key of `envs.core.moves.MOVES`; default: ``euclidean``.
         step: median length of a full action's step, as a share (> 0) of the class distance; default: an eighth. Small: fine
@@ -129,13 +129,13 @@ class WorldConfig:
     tau: float | None = None
     pair: int | None = None
     reward: Mapping[str, float] | None = None
-    move: str | None = None
+    move: Any = None
     step: float | None = None
     max_step: float | None = None
     guidance: bool | None = None
     gamma: float | None = None
     max_episode_steps: int | None = None
-    entry: str | None = None
+    entry: Any = None
     seed: int = 0
     check_rows: int = 2000
 
@@ -145,7 +145,7 @@ class WorldConfig:
             if name in NAMES and getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
                 value = value.tolist()
             self._put(name, _plain(value, nested=name not in ROWS))
-        if (named := getattr(self.task, "settings", None)) is not None:
+        if not isinstance(self.task, type) and (named := getattr(self.task, "settings", None)) is not None:
             self._take_task(named())
         for name in ("fit", "reward"):
             self._check_mapping(name)

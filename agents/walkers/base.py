@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
-from envs.core.dynamics import State, StepInfo
+from envs.core.state import State, StepInfo
 from envs.core.world import World
 
 #: What of a state a step changes; the rest is the walk's own.
@@ -98,7 +98,7 @@ def rows_asked_before(walker: Walker, world: World) -> int:
     """Classifier rows that a walker without training rests on: those of each start if it looks at them, else 0.
 
     Two a start, the second one on frame 0 or on the decoded code, and a third where the manifold leans on the input
-    (`World.reference_predictions`).
+    (`World.reference.end_predictions`).
     """
     return (
         (3 if world.manifold.input_conditioned else 2) * len(world.reference.x) if getattr(walker, "uses_starts", False) else 0

@@ -29,7 +29,7 @@ from agents.walkers.follow import follow
 from agents.walkers.geodesic import graph_nodes
 from agents.walkers.goals import goals_of
 from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 from envs.geometry.curves import pixels
 from envs.geometry.graph import LatentGraph

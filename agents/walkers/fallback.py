@@ -7,7 +7,7 @@ import torch
 from agents.walkers.base import Walk, Walker, lost_at_the_start, select
 from agents.walkers.line import LineWalker
 from agents.walkers.merge import merge
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

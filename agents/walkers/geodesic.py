@@ -21,7 +21,7 @@ from agents.walkers.base import Recorder, Walk
 from agents.walkers.goals import goals_of, neighbour_goals
 from agents.walkers.interpolation import follow_curve
 from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 from envs.geometry.curves import along, pixels
 from envs.geometry.geodesics import geodesic

@@ -19,7 +19,7 @@ from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim, latent_step
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.white_box import descent, network
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

@@ -16,7 +16,7 @@ from agents.walkers.base import Recorder, Walk
 from agents.walkers.follow import follow
 from agents.walkers.goals import neighbour_goals
 from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 
@@ -56,4 +56,4 @@ class LineWalker:
         """Walk towards the goals (B, d) where there is one, found (B,); other ways there override this."""
         follow(recorder, goals[None], found.to(torch.int64))
         if world.units.anchored and world.task.towards_target:  # frames there are not the known items': try a second one
-            follow(recorder, world.reference.z[world.prototypes[recorder.state.target]][None], found.to(torch.int64))
+            follow(recorder, world.reference.z[world.reference.prototypes[recorder.state.target]][None], found.to(torch.int64))

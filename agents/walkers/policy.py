@@ -16,7 +16,7 @@ from agents.walkers.planning.refine import refine_last
 from agents.walkers.planning.surrogate import Surrogate
 from agents.walkers.policy_mean import actor_of
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

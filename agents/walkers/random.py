@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

@@ -16,6 +16,7 @@ from envs.datasets.corpora import is_corpus, read_corpus
 from envs.datasets.tables import describe_rows
 from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.data_frame import Frame, in_order, is_frame, is_numeric, read_frame
+from envs.modalities.fitting import fit_units
 from envs.modalities.rows import column_names
 from envs.modalities.text import is_text
 from envs.reading.objects import load_object
@@ -89,7 +90,7 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     pixels = {"pixel_range": parts.pixel_range, "channels": parts.channels}
     rows = np.asarray(parts.x)
     if parts.table is None and len(rows.shape[1:] if parts.data_shape is None else parts.data_shape) > 1:
-        return Units.of(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
+        return fit_units(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
     refuse_pixels(parts)
     if parts.table is not None:
         more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
@@ -98,7 +99,7 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
             units.ignored = [str(label) for label in parts.own.columns if str(label) not in units.columns]
         return units
     if rows.ndim != 2:
-        return Units.of(rows, parts.data_shape, parts.columns)
+        return fit_units(rows, parts.data_shape, parts.columns)
     names = parts.columns
     if names is None and classifier is not None and (not isinstance(classifier, str) or ":" in classifier):
         known = column_names(load_object(classifier) if isinstance(classifier, str) else classifier)

@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
+from envs.building.assembly import assemble, check_names
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.manifold import fitted_manifold, given_manifold
+from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
 from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
-from envs.core.reference_data import Examples, ReferenceData, make_reference
+from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
-from envs.core.tasks import TASKS, Task
-from envs.core.world import World, check_names
+from envs.core.tasks import Task, make_task
+from envs.core.world import World
 from envs.datasets import Data, ImageUnits, TextUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Joint, Manifold
@@ -60,17 +62,17 @@ def make_world(
     label_only: bool = False,
     latent_dim: int | None = None,
     fit: Mapping[str, Any] | None = None,
-    task: str | Task | None = None,
+    task: str | Task | type[Task] | None = None,
     tau: float | None = None,
     pair: int | None = None,
     reward: Mapping[str, float] | None = None,
-    move: str | None = None,
+    move: Any = None,
     step: float | None = None,
     max_step: float | None = None,
     guidance: bool | None = None,
     gamma: float | None = None,
     max_episode_steps: int | None = None,
-    entry: str | None = None,
+    entry: Any = None,
     seed: int = 0,
     check_rows: int = ROWS,
     known_predictions: str | Path | None = None,
@@ -156,10 +158,7 @@ def build(
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
     truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
     examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
-    world = World(parts.manifold, parts.classifier, parts.units, reference, examples, config, round_trip=checked)
-    if kept and known is not None and known.elsewhere is not None:
-        world.reference_predictions = known.elsewhere
-    return world
+    return assemble(parts.manifold, parts.classifier, parts.units, reference, examples, config, round_trip=checked)
 
 
 def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: ReferenceData, progress: bool) -> RoundTrip | None:
@@ -222,7 +221,7 @@ def _adapted(
     config: WorldConfig, classifier: Any, data: Data, units: Units, x: Tensor | None = None, cells: Tensor | None = None
 ) -> Classifier:
     """The classifier as a world queries it; a few of the rows x with their cells show what kind of predictions it gives."""
-    needs_labels = isinstance(config.task, str) and config.task in TASKS and TASKS[config.task].needs_label_only
+    needs_labels = config.task is not None and make_task(config.task, None, None, None).needs_label_only
     few = range(0) if x is None else range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
     return adapt(
         classifier,

@@ -12,20 +12,18 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from envs.classifiers.base import Classifier
+from envs.core.world import World
 from envs.errors import ManifoldError
-
-if TYPE_CHECKING:
-    from envs.classifiers.base import Classifier
-    from envs.core.world import World
-    from envs.manifolds.base import Manifold
-    from envs.modalities.base import Units
+from envs.manifolds.base import Manifold
+from envs.modalities.base import Units
 
 FILE = "known_predictions.safetensors"  # of the reference rows, in a run's folder
 CHECKED = 32  # rows that are queried again: inputs, and where frames 0 are decoded ones, as many of these
@@ -99,5 +97,5 @@ def predictions_of(world: World) -> KnownPredictions:
     """What a world knows of its reference rows. Nothing is queried."""
     reference = world.reference
     digest = digest_of(reference.x, reference.cells, world.units, world.manifold, world.classifier, world.config.classifier)
-    elsewhere = None if world.starts_are_ends else world.__dict__.get("reference_predictions")
+    elsewhere = None if reference.ends_match_frames else reference.known_end_predictions
     return KnownPredictions(reference.label, reference.prediction, elsewhere, digest)

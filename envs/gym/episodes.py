@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError, UnknownNameError
 
@@ -67,7 +67,7 @@ class Draws:
 
 def drawn(world: World, draws: np.ndarray) -> State:
     """States of random starts with random targets, from two uniform numbers each (m, 2); no queries."""
-    return dynamics.start(world, *world.task.begin(world, draws))
+    return dynamics.start(world, *world.task.begin(world.reference, draws))
 
 
 def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:

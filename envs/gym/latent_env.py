@@ -12,8 +12,8 @@ from gymnasium import spaces
 
 from envs.building.world import make_world
 from envs.core import dynamics
-from envs.core.dynamics import State
 from envs.core.guidance import LIMIT
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.gym.coverage import Coverage

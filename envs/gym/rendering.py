@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.core.dynamics import State
 from envs.core.latent_map import LatentMap
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import UnknownNameError
 from envs.modalities.alignment import edit_distance, marked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,23 +30,6 @@ class Units:
     modality: str
     data_shape: tuple[int, ...]
     columns: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(
-        cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None, **pixels: Any
-    ) -> Units:
-        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures.
-
-        `pixels`: what is known of pictures, see `envs.modalities.image.ImageUnits.of_pictures`.
-        """
-        shape = tuple(data_shape) if data_shape is not None else raw.shape[1:]
-        if len(shape) > 1:
-            from envs.modalities.image import ImageUnits
-
-            return ImageUnits.of_pictures(raw, shape, **pixels)
-        from envs.modalities.numbers import NumberUnits
-
-        return NumberUnits.of_rows(raw.reshape(len(raw), -1), columns)
 
     def inward(self, raw: object) -> Tensor:
         """Data space (B, \\*data_shape) of raw data, checked.
@@ -150,10 +133,44 @@ class Units:
         """The user's own rows (B, ...) in the shape (B, \\*input_shape) that a classifier is asked with."""
         return raw.reshape(len(raw), *input_shape)
 
+    # ---- for people and for distances --------------------------------------------------------------------------------
+
+    initial_latent: ClassVar[str] = "code"  # default of `WorldConfig.entry`
+    codes_are_coordinates: ClassVar[bool] = False  # True: data have no metric of their own and lie where their codes do
+    metric_is_of_coordinates: ClassVar[bool] = True  # False: `Manifold.metric` measures something else than `coordinates`
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> Any:
+        """One datum for people: a picture (H, W, 3) uint8, a row by column, or a sentence.
+
+        Args:
+            x: one datum in data space.
+            factual: the input of the walk of which x is a frame, if that is known.
+        """
+        return picture(x)
+
+    def distance(self, x: Tensor, others: Tensor) -> Tensor:
+        """Distances (B, C), Euclidean, from data x (B, \\*data_shape) to others (B, C, \\*data_shape)."""
+        return (others.flatten(2) - x.reshape(len(x), 1, -1)).norm(dim=2)
+
+    def difference(self, before: Tensor, after: Tensor) -> str:
+        """What changed from one datum to another, in a few words."""
+        return f"{float((after - before).norm()):.3g} from the input"
+
     @property
     def unseen(self) -> list[Any]:
         """What data space and cells do not say of the values that a classifier is asked with, as JSON holds it."""
         return []
+
+
+def picture(x: Tensor, channels_first: bool = False) -> np.ndarray:
+    """A picture (H, W, 3) uint8 of values in [0, 1]; without `channels_first`, channels lie where 1 or 3 of them are."""
+    shown = x.detach().cpu().numpy()
+    if shown.ndim == 3 and (channels_first or shown.shape[-1] not in (1, 3)):
+        shown = np.moveaxis(shown, 0, -1)
+        shown = shown[:, :, :3] if shown.shape[-1] == 4 else shown  # without transparency
+    grey = shown if shown.ndim == 2 or shown.shape[-1] == 3 else shown[:, :, 0]
+    levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels
 
 
 def _numbers(raw: object) -> np.ndarray:

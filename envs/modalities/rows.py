@@ -91,6 +91,17 @@ class RowUnits(Units):
             raise ManifoldError(f"rows of shape {rows.shape} do not fit: a batch (n, {len(self.columns)}) is needed")
         return rows, []
 
+    # ---- for people --------------------------------------------------------------------------------------------------
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
+        """See `Units.render`: column -> value, the user's own where a frame has not moved, else the nearest valid one."""
+        return self.shown(x, factual)
+
+    def difference(self, before: Tensor, after: Tensor) -> str:
+        """The columns that changed: ``age 30 -> 34``."""
+        rows = zip(self.shown(before).items(), self.shown(after).values(), strict=True)
+        return ", ".join(f"{name} {old} -> {new}" for (name, old), new in rows if old != new) or "no change"
+
     # ---- out -----------------------------------------------------------------------------------------------------
 
     def nearest(self, x: Tensor) -> Tensor:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
 from envs.errors import ManifoldError
+from envs.modalities.alignment import edit_distances, marked
 from envs.modalities.base import Units
-from envs.modalities.vocabulary import Vocabulary
+from envs.modalities.vocabulary import PAD, Vocabulary
 
 
 class TextUnits(Units):
@@ -42,6 +45,24 @@ class TextUnits(Units):
     def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
         """See `Units.raw_asker`."""
         return lambda raw: None  # what the vocabulary lacks is lost on the way in, and said where a text is explained
+
+    initial_latent = "kept"
+    codes_are_coordinates = True
+    metric_is_of_coordinates = False  # it is that of the logits
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> str:
+        """See `Units.render`: the sentence."""
+        return self.texts(x[None])[0]
+
+    def distance(self, x: Tensor, others: Tensor) -> Tensor:
+        """See `Units.distance`: the fewest words to insert, delete or replace."""
+        rows, count = others.shape[:2]
+        words = edit_distances(x.repeat_interleave(count, 0).numpy(), others.flatten(0, 1).numpy(), PAD)
+        return torch.from_numpy(words).view(rows, count)
+
+    def difference(self, before: Tensor, after: Tensor) -> str:
+        """The later sentence, new words between stars and lost words in brackets."""
+        return marked(self.render(before), self.render(after))
 
 
 def is_text(raw: np.ndarray) -> bool:

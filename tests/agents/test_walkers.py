@@ -78,7 +78,7 @@ class TowardsGoals:
 
 
 def policy(world: Any, fails: bool = False, **settings: Any) -> PolicyWalker:
-    typical = {k: world.reference.z[world.prototypes[k]] for k in range(world.classes)}
+    typical = {k: world.reference.z[world.reference.prototypes[k]] for k in range(world.classes)}
     return PolicyWalker(TowardsGoals(world, typical, fails), **settings)
 
 

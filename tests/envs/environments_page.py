@@ -69,7 +69,7 @@ ABOUT = {
     ),
     "Manifold/DigitsOnePair-v0": (
         "Labels only, always the same start and the same far target: `pair=k` is the rank of the pair by the latent distance "
-        "from the start to the nearest code of the target's class, 0 is the hardest (`world.far_pairs`). A random walk does not "
+        "from the start to the nearest code of the target's class, 0 is the hardest (`world.reference.far_pairs`). A random walk does not "
         "arrive in 256 episodes of nearly any pair."
     ),
     "Manifold/DigitsExplore-v0": (
@@ -351,7 +351,7 @@ def section(env_id: str) -> str:
             f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.reference.x)} starts, {len(world.held_out.x)} held out",
         ),
         ("task", f"`{world.task.name}`" + (f", tau {world.task.tau:g}" if world.task.takes_tau else "")),
-        ("move", f"`{world.move_name}`"),
+        ("move", f"`{world.move.name}`"),
         ("step limit", str(spec.max_episode_steps)),
         ("made with", f"`{arguments}`"),
     ]

@@ -26,7 +26,7 @@ def umap():
 
 def test_ends_are_the_codes_that_convince_or_all_of_a_class_where_none_does(linear):
     label = linear.reference.label
-    sure = linear.reference_predictions.gather(1, label[:, None])[:, 0] >= linear.task.tau
+    sure = linear.reference.end_predictions.gather(1, label[:, None])[:, 0] >= linear.task.tau
     hopeless = [k for k in range(10) if not sure[label == k].any()]
     assert 0 < len(hopeless) < 10  # six components are few: both cases occur
     z, target = linear.reference.z[:40], (label[:40] + 1) % 10

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from envs import World, WorldConfig, make_world
 from envs.datasets import TableUnits, load_csv
-from envs.datasets.columns import read_description
 from envs.datasets.tables import describe_rows, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Manifold, TableVAE
+from envs.datasets.columns import read_description
 
 DESCRIPTION = {
     "columns": {

@@ -16,8 +16,8 @@ from torch import Tensor
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.settings import PlanSettings
 from agents.walkers.planning.surrogate import Surrogate
-from envs.core.dynamics import State
 from envs.core.factual import Factual
+from envs.core.state import State
 from envs.core.world import World
 from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
