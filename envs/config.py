@@ -67,7 +67,7 @@ class WorldConfig:
         held_out: more raw rows, to be explained; default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, where its file does not hold them.
         class_names: names for people, one a class; default: those of the classifier or of the data.
-        columns: names of a table's columns; or their description, a file or mapping (see `envs.datasets.columns`), which
+        columns: names of a table's columns; or their description, a file or mapping (see `envs.modalities.columns`), which
             makes a mixed table of rows in memory, too.
         target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
         text_column: the column of sentences; makes a corpus of a .csv, too.

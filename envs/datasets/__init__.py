@@ -5,8 +5,9 @@ from collections.abc import Callable
 from envs.datasets import digits, iris, mnist, omniglot, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
-from envs.datasets.tables import Table, load_csv
+from envs.datasets.tables import load_csv
 from envs.modalities.base import Units
+from envs.modalities.columns import Table
 from envs.modalities.image import ImageUnits
 from envs.modalities.numbers import NumberUnits
 from envs.modalities.table import TableUnits

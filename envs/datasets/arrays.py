@@ -21,7 +21,7 @@ class Data(NamedTuple):
         class_names, columns: names, or None.
         data_shape: shape of one datum where the rows are flattened pictures, else None.
         pixel_range, channels: what is known of pictures (see `envs.make_world`), else None.
-        table: what is known of a mixed table's columns (see `envs.datasets.tables.Table`); x then holds the user's own values.
+        table: the description of a mixed table (`envs.modalities.columns.Table`); x then holds the user's own values.
         frame: the columns of the data frame that x came as (see `envs.modalities.data_frame.Frame`), or None.
         own: that data frame.
     """

@@ -12,31 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.datasets.arrays import Data
-from envs.datasets.columns import Column, as_yaml, by_size, describe, is_plain_number, read_description, text_of
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.columns import Column, Table, by_size, describe, is_plain_number, read_description, text_of
+from envs.modalities.table import TableUnits
 from envs.reading.files import read_text
 
 SEPARATORS = ",;\t|"
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # what pandas reads as missing, too
 HELD_OUT = 0.3  # share of the rows that walks do not start from
-
-
-class Table(NamedTuple):
-    """What is known of a table's columns.
-
-    Attributes:
-        columns: those that are explained, in order.
-        missing: texts that mean "not known".
-        target: the column that holds the classes, or None.
-    """
-
-    columns: tuple[Column, ...]
-    missing: tuple[str, ...]
-    target: str | None = None
-
-    def as_yaml(self) -> str:
-        """The description, to be saved as columns.yml and edited."""
-        return as_yaml(self.columns, self.target)
 
 
 class Rows(NamedTuple):
@@ -116,7 +99,7 @@ def load_csv(
 
     Args:
         path: the file.
-        description: see `envs.datasets.columns`: a file or a mapping; what it leaves out is guessed.
+        description: see `envs.modalities.columns`: a file or a mapping; what it leaves out is guessed.
         target: the column of the classes; else the description's. Without one there are no true classes.
         seed, test_size: of the split, stratified by class where each has two rows.
         encoding: of the file.
@@ -139,8 +122,6 @@ def load_csv(
     cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
     for j, column in enumerate(columns):
         cells[:, j] = typed(cells[:, j], column, told["missing"])
-    from envs.modalities.table import TableUnits
-
     TableUnits.of_table(cells, table, where)  # refuses values outside the description, with their line
     train, test = _split(len(cells), truth, seed, test_size)
     return Data(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.datasets.columns import Column, text_of
+from envs.modalities.columns import Column, text_of
 
 MOST_DIGITS = 12  # after the point
 FINE = 5  # digits below a column's standard deviation that a changed number has

@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from envs.core.factual import Factual
-from envs.datasets.columns import Column, text_of
-from envs.datasets.tables import Table
 from envs.errors import ManifoldError
 from envs.modalities.cells import Numbers, Values
+from envs.modalities.columns import Column, Table, text_of
 from envs.modalities.data_frame import Frame, exact_floats
 from envs.modalities.rows import RowUnits, Where
 

@@ -35,7 +35,7 @@ from agents.trajectories.trajectory import Trajectory
 from envs.building.data import gathered, units_of
 from envs.config import WorldConfig
 from envs.datasets.arrays import load_npz
-from envs.datasets.columns import read_description
+from envs.modalities.columns import read_description
 from envs.datasets.corpora import read_corpus
 from envs.datasets.idx import read_idx
 from envs.datasets.tables import load_csv

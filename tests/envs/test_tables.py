@@ -18,7 +18,7 @@ from envs.datasets import TableUnits, load_csv
 from envs.datasets.tables import describe_rows, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Manifold, TableVAE
-from envs.datasets.columns import read_description
+from envs.modalities.columns import read_description
 
 DESCRIPTION = {
     "columns": {

@@ -20,7 +20,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -77,6 +77,24 @@ class Column:
         else:
             told["categories"] = list(self.categories)
         return told | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
+
+
+class Table(NamedTuple):
+    """What is known of a table's columns.
+
+    Attributes:
+        columns: those that are explained, in order.
+        missing: texts that mean "not known".
+        target: the column that holds the classes, or None.
+    """
+
+    columns: tuple[Column, ...]
+    missing: tuple[str, ...]
+    target: str | None = None
+
+    def as_yaml(self) -> str:
+        """The description in YAML: save it as columns.yml, edit it, and pass the file as `columns`."""
+        return as_yaml(self.columns, self.target)
 
 
 def read_description(source: Any) -> dict[str, Any]:
