@@ -17,20 +17,11 @@ from envs.config import WorldConfig
 from envs.core.reference_data import BATCH
 from envs.datasets import TableUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import GAN, PCA, VAE, ConvVAE, Embedding, Generator, Joint, Manifold, Pair, TableVAE, UMAPMap
+from envs.manifolds import FITS, Generator, Manifold, Pair, TableVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
 
-FITS: dict[str, Any] = {
-    "vae": VAE,
-    "conv_vae": ConvVAE,
-    "gan": GAN,
-    "pca": PCA,
-    "umap": UMAPMap,
-    "joint": Joint,
-    "embedding": Embedding,
-}
 FIT_STEPS = 6000  # gradient steps of a VAE fitted on the fly: what the digits take, a few seconds
 MAP_DIM = 2
 # Arguments of a fit that have another place among those of make_world.
@@ -137,7 +128,8 @@ def fitted_manifold(
         ManifoldError: a setting that the fit has not, or whatever the fit refuses.
     """
     latent_dim, fit, seed = config.latent_dim, config.fit, config.seed
-    maker, batch_size = FITS[kind], 32
+    maker: Any = FITS[kind]
+    batch_size = 32
     if isinstance(units, TableUnits) and kind == "vae":
         maker, batch_size = TableVAE, 128
     own = inspect.signature(maker.fit).parameters

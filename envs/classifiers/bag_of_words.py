@@ -114,7 +114,7 @@ class BagOfWords:
             raise ManifoldError(f"the text classifier saved in {folder} is damaged: {error}") from error
 
 
-def features(text: str, ngrams: int = 1, tokeniser: str = "words") -> set[str]:
-    """The words of a text and its runs of up to `ngrams` words."""
+def features(text: str, ngrams: int = 1, tokeniser: str = "words") -> list[str]:
+    """The different words of a text and its runs of up to `ngrams` words, sorted: sums over them do not depend on a hash seed."""
     row = tokens(text, tokeniser)
-    return {" ".join(row[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(row) - n + 1)}
+    return sorted({" ".join(row[i : i + n]) for n in range(1, ngrams + 1) for i in range(len(row) - n + 1)})

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from envs.runtime.progress import progress_bar
+from envs.manifolds.fitting import descend
 from envs.runtime.torch_defaults import in_usual_torch
 
 Loss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
@@ -50,32 +49,43 @@ def fit_classifier(
     batch_size: int = 64,
     learning_rate: float = 1e-3,
     weight_decay: float = 1e-4,
-    label_smoothing: float = 0.0,
     cosine: bool = False,
     seed: int = 0,
     progress: bool = False,
     loss: Loss | None = None,
 ) -> nn.Module:
-    """Training on x (N, \\*shape) and classes y (N,) with AdamW; returns the module in eval mode.
+    """Train a classifier with AdamW.
 
-    `loss` gets the module, a batch of rows and of classes, and the generator of the training; None: cross-entropy.
-    `cosine`: the learning rate falls to zero along half a cosine.
+    Args:
+        module: Maps data (B, \\*data_shape) to logits (B, K). It is trained in place.
+        x: Data, (N, \\*data_shape).
+        y: Class indices, (N,) int64.
+        epochs: Passes over the data.
+        batch_size: Rows per minibatch.
+        learning_rate: Learning rate of the first step.
+        weight_decay: Decoupled weight decay.
+        cosine: Let the learning rate fall to zero along half a cosine.
+        seed: Seed of the order of the rows and of whatever `loss` draws.
+        progress: Show a progress bar.
+        loss: Maps the module, a minibatch of rows, their classes and a random generator to a scalar; default: `cross_entropy`.
+
+    Returns:
+        The module, frozen and in eval mode.
+
+    Example:
+        >>> x, y = torch.tensor([[0.0], [1.0]] * 8), torch.tensor([0, 1] * 8)
+        >>> module = fit_classifier(mlp_classifier((1, 2)), x, y, epochs=20, learning_rate=0.5)
+        >>> accuracy(module, x, y)
+        1.0
     """
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(module.parameters(), lr=learning_rate, weight_decay=weight_decay)
-    steps = epochs * math.ceil(len(x) / batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps) if cosine else None
-    asked = cross_entropy if loss is None else loss
-    module.train()
-    for _ in progress_bar(range(epochs), "training the classifier", progress):
-        for index in torch.randperm(len(x), generator=generator).split(batch_size):
-            value = asked(module, x[index], y[index], generator)
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-            if schedule is not None:
-                schedule.step()
-    return module.eval().requires_grad_(False)
+    chosen = cross_entropy if loss is None else loss
+    descend(
+        module, lambda index: chosen(module, x[index], y[index], generator), len(x), epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, generator=generator, label="training the classifier", progress=progress,
+        weight_decay=weight_decay, cosine=cosine,
+    )  # fmt: skip
+    return module
 
 
 def cross_entropy(module: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:

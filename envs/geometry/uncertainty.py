@@ -24,6 +24,7 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.geometry.curves import View
 from envs.manifolds.base import Manifold
+from envs.manifolds.fitting import descend, untrained
 from envs.manifolds.networks.dense import MLP
 from envs.runtime.progress import progress_bar
 
@@ -85,27 +86,19 @@ class DecoderEnsemble:
         generator = torch.Generator().manual_seed(seed)
         fitted: list[View] = []
         for member in progress_bar(range(members), "fitting decoders", progress):
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(1000 * seed + member)
-                network = MLP((codes.shape[1], hidden, size), squash=squash)
+            network = untrained(lambda: MLP((codes.shape[1], hidden, size), squash=squash), 1000 * seed + member)
             rows = torch.randint(len(codes), (len(codes),), generator=generator)
-            _train(network, codes[rows], flat[rows], epochs, generator)
-            fitted.append(network.eval().requires_grad_(False))
+            _regress(network, codes[rows], flat[rows], epochs, generator)
+            fitted.append(network)
         return cls(fitted, weight)
 
 
-def _train(network: MLP, z: Tensor, x: Tensor, epochs: int, generator: torch.Generator, batch: int = 64) -> None:
-    """Squared-error regression of x (N, D) on z (N, d)."""
-    optimizer = torch.optim.Adam(network.parameters(), lr=4e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * math.ceil(len(z) / batch))
-    with torch.enable_grad():
-        for _ in range(epochs):
-            for index in torch.randperm(len(z), generator=generator).split(batch):
-                loss = (network(z[index]) - x[index]).square().sum(1).mean()
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
+def _regress(network: MLP, z: Tensor, x: Tensor, epochs: int, generator: torch.Generator) -> None:
+    """Fit x (N, D) to z (N, d) by squared error."""
+    descend(
+        network, lambda index: (network(z[index]) - x[index]).square().sum(1).mean(), len(z), epochs=epochs, batch_size=64,
+        learning_rate=4e-3, generator=generator,
+    )  # fmt: skip
 
 
 def pullback_metric(view: View, z: Tensor, floor: float = 0.0) -> Tensor:

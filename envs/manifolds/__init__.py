@@ -1,4 +1,4 @@
-"""Latent spaces under one contract. A new kind is one new file and one line here."""
+"""Latent spaces under one contract. A new kind is one new file and one line in `MANIFOLDS`."""
 
 from envs.manifolds.base import Manifold
 from envs.manifolds.conv_vae import ConvVAE
@@ -14,8 +14,27 @@ from envs.manifolds.table_vae import TableVAE
 from envs.manifolds.umap import UMAPMap
 from envs.manifolds.vae import VAE
 
+#: Every kind of manifold by its name; the name is the class's `kind`, under which `Manifold.save` records it.
+MANIFOLDS: dict[str, type[Manifold]] = {
+    "vae": VAE,
+    "conv_vae": ConvVAE,
+    "gan": GAN,
+    "pca": PCA,
+    "umap": UMAPMap,
+    "joint": Joint,
+    "embedding": Embedding,
+    "table_vae": TableVAE,
+    "sentences": SentenceVAE,
+    "pair": Pair,
+    "generator": Generator,
+}
+#: Those that `envs.make_world(manifold=name)` fits to the data.
+FITS = {name: kind for name, kind in MANIFOLDS.items() if kind.fitted_by_name}
+
 __all__ = [
+    "FITS",
     "GAN",
+    "MANIFOLDS",
     "PCA",
     "VAE",
     "ConvVAE",

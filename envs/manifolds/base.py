@@ -1,4 +1,4 @@
-"""What every latent space offers: a prior, a way in, a way out, and its geometry."""
+"""The contract of every latent space: a prior, an encoder, a decoder, and a geometry."""
 
 from __future__ import annotations
 
@@ -22,28 +22,55 @@ from envs.reading.files import read_object, read_safetensors
 from envs.reading.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
 
 FORMAT = 1
-SIZES = 4096  # sizes up to this are built without asking whether the weights have them
+SIZES = 4096  # sizes up to this are accepted without a look at the weights
 _REFUSED = (TypeError, ValueError, RuntimeError, IndexError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 Pull = Callable[[np.ndarray], np.ndarray]
 
 
 class Manifold(torch.nn.Module, ABC):
-    """A generative model whose latent space can be walked.
+    """A generative model with a latent space that can be walked.
 
-    Data space is what the decoder speaks: pictures in [0, 1] of `data_shape`, standardised table rows, or word ids (int64).
-    Codes and other data are float32; the first axis is the batch. Subclasses are built from JSON-able `settings` plus
-    tensors, so that `save` and `load` need no pickle.
+    Data space is the decoder's output: images in [0, 1] of shape `data_shape`, standardised table rows, or word ids (int64).
+    Codes and all other data are float32. The first axis is the batch. A subclass is built from JSON-serialisable `settings`
+    and tensors, so that `save` and `load` need no pickle.
+
+    A subclass sets `kind`, `prior`, `data_shape` and `modality`, and implements `encode`, `decode` and `settings`. A
+    closed-form `jacobian`, `jvp` or `vjp` makes walks faster; the defaults differentiate `decode`.
+
+    Args:
+        latent_dim: Number of latent coordinates d.
 
     Attributes:
-        prior: law and typical set of the codes.
-        data_shape: shape of one datum, without the batch axis.
+        prior: Law of the codes, with their typical set.
+        data_shape: Shape of one datum, without the batch axis.
         modality: ``image``, ``table`` or ``text``.
+        kind: Name under which `save` records the class.
+        fitted_by_name: Whether `envs.make_world(manifold=kind)` fits a manifold of this kind to the data.
+        input_conditioned: Whether decoding along a walk depends on the input of the walk, see `decode_near`.
+        portable: Whether `save` can store the manifold. A saved run finds one that is not portable by its ``module:object``
+            name.
+
+    Example:
+        >>> class Identity(Manifold):
+        ...     modality, settings = "table", {}
+        ...     def __init__(self):
+        ...         super().__init__(latent_dim=2)
+        ...         self.data_shape, self.prior = (2,), Prior("normal", 2)
+        ...     def encode(self, x):
+        ...         return self.prior.project(x)
+        ...     def decode(self, z):
+        ...         return z
+        >>> manifold = Identity()
+        >>> manifold.metric(torch.zeros(1, 2))
+        tensor([[[1., 0.],
+                 [0., 1.]]])
     """
 
     kinds: ClassVar[dict[str, type[Manifold]]] = {}
     kind: ClassVar[str]
-    input_conditioned: bool = False  # True: what a code decodes to in a walk hangs on the walk's input, see `decode_near`
-    portable: bool = True  # False: `save` cannot hold it, a saved run finds it by its name
+    fitted_by_name: ClassVar[bool] = False
+    input_conditioned: bool = False
+    portable: bool = True
     prior: Prior
     data_shape: tuple[int, ...]
     code_mean: Tensor
@@ -57,49 +84,62 @@ class Manifold(torch.nn.Module, ABC):
 
     def __init__(self, latent_dim: int) -> None:
         super().__init__()
-        # Mean and scale of the codes of real data: what "as typical as real data" is measured against.
+        # Mean and scale of the codes of real data, for `typicality`.
         self.register_buffer("code_mean", torch.zeros(latent_dim))
         self.register_buffer("code_scale", torch.ones(latent_dim))
 
     @property
     def latent_dim(self) -> int:
-        """d, the number of latent coordinates."""
+        """Number of latent coordinates d."""
         return self.prior.dim
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:
-        """Codes (B, d) of data (B, \\*data_shape)."""
+        """Encode data (B, \\*data_shape) as codes (B, d)."""
 
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
-        """Data (B, \\*data_shape) of codes (B, d)."""
+        """Decode codes (B, d) to data (B, \\*data_shape)."""
 
     def decode_near(self, z: Tensor, factual: Tensor | None) -> Tensor:
-        """Data (B, \\*data_shape) of codes (B, d) in walks from inputs `factual` (B, \\*data_shape); None: from far away.
+        """Decode codes along walks from given inputs.
 
-        What `decode` gives, but for manifolds whose decoding leans on the input (`SentenceVAE`).
+        This is `decode`, except where decoding depends on the input (`SentenceVAE`).
+
+        Args:
+            z: Codes, (B, d).
+            factual: Inputs of the walks, (B, \\*data_shape); None for codes that belong to no input.
+
+        Returns:
+            Data, (B, \\*data_shape).
         """
         return self.decode(z)
 
     @property
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """JSON-able arguments that build an untrained twin."""
+        """JSON-serialisable arguments that build an untrained copy."""
 
     def coordinates(self, z: Tensor, x: Tensor) -> Tensor:
-        """Where data x (B, \\*data_shape) with codes z (B, d) lie, (B, D): what distances and their gradients are measured in.
+        """Coordinates (B, D) in which distances between data, and their gradients, are measured.
 
-        The flattened data themselves; data without a metric of their own (text) lie where their codes do.
+        By default these are the flattened data. Data without a metric (text) use their codes.
+
+        Args:
+            z: Codes of the data, (B, d).
+            x: Data, (B, \\*data_shape).
         """
         return x.flatten(1)
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """Derivative of the flattened decoded data by the code, (B, D, d)."""
+        """Jacobian (B, D, d) of the flattened decoded data at codes (B, d)."""
         single = torch.func.jacfwd(lambda code: self.decode(code[None])[0].flatten())
         return torch.func.vmap(single)(z)
 
     def metric(self, z: Tensor) -> Tensor:
-        """Pullback metric G = J^T J of the decoder, (B, d, d): data-space lengths measured in the latent space.
+        """Pullback metric G = J^T J of the decoder, (B, d, d), at codes (B, d).
+
+        It measures data-space lengths of latent curves.
 
         Source: Arvanitidis, Hansen and Hauberg, "Latent Space Oddity", ICLR 2018, section 3.
         """
@@ -107,11 +147,11 @@ class Manifold(torch.nn.Module, ABC):
         return jacobian.transpose(1, 2) @ jacobian
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """Change (B, D) of the decoded data's `coordinates` along code tangents (B, d), to first order."""
+        """Jacobian-vector product: the first-order change (B, D) of `coordinates` along code tangents (B, d)."""
         return torch.bmm(self.jacobian(z), tangent[:, :, None])[:, :, 0]
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """Gradient (B, d) by the code of <cotangent, coordinates of the decoded data>, cotangents (B, D)."""
+        """Vector-Jacobian product: the gradient (B, d) by the code of <cotangent, coordinates>, for cotangents (B, D)."""
         return torch.bmm(cotangent[:, None], self.jacobian(z))[:, 0]
 
     def linearized(self, z: np.ndarray, factual: Tensor | None = None) -> tuple[np.ndarray, Pull]:
@@ -126,17 +166,18 @@ class Manifold(torch.nn.Module, ABC):
         return self.decode_near(code, factual).numpy(), pull
 
     def attach(self, classifier: Any) -> None:
-        """Meet the classifier that is explained; nothing, but for manifolds that are made of it (`Embedding`)."""
+        """Connect the manifold with the classifier that is explained. Only manifolds built from it use this (`Embedding`)."""
 
     def remember_codes(self, z: Tensor) -> None:
-        """Note the mean and scale of the codes of real data, for `typicality`."""
+        """Record mean and scale of the codes (N, d) of real data; `typicality` needs them."""
         self.code_mean.copy_(z.mean(0))
         self.code_scale.copy_(z.std(0).clamp_min(1e-6))
 
     def typicality(self, z: Tensor) -> Tensor:
-        """How typical codes are, (B,) in (0, 1]: 1 as typical as real data, less beyond them.
+        """Typicality of codes (B, d), (B,) in (0, 1]: 1 for codes as typical as those of real data, less beyond.
 
-        The mean squared standard score of real codes is 1 by construction; the value is 1 / max(1, score of z).
+        It is 1 / max(1, s), where s is the mean squared standard score of a code. Its mean over real codes is 1 by
+        construction.
         """
         mean, scale = self._codes
         scaled = (z.numpy() - mean) / scale
@@ -145,11 +186,11 @@ class Manifold(torch.nn.Module, ABC):
 
     @cached_property
     def _codes(self) -> tuple[np.ndarray, np.ndarray]:
-        """`code_mean` and `code_scale` as views, so that `remember_codes` and loading show through."""
+        """`code_mean` and `code_scale` as views: later changes of the buffers are visible."""
         return self.code_mean.numpy(), self.code_scale.numpy()
 
     def save(self, folder: str | Path) -> None:
-        """Write `manifold.json` and `manifold.safetensors` into `folder`."""
+        """Write ``manifold.json`` and ``manifold.safetensors`` into `folder`."""
         folder = Path(folder).expanduser()
         settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,15 +202,19 @@ class Manifold(torch.nn.Module, ABC):
 
     @staticmethod
     def load(folder: str | Path, trust: Sequence[str] = ()) -> Manifold:
-        """The manifold that `save` wrote.
+        """Load a manifold that `save` wrote. Its tensors are ordinary ones even under `torch.inference_mode`.
 
         Args:
-            folder: where it is.
-            trust: the ``module:object`` that its modules may be loaded by, if another account saved it (see `envs.reading.trust`).
+            folder: Folder with the two files.
+            trust: Names (``module:object``) of modules that may be imported although another account wrote the files, see
+                `envs.reading.trust`.
+
+        Returns:
+            The manifold, frozen and in eval mode.
 
         Raises:
-            UntrustedNameError: another account saved it, and it names an object that is not in `trust`.
-            ManifoldError: nothing there, an unknown kind or format, or weights that do not fit.
+            UntrustedNameError: If another account wrote the files and they name an object that is not in `trust`.
+            ManifoldError: If files are missing, the kind or format is unknown, or the weights do not fit.
         """
         folder = Path(folder).expanduser()
         try:
@@ -183,10 +228,10 @@ class Manifold(torch.nn.Module, ABC):
             source = source_of(card)
             own = source if remembered(digest_of(folder / "manifold.json")) else ()
             names = names_of_file(folder / "manifold.json", source, folder, own=own)
-            # The first weights are drawn, and then written over.
-            with trusting(trust), names, torch.random.fork_rng(devices=[]):
+            # Construction draws first weights, which are then overwritten.
+            with trusting(trust), names, torch.random.fork_rng(devices=[]), torch.inference_mode(False):
                 manifold = Manifold.kinds[card["kind"]](**card["settings"])
-            manifold.load_state_dict(tensors)
+                manifold.load_state_dict(tensors)
         except FileNotFoundError as error:
             missing = [name for name in ("manifold.json", "manifold.safetensors") if not (folder / name).is_file()]
             raise ManifoldError(f"no saved manifold in {folder}: {' and '.join(missing)} missing") from error
@@ -194,14 +239,16 @@ class Manifold(torch.nn.Module, ABC):
             raise
         except KeyError as error:
             raise ManifoldError(f"the manifold saved in {folder} is damaged: manifold.json lacks {error}") from error
-        except _REFUSED as error:  # what the constructors of the kinds raise for settings that cannot be
-            told = f"its settings make no manifold of kind {card['kind']!r}, or one that its weights do not fit"
-            raise ManifoldError(f"the manifold saved in {folder} is damaged: {told}: {error}") from error
+        except _REFUSED as error:  # what constructors raise for impossible settings
+            raise ManifoldError(
+                f"the manifold saved in {folder} is damaged: its settings do not build a manifold of kind {card['kind']!r} "
+                f"that its weights fit: {error}"
+            ) from error
         return manifold.eval().requires_grad_(False)
 
 
 def _check_settings(card: Mapping[str, Any], tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Refuse settings that the kind does not have, and sizes far beyond those of the weights."""
+    """Refuse settings that the kind does not take, and sizes far beyond those of the weights."""
     settings = mapping(card.get("settings"), f"{file}: settings")
     known = inspect.signature(Manifold.kinds[card["kind"]].__init__).parameters
     for name in settings:
@@ -211,25 +258,36 @@ def _check_settings(card: Mapping[str, Any], tensors: Mapping[str, Tensor], file
     for name, values in settings.items():
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, int | float) and not abs(value) <= largest:
-                raise ManifoldError(f"{file}: {name} is {value!r:.40}, which no array of its weights has: it is damaged")
+                raise ManifoldError(
+                    f"{file}: {name} is {value!r:.40}, but no array of its weights is that large: the file is damaged"
+                )
 
 
 class NetworkManifold(Manifold):
-    """A manifold whose data are what a network gives, `decoder`, that knows its own derivatives (such as `MLP`).
+    """A manifold whose data are the output of a network that provides its own derivatives.
 
-    What is clamped after the network is left out of them.
+    The derivatives leave out any clamp after the network.
+
+    Attributes:
+        decoder: Network with `jacobian`, `jvp` and `vjp`, such as `envs.manifolds.networks.dense.MLP`.
+
+    Example:
+        >>> from envs.manifolds import VAE
+        >>> vae = VAE(data_shape=(4,), latent_dim=2, hidden=(8,), modality="table")
+        >>> tuple(vae.jacobian(torch.zeros(3, 2)).shape)
+        (3, 4, 2)
     """
 
     decoder: Any
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """See `Manifold.jacobian`; closed form."""
+        """Jacobian (B, D, d) of the decoded data at codes (B, d), in closed form."""
         return self.decoder.jacobian(z)
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """See `Manifold.jvp`."""
+        """Change (B, D) of the decoded data along code tangents (B, d)."""
         return self.decoder.jvp(z, tangent)
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`."""
+        """Gradient (B, d) by the code of <cotangent, data>, for cotangents (B, D)."""
         return self.decoder.vjp(z, cotangent)

@@ -1,4 +1,4 @@
-"""The variational auto-encoder with convolutions: an encoder that generalises better on pictures than an MLP does."""
+"""Variational auto-encoder with convolutions, which generalises better on images than an MLP does."""
 
 from __future__ import annotations
 
@@ -15,18 +15,28 @@ DECODERS = ("conv", "mlp")
 
 
 class ConvVAE(VAE):
-    """`VAE` of pictures with a convolutional encoder, and a decoder that is convolutional or an MLP.
+    """`VAE` of images with a convolutional encoder and a convolutional or MLP decoder.
 
-    Walking asks the decoder and its derivatives at every step, and the encoder once: the MLP decoder is several times quicker
-    on one core, with derivatives in closed form; the convolutional one is smaller.
+    A walk decodes at every step but encodes once. The MLP decoder is several times faster on one core, with closed-form
+    derivatives; the convolutional one has fewer weights.
 
     Args:
-        data_shape: (H, W) or (C, H, W), sides divisible by 4.
-        latent_dim: d.
-        hidden: width of the hidden linear layer (encoder, and decoder either way).
-        channels: of the two convolutions.
+        data_shape: (H, W) or (C, H, W), with sides divisible by 4.
+        latent_dim: Number of latent coordinates d.
+        hidden: Widths of the hidden linear layers. The last one is the width of the encoder's.
+        modality: ``image``, the only choice.
+        channels: Channels of the two convolutions.
         decoder: ``conv`` or ``mlp``.
-        modality: ``image``; nothing else has neighbouring pixels.
+
+    Raises:
+        ManifoldError: If the modality is not ``image``, or the sides are not divisible by 4.
+        UnknownNameError: If there is no such decoder.
+
+    Example:
+        >>> import torch
+        >>> vae = ConvVAE(data_shape=(8, 8), latent_dim=3, hidden=(16,), channels=(2, 4))
+        >>> tuple(vae.decode(torch.zeros(1, 3)).shape)
+        (1, 8, 8)
     """
 
     kind = "conv_vae"
@@ -41,7 +51,7 @@ class ConvVAE(VAE):
         decoder: str = "conv",
     ) -> None:
         if modality != "image":
-            raise ManifoldError(f"a convolutional VAE is for pictures, not for modality {modality!r}; use 'vae'")
+            raise ManifoldError(f"a convolutional VAE needs images, not modality {modality!r}; use 'vae'")
         if decoder not in DECODERS:
             raise UnknownNameError("decoder", decoder, DECODERS)
         super().__init__(data_shape, latent_dim, hidden, modality)
@@ -56,5 +66,5 @@ class ConvVAE(VAE):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {**super().settings, "channels": list(self.channels), "decoder": self.decoder_kind}

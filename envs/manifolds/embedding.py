@@ -11,7 +11,7 @@ from torch import Tensor
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import NetworkManifold
-from envs.manifolds.fitting import descend, reconstruction
+from envs.manifolds.fitting import descend, reconstruction, untrained
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.torch_defaults import in_usual_torch
@@ -19,26 +19,39 @@ from envs.runtime.torch_defaults import in_usual_torch
 if TYPE_CHECKING:
     from envs.classifiers.base import Classifier
 
-PROBES = 4  # data by which the right network is known again
+PROBES = 4  # data whose features identify the network
 BATCH = 4096
 
 
 class Embedding(NetworkManifold):
-    """Codes are the whitened principal components of the network's last hidden layer; the decoder is a network of our own.
+    """The whitened principal components of the classifier's last hidden layer, with an MLP decoder fitted to them.
 
-    What the classifier has thrown away the codes don't hold, so frames show the typical datum among those that it takes for
-    the same. It is a white-box manifold: the way in runs through the classifier's own layers (`Classifier.features`, which
-    counts no query, for no answer leaves). They are not saved with it; `attach` gives them back.
+    Codes do not hold what the classifier discards: decoded data show the typical datum among those that share an embedding.
+    The manifold is white-box. Its encoder is the classifier's own network (`Classifier.features`, which counts no query
+    because no prediction leaves). The network is not saved with the manifold; `attach` connects it again.
 
     Args:
-        data_shape: shape of one datum.
-        latent_dim: d.
+        data_shape: Shape of one datum.
+        latent_dim: Number of latent coordinates d.
         modality: ``image`` or ``table``.
-        features: m, width of the hidden layer.
-        hidden: widths of the decoder's hidden layers.
+        features: Width m of the hidden layer.
+        hidden: Widths of the decoder's hidden layers.
+
+    Example:
+        >>> from envs.classifiers import adapt
+        >>> from envs.modalities.base import Units
+        >>> x = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
+        >>> with torch.random.fork_rng():
+        ...     _ = torch.manual_seed(0)
+        ...     network = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+        >>> classifier = adapt(network, units=Units.of(x.numpy()), outputs="logits")
+        >>> manifold = Embedding.fit(x, classifier, latent_dim=2, hidden=(8,), modality="table", epochs=2)
+        >>> tuple(manifold.encode(x).shape)
+        (40, 2)
     """
 
     kind = "embedding"
+    fitted_by_name = True
     mean: Tensor
     whitening: Tensor
     probe: Tensor
@@ -71,7 +84,7 @@ class Embedding(NetworkManifold):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {
             "data_shape": list(self.data_shape),
             "latent_dim": self.latent_dim,
@@ -81,33 +94,36 @@ class Embedding(NetworkManifold):
         }
 
     def attach(self, classifier: Classifier) -> None:
-        """Take the way in from this classifier.
+        """Use this classifier's hidden layer as the encoder.
+
+        Args:
+            classifier: The classifier that the manifold was fitted to.
 
         Raises:
-            ManifoldError: it offers no features, or is not the one that the decoder was fitted to.
+            ManifoldError: If it shows no features, or they differ from those that the decoder was fitted to.
         """
         features = classifier.features(self.probe.view(-1, *self.data_shape))
         if features.shape != self.answer.shape or not torch.allclose(features, self.answer, rtol=1e-3, atol=1e-3):
             raise ManifoldError(
-                "this embedding belongs to another classifier: its last hidden layer answers otherwise than the one that the "
-                "decoder was fitted to; fit it anew with manifold='embedding'"
+                "this embedding belongs to another classifier: the features of this one differ from those that the decoder "
+                "was fitted to; fit a new manifold with manifold='embedding'"
             )
         self._classifier = classifier
 
     def encode(self, x: Tensor) -> Tensor:
-        """Whitened features (B, d), kept inside the typical set.
+        """Whitened features (B, d), projected into the typical set.
 
         Raises:
-            ManifoldError: no classifier is attached.
+            ManifoldError: If no classifier is attached.
         """
         if self._classifier is None:
             raise ManifoldError(
-                "an embedding is the classifier's own: call attach(classifier) first (make_world does it for its classifier)"
+                "an embedding uses the classifier as its encoder: call attach(classifier) first (make_world does so)"
             )
         return self.prior.project((self._classifier.features(x) - self.mean) @ self.whitening)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Data (B, \\*data_shape) fitted to codes (B, d), kept in the range of real data."""
+        """Data (B, \\*data_shape) of codes (B, d), clamped to the range of real data."""
         return self.decoder(z).clamp(self.low, self.high).view(len(z), *self.data_shape)
 
     @classmethod
@@ -126,10 +142,25 @@ class Embedding(NetworkManifold):
         seed: int = 0,
         progress: bool = False,
     ) -> Embedding:
-        """Whiten the features of data (N, \\*data_shape) and fit the decoder to the codes; Adam with cosine decay.
+        """Whiten the classifier's features of the data and fit the decoder, with Adam and a cosine learning rate.
+
+        Args:
+            x: Data, (N, \\*data_shape).
+            classifier: The classifier to be explained.
+            latent_dim: Number of latent coordinates d.
+            hidden: Widths of the decoder's hidden layers.
+            modality: ``image`` or ``table``.
+            epochs: Passes over the data.
+            batch_size: Rows per minibatch.
+            learning_rate: Learning rate of the first step.
+            seed: Seed of weights and minibatches.
+            progress: Show a progress bar.
+
+        Returns:
+            The manifold, frozen and in eval mode, with the classifier attached.
 
         Raises:
-            ManifoldError: the classifier offers no features, or they do not vary in so many directions.
+            ManifoldError: If the classifier shows no features, or they vary in fewer than `latent_dim` directions.
         """
         if len(x) < 2:
             raise ManifoldError(f"an embedding needs at least 2 rows, got {len(x)}")
@@ -139,13 +170,11 @@ class Embedding(NetworkManifold):
         rank = int((singular > 1e-4 * singular[0].clamp_min(1e-12)).sum())
         if not 1 <= latent_dim <= rank:
             raise ManifoldError(
-                f"latent_dim must be between 1 and {rank}, not {latent_dim}: in so many directions do the classifier's "
-                f"{features.shape[1]} features vary over {len(x)} rows"
+                f"latent_dim must be between 1 and {rank}, not {latent_dim}: the classifier's {features.shape[1]} features "
+                f"vary in {rank} directions over {len(x)} rows"
             )
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            found = cls(x.shape[1:], latent_dim, modality, features.shape[1], hidden)
+        found = untrained(lambda: cls(x.shape[1:], latent_dim, modality, features.shape[1], hidden), seed)
         found.mean.copy_(mean)
         found.whitening.copy_(axes[:latent_dim].T * (math.sqrt(len(x) - 1) / singular[:latent_dim]))
         flat = x.reshape(len(x), -1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from envs.errors import ManifoldError
-from envs.manifolds.fitting import descend
+from envs.manifolds.fitting import check_fit, descend, untrained
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.vae import VAE
 from envs.runtime.torch_defaults import in_usual_torch
@@ -20,15 +19,24 @@ HEAD_WIDTH = 64
 
 
 class Joint(VAE):
-    """A VAE whose codes a classifier reads: one encoder serves both, so what the classifier tells apart is what codes hold.
+    """A VAE with a classification head on its codes: the encoder serves both, so codes separate what the classifier separates.
 
-    Loss per item: the VAE's, and `weight` times the cross-entropy of the head on the sampled code (model M1 of Kingma and
-    others, "Semi-Supervised Learning with Deep Generative Models", 2014, section 2, trained in one go). As a black box the
-    network is x -> head(encode(x)), see `classifier`: what it answers on a decoded picture goes through the encoder again,
-    like any picture's answer.
+    The loss is that of the VAE plus `weight` times the cross-entropy of the head on the sampled code (model M1 of Kingma and
+    others, "Semi-Supervised Learning with Deep Generative Models", NeurIPS 2014, section 2, trained jointly). The black box to
+    be explained is x -> head(encode(x)), see `classifier`; decoded images pass through the encoder again, like any image.
 
     Args:
-        classes: K.
+        data_shape: Shape of one datum.
+        latent_dim: Number of latent coordinates d.
+        hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
+        modality: ``image`` or ``table``.
+        classes: Number of classes K.
+
+    Example:
+        >>> x = torch.rand(32, 5, generator=torch.Generator().manual_seed(0))
+        >>> joint = Joint.fit(x, (x[:, 0] > 0.5).long(), latent_dim=2, hidden=(8,), modality="table", epochs=2)
+        >>> tuple(joint.classifier()(x).shape)
+        (32, 2)
     """
 
     kind = "joint"
@@ -46,15 +54,26 @@ class Joint(VAE):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {**super().settings, "classes": self.head.last.out_features}
 
     def classifier(self) -> nn.Module:
-        """The network trained with the codes, as a module from data (B, \\*data_shape) to logits (B, K)."""
+        """The network trained together with the codes: a module from data (B, \\*data_shape) to logits (B, K)."""
         return HeadOfCodes(self)
 
     def labelled_loss(self, x: Tensor, y: Tensor, beta: float, weight: float, generator: torch.Generator) -> Tensor:
-        """`VAE.loss` plus `weight` times the cross-entropy (nats) of the head on sampled codes; scalar."""
+        """`VAE.loss` plus the weighted cross-entropy of the head on sampled codes.
+
+        Args:
+            x: Data, (B, \\*data_shape).
+            y: Class indices, (B,).
+            beta: Weight of the KL term.
+            weight: Weight of the cross-entropy.
+            generator: Draws the noise of the codes.
+
+        Returns:
+            Scalar, in nats per datum.
+        """
         mean, log_variance = self.posterior(x)
         z = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
         bound = self.bound(self.decoder.logits(z), x, mean, log_variance, beta)
@@ -79,16 +98,31 @@ class Joint(VAE):
         seed: int = 0,
         progress: bool = False,
     ) -> Joint:
-        """Train on data (N, \\*data_shape) with class indices y (N,); Adam with cosine decay.
+        """Train on labelled data with Adam and a cosine learning rate.
 
-        `weight` is how many nats of reconstruction a nat of cross-entropy is worth: near 0 the codes are a plain VAE's, from
-        100 on the pictures suffer.
+        Args:
+            x: Data, (N, \\*data_shape).
+            y: Class indices, (N,).
+            classes: Number of classes K; default: the largest index plus one.
+            latent_dim: Number of latent coordinates d.
+            hidden: Widths of the encoder's hidden layers.
+            modality: ``image`` or ``table``.
+            beta: Weight of the KL term.
+            weight: Weight of the cross-entropy. Near 0 the codes are those of a plain VAE; from 100 on, reconstructions
+                suffer.
+            epochs: Passes over the data.
+            batch_size: Rows per minibatch.
+            learning_rate: Learning rate of the first step.
+            seed: Seed of weights, minibatches and noise.
+            progress: Show a progress bar.
+
+        Returns:
+            The model, frozen and in eval mode.
 
         Raises:
-            ManifoldError: fewer than two rows or classes, another number of labels than rows, labels that are no class, or a
-                latent dimension beyond the data's.
+            ManifoldError: If there are fewer than two rows or classes, the numbers of rows and labels differ, a label is not a
+                class index, or `latent_dim` exceeds the data's dimension.
         """
-        size = math.prod(x.shape[1:])
         if len(x) < 2 or len(x) != len(y):
             raise ManifoldError(f"a joint model needs at least 2 rows and one label a row, got {len(x)} and {len(y)}")
         count = classes if classes is not None else int(y.max()) + 1
@@ -96,12 +130,9 @@ class Joint(VAE):
             raise ManifoldError(
                 f"labels must be class indices from 0 to {max(count, 2) - 1}, two classes at least; got {y.unique().tolist()}"
             )
-        if not 1 <= latent_dim <= size:
-            raise ManifoldError(f"latent_dim must be between 1 and the {size} data dimensions, not {latent_dim}")
+        check_fit("a joint model", x, latent_dim)
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            joint = cls(x.shape[1:], latent_dim, hidden, modality, count)
+        joint = untrained(lambda: cls(x.shape[1:], latent_dim, hidden, modality, count), seed)
         joint.keep_range(x)
         descend(
             joint, lambda index: joint.labelled_loss(x[index], y[index], beta, weight, generator), len(x), epochs=epochs,
@@ -114,7 +145,16 @@ class Joint(VAE):
 
 
 class HeadOfCodes(nn.Module):
-    """x -> head(encode(x)): the classifier half of a `Joint`."""
+    """x -> head(encode(x)): the classifier of a `Joint` manifold.
+
+    Args:
+        joint: The manifold with the head.
+
+    Example:
+        >>> joint = Joint(data_shape=(4,), latent_dim=2, hidden=(8,), modality="table", classes=3)
+        >>> tuple(HeadOfCodes(joint)(torch.zeros(2, 4)).shape)
+        (2, 3)
+    """
 
     def __init__(self, joint: Joint) -> None:
         super().__init__()

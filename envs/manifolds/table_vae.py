@@ -9,28 +9,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
+from envs.manifolds.fitting import check_fit, descend, untrained
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
-from envs.runtime.progress import progress_bar
 from envs.runtime.torch_defaults import in_usual_torch
 
-MOST_LOGIT = 30.0  # beyond it a category's share is 0 or 1 in float32 anyway, and its exponential would overflow
+MOST_LOGIT = 30.0  # beyond it a probability is 0 or 1 in float32 anyway, and the exponential would overflow
 
 
 class TableVAE(Manifold):
-    """Gaussian encoder, MLP decoder, normal prior; a softmax head for every choice between categories.
+    """Variational auto-encoder of table rows with a softmax head per categorical column.
 
-    Numbers have a Gaussian likelihood whose noise is each column's optimal, calibrated one (Rybkin and others, "Simple and
-    Effective VAE Training with Calibrated Decoders", 2021, section 4), categories a categorical one: after Xu and others,
-    "Modeling Tabular Data using Conditional GAN", 2019, section 4.4 (TVAE), without its mixture encoding of numbers.
+    Numbers have a Gaussian likelihood with the optimal, calibrated noise of each column (Rybkin, Daniilidis and Levine,
+    "Simple and Effective VAE Training with Calibrated Sigma Decoders", ICML 2021, section 4), categories a categorical one.
+    The model follows TVAE (Xu and others, "Modeling Tabular Data using Conditional GAN", NeurIPS 2019, section 4.4) without
+    its mixture encoding of numbers.
 
     Args:
-        size: D, places of an encoded row (see `envs.modalities.table`).
-        blocks: (first place, number of places) of every choice between categories; the other places are numbers.
-        latent_dim: d.
-        hidden: widths of the encoder's hidden layers; the decoder mirrors them.
+        size: Width D of an encoded row, see `envs.modalities.table`.
+        blocks: (first position, number of positions) of each categorical choice; all other positions are numbers.
+        latent_dim: Number of latent coordinates d.
+        hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
+
+    Example:
+        >>> vae = TableVAE(size=4, blocks=[(1, 3)], latent_dim=2, hidden=(8,))  # one number, one category with three values
+        >>> row = vae.decode(torch.zeros(1, 2))
+        >>> tuple(row.shape), round(row[0, 1:].sum().item(), 4)
+        ((1, 4), 1.0)
     """
 
     kind = "table_vae"
@@ -62,7 +68,7 @@ class TableVAE(Manifold):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """See `Manifold.settings`."""
+        """JSON-serialisable arguments that build an untrained copy."""
         return {
             "size": self.data_shape[0],
             "blocks": [list(block) for block in self.blocks],
@@ -71,31 +77,31 @@ class TableVAE(Manifold):
         }
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of q(z | x), each (B, d)."""
+        """Mean and log variance of q(z | x), each (B, d), for encoded rows (B, D)."""
         mean, log_variance = self.encoder(x).chunk(2, dim=1)
         return mean, log_variance.clamp(-10, 10)
 
     def encode(self, x: Tensor) -> Tensor:
-        """Posterior means (B, d), kept inside the typical set."""
+        """Posterior means (B, d), projected into the typical set."""
         return self.prior.project(self.posterior(x)[0])
 
     def decode(self, z: Tensor) -> Tensor:
-        """Soft rows (B, D): numbers inside their ranges, the share of each category."""
+        """Soft rows (B, D): numbers inside their ranges, and the probability of each category."""
         raw = self.decoder.logits(z)
         return torch.where(self.is_number, raw.clamp(self.low, self.high), self._shares(raw))
 
     def _shares(self, logits: Tensor) -> Tensor:
-        """Softmax over each block (B, D); the places of numbers hold 0."""
+        """Softmax over each block (B, D); the positions of numbers hold 0."""
         weight = logits.clamp(-MOST_LOGIT, MOST_LOGIT).exp() * ~self.is_number
         return weight / ((weight @ self.member) @ self.member.T + self.is_number)
 
     def _slope(self, shares: Tensor, tangent: Tensor) -> Tensor:
-        """J tangent = J^T tangent (B, D) of the heads: identity for numbers, diag(s) - s s^T for a block; 0 where held."""
+        """J tangent = J^T tangent (B, D) of the heads: identity for numbers, diag(s) - s s^T for a block."""
         pull = shares * (tangent - (shares * tangent) @ self.member @ self.member.T)
         return torch.where(self.is_number, tangent, pull)
 
     def jacobian(self, z: Tensor) -> Tensor:
-        """See `Manifold.jacobian`; the clamp to the ranges is left out, and held places do not move."""
+        """Jacobian (B, D, d) at codes (B, d). It leaves out the clamp to the ranges; held positions have zero derivatives."""
         shares = self._shares(self.decoder.logits(z))
         inner = self.decoder.jacobian(z)  # (B, D, d)
         mixed = self.member @ (self.member.T @ (shares[:, :, None] * inner))
@@ -103,17 +109,26 @@ class TableVAE(Manifold):
         return outer * ~self.held[:, None]
 
     def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """See `Manifold.jvp`; held places do not move."""
+        """Change (B, D) along code tangents (B, d); held positions do not change."""
         shares = self._shares(self.decoder.logits(z))
         return self._slope(shares, self.decoder.jvp(z, tangent)) * ~self.held
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """See `Manifold.vjp`; held places do not move."""
+        """Gradient (B, d) by the code for cotangents (B, D); held positions contribute nothing."""
         shares = self._shares(self.decoder.logits(z))
         return self.decoder.vjp(z, self._slope(shares, cotangent * ~self.held))
 
     def loss(self, x: Tensor, beta: float, generator: torch.Generator) -> Tensor:
-        """Negative evidence lower bound per item (scalar, nats) with the KL term weighted by `beta`."""
+        """Negative evidence lower bound per row.
+
+        Args:
+            x: Encoded rows, (B, D).
+            beta: Weight of the KL term.
+            generator: Draws the noise of the codes.
+
+        Returns:
+            Scalar, in nats.
+        """
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator)
         raw = self.decoder.logits(mean + (0.5 * log_variance).exp() * noise)
@@ -143,37 +158,40 @@ class TableVAE(Manifold):
         progress: bool = False,
         **_: Any,
     ) -> TableVAE:
-        """Train on encoded rows x (N, D); Adam with cosine decay.
+        """Train on encoded rows with Adam and a cosine learning rate.
 
         Args:
-            blocks, low, high, held: of `envs.modalities.table.TableUnits`.
+            x: Encoded rows, (N, D).
+            blocks: As in `envs.modalities.table.TableUnits`.
+            low: Smallest value of each position, (D,).
+            high: Largest value of each position, (D,).
+            held: Positions that walks do not change, (D,) bool.
+            latent_dim: Number of latent coordinates d.
+            hidden: Widths of the encoder's hidden layers.
+            beta: Weight of the KL term.
+            epochs: Passes over the rows.
+            batch_size: Rows per minibatch.
+            learning_rate: Learning rate of the first step.
+            seed: Seed of weights, minibatches and noise.
+            progress: Show a progress bar.
+
+        Returns:
+            The VAE, frozen and in eval mode.
 
         Raises:
-            ManifoldError: fewer than two rows, or a latent dimension beyond the data's.
+            ManifoldError: If there are fewer than two rows, or `latent_dim` exceeds D.
         """
-        size = x.shape[1]
-        if len(x) < 2:
-            raise ManifoldError(f"a VAE needs at least 2 rows, got {len(x)}")
-        if not 1 <= latent_dim <= size:
-            raise ManifoldError(f"latent_dim must be between 1 and the {size} places of an encoded row, not {latent_dim}")
+        check_fit("a VAE", x, latent_dim)
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            vae = cls(size, blocks, latent_dim, hidden)
+        vae = untrained(lambda: cls(x.shape[1], blocks, latent_dim, hidden), seed)
         vae.low.copy_(low)
         vae.high.copy_(high)
         if held is not None:
             vae.held.copy_(held)
-        optimizer = torch.optim.Adam(vae.parameters(), lr=learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * math.ceil(len(x) / batch_size))
-        for _epoch in progress_bar(range(epochs), "fitting the manifold", progress):
-            for index in torch.randperm(len(x), generator=generator).split(batch_size):
-                loss = vae.loss(x[index], beta, generator)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-        vae.eval().requires_grad_(False)
+        descend(
+            vae, lambda index: vae.loss(x[index], beta, generator), len(x), epochs=epochs, batch_size=batch_size,
+            learning_rate=learning_rate, generator=generator, label="fitting the manifold", progress=progress,
+        )  # fmt: skip
         with torch.no_grad():
             vae.remember_codes(vae.encode(x))
         return vae

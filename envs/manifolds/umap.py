@@ -15,7 +15,7 @@ from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import NetworkManifold
-from envs.manifolds.fitting import descend, reconstruction
+from envs.manifolds.fitting import descend, reconstruction, untrained
 from envs.manifolds.hull import MAX_DIMENSIONS
 from envs.manifolds.neighbours import NeighbourAverage, interpolate, nearest
 from envs.manifolds.networks.dense import MLP
@@ -57,6 +57,7 @@ class UMAPMap(NetworkManifold):
     """
 
     kind = "umap"
+    fitted_by_name = True
     codes: Tensor
     data: Tensor
     raster: Tensor
@@ -213,9 +214,7 @@ class UMAPMap(NetworkManifold):
         codes = codes / codes.square().mean().sqrt()
         generator = torch.Generator().manual_seed(seed)
         kept = torch.randperm(len(x), generator=generator)[:LANDMARKS].sort().values
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            found = cls(x.shape[1:], latent_dim, modality, len(kept), decoder, hidden)
+        found = untrained(lambda: cls(x.shape[1:], latent_dim, modality, len(kept), decoder, hidden), seed)
         found.codes.copy_(codes[kept])
         found.data.copy_(flat[kept])
         found.low.copy_(flat.amin(0))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds.base import NetworkManifold
 from envs.manifolds.collapse import CollapsedError, check_modes, nearest_mode
+from envs.manifolds.fitting import check_fit, untrained
 from envs.manifolds.generators import training as gan_training
 from envs.manifolds.generators.inversion import Inverse, Inversion, invert
 from envs.manifolds.generators.training import Recipe
@@ -56,6 +57,7 @@ class GAN(NetworkManifold):
     """
 
     kind = "gan"
+    fitted_by_name = True
     low: Tensor
     high: Tensor
 
@@ -174,19 +176,17 @@ class GAN(NetworkManifold):
             CollapsedError: classes of the data are missing among the samples; it holds the GAN.
             FitInterrupted: a KeyboardInterrupt; it holds the GAN so far.
         """
-        size = math.prod(x.shape[1:])
-        if len(x) < 2:
-            raise ManifoldError(f"a GAN needs at least 2 rows, got {len(x)}")
-        if not 1 <= latent_dim <= size:
-            raise ManifoldError(f"latent_dim must be between 1 and the {size} data dimensions, not {latent_dim}")
+        check_fit("a GAN", x, latent_dim)
         given, recipe = recipe, _recipe(recipe)
         if epochs is not None and not given:
             recipe = Recipe(steps=epochs * math.ceil(len(x) / recipe.batch_size))
         generator = torch.Generator().manual_seed(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            gan = cls(x.shape[1:], latent_dim, hidden, prior, modality, network, channels, inversion)
-            critic = gan.critic(spectral=recipe.loss == "hinge")
+
+        def build() -> tuple[GAN, nn.Module]:
+            made = cls(x.shape[1:], latent_dim, hidden, prior, modality, network, channels, inversion)
+            return made, made.critic(spectral=recipe.loss == "hinge")
+
+        gan, critic = untrained(build, seed)
         flat = x.reshape(len(x), -1)
         if modality == "table":
             gan.low.copy_(flat.amin(0))

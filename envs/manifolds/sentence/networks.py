@@ -86,6 +86,20 @@ class Decoder(nn.Module):
         return Cell(self, of_word, of_code, (back * double).T.contiguous(), bias, table)
 
 
+class SentenceNetworks(nn.Module):
+    """What training needs of a sentence VAE.
+
+    Attributes:
+        encoder: Maps ids to mean and log variance of q(z | x).
+        decoder: Maps codes and previous words to logits of the next word.
+        head: Maps codes (B, d) to logits (B, K) of a classifier's prediction; None without such a classifier.
+    """
+
+    encoder: Encoder
+    decoder: Decoder
+    head: nn.Linear | None
+
+
 class Cell(NamedTuple):
     """The decoder as it is run word by word, by hand: it can be differentiated forwards, and batches are quick.
 

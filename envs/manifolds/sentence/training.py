@@ -12,18 +12,15 @@ import copy
 import math
 import warnings
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds.sentence.networks import decoder_inputs, sentence_nll
+from envs.manifolds.sentence.networks import SentenceNetworks, decoder_inputs, sentence_nll
 from envs.modalities.vocabulary import END, PAD, UNKNOWN
 from envs.runtime.progress import progress_bar
-
-if TYPE_CHECKING:
-    from envs.manifolds.sentence.vae import SentenceVAE
 
 ANNEALINGS = ("none", "linear", "sigmoid", "cyclical")
 COLLAPSED = 0.05  # nats a sentence below which a code says nothing
@@ -99,7 +96,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def training_loss(
-    vae: SentenceVAE,
+    vae: SentenceNetworks,
     ids: Tensor,
     weight: float,
     how: SentenceTraining,
@@ -124,7 +121,7 @@ def training_loss(
 
 
 def train(
-    vae: SentenceVAE, ids: Tensor, how: SentenceTraining, progress: bool = False, predictions: Tensor | None = None
+    vae: SentenceNetworks, ids: Tensor, how: SentenceTraining, progress: bool = False, predictions: Tensor | None = None
 ) -> dict[str, Any]:
     """Train in place on ids (N, L) of known words, and on answers (N, K) of a classifier if there are any; Ctrl-C ends the
     training and keeps what was learned.
@@ -187,7 +184,7 @@ def trimmed(ids: Tensor) -> Tensor:
     return ids[:, : int((ids != PAD).sum(1).max())]
 
 
-def validated(vae: SentenceVAE, ids: Tensor, seed: int = 0, batch: int = 256) -> dict[str, Any]:
+def validated(vae: SentenceNetworks, ids: Tensor, seed: int = 0, batch: int = 256) -> dict[str, Any]:
     """Figures on sentences ids (N, L), nats a sentence, no word dropped.
 
     Returns:

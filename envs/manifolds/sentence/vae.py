@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
+from envs.manifolds.fitting import untrained
 from envs.manifolds.prior import Prior
 from envs.manifolds.sentence.anchor import anchored
 from envs.manifolds.sentence.decoding import greedy
-from envs.manifolds.sentence.networks import Decoder, Encoder, decoder_inputs, sentence_nll
+from envs.manifolds.sentence.networks import Decoder, Encoder, SentenceNetworks, decoder_inputs, sentence_nll
 from envs.manifolds.sentence.training import SentenceTraining, train, trimmed
 from envs.modalities.vocabulary import END, PAD, Vocabulary
 from envs.runtime.torch_defaults import in_usual_torch
@@ -26,7 +27,7 @@ from envs.runtime.torch_defaults import in_usual_torch
 REACH = 0.5  # share of the typical radius of codes at which the words of an input are favoured no more
 
 
-class SentenceVAE(Manifold):
+class SentenceVAE(Manifold, SentenceNetworks):
     """LSTM encoder and decoder, normal prior. Data space are ids (B, L) int64, see `envs.modalities.vocabulary`.
 
     Ids have no metric of their own: distances, moves and the compass are measured between codes (`coordinates`).
@@ -224,11 +225,11 @@ class SentenceVAE(Manifold):
         if predictions is not None and len(predictions) != len(ids):
             raise ManifoldError(f"{len(predictions)} answers of a classifier for {len(ids)} sentences; one each is needed")
         classes = 0 if predictions is None else predictions.shape[1]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(how.seed)
-            sizes = (latent_dim, embedding, hidden)
-            more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
-            vae = cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more)
+        sizes = (latent_dim, embedding, hidden)
+        more: dict[str, Any] = {"classes": classes, "anchor": anchor, "reach": reach}
+        vae = untrained(
+            lambda: cls(vocabulary.words, vocabulary.length, *sizes, vocabulary.tokeniser, feed_code, **more), how.seed
+        )
         vae.account = train(vae, ids, how, progress, predictions)
         if vae.collapsed:
             warnings.warn(
