@@ -1,8 +1,9 @@
-"""No module of envs, vime or agents needs itself: imports inside functions and for type checkers alone count, too."""
+"""No module of envs, vime or agents needs itself: imports inside functions and those for type checkers alone count, too."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -18,31 +19,59 @@ def modules() -> dict[str, Path]:
     return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
 
 
-def imported(tree: ast.AST, known: set[str], name: str = "") -> set[str]:
-    """The modules among `known` that the module `name` imports, with the packages that Python imports on the way."""
+def at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from at_import(node)
+
+
+def imported(nodes: Iterator[ast.AST], known: set[str]) -> set[str]:
+    """The modules among `known` that import statements name."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= {full if (full := f"{node.module}.{alias.name}") in known else node.module for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-    parents = {module.rpartition(".")[0] for module in found}
-    parents |= {module.rpartition(".")[0] for module in parents}
-    own = {name[:i] for i, letter in enumerate(name) if letter == "."} | {name}
-    return ((found | parents) & known) - own
+    return found & known
+
+
+def packages_of(module: str) -> set[str]:
+    return {module[:i] for i, letter in enumerate(module) if letter == "."}
+
+
+def refuse_circles(graph: dict[str, set[str]]) -> None:
+    try:
+        list(TopologicalSorter({name: needs - {name} for name, needs in graph.items()}).static_order())
+    except CycleError as error:
+        pytest.fail(" is needed by ".join(error.args[1]))
 
 
 def test_imports_are_found_wherever_they_stand():
     text = "if TYPE_CHECKING:\n import a\nimport b\ndef f():\n  if f:\n    from c import d\nclass K:\n  from e.f import g\n"
-    assert imported(ast.parse(text), {"a", "b", "c", "c.d", "e", "e.f"}) == {"a", "b", "c", "c.d", "e", "e.f"}
-    assert imported(ast.parse("from e.f import g"), {"e", "e.f"}, "e.h") == {"e.f"}  # its own package is imported already
+    tree, known = ast.parse(text), {"a", "b", "c.d", "e.f"}
+    assert imported(ast.walk(tree), known) == {"a", "b", "c.d", "e.f"}
+    assert imported(at_import(tree), known) == {"b", "e.f"}
 
 
-def test_no_module_needs_itself():
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_needs_itself(package):
     files = modules()
-    assert len(files) > 200
-    graph = {name: imported(ast.parse(file.read_text(encoding="utf-8")), set(files), name) for name, file in files.items()}
-    try:
-        list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        pytest.fail(" <- ".join(error.args[1]))
+    own = {name for name in files if name.split(".")[0] == package}
+    assert len(own) > 20
+    refuse_circles({name: imported(ast.walk(ast.parse(files[name].read_text(encoding="utf-8"))), own) for name in own})
+
+
+def test_every_module_can_be_imported_first():
+    """Importing a module also imports the packages above it: none of these may import the module that is being imported."""
+    files = modules()
+    graph = {}
+    for name, file in files.items():
+        needs = imported(at_import(ast.parse(file.read_text(encoding="utf-8"))), set(files))
+        needs |= {package for module in needs for package in packages_of(module)}
+        graph[name] = needs - packages_of(name)
+    refuse_circles(graph)

@@ -55,8 +55,8 @@ def code(world: World, x: Tensor, source: Tensor) -> Entered:
 
 
 def kept(world: World, x: Tensor, source: Tensor) -> Entered:
-    """The codes of inputs x (B, \\*data_shape). If the frame of a code is not predicted as `source` (B,): the candidate nearest
-    to the input whose frame is, or the code if there is none."""
+    """The codes of inputs x (B, \\*data_shape). If the frame of a code is not predicted as `source` (B,): the candidate
+    nearest to the input whose frame is, or the code if there is none."""
     plain = code(world, x, source)
     rows = (plain.prediction.argmax(1) != source).nonzero()[:, 0]
     if not len(rows):

@@ -32,8 +32,9 @@ class Move:
     Args:
         function: from (manifold, z (B, d), action (B, d), length) to new codes (B, d).
         name: key in `MOVES`, or what a user's own move is called.
-        length_in: what the length of a full action measures. ``latent``: calibrated, so that a step decodes to the share `step`
-            of the class distance. ``metric``: lengths in `Manifold.metric`. ``coordinates``: lengths in `Manifold.coordinates`.
+        length_in: what the length of a full action measures: ``latent`` (calibrated, so that a step decodes to the share
+            `step` of the class distance), ``metric`` (lengths in `Manifold.metric`) or ``coordinates`` (lengths in
+            `Manifold.coordinates`).
         straight: whether a code always moves in the action's own direction.
         still: whether the zero action leaves every code where it is.
 

@@ -357,7 +357,7 @@ TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Flip, Leave, 
 
 
 def make_task(task: Any, tau: float | None, pair: int | None, reward: Mapping[str, float] | None) -> Task:
-    """The task of a key of `TASKS`, a ``module:object`` name, a `Task` or a class of them, with the settings that are not None.
+    """The task of a key of `TASKS`, a ``module:object`` name, a `Task` or its class, with the settings that are not None.
 
     Raises:
         UnknownNameError, ManifoldError: no such task or weight, or a setting that the task does not take.
@@ -376,7 +376,7 @@ def make_task(task: Any, tau: float | None, pair: int | None, reward: Mapping[st
     if pair is not None:
         if not task.takes_pair:
             raise ManifoldError(f"pair= belongs to task='one_pair'; the task {task.name!r} draws its starts: leave it out")
-        task = replace(task, pair=int(pair))  # type: ignore[call-arg]
+        task = replace(task, pair=int(pair))
     unknown = set(reward or {}) - set(asdict(Weights()))
     if unknown:
         raise UnknownNameError("reward weight", sorted(unknown)[0], asdict(Weights()))

@@ -31,7 +31,7 @@ def test_make_world_lists_every_setting_with_its_type_and_default():
     keywords = dict(inspect.signature(make_world).parameters)
     fields = inspect.signature(WorldConfig).parameters
     assert {name: p.default for name, p in keywords.items() if name in fields} == {n: p.default for n, p in fields.items()}
-    assert set(keywords) - set(fields) == {"config", "progress", "unknown"}
+    assert set(keywords) - set(fields) == {"config", "known_predictions", "progress", "unknown"}
     different = {name for name in fields if keywords[name].annotation != fields[name].annotation}
     assert different <= {"task"}  # whose type is in a module that config does not import
 
@@ -60,7 +60,7 @@ def test_replacing_settings_of_a_world_replaces_those_of_its_config(iris):
 
 
 def test_another_task_begins_with_its_own_settings_and_the_same_one_keeps_them(iris):
-    world = iris.replace(tau=0.6, reward={"path": 0.5})
+    world = iris.replace(task="reach", tau=0.6, reward={"path": 0.5})
     assert world.replace(task="reach").task == world.task
     assert world.replace(task="leave").config.settings() == {"task": "leave"}
     assert world.replace(task="leave", tau=0.7).task.tau == 0.7
@@ -116,7 +116,7 @@ def test_unknown_settings_are_refused_with_the_close_names(make):
         ({"seed": -1}, "seed is -1; a whole number of at least 0"),
         ({"latent_dim": "2"}, "latent_dim is '2'; a whole number of at least 1"),
         ({"label_only": "no"}, "label_only is true or false, not 'no'"),
-        ({"guidance": 1}, "compass is true or false, not 1"),
+        ({"guidance": 1}, "guidance is true or false, not 1"),
         ({"reward": 3.0}, "reward is a mapping of settings such as {'distance': 1.0}, not 3.0"),
         ({"reward": {"path": "much"}}, "reward: path is 'much'; a number"),
         ({"reward": {"path": float("nan")}}, "reward: path is nan; a finite number"),
@@ -127,7 +127,7 @@ def test_unknown_settings_are_refused_with_the_close_names(make):
         ({"data_shape": [4, 0]}, "data_shape is 0; a whole number of at least 1"),
         ({"input_shape": 4}, "input_shape is a list of whole numbers"),
         ({"pair": 3}, "pair= belongs to task='one_pair'"),
-        ({"task": 3}, "task is a name or a task of envs.core.tasks, not 3; names: reach, leave"),
+        ({"task": 3}, "task is a name or a task of envs.core.tasks, not 3; names: reach, flip, leave"),
         ({"reward": {"sucess": 1}}, "unknown reward weight 'sucess': did you mean 'success'"),
     ],
 )

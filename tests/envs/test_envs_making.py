@@ -344,14 +344,14 @@ def test_settings_of_a_fit_are_refused_for_a_manifold_that_stands(tmp_path):
     live.save(tmp_path / "mine")
     for manifold in (live, str(tmp_path / "mine")):
         assert pictures_world(manifold=manifold, latent_dim=3).manifold.latent_dim == 3  # its own dimension may be repeated
-        with pytest.raises(ManifoldError, match=r"latent_dim=2: this manifold stands already.*codes have 3 values.*'vae'"):
+        with pytest.raises(ManifoldError, match=r"latent_dim=2: this manifold exists already.*codes have 3 values.*'vae'"):
             pictures_world(manifold=manifold, latent_dim=2)
-        with pytest.raises(ManifoldError, match=r"fit={'epochs': 2}: this manifold stands already"):
+        with pytest.raises(ManifoldError, match=r"fit={'epochs': 2}: this manifold exists already"):
             pictures_world(manifold=manifold, fit={"epochs": 2})
     for more in ({"latent_dim": 2}, {"fit": {"hidden": [8]}}):
-        with pytest.raises(ManifoldError, match="stands already"):
+        with pytest.raises(ManifoldError, match="exists already"):
             make_world(data="digits", manifold="digits_gan", **more)
-        with pytest.raises(ManifoldError, match="stands already"):
+        with pytest.raises(ManifoldError, match="exists already"):
             make_world(data=["a b", "b a"], truth=np.array([0, 1]), manifold="sentences", **more)
 
 

@@ -240,7 +240,7 @@ def test_options_of_the_vector_environment_are_one_a_walk(digits):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"index": 1257}, "1257 is outside the split 'starts' of 1257 rows"),
+        ({"index": 1257}, "1257 is outside the split 'reference' of 1257 rows"),
         ({"index": 540, "split": "held_out"}, "540 is outside the split 'held_out'"),
         ({"index": -1}, "-1 is outside"),
         ({"index": 1.5}, "whole number"),

@@ -43,7 +43,7 @@ def test_without_a_target_every_other_class_ends_it(own):
     prediction = [[0.3, 0.4, 0.3], [0.3, 0.3, 0.4], [0.5, 0.0, 0.5]]
     state = state_with(own, prediction, [0] * 3, [1] * 3)
     assert dynamics.arrived(own.untargeted, state).tolist() == [True, True, False]
-    assert own.untargeted.reference_coordinates is own.reference.coordinates  # what was computed is shared
+    assert own.untargeted.reference is own.reference  # what was computed is shared
     assert (own.untargeted.task.evidence(state) >= 0).tolist() == [True, True, True]
     assert dynamics.arrived(own, state).tolist() == [True, False, False]
 

@@ -29,7 +29,7 @@ KWARGS: list[tuple[str, str]] = [
     ("move:3", "move is a text"),
     ("entry:[1]", "entry is a text"),
     ("label_only:maybe", "label_only is true or false, not 'maybe'"),
-    ("compass:1", "compass is true or false"),
+    ("guidance:1", "guidance is true or false"),
     ("step:1e999", "step is a positive share of the class distance, not inf"),
     ("step:0", "step is a positive share of the class distance, not 0"),
     ("max_step:-1", "max_step is a share of the class distance, 0 for no bound, not -1"),
