@@ -57,8 +57,7 @@ class WorldConfig:
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
             classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
-            `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, a class of manifolds (fitted to the data),
-            a pair of torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are
+            `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are
             found by inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else ``vae``. A
             joint manifold has its own classifier, which is used if none is given.
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.

@@ -262,8 +262,8 @@ def _known(file: str | Path, digest: str) -> KnownPredictions | None:
 
 
 def _aligned(truth: Tensor | None, names: Sequence[Any] | None, known: list[str]) -> Tensor | None:
-    """True classes (M,), given as indices of the data's `names`, as indices of the classifier's classes `known`; None if a name
-    is not among these."""
+    """True classes (M,), indices of the data's `names`, as indices of the classifier's classes `known`; None if a name is not
+    among these."""
     if truth is None or names is None or [str(name) for name in names] == known:
         return truth
     order = [known.index(str(name)) if str(name) in known else -1 for name in names]

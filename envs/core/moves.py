@@ -115,7 +115,7 @@ MOVES: dict[str, Move] = {
     for move in (
         Move(euclidean, "euclidean", straight=True),
         Move(spherical, "spherical"),
-        Move(matched, "matched"),
+        Move(matched, "matched", still=False),
         Move(pullback, "pullback", length_in="metric"),
         Move(arc, "arc", length_in="coordinates", straight=True),
     )

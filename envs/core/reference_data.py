@@ -34,7 +34,7 @@ class Examples(NamedTuple):
     Example:
         >>> from envs import make_world
         >>> len(make_world(data="digits").held_out.x)
-        197
+        540
     """
 
     x: Tensor
@@ -64,7 +64,7 @@ class ReferenceData:
         >>> from envs import make_world
         >>> reference = make_world(data="digits").reference
         >>> reference.z.shape, reference.prototypes.shape
-        (torch.Size([1600, 8]), torch.Size([10]))
+        (torch.Size([1257, 8]), torch.Size([10]))
         >>> reference.class_distance > 0
         True
     """

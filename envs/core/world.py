@@ -52,7 +52,7 @@ class World:
         >>> world.replace(tau=0.8).task.tau
         0.8
         >>> world
-        World of image data (1, 8, 8): 1600 reference rows, 197 held out
+        World of image data (8, 8): 1257 reference rows, 540 held out
           classifier: 10 classes, shows probabilities
           manifold: VAE, 8 latent dimensions
           task reach (p >= 0.9), move euclidean, at most 20 steps
