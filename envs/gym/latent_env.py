@@ -79,8 +79,8 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
     rows), and ``target_probability`` unless labels alone are shown.
 
     ## Arguments
-    The settings of `envs.config.WorldConfig`, or a built ``world=``. Strings and numbers suffice, so that Gymnasium's spec goes
-    through JSON. `reset` takes ``options={"index": 3, "target": "9", "split": "held_out"}``.
+    The settings of `envs.config.WorldConfig`, or a built ``world=``. Strings and numbers suffice, so that Gymnasium's spec
+    goes through JSON. `reset` takes ``options={"index": 3, "target": "9", "split": "held_out"}``.
 
     ## Version history
     v0: first version.

@@ -456,7 +456,7 @@ def test_an_estimator_that_was_not_fitted_is_said():
 
 
 def test_one_class_only_is_said():
-    with pytest.raises(ManifoldError, match="calls every start 'b': with one class there is nowhere to walk"):
+    with pytest.raises(ManifoldError, match="predicts 'b' for every reference row: there is no other class to walk to"):
         make_world(data=PICTURES, classifier=lambda x: two(0 * x), class_names=["a", "b"], manifold="pca", latent_dim=2)
 
 

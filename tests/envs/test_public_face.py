@@ -30,7 +30,7 @@ def test_every_public_name_is_there_and_has_a_docstring():
     assert sorted(set(envs.__all__)) == sorted(envs.__all__)
     for name in envs.__all__:
         assert getattr(envs, name) is not None
-    for name in ("LatentEnv", "LatentVectorEnv", "World", "WorldConfig", "Manifold", "Classifier", "Move", "Task"):
+    for name in ("LatentEnv", "LatentVectorEnv", "World", "WorldConfig", "Manifold", "Move", "Task"):
         assert ">>> " in (getattr(envs, name).__doc__ or ""), name
     assert set(envs.__all__) <= set(dir(envs))
 
