@@ -1,4 +1,4 @@
-"""The two edges of text: the user's strings outside, rows of word ids inside."""
+"""Text: the user's strings outside, rows of word ids in data space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from envs.modalities.vocabulary import PAD, Vocabulary
 
 
 class TextUnits(Units):
-    """Strings by way of a vocabulary. A classifier is asked about strings: the words, spaces between."""
+    """Units of sentences. Classifiers are queried with strings: the words, joined by spaces.
+
+    Args:
+        vocabulary: from strings to ids and back.
+
+    Example:
+        >>> units = TextUnits(Vocabulary.of(["a good film", "a bad film"], length=5))
+        >>> units.texts(units.inward("a bad film"))
+        ['a bad film']
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__("text", (vocabulary.length,))
@@ -39,12 +48,12 @@ class TextUnits(Units):
         return self.vocabulary.texts(x)
 
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
-        """See `Units.asker`: classifiers of text are shown a list of strings."""
+        """See `Units.asker`: classifiers of text see a list of strings."""
         return self.texts
 
     def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
         """See `Units.raw_asker`."""
-        return lambda raw: None  # what the vocabulary lacks is lost on the way in, and said where a text is explained
+        return lambda raw: None  # words outside the vocabulary are lost on the way in; explanations say so
 
     initial_latent = "kept"
     codes_are_coordinates = True

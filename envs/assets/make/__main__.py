@@ -2,4 +2,5 @@
 
 from envs.assets.make import main
 
-main()
+if __name__ == "__main__":
+    main()
