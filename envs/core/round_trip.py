@@ -39,7 +39,7 @@ class RoundTrip(NamedTuple):
         noise: largest difference of a probability between two identical queries; 0 if no second one was needed.
 
     Example:
-        >>> print(str(RoundTrip(rows=10, queries=20, agreement=1.0, largest=0.0, noise=0.0))[:74])
+        >>> print(str(RoundTrip(rows=10, queries=20, agreement=1.0, largest=0.0, noise=0.0))[:73])
         compared 10 of your rows with those from data space in 20 queries: labels
     """
 

@@ -12,7 +12,6 @@ from envs.core.latent_map import LatentMap
 from envs.core.state import State
 from envs.core.world import World
 from envs.errors import UnknownNameError
-from envs.modalities.alignment import edit_distance, marked
 
 SIDE = 256  # pixels of one panel
 # Okabe and Ito's colours, which colour-blind people can distinguish, and others for more than seven classes.
@@ -80,19 +79,20 @@ class Renderer:
         line = f"step {len(self.codes) - 1}: predicted {shown}, target {asked}"
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
-            changed = edit_distance(str(self.world.render(self.state.factual[0])), datum)
+            changed = int(self.world.units.distance(self.state.factual, self.state.frame[:, None]))
             typicality = float(self.world.manifold.typicality(self.state.z)[0])
-            return f"{line}\n  {self._marked(datum)}\n  {changed} words from the input, typicality {typicality:.2f}"
+            return f"{line}\n  {self._marked()}\n  {changed} words from the input, typicality {typicality:.2f}"
         if isinstance(datum, dict):
             return line + "\n" + "\n".join(f"  {name}: {_cell(value)}" for name, value in datum.items())
         shades = np.array(list(" .:-=+*#%@"))
         rows = shades[np.clip(datum[:, :, 0].astype(int) * 10 // 256, 0, 9)]
         return line + "\n" + "\n".join("".join(c * 2 for c in row) for row in rows)
 
-    def _marked(self, sentence: str) -> str:
+    def _marked(self) -> str:
         """The present sentence with marks at the words that the last step changed."""
+        assert self.state is not None
         assert self.before is not None
-        return marked(str(self.world.render(self.before.frame[0])), sentence)
+        return self.world.units.difference(self.before.frame[0], self.state.frame[0])
 
     def _picture(self) -> np.ndarray:
         from PIL import Image, ImageDraw
@@ -101,7 +101,7 @@ class Renderer:
         sheet = Image.new("RGB", (2 * SIDE, SIDE), "white")
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
-            lines = textwrap.fill(self._marked(datum), 38)
+            lines = textwrap.fill(self._marked(), 38)
             ImageDraw.Draw(sheet).multiline_text((8, 8), lines, fill="black", spacing=6)
         elif isinstance(datum, dict):
             text = "\n".join(f"{name}: {_cell(value)}" for name, value in datum.items())

@@ -160,6 +160,10 @@ class Units:
         """
         return picture(x)
 
+    def texts(self, x: Tensor) -> list[str] | None:
+        """The sentences of data x (B, \\*data_shape); None for other modalities."""
+        return None
+
     def distance(self, x: Tensor, others: Tensor) -> Tensor:
         """Distances (B, C), Euclidean, from data x (B, \\*data_shape) to others (B, C, \\*data_shape)."""
         return (others.flatten(2) - x.reshape(len(x), 1, -1)).norm(dim=2)

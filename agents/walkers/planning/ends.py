@@ -154,7 +154,7 @@ def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray)
 
 def _places(world: World, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:
     """`World.coordinates_of` codes z (B, d), and the way back from there to the code."""
-    if world.modality == "text":
+    if world.units.codes_are_coordinates:
         return z, lambda cotangent: cotangent  # nothing has to be decoded
     frame, pull = world.linear_decode(z, factual)
     return frame.reshape(len(z), -1), pull
