@@ -284,7 +284,7 @@ print(reached)
 
 def arguments_table(config_class) -> str:
     """The settings of a world as a table: name, default, meaning; the meanings are those of the class's docstring."""
-    text = inspect.getdoc(config_class).split("Attributes:")[1].split("Raises:")[0]
+    text = inspect.getdoc(config_class).split("Args:")[1].split("Raises:")[0]
     meanings: list[tuple[str, str]] = []
     for line in text.strip("\n").splitlines():
         if match := re.match(r"    (\w[\w, ]*): (.*)", line):
@@ -341,14 +341,14 @@ def section(env_id: str) -> str:
             "observation space",
             (
                 f"`Box` of {world.obs_dim} numbers: code {world.latent_dim}, first code {world.latent_dim}, "
-                f"answer {world.classes}, target {world.classes}{guidance}"
+                f"prediction {world.classes}, target {world.classes}{guidance}"
             ),
         ),
         ("classes", ", ".join(world.class_names)),
         ("shows", shown(world)),
         (
             "data",
-            f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.reference.x)} starts, {len(world.held_out.x)} held out",
+            f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.reference.x)} reference rows, {len(world.held_out.x)} held out",
         ),
         ("task", f"`{world.task.name}`" + (f", tau {world.task.tau:g}" if world.task.takes_tau else "")),
         ("move", f"`{world.move.name}`"),
@@ -379,7 +379,7 @@ def page() -> str:
     from envs import SPECS, LatentEnv, WorldConfig
 
     gym.register_envs(envs)
-    shared = inspect.getdoc(LatentEnv)
+    shared = inspect.getdoc(LatentEnv).split("\n\nExample:")[0]
     shared = shared.replace("``", "`").replace("## ", "### ")
     parts = [
         "# Environments",
@@ -395,7 +395,7 @@ def page() -> str:
         "### Arguments of `gym.make` and `envs.make_world`",
         arguments_table(WorldConfig),
         "### The vector environment",
-        inspect.getdoc(envs.LatentVectorEnv).replace("``", "`"),
+        inspect.getdoc(envs.LatentVectorEnv).split("\n\nExample:")[0].replace("``", "`"),
         control_section(),
     ]
     return "\n\n".join(parts) + "\n"
