@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
     from agents.walkers.walker import Walker
-    from envs.core.dynamics import State
+    from envs.core.state import State
     from envs.core.world import World
 
 BATCH = 2048  # inputs that walk at once: the more, the less each costs

@@ -1,12 +1,4 @@
-"""The one description of a world: every setting with its default, frozen, and through JSON in both directions.
-
-::
-
-    config = WorldConfig(data="digits", tau=0.8)
-    world = make_world(config)                                    # world.config == config
-    WorldConfig.from_json(config.to_json()) == config             # and so on in a file
-    world.replace(move="arc").config == config.replace(move="arc")
-"""
+"""The configuration of a world: every setting with its default, frozen, and through JSON in both directions."""
 
 from __future__ import annotations
 
@@ -21,7 +13,7 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.checks import check_world_settings
 from envs.runtime.plain import listed
 
-ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, never nested ones
+ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
 NAMES = ("class_names", "columns", "data_shape", "input_shape", "pixel_range")  # short lists, which may come as arrays
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
 PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
@@ -30,10 +22,15 @@ LIVE = "live"  # the key of the JSON under which live objects are named
 
 @dataclass(frozen=True)
 class Live:
-    """Takes the place of an object that JSON cannot hold, in a config that was read from JSON.
+    """Placeholder of an object that JSON cannot hold, in a config that was read from JSON.
 
-    Attributes:
-        kind: what the object was, e.g. ``numpy.ndarray of shape (60, 4)``.
+    Args:
+        kind: what the object was.
+
+    Example:
+        >>> import numpy as np
+        >>> WorldConfig.from_json(WorldConfig(data=np.zeros((60, 4))).to_json()).data
+        Live(kind='numpy.ndarray of shape (60, 4)')
     """
 
     kind: str
@@ -44,67 +41,78 @@ class Live:
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class WorldConfig:
-    """Settings of a world: its data, classifier and manifold, and how walks in it move, are rewarded and end.
+    """Settings of a world: its data, classifier and manifold, and how its walks move, are rewarded and end.
 
-    Values are names, numbers, lists and mappings, so that a saved run builds the same world again; live objects (arrays,
-    models) are taken too, and are marked in the JSON, which cannot hold them. None stands for the default that the text of
-    the field names.
+    Values are names, numbers, lists and mappings, so that a saved run builds the same world again. Live objects (arrays,
+    models, functions) are accepted as well; JSON cannot hold them, and marks their place. None stands for the default that
+    the field's text names.
 
-    Attributes:
-        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (from files of the user's own), a .csv or .tsv (a
-            mixed table, see `envs.datasets.tables`), an .npz file (see `envs.datasets.arrays.load_npz`), sentences in a .txt,
-            .tsv or .jsonl (see `envs.datasets.corpora`), ``module:object``, a `Data`, a data frame (described by guesses
-            where it is not all numbers), or raw rows (N, ...) in the user's units; rows with more than one axis are pictures,
-            strings are sentences.
-        data_dir: folder of the files of ``mnist`` and ``omniglot``; default: $MANIFOLD_DATA.
+    Args:
+        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (the last two are read from `data_dir`); a .csv or
+            .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see `envs.datasets.arrays.load_npz`); a file
+            of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`); ``module:object``; a `Data`; a data frame, whose
+            columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with
+            more than one axis are pictures, strings are sentences.
+        data_dir: folder of the files of ``mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
             classes, logistic regression on their words.
-        manifold: ``vae``, ``conv_vae``, ``gan``, ``pca``, ``umap``, ``joint`` or ``embedding`` (fitted to the data, and kept
-            in the user's cache folder), an asset's name, a folder that `Manifold.save` wrote, ``module:object`` or live
-            objects: a `Manifold`, a pair of torch modules (encoder, decoder), or one module from codes (B, latent_dim) to
-            data, entered by inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else
-            ``vae``. A joint manifold brings its own classifier where none is given.
-        held_out: more raw rows, to be explained; default: those of the data set, else `data` itself.
-        truth: the true classes (N,) of `data`, where its file does not hold them.
-        class_names: names for people, one a class; default: those of the classifier or of the data.
-        columns: names of a table's columns; or their description, a file or mapping (see `envs.modalities.columns`), which
-            makes a mixed table of rows in memory, too.
-        target_column: the column of a .csv, .tsv or .jsonl that holds the classes.
-        text_column: the column of sentences; makes a corpus of a .csv, too.
+        manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
+            `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are
+            found by inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else ``vae``. A
+            joint manifold has its own classifier, which is used if none is given.
+        held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
+        truth: the true classes (N,) of `data`, if its file does not hold them.
+        class_names: one name a class. Default: those of the classifier or of the data.
+        columns: names of a table's columns; or their description, a file or a mapping (see `envs.modalities.columns`), which
+            makes a mixed table of rows in memory.
+        target_column: the column of a .csv, .tsv or .jsonl file that holds the classes.
+        text_column: the column of sentences; it makes a corpus of a .csv file.
         encoding: of a corpus, or of a table's file.
-        data_shape: shape of a picture where rows are flat.
-        pixel_range: lowest and highest value of a pixel, e.g. ``(0, 16)``; default: guessed from the type and the values of
-            the pictures. The classifier is queried in these values and in the pictures' own type.
-        channels: ``first`` or ``last``: where pictures have their channels; default: guessed from their shape.
-        input_shape: shape of one input of the classifier where it is not that of the data. Pictures with their channels
-            elsewhere are transposed.
-        outputs: what a torch module gives, ``logits`` or ``probabilities``; default: noticed.
-        label_only: the classifier shows labels alone; tasks that need this set it.
-        latent_dim: d of a fitted manifold, or of the user's own generator; refused for one that is not fitted. Small: walks
-            are easy and frames coarse. Default: half the size of the data, from 2 to 8.
-        fit: settings of its fit, e.g. ``{"hidden": [256]}``; see the `fit` of each manifold.
-        task: what a walk has to reach: a key of `envs.core.tasks.TASKS`, or a `Task`, whose settings are then those of its name.
-            Default: ``flip`` (until the prediction changes) for the user's own data or classifier that shows probabilities;
-            ``reach`` for shipped data with their own classifier, where labels alone are shown, and with `tau`.
-        tau: the probability in (0, 1] at which a walk has arrived; higher: longer walks, surer ends. Default: the task's, 0.9.
-        pair: of the task ``one_pair``: the rank of the start and its target in `World.far_pairs`, 0 (default) is the hardest.
-        reward: single weights over the task's own, e.g. ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
-        move: how actions move codes: a key of `envs.core.moves.MOVES`; default: ``euclidean``.
-        step: median length of a full action's step, as a share (> 0) of the class distance; default: an eighth. Small: fine
-            paths of many steps.
-        max_step: largest length of a step, as such a share; default: 0, no bound.
-        guidance: whether observations hold which way the known costs fall, see `envs.core.guidance`; default: False.
+        data_shape: shape of a picture, for pictures whose rows are flat.
+        pixel_range: lowest and highest value of a pixel, for example ``(0, 16)``. Default: guessed from the type and the
+            values of the pictures. The classifier is queried in these values and in the pictures' own type.
+        channels: ``first`` or ``last``: the axis of a picture's channels. Default: guessed from the shape.
+        input_shape: shape of one input of the classifier, if it is not that of the data. Pictures with their channels on the
+            other axis are transposed.
+        outputs: what a torch module returns, ``logits`` or ``probabilities``. Default: detected.
+        label_only: the classifier shows labels alone. Tasks that need this set it.
+        latent_dim: d of a fitted manifold, or of the user's own generator. Small values make walks easy and frames coarse.
+            Default: half the size of the data, from 2 to 8.
+        fit: settings of the manifold's fit, for example ``{"hidden": [256]}``; see the `fit` of each manifold.
+        task: the goal of a walk: a key of `envs.core.tasks.TASKS`, ``module:object``, or a `Task` or its class. Default:
+            ``flip`` (until the prediction changes) for the user's own data or a classifier that shows probabilities;
+            ``reach`` for shipped data with their own classifier, if labels alone are shown, and with `tau`.
+        tau: the probability in (0, 1] at which a walk has arrived. High values make walks longer and their ends surer.
+            Default: the task's, 0.9.
+        pair: for the task ``one_pair``: rank of the reference row and its target in `ReferenceData.far_pairs`. Default: 0, the
+            hardest.
+        reward: single weights over the task's own, for example ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
+        move: how actions move codes: a key of `envs.core.moves.MOVES`, ``module:object``, a function, or a `Move`. Default:
+            ``euclidean``.
+        step: median data-space length of a full action, as a share (> 0) of the class distance. Small values make fine paths
+            of many steps. Default: 1/8.
+        max_step: largest data-space length of a step, as such a share. Default: 0, no bound.
+        guidance: whether observations hold the guidance features, see `envs.core.guidance`. Default: False.
         gamma: discount in (0, 1] of the shaping potential; a training sets its own. Default: 0.98.
-        max_episode_steps: the step limit, at least 1; default: 20.
-        entry: where walks from inputs begin, see `envs.core.initial_latent`: at the ``code``, or, if its frame is called otherwise than the
-            input, at the nearest candidate that keeps the class, ``kept``. Default: ``kept`` for sentences, else ``code``.
+        max_episode_steps: the step limit, at least 1. Default: 20.
+        entry: the initial latent of an input: ``code``, its code; ``kept``, the nearest code whose frame keeps the predicted
+            class; ``module:object``, or a function (see `envs.core.initial_latent`). Default: ``kept`` for sentences, else
+            ``code``.
         seed: of the split and the fits.
-        check_rows: how many rows are queried as the user has them and as walks know them, to see that the classifier is asked
-            what it was fitted to (see `envs.core.round_trip`); fewer for slow classifiers, 0 for none.
+        check_rows: number of rows that are queried both as the user has them and from data space, to compare the predictions
+            (see `envs.core.round_trip`). Fewer for slow classifiers, 0 for none.
 
     Raises:
         ManifoldError: a value of another type or outside its range. Names are checked when the world is built.
+
+    Example:
+        >>> from envs import make_world
+        >>> config = WorldConfig(data="digits", tau=0.8)
+        >>> WorldConfig.from_json(config.to_json()) == config
+        True
+        >>> make_world(config).replace(move="arc").config
+        WorldConfig(data='digits', tau=0.8, move='arc')
     """
 
     data: Any = "iris"
@@ -130,13 +138,13 @@ class WorldConfig:
     tau: float | None = None
     pair: int | None = None
     reward: Mapping[str, float] | None = None
-    move: str | None = None
+    move: Any = None
     step: float | None = None
     max_step: float | None = None
     guidance: bool | None = None
     gamma: float | None = None
     max_episode_steps: int | None = None
-    entry: str | None = None
+    entry: Any = None
     seed: int = 0
     check_rows: int = 2000
 
@@ -146,7 +154,7 @@ class WorldConfig:
             if name in NAMES and getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
                 value = value.tolist()
             self._put(name, _plain(value, nested=name not in ROWS))
-        if (named := getattr(self.task, "settings", None)) is not None:
+        if not isinstance(self.task, type) and (named := getattr(self.task, "settings", None)) is not None:
             self._take_task(named())
         for name in ("fit", "reward"):
             self._check_mapping(name)
@@ -156,7 +164,7 @@ class WorldConfig:
         object.__setattr__(self, name, value)
 
     def _take_task(self, named: Mapping[str, Any]) -> None:
-        """The settings of a task given as an object; what was set beside it goes before."""
+        """Take the settings of a task given as an object; those given beside it have priority."""
         for name in ("task", "tau", "pair"):
             if name in named and (name == "task" or getattr(self, name) is None):
                 self._put(name, named[name])
@@ -173,7 +181,7 @@ class WorldConfig:
 
     @property
     def live(self) -> dict[str, str]:
-        """The fields that JSON cannot hold, and what each is."""
+        """The fields that JSON cannot hold, and a description of each value."""
         values = {name: getattr(self, name) for name in FIELDS}
         return {name: _kind(value) for name, value in values.items() if not _is_plain(value, nested=name not in ROWS)}
 
@@ -185,7 +193,7 @@ class WorldConfig:
     def replace(self, **settings: Any) -> Self:
         """A config with other settings.
 
-        Single reward weights are laid over the present ones. Another task begins with its own tau, pair and weights.
+        Single reward weights are laid over the present ones. A change of the task resets tau, pair and weights.
 
         Raises:
             UnknownNameError, ManifoldError: no such setting, or a value that it cannot have.
@@ -199,7 +207,7 @@ class WorldConfig:
         return dataclasses.replace(self, **settings)
 
     def to_json(self) -> dict[str, Any]:
-        """Every field, as JSON holds it; live objects are left out and named under ``live``."""
+        """Every field, in JSON's types; live objects are left out and described under ``live``."""
         live = self.live
         values: dict[str, Any] = {name: getattr(self, name) for name in FIELDS if name not in live}
         return {**values, LIVE: live} if live else values
@@ -221,7 +229,7 @@ class WorldConfig:
         return cls(**{**own, **{name: Live(str(kind)) for name, kind in live.items()}})
 
     def portable(self) -> Self:
-        """The config with files and folders below the present folder as relative paths; other values as they are."""
+        """The config with relative paths for files and folders below the current folder."""
         here, below = Path.cwd(), dict[str, Any]()
         for name in PATHS:
             path = getattr(self, name)
@@ -230,10 +238,10 @@ class WorldConfig:
         return dataclasses.replace(self, **below)
 
     def refuse_missing(self) -> None:
-        """Refuse to build a world whose live objects are not there.
+        """Refuse to build a world from a config that was read from JSON while live objects are missing.
 
         Raises:
-            ManifoldError: the config was read from JSON, and an object is still to be put in; it says which.
+            ManifoldError: an object is missing; the message names it.
         """
         missing = {name: kind for name, kind in self.live.items() if isinstance(getattr(self, name), Live)}
         if missing:
@@ -258,12 +266,12 @@ class WorldConfig:
 
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(WorldConfig)}
 FIELDS = tuple(DEFAULTS)
-# Settings that `World.replace` changes in a world that is built; the others made its parts.
+# Settings that `World.replace` changes; the others belong to the parts that a world is built from.
 SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "entry")
 
 
 def refuse_unknown(settings: Mapping[str, Any]) -> None:
-    """Refuse names that are no fields of `WorldConfig`.
+    """Refuse names that are not fields of `WorldConfig`.
 
     Raises:
         UnknownNameError: the first such name, with the close ones.
@@ -274,8 +282,8 @@ def refuse_unknown(settings: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any, nested: bool = True) -> Any:
-    """The value as JSON gives it back, where JSON can hold it: paths as text, tuples and arrays of names as lists, numbers of
-    numpy and torch as Python's; anything else as it is."""
+    """The value as JSON returns it, if JSON can hold it: paths as text, tuples and arrays of names as lists, numbers of numpy
+    and torch as Python's. Any other value as it is."""
     if isinstance(value, Path):
         return str(value)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
@@ -293,7 +301,7 @@ def _is_flat(values: Sequence[Any]) -> bool:
 
 
 def _is_plain(value: Any, nested: bool = True) -> bool:
-    """Whether JSON holds the value and gives back an equal one."""
+    """Whether JSON holds the value and returns an equal one."""
     if isinstance(value, str | int | None.__class__):
         return True
     if isinstance(value, float):
@@ -304,7 +312,7 @@ def _is_plain(value: Any, nested: bool = True) -> bool:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether two values of a field are the same: equal if JSON holds both, else the same object."""
+    """Whether two values of a field are the same: equal if JSON holds both, else one object."""
     return a is b or (_is_plain(a) and _is_plain(b) and a == b) or (isinstance(a, Live) and isinstance(b, Live) and a == b)
 
 

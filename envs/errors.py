@@ -1,4 +1,4 @@
-"""The one base of every error that a user can mend."""
+"""The error tree of the package: every error of a user is a `ManifoldError`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,29 @@ from collections.abc import Iterable, Mapping
 
 
 class ManifoldError(ValueError):
-    """Bad input. The message names the wrong value, where it came from, and the way out."""
+    """Bad input. The message names the wrong value, where it came from, and what to do instead.
+
+    Example:
+        >>> from envs import make_world
+        >>> make_world(tau=2.0)
+        Traceback (most recent call last):
+        envs.errors.ManifoldError: tau is 2.0; a finite number above 0 and at most 1 is needed
+    """
 
 
 class UnknownNameError(ManifoldError):
-    """A name that stands in no table; the message offers the close ones."""
+    """A name that is in no table. The message offers close names.
+
+    Args:
+        kind: what the name stands for: ``move``.
+        name: the unknown name.
+        known: the names of the table.
+
+    Example:
+        >>> raise UnknownNameError("move", "euclid", ["euclidean", "arc"])
+        Traceback (most recent call last):
+        envs.errors.UnknownNameError: unknown move 'euclid': did you mean 'euclidean'?
+    """
 
     def __init__(self, kind: str, name: object, known: Iterable[object]):
         names = [str(item) for item in known]
@@ -21,11 +39,22 @@ class UnknownNameError(ManifoldError):
 
 
 class UntrustedNameError(ManifoldError):
-    """A file names objects that would be imported, and neither did the user name them nor did this account write the file."""
+    """A file of another account names objects to import that the user did not name (see `envs.reading.trust`).
+
+    Args:
+        file: the file.
+        names: ``module:object`` names, and the setting that each is the value of.
+
+    Example:
+        >>> raise UntrustedNameError("config.json", {"evil:run": "classifier"})  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        envs.errors.UntrustedNameError: config.json names objects that would be imported, which runs their code: ...
+    """
 
     def __init__(self, file: object, names: Mapping[str, str]):
         listed = ", ".join(f"{place} {name!r}".strip() for name, place in sorted(names.items()))
         super().__init__(
-            f"{file} names what would be imported, which runs its code: {listed}. This account did not write that file as it "
-            f"is now. If you trust this code, name it: --trust {' '.join(sorted(names))} (Python: trust={sorted(names)})"
+            f"{file} names objects that would be imported, which runs their code: {listed}. This account did not write the "
+            f"file as it is now. If you trust this code, name it: --trust {' '.join(sorted(names))} "
+            f"(Python: trust={sorted(names)})"
         )

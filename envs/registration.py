@@ -1,4 +1,4 @@
-"""The one table of registered ids. A new id is one line here."""
+"""The table of registered ids. A new id is one line in `SPECS`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from envs.errors import UnknownNameError
 
 NAMESPACE = "Manifold"
 MAX_EPISODE_STEPS = 20
-CUSTOM = f"{NAMESPACE}/Custom-v0"  # the id of the user's own data
+CUSTOM = f"{NAMESPACE}/Custom-v0"  # the id for the user's own data
 
-# id -> the settings of its `envs.config.WorldConfig` that are not the default; plain values, for Gymnasium keeps them as JSON.
+# id -> the settings of its `envs.config.WorldConfig` that are not the default; plain values, because Gymnasium keeps JSON.
 SPECS: dict[str, dict[str, Any]] = {
     "Manifold/Digits-v0": {"data": "digits"},
     "Manifold/DigitsLabelOnly-v0": {"data": "digits", "task": "reach_label", "label_only": True},
@@ -43,17 +43,17 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-# Control tasks, which are no latent spaces: the task's key in envs.control.TASKS and the step limit.
+# Control tasks without a latent space: the key in envs.control.TASKS and the step limit.
 CONTROL: dict[str, tuple[str, int]] = {
     "VIME/SparseMountainCar-v0": ("mountain_car", 200),
     "VIME/SparseCartPoleSwingUp-v0": ("cart_pole_swing_up", 500),
     "VIME/SparsePendulum-v0": ("pendulum", 200),
 }
-HALF_CHEETAH = "VIME/SparseHalfCheetah-v0"  # behind the extra [mujoco]
+HALF_CHEETAH = "VIME/SparseHalfCheetah-v0"  # needs the extra [mujoco]
 
 
 def register_all() -> None:
-    """Register every id with Gymnasium; a second call changes nothing."""
+    """Register every id with Gymnasium. Calling it again is harmless."""
     for env_id, (task, limit) in CONTROL.items():
         if env_id not in gym.registry:
             gym.register(
@@ -81,6 +81,10 @@ def spec_kwargs(env_id: str) -> dict[str, Any]:
 
     Raises:
         UnknownNameError: no such id; close ones are offered.
+
+    Example:
+        >>> spec_kwargs("Manifold/DigitsPCA-v0")
+        {'data': 'digits', 'manifold': 'pca'}
     """
     if env_id not in SPECS:
         raise UnknownNameError("environment id", env_id, [*SPECS, *CONTROL])

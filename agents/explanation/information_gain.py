@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 
 if TYPE_CHECKING:
     from agents.runs.run import Run

@@ -127,6 +127,8 @@ def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> Wor
     from envs.building.world import build
     from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
     from envs.manifolds import Manifold
+    from envs.reading.files import read_object
+    from envs.reading.objects import load_object
 
     folder = None if run is None else run / "manifold"
     kept = folder is not None and (folder / "manifold.json").is_file()
@@ -134,5 +136,8 @@ def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> Wor
     if live:
         missing = ", ".join(f"{name} ({kind})" for name, kind in live.items())
         raise UserError(f"{where} needs the live objects of its world, which no file can hold: {missing}. {how}")
+    named = isinstance(config.manifold, str) and ":" in config.manifold
+    if kept and folder is not None and named and read_object(folder / "manifold.json").get("kind") not in Manifold.kinds:
+        load_object(config.manifold)  # a class of the user's, which this registers
     predictions = None if run is None or not (run / KNOWN_PREDICTIONS).is_file() else run / KNOWN_PREDICTIONS
     return build(config, Manifold.load(folder) if kept and folder is not None else None, known_predictions=predictions)

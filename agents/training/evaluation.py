@@ -31,7 +31,7 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
     state, queries = chosen(world, {"split": "held_out", "index": rows}, random.random((len(rows), 2)))
     walk = PolicyWalker(model).walk(world, state, queries, torch.Generator().manual_seed(seed))
     compared: dict[str, float] = {}
-    if with_line and world.ends_are_known and not world.task.scores_coverage:
+    if with_line and world.reference.known_end_predictions is not None and not world.task.scores_coverage:
         line = LineWalker().walk(world, state, queries, torch.Generator().manual_seed(seed))
         compared["line_success_rate"] = float(line.success.float().mean())
     return {

@@ -29,7 +29,7 @@ from envs.core import dynamics
 from envs.gym.episodes import Draws, drawn
 
 if TYPE_CHECKING:
-    from envs.core.dynamics import State
+    from envs.core.state import State
     from envs.core.world import World
 
 WALKS = 1024  # of the teacher
@@ -42,7 +42,7 @@ def guidance_action(world: World, state: State) -> Tensor:
     """Full actions (B, d) towards the nearest starts of the target class and its middle; the classifier is not asked."""
     place = world.manifold.coordinates(state.z, state.frame)
     near = world.manifold.vjp(state.z, -world.class_neighbours(place, state.target).gradient)
-    middle = world.class_codes[0][state.target] - state.z
+    middle = world.reference.class_codes[0][state.target] - state.z
     parts = [torch.nn.functional.normalize(part, dim=1) for part in (near, middle)]
     return torch.nn.functional.normalize((1 - BEND) * parts[0] + BEND * parts[1], dim=1)
 

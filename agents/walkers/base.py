@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
-from envs.core.dynamics import State, StepInfo
+from envs.core.state import State, StepInfo
 from envs.core.world import World
 
 #: The parts of a state that a step changes; the others stay as they are throughout a walk.

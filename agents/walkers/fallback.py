@@ -8,7 +8,7 @@ from agents.walkers.base import Walk, lost_at_the_start, select
 from agents.walkers.line import LineWalker
 from agents.walkers.merge import merge
 from agents.walkers.walker import Walker
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

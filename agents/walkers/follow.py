@@ -12,8 +12,6 @@ from envs.core.world import World
 REACHED = 0.02
 #: A step that covers less than this share of its intended length is blocked (by the boundary of the typical set).
 BLOCKED = 0.02
-#: Moves in the action's own direction, whatever their length.
-STRAIGHT = ("euclidean", "arc")
 #: Norm of the action that probes a move.
 PROBE = 0.05
 
@@ -90,7 +88,7 @@ def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
     with torch.inference_mode():
         batch, d = z.shape
         away = goal - z
-        if world.move_name in STRAIGHT:
+        if world.move.straight:
             toward = PROBE * away / away.norm(dim=1, keepdim=True).clamp_min(1e-12)
             end = world.move(world.manifold, z, toward, world.step_length)
             rate = (end - z).norm(dim=1, keepdim=True).clamp_min(1e-12) / PROBE  # latent length of a full action

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 
@@ -48,7 +48,7 @@ def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[
     """
     goals = state.z.clone()
     found = torch.zeros(len(state.z), dtype=torch.bool)
-    known, place = world.reference_coordinates, world.manifold.coordinates(state.z0, state.factual)
+    known, place = world.reference.coordinates, world.manifold.coordinates(state.z0, state.factual)
     for rows, candidates in goals_of(world, state, arriving):
         distance = torch.cdist(place[rows], known[candidates])
         goals[rows] = world.reference.z[candidates][distance.argmin(dim=1)]
@@ -76,9 +76,9 @@ def _arrived(world: World, source: int, target: int) -> Tensor:
     """Reference inputs that satisfy the task as the last frame of a walk from `source` to `target`, (N,) bool."""
     x, z, frame, _, label, cells, base = world.reference
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
-    predictions, own = world.reference_predictions, torch.full_like(label, source)
+    predictions, own = world.reference.end_predictions, torch.full_like(label, source)
     ends = State(z, z, frame, x, cells, base, predictions, own, wanted, unused, unused, unused)
-    there = torch.as_tensor(world.task.arrived(world, ends, world.task.goal(ends)))
+    there = torch.as_tensor(world.task.arrived(world.reference, ends, world.task.goal(ends)))
     if not world.units.anchored:
         return there
     # The decoded code is not the reference input itself: both must be of the class, or a walk could end where it begins.

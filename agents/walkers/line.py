@@ -50,4 +50,4 @@ class LineWalker(Walker):
         world = recorder.world
         follow(recorder, goals[None], found.to(torch.int64))
         if world.units.anchored and world.task.towards_target:  # frames there are not the reference inputs': try a second goal
-            follow(recorder, world.reference.z[world.prototypes[recorder.state.target]][None], found.to(torch.int64))
+            follow(recorder, world.reference.z[world.reference.prototypes[recorder.state.target]][None], found.to(torch.int64))

@@ -17,7 +17,7 @@ from agents.walkers.planning.surrogate import Surrogate
 from agents.walkers.policy_mean import actor_of
 from agents.walkers.walker import Walker
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

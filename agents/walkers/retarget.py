@@ -6,7 +6,7 @@ import torch
 
 from agents.walkers.base import Walk, put, select
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from agents.walkers.base import Recorder, select
 from agents.walkers.follow import follow, latent_step
 from agents.walkers.walker import Walker
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 
@@ -89,7 +89,7 @@ class SpheresWalker(Walker):
             repeated = State(*(part.repeat_interleave(n, 0) for part in state))
             frame = world.decode(z, repeated.home)
             seen = repeated._replace(z=z, frame=frame, prediction=world.predictions(frame, repeated.home))
-            good = world.task.arrived(world, seen, world.task.goal(seen)).reshape(-1, n)
+            good = world.task.arrived(world.reference, seen, world.task.goal(seen)).reshape(-1, n)
             home = world.manifold.coordinates(repeated.z0, repeated.factual)
             away = (world.manifold.coordinates(z, frame) - home).norm(dim=1).reshape(-1, n).masked_fill(~good, torch.inf)
             best = away.argmin(dim=1) + n * torch.arange(len(away))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from agents.walkers.walker import Walker
-from envs.core.dynamics import State
 from envs.core.factual import Factual
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
 
@@ -53,7 +53,7 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
             own_class = torch.nn.functional.one_hot(state.source.clone(), log_p.shape[1]).bool()
             loss = -torch.logsumexp(log_p.masked_fill(own_class, -torch.inf), dim=1)
         elif bool(own.any()):
-            prototype = world.prototype_coordinates[state.source].clone()
+            prototype = world.reference.prototype_coordinates[state.source].clone()
             shown = world.manifold.decode(z) if world.units.anchored else frame
             away = (world.manifold.coordinates(z, shown) - prototype).square().sum(1) / world.class_distance**2
             loss = torch.where(own, away, loss)

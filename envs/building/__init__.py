@@ -1,1 +1,1 @@
-"""From a configuration to a `World`: data, classifier, manifold, calibration."""
+"""From a `WorldConfig` to a `World`: data, classifier, manifold, reference data, calibration."""

@@ -1,4 +1,4 @@
-"""From what the user said of the classifier to what is to be adapted: their own, a shipped one, or one fitted to a table."""
+"""From the config to a classifier: the user's own, a shipped one, or one that is fitted to a table."""
 
 from __future__ import annotations
 
@@ -14,11 +14,18 @@ from envs.datasets import DATASETS, Data
 from envs.errors import ManifoldError
 from envs.reading.objects import load_object
 
-CLASSIFIER_STEPS = 4000  # gradient steps of a classifier that is fitted to a table's classes
+CLASSIFIER_STEPS = 4000  # gradient steps of a fitted classifier
 
 
 def fitted_classifier(x: torch.Tensor, truth: np.ndarray, seed: int, progress: bool) -> torch.nn.Module:
-    """The default classifier of a table with classes: a small network on encoded rows, the same for the same seed."""
+    """The default classifier of a table with classes: a small network, the same for the same seed.
+
+    Args:
+        x: (N, D) encoded rows.
+        truth: (N,) class indices.
+        seed: of the weights and batches.
+        progress: show the fit.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = mlp_classifier((x.shape[1], 64, 64, int(truth.max()) + 1))
@@ -27,10 +34,17 @@ def fitted_classifier(x: torch.Tensor, truth: np.ndarray, seed: int, progress: b
 
 
 def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, seed: int) -> Any:
-    """What is to be adapted: the user's own, or the asset that is named or belongs to the data.
+    """The classifier before it is adapted: the user's own, or the asset that is named or belongs to the data.
+
+    Args:
+        classifier: of the config.
+        data: of the config.
+        parts: the raw data.
+        key: name of the data set if the data are the ones that the shipped assets belong to, else None.
+        seed: of the split.
 
     Raises:
-        ManifoldError: there is none.
+        ManifoldError: none is given, and none belongs to the data.
     """
     if isinstance(classifier, str) and classifier in ASSETS:
         asset = ASSETS[classifier]
@@ -42,12 +56,12 @@ def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, s
     shipped = isinstance(data, str) and data in ASSETS
     why = f" (the shipped one belongs to the split of seed 0, not {seed})" if shipped else ""
     if parts.truth is None:
-        why = " (the data have no classes that one could be fitted to)"
+        why = " (the data have no classes to fit one to)"
     raise ManifoldError(f"pass classifier=: a module:object name, or anything with predict_proba{why}")
 
 
 def names_for(parts: Data, classifier: Any) -> Sequence[Any] | None:
-    """The data's class names, unless the classifier knows its own."""
+    """The data's class names, or None if the classifier has its own."""
     known = getattr(load_object(classifier) if isinstance(classifier, str) else classifier, "classes_", None)
     if known is None or (parts.class_names is not None and list(known) == list(range(len(parts.class_names)))):
         return parts.class_names

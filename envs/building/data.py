@@ -1,4 +1,4 @@
-"""From what the user said of the data to `Data`, their units and their classes."""
+"""From the config to the raw data, their units and their classes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,18 @@ from envs.datasets.corpora import is_corpus, read_corpus
 from envs.datasets.tables import describe_rows
 from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.data_frame import Frame, in_order, is_frame, is_numeric, read_frame
+from envs.modalities.fitting import fit_units
 from envs.modalities.rows import column_names
 from envs.modalities.text import is_text
 from envs.reading.objects import load_object
 
 
 def gathered(config: WorldConfig) -> tuple[Data, str | None]:
-    """The raw data of a config, and the asset key where they belong to one."""
+    """The raw data of a config, and the name of their data set if the shipped assets belong to them (else None).
+
+    Raises:
+        ManifoldError: no such data, or settings that do not fit them.
+    """
     data, folder, columns, target, seed = config.data, config.data_dir, config.columns, config.target_column, config.seed
     if is_corpus(data, config.text_column):
         data, target = read_corpus(data, config.text_column, target, config.encoding), None
@@ -32,7 +37,7 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
         raise ManifoldError(f"data_dir= is for data={' or '.join(map(repr, FROM_FILES))}, not for data={data!r:.60}")
     if isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
         if columns is not None and not described:
-            raise ManifoldError("a .csv names its columns itself; columns= takes their description, a file or a mapping")
+            raise ManifoldError("a .csv file has column names; columns= takes their description, a file or a mapping")
         data, described, columns = load_csv(data, columns, target, seed, encoding=config.encoding), False, None
     elif target is not None:
         raise ManifoldError(f"target_column {target!r} belongs to a .csv file; give the classes of other data as truth=")
@@ -70,26 +75,33 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
 
 
 def _uncalled(name: str, found: Any) -> Any:
-    """The object behind a name of data, which must be the rows themselves: what data name is never called."""
+    """The object behind a name of data. It must be the rows: objects named as data are never called.
+
+    Raises:
+        ManifoldError: it is callable.
+    """
     if callable(found):
         raise ManifoldError(
-            f"data {name!r} is callable, and data are never called: name the rows that it gives, "
+            f"data {name!r} is callable, and data are never called: name the rows that it returns, "
             f"for example by a line rows = {name.partition(':')[2]}() in that module, and --data {name.partition(':')[0]}:rows"
         )
     return found
 
 
 def units_of(parts: Data, classifier: Any = None) -> Units:
-    """The units of the data: of a mixed table where its columns are described. Rows without names take those that the
-    classifier was fitted to.
+    """The units of the data.
+
+    Args:
+        parts: the raw data. Described columns make a mixed table.
+        classifier: columns without names take the names that it was fitted to.
 
     Raises:
-        ManifoldError: what is declared of pictures, for a table.
+        ManifoldError: settings of pictures, for a table.
     """
     pixels = {"pixel_range": parts.pixel_range, "channels": parts.channels}
     rows = np.asarray(parts.x)
     if parts.table is None and len(rows.shape[1:] if parts.data_shape is None else parts.data_shape) > 1:
-        return Units.of(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
+        return fit_units(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
     refuse_pixels(parts)
     if parts.table is not None:
         more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
@@ -98,7 +110,7 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
             units.ignored = [str(label) for label in parts.own.columns if str(label) not in units.columns]
         return units
     if rows.ndim != 2:
-        return Units.of(rows, parts.data_shape, parts.columns)
+        return fit_units(rows, parts.data_shape, parts.columns)
     names = parts.columns
     if names is None and classifier is not None and (not isinstance(classifier, str) or ":" in classifier):
         known = column_names(load_object(classifier) if isinstance(classifier, str) else classifier)
@@ -107,25 +119,33 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
 
 
 def refuse_pixels(parts: Data) -> None:
-    """Refuse what is declared of pictures for data that are none.
+    """Refuse settings of pictures for other data.
 
     Raises:
-        ManifoldError: there is such a thing.
+        ManifoldError: there are some.
     """
     for name in ("pixel_range", "channels"):
         if (value := getattr(parts, name)) is not None:
             raise ManifoldError(
-                f"{name}={value!r} belongs to pictures; rows of data of shape {np.shape(parts.x)} are none: leave it out, or "
+                f"{name}={value!r} belongs to pictures; data of shape {np.shape(parts.x)} are not pictures: leave it out, or "
                 "pass data_shape=(height, width) for flat pictures"
             )
 
 
 def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tuple[Data, Any, bool]:
-    """A data frame's rows and columns, described where they are not all numbers; then what is left to say of its columns, and
-    whether it is described.
+    """Rows and columns of a data frame; columns that are not all numbers are described.
+
+    Args:
+        parts: the raw data, whose x is the frame.
+        held_out: of the config.
+        columns: names or description of the columns, see `WorldConfig.columns`.
+        described: whether `columns` is a description.
+
+    Returns:
+        The raw data; the column names or None; and whether a description is still to be applied.
 
     Raises:
-        ManifoldError: other names than columns= has, or whatever the frame holds that no world can be made of.
+        ManifoldError: other names than in `columns`, or a frame that no world can be built from.
     """
     cells, frame = read_frame(parts.x)
     if columns is not None and not described and sorted(map(str, columns)) != sorted(frame.names):
@@ -150,7 +170,7 @@ def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tupl
 
 
 def classes_of(truth: Any) -> torch.Tensor | None:
-    """True classes as int64 (N,), where they are numbers."""
+    """True classes (N,) int64, or None if they are not whole numbers."""
     if truth is None or not np.issubdtype(np.asarray(truth).dtype, np.integer):
         return None
     return torch.as_tensor(np.asarray(truth), dtype=torch.long)

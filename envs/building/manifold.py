@@ -1,9 +1,9 @@
-"""From what the user said of the manifold to a `Manifold`: a shipped one, a saved one, live objects, or one to be fitted."""
+"""From the config to a `Manifold`: a shipped one, a saved one, live objects, or one that is fitted to the data."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +17,36 @@ from envs.config import WorldConfig
 from envs.core.reference_data import BATCH
 from envs.datasets import TableUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import FITS, Generator, Manifold, Pair, TableVAE
+from envs.manifolds import FITS, MANIFOLDS, VAE, Generator, Manifold, Pair, TableVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
 
-FIT_STEPS = 6000  # gradient steps of a VAE fitted on the fly: what the digits take, a few seconds
-MAP_DIM = 2
-# Arguments of a fit that have another place among those of make_world.
+FIT_STEPS = 6000  # gradient steps of a fitted manifold: what the digits take, a few seconds
+MOST_DIM = 8  # of a fitted manifold by default
+FOR_TABLES: dict[type[Manifold], type[Manifold]] = {VAE: TableVAE}  # kinds that have a kind of their own for mixed tables
+# Arguments of a fit that are no settings of `WorldConfig.fit`.
 OURS = ("x", "y", "classifier", "classes", "blocks", "low", "high", "held", "modality", "progress", "latent_dim", "seed", "_")
 
 
 def given_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units) -> Any:
-    """(manifold, start codes or None) of a manifold that stands already, or (kind, None) of one to be fitted.
+    """(manifold, codes of x or None) of a manifold that exists, or (class, None) of one that is to be fitted.
 
     Args:
-        config: its manifold, latent_dim and fit; data with a shipped manifold get a fitted one where one of the last is set.
-        key: the data set that the data are, in the split of the shipped assets; None for any others.
-        x: data in data space.
+        config: its manifold, latent_dim and fit; with one of the last two set, a manifold is fitted even to data with a
+            shipped one.
+        key: name of the data set if the data are the ones that the shipped assets belong to, else None.
+        x: (N, \\*data_shape) data in data space.
         units: their modality and shape.
 
     Raises:
-        ManifoldError: no such manifold, one of data of another shape, or settings of a fit for what is not fitted.
+        ManifoldError: no such manifold, one of data of another shape, or settings of a fit for one that is not fitted.
     """
     manifold, latent_dim, fit, codes = config.manifold, config.latent_dim, config.fit, None
     if manifold is None:
         manifold = key if key in ASSETS and latent_dim is None and not fit else "vae"
     if isinstance(manifold, str | Path) and str(manifold) in FITS:
-        return str(manifold), None
+        return FITS[str(manifold)], None
     if isinstance(manifold, str) and manifold in ASSETS:
         name = manifold
         manifold, codes = ASSETS[name].manifold()
@@ -58,9 +60,11 @@ def given_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units
         manifold = Manifold.load(manifold)
     else:
         manifold, codes = _live(manifold, manifold, latent_dim, x, units)
+    if isinstance(manifold, type) and issubclass(manifold, Manifold):
+        return manifold, None
     if not isinstance(manifold, Manifold):
         raise ManifoldError(
-            "manifold= takes a name, a Manifold or a pair of torch modules (encoder, decoder), "
+            "manifold= takes a name, a Manifold (or its class, to be fitted) or a pair of torch modules (encoder, decoder), "
             f"not a {type(manifold).__name__}"
         )
     refuse_fit(manifold, latent_dim, fit)
@@ -72,10 +76,10 @@ def given_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units
 
 
 def _refuse_other_layout(manifold: Manifold) -> None:
-    """Refuse the user's own modules where they give colours in an order that would have to be guessed.
+    """Refuse the user's own modules if their output is not channels first.
 
     Raises:
-        ManifoldError: what they give has not the shape of pictures with channels first.
+        ManifoldError: it has another shape than data space.
     """
     module = getattr(manifold, "decoder" if isinstance(manifold, Pair) else "generator", None)
     if not isinstance(manifold, Pair | Generator) or module is None:
@@ -90,12 +94,12 @@ def _refuse_other_layout(manifold: Manifold) -> None:
 
 
 def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any] | None) -> None:
-    """Refuse settings of a fit for a manifold that stands already; its own dimension may be repeated.
+    """Refuse settings of a fit for a manifold that is not fitted; its own dimension may be repeated.
 
     Raises:
         ManifoldError: there are some.
     """
-    told = "this manifold stands already and is not fitted"
+    told = "this manifold exists already and is not fitted"
     kinds = f"leave it out, or have one fitted: manifold={' or '.join(map(repr, FITS))}"
     if latent_dim is not None and latent_dim != manifold.latent_dim:
         raise ManifoldError(f"latent_dim={latent_dim}: {told}; its codes have {manifold.latent_dim} values; {kinds}")
@@ -104,7 +108,7 @@ def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any
 
 
 def fitted_manifold(
-    kind: str,
+    kind: type[Manifold],
     x: Tensor,
     units: Units,
     config: WorldConfig,
@@ -115,59 +119,87 @@ def fitted_manifold(
     classes: int | None = None,
     progress: bool = False,
 ) -> Manifold:
-    """A manifold of this kind for data x (N, \\*data_shape), from the cache if it was fitted before.
+    """A manifold of this class fitted to data, from the cache if it is in `MANIFOLDS` and was fitted before.
+
+    `kind.fit` is called with those of these arguments that its signature has: x, latent_dim, modality, epochs, seed, progress;
+    y (N,) labels and classes, their number; classifier; and blocks, low, high and held of a mixed table.
 
     Args:
-        kind: a key of `FITS`.
-        config: its latent_dim (default: 2 for a map, else up to 8), fit and seed.
-        classifier: the one to be explained. A joint manifold learns its labels (one query a row), an embedding is its own.
-        cells: (N, C) of the data, see `envs.core.factual.Factual`: what the classifier is asked about.
-        truth, classes: class indices (N,) and how many there are, for a joint manifold without a classifier.
+        kind: class with a `fit`.
+        x: (N, \\*data_shape) data in data space.
+        units: of the data.
+        config: its latent_dim (default: that of the fit, at most 8 and half the size of the data), fit and seed.
+        classifier: to be explained. A fit that takes y queries it for labels, one row each.
+        cells: (N, C) of the data, see `Factual.cells`; the classifier is queried with them.
+        truth, classes: (N,) class indices and their number, for a fit that takes y without a classifier.
+        progress: show the fit.
 
     Raises:
-        ManifoldError: a setting that the fit has not, or whatever the fit refuses.
+        ManifoldError: a setting that the fit does not take, or whatever the fit refuses.
     """
-    latent_dim, fit, seed = config.latent_dim, config.fit, config.seed
-    maker: Any = FITS[kind]
-    batch_size = 32
-    if isinstance(units, TableUnits) and kind == "vae":
-        maker, batch_size = TableVAE, 128
+    latent_dim, fit, seed, name = config.latent_dim, config.fit, config.seed, getattr(kind, "kind", kind.__name__)
+    table = isinstance(units, TableUnits)
+    maker: Any = FOR_TABLES.get(kind, kind) if table else kind
+    batch_size = 128 if table and maker is not kind else 32
     own = inspect.signature(maker.fit).parameters
-    for name in fit or {}:
-        if name not in own or name in OURS:
-            raise UnknownNameError(f"setting of the {kind} fit", name, [known for known in own if known not in OURS])
-    size = len(units.columns) if isinstance(units, TableUnits) else int(np.prod(units.data_shape))
-    usual = MAP_DIM if kind == "umap" else min(8, size if size < 4 else max(2, size // 2))
+    for setting in fit or {}:
+        if setting not in own or setting in OURS:
+            raise UnknownNameError(f"setting of the {name} fit", setting, [known for known in own if known not in OURS])
+    size = len(units.columns) if table else int(np.prod(units.data_shape))
+    usual = own["latent_dim"].default if "latent_dim" in own else MOST_DIM
     settings = {
-        "latent_dim": latent_dim if latent_dim is not None else usual,
+        "latent_dim": latent_dim or min(usual, MOST_DIM, size if size < 4 else max(2, size // 2)),
         "modality": units.modality,
         "epochs": int(np.clip(FIT_STEPS * batch_size / len(x), 10, 600)),
         "seed": seed,
         **(fit or {}),
     }
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
+        settings = {setting: value for setting, value in settings.items() if setting in own}
     sees: dict[str, Tensor | None] = {"x": x}
     more: dict[str, Any] = {}
-    if kind == "joint":
+    if "y" in own:
         sees["y"] = more["y"] = _labels(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
         settings["classes"] = classes if classifier is None else len(classifier.class_names)
-    elif maker is TableVAE:
-        assert isinstance(units, TableUnits)
-        settings["blocks"] = units.blocks
-        more = {"low": units.low, "high": units.high, "held": units.held}
-        sees |= more
-    elif kind == "embedding":
+    if "classifier" in own:
         assert classifier is not None
         more["classifier"] = classifier
         sees["features"] = torch.cat([classifier.features(part) for part in x.split(BATCH)])
+    if isinstance(units, TableUnits) and "blocks" in own:
+        settings["blocks"] = units.blocks
+        bounds: dict[str, Any] = {"low": units.low, "high": units.high, "held": units.held}
+        more, sees = more | bounds, sees | bounds
+
+    def made() -> Manifold:
+        shown = {"progress": progress} if "progress" in own or "_" in own else {}
+        return maker.fit(x, **more, **settings, **shown)
+
+    return _kept(maker, name, settings, sees, made)
+
+
+def _kept(
+    maker: type[Manifold],
+    name: str,
+    settings: Mapping[str, Any],
+    sees: Mapping[str, Tensor | None],
+    made: Callable[[], Manifold],
+) -> Manifold:
+    """`made()`, from the cache for kinds of this library: the code of a user's own class is no part of the key.
+
+    Raises:
+        ManifoldError: settings that JSON cannot hold.
+    """
+    if maker not in MANIFOLDS.values():
+        return made()
     try:
-        key = fit_key(kind, settings, sees)
+        key = fit_key(name, settings, sees)
     except TypeError as error:
         raise ManifoldError(f"the settings of a fit are numbers, names and lists: {error}") from error
-    return kept_fit(key, lambda: maker.fit(x, **more, **settings, progress=progress))
+    return kept_fit(key, made)
 
 
 def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
-    """What the head of a joint manifold learns: the classifier's labels, or else the true classes."""
+    """Labels (N,) for the head of a joint manifold: the classifier's, or else the true classes."""
     if classifier is not None:
         parts = x.split(BATCH)
         own = [None] * len(parts) if cells is None else cells.split(BATCH)
@@ -181,8 +213,8 @@ def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cell
 
 
 def _live(found: Any, named: Any, latent_dim: int | None, x: Tensor, units: Units) -> tuple[Any, Tensor | None]:
-    """(manifold, start codes or None) of an object of the user's, which may have been `named` as ``module:object``."""
-    if isinstance(found, Manifold):
+    """(manifold, codes of x or None) of a user's object; `named`: its ``module:object`` name, or the object."""
+    if isinstance(found, Manifold) or (isinstance(found, type) and issubclass(found, Manifold)):
         return found, None
     function = callable(found) and not isinstance(found, torch.nn.Module) and not hasattr(found, "decoder")
     if function and latent_dim is not None:  # a function that makes a generator, or something else
@@ -196,7 +228,7 @@ def _live(found: Any, named: Any, latent_dim: int | None, x: Tensor, units: Unit
     if not isinstance(found, torch.nn.Module):
         return found, None
     if latent_dim is None:
-        raise ManifoldError(f"pass latent_dim=: how many values a code of {type(found).__name__} has")
+        raise ManifoldError(f"pass latent_dim=, the number of values in a code of {type(found).__name__}")
     output = "unit" if units.modality == "image" else "plain"
     generator = Generator(found, latent_dim, units.data_shape, modality=units.modality, output=output)
     with torch.no_grad():

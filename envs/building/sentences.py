@@ -1,4 +1,4 @@
-"""What a world of sentences is made of where nothing else is given: a manifold fitted to them, a classifier of their words."""
+"""The parts of a world of sentences: a manifold, fitted to them by default, and a default classifier of their words."""
 
 from __future__ import annotations
 
@@ -25,22 +25,30 @@ from envs.manifolds.sentence.training import SentenceTraining
 from envs.modalities.vocabulary import Vocabulary
 from envs.reading.objects import load_object
 
-LONGEST = 40  # words of a sentence of the user's own; longer ones are cut, with a warning
+LONGEST = 40  # words of a user's sentence; longer ones are cut, with a warning
 STEPS = 3000  # gradient steps of a fit: what the grammar takes, half a minute
 LATENT_DIM = 16
-ANCHOR = 4.0  # nats by which walks favour the words of their input, see `SentenceVAE.decode_near`
+ANCHOR = 4.0  # nats in favour of the words of a walk's input, see `SentenceVAE.decode_near`
 
 
 def text_manifold(
     config: WorldConfig, key: str | None, parts: Data, asker: Callable[[Vocabulary], Classifier], progress: bool
 ) -> tuple[SentenceVAE, Tensor | None, int]:
-    """The manifold of sentences - shipped, saved, live, or fitted to them -, their codes where they are shipped, and how many
-    rows the classifier was asked for a fit that learns its answers, too.
+    """The manifold of sentences: shipped, saved, live, or fitted to them.
 
-    `asker` gives the classifier that is to be explained, as it is asked about ids of a vocabulary.
+    Args:
+        config: its manifold, latent_dim, fit and seed.
+        key: name of the data set if the data are the ones that the shipped assets belong to, else None.
+        parts: the raw data.
+        asker: from a vocabulary to the classifier to be explained, as it is queried with ids of that vocabulary.
+        progress: show the fit.
+
+    Returns:
+        The manifold; the codes (N, d) of the data if they are shipped, else None; and the queries of a fit that learns the
+        classifier's predictions.
 
     Raises:
-        UnknownNameError, ManifoldError: no such manifold, or none of sentences.
+        UnknownNameError, ManifoldError: no such manifold, or one of other data.
     """
     manifold, latent_dim, fit, seed = config.manifold, config.latent_dim, config.fit, config.seed
     if manifold in (None, key) and key in ASSETS and latent_dim is None and not fit:
@@ -71,9 +79,9 @@ def _fitted(
     seed: int,
     progress: bool,
 ) -> tuple[SentenceVAE, int]:
-    """A sentence VAE, from the cache if it was fitted before, and the rows asked of the classifier, one a sentence.
+    """A sentence VAE, from the cache if it was fitted before, and the queries of its fit, one a sentence.
 
-    Its codes foretell what the classifier answers, unless ``prediction_weight`` is 0.
+    Its codes are trained to predict the classifier's output, unless ``prediction_weight`` is 0.
     """
     known = [field.name for field in fields(SentenceTraining) if field.name != "seed"]
     known += ["embedding", "hidden", "feed_code", "anchor", "reach"]
@@ -100,6 +108,6 @@ def _fitted(
 
 
 def word_classifier(parts: Data) -> BagOfWords:
-    """Logistic regression on the words of sentences whose classes are known."""
+    """Logistic regression on the words of sentences with known classes."""
     names = parts.class_names or [str(name) for name in np.unique(np.asarray(parts.truth))]
     return BagOfWords.fit([str(text) for text in parts.x], parts.truth, names)

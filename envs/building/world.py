@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 
 from envs.assets import ASSETS
+from envs.building.assembly import assemble, check_names
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.manifold import fitted_manifold, given_manifold
+from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
 from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
-from envs.core.reference_data import Examples, ReferenceData, make_reference
+from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
-from envs.core.tasks import TASKS, Task
-from envs.core.world import World, check_names
+from envs.core.tasks import Task, make_task
+from envs.core.world import World
 from envs.datasets import Data, ImageUnits, TextUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Joint, Manifold
@@ -34,8 +36,8 @@ from envs.runtime.progress import on_terminal
 from envs.runtime.threads import one_thread
 from envs.runtime.torch_defaults import in_usual_torch
 
-PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # what a registered id has of its own
-SAMPLE = 16  # rows that show what kind of predictions a classifier gives
+PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # fixed by a registered id
+SAMPLE = 16  # rows that show what kind of predictions a classifier returns
 
 
 def make_world(
@@ -60,36 +62,41 @@ def make_world(
     label_only: bool = False,
     latent_dim: int | None = None,
     fit: Mapping[str, Any] | None = None,
-    task: str | Task | None = None,
+    task: str | Task | type[Task] | None = None,
     tau: float | None = None,
     pair: int | None = None,
     reward: Mapping[str, float] | None = None,
-    move: str | None = None,
+    move: Any = None,
     step: float | None = None,
     max_step: float | None = None,
     guidance: bool | None = None,
     gamma: float | None = None,
     max_episode_steps: int | None = None,
-    entry: str | None = None,
+    entry: Any = None,
     seed: int = 0,
     check_rows: int = ROWS,
     known_predictions: str | Path | None = None,
     progress: bool = True,
     **unknown: Any,
 ) -> World:
-    """Build a world from a config, or from the settings of one as keywords; `World.config` holds it.
+    """Build a world from a config, or from its settings as keywords; `World.config` holds it.
 
-    Each setting is described in `envs.config.WorldConfig`. Everything may be given by name, so that a saved run builds the
-    same world again; live objects work too.
+    `envs.config.WorldConfig` describes each setting. With names alone, a saved run builds the same world again; live objects
+    are accepted as well.
 
     Args:
         config: the whole description, instead of keywords: ``make_world(config.replace(tau=0.8))``.
-        known_answers: a file of the classifier's answers on these data, as a saved run keeps it (see `envs.core.known_predictions`);
-            the classifier is then queried for a few rows only, to see whether it has changed. A world does not remember it.
-        progress: show fits, on a terminal.
+        known_predictions: a file of predictions for the reference rows, as a saved run keeps it (see
+            `envs.core.known_predictions`). The classifier is then queried for a few rows, to see whether it has changed.
+        progress: show fits on a terminal.
 
     Raises:
-        ManifoldError: whatever does not fit together, with the way out; an unknown setting, with the close names.
+        ManifoldError: settings that do not fit together, and what to do instead; an unknown setting, with close names.
+
+    Example:
+        >>> world = make_world(data="digits", tau=0.8)
+        >>> world.latent_dim, world.classes
+        (8, 10)
     """
     settings = {name: value for name, value in locals().items() if name in FIELDS}
     refuse_unknown(unknown)
@@ -104,8 +111,16 @@ def make_world(
 
 
 class _Parts(NamedTuple):
-    """A manifold, codes of the data where they are known, units, the data in data space with the user's own cells, the
-    classifier as the world queries it, and as the user gave it."""
+    """Parts of a world.
+
+    Attributes:
+        manifold: of the world.
+        codes: (N, d) codes of the data, if they are known.
+        units: of the data.
+        x, cells: (N, ...) the data in data space, and the user's own values, see `Units.entered`.
+        classifier: as the world queries it.
+        given: the classifier as the user gave it.
+    """
 
     manifold: Manifold
     codes: Tensor | None
@@ -129,13 +144,13 @@ def build(
 
     Args:
         config: its description.
-        manifold: the manifold that the config describes, where it exists already, as in the folder of a run: it is not built
-            again, and the config stays as it is.
-        known_answers: see `make_world`.
-        progress: show fits, on a terminal.
+        manifold: the manifold that the config describes, if it exists already, as in the folder of a run; the config stays
+            as it is.
+        known_predictions: see `make_world`.
+        progress: show fits on a terminal.
 
     Raises:
-        ManifoldError: whatever does not fit together, with the way out.
+        ManifoldError: settings that do not fit together, and what to do instead.
     """
     whole = config if manifold is None else config.replace(manifold=manifold, latent_dim=None, fit=None)
     whole.refuse_missing()
@@ -156,14 +171,11 @@ def build(
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
     truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
     examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
-    world = World(parts.manifold, parts.classifier, parts.units, reference, examples, config, round_trip=checked)
-    if kept and known is not None and known.elsewhere is not None:
-        world.reference_predictions = known.elsewhere
-    return world
+    return assemble(parts.manifold, parts.classifier, parts.units, reference, examples, config, round_trip=checked)
 
 
 def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: ReferenceData, progress: bool) -> RoundTrip | None:
-    """How the user's own rows and those that walks know compare; None for a classifier that is not the user's own."""
+    """The comparison of the user's own rows with those in data space; None for a classifier of this library."""
     if config.classifier is None or parts.classifier is config.classifier or parts.given is not config.classifier:
         return None
     raw = data.x if data.own is None else data.own
@@ -174,7 +186,7 @@ def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: Refer
 
 
 def _of_text(config: WorldConfig, data: Data, key: str | None, progress: bool) -> _Parts:
-    """The parts of a world of sentences. Data space is made of the words that the manifold knows: it comes first."""
+    """The parts of a world of sentences. The manifold's vocabulary defines data space, so the manifold comes first."""
     refuse_pixels(data)
     classifier = config.classifier
     if classifier is None and key is None and data.truth is not None:
@@ -193,15 +205,15 @@ def _of_text(config: WorldConfig, data: Data, key: str | None, progress: bool) -
 
 
 def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool) -> _Parts:
-    """The parts of a world of pictures or tables. A manifold that is fitted may need the classifier, or bring it."""
+    """The parts of a world of pictures or tables. A manifold that is fitted may need the classifier, or have its own."""
     classifier = config.classifier
     units = asked_in = units_of(data, classifier)
     x, cells = units.entered(data.x)
     if on_terminal(progress) and data.frame is not None and data.table is not None:
         print(f"the columns of the data frame, as described or guessed:\n{data.table.as_yaml()}", file=sys.stderr)
     model, codes = given_manifold(config, key, x, units)
-    if classifier is None and (model == "joint" or isinstance(model, Joint)):
-        if isinstance(model, str):
+    if classifier is None and (isinstance(model, Joint) or (isinstance(model, type) and issubclass(model, Joint))):
+        if isinstance(model, type):
             count = len(data.class_names) if data.class_names is not None else None
             model = fitted_manifold(model, x, units, config, truth=classes_of(data.truth), classes=count, progress=progress)
         classifier = model.classifier()
@@ -213,7 +225,7 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
             asked_in = Units("image", units.data_shape)  # shipped classifiers of pictures read data space
         classifier = given_classifier(classifier, config.data, data, key, config.seed)
     adapted = _adapted(config, classifier, data, asked_in, x, cells)
-    if isinstance(model, str):
+    if isinstance(model, type):
         model = fitted_manifold(model, x, units, config, classifier=adapted, cells=cells, progress=progress)
     return _Parts(model, codes, units, x, cells, adapted, classifier)
 
@@ -221,8 +233,8 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
 def _adapted(
     config: WorldConfig, classifier: Any, data: Data, units: Units, x: Tensor | None = None, cells: Tensor | None = None
 ) -> Classifier:
-    """The classifier as a world queries it; a few of the rows x with their cells show what kind of predictions it gives."""
-    needs_labels = isinstance(config.task, str) and config.task in TASKS and TASKS[config.task].needs_label_only
+    """The classifier as a world queries it; a few rows of x, with their cells, show what kind of predictions it returns."""
+    needs_labels = config.task is not None and make_task(config.task, None, None, None).needs_label_only
     few = range(0) if x is None else range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
     return adapt(
         classifier,
@@ -237,12 +249,12 @@ def _adapted(
 
 
 def _known(file: str | Path, digest: str) -> KnownPredictions | None:
-    """The answers kept in a file, or None with a warning where they belong to other data, another manifold or classifier."""
+    """The predictions kept in a file; None, with a warning, if they belong to other data, another manifold or classifier."""
     known = KnownPredictions.read(file)
     if known.digest == digest:
         return known
     warnings.warn(
-        f"the answers kept in {str(file)!r} belong to other data, another manifold or another classifier: "
+        f"the predictions kept in {str(file)!r} belong to other data, another manifold or another classifier: "
         f"all {len(known.label):,} reference rows are queried again",
         stacklevel=4,
     )
@@ -250,8 +262,8 @@ def _known(file: str | Path, digest: str) -> KnownPredictions | None:
 
 
 def _aligned(truth: Tensor | None, names: Sequence[Any] | None, known: list[str]) -> Tensor | None:
-    """True classes (M,), indices of the data's `names`, as indices of the classifier's classes, which may have another order;
-    None where a name is not among them."""
+    """True classes (M,), indices of the data's `names`, as indices of the classifier's classes `known`; None if a name is not
+    among these."""
     if truth is None or names is None or [str(name) for name in names] == known:
         return truth
     order = [known.index(str(name)) if str(name) in known else -1 for name in names]
@@ -259,7 +271,7 @@ def _aligned(truth: Tensor | None, names: Sequence[Any] | None, known: list[str]
 
 
 def named_config(env_id: str, settings: Mapping[str, Any]) -> WorldConfig:
-    """The config of a registered id with further settings, as a command line gives them.
+    """The config of a registered id with further settings, as from a command line.
 
     Raises:
         UnknownNameError: no such id or setting; close names are offered.
@@ -275,5 +287,5 @@ def named_config(env_id: str, settings: Mapping[str, Any]) -> WorldConfig:
 
 
 def make_world_named(env_id: str, arguments: Mapping[str, Any], progress: bool = True) -> World:
-    """The world of `named_config`."""
+    """The world of a registered id with further settings, see `named_config`."""
     return build(named_config(env_id, arguments), progress=progress)

@@ -1,14 +1,12 @@
 """The pure batched step: the one implementation of a walk's physics.
 
-    z' = project(move(z, a));  x' = decode(z');  answer' = classifier(x')
+    z' = project(move(z, a));  x' = decode(z');  p' = classifier(x')
 
-Environments, walkers, explaining and replaying all call `step`. B walks, latent dimension d, K classes; tensors are float32
-(frames of text: int64) and live on the CPU unless said. Lengths are measured in `Manifold.coordinates`.
+Environments, walkers, explanations and replays all call `step`. B walks, latent dimension d, K classes. Tensors are float32
+(frames of text: int64) on the CPU. Lengths are measured in `Manifold.coordinates`.
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -16,95 +14,39 @@ from torch import Tensor
 
 from envs.core.factual import Factual
 from envs.core.guidance import appraise
-from envs.core.initial_latent import INITIAL_LATENTS
+from envs.core.state import State, StepInfo
 from envs.core.tasks import scaled_log
+from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.manifolds.networks.arrays import norm
-
-if TYPE_CHECKING:
-    from envs.core.world import World
-
 
 MAX_SHORTENINGS = 30
 
 
-class State(NamedTuple):
-    """What a walk carries on.
-
-    Attributes:
-        z: (B, d) present code.
-        z0: (B, d) code of frame 0.
-        frame: (B, \\*data_shape) decoded z, as the classifier saw it.
-        origin: (B, \\*data_shape) the input that is explained.
-        cells, base: of the input, see `envs.core.factual.Factual`.
-        answer: (B, K) the classifier's answer on `frame`; the one-hot label where only labels are shown.
-        source: (B,) class of the classifier's answer on `factual`.
-        target: (B,) class asked for.
-        potential: (B,) shaping potential of this state.
-        cost: (B,) what the reward counts against it; see `envs.core.tasks.Weights`.
-        guidance: (B, 2 d) which way the known costs fall, (B, 0) in a world without one.
-    """
-
-    z: Tensor
-    z0: Tensor
-    frame: Tensor
-    factual: Tensor
-    cells: Tensor
-    base: Tensor
-    prediction: Tensor
-    source: Tensor
-    target: Tensor
-    potential: Tensor
-    cost: Tensor
-    guidance: Tensor
-
-    @property
-    def home(self) -> Factual:
-        """The inputs as frames are made of them."""
-        return Factual(self.factual, self.cells, self.base)
-
-
-class StepInfo(NamedTuple):
-    """What one step tells.
-
-    Attributes:
-        reward: (B,).
-        terminated: (B,) bool, the task's end.
-        is_success: (B,) bool.
-        step_length: (B,) data-space distance between the two frames.
-        typicality: (B,) see `Manifold.typicality`.
-        queries: (B,) int64, classifier rows asked in this step.
-        goal: (B,) probability asked for (0 or 1 where only labels are shown).
-    """
-
-    reward: Tensor
-    terminated: Tensor
-    is_success: Tensor
-    step_length: Tensor
-    typicality: Tensor
-    queries: Tensor
-    goal: Tensor
-
-
 def arrived(world: World, state: State) -> Tensor:
-    """Whether each walk has reached what its task asks, (B,) bool."""
-    return world.task.arrived(world, state, world.task.goal(state))
+    """Whether each walk has arrived at the goal of the task, (B,) bool."""
+    return world.task.arrived(world.reference, state, world.task.goal(state))
 
 
 def start(world: World, index: Tensor, target: Tensor) -> State:
-    """States of cached starts `index` (B,) with targets (B,); asks the classifier nothing."""
+    """States of the reference rows `index` (B,) with targets (B,). No query."""
     rows = index.numpy()
-    x, z, frame, prediction, label, cells, base = (torch.from_numpy(part.numpy()[rows]) for part in world.reference)
+    x, z, frame, prediction, label, cells, base = (torch.from_numpy(part.numpy()[rows]) for part in world.reference.tensors)
     return refresh(world, State(z, z.clone(), frame, x, cells, base, prediction, label, target, label, label, label))
 
 
 def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor | None = None) -> tuple[State, Tensor]:
-    """States of any inputs x (B, \\*data_shape), and the rows asked for each (B,): one for the input, one for frame 0 where
-    that is not the input itself, and one for every candidate that was looked at where the world's entry is a search (see
-    `envs.core.initial_latent`).
+    """States of any inputs, and the queries that each took.
 
-    Without a target: whichever other class is nearest for tasks that reach one, else the source class. Without the inputs'
-    cells (B, C), see `World.factual_of`.
+    Args:
+        world: gives the manifold, the classifier and the initial latent.
+        x: (B, \\*data_shape) inputs.
+        target: (B,) classes; None: the nearest other class for tasks that take a target, else the source class.
+        cells: (B, C) of the inputs; None: see `World.factual_of`.
+
+    Returns:
+        The states, and (B,) queries: one for the input, one for frame 0 unless that is the input itself, and one for every
+        candidate if the initial latent is a search (see `envs.core.initial_latent`).
 
     Raises:
         ManifoldError: a target outside the classes.
@@ -118,7 +60,7 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
         else:
             factual = world.factual_of(x)
             source = world.predictions(x, factual).argmax(1)
-            z, frame, prediction, queries = INITIAL_LATENTS[world.entry](world, x, source)
+            z, frame, prediction, queries = world.initial_latent(world, x, source)
         if target is None:
             target = world.default_target(world.manifold.coordinates(z, x), source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
@@ -128,16 +70,34 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
 
 
 def refresh(world: World, state: State) -> State:
-    """The state with what follows from it computed anew, after a change of target."""
+    """The state with cost, guidance and potential computed anew, after a change of target."""
     place, home = (world.manifold.coordinates(*pair) for pair in ((state.z, state.frame), (state.z0, state.factual)))
     cost, guidance = appraise(world, state.z, place, home, state.target)
-    potential = world.task.potential(world, state, world.task.goal(state))
+    potential = world.task.potential(world.reference, state, world.task.goal(state))
     return state._replace(potential=potential, cost=cost, guidance=guidance)
 
 
 def step(world: World, state: State, action: Tensor, known: Tensor | None = None) -> tuple[State, StepInfo]:
-    """One step of every walk with actions (B, d); longer ones are shortened to the unit ball. One classifier row a walk, none
-    where the answers (B, K) on the new frames are `known`."""
+    """One step of every walk.
+
+    Args:
+        world: the manifold, classifier, move and task.
+        state: of B walks.
+        action: (B, d); longer actions are shortened to the unit ball.
+        known: (B, K) predictions for the new frames; None: the classifier is queried, one row a walk.
+
+    Returns:
+        The new state, and what the step reports.
+
+    Example:
+        >>> import torch
+        >>> from envs import make_world
+        >>> world = make_world(data="digits")
+        >>> state = start(world, torch.tensor([0, 1]), torch.tensor([3, 4]))
+        >>> state, info = step(world, state, torch.ones(2, world.latent_dim))
+        >>> info.reward.shape
+        torch.Size([2])
+    """
     manifold, task = world.manifold, world.task
     with torch.inference_mode():
         given = action.numpy()
@@ -153,15 +113,15 @@ def step(world: World, state: State, action: Tensor, known: Tensor | None = None
         cost, guidance = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
         moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
-        success = task.arrived(world, moved, goal)
-        moved = moved._replace(potential=task.potential(world, moved, goal))
+        success = task.arrived(world.reference, moved, goal)
+        moved = moved._replace(potential=task.potential(world.reference, moved, goal))
         reward = _reward(world, state, moved, success, length)
         queries = torch.full((len(z),), int(known is None), dtype=torch.int64)
         return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
 
 
 def _decoded(world: World, z: Tensor, factual: Factual) -> Tensor:
-    """`World.decode`, the way that is quicker for a row and no slower for many."""
+    """`World.decode`, by the path that is faster for single rows."""
     return torch.from_numpy(world.linear_decode(z.numpy(), factual)[0])
 
 
@@ -173,14 +133,14 @@ def _reward(world: World, before: State, after: State, success: Tensor, length: 
     reward -= after.cost.numpy() - before.cost.numpy()
     reward -= weights.step
     if weights.path:
-        reward -= (weights.path / world.class_distance) * length.numpy()
+        reward -= (weights.path / world.reference.class_distance) * length.numpy()
     return torch.from_numpy(reward)
 
 
 def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pull codes back along their segments until no frame is further than `max_step` from the last: a path has no jumps."""
+    """Pull codes back along their segments until no frame is further than `max_step` from the last one."""
     assert world.max_step is not None
-    # Views: what is written to them is written to the tensors.
+    # Views of the tensors: writing to them changes the tensors.
     code, picture, far, first, start = (part.numpy() for part in (z, frame, length, state.z, state.frame))
     rows = np.flatnonzero(far > world.max_step)
     for _ in range(MAX_SHORTENINGS):
@@ -203,10 +163,10 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
 
 
 def observe(world: World, state: State) -> Tensor:
-    """Observation (B, obs_dim): z and z0 as shares of the prior's radius, the scaled log answer, the target one-hot; and the
-    compass in a world that has one.
+    """Observations (B, obs_dim): z and z0 divided by the prior's radius, the scaled log prediction, the target one-hot, and
+    the guidance features in a world that has them.
 
-    Where only labels are shown the answer part holds the one-hot label less one: -1 or 0.
+    If the classifier shows labels alone, the prediction part is the one-hot label less one: -1 or 0.
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius

@@ -1,4 +1,4 @@
-"""The inputs that walks explain: what they are inside, and the user's own cells, bit for bit."""
+"""The inputs that walks explain: in data space, and in the user's own values, bit for bit."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ from torch import Tensor
 
 
 class Factual(NamedTuple):
-    """The inputs of B walks, or one input of them all.
+    """The inputs of B walks, or one input for all of them.
 
     Attributes:
         x: (B, \\*data_shape) the inputs in data space.
-        cells: (B, C) float64, the user's own values: numbers as they are (NaN: missing), categories by their index among the
-            values that the data hold. (B, 0) for pictures and text.
-        base: (B, \\*data_shape) what the walks' first codes decode to. Frames of tables are the input plus what the decoded
-            row has changed since `base`. (B, 0) where frames are the decoded codes themselves.
+        cells: (B, C) float64, the user's own values of a table: numbers as they are (NaN: missing), categories by their index
+            among the values in the data. (B, 0) for pictures and text.
+        base: (B, \\*data_shape) what the initial latents decode to, for tables: their frames are the input plus the change of
+            the decoded row since `base`. (B, 0) if frames are the decoded codes.
+
+    Example:
+        >>> import torch
+        >>> factual = Factual(torch.zeros(2, 4), torch.zeros(2, 0), torch.zeros(2, 0))
+        >>> factual.repeated(3).x.shape
+        torch.Size([6, 4])
     """
 
     x: Tensor
@@ -23,7 +29,7 @@ class Factual(NamedTuple):
     base: Tensor
 
     def repeated(self, count: int) -> Factual:
-        """Each input `count` times, one after another."""
+        """Each input `count` times in a row."""
         return Factual(*(part.repeat_interleave(count, 0) for part in self))
 
     def chosen(self, rows: Tensor) -> Factual:

@@ -1,48 +1,37 @@
-"""How long the ways of a world are: the steps that a straight latent line takes to the class asked for.
+"""How many steps straight latent lines to another class take, and the step limit that follows.
 
-On most manifolds a straight line to another class is hardly longer, in data space, than the gap that it bridges, and a few
-steps cover it. On a map of few dimensions it leads over other classes' islands and the sea between them: the frames change
-time and again, and every change has to be walked in steps of bounded length. A step limit that fits the one cuts every walk
-of the other short, whoever walks. So the limit is measured. Nothing is asked of the classifier.
+On most manifolds, a straight line to another class is little longer in data space than the gap that it bridges, and a few
+steps cover it. On a map of few dimensions it crosses other classes, its frames change many times, and steps of bounded length
+are many: a step limit that suits the one truncates every walk on the other. The limit is therefore measured. No query.
 
-n walks, d latent, D data coordinates.
+n walks, d latent dimensions, D data coordinates.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from envs.core.guidance import distance
-from envs.core.typicality import ClassNeighbours
+from envs.core.world import World
 from envs.registration import MAX_EPISODE_STEPS
-
-if TYPE_CHECKING:
-    from envs.core.world import World
 
 WALKS = 256  # lines that are measured
 POINTS = 64  # frames on each
-CUT = 0.25  # ways are long where more of the lines than this do not fit into the usual step limit
-ROOM = 1.5  # how much longer than the longest of them a walk may be: it is never quite straight
-
-
-def ends(world: World) -> ClassNeighbours:
-    """The codes at which walks may end: of the starts whose own frame satisfies the task, class by class, or of all of a
-    class's starts where none does."""
-    label = world.reference.label
-    sure = world.task.satisfied(world.reference_predictions, label)
-    known = torch.bincount(label[sure], minlength=world.classes) > 0
-    return ClassNeighbours(world.reference.z, torch.where(sure | ~known[label], label, -1), world.classes, k=1)
+CUT = 0.25  # the limit is raised if more than this share of the lines exceeds the usual step limit
+ROOM = 1.5  # the limit, as a multiple of the longest line's steps: walks are never quite straight
 
 
 def straight_steps(world: World, walks: int = WALKS, seed: int = 0) -> Tensor:
-    """Steps (walks,) of the world's largest length on the decoded straight line from a random start to the nearest code of a
-    random other class that a walk may end at.
+    """Steps (walks,) on the decoded straight line from a random reference row to the nearest code of another random class at
+    which a walk may end.
 
-    The length of a step is the world's bound, or what a full action moves in data space where there is no bound.
+    Args:
+        world: gives the length of a step: its bound, or, without a bound, what a full action moves in data space.
+        walks: how many lines.
+        seed: of the rows and classes.
     """
     generator = torch.Generator().manual_seed(seed)
     index = torch.randint(len(world.reference.z), (walks,), generator=generator)
@@ -58,12 +47,17 @@ def straight_steps(world: World, walks: int = WALKS, seed: int = 0) -> Tensor:
             here = world.coordinates_of(torch.lerp(z, end, share), factual)
             length += distance(here, before)
             before = here
-    return length / (world.max_step or world.step * world.class_distance)
+    return length / (world.max_step or world.step * world.reference.class_distance)
 
 
 def measured_horizon(world: World) -> int | None:
-    """The step limit that lets every measured line arrive, with some room, where the usual one would cut many of them short;
-    None where it would not."""
+    """The step limit with which every measured line arrives, or None if the usual limit truncates few of them.
+
+    Example:
+        >>> from envs import make_world
+        >>> measured_horizon(make_world(data="digits")) is None
+        True
+    """
     steps = straight_steps(world)
     if float((steps > MAX_EPISODE_STEPS).float().mean()) <= CUT:
         return None

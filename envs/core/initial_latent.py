@@ -1,10 +1,10 @@
-"""Where a walk enters the manifold: an input's code, or a code near it whose frame is still called what the input is.
+"""The initial latent of a walk: the input's code, or a code near it whose frame keeps the input's predicted class.
 
-Decoding a code loses something of the input, and for sentences often the very word that the classifier goes by. A walk that
-begins where the answer has changed already explains nothing. `kept` therefore looks further where the code's own frame is
-called otherwise: along the latent lines to the nearest starts of the input's class whose frames keep it, which lie where real
-data do. Candidates are asked in the order of their distance to the input, so that the first one that keeps the class is the
-nearest one; every row asked is counted. Nothing is drawn: the same input enters at the same place, alone or in a batch.
+Decoding a code loses part of the input; of a sentence, often the very word that decides the prediction. A walk whose frame 0
+has another class already explains nothing. `kept` therefore searches where that happens: along the latent lines to the nearest
+reference rows of the input's class whose frames keep it. Candidates are queried in the order of their distance to the input,
+so that the first one that keeps the class is the nearest; every queried row is counted. Nothing is random: an input has the
+same initial latent alone and in a batch. A new way is one function and one line in `INITIAL_LATENTS`.
 
 Shapes: B inputs, d latent, C candidates an input, K classes.
 """
@@ -12,23 +12,34 @@ Shapes: B inputs, d latent, C candidates an input, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from envs.modalities.alignment import edit_distances
-from envs.modalities.vocabulary import PAD
+from envs.core.registry import find
+from envs.core.world import World
+from envs.errors import ManifoldError
 
-if TYPE_CHECKING:
-    from envs.core.world import World
-
-NEIGHBOURS = 6  # starts towards which is looked
-PARTS = 5  # places on the way to each
+NEIGHBOURS = 6  # reference rows towards which candidates lie
+PARTS = 5  # candidates on the line to each
 
 
 class Entered(NamedTuple):
-    """Codes z (B, d), frames 0 (B, \\*data_shape), the classifier's answers (B, K) on them, and the rows asked (B,)."""
+    """Initial latents.
+
+    Attributes:
+        z: (B, d) codes.
+        frame: (B, \\*data_shape) frames 0.
+        prediction: (B, K) predictions for them.
+        queries: (B,) int64.
+
+    Example:
+        >>> from envs import make_world
+        >>> world = make_world(data="digits")
+        >>> code(world, world.held_out.x[:2], world.reference.label[:2]).queries.tolist()
+        [1, 1]
+    """
 
     z: Tensor
     frame: Tensor
@@ -37,47 +48,60 @@ class Entered(NamedTuple):
 
 
 def code(world: World, x: Tensor, source: Tensor) -> Entered:
-    """At the code of inputs x (B, \\*data_shape), whatever the classifier says of its frame: `source` (B,) is not read."""
+    """The codes of inputs x (B, \\*data_shape), whatever the predictions for their frames; `source` (B,) is not used."""
     z = world.manifold.encode(x)
     frame = world.decode(z, x)
     return Entered(z, frame, world.classifier.predict_proba(frame), torch.ones(len(x), dtype=torch.int64))
 
 
 def kept(world: World, x: Tensor, source: Tensor) -> Entered:
-    """At the code of inputs x (B, \\*data_shape), or, where its frame is not called `source` (B,), at the candidate nearest to
-    the input that is; at the code where none is."""
-    found = code(world, x, source)
-    rows = (found.prediction.argmax(1) != source).nonzero()[:, 0]
+    """The codes of inputs x (B, \\*data_shape). If the frame of a code is not predicted as `source` (B,): the candidate
+    nearest to the input whose frame is, or the code if there is none."""
+    plain = code(world, x, source)
+    rows = (plain.prediction.argmax(1) != source).nonzero()[:, 0]
     if not len(rows):
-        return found
-    z, frame, prediction, queries = (part.clone() for part in found)
+        return plain
+    z, frame, prediction, queries = (part.clone() for part in plain)
     options = _candidates(world, x[rows], z[rows], source[rows])
     count = options.shape[1]
     frames = world.decode(options.flatten(0, 1), x[rows].repeat_interleave(count, 0)).unflatten(0, (len(rows), count))
-    order, worth = _order(x[rows], frames, frame[rows])
+    order, worth = _order(world, x[rows], frames, frame[rows])
     for rank in range(count):
         place = order[:, rank]
-        asked = worth.gather(1, place[:, None])[:, 0].nonzero()[:, 0]
-        if not len(asked):
+        queried = worth.gather(1, place[:, None])[:, 0].nonzero()[:, 0]
+        if not len(queried):
             continue
-        chosen = frames[asked, place[asked]]
-        said = world.classifier.predict_proba(chosen)
-        queries[rows[asked]] += 1
-        good = said.argmax(1) == source[rows[asked]]
-        into = rows[asked[good]]
-        z[into], frame[into], prediction[into] = options[asked, place[asked]][good], chosen[good], said[good]
-        worth[asked[good]] = False
+        chosen = frames[queried, place[queried]]
+        found = world.classifier.predict_proba(chosen)
+        queries[rows[queried]] += 1
+        good = found.argmax(1) == source[rows[queried]]
+        into = rows[queried[good]]
+        z[into], frame[into], prediction[into] = options[queried, place[queried]][good], chosen[good], found[good]
+        worth[queried[good]] = False
     return Entered(z, frame, prediction, queries)
 
 
-INITIAL_LATENTS: dict[str, Callable[[World, Tensor, Tensor], Entered]] = {"code": code, "kept": kept}
+InitialLatent = Callable[[World, Tensor, Tensor], Entered]
+INITIAL_LATENTS: dict[str, InitialLatent] = {"code": code, "kept": kept}
+
+
+def make_initial_latent(entry: Any) -> InitialLatent:
+    """The function of a key of `INITIAL_LATENTS`, a ``module:object`` name, or a function.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such name, or no function.
+    """
+    found = find("entry", entry, INITIAL_LATENTS, ["module:object"])
+    if not callable(found):
+        raise ManifoldError(f"entry is a function of (world, x, source) or its name, not {found!r:.60}")
+    return found
 
 
 def _candidates(world: World, x: Tensor, z: Tensor, source: Tensor) -> Tensor:
-    """Codes (R, C, d) on the lines from codes z (R, d) to the nearest starts of their class whose own frames keep it."""
+    """Codes (R, C, d) on the lines from codes z (R, d) to the nearest reference rows of their class whose frames keep it."""
     reference = world.reference
-    like = (reference.label[None] == source[:, None]) & (world.reference_predictions.argmax(1) == reference.label)[None]
-    gaps = torch.cdist(world.manifold.coordinates(z, x), world.reference_coordinates).masked_fill_(~like, torch.inf)
+    like = (reference.label[None] == source[:, None]) & (reference.end_predictions.argmax(1) == reference.label)[None]
+    gaps = torch.cdist(world.manifold.coordinates(z, x), reference.coordinates).masked_fill_(~like, torch.inf)
     gap, nearest = gaps.topk(min(NEIGHBOURS, len(reference.z)), dim=1, largest=False)
     goals = torch.where(torch.isfinite(gap)[..., None], reference.z[nearest], z[:, None])
     share = torch.arange(1, PARTS + 1) / PARTS
@@ -85,16 +109,11 @@ def _candidates(world: World, x: Tensor, z: Tensor, source: Tensor) -> Tensor:
     return world.manifold.prior.project(lines.flatten(0, 2)).view(len(z), -1, z.shape[1])
 
 
-def _order(x: Tensor, frames: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Order (R, C) of candidate frames (R, C, \\*data_shape) by their distance to inputs x, and which are worth a question:
-    those that differ from frame 0 and from every one before."""
+def _order(world: World, x: Tensor, frames: Tensor, frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Order (R, C) of candidate frames (R, C, \\*data_shape) by their distance to inputs x, and which are worth a query: those
+    that differ from frame 0 and from every one before."""
     rows, count = frames.shape[:2]
-    flat = frames.reshape(rows, count, -1)
-    if frames.is_floating_point():
-        gap = (flat - x.reshape(rows, 1, -1)).norm(dim=2)
-    else:
-        told = edit_distances(x.repeat_interleave(count, 0).numpy(), flat.flatten(0, 1).numpy(), PAD)
-        gap = torch.from_numpy(told).view(rows, count)
+    flat, gap = frames.reshape(rows, count, -1), world.units.distance(x, frames)
     every = torch.cat((frame.reshape(rows, 1, -1), flat), dim=1)
     same = (every[:, :, None] == every[:, None]).all(3)
     first = ~same.tril(-1).any(2)[:, 1:]

@@ -1,4 +1,4 @@
-"""A picture of the latent space: the plane of largest variance through the start codes, coloured by the classifier."""
+"""A map of the latent space: the plane of largest variance through the reference codes, coloured by predicted class."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from envs.core.world import World
 
 
 class LatentMap:
-    """The two principal axes of the start codes. Deterministic: each axis points to where its largest loading is positive.
+    """The first two principal axes of the reference codes; the largest loading of each axis is positive.
 
     Args:
-        world: whose latent space is drawn.
+        world: of the latent space.
+
+    Example:
+        >>> from envs import make_world
+        >>> world = make_world(data="digits")
+        >>> LatentMap(world).project(world.reference.z[:3]).shape
+        (3, 2)
     """
 
     def __init__(self, world: World) -> None:
@@ -33,27 +39,33 @@ class LatentMap:
 
     @cached_property
     def reference(self) -> np.ndarray:
-        """Map coordinates (N, 2) of the start codes."""
+        """Map coordinates (N, 2) of the reference codes."""
         return self.project(self.world.reference.z)
 
     @cached_property
     def extent(self) -> tuple[float, float, float, float]:
-        """(left, right, bottom, top): the starts with a margin."""
+        """(left, right, bottom, top): the reference codes with a margin."""
         low, high = self.reference.min(0), self.reference.max(0)
         margin = 0.08 * (high - low) + 1e-3
         return (float(low[0] - margin[0]), float(high[0] + margin[0]), float(low[1] - margin[1]), float(high[1] + margin[1]))
 
     def regions(self, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-        """Which class rules where on the map: (classes (size, size) int64, share (size, size) in (0, 1]), row 0 at the bottom.
+        """The majority class of each cell of the map, row 0 at the bottom. No query.
 
-        The map is a shadow: many codes fall on one point. Each cell shows the majority among the 15 start codes nearest to it
-        *on the map*, by the labels known already, so that drawing asks the classifier nothing.
+        The map is a projection: many codes fall on one point. A cell shows the majority among the 15 reference codes that are
+        nearest to it on the map.
+
+        Args:
+            size: cells a side.
+
+        Returns:
+            Classes (size, size) int64, and their share (size, size) in (0, 1] of the 15.
         """
         from scipy.spatial import cKDTree
 
         left, right, bottom, top = self.extent
         x, y = np.meshgrid(np.linspace(left, right, size), np.linspace(bottom, top, size))
-        # A tree: all distances of 128 x 128 cells to 60,000 starts would take 4 GB.
+        # A tree: all distances of 128 x 128 cells to 60,000 codes would take 4 GB.
         k = min(15, len(self.reference))
         _, near = cKDTree(self.reference).query(np.stack([x.ravel(), y.ravel()], 1), k=np.arange(1, k + 1))
         votes = self.world.one_hot[self.world.reference.label[torch.from_numpy(near)]].mean(1)

@@ -1,8 +1,13 @@
-"""Where walks begin: known inputs with their codes, frames and the classifier's answers; and inputs that are held out."""
+"""The reference data: labelled inputs with their codes, frames and predictions, and the statistics that walks need of them.
+
+N reference rows, K classes, d latent dimensions, D data coordinates (see `Manifold.coordinates`).
+"""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -10,23 +15,58 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.core.factual import Factual
-from envs.core.known_predictions import KnownPredictions
+from envs.core.typicality import ClassNeighbours
 from envs.manifolds.base import Manifold
-from envs.modalities.base import Units
 
-BATCH = 4096  # starts that a network sees at once: a convolution over 60,000 pictures would take gigabytes
+BATCH = 4096  # rows that a network sees at once: a convolution over 60,000 pictures would take gigabytes
+MAX_GAPS = 10_000_000  # distances held at once: 40 MB
+MAX_PAIRS = 2000  # rows taken for all-pairs distances: exact for small sets, a fixed subset of large ones
 
 
-class ReferenceData(NamedTuple):
-    """Cached starts.
+class Examples(NamedTuple):
+    """Held-out inputs.
 
     Attributes:
+        x: (M, \\*data_shape) inputs.
+        truth: (M,) their true classes, or None if they are unknown.
+        cells: (M, C) see `Factual.cells`.
+
+    Example:
+        >>> from envs import make_world
+        >>> len(make_world(data="digits").held_out.x)
+        540
+    """
+
+    x: Tensor
+    truth: Tensor | None
+    cells: Tensor | None = None
+
+
+@dataclass(eq=False)
+class ReferenceData:
+    """Labelled inputs as a manifold and a classifier see them, and their statistics.
+
+    Statistics are computed on first use and kept. `dataclasses.replace` makes reference data whose statistics are computed
+    anew. Iterating gives the seven tensors.
+
+    Args:
         x: (N, \\*data_shape) inputs.
         z: (N, d) their codes.
-        frame: (N, \\*data_shape) frames 0: the inputs themselves, or, for pictures and text, what the codes decode to.
-        answer: (N, K) the classifier's answer on the frames.
-        label: (N,) its label on the inputs.
+        frame: (N, \\*data_shape) frames 0: the inputs themselves if `anchored`, else what the codes decode to.
+        prediction: (N, K) the classifier's predictions for the frames.
+        label: (N,) the predicted classes of the inputs.
         cells, base: of the inputs, see `envs.core.factual.Factual`.
+        manifold: the manifold of the codes.
+        classifier: the classifier of the predictions.
+        anchored: whether frame 0 is the input itself, see `Units.anchored`.
+
+    Example:
+        >>> from envs import make_world
+        >>> reference = make_world(data="digits").reference
+        >>> reference.z.shape, reference.prototypes.shape
+        (torch.Size([1257, 8]), torch.Size([10]))
+        >>> reference.class_distance > 0
+        True
     """
 
     x: Tensor
@@ -36,10 +76,26 @@ class ReferenceData(NamedTuple):
     label: Tensor
     cells: Tensor
     base: Tensor
+    manifold: Manifold
+    classifier: Classifier
+    anchored: bool = False
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter(self.tensors)
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """x, z, frame, prediction, label, cells and base."""
+        return self.x, self.z, self.frame, self.prediction, self.label, self.cells, self.base
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.prediction.shape[1]
 
     @property
     def factual(self) -> Factual:
-        """The inputs as walks know them."""
+        """The inputs as walks hold them."""
         return Factual(self.x, self.cells, self.base)
 
     @property
@@ -47,45 +103,131 @@ class ReferenceData(NamedTuple):
         """(N, \\*data_shape) what the codes decode to."""
         return self.base if self.base.shape == self.x.shape else self.frame
 
+    @cached_property
+    def coordinates(self) -> Tensor:
+        """(N, D) coordinates of the inputs, see `Manifold.coordinates`."""
+        return self.manifold.coordinates(self.z, self.x)
 
-class Examples(NamedTuple):
-    """Held-out inputs x (M, \\*shape), their true class (M,), or None where it is not known, and their cells (M, C)."""
+    # ---- predictions for the ends of walks -------------------------------------------------------------------------
 
-    x: Tensor
-    truth: Tensor | None
-    cells: Tensor | None = None
+    @cached_property
+    def end_predictions(self) -> Tensor:
+        """(N, K) predictions for what the codes decode to at the end of a walk from another input.
 
+        They equal `prediction` unless the manifold is conditioned on the input or walks are anchored at it: then the first
+        use queries the classifier, one row a code.
+        """
+        if self.ends_match_frames:
+            return self.prediction
+        with torch.inference_mode():
+            parts = [self.manifold.decode_near(z, None) for z in self.z.split(BATCH)]
+            return torch.cat([self.classifier.predict_proba(part) for part in parts])
 
-def make_reference(
-    manifold: Manifold,
-    classifier: Classifier,
-    x: Tensor,
-    z: Tensor | None = None,
-    units: Units | None = None,
-    cells: Tensor | None = None,
-    known: KnownPredictions | None = None,
-) -> ReferenceData:
-    """Encode (unless codes z are known), decode and ask: two classifier rows a start, one where frame 0 is the input; a few in
-    all where answers are `known` and the classifier still gives them (else: a warning)."""
-    with torch.inference_mode():
-        cells = torch.zeros(len(x), 0, dtype=torch.float64) if cells is None else cells
-        if z is None:
-            z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
-        decoded = torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
-        anchored = units is not None and units.anchored
-        factual = Factual(x, cells, decoded if anchored else torch.zeros(len(x), 0))
-        frame = x if anchored else decoded if units is None else units.hold(decoded, x)
+    @property
+    def known_end_predictions(self) -> Tensor | None:
+        """`end_predictions` if they cost no query, else None."""
+        return self.end_predictions if self.ends_match_frames else self.__dict__.get("end_predictions")
 
-        def predictions(frames: Tensor, rows: Tensor) -> Tensor:
-            """The classifier's answers (R, K) on the inputs or frames of the starts `rows` (R,)."""
-            exact = None if units is None else units.exact(frames[rows], factual.chosen(rows))
-            return classifier.predict_proba(frames[rows], exact)
+    @property
+    def ends_match_frames(self) -> bool:
+        """Whether a walk that ends at the code of a reference row ends in that row's frame 0, from whatever input it came."""
+        return not (self.manifold.input_conditioned or self.anchored)
 
-        if known is not None:
-            if (changed := known.changed(predictions, x, frame)) is None:
-                return ReferenceData(x, z, frame, known.prediction, known.label, *factual[1:])
-            warnings.warn(f"{changed}: all {len(x):,} reference rows are queried again", stacklevel=2)
-        every = torch.arange(len(x)).split(BATCH)
-        own = torch.cat([predictions(x, rows) for rows in every])
-        prediction = own if anchored else torch.cat([predictions(frame, rows) for rows in every])
-        return ReferenceData(x, z, frame, prediction, own.argmax(1), *factual[1:])
+    # ---- statistics of the classes -----------------------------------------------------------------------------------
+
+    @cached_property
+    def nearest_unlike(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(distance (n,), index (n,), rows (n,)): for each chosen row, its nearest row with another label, in data space."""
+        n = len(self.x)
+        # Evenly through the labels, so that at least two classes are among them.
+        rows = self.label.argsort(stable=True)[torch.linspace(0, n - 1, min(n, MAX_PAIRS)).long()]
+        flat, label = self.coordinates[rows], self.label[rows]
+        gaps = torch.cdist(flat, flat).masked_fill_(label[:, None] == label[None, :], torch.inf)
+        distance, index = gaps.min(1)
+        return distance, rows[index], rows
+
+    @cached_property
+    def class_distance(self) -> float:
+        """Median data-space distance from a row to its nearest row with another label."""
+        return float(self.nearest_unlike[0].median())
+
+    @cached_property
+    def far_pairs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """(row (n,), target (n,), distance (n,)): each chosen row with the class whose nearest code is furthest away.
+
+        Distances are latent, the largest first. Only rows whose frame 0 has the predicted class of the input, and the codes
+        of such rows.
+        """
+        rows = self.nearest_unlike[2]
+        rows = rows[self.prediction[rows].argmax(1) == self.label[rows]]
+        z, label = self.z[rows], self.label[rows]
+        gaps = torch.cdist(z, z)
+        present = label.unique()
+        nearest = torch.stack([gaps[:, label == k].amin(1) for k in present], dim=1)  # 0 for the own class
+        distance, far = nearest.max(1)
+        order = distance.argsort(descending=True, stable=True)
+        return rows[order], present[far[order]], distance[order]
+
+    @cached_property
+    def prototypes(self) -> Tensor:
+        """(K,) index of the most typical row of each class: its code is nearest to the mean code of the class."""
+        chosen = torch.zeros(self.classes, dtype=torch.long)
+        for k in range(self.classes):
+            rows = ((self.label == k) & (self.prediction.argmax(1) == k)).nonzero()[:, 0]
+            if len(rows):
+                codes = self.z[rows]
+                chosen[k] = rows[(codes - codes.mean(0)).norm(dim=1).argmin()]
+        return chosen
+
+    @cached_property
+    def prototype_frames(self) -> Tensor:
+        """(K, \\*data_shape) frames of the prototypes; those of row 0 for a class without rows."""
+        return self.frame[self.prototypes]
+
+    @cached_property
+    def prototype_coordinates(self) -> Tensor:
+        """(K, D) coordinates of the decoded prototypes; NaN for a class without rows."""
+        places = self.manifold.coordinates(self.z[self.prototypes], self.decoded[self.prototypes]).clone()
+        places[torch.bincount(self.label, minlength=self.classes) == 0] = torch.nan
+        return places
+
+    @cached_property
+    def class_codes(self) -> tuple[Tensor, Tensor]:
+        """Mean (K, d) and precision (K, d, d) of each class's codes; the covariance is shrunk by 0.05 I."""
+        d = self.z.shape[1]
+        means, precision = torch.zeros(self.classes, d), torch.eye(d).repeat(self.classes, 1, 1)
+        for k in range(self.classes):
+            codes = self.z[self.label == k]
+            if len(codes) > d:
+                means[k] = codes.mean(0)
+                precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
+        return means, precision
+
+    def nearest_other_class(self, place: Tensor, source: Tensor) -> Tensor:
+        """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D)."""
+        flat, label, chosen = self.coordinates, self.label, []
+        rows = max(1, MAX_GAPS // len(flat))
+        for part, own in zip(place.split(rows), source.split(rows), strict=True):
+            gaps = torch.cdist(part, flat).masked_fill_(own[:, None] == label[None, :], torch.inf)
+            chosen.append(label[gaps.argmin(1)])
+        return torch.cat(chosen)
+
+    # ---- statistics that depend on the task --------------------------------------------------------------------------
+
+    def convincing(self, satisfied: Tensor) -> Tensor:
+        """Labels (N,), -1 for the rows at which a walk of the task does not end.
+
+        Args:
+            satisfied: (N,) bool, whether the task is satisfied by each row's `end_predictions`. A class without such a row
+                keeps all its rows.
+        """
+        known = torch.bincount(self.label[satisfied], minlength=self.classes) > 0
+        return torch.where(satisfied | ~known[self.label], self.label, -1)
+
+    def class_neighbours(self, label: Tensor) -> ClassNeighbours:
+        """Nearest rows of a class in data coordinates; `label` (N,) may leave out rows by -1."""
+        return ClassNeighbours(self.coordinates, label, self.classes)
+
+    def end_codes(self, satisfied: Tensor) -> ClassNeighbours:
+        """Nearest code of a class at which a walk may end, see `convincing`."""
+        return ClassNeighbours(self.z, self.convincing(satisfied), self.classes, k=1)

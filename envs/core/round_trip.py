@@ -1,8 +1,8 @@
-"""Whether the classifier is asked what it was fitted to: the user's own rows against what walks make of them.
+"""A check that rows from data space get the same predictions as the user's own rows.
 
-Rows go into data space and come back before the classifier sees them. If a value were changed on the way (a blank, a type, a
-digit, the order of the columns), another classifier than the user's would be explained, without a sign. So a sample of rows is
-asked both ways once, when the world is made.
+Rows are converted to data space and back before the classifier sees them. If that changed a value (a blank, a type, a digit,
+the order of the columns), the explanations would be of another classifier than the user's. When a world is built, a sample of
+rows is therefore queried both ways.
 """
 
 from __future__ import annotations
@@ -22,21 +22,25 @@ from envs.modalities.base import Units
 from envs.modalities.data_frame import is_frame
 from envs.modalities.rows import RowUnits
 
-ROWS = 2000  # that are asked by default
+ROWS = 2000  # queried by default
 TOLERANCE = 1e-6  # of probabilities
-OF_PICTURES = 1e-5  # the same of pictures, which are float32 inside
+OF_PICTURES = 1e-5  # of probabilities for pictures, which are float32 in data space
 MOST_NAMED = 8  # columns in a message
 
 
 class RoundTrip(NamedTuple):
-    """What was found.
+    """Result of the comparison.
 
     Attributes:
-        rows: how many were compared.
-        queries: classifier rows that this took.
-        agreement: share of the rows that have the same label both ways.
+        rows: number of rows.
+        queries: of the comparison, in rows.
+        agreement: share of the rows with the same predicted class both ways.
         largest: largest difference of a probability.
-        noise: largest difference of a probability between two identical queries; 0 where no second one was needed.
+        noise: largest difference of a probability between two identical queries; 0 if no second one was needed.
+
+    Example:
+        >>> print(str(RoundTrip(rows=10, queries=20, agreement=1.0, largest=0.0, noise=0.0))[:73])
+        compared 10 of your rows with those from data space in 20 queries: labels
     """
 
     rows: int
@@ -47,28 +51,30 @@ class RoundTrip(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"your classifier was asked {self.queries} rows to compare your own rows with those that walks know: labels agree "
-            f"for {self.agreement:.3f} of {self.rows}, probabilities differ by up to {self.largest:.2g}"
+            f"compared {self.rows} of your rows with those from data space in {self.queries} queries: labels agree for "
+            f"{self.agreement:.3f}, probabilities differ by up to {self.largest:.2g}"
         )
 
 
 def check_round_trip(
     classifier: Classifier, units: Units, raw: Any, x: Tensor, cells: Tensor, reference: ReferenceData, rows: int = ROWS
 ) -> RoundTrip | None:
-    """Ask the classifier about rows as the user has them and as walks know them, and compare the answers.
+    """Query the classifier with rows as the user has them and from data space, and compare the predictions.
 
     Args:
+        classifier: of the user.
+        units: of the data.
         raw: (N, ...) the rows as the user gave them: an array, texts, or a data frame.
-        x, cells: the same rows inside, see `Units.entered`.
-        starts: what the classifier has said of these rows already; the rows that are asked are spread evenly over its labels.
-        rows: at most so many are asked, each once (twice for pictures, and once more where the answers differ); 0: none.
+        x, cells: the same rows in data space, see `Units.entered`.
+        reference: predictions for these rows; the compared rows are spread evenly over the predicted classes.
+        rows: largest number of rows, each queried once (twice for pictures, and once more if predictions differ).
 
     Returns:
-        What was found; None where nothing could be compared: no rows asked for, or a classifier of encoded rows.
+        The comparison; None without rows, and for a classifier of encoded rows.
 
     Raises:
-        ManifoldError: labels differ, by more than those of two identical queries do. Where probabilities alone differ, a
-            warning is given.
+        ManifoldError: more labels differ than between two identical queries. If only probabilities differ, a warning is
+            given.
     """
     if rows <= 0:
         return None
@@ -89,22 +95,22 @@ def check_round_trip(
     found = RoundTrip(len(index), classifier.queries - before, agreement, largest, noise)
     if 1 - agreement > 2 * (1 - steady):
         why = _columns(units, chosen, kept)
-        raise ManifoldError(f"{_words(found)}.{why} So another classifier than yours would be explained")
+        raise ManifoldError(f"{_words(found)}.{why} The explanations would be of another classifier than yours")
     if largest > max(tolerance, 2 * noise):
         warnings.warn(f"{_words(found)}.{_columns(units, chosen, kept)}", stacklevel=2)
     return found
 
 
 def _compare(a: Tensor, b: Tensor) -> tuple[float, float]:
-    """Share of rows with the same label, and largest difference, of answers (B, K)."""
+    """Share of rows with the same label, and largest difference, of predictions (B, K)."""
     return float((a.argmax(1) == b.argmax(1)).double().mean()), float((a - b).abs().max())
 
 
 def _words(found: RoundTrip) -> str:
-    """What was found as a sentence."""
+    """The comparison as a sentence."""
     return (
-        f"the classifier answers otherwise about your own rows than about the same rows on their way through the manifold's "
-        f"units: labels agree for {found.agreement:.3f} of {found.rows} rows, probabilities differ by up to "
+        f"the classifier's predictions for your own rows differ from those for the same rows after conversion to data space "
+        f"and back: labels agree for {found.agreement:.3f} of {found.rows} rows, probabilities differ by up to "
         f"{found.largest:.3g} (two identical queries: {found.noise:.3g})"
     )
 
@@ -118,12 +124,12 @@ def _columns(units: Units, raw: Any, cells: Tensor | None) -> str:
         own = own[:, [[str(label) for label in raw.columns].index(name) for name in units.columns]]
     different = _different(own, units.values(cells), units.columns)
     if not different:
-        return " Every value is the same: is the classifier fitted to another type or container, or does it keep a state?"
+        return " Every value is the same: was the classifier fitted to another type or container, or does it keep a state?"
     return f" The values differ in {', '.join(map(repr, different[:MOST_NAMED]))}: describe these columns with columns=."
 
 
 def _different(a: np.ndarray, b: np.ndarray, names: Sequence[str]) -> list[str]:
-    """The columns that hold other values, or values of another kind, in rows a than in rows b (B, C)."""
+    """The columns whose values, or whose types of values, differ between rows a and b (B, C)."""
 
     def alike(one: Any, other: Any) -> bool:
         same = bool(one == other) or (one != one and other != other)

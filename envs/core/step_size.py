@@ -1,26 +1,23 @@
-"""How long a full action is: measured, so that it means the same in every latent space."""
+"""The length of a full action: calibrated, so that it means the same in every latent space."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from envs.core.moves import IN_DATA_SPACE
+from envs.core.world import World
 
-if TYPE_CHECKING:
-    from envs.core.world import World
-
-ROWS = 512  # starts that it is measured at
+ROWS = 512  # reference rows at which it is measured
 
 
 def calibrated_step(world: World) -> float:
-    """Length of a full action whose median decoded move is the share `world.step` of the class distance."""
-    wanted = world.class_distance * world.step
-    if world.move_name == "arc" or (world.move_name in IN_DATA_SPACE and world.modality != "text"):
-        return wanted  # the metric of text is one of words, not of the codes that lengths are measured in
+    """Length of a full action whose median decoded move is the share `world.step` of the class distance. No query."""
+    wanted = world.reference.class_distance * world.step
+    lengths = world.move.length_in
+    if lengths == "coordinates" or (lengths == "metric" and world.units.metric_is_of_coordinates):
+        return wanted
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(len(world.reference.z), (ROWS,), generator=generator)
     z = world.reference.z[rows]
@@ -38,7 +35,7 @@ def calibrated_step(world: World) -> float:
 
 
 def _solve_increasing(function: Callable[[float], float], wanted: float) -> float:
-    """x > 0 with function(x) = wanted by bisection in log x; the nearest end of [1e-4, 1e3] if it is not reached there."""
+    """x > 0 with function(x) = wanted, by bisection in log x; the nearest end of [1e-4, 1e3] if it is not reached there."""
     low, high = np.log(1e-4), np.log(1e3)
     for _ in range(40):
         middle = (low + high) / 2

@@ -1,6 +1,7 @@
-"""What is asked of a walk. A new task is one class and one line in `TASKS`.
+"""Goals of walks. A new task is one class and one line in `TASKS`.
 
-A task says which target a walk may have, when it has arrived, and how near it is (the potential that shapes the reward).
+A task defines which targets a walk may have, when the walk has arrived, and the potential that shapes its reward. Tasks see
+the state of the walks and the reference data, nothing else of the world. B walks, K classes.
 """
 
 from __future__ import annotations
@@ -8,19 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from envs.core.reference_data import ReferenceData
+from envs.core.registry import find
+from envs.core.state import State
 from envs.errors import ManifoldError, UnknownNameError
 
-if TYPE_CHECKING:
-    from envs.core.dynamics import State
-    from envs.core.world import World
-
-FLOOR = 1e-4  # probabilities below this are all alike: log p stays finite, and the observation bounded
+FLOOR = 1e-4  # smaller probabilities count as this: log p stays finite, and the observation bounded
 LOG_RANGE = -math.log(FLOOR)
 
 
@@ -32,19 +32,23 @@ def scaled_log(p: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the reward. Lengths enter as a share of the world's class distance, so defaults need no tuning a data set.
+    """Weights of the reward. Lengths count as shares of the class distance, so the defaults need no tuning for a data set.
 
-    The *cost* of a state is `distance` x its distance to the input + `implausibility` x its distance to the five nearest starts of
-    the target class; a step pays what it adds to the cost and is paid back what it takes off. At the walk's end that sums to
-    the cost of the end point, whatever way led there.
+    The *cost* of a state is `distance` times its distance to the input, plus `implausibility` times its mean distance to the
+    five nearest reference rows of the target class. A step pays the change of the cost, so that a whole walk pays the cost of
+    its end point, whatever path led there.
 
-    Attributes:
-        success: reward of arriving.
+    Args:
+        success: reward for arriving.
         step: cost of a step.
         path: cost of walking one class distance.
-        distance: cost of lying one class distance from the input.
-        atypical: cost of lying one class distance from the target class's own data.
-        progress: height of the potential of the scaled log probability asked for.
+        distance: cost of being one class distance away from the input.
+        implausibility: cost of being one class distance away from the target class's own data.
+        progress: height of the potential, the scaled log probability of the target.
+
+    Example:
+        >>> Weights(distance=1.0).success
+        4.0
     """
 
     success: float = 4.0
@@ -57,28 +61,48 @@ class Weights:
 
 @dataclass(frozen=True)
 class Task:
-    """Reach the target class: p(target) >= tau, or the label where only it is shown.
+    """Reach the target class: p(target) >= tau, or its label if the classifier shows labels alone.
 
-    Where the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
+    If the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
+
+    Args:
+        tau: the probability in (0, 1] at which a walk has arrived.
+        weights: of the reward.
+
+    Attributes:
+        name: key in `TASKS`.
+        needs_label_only: the task is for classifiers that show labels alone.
+        takes_target: False: the target is always the source class.
+        towards_target: False: the target is the class that the walk leaves.
+        any_other: every class other than the source ends the walk.
+        takes_tau: False: `tau` is fixed.
+        takes_pair: the task starts from one fixed pair of a reference row and a target.
+        scores_coverage: environments report how much of the latent space was visited.
+
+    Example:
+        >>> from envs import make_world
+        >>> make_world(data="digits", task=Task(tau=0.8)).task
+        Task(tau=0.8, weights=Weights(success=4.0, step=0.05, path=0.0, distance=2.0, implausibility=0.0, progress=2.3))
     """
 
     tau: float = 0.9
     weights: Weights = field(default_factory=Weights)
     name: ClassVar[str] = "reach"
     needs_label_only: ClassVar[bool] = False
-    takes_target: ClassVar[bool] = True  # False: the target is always the source class
-    towards_target: ClassVar[bool] = True  # False: the target is what the walk goes away from
-    any_other: ClassVar[bool] = False  # True: every class other than the source ends the walk
-    takes_tau: ClassVar[bool] = True  # False: `tau` is fixed
-    scores_coverage: ClassVar[bool] = False  # True: environments tell how much of the latent space was seen
+    takes_target: ClassVar[bool] = True
+    towards_target: ClassVar[bool] = True
+    any_other: ClassVar[bool] = False
+    takes_tau: ClassVar[bool] = True
+    takes_pair: ClassVar[bool] = False
+    scores_coverage: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 < self.tau <= 1:
             raise ManifoldError(f"tau is a probability in (0, 1], not {self.tau}")
 
     def settings(self) -> dict[str, Any]:
-        """The settings of `envs.config.WorldConfig` that make this task: its name, and what differs from that task's usual
-        values; none for a class that is not in `TASKS`, which only the object itself describes."""
+        """The settings of `envs.config.WorldConfig` that make this task: its name, and the values that are not its defaults.
+        Empty for a class that is not in `TASKS`."""
         if TASKS.get(self.name) is not type(self):
             return {}
         usual = type(self)()
@@ -87,10 +111,10 @@ class Task:
         reward = {name: value for name, value in asdict(self.weights).items() if value != getattr(usual.weights, name)}
         return {"task": self.name, **changed, **({"reward": reward} if reward else {})}
 
-    def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Starts and targets (B,) of random walks, from two uniform numbers each (B, 2)."""
-        index = torch.from_numpy((draws[:, 0] * len(world.reference.z)).astype(np.int64))
-        return index, self.targets(world.reference.label.index_select(0, index), torch.from_numpy(draws[:, 1]), world.classes)
+    def begin(self, reference: ReferenceData, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Reference rows and targets (B,) of random walks, from two uniform numbers each (B, 2)."""
+        index = torch.from_numpy((draws[:, 0] * len(reference.z)).astype(np.int64))
+        return index, self.targets(reference.label.index_select(0, index), torch.from_numpy(draws[:, 1]), reference.classes)
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1)."""
@@ -98,34 +122,35 @@ class Task:
         return other + (other >= source)
 
     def goal(self, state: State) -> Tensor:
-        """What is to rise, (B,): the probability of the target class."""
+        """The probability that the walk raises, (B,): that of the target class."""
         return torch.from_numpy(state.prediction.numpy()[np.arange(len(state.target)), state.target.numpy()])
 
     def evidence(self, state: State) -> Tensor:
-        """Log odds (B,) of what is to rise; the walk may end where they reach those of `tau`."""
+        """Log odds (B,) of `goal`; the walk may end where they reach those of `tau`."""
         return log_odds(self.goal(state))
 
     def satisfied(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Whether answers (B, K) are what a walk to the classes `target` (B,) may end with, (B,) bool."""
+        """Whether a walk to the classes `target` (B,) may end with predictions (B, K); (B,) bool."""
         return prediction.gather(1, target[:, None])[:, 0] >= self.tau
 
     @property
     def untargeted(self) -> Task:
-        """The task of a walk for which no target was requested."""
+        """The task of a walk without a requested target."""
         return self
 
     def stop_rule(self, label_only: bool = False) -> str:
-        """When a walk ends, in a few words for people."""
+        """When a walk ends, in a few words."""
         return "the label" if label_only else f"p >= {self.tau:g}"
 
-    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
-        """Whether the walk is over, (B,) bool."""
+    def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
+        """Whether walks with `goal` (B,) have arrived, (B,) bool."""
         there = torch.from_numpy(goal.numpy() >= self.tau)
         own = state.target.numpy() == state.source.numpy()
-        return there & (near_prototype(world, state) | torch.from_numpy(~own)) if own.any() else there
+        return there & (near_prototype(reference, state) | torch.from_numpy(~own)) if own.any() else there
 
-    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
-        """Height (B,) of the shaping potential, weights included: never changes which policy is best (Ng and others 1999)."""
+    def potential(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
+        """Shaping potential (B,), weights included. It does not change the optimal policy (Ng, Harada and Russell, "Policy
+        Invariance under Reward Transformations", 1999)."""
         return scaled_log(goal).mul_(self.weights.progress)
 
 
@@ -135,31 +160,36 @@ def log_odds(p: Tensor) -> Tensor:
     return torch.log(p) - torch.log1p(-p)
 
 
-def near_prototype(world: World, state: State) -> Tensor:
-    """Whether the frame lies within a quarter of the class distance of its class's prototype, (B,) bool."""
-    return _prototype_gap(world, state) <= world.class_distance / 4
+def near_prototype(reference: ReferenceData, state: State) -> Tensor:
+    """Whether the frame is within a quarter of the class distance of the source class's prototype, (B,) bool."""
+    return _prototype_gap(reference, state) <= reference.class_distance / 4
 
 
-def _prototype_gap(world: World, state: State) -> Tensor:
-    """Distance (B,) from the frame to its class's prototype; NaN for a class without starts.
-
-    Where frames keep something of the input, what the code itself decodes to is compared.
-    """
-    frame = world.manifold.decode(state.z) if world.units.anchored else state.frame
-    return (world.manifold.coordinates(state.z, frame) - world.prototype_coordinates[state.source]).norm(dim=1)
+def _prototype_gap(reference: ReferenceData, state: State) -> Tensor:
+    """Distance (B,) from the frame, or, in anchored walks, from the decoded code, to the source class's prototype; NaN for a
+    class without reference rows."""
+    frame = reference.manifold.decode(state.z) if reference.anchored else state.frame
+    return (reference.manifold.coordinates(state.z, frame) - reference.prototype_coordinates[state.source]).norm(dim=1)
 
 
 @dataclass(frozen=True)
 class Flip(Task):
-    """Walk until the answer changes: the class with the largest probability is the target.
+    """Walk until the prediction changes to the target: until it has the largest probability.
 
-    Ties are decided as the classifier decides them, by the argmax of its own answer. Where no target is requested, the walk
-    heads for the class of the nearest start that is called otherwise, and any class other than the source ends it
-    (`untargeted`). Where the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
+    Ties are broken by argmax. Without a requested target, the walk goes towards the class of the nearest reference row of
+    another class, and ends at any class other than the source (`untargeted`). If the target is the source class itself, the
+    walk goes to the class's prototype (see `Prototype`).
+
+    Args:
+        weights: of the reward.
+        any_other: every class other than the source ends the walk, whatever its target.
 
     Attributes:
-        tau: the share from which on a class surely has the largest probability; not a setting.
-        any_other: every class other than the source ends the walk, whatever its target.
+        tau: 0.5, the probability above which a class has the largest one; not a setting.
+
+    Example:
+        >>> Flip().stop_rule()
+        'the class with the largest probability'
     """
 
     tau: float = field(default=0.5, init=False)
@@ -169,7 +199,7 @@ class Flip(Task):
 
     @property
     def untargeted(self) -> Task:
-        """The same, ended by every class other than the source."""
+        """The same task, ended by every class other than the source."""
         return replace(self, any_other=True)
 
     def evidence(self, state: State) -> Tensor:
@@ -187,16 +217,23 @@ class Flip(Task):
         """See `Task.stop_rule`."""
         return "the class with the largest probability"
 
-    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+    def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """See `Task.arrived`."""
         own, label = state.target == state.source, state.prediction.argmax(1)
         there = label != state.source if self.any_other else label == state.target
-        return torch.where(own, (label == state.source) & near_prototype(world, state), there) if bool(own.any()) else there
+        return (
+            torch.where(own, (label == state.source) & near_prototype(reference, state), there) if bool(own.any()) else there
+        )
 
 
 @dataclass(frozen=True)
 class Leave(Task):
-    """Leave the own class (untargeted): any other class at p >= tau. The target is the class to leave."""
+    """Leave the source class: arrive at any other class with p >= tau. The target is the class to leave.
+
+    Example:
+        >>> Leave.takes_target, Leave.any_other
+        (False, True)
+    """
 
     name: ClassVar[str] = "leave"
     takes_target: ClassVar[bool] = False
@@ -208,17 +245,22 @@ class Leave(Task):
         return source.clone()
 
     def goal(self, state: State) -> Tensor:
-        """Largest probability of a class other than the source, (B,)."""
+        """The largest probability of a class other than the source, (B,)."""
         return state.prediction.scatter(1, state.source[:, None], -1.0).amax(1)
 
-    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+    def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """See `Task.arrived`."""
         return goal >= self.tau
 
 
 @dataclass(frozen=True)
 class Prototype(Task):
-    """Reach the own class's most typical form: the start whose code is nearest to the class's mean code."""
+    """Reach the source class's prototype: the reference row whose code is nearest to the class's mean code.
+
+    Example:
+        >>> Prototype.takes_target
+        False
+    """
 
     name: ClassVar[str] = "prototype"
     takes_target: ClassVar[bool] = False
@@ -227,35 +269,49 @@ class Prototype(Task):
         """The source itself."""
         return source.clone()
 
-    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
-        """Minus the data-space distance to the prototype as a share of the class distance."""
-        gap = _prototype_gap(world, state)
-        return -self.weights.progress * gap.nan_to_num(0.0) / world.class_distance  # NaN: a class without starts
+    def potential(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
+        """Minus the data-space distance to the prototype, as a share of the class distance."""
+        gap = _prototype_gap(reference, state)
+        return -self.weights.progress * gap.nan_to_num(0.0) / reference.class_distance  # NaN: a class without rows
 
 
 @dataclass(frozen=True)
 class ReachLabel(Task):
-    """Reach a label where nothing but labels is seen; sparse: no potential."""
+    """Reach a label of a classifier that shows labels alone. Sparse: reward on arriving, and no potential.
+
+    Example:
+        >>> ReachLabel().weights.progress
+        0.0
+    """
 
     weights: Weights = field(default_factory=lambda: Weights(success=1.0, step=0.0, distance=0.0, progress=0.0))
     name: ClassVar[str] = "reach_label"
     needs_label_only: ClassVar[bool] = True
 
-    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
+    def potential(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """Zero."""
         return torch.zeros_like(goal)
 
 
 @dataclass(frozen=True)
 class OnePair(ReachLabel):
-    """Reach one far label from one start, always the same; which, says the rank `pair` in `World.far_pairs`, hardest first."""
+    """Reach one far label from one reference row, always the same.
+
+    Args:
+        pair: rank of the row and the label in `ReferenceData.far_pairs`; 0 is the hardest.
+
+    Example:
+        >>> OnePair(pair=2).pair
+        2
+    """
 
     pair: int = 0
     name: ClassVar[str] = "one_pair"
+    takes_pair: ClassVar[bool] = True
 
-    def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The pair's start and target, whatever is drawn."""
-        index, target, _ = world.far_pairs
+    def begin(self, reference: ReferenceData, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The pair's reference row and target, whatever is drawn."""
+        index, target, _ = reference.far_pairs
         if not 0 <= self.pair < len(index):
             raise ManifoldError(f"pair={self.pair}: this world has pairs from 0, the hardest, to {len(index) - 1}")
         chosen = torch.full((len(draws),), self.pair)
@@ -264,9 +320,13 @@ class OnePair(ReachLabel):
 
 @dataclass(frozen=True)
 class Explore(Task):
-    """No reward, no target and no end: what counts is how much of the latent space is seen (`envs.gym.coverage`).
+    """No reward, no target and no end: what is measured is how much of the latent space is visited (`envs.gym.coverage`).
 
-    Walks begin at the most typical start of the first class that has one.
+    Walks start at the prototype of the first class.
+
+    Example:
+        >>> Explore.scores_coverage
+        True
     """
 
     weights: Weights = field(default_factory=lambda: Weights(success=0.0, step=0.0, distance=0.0, progress=0.0))
@@ -275,20 +335,20 @@ class Explore(Task):
     towards_target: ClassVar[bool] = False
     scores_coverage: ClassVar[bool] = True
 
-    def begin(self, world: World, draws: np.ndarray) -> tuple[Tensor, Tensor]:
-        """The same start for all."""
-        index = world.prototypes[world.reference.label.min()].expand(len(draws)).clone()
-        return index, world.reference.label[index]
+    def begin(self, reference: ReferenceData, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """The same reference row for all walks."""
+        index = reference.prototypes[reference.label.min()].expand(len(draws)).clone()
+        return index, reference.label[index]
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """The source itself."""
         return source.clone()
 
-    def arrived(self, world: World, state: State, goal: Tensor) -> Tensor:
+    def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """Never."""
         return torch.zeros(len(goal), dtype=torch.bool)
 
-    def potential(self, world: World, state: State, goal: Tensor) -> Tensor:
+    def potential(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """Zero."""
         return torch.zeros_like(goal)
 
@@ -296,16 +356,14 @@ class Explore(Task):
 TASKS: dict[str, type[Task]] = {task.name: task for task in (Task, Flip, Leave, Prototype, ReachLabel, OnePair, Explore)}
 
 
-def make_task(task: str | Task, tau: float | None, pair: int | None, reward: Mapping[str, float] | None) -> Task:
-    """The task, by name or as it is, with tau, pair and single weights replaced where they are not None.
+def make_task(task: Any, tau: float | None, pair: int | None, reward: Mapping[str, float] | None) -> Task:
+    """The task of a key of `TASKS`, a ``module:object`` name, a `Task` or its class, with the settings that are not None.
 
     Raises:
-        UnknownNameError, ManifoldError: no such task or weight, or a pair for a task without one.
+        UnknownNameError, ManifoldError: no such task or weight, or a setting that the task does not take.
     """
-    if isinstance(task, str):
-        if task not in TASKS:
-            raise UnknownNameError("task", task, TASKS)
-        task = TASKS[task]()
+    task = find("task", task, TASKS, ["module:object"])
+    task = task() if isinstance(task, type) and issubclass(task, Task) else task
     if not isinstance(task, Task):
         raise ManifoldError(f"task is a name or a task of envs.core.tasks, not {task!r:.60}; names: {', '.join(TASKS)}")
     if tau is not None:
@@ -316,7 +374,7 @@ def make_task(task: str | Task, tau: float | None, pair: int | None, reward: Map
             )
         task = replace(task, tau=tau)
     if pair is not None:
-        if not isinstance(task, OnePair):
+        if not task.takes_pair:
             raise ManifoldError(f"pair= belongs to task='one_pair'; the task {task.name!r} draws its starts: leave it out")
         task = replace(task, pair=int(pair))
     unknown = set(reward or {}) - set(asdict(Weights()))

@@ -1,4 +1,4 @@
-"""How near data lie to a class's own: the mean distance to the k nearest starts of the class, and which way they lie."""
+"""Distance from data to a class: the mean distance to its k nearest reference rows, and the gradient of that mean."""
 
 from __future__ import annotations
 
@@ -10,24 +10,41 @@ import torch
 from torch import Tensor
 
 NEIGHBOURS = 5
-PER_CLASS = 300  # starts a class keeps: more make the distance little finer, and every step dearer
+PER_CLASS = 300  # rows a class keeps: more change the distance little, and slow every step
 
 
 class Near(NamedTuple):
-    """Mean distance (B,) to the nearest starts of a class, and the gradient (B, D) of that mean by the data."""
+    """Result of a search.
+
+    Attributes:
+        distance: (B,) mean distance to the nearest rows of a class.
+        gradient: (B, D) gradient of that mean by the data.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 0.0], [3.0, 4.0]])
+        >>> near = ClassNeighbours(x, torch.tensor([0, 1]), classes=2, k=1)(x[:1], torch.tensor([1]))
+        >>> near.distance
+        tensor([5.])
+    """
 
     distance: Tensor
     gradient: Tensor
 
 
 class ClassNeighbours:
-    """The starts of each class, searched in batches.
+    """The rows of each class, searched in batches.
 
     Args:
         x: (N, D) data.
-        label: (N,) classes in [0, K).
+        label: (N,) classes in [0, K); rows with -1 are left out.
         classes: K.
-        k: how many neighbours.
+        k: number of neighbours.
+
+    Example:
+        >>> x = torch.tensor([[0.0], [1.0], [5.0], [7.0]])
+        >>> search = ClassNeighbours(x, torch.tensor([0, 0, 1, 1]), classes=2, k=2)
+        >>> search(torch.tensor([[3.0]]), torch.tensor([1])).distance
+        tensor([3.])
     """
 
     def __init__(self, x: Tensor, label: Tensor, classes: int, k: int = NEIGHBOURS) -> None:
@@ -35,19 +52,19 @@ class ClassNeighbours:
         rows = [r[torch.linspace(0, len(r) - 1, PER_CLASS).long()] if len(r) > PER_CLASS else r for r in rows]
         widest = max(len(r) for r in rows)
         self.k = min(k, widest)
-        self.scarce = min(len(r) for r in rows) < self.k  # some class has fewer starts than are looked for
+        self.scarce = min(len(r) for r in rows) < self.k  # some class has fewer rows than are searched
         self.points = np.zeros((classes, widest, x.shape[1]), np.float32)
-        self.square = np.full((classes, widest), np.inf, np.float32)  # where a class has fewer starts, none is ever near
+        self.square = np.full((classes, widest), np.inf, np.float32)  # places without a row are infinitely far
         for c, r in enumerate(rows):
             self.points[c, : len(r)] = x[r].numpy()
             self.square[c, : len(r)] = x[r].square().sum(1).numpy()
 
     def __call__(self, x: Tensor, target: Tensor) -> Near:
-        """Neighbours of data x (B, D) in the classes `target` (B,); a class without starts lies at distance 0."""
+        """Neighbours of data x (B, D) in the classes `target` (B,); a class without rows is at distance 0."""
         return Near(*map(torch.from_numpy, self.near(x.numpy(), target.numpy())))
 
     def near(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What a call gives, on arrays."""
+        """The same as a call, on arrays."""
         if len(x) == 1:
             return self._sorted(x, target)
         order = target.argsort(kind="stable")
@@ -56,7 +73,7 @@ class ClassNeighbours:
         return distance, gradient
 
     def _sorted(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`near` for data whose targets rise."""
+        """`near` for data with ascending targets."""
         gaps = self._square_gaps(x, target)
         place = self._nearest(gaps)
         nearest = gaps[np.arange(len(x))[:, None], place]
@@ -74,8 +91,8 @@ class ClassNeighbours:
         return mean[:, 0], x * weight.sum(1, keepdims=True) - (weight[:, None] @ points)[:, 0]
 
     def _square_gaps(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
-        """|y|^2 - 2 <x, y> for every y of the target's class, (B, widest), for rising targets: class by class, because against
-        all classes at once the work would be K times as much."""
+        """|y|^2 - 2 <x, y> for every y of the target's class, (B, widest), for ascending targets: class by class, which takes
+        1 / K of the work for all classes at once."""
         gaps = np.empty((len(x), self.square.shape[1]), np.float32)
         bounds = [0, *(np.flatnonzero(target[1:] != target[:-1]) + 1), len(x)]
         for low, high in pairwise(bounds):

@@ -1,1 +1,1 @@
-"""The Gymnasium environments over `envs.core`."""
+"""Gymnasium environments on top of `envs.core`."""

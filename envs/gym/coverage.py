@@ -1,4 +1,4 @@
-"""How much of a latent space has been seen: class regions and latent cells, counted over all walks of an environment."""
+"""Coverage of a latent space: the class regions and latent cells that all walks of an environment have visited."""
 
 from __future__ import annotations
 
@@ -13,13 +13,24 @@ from envs.core.world import World
 
 
 class Coverage:
-    """Distinct class regions and latent cells since it was made.
+    """Distinct class regions and latent cells that walks have visited.
 
-    A cell is where a code lies among the starts': below, between or above their terciles in each latent dimension, 3^d
-    cells in all. A region is a label that the classifier has given.
+    The terciles of the reference codes split each latent dimension in three, which makes 3^d cells. A region is a predicted
+    class.
+
+    Args:
+        world: gives the reference codes.
 
     Attributes:
-        cells, regions: what has been seen.
+        cells, regions: the visited ones.
+
+    Example:
+        >>> from envs import make_world
+        >>> world = make_world(data="digits")
+        >>> coverage = Coverage(world)
+        >>> coverage.see(world.reference.z[:1], world.reference.prediction[:1])
+        >>> coverage.figures
+        {'cells_covered': 1, 'regions_covered': 1}
     """
 
     def __init__(self, world: World) -> None:
@@ -29,7 +40,7 @@ class Coverage:
         self.regions: set[int] = set()
 
     def see(self, z: Tensor, prediction: Tensor) -> None:
-        """Codes (B, d) and the classifier's answers (B, K) on what they decode to."""
+        """Count codes (B, d) and the predictions (B, K) for what they decode to."""
         codes = z.numpy()
         cell = ((codes > self.edges[0]).astype(np.int64) + (codes > self.edges[1])) @ self.powers
         self.cells.update(np.unique(cell).tolist())
@@ -37,7 +48,7 @@ class Coverage:
 
     @property
     def figures(self) -> dict[str, int]:
-        """What an environment tells in its infos."""
+        """The counts, as environments report them in `info`."""
         return {"cells_covered": len(self.cells), "regions_covered": len(self.regions)}
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where walks start: reproducible draws, and the `options` of `reset`."""
+"""The beginning of an episode: reproducible random draws, and the `options` of `reset`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError, UnknownNameError
 
@@ -19,9 +19,17 @@ OPTIONS = ("index", "target", "split", "reset_mask")
 
 
 class Draws:
-    """Uniform numbers an episode (two: start, target) for each of n environments, each from a generator of its own.
+    """Uniform numbers for episodes of n environments (two each: reference row and target), one generator an environment.
 
     The i-th of n environments draws what a single environment with the same seed draws.
+
+    Args:
+        generators: one an environment.
+        width: numbers an episode.
+
+    Example:
+        >>> Draws([np.random.default_rng(0)])(np.array([0])).shape
+        (1, 2)
     """
 
     def __init__(self, generators: Sequence[np.random.Generator], width: int = 2) -> None:
@@ -42,7 +50,7 @@ class Draws:
         return self.block[rows, position]
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain arrays that continue the draws exactly."""
+        """Arrays from which the draws continue exactly."""
         states = [generator.bit_generator.state for generator in self.generators]
         words = [[state["state"]["state"], state["state"]["inc"]] for state in states]
         split = [[part for word in pair for part in (word >> 64, word & (2**64 - 1))] for pair in words]
@@ -66,20 +74,25 @@ class Draws:
 
 
 def drawn(world: World, draws: np.ndarray) -> State:
-    """States of random starts with random targets, from two uniform numbers each (m, 2); no queries."""
-    return dynamics.start(world, *world.task.begin(world, draws))
+    """States of random reference rows with random targets, from two uniform numbers each (m, 2). No query."""
+    return dynamics.start(world, *world.task.begin(world.reference, draws))
 
 
 def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:
-    """States as `options` ask, and the classifier rows that this took (m,).
+    """States for the `options` of `reset`.
 
-    ``index``: row(s) of the split; ``split``: ``reference`` (cached, the default) or ``held_out`` (asked, see `dynamics.enter`);
-    ``target``: class name(s) or index(es). What is not given is drawn. Several values are one for each walk that is reset.
-    The source class as target of a task that reaches one means its prototype (see `envs.core.tasks`).
+    Args:
+        world: of the walks.
+        options: ``index``, row(s) of the split; ``split``, ``reference`` (the default, no query) or ``held_out`` (queried, see
+            `dynamics.enter`); ``target``, class name(s) or index(es). Several values are one for each of the m walks. The
+            source class as target means its prototype (see `envs.core.tasks`).
+        draws: (m, 2) uniform numbers, for options that are not given.
+
+    Returns:
+        The states, and (m,) queries in rows.
 
     Raises:
-        ManifoldError: an index outside the split, an unknown class, or another target than the source where the task
-            (``leave``, ``prototype``) starts from the source.
+        ManifoldError: an index outside the split, an unknown class, or a target for a task that takes none.
     """
     for name in options:
         if name not in OPTIONS:
@@ -125,7 +138,7 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
 
 
 def _check_target(world: World, source: Tensor, target: Tensor) -> None:
-    """Refuse targets that the task would not look at."""
+    """Refuse targets that the task does not take."""
     if not world.task.takes_target and (target != source).any():
         wrong = int((target != source).nonzero()[0, 0])
         raise ManifoldError(

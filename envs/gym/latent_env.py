@@ -1,4 +1,4 @@
-"""The single environment: a thin skin over `envs.core.dynamics` with a batch of one."""
+"""The single environment: `envs.core.dynamics` with a batch of one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gymnasium import spaces
 
 from envs.building.world import make_world
 from envs.core import dynamics
-from envs.core.dynamics import State
 from envs.core.guidance import LIMIT
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.gym.coverage import Coverage
@@ -24,7 +24,11 @@ from envs.runtime.torch_defaults import in_usual_torch
 
 
 def world_from(world: World | None, kwargs: Mapping[str, Any]) -> World:
-    """The given world, or the one that the keywords describe."""
+    """The given world, or the one that the keywords describe.
+
+    Raises:
+        ManifoldError: both are given.
+    """
     if world is None:
         return make_world(**kwargs)
     if kwargs:
@@ -35,7 +39,7 @@ def world_from(world: World | None, kwargs: Mapping[str, Any]) -> World:
 def world_spaces(world: World) -> tuple[spaces.Box, spaces.Box]:
     """Observation and action space of a world."""
     d, k = world.latent_dim, world.classes
-    # Codes are shares of the typical radius; the corner of a box lies sqrt(d) further out at most.
+    # Codes are divided by the typical radius; the corner of a box lies at most sqrt(d) further out.
     edge = np.full(2 * d, 1.0 + 1e-5, dtype=np.float32)
     guidance = np.full(world.obs_dim - 2 * d - 2 * k, LIMIT)
     low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k), -guidance]).astype(np.float32)
@@ -44,41 +48,51 @@ def world_spaces(world: World) -> tuple[spaces.Box, spaces.Box]:
 
 
 class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
-    """A walk along a latent manifold to where the classifier's answer changes.
+    """A walk along a latent manifold to where the classifier's prediction changes.
 
     ## Description
-    An input is encoded; each action moves its code; each code is decoded and shown to the classifier, a black box. The walk
-    is to reach what the task asks: by default a target class with probability at least tau, and for the user's own data or
-    classifier the first frame on which the target class has the largest probability. The frames from the input to there are
-    the explanation.
+    An input is encoded. Each action moves its code; each code is decoded to a frame, and the classifier, a black box, predicts
+    the frame's class. The task defines where the walk arrives: for shipped data, at a target class with probability at least
+    tau; for the user's own data or classifier, at the first frame whose most probable class is the target. The frames from
+    the input to there are the explanation.
 
     ## Action space
     ``Box(-1, 1, (d,))``. Actions longer than 1 are shortened to the unit ball; a full action moves `step_length`, calibrated
     so that its median effect on the decoded data is an eighth of the distance between classes.
 
     ## Observation space
-    ``Box`` of 2 d + 2 K numbers: the code and the first code as shares of the typical radius, the classifier's answer as log
-    max(p, 1e-4) scaled to [-1, 0], the target's one-hot. Where only labels are shown, the answer part is the label's one-hot
-    less one. There is no clock in it. With ``guidance=True`` 2 d more: which way the costs that are known without asking fall.
+    ``Box`` of 2 d + 2 K numbers: the code and the initial code divided by the typical radius, the prediction as log
+    max(p, 1e-4) scaled to [-1, 0], and the target's one-hot. If the classifier shows labels alone, the prediction part is the
+    label's one-hot less one. The observation does not hold the time step. With ``guidance=True``, it has 2 d more numbers: the
+    downhill direction of the costs that are known without a query (see `envs.core.guidance`).
 
     ## Reward
-    A bonus for arriving; less what the step adds to the cost of the state (its distance to the input and, if weighted, to the
-    target class's own data); less a small cost a step; plus gamma Phi' - Phi with the scaled log probability asked for as
-    potential (Phi = 0 at the end). See `envs.core.tasks.Weights`. The label-only task pays 1 on arriving and nothing else.
+    A bonus for arriving, minus the increase of the state's cost (its distance to the input and, if weighted, to the target
+    class's own data), minus a small cost a step, plus gamma Phi' - Phi, where the potential Phi is the scaled log probability
+    of the target (0 at the end). See `envs.core.tasks.Weights`. The label-only task pays 1 for arriving and nothing else.
 
     ## Episode end
-    ``terminated`` on arriving. The step limit truncates, by Gymnasium's TimeLimit wrapper.
+    ``terminated`` on arrival. Gymnasium's TimeLimit wrapper truncates at the step limit.
 
     ## Info
-    ``is_success``, ``step_length`` (data space), ``typicality`` (1: as typical as real data; less: beyond it), ``queries``
-    (classifier rows asked), and ``target_probability`` unless only labels are shown.
+    ``is_success``, ``step_length`` (in data space), ``typicality`` (1: as typical as real data), ``queries`` (of this step, in
+    rows), and ``target_probability`` unless labels alone are shown.
 
     ## Arguments
-    The settings of `envs.config.WorldConfig`; all may be strings and numbers, so that Gymnasium's spec goes through JSON.
-    `reset` takes ``options={"index": 3, "target": "9", "split": "held_out"}``.
+    The settings of `envs.config.WorldConfig`, or a built ``world=``. Strings and numbers suffice, so that Gymnasium's spec
+    goes through JSON. `reset` takes ``options={"index": 3, "target": "9", "split": "held_out"}``.
 
     ## Version history
     v0: first version.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import envs
+        >>> env = gym.make("Manifold/Digits-v0")
+        >>> observation, info = env.reset(seed=0, options={"index": 3, "target": "9"})
+        >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        >>> info["queries"]
+        1
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
@@ -96,7 +110,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
 
     @property
     def state(self) -> State:
-        """The walk's present state, a batch of one."""
+        """The present state of the walk, a batch of one."""
         if self._state is None:
             raise gym.error.ResetNeeded("call reset() before step() or state")
         return self._state
@@ -147,5 +161,5 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
         return dynamics.observe(self.world, self.state)[0].numpy().copy()
 
     def render(self) -> Any:
-        """The decoded frame beside the map with the path so far (``rgb_array``), or text (``ansi``)."""
+        """The frame beside the map of the latent space with the path so far (``rgb_array``), or text (``ansi``)."""
         return None if self.render_mode is None else self._renderer.draw(self.render_mode)

@@ -13,7 +13,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from envs.core import dynamics
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.gym.coverage import Coverage
@@ -23,23 +23,30 @@ from envs.gym.rendering import Renderer
 from envs.runtime.plain import plain
 from envs.runtime.torch_defaults import in_usual_torch
 
-SHARED = ("z0", "factual", "cells", "base", "source", "target")  # what a step hands on as it is
+SHARED = ("z0", "factual", "cells", "base", "source", "target")  # parts of the state that a step does not change
 
 
 class LatentVectorEnv(gym.vector.VectorEnv):
     """`n` walks of one world, stepped together; see `LatentEnv` for the spaces, the reward and the arguments.
 
-    The i-th walk equals a `LatentEnv` reset with seed ``seed + i``, up to the last bits of batched matrix products. The
-    classifier is asked one row for each walk that moves: walks that are being reset (NEXT_STEP) or have ended (DISABLED)
-    cost nothing.
+    The i-th walk equals a `LatentEnv` that is reset with ``seed + i``, up to rounding in batched matrix products. A step
+    queries one row for each walk that moves: walks that are being reset (NEXT_STEP) or have ended (DISABLED) need no query.
 
     Args:
         num_envs: n.
-        world: a built world; otherwise the remaining keywords go to `make_world`.
-        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (what SB3 wants: ``final_obs`` and ``final_info`` in
-            the infos) or DISABLED (reset by ``options={"reset_mask": ...}``).
+        world: a built world; without it, the remaining keywords go to `make_world`.
+        autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (for Stable-Baselines3: ``final_obs`` and ``final_info``
+            are in the infos) or DISABLED (reset by ``options={"reset_mask": ...}``).
         max_episode_steps: steps after which a walk is truncated.
-        render_mode: ``rgb_array``, ``ansi`` or None; `render` gives one frame a walk.
+        render_mode: ``rgb_array``, ``ansi`` or None; `render` returns one frame a walk.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import envs
+        >>> venv = gym.make_vec("Manifold/Digits-v0", num_envs=4)
+        >>> observations, infos = venv.reset(seed=0)
+        >>> observations.shape
+        (4, 36)
     """
 
     metadata = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4, "autoreset_mode": AutoresetMode.NEXT_STEP}
@@ -76,7 +83,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
 
     @property
     def state(self) -> State:
-        """The walks' present state."""
+        """The present state of the walks."""
         if self._state is None:
             raise gym.error.ResetNeeded("call reset() before step() or state")
         return self._state
@@ -88,7 +95,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         """Start every walk, or those of ``options["reset_mask"]``.
 
         Args:
-            seed: one number (walk i takes seed + i) or one a walk; None goes on with the present draws.
+            seed: one number (walk i takes seed + i) or one a walk; None continues the present draws.
             options: ``index``, ``target``, ``split`` (see `envs.gym.episodes.chosen`) and ``reset_mask`` (n,) bool.
         """
         seed = plain(seed)
@@ -115,7 +122,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         return self._observation(), {"queries": counted, "_queries": mask.copy()}
 
     def _seed(self, seeds: list[int | None], rows: np.ndarray) -> None:
-        """New generators for the walks `rows`; where no seed is given, the present draws go on if there are any."""
+        """New generators for the walks `rows`; without a seed, present draws continue."""
         first = self._draws is None
         if self._draws is None:
             self._draws = Draws([seeding.np_random(seed)[0] for seed in seeds])
@@ -125,7 +132,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
 
     @in_usual_torch
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Move every walk that is not over; see the autoreset mode for those that are.
+        """Move every walk that is not over; the autoreset mode decides what happens to the others.
 
         Raises:
             ManifoldError: actions of another shape, or not finite.
@@ -172,14 +179,14 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         return observation, reward, terminated, truncated, infos
 
     def _step_some(self, state: State, action: torch.Tensor, rows: np.ndarray) -> dynamics.StepInfo:
-        """Step the walks `rows` alone; the others stay as they are."""
+        """Step the walks `rows` alone."""
         index = torch.from_numpy(rows)
         moved, info = dynamics.step(self.world, State(*(value[index] for value in state)), action[index])
         self._put(rows, moved, fresh=False)
         return info
 
     def _spread(self, value: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-        """Values of `rows` in an array for all walks, zero elsewhere."""
+        """Values of `rows` in an array for all walks, zero for the others."""
         if rows is None:
             return value
         full = np.zeros(self.num_envs, dtype=value.dtype)
@@ -187,7 +194,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         return full
 
     def _restart(self, rows: np.ndarray, stepped: bool = False) -> State:
-        """Begin new random episodes for the walks `rows`; their states."""
+        """Begin random episodes for the walks `rows`, and return their states."""
         assert self._draws is not None
         begun = drawn(self.world, self._draws(rows))
         self._put(rows, begun, stepped=stepped)
@@ -196,11 +203,11 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         return begun
 
     def _put(self, rows: np.ndarray, state: State, fresh: bool = True, stepped: bool = False) -> None:
-        """Write the states of the walks `rows`; `fresh` ones begin at step 0. `stepped`: all walks have just made a step."""
+        """Set the states of the walks `rows`. `fresh`: they begin at step 0. `stepped`: all walks have just made a step."""
         if self._state is None or len(rows) == self.num_envs:
             self._state = state
         else:
-            # Whoever kept an earlier state keeps it as it was: only what a step has just made is written to in place.
+            # Only arrays that a step has just made are written in place: earlier states must not change.
             names = State._fields if not stepped else SHARED
             parts = {
                 name: part.numpy().copy() if name in names else part.numpy() for name, part in self._state._asdict().items()
@@ -213,7 +220,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             self._over[rows] = False
 
     def _checked(self, actions: np.ndarray) -> torch.Tensor:
-        """Actions (n, d) as float32, refused if they cannot be."""
+        """Actions (n, d) as float32; others are refused."""
         array = np.asarray(actions, dtype=np.float32)
         if array.shape != self.action_space.shape:
             raise ManifoldError(f"actions must have shape {self.action_space.shape}, got {array.shape}")
@@ -227,20 +234,20 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         return dynamics.observe(self.world, self.state).numpy()
 
     def _trace(self, rows: np.ndarray, restart: bool = False) -> None:
-        """Note where the walks are, for `render`."""
+        """Record the states of the walks, for `render`."""
         if not self._renderers:
             self._renderers = [Renderer(self.world) for _ in range(self.num_envs)]
         for i in rows:
             self._renderers[i].see(self.state, int(i), restart)
 
     def render(self) -> tuple[Any, ...] | None:
-        """One frame a walk: a picture (H, W, 3) uint8, or text; None without a render mode."""
+        """One frame a walk: an image (H, W, 3) uint8, or text; None without a render mode."""
         if self.render_mode is None:
             return None
         return tuple(renderer.draw(self.render_mode) for renderer in self._renderers)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain arrays that continue the walks and their draws exactly."""
+        """Arrays from which the walks and their random draws continue exactly."""
         assert self._draws is not None
         walks = {f"state/{name}": value.numpy().copy() for name, value in self.state._asdict().items()}
         draws = {f"draws/{name}": value for name, value in self._draws.state_dict().items()}
@@ -260,7 +267,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             self._draws = Draws([])
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
         parts = {name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
-        if "base" not in parts:  # saved before walks knew the user's own cells
+        if "base" not in parts:  # saved before states held the user's own cells
             factual = self.world.factual_of(parts["factual"], parts["z0"])
             parts |= {"cells": factual.cells, "base": factual.base}
         self._state = State(**parts)

@@ -1,4 +1,4 @@
-"""What `render` shows: the decoded frame beside the map with the path so far, or a line of text."""
+"""Rendering: the frame beside the map of the latent space with the path so far, or text."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from envs.core.dynamics import State
 from envs.core.latent_map import LatentMap
+from envs.core.state import State
 from envs.core.world import World
 from envs.errors import UnknownNameError
-from envs.modalities.alignment import edit_distance, marked
 
 SIDE = 256  # pixels of one panel
-# Okabe and Ito's colours, told apart by the colour-blind, and darker and lighter ones for more than seven classes.
+# Okabe and Ito's colours, which colour-blind people can distinguish, and others for more than seven classes.
 PALETTE = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#7F7F7F", "#8C564B", "#44AA99"]
 
 
@@ -26,7 +25,21 @@ def class_colour(index: int) -> tuple[int, int, int]:
 
 
 class Renderer:
-    """Remembers one walk and draws it."""
+    """Records one walk and draws it.
+
+    Args:
+        world: of the walk.
+
+    Example:
+        >>> import torch
+        >>> from envs import make_world
+        >>> from envs.core import dynamics
+        >>> world = make_world(data="digits")
+        >>> renderer = Renderer(world)
+        >>> renderer.see(dynamics.start(world, torch.tensor([0]), torch.tensor([1])), 0, restart=True)
+        >>> renderer.draw("rgb_array").shape
+        (256, 512, 3)
+    """
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -35,13 +48,17 @@ class Renderer:
         self.before: State | None = None  # a step ago
 
     def see(self, state: State, row: int, restart: bool = False) -> None:
-        """Note the walk in `row` of the batch."""
+        """Record the walk in `row` of the batch."""
         before, self.state = self.state, State(*(value[row : row + 1].clone() for value in state))
         self.before = self.state if restart or before is None else before
         self.codes = [self.state.z] if restart else [*self.codes, self.state.z]
 
     def draw(self, mode: str) -> Any:
-        """A picture (SIDE, 2 SIDE, 3) uint8, or text."""
+        """An image (SIDE, 2 SIDE, 3) uint8, or text.
+
+        Raises:
+            UnknownNameError: another mode than ``rgb_array`` and ``ansi``.
+        """
         if mode == "rgb_array":
             return self._picture()
         if mode == "ansi":
@@ -49,7 +66,7 @@ class Renderer:
         raise UnknownNameError("render mode", mode, ("rgb_array", "ansi"))
 
     def _said(self) -> tuple[str, str]:
-        """What the classifier says of the present frame, and the class that is asked for."""
+        """The predicted class of the present frame, and the target."""
         assert self.state is not None
         names, prediction = self.world.class_names, self.state.prediction[0]
         best = int(prediction.argmax())
@@ -59,22 +76,23 @@ class Renderer:
     def _text(self) -> str:
         assert self.state is not None
         shown, asked = self._said()
-        line = f"step {len(self.codes) - 1}: the classifier says {shown}; asked for {asked}"
+        line = f"step {len(self.codes) - 1}: predicted {shown}, target {asked}"
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
-            changed = edit_distance(str(self.world.render(self.state.factual[0])), datum)
+            changed = int(self.world.units.distance(self.state.factual, self.state.frame[:, None]))
             typicality = float(self.world.manifold.typicality(self.state.z)[0])
-            return f"{line}\n  {self._marked(datum)}\n  {changed} words from the input, typicality {typicality:.2f}"
+            return f"{line}\n  {self._marked()}\n  {changed} words from the input, typicality {typicality:.2f}"
         if isinstance(datum, dict):
             return line + "\n" + "\n".join(f"  {name}: {_cell(value)}" for name, value in datum.items())
         shades = np.array(list(" .:-=+*#%@"))
         rows = shades[np.clip(datum[:, :, 0].astype(int) * 10 // 256, 0, 9)]
         return line + "\n" + "\n".join("".join(c * 2 for c in row) for row in rows)
 
-    def _marked(self, sentence: str) -> str:
-        """The present sentence with the words that the step changed marked."""
+    def _marked(self) -> str:
+        """The present sentence with marks at the words that the last step changed."""
+        assert self.state is not None
         assert self.before is not None
-        return marked(str(self.world.render(self.before.frame[0])), sentence)
+        return self.world.units.difference(self.before.frame[0], self.state.frame[0])
 
     def _picture(self) -> np.ndarray:
         from PIL import Image, ImageDraw
@@ -83,7 +101,7 @@ class Renderer:
         sheet = Image.new("RGB", (2 * SIDE, SIDE), "white")
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
-            lines = textwrap.fill(self._marked(datum), 38)
+            lines = textwrap.fill(self._marked(), 38)
             ImageDraw.Draw(sheet).multiline_text((8, 8), lines, fill="black", spacing=6)
         elif isinstance(datum, dict):
             text = "\n".join(f"{name}: {_cell(value)}" for name, value in datum.items())
@@ -108,12 +126,12 @@ class Renderer:
 
 
 def _cell(value: Any) -> str:
-    """A cell of a table row: numbers to three digits, whole ones whole."""
+    """A cell of a table row: floats to three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _map_of(world: World) -> Any:
-    """(background picture, codes -> pixel positions) of a world's map; made once a world."""
+    """(background image, codes -> pixel positions) of a world's map; drawn once a world."""
     if "_map" not in world.__dict__:
         world.__dict__["_map"] = _draw_map(world)
     return world.__dict__["_map"]

@@ -39,12 +39,12 @@ class Embedding(NetworkManifold):
 
     Example:
         >>> from envs.classifiers import adapt
-        >>> from envs.modalities.base import Units
+        >>> from envs.modalities.fitting import fit_units
         >>> x = torch.rand(40, 5, generator=torch.Generator().manual_seed(0))
         >>> with torch.random.fork_rng():
         ...     _ = torch.manual_seed(0)
         ...     network = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
-        >>> classifier = adapt(network, units=Units.of(x.numpy()), outputs="logits")
+        >>> classifier = adapt(network, units=fit_units(x.numpy()), outputs="logits")
         >>> manifold = Embedding.fit(x, classifier, latent_dim=2, hidden=(8,), modality="table", epochs=2)
         >>> tuple(manifold.encode(x).shape)
         (40, 2)

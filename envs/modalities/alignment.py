@@ -1,4 +1,4 @@
-"""What changed between two sentences: token edit distance, and the words that are new or gone."""
+"""Differences between two sentences: edit distance over words, and the words that are new or gone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ import numpy as np
 
 
 class Word(NamedTuple):
-    """A word and what became of it: ``""`` kept, ``new`` (put in, or in another's place), ``gone`` (left out for none)."""
+    """A word of an alignment.
+
+    Attributes:
+        text: the word.
+        change: ``""`` if it was kept, ``new`` if it was inserted or replaces another, ``gone`` if it was deleted.
+
+    Example:
+        >>> compare("a good film", "a bad film")[1]
+        Word(text='bad', change='new')
+    """
 
     text: str
     change: str
 
 
 def _table(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
-    """Edit distances (len(a) + 1, len(b) + 1) between all beginnings."""
+    """Edit distances (len(a) + 1, len(b) + 1) between all prefixes."""
     table = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int64)
     table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
     for i, word in enumerate(a, start=1):
@@ -26,13 +35,18 @@ def _table(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
 
 
 def edit_distance(before: str, after: str) -> int:
-    """Fewest words put in, left out or replaced that make one sentence of the other (Levenshtein 1966, over words)."""
+    """Edit distance over words: the fewest insertions, deletions and replacements (Levenshtein 1966).
+
+    Example:
+        >>> edit_distance("a good film", "a bad film indeed")
+        2
+    """
     a, b = before.split(), after.split()
     return int(_table(a, b)[-1, -1])
 
 
 def edit_distances(a: np.ndarray, b: np.ndarray, padding: int) -> np.ndarray:
-    """Edit distances (B,) between rows of ids a (B, L) and b (B, M), each padded at its end: the same, for whole batches."""
+    """`edit_distance` (B,) between rows of ids a (B, L) and b (B, M), padded at their ends."""
     length_a, length_b = (a != padding).sum(1), (b != padding).sum(1)
     table = np.tile(np.arange(b.shape[1] + 1), (len(a), 1))
     found = np.where(length_a == 0, length_b, 0)
@@ -47,7 +61,7 @@ def edit_distances(a: np.ndarray, b: np.ndarray, padding: int) -> np.ndarray:
 
 
 def compare(before: str, after: str) -> list[Word]:
-    """The words of `after`, marked, with those of `before` that went without another in their place."""
+    """The words of `after`, with the deleted words of `before` among them."""
     a, b = before.split(), after.split()
     table, i, j = _table(a, b), len(a), len(b)
     words: list[Word] = []
@@ -65,6 +79,11 @@ def compare(before: str, after: str) -> list[Word]:
 
 
 def marked(before: str, after: str) -> str:
-    """`after` as plain text: new words between stars, words that went between brackets."""
+    """`after` as plain text, with new words between stars and deleted words in brackets.
+
+    Example:
+        >>> marked("a very good film", "a bad film")
+        'a [-very-] *bad* film'
+    """
     signs = {"": "{}", "new": "*{}*", "gone": "[-{}-]"}
     return " ".join(signs[word.change].format(word.text) for word in compare(before, after))

@@ -1,10 +1,10 @@
-"""The two edges of the data: the user's units outside, data space inside."""
+"""The contract of a modality: the user's units outside, data space inside, and what people see."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,40 +16,35 @@ from envs.errors import ManifoldError
 
 @dataclass
 class Units:
-    """How raw data become data space and back.
+    """Conversion between the user's units and data space, and everything that depends on the modality.
 
-    Tables are `NumberUnits` and `TableUnits`, standardised inside; text has `TextUnits`; pictures lie in [0, 1] with channels
-    first inside, and the user's own are `ImageUnits`. What comes in is copied: nobody's array is written to.
+    Tables have `NumberUnits` or `TableUnits`, standardised in data space. Text has `TextUnits`. Pictures are in [0, 1] with
+    channels first in data space; the user's own have `ImageUnits`. Arrays of the user are copied, never written to.
+
+    Args:
+        modality: ``image``, ``table`` or ``text``.
+        data_shape: shape of one datum in data space.
+        columns: column names of a table.
 
     Attributes:
-        modality: ``image``, ``table`` or ``text`` (see `envs.modalities.text`).
-        data_shape: shape of one datum.
-        columns: column names of a table.
+        initial_latent: the modality's default of `WorldConfig.entry`.
+        codes_are_coordinates: data have no metric of their own and use their codes as coordinates.
+        metric_is_of_coordinates: whether `Manifold.metric` measures lengths in `Manifold.coordinates`.
+
+    Example:
+        >>> units = Units("image", (2, 2))
+        >>> units.inward(np.ones((1, 2, 2))).shape
+        torch.Size([1, 2, 2])
+        >>> units.render(torch.ones(2, 2)).shape
+        (2, 2, 3)
     """
 
     modality: str
     data_shape: tuple[int, ...]
     columns: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(
-        cls, raw: np.ndarray, data_shape: Sequence[int] | None = None, columns: Sequence[str] | None = None, **pixels: Any
-    ) -> Units:
-        """Units fitted to raw data (N, ...): a 2-D array is a table unless `data_shape` says that its rows are pictures.
-
-        `pixels`: what is known of pictures, see `envs.modalities.image.ImageUnits.of_pictures`.
-        """
-        shape = tuple(data_shape) if data_shape is not None else raw.shape[1:]
-        if len(shape) > 1:
-            from envs.modalities.image import ImageUnits
-
-            return ImageUnits.of_pictures(raw, shape, **pixels)
-        from envs.modalities.numbers import NumberUnits
-
-        return NumberUnits.of_rows(raw.reshape(len(raw), -1), columns)
-
     def inward(self, raw: object) -> Tensor:
-        """Data space (B, \\*data_shape) of raw data, checked.
+        """Convert raw data to data space (B, \\*data_shape).
 
         Raises:
             ManifoldError: another shape, not numeric, NaN or infinite values, pictures outside [0, 1].
@@ -72,7 +67,7 @@ class Units:
         return x.float()
 
     def entered(self, raw: object) -> tuple[Tensor, Tensor]:
-        """Data space (B, \\*data_shape) of raw data, and their cells (B, C), see `Factual.cells`."""
+        """Convert raw data to data space (B, \\*data_shape) and cells (B, C), see `Factual.cells`."""
         x = self.inward(raw)
         return x, torch.zeros(len(x), 0, dtype=torch.float64)
 
@@ -81,18 +76,18 @@ class Units:
         return x
 
     def exact(self, x: Tensor, factual: Factual | None) -> Tensor | None:
-        """Cells (B, C) that the classifier is asked about for frames x (B, \\*data_shape) of walks from `factual`: the input's
-        own ones, bit for bit, where a frame has not moved. None: the classifier is asked about the frames themselves."""
+        """Cells (B, C) with which the classifier is queried for frames x (B, \\*data_shape) of walks from `factual`: bit for
+        bit the input's own where a frame has not moved. None: the classifier is queried with the frames."""
         return None
 
     def shown(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
-        """One row (D,) for people, a frame of the walk from `factual` if that is known: column -> value."""
+        """One row x (D,) for people, by column; `factual`: the input of its walk, if known."""
         return dict(zip(self.columns, x.reshape(-1).tolist(), strict=True))
 
     @property
     def anchored(self) -> bool:
-        """Whether frame 0 is the input itself, and a frame the input plus what the decoded code has changed since; if not,
-        frames are what codes decode to, and frame 0 is a reconstruction."""
+        """Whether frame 0 is the input, and later frames are the input plus the change of the decoded code. Otherwise frames
+        are what codes decode to, and frame 0 is a reconstruction."""
         return False
 
     def laid(self, decoded: Tensor, factual: Factual) -> Tensor:
@@ -105,11 +100,11 @@ class Units:
         return False
 
     def hold(self, frame: Tensor, factual: Tensor) -> Tensor:
-        """Frames (B, \\*data_shape) with whatever a walk may not change taken from the input; here nothing is held."""
+        """Frames (B, \\*data_shape) in which everything that a walk may not change is the input's; here nothing is held."""
         return frame
 
     def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
-        """Shape of one input of `classifier`: as asked for, else that of the data, flat for scikit-learn estimators.
+        """Shape of one input of `classifier`: `asked` if given, else that of the data, flat for scikit-learn estimators.
 
         Raises:
             ManifoldError: a shape that holds another number of values.
@@ -125,7 +120,7 @@ class Units:
         return (size,) if flat else tuple(self.data_shape)
 
     def torch_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of an input that a torch module may expect where none is declared, the likeliest first."""
+        """Shapes of an input that a torch module may expect, the likeliest first."""
         return [tuple(self.data_shape)]
 
     @property
@@ -134,26 +129,64 @@ class Units:
         return False
 
     def shaped(self, x: Tensor, input_shape: Sequence[int]) -> Tensor:
-        """The user's values (B, \\*input_shape) of data-space rows."""
+        """The user's values (B, \\*input_shape) for data-space rows."""
         return self.outward(x).reshape(len(x), *input_shape)
 
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
-        """The function that makes what `classifier` is shown (numpy, its own to write to) of data-space rows."""
+        """The function from data-space rows to a fresh array for `classifier`."""
         return lambda x: self.shaped(x, input_shape).numpy()
 
     def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
-        """The function that makes what `classifier` is shown of the user's own rows, without a way through data space; it
-        gives None where the classifier is not asked in the user's values."""
+        """The function from the user's own rows to what `classifier` sees, without data space in between; it returns None if
+        the classifier is not queried in the user's values."""
         return lambda raw: self.ordered(np.array(raw), input_shape)
 
     def ordered(self, raw: np.ndarray, input_shape: Sequence[int]) -> np.ndarray:
-        """The user's own rows (B, ...) in the shape (B, \\*input_shape) that a classifier is asked with."""
+        """The user's own rows (B, ...) in the shape (B, \\*input_shape) of a classifier's input."""
         return raw.reshape(len(raw), *input_shape)
+
+    # ---- for people and for distances --------------------------------------------------------------------------------
+
+    initial_latent: ClassVar[str] = "code"
+    codes_are_coordinates: ClassVar[bool] = False
+    metric_is_of_coordinates: ClassVar[bool] = True
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> Any:
+        """One datum for people: a picture (H, W, 3) uint8, a row by column, or a sentence.
+
+        Args:
+            x: one datum in data space.
+            factual: the input of the walk of which x is a frame, if that is known.
+        """
+        return picture(x)
+
+    def texts(self, x: Tensor) -> list[str] | None:
+        """The sentences of data x (B, \\*data_shape); None for other modalities."""
+        return None
+
+    def distance(self, x: Tensor, others: Tensor) -> Tensor:
+        """Distances (B, C), Euclidean, from data x (B, \\*data_shape) to others (B, C, \\*data_shape)."""
+        return (others.flatten(2) - x.reshape(len(x), 1, -1)).norm(dim=2)
+
+    def difference(self, before: Tensor, after: Tensor) -> str:
+        """What changed from one datum to another, in a few words."""
+        return f"{float((after - before).norm()):.3g} from the input"
 
     @property
     def unseen(self) -> list[Any]:
-        """What data space and cells do not say of the values that a classifier is asked with, as JSON holds it."""
+        """Everything else that determines the values in a classifier's input, in JSON's types."""
         return []
+
+
+def picture(x: Tensor, channels_first: bool = False) -> np.ndarray:
+    """A picture (H, W, 3) uint8 of values in [0, 1]; without `channels_first`, channels lie where 1 or 3 of them are."""
+    shown = x.detach().cpu().numpy()
+    if shown.ndim == 3 and (channels_first or shown.shape[-1] not in (1, 3)):
+        shown = np.moveaxis(shown, 0, -1)
+        shown = shown[:, :, :3] if shown.shape[-1] == 4 else shown  # without transparency
+    grey = shown if shown.ndim == 2 or shown.shape[-1] == 3 else shown[:, :, 0]
+    levels = np.clip(grey * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.repeat(levels[:, :, None], 3, axis=2) if levels.ndim == 2 else levels
 
 
 def _numbers(raw: object) -> np.ndarray:
@@ -172,7 +205,7 @@ def _numbers(raw: object) -> np.ndarray:
 
 
 def _where_not_finite(array: np.ndarray, columns: Sequence[str]) -> str:
-    """A sentence that says where the first NaN or infinity stands."""
+    """A sentence with the place of the first NaN or infinity."""
     place = np.argwhere(~np.isfinite(array))[0]
     column = f" (column {columns[place[-1]]!r})" if columns and array.ndim == 2 else ""
     value = array[tuple(place)]

@@ -1,8 +1,7 @@
-"""The cells of one column of a mixed table: the user's own values as float64, and back without a loss.
+"""The cells of one column of a mixed table: the user's own values as float64, and back without loss.
 
-A number is its own cell (NaN: missing). The cell of a category is its index among the *values* that the data hold: " Private"
-and "Private" are two values of one category. A walk that changes the category puts the value there that the data have most
-often.
+A number is its own cell (NaN: missing). The cell of a category is its index among the *values* in the data: " Private" and
+"Private" are two values of one category. A walk that changes the category uses the most frequent value of the new one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from torch import Tensor
 from envs.modalities.columns import Column, text_of
 
 MOST_DIGITS = 12  # after the point
-FINE = 5  # digits below a column's standard deviation that a changed number has
+FINE = 5  # digits of a changed number below the column's standard deviation
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,12 @@ class Numbers:
     """A column of numbers.
 
     Attributes:
-        kind: int or float, what the user's values are.
-        digits: after the point, of numbers that a walk changes.
+        kind: int or float, the type of the user's values.
+        digits: of changed numbers, after the decimal point.
+
+    Example:
+        >>> Numbers(int, 0).values([3.0])
+        [3]
     """
 
     kind: type

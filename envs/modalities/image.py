@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
 from envs.errors import ManifoldError, UnknownNameError
-from envs.modalities.base import Units, _numbers, _where_not_finite
+from envs.modalities.base import Units, _numbers, _where_not_finite, picture
 
 CHANNELS = ("first", "last")
 COLOURS = (1, 3, 4)  # numbers of channels that pictures usually have
@@ -101,6 +102,10 @@ class ImageUnits(Units):
     def shapes(self) -> list[tuple[int, ...]]:
         """Shapes in which one picture is taken, the user's own first."""
         return [self.own_shape, (int(np.prod(self.own_shape)),), *self._alike(self.own_shape)]
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> np.ndarray:
+        """See `Units.render`; pictures in the user's units are taken, too, see `is_own`."""
+        return picture(self.inward(x[None].cpu().numpy())[0] if self.is_own(x) else x, channels_first=True)
 
     def is_own(self, x: Tensor) -> bool:
         """Whether one picture is surely in the user's units: whole numbers where theirs are, or their own order."""

@@ -1,13 +1,13 @@
-"""The two edges of rows with columns: what tables of numbers and mixed tables share.
+"""Rows with columns: the common part of tables of numbers and mixed tables.
 
-A row is kept twice: as *cells*, the user's own values bit for bit, which the classifier is asked about, and encoded, which the
-manifold is made of. A frame of a walk is the input plus what the decoded row has changed since the walk began:
+A row is kept twice: as *cells*, the user's own values bit for bit, with which the classifier is queried; and encoded, for the
+manifold. A frame of a walk is the input plus the change of the decoded row since the walk began:
 
     change = decode(z) - decode(z0);  frame = input + shrink(change) - fade(change) (input - decode(z0))
 
-so that frame 0 is the input, a column that did not move holds the input's own cell, and what is shown as changed is what
-changes the answer. The last term: the further a column has moved, the less it keeps of what the manifold does not hold of the
-input, or frames would never quite be what the codes at which walks end stand for.
+so that frame 0 is the input, a column that did not move holds the input's own cell, and the columns that are shown as changed
+are the ones that change the prediction. The last term removes the reconstruction error of the input from a column as it moves;
+otherwise frames would never equal the decoded codes at which walks end.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.data_frame import Frame, in_order, is_frame
 
-DEAD_ZONE = 0.05  # standard deviations of a number: a smaller change of the decoded row is none
-FADED = 0.5  # standard deviations: a number that has moved by so much is the decoded one
+DEAD_ZONE = 0.05  # standard deviations of a number: smaller changes of the decoded row are ignored
+FADED = 0.5  # standard deviations: a number that has moved this far equals the decoded one
 Where = Callable[[int], str]
 
 
@@ -35,10 +35,10 @@ class RowUnits(Units):
     """Units of rows with C columns, encoded in D places.
 
     Attributes:
-        named: whether the columns have names of the user's own; only then are rows with names taken.
+        named: whether the column names are the user's; only then are rows with names accepted.
         frame: the columns of the data frame that the data came as, or None.
-        ignored: its columns that are no part of the world; rows may have them.
-        mean, scale: float64, of the numbers: a column far from zero keeps its digits.
+        ignored: its columns that are not part of the world; rows may have them.
+        mean, scale: float64, of the numbers, so that a column far from zero keeps its digits.
         dtype: float type of the user's rows, float64 unless they came as float32.
         low, high: (D,) bounds of every place.
     """
@@ -76,7 +76,7 @@ class RowUnits(Units):
         return self.encode(cells), cells
 
     def rows_of(self, raw: Any) -> Any:
-        """Rows with their columns in the world's order; see `envs.modalities.data_frame.in_order`."""
+        """Rows with their columns in the world's order, see `envs.modalities.data_frame.in_order`."""
         return in_order(raw, self.columns, self.named, self.ignored)
 
     def clipped(self, raw: object, where: Where = "row {}".format) -> tuple[np.ndarray, list[str]]:
@@ -91,10 +91,21 @@ class RowUnits(Units):
             raise ManifoldError(f"rows of shape {rows.shape} do not fit: a batch (n, {len(self.columns)}) is needed")
         return rows, []
 
+    # ---- for people --------------------------------------------------------------------------------------------------
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
+        """See `Units.render`: column -> value, the user's own where a frame has not moved, else the nearest valid one."""
+        return self.shown(x, factual)
+
+    def difference(self, before: Tensor, after: Tensor) -> str:
+        """The columns that changed: ``age 30 -> 34``."""
+        rows = zip(self.shown(before).items(), self.shown(after).values(), strict=True)
+        return ", ".join(f"{name} {old} -> {new}" for (name, old), new in rows if old != new) or "no change"
+
     # ---- out -----------------------------------------------------------------------------------------------------
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Cells (B, C) of the valid rows nearest to encoded ones (B, D), of which no input is known."""
+        """Cells (B, C) of the valid rows that are nearest to encoded rows (B, D)."""
         raise NotImplementedError
 
     def since(self, x: Tensor, factual: Factual) -> Tensor:
@@ -121,10 +132,9 @@ class RowUnits(Units):
         return True
 
     def laid(self, decoded: Tensor, factual: Factual) -> Tensor:
-        """Frames (B, D) of decoded rows (B, D) of walks from `factual`: see the module. What a walk may not change is the
-        input's.
+        """Frames (B, D) of decoded rows (B, D) in walks from `factual`, see the module.
 
-        The gradient is that of the decoded row, as if nothing had been shrunk or bounded.
+        The gradient is that of the decoded row (straight through shrinking and bounds).
         """
         with torch.no_grad():
             change = decoded.detach() - factual.base
@@ -134,33 +144,33 @@ class RowUnits(Units):
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 
     def shrunk(self, change: Tensor) -> Tensor:
-        """Changes (B, D) less the dead zone: those within it are none."""
+        """Changes (B, D), reduced by the dead zone."""
         return change.sign() * (change.abs() - DEAD_ZONE).clamp_min(0)
 
     def faded(self, moved: Tensor) -> Tensor:
-        """Share (B, D) in [0, 1] of what the manifold does not hold of the input that changes by `moved` (B, D) take away."""
+        """Share (B, D) in [0, 1] of the reconstruction error that changes by `moved` (B, D) remove."""
         return (moved.abs() / FADED).clamp_max(1)
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
-        """Frames (B, D) inside the columns' ranges; an input beyond them keeps what it has."""
+        """Frames (B, D) within the columns' ranges, widened to hold the input."""
         return torch.minimum(torch.maximum(frame, torch.minimum(self.low, x)), torch.maximum(self.high, x))
 
     # ---- the classifier's side -----------------------------------------------------------------------------------
 
     def tensor(self, cells: Tensor) -> Tensor:
-        """What a torch module is shown of cells (B, C)."""
+        """The input of a torch module for cells (B, C)."""
         raise NotImplementedError
 
     def cells_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
-        """The function that makes what `classifier` is shown of cells (B, C): a data frame where it was fitted to one or the
-        data are one, in the order of its own column names; else an array."""
+        """The function from cells (B, C) to what `classifier` sees: a data frame in the order of its own column names, if it
+        was fitted to one or the data are one; else an array."""
         order = self.order_for(classifier)
         if order is None:
             return lambda cells: self.array(cells).reshape(len(cells), *input_shape)
         return lambda cells: self.as_frame(cells)[order]
 
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
-        """See `Units.asker`; where the input is known, `cells_asker` is asked instead."""
+        """See `Units.asker`; with a known input, `cells_asker` is used instead."""
         shown = self.cells_asker(classifier, input_shape)
         return lambda x: shown(self.nearest(x))
 
@@ -182,11 +192,11 @@ class RowUnits(Units):
         return shown
 
     def array(self, cells: Tensor) -> np.ndarray:
-        """What a classifier of arrays is shown of cells (B, C), its own to write to."""
+        """A fresh array of cells (B, C) for a classifier of arrays."""
         return self.values(cells)
 
     def as_frame(self, cells: Tensor) -> Any:
-        """A pandas data frame of cells (B, C), with the types of the user's own where the data came as one."""
+        """A pandas data frame of cells (B, C), with the types of the user's frame if there is one."""
         import pandas
 
         values = self.values(cells)
@@ -195,7 +205,7 @@ class RowUnits(Units):
         return pandas.DataFrame({name: list(values[:, j]) for j, name in enumerate(self.columns)})
 
     def order_for(self, classifier: Any) -> list[Any] | None:
-        """The columns of the data frame that a classifier is asked with, in its own order; None: it is asked with arrays.
+        """The columns of the data frame that a classifier sees, in its own order; None: it sees arrays.
 
         Raises:
             ManifoldError: it was fitted to columns that these rows lack.
@@ -215,6 +225,6 @@ class RowUnits(Units):
 
 
 def column_names(classifier: Any) -> list[str] | None:
-    """The columns that a classifier was fitted to, where it knows their names."""
+    """The column names that a classifier was fitted to, or None."""
     names = getattr(classifier, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]

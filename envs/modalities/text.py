@@ -1,4 +1,4 @@
-"""The two edges of text: the user's strings outside, rows of word ids inside."""
+"""Text: the user's strings outside, rows of word ids in data space."""
 
 from __future__ import annotations
 
@@ -6,15 +6,27 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from envs.core.factual import Factual
 from envs.errors import ManifoldError
+from envs.modalities.alignment import edit_distances, marked
 from envs.modalities.base import Units
-from envs.modalities.vocabulary import Vocabulary
+from envs.modalities.vocabulary import PAD, Vocabulary
 
 
 class TextUnits(Units):
-    """Strings by way of a vocabulary. A classifier is asked about strings: the words, spaces between."""
+    """Units of sentences. Classifiers are queried with strings: the words, joined by spaces.
+
+    Args:
+        vocabulary: from strings to ids and back.
+
+    Example:
+        >>> units = TextUnits(Vocabulary.of(["a good film", "a bad film"], length=5))
+        >>> units.texts(units.inward("a bad film"))
+        ['a bad film']
+    """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         super().__init__("text", (vocabulary.length,))
@@ -36,12 +48,30 @@ class TextUnits(Units):
         return self.vocabulary.texts(x)
 
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
-        """See `Units.asker`: classifiers of text are shown a list of strings."""
+        """See `Units.asker`: classifiers of text see a list of strings."""
         return self.texts
 
     def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
         """See `Units.raw_asker`."""
-        return lambda raw: None  # what the vocabulary lacks is lost on the way in, and said where a text is explained
+        return lambda raw: None  # words outside the vocabulary are lost on the way in; explanations say so
+
+    initial_latent = "kept"
+    codes_are_coordinates = True
+    metric_is_of_coordinates = False  # it is that of the logits
+
+    def render(self, x: Tensor, factual: Factual | None = None) -> str:
+        """See `Units.render`: the sentence."""
+        return self.texts(x[None])[0]
+
+    def distance(self, x: Tensor, others: Tensor) -> Tensor:
+        """See `Units.distance`: the fewest words to insert, delete or replace."""
+        rows, count = others.shape[:2]
+        words = edit_distances(x.repeat_interleave(count, 0).numpy(), others.flatten(0, 1).numpy(), PAD)
+        return torch.from_numpy(words).view(rows, count)
+
+    def difference(self, before: Tensor, after: Tensor) -> str:
+        """The later sentence, new words between stars and lost words in brackets."""
+        return marked(self.render(before), self.render(after))
 
 
 def is_text(raw: np.ndarray) -> bool:

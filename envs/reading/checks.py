@@ -64,6 +64,11 @@ def text(value: Any, name: str, *, error: Error = ManifoldError) -> str:
     return value
 
 
+def name_or_function(value: Any, name: str, *, error: Error = ManifoldError) -> Any:
+    """A text that names something, or a function."""
+    return value if callable(value) else text(value, name, error=error)
+
+
 def texts(value: Any, name: str, *, error: Error = ManifoldError) -> list[str]:
     """A list of texts."""
     if not isinstance(value, Sequence) or isinstance(value, str) or not all(isinstance(item, str) for item in value):
@@ -145,13 +150,13 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "tau": partial(number, low=0, high=1, above=True),
     "pair": partial(whole, low=0, high=LARGEST_SIZE),
     "reward": weights,
-    "move": text,
+    "move": name_or_function,
     "step": partial(share, positive=True),
     "max_step": partial(share, positive=False),
     "guidance": flag,
     "gamma": partial(number, low=0, high=1, above=True),
     "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),
-    "entry": text,
+    "entry": name_or_function,
     "seed": seed,
     "channels": text,
     "outputs": text,

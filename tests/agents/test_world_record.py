@@ -27,7 +27,7 @@ from agents.trajectories.trajectory import Trajectory
 from envs import World, WorldConfig, make_world
 from envs.core import dynamics
 from envs.core.tasks import Leave, ReachLabel, Task, Weights
-from envs.manifolds import PCA
+from envs.manifolds import PCA, Manifold
 
 COLUMNS, NAMES = ["height", "width", "depth"], ["short", "long"]
 ROWS = np.random.default_rng(0).normal([5.0, 3.0, 4.0], 1.0, (80, 3))
@@ -299,3 +299,13 @@ def test_any_world_that_is_saved_loads_equal_or_names_what_is_missing(settings: 
         assert again.reference.prediction.equal(world.reference.prediction)
         if not live:
             assert_same(world, again)
+
+
+def test_a_run_on_a_manifold_class_of_one_s_own_is_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(manifold="tests.envs.toys:MeanManifold", move="tests.envs.toys:DRIFT")
+    run = saved(tmp_path / "run", world)
+    monkeypatch.delitem(Manifold.kinds, "toy_mean")  # as in another process
+    monkeypatch.delitem(sys.modules, "tests.envs.toys")
+    again = world_of(run)
+    assert again.config == world.config
+    assert (type(again.manifold).__name__, again.move.name) == ("MeanManifold", "drift")

@@ -35,12 +35,12 @@ from agents.trajectories.trajectory import Trajectory
 from envs.building.data import gathered, units_of
 from envs.config import WorldConfig
 from envs.datasets.arrays import load_npz
-from envs.modalities.columns import read_description
 from envs.datasets.corpora import read_corpus
 from envs.datasets.idx import read_idx
 from envs.datasets.tables import load_csv
 from envs.errors import ManifoldError
 from envs.manifolds import PCA, Manifold
+from envs.modalities.columns import read_description
 from envs.reading.files import read_npy, read_picture
 from vime.errors import VimeError
 

@@ -69,7 +69,7 @@ ABOUT = {
     ),
     "Manifold/DigitsOnePair-v0": (
         "Labels only, always the same start and the same far target: `pair=k` is the rank of the pair by the latent distance "
-        "from the start to the nearest code of the target's class, 0 is the hardest (`world.far_pairs`). A random walk does not "
+        "from the start to the nearest code of the target's class, 0 is the hardest (`world.reference.far_pairs`). A random walk does not "
         "arrive in 256 episodes of nearly any pair."
     ),
     "Manifold/DigitsExplore-v0": (
@@ -285,7 +285,7 @@ print(reached)
 
 def arguments_table(config_class) -> str:
     """The settings of a world as a table: name, default, meaning; the meanings are those of the class's docstring."""
-    text = inspect.getdoc(config_class).split("Attributes:")[1].split("Raises:")[0]
+    text = inspect.getdoc(config_class).split("Args:")[1].split("Raises:")[0]
     meanings: list[tuple[str, str]] = []
     for line in text.strip("\n").splitlines():
         if match := re.match(r"    (\w[\w, ]*): (.*)", line):
@@ -342,17 +342,17 @@ def section(env_id: str) -> str:
             "observation space",
             (
                 f"`Box` of {world.obs_dim} numbers: code {world.latent_dim}, first code {world.latent_dim}, "
-                f"answer {world.classes}, target {world.classes}{guidance}"
+                f"prediction {world.classes}, target {world.classes}{guidance}"
             ),
         ),
         ("classes", ", ".join(world.class_names)),
         ("shows", shown(world)),
         (
             "data",
-            f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.reference.x)} starts, {len(world.held_out.x)} held out",
+            f"{world.modality} data of shape {tuple(world.manifold.data_shape)}: {len(world.reference.x)} reference rows, {len(world.held_out.x)} held out",
         ),
         ("task", f"`{world.task.name}`" + (f", tau {world.task.tau:g}" if world.task.takes_tau else "")),
-        ("move", f"`{world.move_name}`"),
+        ("move", f"`{world.move.name}`"),
         ("step limit", str(spec.max_episode_steps)),
         ("made with", f"`{arguments}`"),
     ]
@@ -381,7 +381,7 @@ def page() -> str:
     from envs import SPECS, LatentEnv, WorldConfig
 
     gym.register_envs(envs)
-    shared = inspect.getdoc(LatentEnv)
+    shared = inspect.getdoc(LatentEnv).split("\n\nExample:")[0]
     shared = shared.replace("``", "`").replace("## ", "### ")
     parts = [
         "# Environments",
@@ -397,7 +397,7 @@ def page() -> str:
         "### Arguments of `gym.make` and `envs.make_world`",
         arguments_table(WorldConfig),
         "### The vector environment",
-        inspect.getdoc(envs.LatentVectorEnv).replace("``", "`"),
+        inspect.getdoc(envs.LatentVectorEnv).split("\n\nExample:")[0].replace("``", "`"),
         control_section(),
     ]
     return "\n\n".join(parts) + "\n"

@@ -60,7 +60,7 @@ def test_replacing_settings_of_a_world_replaces_those_of_its_config(iris):
 
 
 def test_another_task_begins_with_its_own_settings_and_the_same_one_keeps_them(iris):
-    world = iris.replace(tau=0.6, reward={"path": 0.5})
+    world = iris.replace(task="reach", tau=0.6, reward={"path": 0.5})
     assert world.replace(task="reach").task == world.task
     assert world.replace(task="leave").config.settings() == {"task": "leave"}
     assert world.replace(task="leave", tau=0.7).task.tau == 0.7

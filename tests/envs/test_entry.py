@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -95,7 +97,7 @@ def test_what_no_candidate_keeps_enters_at_its_code():
         1,
         torch.tensor([0.9, 0.1]),
     )  # one start of the class, and its frame does not keep it
-    alone = world.replace(reference=world.reference._replace(label=label, prediction=prediction))
+    alone = world.replace(reference=dataclasses.replace(world.reference, label=label, prediction=prediction))
     plain, found = code(alone, x, source), kept(alone, x, source)
     for name in ("z", "frame", "prediction"):
         assert getattr(found, name).equal(getattr(plain, name))

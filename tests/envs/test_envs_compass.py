@@ -63,7 +63,7 @@ def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, implausib
             cost = cost + implausibility * (bank[label == c] - row).norm(dim=1).sort().values[:NEIGHBOURS].mean()
     cost.backward()
     torch.testing.assert_close(guidance[:, :8], -z.grad / 2, atol=1e-3, rtol=1e-2)
-    means, precision = world.class_codes
+    means, precision = world.reference.class_codes
     pull = torch.stack([precision[c] @ (means[c] - code) for c, code in zip(target, state.z, strict=True)])
     torch.testing.assert_close(guidance[:, 8:], (PULL_SCALE * pull).clamp(-LIMIT, LIMIT), atol=1e-4, rtol=1e-3)
 
@@ -123,7 +123,7 @@ def test_configuring_equals_making(iris):
         "gamma": 0.9,
     }
     made, configured = make_world(**kwargs), iris.replace(**kwargs)
-    for name in ("task", "move_name", "step", "step_length", "max_step", "gamma", "guidance", "max_episode_steps"):
+    for name in ("task", "move", "step", "step_length", "max_step", "gamma", "guidance", "max_episode_steps"):
         assert getattr(made, name) == getattr(configured, name), name
     rebuilt = make_world(configured.config)
     assert rebuilt.task == configured.task
@@ -131,10 +131,10 @@ def test_configuring_equals_making(iris):
 
 
 def test_configuring_leaves_the_world_and_what_is_not_named_alone(iris):
-    before = (iris.task, iris.move_name, iris.step_length, iris.gamma, iris.config)
+    before = (iris.task, iris.move.name, iris.step_length, iris.gamma, iris.config)
     one = iris.replace(gamma=0.5, reward={"path": 0.3})
     two = one.replace(reward={"success": 9.0})
-    assert (iris.task, iris.move_name, iris.step_length, iris.gamma, iris.config) == before
+    assert (iris.task, iris.move.name, iris.step_length, iris.gamma, iris.config) == before
     assert (two.gamma, two.task.weights.path, two.task.weights.success) == (0.5, 0.3, 9.0)
     assert make_world(two.config).task == two.task, "the config holds both"
 

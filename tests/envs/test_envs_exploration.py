@@ -22,7 +22,7 @@ gym.register_envs(envs)
 def test_far_pairs_by_hand(toy_world):
     """Each start with its farthest class: the largest over classes of the least distance to a code of that class."""
     world = toy_world(rows=40)
-    index, target, distance = world.far_pairs
+    index, target, distance = world.reference.far_pairs
     agree = world.reference.prediction.argmax(1) == world.reference.label
     assert sorted(index.tolist()) == sorted(torch.arange(40)[agree].tolist())
     assert (distance.diff() <= 0).all()
@@ -40,7 +40,7 @@ def test_far_pairs_by_hand(toy_world):
 
 def test_every_walk_of_a_pair_begins_alike():
     env = LatentVectorEnv(5, data="digits", task="one_pair", pair=7, label_only=True)
-    index, target, _ = env.world.far_pairs
+    index, target, _ = env.world.reference.far_pairs
     for seed in (0, 1):
         env.reset(seed=seed)
         assert (env.state.target == target[7]).all()

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from envs import LatentEnv, ManifoldError, UnknownNameError, WorldConfig, make_world
-from envs.datasets import DATASETS, Data, Units, load_npz
+from envs.datasets import DATASETS, Data, load_npz
 from envs.manifolds import PCA, VAE
+from envs.modalities.fitting import fit_units
 
 RANDOM = np.random.default_rng(0)
 PICTURES = RANDOM.random((60, 4, 5))
@@ -67,7 +68,7 @@ def test_a_table_classifier_is_asked_in_the_users_units():
 )
 def test_units_go_there_and_back(raw, unit):
     raw = raw * unit
-    units = Units.of(raw)
+    units = fit_units(raw)
     inside = units.inward(raw)
     assert inside.dtype == torch.float32
     assert inside.isfinite().all()
@@ -78,19 +79,19 @@ def test_units_go_there_and_back(raw, unit):
 
 def test_a_column_far_from_zero_keeps_its_digits():
     times = 1.7e9 + np.arange(50.0)[:, None]  # seconds, as clocks count them: float32 knows them to 128 s
-    units = Units.of(times)
+    units = fit_units(times)
     np.testing.assert_allclose(units.outward(units.inward(times)), times, atol=1e-3)
     assert len(units.inward(times).unique()) == 50
 
 
 @pytest.mark.parametrize("unit", [1e-15, 1e-6, 1e15])
 def test_the_choice_of_unit_does_not_matter(unit):
-    torch.testing.assert_close(Units.of(ROWS * unit).inward(ROWS * unit), Units.of(ROWS).inward(ROWS))
+    torch.testing.assert_close(fit_units(ROWS * unit).inward(ROWS * unit), fit_units(ROWS).inward(ROWS))
 
 
 def test_constant_columns_stay_at_zero_inside_and_come_back_as_they_were():
     rows = np.column_stack([ROWS[:, 0], np.full(60, 1e6), np.full(60, 0.1) + 0.2, np.zeros(60)])
-    units = Units.of(rows)
+    units = fit_units(rows)
     inside = units.inward(rows)
     assert inside[:, 1:].abs().max() < 1e-6
     np.testing.assert_allclose(units.outward(inside)[:, 1:], rows[:, 1:], rtol=1e-9)
@@ -343,14 +344,14 @@ def test_settings_of_a_fit_are_refused_for_a_manifold_that_stands(tmp_path):
     live.save(tmp_path / "mine")
     for manifold in (live, str(tmp_path / "mine")):
         assert pictures_world(manifold=manifold, latent_dim=3).manifold.latent_dim == 3  # its own dimension may be repeated
-        with pytest.raises(ManifoldError, match=r"latent_dim=2: this manifold stands already.*codes have 3 values.*'vae'"):
+        with pytest.raises(ManifoldError, match=r"latent_dim=2: this manifold exists already.*codes have 3 values.*'vae'"):
             pictures_world(manifold=manifold, latent_dim=2)
-        with pytest.raises(ManifoldError, match=r"fit={'epochs': 2}: this manifold stands already"):
+        with pytest.raises(ManifoldError, match=r"fit={'epochs': 2}: this manifold exists already"):
             pictures_world(manifold=manifold, fit={"epochs": 2})
     for more in ({"latent_dim": 2}, {"fit": {"hidden": [8]}}):
-        with pytest.raises(ManifoldError, match="stands already"):
+        with pytest.raises(ManifoldError, match="exists already"):
             make_world(data="digits", manifold="digits_gan", **more)
-        with pytest.raises(ManifoldError, match="stands already"):
+        with pytest.raises(ManifoldError, match="exists already"):
             make_world(data=["a b", "b a"], truth=np.array([0, 1]), manifold="sentences", **more)
 
 
@@ -394,7 +395,7 @@ def assert_equal_worlds(a, b):
         "gamma",
         "class_distance",
         "class_names",
-        "move_name",
+        "move",
         "task",
         "label_only",
         "max_episode_steps",

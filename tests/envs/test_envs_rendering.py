@@ -60,7 +60,7 @@ def test_text_says_the_class_and_shows_the_digit(digits):
     lines = env.render().splitlines()
     best = int(env.state.prediction.argmax())
     p = float(env.state.prediction.max())
-    assert lines[0] == f"step 1: the classifier says {best} (p {p:.3f}); asked for 3"
+    assert lines[0] == f"step 1: predicted {best} (p {p:.3f}), target 3"
     assert len(lines) == 9
     assert {len(line) for line in lines[1:]} == {16}
 

@@ -10,7 +10,7 @@ from agents.training.warm_start import straight_action
 from envs import make_world
 from envs.building.world import make_world_named
 from envs.core import dynamics
-from envs.core.horizon import ROOM, ends, measured_horizon, straight_steps
+from envs.core.horizon import ROOM, measured_horizon, straight_steps
 from envs.registration import MAX_EPISODE_STEPS
 
 
@@ -26,13 +26,13 @@ def umap():
 
 def test_ends_are_the_codes_that_convince_or_all_of_a_class_where_none_does(linear):
     label = linear.reference.label
-    sure = linear.reference_predictions.gather(1, label[:, None])[:, 0] >= linear.task.tau
+    sure = linear.reference.end_predictions.gather(1, label[:, None])[:, 0] >= linear.task.tau
     hopeless = [k for k in range(10) if not sure[label == k].any()]
     assert 0 < len(hopeless) < 10  # six components are few: both cases occur
     z, target = linear.reference.z[:40], (label[:40] + 1) % 10
     codes = [linear.reference.z[(sure | (k in hopeless)) & (label == k)] for k in target.tolist()]
     expected = torch.stack([(c - row).norm(dim=1).min() for c, row in zip(codes, z, strict=True)])
-    torch.testing.assert_close(ends(linear)(z, target).distance, expected, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(linear.end_codes(z, target).distance, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_on_a_plane_a_line_is_as_long_as_the_gap_between_its_ends(linear):

@@ -43,7 +43,7 @@ def test_without_a_target_every_other_class_ends_it(own):
     prediction = [[0.3, 0.4, 0.3], [0.3, 0.3, 0.4], [0.5, 0.0, 0.5]]
     state = state_with(own, prediction, [0] * 3, [1] * 3)
     assert dynamics.arrived(own.untargeted, state).tolist() == [True, True, False]
-    assert own.untargeted.reference_coordinates is own.reference_coordinates  # what was computed is shared
+    assert own.untargeted.reference is own.reference  # what was computed is shared
     assert (own.untargeted.task.evidence(state) >= 0).tolist() == [True, True, True]
     assert dynamics.arrived(own, state).tolist() == [True, False, False]
 
@@ -96,7 +96,7 @@ def test_rounding_to_float32_makes_no_tie_of_what_the_classifier_decides():
 
 def test_worlds_measure_ends_and_neighbours_by_the_largest_probability(own):
     """Where no start of a class has p >= 0.9, the codes at which walks may end are still those that are called so."""
-    predictions = own.reference_predictions
+    predictions = own.reference.end_predictions
     called = predictions.argmax(1) == own.reference.label
     ends = own.end_codes
     kept = [int(np.isfinite(ends.square[k]).sum()) for k in range(3)]

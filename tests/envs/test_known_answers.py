@@ -75,7 +75,7 @@ def test_what_changed_is_said_and_queried_again(tmp_path: Path) -> None:
 
     world = envs.make_world(data=rows, classifier=classifier, **kind)
     file.write_bytes(predictions_of(world).to_bytes())
-    with pytest.warns(UserWarning, match=r"answers otherwise than when .* all 100 reference rows are queried again"):
+    with pytest.warns(UserWarning, match=r"predictions have changed since .* all 100 reference rows are queried again"):
         again = envs.make_world(data=rows, classifier=other, known_predictions=file, **kind)
     assert again.classifier.queries == 2 * 100 + CHECKED
     assert (again.reference.label != world.reference.label).all()

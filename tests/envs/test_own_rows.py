@@ -429,9 +429,9 @@ def test_walks_without_a_target_may_end_at_known_rows_of_every_other_class() -> 
     from agents.walkers.goals import arriving_reference
 
     world = make_world(manifold="pca", latent_dim=2)  # iris
-    assert world.untargeted.reference_predictions is world.reference_predictions
-    assert world.replace(gamma=0.9).reference_predictions is world.reference_predictions  # what was queried stays known
+    assert world.untargeted.reference.end_predictions is world.reference.end_predictions
+    assert world.replace(gamma=0.9).reference.end_predictions is world.reference.end_predictions  # what was queried stays known
     assert world.classifier.queries == 2 * len(world.reference.x)
-    label, end = world.reference.label, world.reference_predictions.argmax(1)
+    label, end = world.reference.label, world.reference.end_predictions.argmax(1)
     assert arriving_reference(world.untargeted, 0, 1).tolist() == ((label != 0) & (end != 0)).tolist()
     assert arriving_reference(world, 0, 1).tolist() == ((label == 1) & (end == 1)).tolist()

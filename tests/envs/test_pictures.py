@@ -18,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from agents.explain import explain
 from agents.explanation.inputs import gather, read_file
 from envs import ManifoldError, UnknownNameError, World, make_world
-from envs.datasets import ImageUnits, Units
+from envs.datasets import ImageUnits
+from envs.modalities.fitting import fit_units
 
 RANDOM = np.random.default_rng(0)
 GREY = RANDOM.integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -114,7 +115,7 @@ def test_units_of_pictures_go_there_and_back(raw, kind):
 def test_continuous_values_come_back_as_float32_allows(monkeypatch):
     monkeypatch.setattr("envs.modalities.image.MOST_LEVELS", 100)
     pictures = RANDOM.random((30, 4, 4)) * 40 - 10
-    units = Units.of(pictures, pixel_range=(-10, 30))
+    units = fit_units(pictures, pixel_range=(-10, 30))
     assert units.levels is None
     np.testing.assert_allclose(units.outward(units.inward(pictures)), pictures, atol=40 * 6e-8)
     assert units.outward(units.inward(pictures)).dtype == torch.float64
@@ -135,7 +136,7 @@ def test_continuous_values_come_back_as_float32_allows(monkeypatch):
     ],
 )
 def test_usual_ranges_are_guessed(pictures, pixel_range):
-    units = Units.of(pictures)
+    units = fit_units(pictures)
     assert (units.low, units.high) == pixel_range
     assert units.declared == ({} if pixel_range == (0, 1) else {"pixel_range": list(pixel_range)})
 
@@ -153,22 +154,22 @@ def test_usual_ranges_are_guessed(pictures, pixel_range):
 )
 def test_a_scale_that_cannot_be_guessed_names_the_argument(pictures):
     with pytest.raises(ManifoldError, match=r"cannot be guessed.*pass pixel_range=\(low, high\)"):
-        Units.of(pictures)
+        fit_units(pictures)
 
 
 def test_a_guess_of_fractions_is_said():
     with pytest.warns(UserWarning, match=r"taken to range from 0 to 16 .*pixel_range=\(low, high\)"):
-        Units.of(np.round(GREY / 255.0 * 16))
+        fit_units(np.round(GREY / 255.0 * 16))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Units.of(GREY)
-        Units.of(np.round(GREY / 255.0 * 16), pixel_range=(0, 16))
+        fit_units(GREY)
+        fit_units(np.round(GREY / 255.0 * 16), pixel_range=(0, 16))
 
 
 def test_held_out_pictures_widen_the_range():
     dim = np.round(GREY / 255.0 * 15)
-    assert Units.of(dim).high == 15
-    assert Units.of(dim, more=dim[:3] + 1).high == 16
+    assert fit_units(dim).high == 15
+    assert fit_units(dim, more=dim[:3] + 1).high == 16
 
 
 @pytest.mark.parametrize("wrong", [5, (1, 0), (0,), (0, np.inf), "ab", (0, 1, 2), ("a", "b")])
@@ -182,7 +183,7 @@ def test_ranges_that_are_none_are_refused(wrong):
 )
 def test_the_channel_order_is_guessed_where_the_shape_shows_it(shape, last):
     pictures = RANDOM.random((5, *shape))
-    units = Units.of(pictures)
+    units = fit_units(pictures)
     assert units.last is last
     assert units.data_shape == (shape if not last else (shape[2], *shape[:2]))
 
@@ -191,11 +192,11 @@ def test_the_channel_order_is_guessed_where_the_shape_shows_it(shape, last):
 def test_the_channel_order_has_to_be_declared_where_it_does_not(shape):
     pictures = RANDOM.random((5, *shape))
     with pytest.raises(ManifoldError, match="pass channels='first' or channels='last'"):
-        Units.of(pictures)
-    assert Units.of(pictures, channels="first").data_shape == shape
-    assert Units.of(pictures, channels="last").data_shape == (shape[2], *shape[:2])
+        fit_units(pictures)
+    assert fit_units(pictures, channels="first").data_shape == shape
+    assert fit_units(pictures, channels="last").data_shape == (shape[2], *shape[:2])
     with pytest.raises(UnknownNameError, match="channel order 'lst': did you mean 'last'"):
-        Units.of(pictures, channels="lst")
+        fit_units(pictures, channels="lst")
 
 
 @pytest.mark.parametrize("setting", [{"pixel_range": (0, 9)}, {"channels": "last"}])
@@ -342,7 +343,7 @@ def test_functions_may_declare_another_order():
 
 
 def test_rounding_lets_gradients_through():
-    units = Units.of(GREY)
+    units = fit_units(GREY)
     x = units.inward(GREY[:2]).requires_grad_()
     units.shaped(x, (1, 6, 5)).sum().backward()
     assert x.grad is not None
@@ -351,7 +352,7 @@ def test_rounding_lets_gradients_through():
 
 def test_pictures_in_zero_and_one_are_given_as_they_are():
     pictures = torch.from_numpy((GREY / 255).astype(np.float32))
-    units = Units.of(pictures.numpy())
+    units = fit_units(pictures.numpy())
     assert units.outward(pictures) is pictures
 
 

@@ -40,7 +40,7 @@ def test_a_world_from_foreign_numbers_is_the_world_from_pythons(which):
 
 def test_what_is_no_number_is_still_refused():
     for wrong in (np.array([0.5, 0.6]), np.str_("high"), np.bool_(True)):
-        with pytest.raises(ManifoldError, match="tau is .*a number above 0"):
+        with pytest.raises(ManifoldError, match=r"tau is .*a number above 0"):
             make_world(tau=wrong)
 
 

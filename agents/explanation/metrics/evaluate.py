@@ -64,7 +64,7 @@ def reference_of(world: World) -> Reference:
     """
     from agents.trajectories.world import coordinates, encode
 
-    bank, labels = world.reference_coordinates.numpy(), world.reference.label.numpy()
+    bank, labels = world.reference.coordinates.numpy(), world.reference.label.numpy()
     held_out = world.held_out
     if held_out is None or held_out.truth is None or held_out.x.shape == world.reference.x.shape:
         return Reference(bank, labels, bank, labels, same=True)

@@ -16,8 +16,8 @@ from torch import Tensor
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.settings import PlanSettings
 from agents.walkers.planning.surrogate import Surrogate
-from envs.core.dynamics import State
 from envs.core.factual import Factual
+from envs.core.state import State
 from envs.core.world import World
 from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
@@ -171,7 +171,7 @@ def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray)
 
 def _places(world: World, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:
     """`World.coordinates_of` codes z (B, d), and the pull-back of gradients from there to the code."""
-    if world.modality == "text":  # the coordinates are the codes
+    if world.units.codes_are_coordinates:
         return z, lambda cotangent: cotangent
     frame, pull = world.linear_decode(z, factual)
     return frame.reshape(len(z), -1), pull

@@ -121,7 +121,7 @@ class Ensemble(nn.Module):
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> Self:
         """The ensemble with these weights (arrays by name)."""
-        found = cls(world.reference_coordinates.shape[1], world.classes, len(weights["weight"]))
+        found = cls(world.reference.coordinates.shape[1], world.classes, len(weights["weight"]))
         found.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         return found.eval().requires_grad_(False)
 
@@ -142,7 +142,7 @@ class Ensemble(nn.Module):
         """
         label = world.reference.label.clone()
         seen = torch.stack(
-            [world.reference_coordinates, world.manifold.coordinates(world.reference.z, world.reference.decoded)]
+            [world.reference.coordinates, world.manifold.coordinates(world.reference.z, world.reference.decoded)]
         ).clone()
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):

@@ -135,7 +135,7 @@ class Surrogate(torch.nn.Module):
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> Surrogate:
         """The surrogate with these weights (arrays by name)."""
-        surrogate = cls(world.reference_coordinates.shape[1], world.classes)
+        surrogate = cls(world.reference.coordinates.shape[1], world.classes)
         surrogate.load_state_dict({name: torch.from_numpy(value.copy()) for name, value in weights.items()})
         return surrogate.eval().requires_grad_(False)
 
@@ -166,7 +166,7 @@ class Surrogate(torch.nn.Module):
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            surrogate = cls(world.reference_coordinates.shape[1], world.classes)
+            surrogate = cls(world.reference.coordinates.shape[1], world.classes)
         optimizer = torch.optim.Adam(surrogate.parameters(), lr=RATE)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
         # Predictions and codes may come from inference mode, which autograd refuses: work on copies.

@@ -19,6 +19,7 @@ from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data, Units, grammar
 from envs.datasets.sentences import FITTED
 from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
+from envs.modalities.fitting import fit_units
 
 
 def digits_bed(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
@@ -86,7 +87,7 @@ def make_digits_embedding() -> None:
     data = DATASETS["digits"]()
     x = torch.from_numpy(data.x)
     module = ASSETS["digits"].classifier(data, 0)
-    classifier = adapt(module, units=Units.of(data.x), class_names=data.class_names)
+    classifier = adapt(module, units=fit_units(data.x), class_names=data.class_names)
     _save(Embedding.fit(x, classifier, progress=True), x, HERE / "digits_embedding")
 
 
@@ -103,7 +104,7 @@ def make_sentences() -> None:
 def make_iris() -> None:
     """Write the VAE of iris."""
     iris = DATASETS["iris"]()
-    flowers = Units.of(iris.x, columns=iris.columns).inward(iris.x)
+    flowers = fit_units(iris.x, columns=iris.columns).inward(iris.x)
     _save(VAE.fit(flowers, latent_dim=2, modality="table", epochs=600, progress=True), flowers, HERE / "iris")
 
 

@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.classifiers import Classifier, adapt
 from envs.datasets import Units
+from envs.modalities.fitting import fit_units
 from envs.reading.objects import load_object
 
 SHAPE = (2, 3)
@@ -156,7 +157,7 @@ def test_answers_are_kept_though_the_function_uses_one_buffer_again():
 
 FLOWERS = np.random.default_rng(1).normal(size=(120, 4)) * [1, 20, 0.01, 1e5] + [5, 0, 3, 1e6]
 WORDS = np.where(FLOWERS[:, 0] > 5, "rose", np.where(FLOWERS[:, 1] > 0, "tulip", "daisy"))
-TABLE = Units.of(FLOWERS)
+TABLE = fit_units(FLOWERS)
 
 
 def test_a_scikit_learn_estimator_with_string_labels():
@@ -457,7 +458,7 @@ def test_an_estimator_that_was_not_fitted_is_said():
 
 
 def test_one_class_only_is_said():
-    with pytest.raises(ManifoldError, match="calls every start 'b': with one class there is nowhere to walk"):
+    with pytest.raises(ManifoldError, match="predicts 'b' for every reference row: there is no other class to walk to"):
         make_world(data=PICTURES, classifier=lambda x: two(0 * x), class_names=["a", "b"], manifold="pca", latent_dim=2)
 
 

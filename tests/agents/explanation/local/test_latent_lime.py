@@ -40,7 +40,6 @@ class Linear:
     label_only = False
     latent_dim = 2
     step_length = 0.1
-    move_name = "euclidean"
 
     def __init__(self) -> None:
         self.matrix = torch.tensor([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])

@@ -1,0 +1,123 @@
+"""From parts and a config to a `World`: goal, move, initial latent and the calibrated step; and worlds with other settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from envs.assets import ASSETS
+from envs.classifiers import Classifier
+from envs.config import DEFAULTS, SETTINGS, WorldConfig
+from envs.core.initial_latent import make_initial_latent
+from envs.core.moves import make_move
+from envs.core.reference_data import Examples, ReferenceData
+from envs.core.round_trip import RoundTrip
+from envs.core.step_size import calibrated_step
+from envs.core.tasks import Flip, Task, make_task
+from envs.core.world import STEP, World
+from envs.datasets import DATASETS, Units
+from envs.errors import ManifoldError, UnknownNameError
+from envs.manifolds import Manifold
+from envs.registration import CUSTOM, SPECS
+
+#: Parts that `World.replace` takes beside settings -> the field of the config that they belong to.
+PARTS = {
+    "manifold": "manifold",
+    "classifier": "classifier",
+    "reference": "data",
+    "units": "data",
+    "held_out": "held_out",
+    "config": None,
+    "step_length": None,
+    "round_trip": None,
+}
+
+
+def task_of(config: WorldConfig, label_only: bool) -> Task:
+    """The task of a config; see `WorldConfig` for the default.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such task, or a setting that it does not take.
+    """
+    name = config.task
+    if name is None:
+        shipped = isinstance(config.data, str) and config.data in DATASETS and config.data != SPECS[CUSTOM]["data"]
+        own = config.classifier is not None and not (isinstance(config.classifier, str) and config.classifier in ASSETS)
+        name = Task.name if (shipped and not own) or label_only or config.tau is not None else Flip.name
+    return make_task(name, config.tau, config.pair, config.reward)
+
+
+def check_names(config: WorldConfig) -> None:
+    """Refuse a task, move or initial latent that does not exist.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such name, or a setting that the task does not take.
+    """
+    task_of(config, config.label_only)
+    make_move(config.move)
+    if config.entry is not None:
+        make_initial_latent(config.entry)
+
+
+def assemble(
+    manifold: Manifold,
+    classifier: Classifier,
+    units: Units,
+    reference: ReferenceData,
+    held_out: Examples,
+    config: WorldConfig,
+    *,
+    step_length: float | None = None,
+    round_trip: RoundTrip | None = None,
+) -> World:
+    """The world of these parts and the settings of a config.
+
+    Args:
+        manifold, classifier, units, reference, held_out: see `World`.
+        config: its task, move, step, initial latent and limits.
+        step_length: of a full action; None: calibrated.
+        round_trip: see `World`.
+
+    Raises:
+        UnknownNameError, ManifoldError: parts or settings that do not fit together.
+    """
+    task, move = task_of(config, classifier.label_only), make_move(config.move)
+    if task.needs_label_only and not classifier.label_only:
+        raise ManifoldError(f"the task {task.name!r} is for classifiers that show labels alone; pass label_only=True")
+    present = reference.label.unique()
+    if len(present) < 2:
+        name = classifier.class_names[int(present[0])]
+        raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")
+    entry = make_initial_latent(config.entry or units.initial_latent)
+    world = World(manifold, classifier, units, reference, held_out, config, task, move, entry, math.nan, replaced, round_trip)
+    world.step_length = calibrated_step(world) if step_length is None else step_length
+    if not world.step_length > 0:
+        raise ManifoldError(f"step_length must be positive, not {world.step_length}")
+    return world
+
+
+def replaced(world: World, **changes: Any) -> World:
+    """A world with other settings or parts, see `World.replace`.
+
+    Raises:
+        UnknownNameError, ManifoldError: no such setting, a value that it cannot have, or a setting of the world's parts.
+    """
+    parts = {name: changes.pop(name) for name in list(changes) if name in PARTS}
+    for name in changes:
+        if name in DEFAULTS and name not in SETTINGS:
+            raise ManifoldError(
+                f"{name} belongs to what a world is built from, and replace() keeps that; "
+                f"build another: make_world(world.config.replace({name}=...))"
+            )
+        if name not in SETTINGS:
+            raise UnknownNameError("setting", name, SETTINGS)
+    fields = {owner: parts[name] for name, owner in PARTS.items() if owner is not None and name in parts}
+    config = parts.get("config", world.config).replace(**changes).replace(**fields)
+    kept = {name: parts.get(name, getattr(world, name)) for name in PARTS}
+    if parts.keys() & {"manifold", "classifier", "units"}:
+        bound = {name: kept[name] for name in ("manifold", "classifier")}
+        kept["reference"] = dataclasses.replace(kept["reference"], **bound, anchored=kept["units"].anchored)
+    same = (make_move(config.move), config.step or STEP) == (world.move, world.step)
+    kept["step_length"] = parts.get("step_length", world.step_length if same else None)
+    return assemble(**{**kept, "config": config})
