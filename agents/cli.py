@@ -46,6 +46,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from agents.errors import UserError as UserError
 from agents.terminal import own, visible_output
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -57,10 +58,6 @@ SEEDS: dict[str, Any] = {"low": 0, "high": 2**32 - 1}  # limits of flags, see op
 STEPS: dict[str, Any] = {"low": 1, "high": MOST_STEPS}
 
 ConfigT = TypeVar("ConfigT")
-
-
-class UserError(ValueError):
-    """Something the user can put right. The message names the value, where it came from, and what to do instead."""
 
 
 def option(

@@ -174,6 +174,9 @@ def explain(
                     index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
                     environment=environment,
                 )  # fmt: skip
+                for i, path in zip(items.tolist(), made, strict=True):
+                    position = low + i if given.kept is None else given.kept[low + i]
+                    path.__dict__.update(world=world, position=position)  # of this process alone: neither is saved
                 found |= dict(zip(items.tolist(), made, strict=True))
             ordered = [found[i] for i in sorted(found)]
             paths += ordered

@@ -53,6 +53,31 @@ class Run:
     progress: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Two lines: what was trained, and how well it does."""
+        config = self.folder.run_config()
+        curious = "" if config.curiosity is None else f" with the curiosity {config.curiosity.name}"
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in self.evaluation.items()) or "not evaluated"
+        first = f"<Run {str(self.folder.root)!r}: {config.algo}{curious}, {config.env_id}, {self.steps:,} steps>"
+        return f"{first}\n{self.queries:,} classifier queries; {shown}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the settings and the evaluation as a table. Every text is escaped."""
+        from html import escape
+
+        config = self.folder.run_config()
+        rows: dict[str, Any] = {
+            "folder": self.folder.root,
+            "algorithm": config.algo,
+            "environment": config.env_id,
+            "curiosity": "none" if config.curiosity is None else config.curiosity.name,
+            "steps": f"{self.steps:,}",
+            "classifier queries": f"{self.queries:,}",
+            **{name.replace("_", " "): f"{value:.3g}" for name, value in self.evaluation.items()},
+        }
+        cells = (f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+        return f"<table>{''.join(cells)}</table>"
+
     @cached_property
     def walker(self) -> PolicyWalker:
         """The trained policy as a walker, its last step planned where the run has a stand-in for that."""

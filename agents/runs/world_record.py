@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import UserError
+from agents.constraints import KEY, constrained_as, constraints_of
 from envs.config import SETTINGS, Live, WorldConfig
 from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.reading.trust import digest_of, names_in, names_of_file, remembered, trusting
@@ -28,7 +29,9 @@ def describe_world(world: World) -> dict[str, Any]:
     latent_dim and label_only, which depend on the user's files and objects; settings, those of the config with the defaults
     of today.
     """
-    return {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+    record = {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+    found = constraints_of(world)
+    return record if found is None else {**record, KEY: found}
 
 
 def build_world(
@@ -39,6 +42,7 @@ def build_world(
     how: str = IN_PYTHON,
     trust: Sequence[str] = (),
     file: Path | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> World:
     """The world of a record, compared with what the record says of it.
 
@@ -50,13 +54,15 @@ def build_world(
         how: what to do where live objects are needed, for the message.
         trust: objects that may be loaded though the record names them, each as ``module:object`` (see `envs.reading.trust`).
         file: the file that holds the record; what one of this account's names needs no trust.
+        given: live objects by the name of their setting (``data``, ``classifier`` ...), in the place of those that the record
+            cannot hold.
 
     Raises:
         envs.errors.UntrustedNameError: the record names objects that nobody allowed; they are listed.
         UserError: no record of this version; live objects are missing; or the world that was rebuilt differs.
         envs.ManifoldError: a name or value that is unknown here.
     """
-    config = _config_of(record, where)
+    config = _config_of(record, where).replace(**(given or {}))
     if world is not None:
         own = {name: value for name in SETTINGS if not isinstance(value := getattr(config, name), Live)}
         rebuilt = world.replace(config=dataclasses.replace(world.config, **own))
@@ -70,7 +76,7 @@ def build_world(
             f"{where} was made in another world than the one rebuilt from its config: {'; '.join(found)}. "
             "Put back the data file, the classifier and the columns that it was made with, or make it again"
         )
-    return rebuilt
+    return constrained_as(rebuilt, record)
 
 
 def differences(record: Mapping[str, Any], world: World) -> list[str]:
@@ -116,7 +122,7 @@ def _names_of_record(config: Mapping[str, Any], run: Path | None, file: Path | s
     if isinstance(file, Path):
         folders.append(file.parent)
         own |= set(wanted) if remembered(digest_of(file)) else set()
-    if run is not None:
+    if run is not None and (run / "config.json").is_file():
         wanted |= RunFolder(run, {}).names_of_manifold()
         if wanted and (folder := RunFolder.open(run)).is_own():
             own |= set(folder.names())
@@ -130,9 +136,9 @@ def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> Wor
 
     folder = None if run is None else run / "manifold"
     kept = folder is not None and (folder / "manifold.json").is_file()
-    live = {name: kind for name, kind in config.live.items() if not (kept and name == "manifold")}
-    if live:
-        missing = ", ".join(f"{name} ({kind})" for name, kind in live.items())
+    lacking = [name for name in config.live if isinstance(getattr(config, name), Live) and not (kept and name == "manifold")]
+    if lacking:
+        missing = ", ".join(f"{name} ({config.live[name]})" for name in lacking)
         raise UserError(f"{where} needs the live objects of its world, which no file can hold: {missing}. {how}")
     predictions = None if run is None or not (run / KNOWN_PREDICTIONS).is_file() else run / KNOWN_PREDICTIONS
     return build(config, Manifold.load(folder) if kept and folder is not None else None, known_predictions=predictions)

@@ -11,12 +11,15 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from agents.constraints import KEY, constraints_of
 from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
@@ -55,8 +58,8 @@ class Trajectory:
         typicality: (T+1,) 1.0 as typical as real data, less beyond it; None if not measured.
         distances: (T+1,) data-space L2 (text: between codes) from each frame to the true input; None if not measured.
         source_input: (*data) the true input in data space.
-        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Factual`: frame 0 is that very row.
-            None for pictures and text: their frame 0 is the input's reconstruction.
+        source_cells: (C,) float64 the user's own cells of a table's row, see `envs.core.factual.Factual`: frame 0 is that very
+            row. None for pictures and text: their frame 0 is the input's reconstruction.
         source, target: the classifier's class on the true input, and the class asked for (equal: leave it, or
             become its typical form).
         environment: the record of the world, its whole config in it, see `agents.runs.world_record.describe_world`.
@@ -101,6 +104,8 @@ class Trajectory:
     planned: int = 0
 
     walked_here: ClassVar[bool] = False  # set by what walks: this account may load again what such a path names
+    position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
+    world: ClassVar[Any] = None  # set by `agents.explain.explain`: the live world; neither saved, copied nor compared
 
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
@@ -198,10 +203,47 @@ class Trajectory:
         return ", ".join(f"{name}={value!r}" for name, value in own.items()) or "the defaults"
 
     def summary(self) -> str:
-        """The path in one or two plain sentences; where only labels are seen, without any probability."""
-        from agents.explanation.sentences import summarise
+        """The path in one or two plain sentences; without probabilities where the classifier shows labels alone."""
+        return _display("agents.explanation.sentences:summarise")(self)
 
-        return summarise(self)
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the probability of each class against the frame number; labels where the classifier shows labels alone.
+
+        Args:
+            ax: a matplotlib ``Axes``; None: a new figure, independent of pyplot's global state.
+
+        Returns:
+            The axes; ``ax.figure.savefig("path.png")`` writes the picture.
+        """
+        return _display("agents.trajectories.display:plot")(self, ax)
+
+    def to_pandas(self, world: Any = None) -> Any:
+        """One row per frame, as a ``pandas.DataFrame`` indexed by ``frame``.
+
+        The columns are those of :meth:`table`; for a table of data, the row of each frame in the user's own units comes
+        first; for text, the sentence (``text``).
+
+        Args:
+            world: the world of a path that was loaded from a file; a path of `explain` knows its own. Without a world, the
+                columns of a table of data are left out.
+
+        Raises:
+            ImportError: pandas is not installed.
+            TrajectoryError: `world` has another manifold.
+        """
+        return _display("agents.trajectories.display:to_pandas")(self, world)
+
+    def __repr__(self) -> str:
+        """Two lines: what the path is, and what it says."""
+        return f"<Trajectory {self.name}: {self.steps} steps by {self.walker!r}>\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the summary, the film strip (or the curves, without a world) and the frames as a table."""
+        return _display("agents.trajectories.display:html")(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take: the fields, without the live world."""
+        return {name: value for name, value in self.__dict__.items() if name != "world"}
 
     def table(self) -> list[dict[str, Any]]:
         """One row a frame; a step's numbers stand with the frame it leads to; None where not measured.
@@ -277,6 +319,12 @@ class Trajectory:
                 f"this path was walked on the manifold {self.manifold_key!r}, this world has "
                 f"{manifold_key(world)!r}: use the one it was made in ({self.world_settings})"
             )
+        own, found = self.environment.get(KEY), constraints_of(world)
+        if own != found:
+            raise TrajectoryError(
+                f"this path was walked with the constraints {own}, this world has {found}: use path.world, or "
+                "agents.constraints.constrained(world, ...)"
+            )
         if list(world.class_names) != self.class_names:
             raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")
 
@@ -328,6 +376,12 @@ class Trajectory:
             return cls(**{**fields, **arrays})
         except TypeError as error:
             raise TrajectoryError(f"{path}: lacks a field or has one too many ({error})") from None
+
+
+def _display(name: str) -> Callable[..., Any]:
+    """The function ``module:function`` that presents a path: loaded on first use, since it imports this module."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
 
 
 def _number(values: np.ndarray | None, t: int) -> float | None:
