@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
 from agents.deferred import in_usual_torch, with_plain_arguments
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _draw(world: World, config: AtlasConfig) -> Drawing:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; see :class:`AtlasConfig`."""
-    config = parse_config(AtlasConfig, argv, prog="python -m agents.atlas")
+    config = parse_config(AtlasConfig, argv, program("atlas"))
     by_id = "/" in config.run and not Path(config.run).is_dir() and config.run.split("/")[0] == "Manifold"
     if config.env_kwargs and not by_id:
         raise UserError("--env-kwargs belongs to an environment id; a run has its own arguments in its config.json")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, program, run_main
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -142,7 +142,7 @@ def _interpreter() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; see :class:`DemoConfig`."""
-    config = parse_config(DemoConfig, argv, prog="python -m agents.demo")
+    config = parse_config(DemoConfig, argv, program("demo"))
     if config.paths < 1:
         raise UserError(f"--paths {config.paths}: at least one input has to be shown")
     from envs.registration import spec_kwargs

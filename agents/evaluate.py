@@ -17,7 +17,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import (
+    SEEDS,
+    STEPS,
+    DataConfig,
+    UserError,
+    option,
+    parse_config,
+    prepare_process,
+    program,
+    run_main,
+)
 from agents.deferred import in_usual_torch, with_plain_arguments
 from agents.files import write_whole, writing
 from agents.threads import one_threaded
@@ -31,17 +41,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class EvaluateConfig(LoadingConfig):
+class EvaluateConfig(DataConfig):
     """Explain all held-out inputs by the run's agent and by other walkers, and measure validity, distance, typicality,
     path shape and cost of what they find, with 95 % bootstrap intervals."""
 
-    run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
+    run: str = option("latest", "run folder, or 'latest'; left out with --env or --data", positional=True, metavar="RUN")
     walker: list[str] = option(  # noqa: RUF009
         [], f"who walks, side by side: {', '.join(WALKERS)}, or all (default: policy and line)", metavar="NAME"
     )
     targets: str = option("random", "towards which class each input is walked", choices=("random", "nearest"))
-    env: str | None = option(None, "environment id, to measure walkers without a run", metavar="ID")
-    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
@@ -49,7 +57,8 @@ class EvaluateConfig(LoadingConfig):
     closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N", low=0)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
-    json: str | None = option(None, "write the figures to this file, too", metavar="FILE")
+    json: bool = option(False, "print the measures as one JSON object, and nothing else, on stdout")
+    out: str | None = option(None, "write the measures as JSON to this file, too", metavar="FILE")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar", "-P")
 
@@ -230,11 +239,11 @@ def _cell(estimate: Any) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; see :class:`EvaluateConfig`."""
-    config = parse_config(EvaluateConfig, argv, prog="python -m agents.evaluate")
+    config = parse_config(EvaluateConfig, argv, program("evaluate"))
     if config.inputs is not None and config.inputs < 1:
         raise UserError(f"--inputs {config.inputs}: at least 1 is needed")
-    if config.json is not None and not Path(config.json).resolve().parent.is_dir():
-        raise UserError(f"--json {config.json}: there is no folder {Path(config.json).resolve().parent}")
+    if config.out is not None and not Path(config.out).resolve().parent.is_dir():
+        raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
     from agents.explain import open_source, world_and_run
     from agents.terminal import console as visible_console
@@ -255,7 +264,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
-    console = visible_console(highlight=False)
+    about = {"inputs": count, "targets": config.targets, "seed": config.seed}
+    about |= {"task": world.task.name, "tau": world.task.tau}
+    measured = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
+    if config.json:
+        print(measured)
+    else:
+        _show(config, world, found, count, visible_console(highlight=False))
+    if config.out is not None:
+        with writing("the measures", "the tables above hold them: make room, or choose another place with --out FILE"):
+            write_whole(Path(config.out), measured + "\n")
+        print(f"wrote {config.out}", file=sys.stderr if config.json else sys.stdout)
+    return 0
+
+
+def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]], count: int, console: Any) -> None:
+    """Print the tables and the notes beneath them."""
     for part in tables(found):
         console.print(part)
         console.print()
@@ -268,14 +292,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if failed := measures["failed"]:
             more = " ..." if len(failed) > 20 else ""
             print(f"{walker}: not explained: {', '.join(map(str, failed[:20]))}{more}")
-    if config.json is not None:
-        about = {"inputs": count, "targets": config.targets, "seed": config.seed}
-        about |= {"task": world.task.name, "tau": world.task.tau}
-        text = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
-        with writing("the measures", "the tables above hold them: make room, or choose another place with --json FILE"):
-            write_whole(Path(config.json), text + "\n")
-        print(f"wrote {config.json}")
-    return 0
 
 
 if __name__ == "__main__":

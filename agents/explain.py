@@ -9,13 +9,27 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.cli import (
+    SEEDS,
+    STEPS,
+    WORLD_FLAGS,
+    DataConfig,
+    UserError,
+    described_world,
+    option,
+    parse_config,
+    prepare_process,
+    program,
+    progress_bar,
+    run_main,
+)
 from agents.deferred import in_usual_torch
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
@@ -36,10 +50,10 @@ RETRIES = 2  # sampled walks for what the deterministic policy left
 
 
 @dataclass(kw_only=True)
-class ExplainConfig(LoadingConfig):
+class ExplainConfig(DataConfig):
     """Explain inputs: walk from each along the manifold to where the classifier's answer changes; save and show it."""
 
-    run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
+    run: str = option("latest", "run folder, or 'latest'; left out with --env or --data", positional=True, metavar="RUN")
     index: list[int] = option([], "which input(s) of the split", metavar="N")  # noqa: RUF009
     all: bool = option(False, "explain every input of the split")
     target: str | None = option(
@@ -48,11 +62,9 @@ class ExplainConfig(LoadingConfig):
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
     input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
-        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy, or the line if that found more)"
+        None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
     fallback: bool = option(True, "let the line walk where the run's policy found nothing; --no-fallback: the policy alone")
-    env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
-    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that draw", metavar="N", **SEEDS)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
@@ -64,8 +76,9 @@ class ExplainConfig(LoadingConfig):
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
     )  # fmt: skip
+    json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
-    progress: bool = option(True, "show a progress bar with --all", "-P")
+    progress: bool = option(True, "show a progress bar with --all, on a terminal", "-P")
 
 
 @one_threaded
@@ -266,12 +279,13 @@ def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; see :class:`ExplainConfig`."""
-    config = parse_config(ExplainConfig, argv, prog="python -m agents.explain")
-    if config.env is not None and config.walker in (None, "policy"):
-        raise UserError("--env walks without a run: choose who walks with --walker, for example --walker line")
+    config = parse_config(ExplainConfig, argv, program("explain"))
+    without_run = described_world(config)[0] is not None
+    if without_run and config.walker == "policy":
+        raise UserError("--walker policy is a run's trained agent, and there is no run: leave it out, or name another walker")
     if sum((bool(config.index), config.all, config.input is not None)) != 1:
         raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
-    if config.lime != "none" and config.env is not None and config.out is None:
+    if config.lime != "none" and without_run and config.out is None:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
     prepare_process(config.num_threads)
     from agents.explanation.inputs import read_file
@@ -292,23 +306,50 @@ def main(argv: Sequence[str] | None = None) -> int:
             save(made, world, folder, config.format, bar, files)
 
     try:
-        paths = explain(source, inputs, config.target, config.walker, rows=rows, split=config.split,
+        walker = config.walker or ("line" if run is None else None)
+        paths = explain(source, inputs, config.target, walker, rows=rows, split=config.split,
                         max_steps=config.max_steps, seed=config.seed, skip_present=many,
                         fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
     paths = paths if isinstance(paths, list) else [paths]
-    report(paths, files, brief=config.all, world=world)
+    if config.json:
+        print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
+        out: Any = sys.stderr
+    else:
+        report(paths, files, brief=config.all, world=world)
+        out = sys.stdout
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
-        print(said)
+        print(said, file=out)
     if config.lime != "none":
         from agents.explanation.local.lime_figure import save_lime
 
         made = save_lime(paths, files, world, config.lime, config.seed)
-        print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}")
+        print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}", file=out)
     if config.input is not None and inputs is not None and (skipped := len(inputs) - len(paths)) and many:
-        print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already")
+        print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already", file=out)
     return 0
+
+
+def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """What ``--json`` prints of each path: classes by name, whether it arrived, queries, its frames, and its first file."""
+    return [
+        {
+            "index": path.index,
+            "source": path.class_names[path.source],
+            "target": path.class_names[path.target],
+            "end": path.class_names[path.predicted[-1]],
+            "success": path.success,
+            "steps": path.steps,
+            "queries": path.queries,
+            "walker": path.walker,
+            "summary": path.summary(),
+            "file": str(files[k]) if k < len(files) else None,
+            "frames": path.table(),
+            **({} if path.texts is None else {"texts": path.texts}),
+        }
+        for k, path in enumerate(paths)
+    ]
 
 
 def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:
@@ -329,10 +370,19 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
 
 
 def open_source(config: Any) -> Run | World:
-    """The run of the command line, or the world of --env."""
-    if config.env is None:
-        if config.env_kwargs:
-            raise UserError("--env-kwargs belongs to --env ID; a run has its own arguments in its config.json")
+    """The run of the command line, or the world that its flags describe.
+
+    Raises:
+        UserError: a run and flags of a world together, or flags that describe no world by themselves.
+    """
+    env_id, kwargs = described_world(config)
+    if env_id is not None and config.run != "latest":
+        raise UserError(f"the run {config.run!r} has its own data and classifier: leave out either it or the flags of a world")
+    if env_id is None:
+        for name in ("env_kwargs", *WORLD_FLAGS):
+            if getattr(config, name):
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} belongs to --env ID or --data FILE; a run has its own settings in its config.json")
         from agents.runs.run import load_run
 
         return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
@@ -340,7 +390,7 @@ def open_source(config: Any) -> Run | World:
     from envs.reading.trust import trusting
 
     with trusting(config.trust):  # a saved manifold's folder may name what it is made of
-        return make_world_named(config.env, config.env_kwargs, getattr(config, "progress", True))
+        return make_world_named(env_id, kwargs, getattr(config, "progress", True))
 
 
 if __name__ == "__main__":

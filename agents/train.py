@@ -14,21 +14,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.cli import DataConfig, UserError, in_home, option, parse_config, prepare_process, program, run_main
 from agents.deferred import in_usual_torch
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
     from envs.core.world import World
 
-DEFAULT_ENV, DEFAULT_ALGO = "Manifold/Digits-v0", "ppo"
+DEFAULT_ALGO = "ppo"
 
 
 @dataclass(kw_only=True)
-class TrainConfig(LoadingConfig):
+class TrainConfig(DataConfig):
     """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
 
-    env: str | None = option(None, f"environment id (default: {DEFAULT_ENV}; with --data: Manifold/Custom-v0)")
     algo: str | None = option(
         None, f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})"
     )
@@ -43,23 +42,6 @@ class TrainConfig(LoadingConfig):
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
     n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
     hyperparams: dict[str, Any] = option({}, "settings over agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
-    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
-    data: str | None = option(
-        None, "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
-    )
-    data_dir: str | None = option(
-        None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
-    )
-    columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
-    target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
-    text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
-    encoding: str | None = option(None, "of a file of sentences (default: utf-8)", metavar="NAME")
-    classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
-    manifold: str | None = option(
-        None,
-        "latent space of your data: vae, pca, umap, joint, embedding (fitted), a saved folder, or module:object",
-        metavar="NAME",
-    )
     trained_agent: str | None = option(
         None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
     )
@@ -128,7 +110,7 @@ def load_run(*args: Any, **keywords: Any) -> Run:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script."""
-    config = parse_config(TrainConfig, argv, prog="python -m agents.train")
+    config = parse_config(TrainConfig, argv, program("train"))
     prepare_process(config.num_threads)
     run = train(config)
     print(report(run))

@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.training.algorithms import make_model
 from agents.cli import UserError
 from agents.runs.checks import check_progress
 from agents.runs.folder import RunFolder, read_json
-from agents.threads import one_threaded
 from agents.runs.world_record import build_world
-from envs.reading import checks
+from agents.threads import one_threaded
+from agents.training.algorithms import make_model
 from envs.errors import UnknownNameError
+from envs.reading import checks
 
 #: key in JSON files of ours: which values were NaN or infinite, and stand there as null
 NOT_FINITE = "not_finite"
@@ -26,8 +26,8 @@ WITH_WORLD = (
 
 if TYPE_CHECKING:
     from agents.walkers.planning.ensemble import Ensemble
-    from agents.walkers.policy import PolicyWalker
     from agents.walkers.planning.surrogate import Surrogate
+    from agents.walkers.policy import PolicyWalker
     from envs.core.world import World
 
 CLEARLY = 0.02  # a difference of success rates that a few inputs do not make

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.cli import MOST_STEPS, UserError
+from agents.cli import MOST_STEPS, WORLD_FLAGS, UserError, described_world
 from agents.runs.checkpoint import restore_state
 from agents.runs.checks import MOST_ENVS
 from agents.runs.config import RunConfig
@@ -30,7 +30,6 @@ from agents.training.environments import (
     tell_guess,
     trained_walk,
 )
-from envs.config import FIELDS
 from envs.errors import UnknownNameError
 from envs.reading import checks
 from envs.reading.trust import named, trusting
@@ -159,20 +158,18 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
     """The id and the keyword arguments that the user asked for."""
-    kwargs, given = dict(config.env_kwargs), world_flags(config)
     if world is not None:
-        clash = [*(["env"] if config.env else []), *given, *(["env_kwargs"] if kwargs else [])]
+        clash = [*(["env"] if config.env else []), *world_flags(config), *(["env_kwargs"] if config.env_kwargs else [])]
         if clash:
             raise UserError(f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in")
-        return "Manifold/Custom-v0", kwargs
-    default = "Manifold/Custom-v0" if config.data or config.classifier or config.manifold else "Manifold/Digits-v0"
-    return config.env or default, {**kwargs, **given}
+        return CUSTOM, dict(config.env_kwargs)
+    env_id, kwargs = described_world(config)
+    return env_id or "Manifold/Digits-v0", kwargs
 
 
-def world_flags(config: TrainConfig) -> dict[str, Any]:
-    """The settings of a world that have a flag of their own, as far as they were given."""
-    flags = [part.name for part in fields(config) if part.name in FIELDS and part.name != "seed"]
-    return {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
+def world_flags(config: TrainConfig) -> list[str]:
+    """The names of the settings of a world that have a flag of their own and were given."""
+    return [name for name in WORLD_FLAGS if getattr(config, name) is not None]
 
 
 def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Session:

@@ -167,8 +167,8 @@ def test_the_users_own_input_in_the_users_own_units(iris: Any, digits: Any) -> N
 def test_the_other_split(digits: Any) -> None:
     path = explain(digits, 1000, walker="line", split="reference")
     np.testing.assert_array_equal(path.source_input, digits.reference.x[1000].numpy())
-    with pytest.raises(envs.UnknownNameError, match=r"split 'start'.*did you mean 'starts'"):
-        explain(digits, 0, walker="line", split="start")
+    with pytest.raises(envs.UnknownNameError, match=r"split 'referenc'.*did you mean 'reference'"):
+        explain(digits, 0, walker="line", split="referenc")
 
 
 def test_every_row_of_a_split_in_batches(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +334,8 @@ def test_a_batch_leaves_out_what_is_of_the_target_class_already(
     [
         (["--env", "Manifold/Digits-v0", "--walker", "line"], "say what to explain"),
         (["--env", "Manifold/Digits-v0", "--walker", "line", "--index", "1", "--all"], "one of them"),
-        (["--env", "Manifold/Digits-v0", "--index", "1"], "choose who walks"),
+        (["--env", "Manifold/Digits-v0", "--walker", "policy", "--index", "1"], "there is no run"),
+        (["some/run", "--data", "iris", "--index", "1"], "has its own data and classifier"),
         (["--env", "Manifold/Digit-v0", "--walker", "line", "--index", "1"], "did you mean 'Manifold/Digits-v0'"),
         (["--env", "Manifold/Digits-v0", "--walker", "line", "--index", "1", "--target", "ten"], "unknown class 'ten'"),
         (["no-such-run", "--index", "1"], "no run folder 'no-such-run'"),

@@ -1,11 +1,10 @@
 """One self-contained ``report.html`` for a run or a single path: opens from disk, loads nothing, needs no network.
 
-Everything a path says is put into the page as it is in the :class:`~agents.trajectories.trajectory.Trajectory`: the page's numbers
-are the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
+Everything a path says is put into the page as it is in its `agents.trajectories.trajectory.Trajectory`: the page's numbers are
+the path's numbers, rounded only where they are shown. Jinja2 escapes every text (class names may hold markup); a
 content security policy in the page forbids loading anything and running any script but the page's own.
 
-``python -m agents.report RUN_OR_PATH`` writes it for the paths that lie in a run folder, or for one path;
-``--lime`` and ``--treeview`` add those layers.
+The command is `agents.report`.
 
 What is shown of a path stands in ``report_sections``, one function and one template a section; what may be added to it
 (a picture per frame, a figure that stands still, measures) in ``report_extras``.
@@ -16,18 +15,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.cli import in_home
 from agents.explanation.figures.map import starts_map
 from agents.explanation.figures.style import png
-from agents.explanation.report.extras import Extras, Panel, View, layers
+from agents.explanation.report.extras import Extras, Panel, View
 from agents.explanation.report.sections import PathPage, data_uri, panel_contexts, sections_of
 from agents.explanation.report.words import figures_found, gathered, metric_rows
 from agents.explanation.sentences import heading
@@ -39,17 +36,6 @@ __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
 MOST_PATHS = 40  # paths in one page; the others stay in the run folder
 MOST_STARTS = 300  # dots on the overview map
-
-
-@dataclass(kw_only=True)
-class ReportConfig(LoadingConfig):
-    """Write one self-contained report.html for the paths of a run, or for one path."""
-
-    source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
-    out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
-    lime: bool = option(False, "show at every frame what moves the answer there (latent LIME; asks the classifier)")
-    treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
-    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
 def write_report(
@@ -156,40 +142,3 @@ def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
             (world.class_names[c], round(100 * x, 1), round(100 * y, 1)) for c, x, y in area.labels(np.concatenate(places))
         ],
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`ReportConfig`. Files that cannot be read or belong to another world are left out."""
-    config = parse_config(ReportConfig, argv, prog="python -m agents.report")
-    prepare_process(config.num_threads)
-    from agents.explanation.figures.gain import gain_panels
-    from agents.explanation.metrics.evaluate import evaluate_paths
-    from agents.replay import ReplayConfig, find_paths
-    from agents.runs.world_record import build_world
-
-    files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
-    world, paths, names = None, [], []
-    for file in files:
-        try:
-            path = Trajectory.load(file)
-            world = world or build_world(path.environment, run, where=file.name, trust=config.trust, file=file)
-            path.check_world(world)
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        paths.append(path)
-        names.append(file.name)
-    if world is None or not paths:
-        raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
-    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
-    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
-    out = config.out or (run / "report.html" if run is not None else "report.html")
-    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
-    made = {"command": "python -m agents.report RUN", "measured over": over}
-    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
-    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_main(main))
