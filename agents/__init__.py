@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from agents.explainer import Explainer
     from agents.explanation.report.page import write_report
     from agents.runs.run import Run, load_run
-    from agents.train import TrainConfig
     from agents.training.algorithms import ALGORITHMS
+    from agents.training.config import TrainConfig
     from agents.training.loop import TrainingInterrupted
     from agents.trajectories.file import TrajectoryError
     from agents.trajectories.trajectory import Trajectory
@@ -38,7 +38,7 @@ _HOME = {
     "ALGORITHMS": "agents.training.algorithms",
     "Explainer": "agents.explainer",
     "Run": "agents.runs.run",
-    "TrainConfig": "agents.train",
+    "TrainConfig": "agents.training.config",
     "TrainingInterrupted": "agents.training.loop",
     "Trajectory": "agents.trajectories.trajectory",
     "TrajectoryError": "agents.trajectories.file",

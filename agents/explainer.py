@@ -17,7 +17,8 @@ from agents.constraints import constrained
 from agents.evaluate import evaluate
 from agents.explain import explain, world_and_run
 from agents.files import write_whole, writing
-from agents.train import TrainConfig, train
+from agents.train import train
+from agents.training.config import TrainConfig
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
 from envs.runtime.plain import plain
@@ -98,7 +99,7 @@ class Explainer:
             seed: of everything random.
             log_folder: where the run folder is made.
             progress: show bars, on a terminal.
-            settings: any other field of `envs.WorldConfig` or `agents.train.TrainConfig`, such as ``tau=0.8``, ``n_envs=8``.
+            settings: any other field of `envs.WorldConfig` or `agents.TrainConfig`, such as ``tau=0.8``, ``n_envs=8``.
 
         Raises:
             UnknownNameError: no such setting; close names are offered.

@@ -11,58 +11,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import DataConfig, UserError, in_home, option, parse_config, prepare_process, program, run_main
+from agents.cli import UserError, in_home, parse_config, prepare_process, program, run_main
 from agents.deferred import in_usual_torch
+from agents.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
     from envs.core.world import World
-
-DEFAULT_ALGO = "ppo"
-
-
-@dataclass(kw_only=True)
-class TrainConfig(DataConfig):
-    """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
-
-    algo: str | None = option(
-        None, f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})"
-    )
-    n_timesteps: int | None = option(
-        None, "steps in all, over all environments (default: the algorithm's file)", "-n", metavar="N"
-    )
-    seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
-    curiosity: str | None = option(
-        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn or none (default: none)"
-    )
-    eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
-    curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
-    n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
-    hyperparams: dict[str, Any] = option({}, "settings over agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
-    trained_agent: str | None = option(
-        None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
-    )
-    checkpoint: int | None = option(
-        None, "with -i: go on from this checkpoint; later ones are removed at the next save (default: the last that is whole)",
-        metavar="STEPS",
-    )  # fmt: skip
-    log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
-    save_freq: int = option(50_000, "steps between checkpoints; 0: only one at the end", metavar="N")
-    keep_checkpoints: int = option(5, "how many checkpoints to keep, the newest; 0: all", metavar="N")
-    eval_freq: int = option(0, "steps between evaluations on held-out inputs; 0: only one at the end", metavar="N")
-    eval_episodes: int = option(100, "held-out inputs of an evaluation; 0: none at all", metavar="N")
-    pictures: bool = option(True, "at the end, log film strips and the latent map of a few held-out inputs")
-    device: str = option("cpu", "cpu, cuda or cuda:N; these networks are faster on the CPU")
-    gym_packages: list[str] = option([], "packages to import first (further ids)", metavar="NAME")  # noqa: RUF009
-    progress: bool = option(True, "show progress bars, on a terminal", "-P")
-    verbose: int = option(0, "1: SB3's table at every update", metavar="N")
-    trust: list[str] = option(  # noqa: RUF009
-        [], "what may be loaded though it runs its maker's code: objects that the run of -i names, or the .zip of -i",
-        metavar="MODULE:OBJECT",
-    )  # fmt: skip
 
 
 @in_usual_torch
@@ -88,6 +46,8 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
+        if isinstance(config.curiosity, type):
+            config = replace(config, curiosity=name_of(config.curiosity))
         config = replace(config, **plain(vars(config)))
     except TypeError:
         unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
@@ -99,6 +59,20 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
         raise UserError(f"num_threads {config.num_threads}: at least 1 is needed")
     with one_thread(config.num_threads), fenced_random_state():
         return run_training(config, world)
+
+
+def name_of(kind: type) -> str:
+    """``module:object`` of a class, by which a saved run finds it again.
+
+    Raises:
+        UserError: the class lives in a script, a notebook or a function.
+    """
+    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+        raise UserError(
+            f"curiosity={kind.__qualname__}: a saved run finds a bonus by its name, and {kind.__module__!r} cannot be "
+            "imported elsewhere: put the class into a module of its own, at the top level"
+        )
+    return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def load_run(*args: Any, **keywords: Any) -> Run:

@@ -24,15 +24,17 @@ import secrets
 import shutil
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.cli import UserError, in_home
+from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.runs.checks import check_files, check_progress, check_version
 from agents.runs.config import RunConfig
 from agents.runs.lock import run_lock
+from envs.errors import UntrustedNameError
 from envs.reading.files import check_links, read_object
 from envs.reading.trust import digest_of, names_in, remember, remembered, source_of
 
@@ -162,7 +164,19 @@ class RunFolder:
     def names(self) -> dict[str, str]:
         """What config.json and the kept manifold name by ``module:object`` -> the setting it stands in."""
         world = self.config.get("world") or {}
-        return names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
+        found = names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
+        return found | self.name_of_curiosity()
+
+    def name_of_curiosity(self) -> dict[str, str]:
+        """The same of the curiosity alone."""
+        name = (self.config.get("curiosity") or {}).get("name", "")
+        return {name: "curiosity"} if ":" in name else {}
+
+    def refuse_untrusted_curiosity(self, trust: Sequence[str] = ()) -> None:
+        """Raise UntrustedNameError if the run names a bonus of somebody's own that nobody allowed."""
+        wanted = {name: place for name, place in self.name_of_curiosity().items() if name not in trust}
+        if wanted and not self.is_own():
+            raise UntrustedNameError(self.root / "config.json", wanted)
 
     def names_of_manifold(self) -> dict[str, str]:
         """The same of the kept manifold alone."""
@@ -315,26 +329,18 @@ class RunFolder:
         """Raise UserError unless the checkpoint is there and every file is as its manifest says."""
         folder = self.checkpoint_path(steps)
         if not folder.is_dir():
-            raise UserError(
-                f"{str(self.root)!r} has no checkpoint at {steps} steps; it has {self.checkpoints() or 'none'}"
-            )
+            raise UserError(f"{str(self.root)!r} has no checkpoint at {steps} steps; it has {self.checkpoints() or 'none'}")
         for name, told in _read_manifest(folder)["files"].items():
             file = folder / name
             if not file.is_file():
-                raise UserError(
-                    f"{str(file)!r} is missing, though the checkpoint's manifest names it; {self._others(steps)}"
-                )
+                raise UserError(f"{str(file)!r} is missing, though the checkpoint's manifest names it; {self._others(steps)}")
             if _sha256(file) != told["sha256"]:
-                raise UserError(
-                    f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}"
-                )
+                raise UserError(f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}")
 
     def _others(self, steps: int) -> str:
         others = [s for s in self.checkpoints() if s != steps]
         return (
-            f"other checkpoints of this run: {', '.join(map(str, others))}"
-            if others
-            else "this run has no other checkpoint"
+            f"other checkpoints of this run: {', '.join(map(str, others))}" if others else "this run has no other checkpoint"
         )
 
     # -- paths ----------------------------------------------------------------------------------------------------

@@ -171,7 +171,8 @@ def load_run(
 
     folder = RunFolder.open(path, root)
     config = folder.run_config()
-    if config.curiosity is not None and config.curiosity.name not in CURIOSITIES:
+    folder.refuse_untrusted_curiosity(trust)
+    if config.curiosity is not None and ":" not in config.curiosity.name and config.curiosity.name not in CURIOSITIES:
         raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, CURIOSITIES)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))

@@ -28,14 +28,15 @@ from envs.errors import UnknownNameError
 from envs.reading import checks
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
-ALGORITHMS = {
-    "ppo": ("stable_baselines3", "PPO"),
-    "ppo2v": ("vime.sb3", "TwoValuePPO"),
-    "a2c": ("stable_baselines3", "A2C"),
-    "sac": ("stable_baselines3", "SAC"),
-    "td3": ("stable_baselines3", "TD3"),
-    "tqc": ("sb3_contrib", "TQC"),
-    "trpo": ("sb3_contrib", "TRPO"),
+#: name -> module:class
+ALGORITHMS: dict[str, str] = {
+    "ppo": "stable_baselines3:PPO",
+    "ppo2v": "vime.sb3:TwoValuePPO",
+    "a2c": "stable_baselines3:A2C",
+    "sac": "stable_baselines3:SAC",
+    "td3": "stable_baselines3:TD3",
+    "tqc": "sb3_contrib:TQC",
+    "trpo": "sb3_contrib:TRPO",
 }
 SETTINGS_OF = {"ppo2v": "ppo"}
 """Algorithms that are set as another one is: its file, and their own arguments over it by ``--hyperparams``."""
@@ -56,7 +57,7 @@ def algorithm_class(name: str) -> type:
         close = difflib.get_close_matches(name.lower(), ALGORITHMS, n=2)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise UserError(f"unknown algorithm {name!r}; {hint}--algo takes {', '.join(ALGORITHMS)}")
-    module, attribute = ALGORITHMS[name]
+    module, _, attribute = ALGORITHMS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 

@@ -23,13 +23,36 @@ from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
 from envs.core.horizon import measured_horizon
 from envs.errors import UnknownNameError
+from envs.reading.objects import load_object
 from envs.registration import SPECS, spec_kwargs
+from vime.bonuses import BONUSES
 
 if TYPE_CHECKING:
     from envs.core.world import World
+    from vime import Bonus
 
 OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_change", "given", "args", "kwargs"}
-CURIOSITIES = ("none", "vime", "bald", "l2", "rnd", "disagreement", "knn")
+CURIOSITIES = ("none", *BONUSES)
+
+
+def bonus_class(name: str) -> type[Bonus]:
+    """The class of a bonus: a name of `vime.BONUSES`, or ``package.module:object``.
+
+    Raises:
+        UnknownNameError: no such name; close ones are offered.
+        UserError: the object is not a subclass of `vime.Bonus`.
+        ManifoldError: the object cannot be imported.
+    """
+    from vime import Bonus
+
+    if ":" not in name:
+        if name not in BONUSES:
+            raise UnknownNameError("curiosity", name, CURIOSITIES)
+        return BONUSES[name]
+    found = load_object(name)
+    if not (isinstance(found, type) and issubclass(found, Bonus)):
+        raise UserError(f"--curiosity {name}: is {found!r:.60}, which is not a subclass of vime.Bonus")
+    return found
 
 
 def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = True) -> World | None:
@@ -136,8 +159,7 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
     """
     import inspect
 
-    from vime import BonusMixer, CuriosityVecEnvWrapper, make_bonus
-    from vime.bonuses import BONUSES
+    from vime import BonusMixer, CuriosityVecEnvWrapper
 
     wrapping = {"mode", "fit_every", *inspect.signature(BonusMixer.__init__).parameters} - {"self", "eta"}
     options = dict(config.options)
@@ -147,15 +169,15 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
     if world is not None:
         seen = SeenOf(world, options.pop("sees", "both"))
         options = {"predict": seen, "as_change": seen.as_change, "given": seen.given, "common_scale": True, **options}
-    if config.name in BONUSES:
-        makers = [inspect.signature(kind).parameters for kind in BONUSES[config.name].__mro__[:-1]]
-        known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
-        known |= set() if world is None else {"sees"}
-        for name in config.options:
-            if name not in known - OURS:
-                raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
+    kind = bonus_class(config.name)
+    makers = [inspect.signature(owner).parameters for owner in kind.__mro__[:-1]]
+    known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
+    known |= set() if world is None else {"sees"}
+    for name in config.options:
+        if name not in known - OURS:
+            raise UnknownNameError(f"setting of --curiosity {config.name}", name, sorted(known - OURS))
     try:
-        bonus = make_bonus(config.name, env.observation_space, env.action_space, seed=seed, **options)
+        bonus = kind(env.observation_space, env.action_space, seed=seed, **options)
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
         raise UserError(f"--curiosity {config.name} refuses its settings {config.options}: {error}") from error

@@ -35,7 +35,7 @@ from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.core.known_predictions import predictions_of
 
 if TYPE_CHECKING:
-    from agents.train import TrainConfig
+    from agents.training.config import TrainConfig
     from envs.core.world import World
 
 

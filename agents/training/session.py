@@ -21,8 +21,8 @@ from agents.runs.world_record import describe_world
 from agents.training.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
 from agents.training.diagnosis import diagnose, lines_of
 from agents.training.environments import (
-    CURIOSITIES,
     add_curiosity,
+    bonus_class,
     curiosity_settings,
     laid_over,
     make_vec_env,
@@ -38,7 +38,7 @@ from envs.registration import CUSTOM
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
 
 if TYPE_CHECKING:
-    from agents.train import TrainConfig
+    from agents.training.config import TrainConfig
     from envs.core.world import World
 
 
@@ -65,8 +65,8 @@ def check_settings(config: TrainConfig) -> None:
         )
     if config.n_timesteps is not None and not 1 <= config.n_timesteps <= MOST_STEPS:
         raise UserError(f"-n {config.n_timesteps}: at least one step is needed, and at most {MOST_STEPS:,}")
-    if config.curiosity is not None and config.curiosity not in CURIOSITIES:
-        raise UnknownNameError("curiosity", config.curiosity, CURIOSITIES)
+    if config.curiosity not in (None, "none"):
+        bonus_class(config.curiosity)
     if config.eta is not None and not 0 <= config.eta < math.inf:
         raise UserError(f"--eta {config.eta}: the weight of a bonus is a finite number of at least 0, never negative")
     if config.n_envs is not None:
@@ -191,6 +191,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
+    folder.refuse_untrusted_curiosity(config.trust)
     steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
     before = made.n_timesteps
     made = replace(made, n_timesteps=config.n_timesteps or before)
