@@ -52,7 +52,9 @@ class AtlasConfig(LoadingConfig):
     )  # fmt: skip
     figure: str = option("map", "what is drawn", choices=tuple(FIGURES))
     index: list[int] = option(  # noqa: RUF009
-        [], "inputs: two for a strip or homotopy, three for a J-diagram (A B C of A:B::C:D); chosen if not given", metavar="N"
+        [],
+        "inputs: two for a strip or homotopy, three for a J-diagram (A B C of A:B::C:D); default: chosen automatically",
+        metavar="N",
     )
     between: list[str] = option([], "two sentences of your own for a homotopy", metavar="TEXT")  # noqa: RUF009
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
@@ -106,7 +108,7 @@ def _draw(world: World, config: AtlasConfig) -> Drawing:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`AtlasConfig`."""
+    """The command, see `AtlasConfig`."""
     config = parse_config(AtlasConfig, argv, program("atlas"))
     by_id = "/" in config.run and not Path(config.run).is_dir() and config.run.split("/")[0] == "Manifold"
     if config.env_kwargs and not by_id:
@@ -152,7 +154,7 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
 def _log(run: Run, figure: str, image: bytes) -> None:
     """The picture in TensorBoard's logs, as a run of its own, at the step of the run's checkpoint.
 
-    TensorBoard follows one file of a folder: in the run's own, a training under way would not be seen any more.
+    TensorBoard follows one file per folder: a second one in the run's own folder would hide a training in progress.
     """
     from agents.explanation.tensorboard import log_png
     from agents.training.event_files import EventWriter

@@ -100,7 +100,7 @@ class LoadingConfig(ScriptConfig):
     """Flags of every command that reads runs or paths."""
 
     trust: list[str] = option(  # noqa: RUF009
-        [], "objects that may be loaded though a file names them that this account did not write", metavar="MODULE:OBJECT"
+        [], "objects that may be loaded although only a file of another account names them", metavar="MODULE:OBJECT"
     )
 
 
@@ -168,14 +168,14 @@ def parse_config(
 
 
 def in_home(value: Any) -> Any:
-    """A text that begins with ``~/`` as a path in the user's home; the shell leaves it alone behind ``=`` and in quotes."""
+    """Expand ``~/`` at the beginning of a text; shells do not behind ``=`` and in quotes."""
     if isinstance(value, list):
         return [in_home(item) for item in value]
     return os.path.expanduser(value) if isinstance(value, str) and value.startswith(f"~{os.sep}") else value
 
 
 def _check_numbers(config: Any) -> None:
-    """Refuse numbers outside the limits of their flags, and those that are not finite."""
+    """Refuse numbers that are not finite or outside the limits of their flags."""
     for field in dataclasses.fields(config):
         given = getattr(config, field.name)
         for value in given if isinstance(given, list) else [given]:
@@ -280,7 +280,7 @@ def _plain_type(hint: Any) -> tuple[type, bool]:
 
 
 def whole_number(text: str) -> int:
-    """``200000``, ``200_000`` and ``2e5`` are the same whole number; ``2.5`` is none."""
+    """Read a whole number: ``200000``, ``200_000`` and ``2e5`` are the same; ``2.5`` is refused."""
     try:
         return int(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Explain inputs by walking: ``python -m agents.explain RUN --index 42 --target 9``, or :func:`explain` from Python.
+"""Explain inputs by walks: ``python -m agents.explain RUN --index 42 --target 9``, or :func:`explain` from Python.
 
 ::
 
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
     from envs.core.dynamics import State
     from envs.core.world import World
 
-BATCH = 2048  # inputs that walk at once: the more, the less each costs
-RETRIES = 2  # sampled walks for what the deterministic policy left
+BATCH = 2048  # inputs in one batch: larger is cheaper per input
+RETRIES = 2  # sampled walks for inputs that the deterministic policy did not explain
 
 
 @dataclass(kw_only=True)
 class ExplainConfig(DataConfig):
-    """Explain inputs: walk from each along the manifold to where the classifier's answer changes; save and show it."""
+    """Explain inputs: walk from each along the manifold to where the classifier's prediction changes."""
 
     run: str = option("latest", "run folder, or 'latest'; left out with --env or --data", positional=True, metavar="RUN")
     index: list[int] = option([], "which input(s) of the split", metavar="N")  # noqa: RUF009
@@ -64,9 +64,9 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
-    fallback: bool = option(True, "let the line walk where the run's policy found nothing; --no-fallback: the policy alone")
+    fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
-    seed: int = option(0, "seed of walkers that draw", metavar="N", **SEEDS)
+    seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
     format: list[str] = option(  # noqa: RUF009
@@ -98,33 +98,40 @@ def explain(
     progress: bool = False,
     on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
-    """Walk from inputs to where the classifier's answer changes.
+    """Walk from inputs to where the classifier's prediction changes.
 
     Args:
         source: a run (or its folder), or a world.
         inputs: a row of `split`, a list, array or range of rows, None for all of them, or data in the user's own units: one
             input of the data's shape or a batch.
-        target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
-            whichever other class is nearest.
-        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy (the line, if that found clearly more
-            inputs at the training's end), and for the own class's typical form, which it was not trained for, the line.
-        rows: rows of `split`, instead of `inputs`, where as many whole numbers may be an input as well.
+        target: class name or index for all, a list of one each, `own` for the most typical form of the predicted class, or
+            None: the nearest other class.
+        walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
+            explained clearly more inputs at the end of the training), and with target `own` the line.
+        rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
         split: `held_out` or `reference`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
-        seed: of what walkers draw.
+        seed: of walkers that sample.
         skip_present: leave out inputs that are of the target class already, instead of an error.
-        fallback: let the line walk from inputs for which the walker found no path; the path then says `line`, and the queries
-            of both count. None: where no walker was named. False: the run's policy alone, even where the line found more.
+        fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
+            queries of both count. None: only where no walker is named. False: the run's policy alone.
         progress: show a bar.
-        on_batch: called with the paths of each batch of inputs as soon as they are walked, to save them for example.
+        on_batch: called with the paths of each finished batch of inputs, for example to save them.
 
     Returns:
-        A `Trajectory` for one row or input, else a list of them in the order of the inputs. Where the run was trained
-        with a curiosity that measures information (vime, bald), they hold the gain of each step.
+        A `Trajectory` for one row or input, else a list of them in the order of the inputs. With a run that was trained with
+        a curiosity measured in nats (vime, bald), they hold the information gain of each step.
 
     Raises:
         ManifoldError: inputs or targets that do not fit; the message says what would.
         UserError: a run that cannot be read.
+
+    Example:
+        >>> import envs
+        >>> from agents.explain import explain
+        >>> path = explain(envs.make_world(data="iris", progress=False), 0, walker="line")
+        >>> path.success
+        True
     """
     import torch
 
@@ -199,7 +206,7 @@ def explain(
 
 
 def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
-    """The walker by name (None and `policy`: the run's trained agent, with retries), or the one that was given.
+    """The walker of a name (None and `policy`: the run's trained agent, with retries), or the given object.
 
     Raises:
         ManifoldError: an unknown name, or a policy without a run.
@@ -214,7 +221,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
 
 
 def world_and_run(source: Any) -> tuple[World, Run | None]:
-    """The world to walk in, and the run behind it if there is one."""
+    """The world, and the run behind it if there is one."""
     if isinstance(source, str | Path):
         from agents.runs.run import load_run
 
@@ -230,10 +237,10 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
 def _enter(
     world: World, x: Tensor, targets: list[int | None] | None, cells: Tensor | None = None
 ) -> tuple[State, Tensor, Tensor]:
-    """States at frame 0 for inputs x with the user's own cells, the rows asked for each, and which are of their target
-    class already.
+    """States at frame 0 of inputs x with the user's own cells, the queries made for each (B,), and (B,) bool: which inputs
+    are of their target class already.
 
-    A target None is the own class. The last is (B,) bool.
+    A target None is the predicted class of the input.
     """
     import torch
 
@@ -251,10 +258,10 @@ def _enter(
 
 
 def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> list[tuple[Walker, Tensor]]:
-    """Who walks which items: pairs of a walker and a mask (B,).
+    """Pairs of a walker and a mask (B,) of the items that it takes.
 
-    An agent that was trained to reach other classes does not know the way to the own class's typical form: unless it
-    was named, such items are walked along the latent line.
+    An agent that was trained to reach other classes was not trained for the typical form of the own class: by default, the
+    line takes such items.
     """
     own = state.target == state.source
     if by_default and chosen.name == "policy" and world.task.takes_target and bool(own.any()):
@@ -265,7 +272,7 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
 
 
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
-    """Say which inputs were to go to the class that they are of."""
+    """Raise an error that names the inputs whose target is the class that they are predicted as."""
     from envs.errors import ManifoldError
 
     name = f"input {rows[0]}" if given.rows is None else f"row {given.rows[rows[0]]}"
@@ -278,7 +285,7 @@ def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`ExplainConfig`."""
+    """The command, see `ExplainConfig`."""
     config = parse_config(ExplainConfig, argv, program("explain"))
     without_run = described_world(config)[0] is not None
     if without_run and config.walker == "policy":
@@ -295,7 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     world, run = world_and_run(source)
     inputs = read_file(world, config.input) if config.input else None
     bar = config.progress and config.all
-    # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
+    # Several inputs may include some of the target class, which are left out; for a single input that is an error.
     many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
     rows = config.index or None
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
@@ -353,7 +360,7 @@ def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> lis
 
 
 def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:
-    """One line where, of a run's default walkers, another than the policy walked; None where the policy did all."""
+    """One line where the line took inputs in place of the run's policy; None where the policy took all."""
     lines = [path for path in paths if path.walker == "line" and path.target != path.source]
     if not lines or not fallback:
         return None

@@ -23,7 +23,7 @@ MOST_THREADS = 10_000
 
 
 def prepare_process(num_threads: int = 1) -> None:
-    """For a script's ``main``, after the flags are read: looks for foreign packages, limits the threads, loads torch.
+    """For the ``main`` of a command, after its flags are read: look for foreign packages, limit threads, load torch.
 
     Raises:
         UserError: a distribution other than ours installs ``agents``, ``envs`` or ``vime``; a thread count below 1.
@@ -91,7 +91,7 @@ def progress_bar(total: int, description: str, enabled: bool = True, unit: str =
 
 @contextmanager
 def _plain_warnings() -> Iterator[None]:
-    """Within: warnings for the user are lines on stderr without a place in our source."""
+    """Within: user warnings are single lines on stderr, without a source location."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
@@ -109,8 +109,8 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
     """Call ``main(argv)`` and turn what goes wrong into one line on stderr and an exit code.
 
     Returns:
-        main's own code (None is 0); 2 for an error of the user's or a full disk; 130 for an interrupt; other errors
-        keep their traceback.
+        main's own code (None is 0); 2 for a user error or a full disk; 130 for an interrupt. Other errors keep their
+        traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     write_any_text()
@@ -119,7 +119,7 @@ def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[
 
 
 def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str]) -> int:
-    """See :func:`run_main`."""
+    """The inner part of `run_main`."""
     try:
         with _plain_warnings():
             return main(arguments) or 0
@@ -136,12 +136,12 @@ def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str
         return 2
 
 
-#: how signs that a terminal cannot show are written there
+#: replacements for characters that a terminal cannot show
 ASCII_SIGNS = {"→": "->", "…": "...", "•": "*", "×": "x", "−": "-", "–": "-", "—": "-", "≥": ">=", "≤": "<="}
 
 
 def write_any_text() -> None:
-    """Let stdout and stderr take every text: a sign that their encoding lacks is written in ASCII instead of an error.
+    """Let stdout and stderr take every text: a character that their encoding lacks is written in ASCII.
 
     Arrows and the like have a spelling, other letters become escapes such as ``\\u732b``, drawn blocks question marks.
     """
@@ -164,7 +164,7 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def is_user_error(error: BaseException) -> bool:
-    """Ours, envs's, Gymnasium's own (unknown ids and the like), a full disk: whatever is told without a traceback."""
+    """Whether an error is shown without a traceback: ours, Gymnasium's (an unknown id), a full disk."""
     if isinstance(error, UserError):
         return True
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""Train a path agent: ``python -m agents.train --env Manifold/Digits-v0 --algo ppo``, or :func:`train` from Python.
+"""Train an agent that explains: ``python -m agents.train --env Manifold/Digits-v0 --algo ppo``, or :func:`train` from Python.
 
 ::
 
@@ -9,8 +9,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +25,48 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 
+def _listing_settings(function: Callable[..., Run]) -> Callable[..., Run]:
+    """The function with a signature that lists every field of `TrainConfig`, for ``help()`` and notebooks."""
+    signature = inspect.signature(function)
+    own = [part for part in signature.parameters.values() if part.kind is not part.VAR_KEYWORD]
+    listed = [
+        inspect.Parameter(
+            part.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=part.type,
+            default=part.default if part.default_factory is dataclasses.MISSING else part.default_factory(),
+        )
+        for part in dataclasses.fields(TrainConfig)
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *listed])  # type: ignore[attr-defined]
+    return function
+
+
+@_listing_settings
 @in_usual_torch
 def train(config: TrainConfig | None = None, *, world: World | None = None, **settings: Any) -> Run:
-    """Train, or go on training with ``trained_agent=``.
+    """Train an agent, or resume a training with ``trained_agent=``.
 
     Args:
-        config: the settings; fields of :class:`TrainConfig` may as well be given by keyword, which wins.
+        config: the settings, described in `agents.TrainConfig`.
         world: a live world, instead of ``env`` or ``data``.
-        settings: see :class:`TrainConfig`.
+        settings: single fields of `agents.TrainConfig`; they override those of `config`.
 
     Returns:
         The run; its folder holds at least one checkpoint.
 
     Raises:
-        UserError, envs.ManifoldError: something asked for cannot be; no run folder is left behind then.
-        agents.training.loop.TrainingInterrupted: SIGINT or SIGTERM; it is a KeyboardInterrupt, and what was done is saved.
+        UserError: an invalid setting; no run folder is left behind.
+        ManifoldError: data, classifier or manifold that do not fit together; no run folder is left behind.
+        TrainingInterrupted: SIGINT or SIGTERM (a KeyboardInterrupt); the steps done so far are saved.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     quick = dict(n_timesteps=128, n_envs=2, hyperparams={"n_steps": 64}, eval_episodes=0, pictures=False)
+        ...     run = train(data="iris", log_folder=folder, progress=False, **quick)
+        >>> run.steps
+        128
     """
     from agents.runs.random_state import fenced_random_state
     from agents.training.loop import run_training
@@ -76,14 +105,14 @@ def name_of(kind: type) -> str:
 
 
 def load_run(*args: Any, **keywords: Any) -> Run:
-    """See :func:`agents.runs.run.load_run`."""
+    """Read a run back, see `agents.runs.run.load_run`."""
     from agents.runs.run import load_run as load
 
     return load(*args, **keywords)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script."""
+    """The command, see `agents.TrainConfig`."""
     config = parse_config(TrainConfig, argv, program("train"))
     prepare_process(config.num_threads)
     run = train(config)
@@ -92,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(run: Run) -> str:
-    """What the script says at its end."""
+    """The text that the command prints at its end."""
     folder, progress, rate = run.folder.root, run.progress, run.evaluation.get("success_rate")
     requested = run.folder.run_config().n_timesteps
     rounded = f" ({requested:,} were requested; rollouts are not cut)" if run.steps > requested else ""
@@ -121,7 +150,7 @@ ENOUGH = 0.9  # success of an agent that needs no advice
 
 
 def success_advice(run: Run) -> list[str]:
-    """What the success on held-out inputs means, where it says something: frames 0 in another class, a training too short."""
+    """Advice where few held-out inputs are explained: a reconstruction in another class, or a training that was too short."""
     found, world = run.evaluation, run.world
     if world is None or world.task.scores_coverage or "class_kept" not in found:
         return []
@@ -138,7 +167,7 @@ def success_advice(run: Run) -> list[str]:
 
 
 def quoted(run: Run) -> str:
-    """The run folder as a shell takes it."""
+    """The run folder, quoted for a shell."""
     folder = str(run.folder.root)
     return f"'{folder}'" if " " in folder else folder
 

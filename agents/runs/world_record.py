@@ -44,7 +44,7 @@ def build_world(
     file: Path | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> World:
-    """The world of a record, compared with what the record says of it.
+    """Rebuild the world of a record, and compare it with the facts in the record.
 
     Args:
         record: see :func:`describe_world`.
@@ -58,7 +58,7 @@ def build_world(
             cannot hold.
 
     Raises:
-        envs.errors.UntrustedNameError: the record names objects that nobody allowed; they are listed.
+        UntrustedNameError: the record of another account names objects that are not in `trust`; they are listed.
         UserError: no record of this version; live objects are missing; or the world that was rebuilt differs.
         envs.ManifoldError: a name or value that is unknown here.
     """
@@ -80,7 +80,7 @@ def build_world(
 
 
 def differences(record: Mapping[str, Any], world: World) -> list[str]:
-    """What a record says otherwise than a world does, one sentence part each; nothing is compared that it does not hold."""
+    """The facts in which a record and a world differ, one phrase each; facts that the record lacks are not compared."""
     facts = _facts(world)
     saved = {**record, **record.get("settings", {})}
     rebuilt = {**facts, **facts["settings"]}

@@ -10,7 +10,7 @@ arguments of the algorithm's constructor a group may hold
     noise_type, noise_std     exploration noise of the off-policy algorithms ("normal")
 
 Minibatches grow with the environments: ``batch_size`` is meant for the file's own ``n_envs`` and is scaled when
-another number is asked, unless ``--hyperparams`` gives it. ``learning_rate: lin_7e-4`` falls linearly to zero.
+another number is requested, unless ``--hyperparams`` gives it. ``learning_rate: lin_7e-4`` falls linearly to zero.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def load_hyperparameters(
         algo: a key of :data:`ALGORITHMS`.
         env_id: the group of the file to lay over ``default``.
         overrides: from ``--hyperparams``; they win.
-        n_envs: from ``--n-envs``; the minibatch is scaled along.
+        n_envs: from ``--n-envs``; the minibatch grows with it.
 
     Raises:
         UserError: unknown algorithm or hyperparameter (close names are offered), or a number that cannot be.

@@ -12,7 +12,7 @@ DEFAULT_ALGO = "ppo"
 
 @dataclass(kw_only=True)
 class TrainConfig(DataConfig):
-    """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
+    """Train an agent to walk from an input to where the classifier's prediction changes; fills a run folder."""
 
     algo: str | None = option(
         None, f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})"
@@ -26,11 +26,9 @@ class TrainConfig(DataConfig):
     )
     eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
-    n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
+    n_envs: int | None = option(None, "environments in parallel; the minibatch grows with them", metavar="N")
     hyperparams: dict[str, Any] = option({}, "settings over agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
-    trained_agent: str | None = option(
-        None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
-    )
+    trained_agent: str | None = option(None, "run folder to resume (or 'latest'), up to -n steps in all", "-i", metavar="RUN")
     checkpoint: int | None = option(
         None, "with -i: go on from this checkpoint; later ones are removed at the next save (default: the last that is whole)",
         metavar="STEPS",
@@ -46,6 +44,6 @@ class TrainConfig(DataConfig):
     progress: bool = option(True, "show progress bars, on a terminal", "-P")
     verbose: int = option(0, "1: SB3's table at every update", metavar="N")
     trust: list[str] = option(  # noqa: RUF009
-        [], "what may be loaded though it runs its maker's code: objects that the run of -i names, or the .zip of -i",
+        [], "code that may be loaded: objects that the run of -i names, or the .zip of -i",
         metavar="MODULE:OBJECT",
     )  # fmt: skip

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 @dataclass
 class Session:
     """The parts of one training: ``config`` is what config.json holds; classifier rows that other things were queried for
-    (``counted_before``), and those of the diagnosis (``evaluated_before``)."""
+    (``counted_before``), and for the diagnosis (``evaluated_before``)."""
 
     config: RunConfig
     world: World | None
@@ -56,7 +56,7 @@ class Session:
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Refuse what no training could use, before anything heavy is built."""
+    """Refuse invalid settings, before anything heavy is built."""
     named(config.trust)
     if config.trained_agent is not None and config.trained_agent.endswith(".zip") and config.trained_agent not in config.trust:
         raise UserError(
@@ -103,7 +103,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     counted = looked = 0
     given = world
     if world is not None:
-        counted = world.classifier.queries  # what the caller asked before is not this training's
+        counted = world.classifier.queries  # earlier queries of the caller are not part of this training
         world = world.replace(gamma=settings["gamma"]) if "gamma" in settings else world
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
@@ -157,7 +157,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
-    """The id and the keyword arguments that the user asked for."""
+    """The requested id and its keyword arguments."""
     if world is not None:
         clash = [*(["env"] if config.env else []), *world_flags(config), *(["env_kwargs"] if config.env_kwargs else [])]
         if clash:
@@ -210,7 +210,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
 
 
 def schedule_note(rate: Any, steps: int, before: int, total: int) -> str | None:
-    """What a learning rate that falls with the training does where the training goes on to another end; None: nothing.
+    """A note on a falling learning rate in a training that is extended; None where there is nothing to say.
 
     Args:
         rate: the setting, such as ``lin_3e-4``.
