@@ -1,7 +1,7 @@
 """The content of a run's config.json: the resolved settings of a training, from which its parts are rebuilt.
 
-`agents.TrainConfig` is what a user requests; `RunConfig` is the resolved form, with the hyperparameters of the algorithm's file,
-the world's whole config and the settings of the curiosity.
+`agents.TrainConfig` is what a user requests; `RunConfig` is the resolved form, with the hyperparameters of the algorithm's
+file, the world's whole config and the settings of the curiosity.
 """
 
 from __future__ import annotations

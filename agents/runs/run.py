@@ -97,7 +97,7 @@ class Run:
 
     @cached_property
     def surrogate(self) -> Surrogate | None:
-        """The surrogate distilled from the predictions of the training; None for label-only classifiers and other environments."""
+        """The surrogate distilled from the training's predictions; None for label-only classifiers and other environments."""
         from agents.walkers.planning.surrogate import Surrogate
 
         weights = self._distilled.get("surrogate")
