@@ -12,11 +12,10 @@ import torch
 
 import envs
 from agents import explain as explain_script
-from agents import replay, train
+from agents import replay, report, train
 from agents.cli import UserError
 from agents.explain import explain
 from agents.explanation.output import row_table, step_table
-from agents.explanation.report import page as report
 from agents.runs.run import load_run
 from agents.runs.world_record import build_world
 from agents.trajectories.trajectory import Trajectory
