@@ -5,19 +5,18 @@
     from agents.atlas import atlas
     drawn = atlas(world, "strip", index=[3, 40])             # drawn.image is a PNG, drawn.note says how it was made
 
-A new figure is one file with a function and one line in `FIGURES`.
+A new figure is one function and one line in `FIGURES`, or ``module:function``.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
 from agents.deferred import in_usual_torch, with_plain_arguments
 
 if TYPE_CHECKING:
@@ -50,9 +49,11 @@ class AtlasConfig(LoadingConfig):
         "latest", "run folder, 'latest', or an environment id such as Manifold/Digits-v0", positional=True,
         metavar="RUN_OR_ID",
     )  # fmt: skip
-    figure: str = option("map", "what is drawn", choices=tuple(FIGURES))
+    figure: str = option("map", f"the picture: {', '.join(FIGURES)}, or module:function", metavar="NAME")
     index: list[int] = option(  # noqa: RUF009
-        [], "inputs: two for a strip or homotopy, three for a J-diagram (A B C of A:B::C:D); chosen if not given", metavar="N"
+        [],
+        "inputs: two for a strip or homotopy, three for a J-diagram (A B C of A:B::C:D); default: chosen automatically",
+        metavar="N",
     )
     between: list[str] = option([], "two sentences of your own for a homotopy", metavar="TEXT")  # noqa: RUF009
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
@@ -74,12 +75,12 @@ class AtlasConfig(LoadingConfig):
 
 @in_usual_torch
 @with_plain_arguments
-def atlas(source: Run | World | str | Path, figure: str = "map", **options: Any) -> Drawing:
-    """Draw a figure of `FIGURES`.
+def atlas(source: Run | World | str | Path, figure: str | Callable[..., Drawing] = "map", **options: Any) -> Drawing:
+    """Draw a picture of a latent space.
 
     Args:
         source: a run (or its folder), or a world.
-        figure: its name.
+        figure: a name of `FIGURES`, ``module:function``, or a function of a world and an `AtlasConfig`.
         options: fields of `AtlasConfig`: index, split, way, rows, columns, spacing, arrange, seed.
 
     Raises:
@@ -89,25 +90,36 @@ def atlas(source: Run | World | str | Path, figure: str = "map", **options: Any)
     from agents.explain import world_and_run
     from envs.errors import UnknownNameError
 
-    if figure not in FIGURES:
-        raise UnknownNameError("figure", figure, FIGURES)
+    draw = figure_of(figure)
     known = [field.name for field in fields(AtlasConfig)]
     for name in options:
         if name not in known:
             raise UnknownNameError("option of the atlas", name, known)
     world, _ = world_and_run(source)
-    return _draw(world, AtlasConfig(figure=figure, **options))
+    return draw(world, AtlasConfig(figure=figure if isinstance(figure, str) else figure.__name__, **options))
 
 
-def _draw(world: World, config: AtlasConfig) -> Drawing:
-    module, _, function = FIGURES[config.figure].partition(":")
-    drawn: Drawing = getattr(import_module(module), function)(world, config)
-    return drawn
+def figure_of(figure: str | Callable[..., Drawing]) -> Callable[..., Drawing]:
+    """The function that draws a figure.
+
+    Raises:
+        UnknownNameError: no such name in `FIGURES`; close names are offered.
+        ManifoldError: an object that cannot be loaded.
+    """
+    from envs.errors import UnknownNameError
+    from envs.reading.objects import load_object
+
+    if not isinstance(figure, str):
+        return figure
+    if ":" not in figure and figure not in FIGURES:
+        raise UnknownNameError("figure", figure, FIGURES)
+    found: Callable[..., Drawing] = load_object(FIGURES.get(figure, figure))
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`AtlasConfig`."""
-    config = parse_config(AtlasConfig, argv, prog="python -m agents.atlas")
+    """The command, see `AtlasConfig`."""
+    config = parse_config(AtlasConfig, argv, program("atlas"))
     by_id = "/" in config.run and not Path(config.run).is_dir() and config.run.split("/")[0] == "Manifold"
     if config.env_kwargs and not by_id:
         raise UserError("--env-kwargs belongs to an environment id; a run has its own arguments in its config.json")
@@ -116,22 +128,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_process(config.num_threads)
     from agents.files import write_whole, writing
 
+    draw = figure_of(config.figure)
     world, run = _open(config, by_id)
-    drawn = _draw(world, config)
+    drawn = draw(world, config)
+    name = config.figure.replace(":", ".")
     if config.out is not None:
         file = Path(config.out)
     elif run is None:
-        file = Path(f"{config.figure}.png")
+        file = Path(f"{name}.png")
     else:
-        file = run.folder.root / "atlas" / f"{config.figure}.png"
+        file = run.folder.root / "atlas" / f"{name}.png"
     with writing("the picture", "make room, or choose another place with --out FILE"):
         file.parent.mkdir(exist_ok=True)
         write_whole(file, drawn.image)
     print(drawn.note)
     print(f"wrote {file}")
     if run is not None:
-        _log(run, config.figure, drawn.image)
-        print(f"logged as atlas/{config.figure}: tensorboard --logdir {run.folder.root}")
+        _log(run, name, drawn.image)
+        print(f"logged as atlas/{name}: tensorboard --logdir {run.folder.root}")
     return 0
 
 
@@ -152,7 +166,7 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
 def _log(run: Run, figure: str, image: bytes) -> None:
     """The picture in TensorBoard's logs, as a run of its own, at the step of the run's checkpoint.
 
-    TensorBoard follows one file of a folder: in the run's own, a training under way would not be seen any more.
+    TensorBoard follows one file per folder: a second one in the run's own folder would hide a training in progress.
     """
     from agents.explanation.tensorboard import log_png
     from agents.training.event_files import EventWriter

@@ -1,6 +1,6 @@
-"""What every script of :mod:`agents` shares: flags from a dataclass, threads, readable errors. It loads no torch.
+"""The command line: every command is a dataclass whose fields are its flags. It loads no torch.
 
-A script is a dataclass, a ``main`` and two lines::
+A command is a dataclass, a ``main`` and two lines::
 
     @dataclass(kw_only=True)
     class ExplainConfig(ScriptConfig):
@@ -12,7 +12,7 @@ A script is a dataclass, a ``main`` and two lines::
         progress: bool = option(False, "show a bar", "-P")     # --progress, -P
 
     def main(argv: Sequence[str] | None = None) -> int:
-        config = parse_config(ExplainConfig, argv, prog="python -m agents.explain")  # --help ends here: no torch
+        config = parse_config(ExplainConfig, argv, program("explain"))  # --help ends here: no torch
         prepare_process(config.num_threads)     # foreign distributions, threads; loads torch
         import torch                            # heavy imports only from here on
         ...
@@ -21,46 +21,38 @@ A script is a dataclass, a ``main`` and two lines::
     if __name__ == "__main__":
         sys.exit(run_main(main))
 
-Whatever the user can put right is raised as :class:`UserError` (or ``envs.errors.ManifoldError``): its message names
-the wrong value, where it came from and what to do instead. :func:`run_main` prints it as one line on stderr and
-returns 2; ``--debug`` shows the traceback.
+What the user can correct is raised as :class:`UserError` (or ``envs.errors.ManifoldError``). :func:`run_main` prints its
+message as one line on stderr and returns 2; ``--debug`` shows the traceback.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
-import codecs
 import dataclasses
-import errno
-import io
+import difflib
 import math
 import os
 import sys
 import types
 import typing
-import unicodedata
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from agents.terminal import own, visible_output
+from agents.errors import UserError as UserError
+from agents.process import check_distributions as check_distributions
+from agents.process import is_user_error as is_user_error
+from agents.process import prepare_process as prepare_process
+from agents.process import progress_bar as progress_bar
+from agents.process import run_main as run_main
+from agents.process import write_any_text as write_any_text
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-OUR_PACKAGES = ("agents", "envs", "vime")
-OUR_DISTRIBUTION = "manifold-traversal"
-
-MOST_THREADS, MOST_STEPS = 10_000, 10**15
+MOST_STEPS = 10**15
 SEEDS: dict[str, Any] = {"low": 0, "high": 2**32 - 1}  # limits of flags, see option
 STEPS: dict[str, Any] = {"low": 1, "high": MOST_STEPS}
 
 ConfigT = TypeVar("ConfigT")
-
-
-class UserError(ValueError):
-    """Something the user can put right. The message names the value, where it came from, and what to do instead."""
 
 
 def option(
@@ -95,7 +87,7 @@ def option(
 
 @dataclass(kw_only=True)
 class ScriptConfig:
-    """Flags of every script."""
+    """Flags of every command."""
 
     num_threads: int = option(
         1, "threads of torch and BLAS; these networks are tiny, more than one slows them down", metavar="N"
@@ -105,11 +97,58 @@ class ScriptConfig:
 
 @dataclass(kw_only=True)
 class LoadingConfig(ScriptConfig):
-    """Flags of every script that reads runs or paths."""
+    """Flags of every command that reads runs or paths."""
 
     trust: list[str] = option(  # noqa: RUF009
-        [], "objects that may be loaded though a file names them that this account did not write", metavar="MODULE:OBJECT"
+        [], "objects that may be loaded although only a file of another account names them", metavar="MODULE:OBJECT"
     )
+
+
+@dataclass(kw_only=True)
+class DataConfig(LoadingConfig):
+    """Flags that describe a world: the same for train, explain and evaluate."""
+
+    env: str | None = option(None, "environment id (with --data or --classifier: Manifold/Custom-v0)", metavar="ID")
+    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
+    data: str | None = option(
+        None, "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
+    )
+    data_dir: str | None = option(
+        None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
+    )
+    columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
+    target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
+    text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
+    encoding: str | None = option(None, "of a file of sentences or of a table (default: utf-8)", metavar="NAME")
+    classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
+    manifold: str | None = option(
+        None,
+        "latent space of your data: vae, pca, umap, joint, embedding (fitted), a saved folder, or module:object",
+        metavar="NAME",
+    )
+
+
+WORLD_FLAGS = tuple(
+    field.name
+    for field in dataclasses.fields(DataConfig)
+    if field.name not in {"env", "env_kwargs", *(base.name for base in dataclasses.fields(LoadingConfig))}
+)
+
+
+def described_world(config: DataConfig) -> tuple[str | None, dict[str, Any]]:
+    """The environment id and arguments that the flags describe; no id where they describe no world."""
+    given = {name: getattr(config, name) for name in WORLD_FLAGS if getattr(config, name) is not None}
+    own = any(name in given for name in ("data", "classifier", "manifold"))
+    return config.env or ("Manifold/Custom-v0" if own else None), {**config.env_kwargs, **given}
+
+
+def program(command: str) -> str:
+    """How the user called a command: ``manifold-traversal NAME``, ``python -m agents NAME`` or ``python -m agents.NAME``."""
+    called = os.path.basename(sys.argv[0]).removesuffix(".exe")
+    if called == "manifold-traversal":
+        return f"{called} {command}"
+    inside = called == "__main__.py" and os.path.basename(os.path.dirname(sys.argv[0])) == "agents"
+    return f"python -m agents {command}" if inside else f"python -m agents.{command}"
 
 
 def parse_config(
@@ -129,14 +168,14 @@ def parse_config(
 
 
 def in_home(value: Any) -> Any:
-    """A text that begins with ``~/`` as a path in the user's home; the shell leaves it alone behind ``=`` and in quotes."""
+    """Expand ``~/`` at the beginning of a text; shells do not behind ``=`` and in quotes."""
     if isinstance(value, list):
         return [in_home(item) for item in value]
     return os.path.expanduser(value) if isinstance(value, str) and value.startswith(f"~{os.sep}") else value
 
 
 def _check_numbers(config: Any) -> None:
-    """Refuse numbers outside the limits of their flags, and those that are not finite."""
+    """Refuse numbers that are not finite or outside the limits of their flags."""
     for field in dataclasses.fields(config):
         given = getattr(config, field.name)
         for value in given if isinstance(given, list) else [given]:
@@ -152,9 +191,36 @@ def _check_numbers(config: Any) -> None:
                 raise UserError(f"{flag} {value}: a number of at most {high:,} is needed")
 
 
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that suggests the close flag or choice, and refers to ``--help`` instead of printing the usage."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments; an unknown flag ends with the close ones."""
+        found, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            wrong = [word for word in unknown if word.startswith("-")]
+            close = [best for word in wrong for best in difflib.get_close_matches(word.split("=")[0], flags, n=1)]
+            hint = f"; did you mean {' and '.join(dict.fromkeys(close))}?" if close else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return found
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            close = difflib.get_close_matches(str(value), [str(choice) for choice in action.choices or ()], n=1, cutoff=0.5)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise argparse.ArgumentError(action, error.message + hint) from None
+
+    def error(self, message: str) -> typing.NoReturn:
+        """One line, and exit code 2."""
+        self.exit(2, f"{self.prog}: error: {message}\nSee {self.prog} --help\n")
+
+
 def make_parser(config_class: type, prog: str | None = None, epilog: str | None = None) -> argparse.ArgumentParser:
-    """The argparse parser of a config dataclass; its defaults are the dataclass's."""
-    parser = argparse.ArgumentParser(
+    """The parser of a config dataclass; its defaults are those of the dataclass."""
+    parser = Parser(
         prog=prog,
         description=config_class.__doc__,
         epilog=epilog,
@@ -214,7 +280,7 @@ def _plain_type(hint: Any) -> tuple[type, bool]:
 
 
 def whole_number(text: str) -> int:
-    """``200000``, ``200_000`` and ``2e5`` are the same whole number; ``2.5`` is none."""
+    """Read a whole number: ``200000``, ``200_000`` and ``2e5`` are the same; ``2.5`` is refused."""
     try:
         return int(text)
     except ValueError:
@@ -267,157 +333,3 @@ class _KeyValues(argparse.Action):
             setattr(namespace, self.dest, {**(getattr(namespace, self.dest) or {}), **parse_key_values(values)})
         except UserError as error:
             raise argparse.ArgumentError(self, str(error)) from None
-
-
-def prepare_process(num_threads: int = 1) -> None:
-    """For a script's ``main``, after the flags are read: looks for foreign packages, limits the threads, loads torch.
-
-    Raises:
-        UserError: a distribution other than ours installs ``agents``, ``envs`` or ``vime``; a thread count below 1.
-    """
-    if not 1 <= num_threads <= MOST_THREADS:
-        raise UserError(f"--num-threads {num_threads}: at least 1 is needed, and at most {MOST_THREADS:,}")
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        raise UserError("the folder that this was started in is no longer there: go to another (cd) and try again") from None
-    check_distributions()
-    for variable in THREAD_VARIABLES:
-        if num_threads == 1:
-            os.environ.setdefault(variable, "1")
-        else:
-            os.environ[variable] = str(num_threads)
-    from envs.runtime.threads import use_threads
-
-    use_threads(num_threads)
-
-
-def check_distributions() -> None:
-    """Other distributions also install a package called ``agents``; in one environment their files would mix with ours.
-
-    Raises:
-        UserError: naming the distributions to uninstall.
-    """
-    import importlib.metadata
-
-    owners = importlib.metadata.packages_distributions()
-    foreign = {
-        name: sorted({owner for owner in owners.get(name, ()) if _normalised(owner) != OUR_DISTRIBUTION})
-        for name in OUR_PACKAGES
-    }
-    foreign = {name: found for name, found in foreign.items() if found}
-    if foreign:
-        told = "; ".join(f"{name!r} also comes from {', '.join(found)}" for name, found in foreign.items())
-        everyone = " ".join(sorted({owner for found in foreign.values() for owner in found}))
-        raise UserError(
-            f"another installed distribution uses our package names: {told}. Use a virtual environment for "
-            f"{OUR_DISTRIBUTION} alone, "
-            f"or run: python -m pip uninstall {everyone}"
-        )
-
-
-def _normalised(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
-
-
-def progress_bar(total: int, description: str, enabled: bool = True, unit: str = "it") -> Any:
-    """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled, and where
-    stderr is no terminal."""
-    from tqdm import tqdm
-
-    return tqdm(
-        total=total,
-        desc=description,
-        unit=unit,
-        disable=None if enabled else True,
-        dynamic_ncols=True,
-        leave=True,
-        file=own(sys.stderr),
-    )
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Within: warnings for the user are lines on stderr without a place in our source."""
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
-            if category is UserWarning:
-                print(f"warning: {message}", file=sys.stderr)
-            else:
-                usual(message, category, *place)
-
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
-
-
-def run_main(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
-    """Call ``main(argv)`` and turn what goes wrong into one line on stderr and an exit code.
-
-    Returns:
-        main's own code (None is 0); 2 for an error of the user's or a full disk; 130 for an interrupt; other errors
-        keep their traceback.
-    """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    write_any_text()
-    with visible_output():
-        return _run(main, arguments)
-
-
-def _run(main: Callable[[Sequence[str] | None], int | None], arguments: list[str]) -> int:
-    """See :func:`run_main`."""
-    try:
-        with _plain_warnings():
-            return main(arguments) or 0
-    except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt}" if str(interrupt) else "\ninterrupted", file=sys.stderr)
-        return getattr(interrupt, "exit_code", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our pipe has gone: say nothing more
-        return 141
-    except Exception as error:
-        if "--debug" in arguments or not is_user_error(error):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
-#: how signs that a terminal cannot show are written there
-ASCII_SIGNS = {"→": "->", "…": "...", "•": "*", "×": "x", "−": "-", "–": "-", "—": "-", "≥": ">=", "≤": "<="}
-
-
-def write_any_text() -> None:
-    """Let stdout and stderr take every text: a sign that their encoding lacks is written in ASCII instead of an error.
-
-    Arrows and the like have a spelling, other letters become escapes such as ``\\u732b``, drawn blocks question marks.
-    """
-    codecs.register_error("manifold.ascii", _in_ascii)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="manifold.ascii")
-
-
-def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """The handler behind `write_any_text`."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-
-    def spelt(sign: str) -> str:
-        drawn = unicodedata.category(sign)[0] in "SZ"
-        return ASCII_SIGNS.get(sign, "?" if drawn else sign.encode("ascii", "backslashreplace").decode())
-
-    return "".join(map(spelt, error.object[error.start : error.end])), error.end
-
-
-def is_user_error(error: BaseException) -> bool:
-    """Ours, envs's, Gymnasium's own (unknown ids and the like), a full disk: whatever is told without a traceback."""
-    if isinstance(error, UserError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-    for module, name in (("envs.errors", "ManifoldError"), ("gymnasium.error", "Error"), ("vime.errors", "VimeError")):
-        kind = getattr(sys.modules.get(module), name, None)  # not loaded: then it cannot have been raised
-        if kind is not None and isinstance(error, kind):
-            return True
-    return False

@@ -1,7 +1,7 @@
-"""What ``make demo`` runs: train an agent to walk, let it explain held-out digits, leave everything in a run folder.
+"""The demo: train an agent, explain held-out digits, and write everything into a run folder.
 
 The folder holds the paths (.npz), their film strips (.png), one animation (.gif), TensorBoard's logs and the report.
-Needs no network, no display, no writable home folder; two at once get a run folder each.
+It needs no network, no display and no writable home folder; two demos at once get a run folder each.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, program, run_main
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
 
-TOLD = 5  # paths that are told in words at the end
+TOLD = 5  # paths that are summarised at the end
 
 
 @dataclass(kw_only=True)
 class DemoConfig(ScriptConfig):
-    """Train a path agent on handwritten digits, explain held-out ones, and write a run folder with a report."""
+    """Train an agent on handwritten digits, explain held-out ones, and write a run folder with a report."""
 
     env: str = option("Manifold/Digits-v0", "environment id")
     n_timesteps: int = option(200_000, "training steps", "-n", metavar="N", **STEPS)
@@ -35,7 +35,7 @@ class DemoConfig(ScriptConfig):
 
 
 def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
-    """Train, explain every held-out input, and write what is shown of the first ``config.paths``.
+    """Train, explain every held-out input, and write the pictures and the report of the first ``config.paths``.
 
     Returns:
         The run and the paths of all held-out inputs.
@@ -101,7 +101,7 @@ def write(
 
 
 def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
-    """What was found, in plain sentences, and the commands to look further."""
+    """The results in plain sentences, and the next commands."""
     import statistics
 
     from agents.explanation.sentences import change_sentence
@@ -133,7 +133,7 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
 
 
 def _interpreter() -> str:
-    """The interpreter as one would type it here: relative where it lies beneath the present folder."""
+    """The interpreter's path, relative where it lies in the current folder."""
     try:
         return str(Path(sys.executable).relative_to(Path.cwd()))
     except ValueError:
@@ -141,8 +141,8 @@ def _interpreter() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`DemoConfig`."""
-    config = parse_config(DemoConfig, argv, prog="python -m agents.demo")
+    """The command, see `DemoConfig`."""
+    config = parse_config(DemoConfig, argv, program("demo"))
     if config.paths < 1:
         raise UserError(f"--paths {config.paths}: at least one input has to be shown")
     from envs.registration import spec_kwargs

@@ -1,7 +1,7 @@
 """Measure explanations: ``python -m agents.evaluate RUN --walker policy line``, or :func:`evaluate` from Python.
 
-All held-out inputs are explained by each walker, the same inputs towards the same targets, to the same stop rule; what
-the rows of the table mean stands in `agents.explanation.metrics.evaluate.MEASURES`.
+Each walker explains all held-out inputs: the same inputs, targets and stop rule. The rows of the table are described in
+`agents.explanation.metrics.evaluate.MEASURES`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, run_main
+from agents.cli import (
+    SEEDS,
+    STEPS,
+    DataConfig,
+    UserError,
+    option,
+    parse_config,
+    prepare_process,
+    program,
+    run_main,
+)
 from agents.deferred import in_usual_torch, with_plain_arguments
 from agents.files import write_whole, writing
 from agents.threads import one_threaded
@@ -31,25 +41,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class EvaluateConfig(LoadingConfig):
+class EvaluateConfig(DataConfig):
     """Explain all held-out inputs by the run's agent and by other walkers, and measure validity, distance, typicality,
     path shape and cost of what they find, with 95 % bootstrap intervals."""
 
-    run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
+    run: str = option("latest", "run folder, or 'latest'; left out with --env or --data", positional=True, metavar="RUN")
     walker: list[str] = option(  # noqa: RUF009
         [], f"who walks, side by side: {', '.join(WALKERS)}, or all (default: policy and line)", metavar="NAME"
     )
     targets: str = option("random", "towards which class each input is walked", choices=("random", "nearest"))
-    env: str | None = option(None, "environment id, to measure walkers without a run", metavar="ID")
-    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
-    oracles: bool = option(True, "fit independent judges of end points (once for a data set, a few seconds)")
-    closely: int = option(100, "how many paths are looked at closely: geodesic and latent LIME; 0: none", metavar="N", low=0)
-    alone: int = option(20, "how many inputs are explained one at a time for the latency; 0: none", metavar="N", low=0)
+    oracles: bool = option(True, "fit independent oracles of end points (once per data set, a few seconds)")
+    closely: int = option(100, "number of paths compared with a geodesic and by latent LIME; 0: none", metavar="N", low=0)
+    alone: int = option(20, "number of inputs explained one at a time for the latency; 0: none", metavar="N", low=0)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
-    json: str | None = option(None, "write the figures to this file, too", metavar="FILE")
+    json: bool = option(False, "print the measures as one JSON object, and nothing else, on stdout")
+    out: str | None = option(None, "write the measures as JSON to this file, too", metavar="FILE")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar", "-P")
 
@@ -77,24 +86,31 @@ def evaluate(
     Args:
         source: a run (or its folder), or a world.
         walkers: names or walkers; `policy` is the run's agent.
-        targets: `random` other class (drawn by `seed`) or `nearest`: whichever other class is. Worlds whose task takes
-            no target (leave, prototype) pass over this.
+        targets: `random` (another class, drawn by `seed`) or `nearest`; ignored where the task takes no target (leave,
+            prototype).
         inputs: rows of the held-out split; None: all of them.
         max_steps: most steps of a path; None: the world's limit.
         seed: of targets, walkers and bootstrap.
-        reference: real data and their classes, for the typicality ratio and the judges; None: the world's own.
-        judges: fit independent judges of end points, for `im1` and `oracle`: once for a data set.
-        closely: how many paths are looked at closely, with a geodesic and latent LIME (see `evaluate_paths`).
-        alone: how many inputs are explained one at a time, for the latency.
-        cache: folder where fitted judges are kept; None: in memory alone.
+        reference: real data and their classes, for the typicality ratio and the oracles; None: the world's own.
+        oracles: fit independent oracles of end points, for `im1` and `oracle`: once per data set.
+        closely: number of paths compared with a geodesic and by latent LIME (see `evaluate_paths`).
+        alone: number of inputs explained one at a time, for the latency.
+        cache: folder for fitted oracles; None: in memory alone.
         progress: show bars.
 
     Returns:
-        walker -> measure -> `Estimate`; beside the measures of `metrics.MEASURES` each walker has `training_queries`
-        (rows asked before), `break_even` (rival -> explanations after which fewer rows have been asked in all, None:
-        never), `cpu_ms` (process time of one explanation in the batch), `alone_p50_ms` and `alone_p95_ms` (CPU time
-        of one explained alone), `analysis_queries` (rows asked to measure, no part of any explanation) and `failed`
-        (rows not explained).
+        walker -> measure -> `Estimate`. Besides `MEASURES`, each walker has `training_queries` (made before), `break_even`
+        (rival -> number of explanations after which this walker has made fewer queries in all; None: never), `cpu_ms` (CPU
+        time per explanation in the batch), `alone_p50_ms` and `alone_p95_ms` (CPU time of one explained alone),
+        `analysis_queries` (made for the measures, not for explanations) and `failed` (rows not explained).
+
+    Example:
+        >>> import envs
+        >>> from agents.evaluate import evaluate
+        >>> world = envs.make_world(data="iris", progress=False)
+        >>> found = evaluate(world, ["line"], inputs=range(3), oracles=False, closely=0, alone=0)
+        >>> found["line"]["validity"].n
+        3
     """
     from agents.explain import choose_walker, explain, world_and_run
     from agents.explanation.metrics.cost import break_even, time_alone
@@ -138,9 +154,9 @@ def _explain_alone(source: Run | World, walker: Walker, max_steps: int | None, s
 
 
 def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | None:
-    """A random other class for each held-out row; an input has the same target whichever others are asked about.
+    """A random other class for each held-out row, independent of the other rows; None where the task takes no target.
 
-    The classifier is asked once about each input, outside of any explanation. None where the task takes no target.
+    Each input costs one query, which is part of no explanation.
     """
     import torch
 
@@ -153,7 +169,7 @@ def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | No
 
 
 def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The figures as JSON holds them: an Estimate becomes its value, the ends of its interval and n; None for NaN."""
+    """The measures as JSON: an Estimate becomes its value, interval and n; NaN becomes None."""
 
     def one(value: Any) -> Any:
         if hasattr(value, "as_dict"):
@@ -164,7 +180,7 @@ def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def kept_line(share: float) -> str:
-    """For how many inputs a walk can begin in the input's own class."""
+    """The share of inputs whose frame 0 keeps the class."""
     return f"frame 0 keeps the class for {share:.2f} of inputs" + (
         "" if share == 1 else ": of the others the reconstruction is already seen as another class"
     )
@@ -174,7 +190,7 @@ SIDE_BY_SIDE = 3  # walkers a table holds, with their intervals, in a terminal o
 
 
 def tables(found: dict[str, dict[str, Any]]) -> list[Any]:
-    """Rich tables of a few walkers each: one row a measure, one column a walker, values with their 95 % intervals."""
+    """Rich tables of a few walkers each: one row per measure, one column per walker, values with their 95 % intervals."""
     names = list(found)
     # As even as can be: four walkers are two and two.
     count = max(1, -(-len(names) // SIDE_BY_SIDE))
@@ -183,7 +199,7 @@ def tables(found: dict[str, dict[str, Any]]) -> list[Any]:
 
 
 def table(found: dict[str, dict[str, Any]]) -> Any:
-    """A rich table: one row a measure, one column a walker, values with their 95 % intervals."""
+    """A rich table: one row per measure, one column per walker, values with their 95 % intervals."""
     from rich.table import Table
     from rich.text import Text
 
@@ -205,8 +221,8 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     return out
 
 
-def told_break_even(found: dict[str, dict[str, Any]]) -> list[str]:
-    """One line a walker that asked rows before: when that pays off against each rival that asked fewer."""
+def break_even_lines(found: dict[str, dict[str, Any]]) -> list[str]:
+    """One line per walker with training queries: when these pay off against each rival that made fewer."""
     lines = []
     for walker, measures in found.items():
         counts = measures["break_even"].items()
@@ -229,12 +245,12 @@ def _cell(estimate: Any) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`EvaluateConfig`."""
-    config = parse_config(EvaluateConfig, argv, prog="python -m agents.evaluate")
+    """The command, see `EvaluateConfig`."""
+    config = parse_config(EvaluateConfig, argv, program("evaluate"))
     if config.inputs is not None and config.inputs < 1:
         raise UserError(f"--inputs {config.inputs}: at least 1 is needed")
-    if config.json is not None and not Path(config.json).resolve().parent.is_dir():
-        raise UserError(f"--json {config.json}: there is no folder {Path(config.json).resolve().parent}")
+    if config.out is not None and not Path(config.out).resolve().parent.is_dir():
+        raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
     from agents.explain import open_source, world_and_run
     from agents.terminal import console as visible_console
@@ -250,27 +266,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
         progress=config.progress,
     )  # fmt: skip
-    console = visible_console(highlight=False)
+    about = {"inputs": count, "targets": config.targets, "seed": config.seed}
+    about |= {"task": world.task.name, "tau": world.task.tau}
+    measured = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
+    if config.json:
+        print(measured)
+    else:
+        _show(config, world, found, count, visible_console(highlight=False))
+    if config.out is not None:
+        with writing("the measures", "the tables above hold them: make room, or choose another place with --out FILE"):
+            write_whole(Path(config.out), measured + "\n")
+        print(f"wrote {config.out}", file=sys.stderr if config.json else sys.stdout)
+    return 0
+
+
+def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]], count: int, console: Any) -> None:
+    """Print the tables and the notes beneath them."""
     for part in tables(found):
         console.print(part)
         console.print()
     rule = world.task.stop_rule(world.label_only)
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
-    for line in told_break_even(found):
+    for line in break_even_lines(found):
         print(line)
     print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
         if failed := measures["failed"]:
             more = " ..." if len(failed) > 20 else ""
             print(f"{walker}: not explained: {', '.join(map(str, failed[:20]))}{more}")
-    if config.json is not None:
-        about = {"inputs": count, "targets": config.targets, "seed": config.seed}
-        about |= {"task": world.task.name, "tau": world.task.tau}
-        text = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
-        with writing("the measures", "the tables above hold them: make room, or choose another place with --json FILE"):
-            write_whole(Path(config.json), text + "\n")
-        print(f"wrote {config.json}")
-    return 0
 
 
 if __name__ == "__main__":

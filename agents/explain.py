@@ -1,4 +1,4 @@
-"""Explain inputs by walking: ``python -m agents.explain RUN --index 42 --target 9``, or :func:`explain` from Python.
+"""Explain inputs by walks: ``python -m agents.explain RUN --index 42 --target 9``, or :func:`explain` from Python.
 
 ::
 
@@ -9,13 +9,27 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, LoadingConfig, UserError, option, parse_config, prepare_process, progress_bar, run_main
+from agents.cli import (
+    SEEDS,
+    STEPS,
+    WORLD_FLAGS,
+    DataConfig,
+    UserError,
+    described_world,
+    option,
+    parse_config,
+    prepare_process,
+    program,
+    progress_bar,
+    run_main,
+)
 from agents.deferred import in_usual_torch
 from agents.threads import one_threaded
 from agents.walkers import WALKERS
@@ -31,15 +45,15 @@ if TYPE_CHECKING:
     from envs.core.state import State
     from envs.core.world import World
 
-BATCH = 2048  # inputs that walk at once: the more, the less each costs
-RETRIES = 2  # sampled walks for what the deterministic policy left
+BATCH = 2048  # inputs in one batch: larger is cheaper per input
+RETRIES = 2  # sampled walks for inputs that the deterministic policy did not explain
 
 
 @dataclass(kw_only=True)
-class ExplainConfig(LoadingConfig):
-    """Explain inputs: walk from each along the manifold to where the classifier's answer changes; save and show it."""
+class ExplainConfig(DataConfig):
+    """Explain inputs: walk from each along the manifold to where the classifier's prediction changes."""
 
-    run: str = option("latest", "run folder, or 'latest'; not needed with --env", positional=True, metavar="RUN")
+    run: str = option("latest", "run folder, or 'latest'; left out with --env or --data", positional=True, metavar="RUN")
     index: list[int] = option([], "which input(s) of the split", metavar="N")  # noqa: RUF009
     all: bool = option(False, "explain every input of the split")
     target: str | None = option(
@@ -48,13 +62,11 @@ class ExplainConfig(LoadingConfig):
     split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
     input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
-        None, f"who walks: {', '.join(WALKERS)} (default: the run's policy, or the line if that found more)"
+        None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
-    fallback: bool = option(True, "let the line walk where the run's policy found nothing; --no-fallback: the policy alone")
-    env: str | None = option(None, "environment id, to walk without a run (with --walker)", metavar="ID")
-    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
+    fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
-    seed: int = option(0, "seed of walkers that draw", metavar="N", **SEEDS)
+    seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
     format: list[str] = option(  # noqa: RUF009
@@ -64,8 +76,9 @@ class ExplainConfig(LoadingConfig):
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
     )  # fmt: skip
+    json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
-    progress: bool = option(True, "show a progress bar with --all", "-P")
+    progress: bool = option(True, "show a progress bar with --all, on a terminal", "-P")
 
 
 @one_threaded
@@ -85,33 +98,40 @@ def explain(
     progress: bool = False,
     on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
-    """Walk from inputs to where the classifier's answer changes.
+    """Walk from inputs to where the classifier's prediction changes.
 
     Args:
         source: a run (or its folder), or a world.
         inputs: a row of `split`, a list, array or range of rows, None for all of them, or data in the user's own units: one
             input of the data's shape or a batch.
-        target: class name or index for all, a list of one each, `own` for the own class's most typical form, or None:
-            whichever other class is nearest.
-        walker: a name of `agents.walkers.WALKERS` or a walker; None: the run's policy (the line, if that found clearly more
-            inputs at the training's end), and for the own class's typical form, which it was not trained for, the line.
-        rows: rows of `split`, instead of `inputs`, where as many whole numbers may be an input as well.
+        target: class name or index for all, a list of one each, `own` for the most typical form of the predicted class, or
+            None: the nearest other class.
+        walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
+            explained clearly more inputs at the end of the training), and with target `own` the line.
+        rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
         split: `held_out` or `reference`: what rows are counted in.
         max_steps: most steps of a path; None: the world's limit.
-        seed: of what walkers draw.
+        seed: of walkers that sample.
         skip_present: leave out inputs that are of the target class already, instead of an error.
-        fallback: let the line walk from inputs for which the walker found no path; the path then says `line`, and the queries
-            of both count. None: where no walker was named. False: the run's policy alone, even where the line found more.
+        fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
+            queries of both count. None: only where no walker is named. False: the run's policy alone.
         progress: show a bar.
-        on_batch: called with the paths of each batch of inputs as soon as they are walked, to save them for example.
+        on_batch: called with the paths of each finished batch of inputs, for example to save them.
 
     Returns:
-        A `Trajectory` for one row or input, else a list of them in the order of the inputs. Where the run was trained
-        with a curiosity that measures information (vime, bald), they hold the gain of each step.
+        A `Trajectory` for one row or input, else a list of them in the order of the inputs. With a run that was trained with
+        a curiosity measured in nats (vime, bald), they hold the information gain of each step.
 
     Raises:
         ManifoldError: inputs or targets that do not fit; the message says what would.
         UserError: a run that cannot be read.
+
+    Example:
+        >>> import envs
+        >>> from agents.explain import explain
+        >>> path = explain(envs.make_world(data="iris", progress=False), 0, walker="line")
+        >>> path.success
+        True
     """
     import torch
 
@@ -175,6 +195,9 @@ def explain(
                     index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
                     environment=environment,
                 )  # fmt: skip
+                for i, path in zip(items.tolist(), made, strict=True):
+                    position = low + i if given.kept is None else given.kept[low + i]
+                    path.__dict__.update(world=world, position=position)  # of this process alone: neither is saved
                 found |= dict(zip(items.tolist(), made, strict=True))
             ordered = [found[i] for i in sorted(found)]
             paths += ordered
@@ -184,7 +207,7 @@ def explain(
 
 
 def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
-    """The walker by name (None and `policy`: the run's trained agent, with retries), or the one that was given.
+    """The walker of a name (None and `policy`: the run's trained agent, with retries), or the given object.
 
     Raises:
         ManifoldError: an unknown name, or a policy without a run.
@@ -199,7 +222,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
 
 
 def world_and_run(source: Any) -> tuple[World, Run | None]:
-    """The world to walk in, and the run behind it if there is one."""
+    """The world, and the run behind it if there is one."""
     if isinstance(source, str | Path):
         from agents.runs.run import load_run
 
@@ -215,10 +238,10 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
 def _enter(
     world: World, x: Tensor, targets: list[int | None] | None, cells: Tensor | None = None
 ) -> tuple[State, Tensor, Tensor]:
-    """States at frame 0 for inputs x with the user's own cells, the rows asked for each, and which are of their target
-    class already.
+    """States at frame 0 of inputs x with the user's own cells, the queries made for each (B,), and (B,) bool: which inputs
+    are of their target class already.
 
-    A target None is the own class. The last is (B,) bool.
+    A target None is the predicted class of the input.
     """
     import torch
 
@@ -236,10 +259,10 @@ def _enter(
 
 
 def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> list[tuple[Walker, Tensor]]:
-    """Who walks which items: pairs of a walker and a mask (B,).
+    """Pairs of a walker and a mask (B,) of the items that it takes.
 
-    An agent that was trained to reach other classes does not know the way to the own class's typical form: unless it
-    was named, such items are walked along the latent line.
+    An agent that was trained to reach other classes was not trained for the typical form of the own class: by default, the
+    line takes such items.
     """
     own = state.target == state.source
     if by_default and chosen.name == "policy" and world.task.takes_target and bool(own.any()):
@@ -250,7 +273,7 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
 
 
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
-    """Say which inputs were to go to the class that they are of."""
+    """Raise an error that names the inputs whose target is the class that they are predicted as."""
     from envs.errors import ManifoldError
 
     name = f"input {rows[0]}" if given.rows is None else f"row {given.rows[rows[0]]}"
@@ -263,13 +286,14 @@ def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`ExplainConfig`."""
-    config = parse_config(ExplainConfig, argv, prog="python -m agents.explain")
-    if config.env is not None and config.walker in (None, "policy"):
-        raise UserError("--env walks without a run: choose who walks with --walker, for example --walker line")
+    """The command, see `ExplainConfig`."""
+    config = parse_config(ExplainConfig, argv, program("explain"))
+    without_run = described_world(config)[0] is not None
+    if without_run and config.walker == "policy":
+        raise UserError("--walker policy is a run's trained agent, and there is no run: leave it out, or name another walker")
     if sum((bool(config.index), config.all, config.input is not None)) != 1:
         raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
-    if config.lime != "none" and config.env is not None and config.out is None:
+    if config.lime != "none" and without_run and config.out is None:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
     prepare_process(config.num_threads)
     from agents.explanation.inputs import read_file
@@ -279,7 +303,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     world, run = world_and_run(source)
     inputs = read_file(world, config.input) if config.input else None
     bar = config.progress and config.all
-    # Of many, some are of the target class already, and nobody asked for these; of a single one that is an error.
+    # Several inputs may include some of the target class, which are left out; for a single input that is an error.
     many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
     rows = config.index or None
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
@@ -290,27 +314,54 @@ def main(argv: Sequence[str] | None = None) -> int:
             save(made, world, folder, config.format, bar, files)
 
     try:
-        paths = explain(source, inputs, config.target, config.walker, rows=rows, split=config.split,
+        walker = config.walker or ("line" if run is None else None)
+        paths = explain(source, inputs, config.target, walker, rows=rows, split=config.split,
                         max_steps=config.max_steps, seed=config.seed, skip_present=many,
                         fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
     paths = paths if isinstance(paths, list) else [paths]
-    report(paths, files, brief=config.all, world=world)
+    if config.json:
+        print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
+        out: Any = sys.stderr
+    else:
+        report(paths, files, brief=config.all, world=world)
+        out = sys.stdout
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
-        print(said)
+        print(said, file=out)
     if config.lime != "none":
         from agents.explanation.local.lime_figure import save_lime
 
         made = save_lime(paths, files, world, config.lime, config.seed)
-        print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}")
+        print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}", file=out)
     if config.input is not None and inputs is not None and (skipped := len(inputs) - len(paths)) and many:
-        print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already")
+        print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already", file=out)
     return 0
 
 
+def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """What ``--json`` prints of each path: classes by name, whether it arrived, queries, its frames, and its first file."""
+    return [
+        {
+            "index": path.index,
+            "source": path.class_names[path.source],
+            "target": path.class_names[path.target],
+            "end": path.class_names[path.predicted[-1]],
+            "success": path.success,
+            "steps": path.steps,
+            "queries": path.queries,
+            "walker": path.walker,
+            "summary": path.summary(),
+            "file": str(files[k]) if k < len(files) else None,
+            "frames": path.table(),
+            **({} if path.texts is None else {"texts": path.texts}),
+        }
+        for k, path in enumerate(paths)
+    ]
+
+
 def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:
-    """One line where, of a run's default walkers, another than the policy walked; None where the policy did all."""
+    """One line where the line took inputs in place of the run's policy; None where the policy took all."""
     lines = [path for path in paths if path.walker == "line" and path.target != path.source]
     if not lines or not fallback:
         return None
@@ -327,10 +378,19 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
 
 
 def open_source(config: Any) -> Run | World:
-    """The run of the command line, or the world of --env."""
-    if config.env is None:
-        if config.env_kwargs:
-            raise UserError("--env-kwargs belongs to --env ID; a run has its own arguments in its config.json")
+    """The run of the command line, or the world that its flags describe.
+
+    Raises:
+        UserError: a run and flags of a world together, or flags that describe no world by themselves.
+    """
+    env_id, kwargs = described_world(config)
+    if env_id is not None and config.run != "latest":
+        raise UserError(f"the run {config.run!r} has its own data and classifier: leave out either it or the flags of a world")
+    if env_id is None:
+        for name in ("env_kwargs", *WORLD_FLAGS):
+            if getattr(config, name):
+                flag = "--" + name.replace("_", "-")
+                raise UserError(f"{flag} belongs to --env ID or --data FILE; a run has its own settings in its config.json")
         from agents.runs.run import load_run
 
         return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
@@ -338,7 +398,7 @@ def open_source(config: Any) -> Run | World:
     from envs.reading.trust import trusting
 
     with trusting(config.trust):  # a saved manifold's folder may name what it is made of
-        return make_world_named(config.env, config.env_kwargs, getattr(config, "progress", True))
+        return make_world_named(env_id, kwargs, getattr(config, "progress", True))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Walk a saved path again: show every step, and say whether the environment reproduces it.
+"""Replay a saved path: show every step, and check that the environment reproduces it.
 
-``python -m agents.replay PATH_OR_RUN``: the environment is built again from the path's own description, the recorded
-actions are taken from the recorded input, and latents, step lengths and the classifier's answers are compared.
-Exit code 0: reproduced; 1: not; 2: the path or run cannot be used.
+``python -m agents.replay PATH_OR_RUN`` rebuilds the world from the path's own record, takes the recorded actions from the
+recorded input, and compares latents, step lengths and predictions. Exit code 0: reproduced; 1: not reproduced; 2: the path or
+run cannot be used.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, run_main
-from agents.runs.world_record import build_world
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
 from agents.threads import one_threaded
 
 if TYPE_CHECKING:
@@ -27,8 +26,14 @@ TOLERANCE = 1e-5  # last bits differ between batch sizes; anything above is anot
 class Comparison(NamedTuple):
     """Largest absolute differences between a recorded path and its repetition.
 
-    latents, lengths (data-space step lengths), answers (0 where only labels are seen), rewards (for information: their
-    logarithms enlarge last bits); labels: frames whose class differs; ended: both end at the same step, as told.
+    Attributes:
+        latents: of the latents.
+        lengths: of the step lengths, in data space.
+        predictions: of the probabilities; 0 where the classifier shows labels alone.
+        rewards: of the rewards; for information, since their logarithms amplify rounding.
+        labels: frames whose class differs.
+        ended: both end at the same step.
+        tolerance: the largest difference that counts as equal.
     """
 
     latents: float
@@ -41,18 +46,18 @@ class Comparison(NamedTuple):
 
     @property
     def moved_alike(self) -> bool:
-        """The same latents and the same steps, whatever the classifier said."""
+        """The same latents and steps, whatever the classifier predicts."""
         return max(self.latents, self.lengths) <= self.tolerance
 
     @property
     def reproduced(self) -> bool:
-        """Everything that counts is the same."""
+        """Latents, steps, predictions and the end are the same."""
         return self.moved_alike and self.predictions <= self.tolerance and not self.labels and self.ended
 
 
 @dataclass(kw_only=True)
 class ReplayConfig(LoadingConfig):
-    """Show a saved path step by step, take its actions again in the environment, and say whether it reproduced."""
+    """Show a saved path step by step, repeat its actions in the environment, and check that it reproduces."""
 
     source: str = option("latest", "a path (.npz), a run folder, or 'latest'", positional=True, metavar="PATH_OR_RUN")
     path: int | None = option(None, "which path of a run, counted from 1 as they are listed", metavar="N")
@@ -163,6 +168,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
+    from agents.runs.world_record import build_world
     from agents.terminal import console as visible_console
     from agents.trajectories.trajectory import Trajectory
 
@@ -192,8 +198,8 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script; see :class:`ReplayConfig`."""
-    config = parse_config(ReplayConfig, argv, prog="python -m agents.replay")
+    """The command, see `ReplayConfig`."""
+    config = parse_config(ReplayConfig, argv, program("replay"))
     if config.all and config.gif is not None:
         raise UserError("--gif takes one path: choose it with --path N, or leave out --all")
     prepare_process(config.num_threads)

@@ -1,11 +1,63 @@
-"""Write the HTML report of a run's paths: ``python -m agents.report RUN``; see `agents.explanation.report.page`."""
+"""Write the HTML report of a run's paths, or of one path: ``python -m agents.report RUN_OR_PATH``.
+
+``--lime`` and ``--treeview`` add those layers. From Python: `agents.write_report`, or `agents.Explainer.report`.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from agents.cli import run_main
-from agents.explanation.report.page import main
+from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
+
+
+@dataclass(kw_only=True)
+class ReportConfig(LoadingConfig):
+    """Write one self-contained report.html for the paths of a run, or for one path."""
+
+    source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
+    out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
+    lime: bool = option(False, "show at every frame what moves the prediction there (latent LIME; queries the classifier)")
+    treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
+    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command, see `ReportConfig`. Files that cannot be read or belong to another world are left out."""
+    config = parse_config(ReportConfig, argv, program("report"))
+    prepare_process(config.num_threads)
+    from agents.explanation.figures.gain import gain_panels
+    from agents.explanation.metrics.evaluate import evaluate_paths
+    from agents.explanation.report.extras import Extras, layers
+    from agents.explanation.report.page import MOST_PATHS, write_report
+    from agents.replay import ReplayConfig, find_paths
+    from agents.runs.world_record import build_world
+    from agents.trajectories.trajectory import Trajectory
+
+    files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
+    world, paths, names = None, [], []
+    for file in files:
+        try:
+            path = Trajectory.load(file)
+            world = world or build_world(path.environment, run, where=file.name, trust=config.trust, file=file)
+            path.check_world(world)
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        paths.append(path)
+        names.append(file.name)
+    if world is None or not paths:
+        raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
+    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
+    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
+    out = config.out or (run / "report.html" if run is not None else "report.html")
+    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
+    made = {"command": "python -m agents.report RUN", "measured over": over}
+    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
+    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
+    return 0
+
 
 if __name__ == "__main__":
     sys.exit(run_main(main))

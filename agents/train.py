@@ -1,4 +1,4 @@
-"""Train a path agent: ``python -m agents.train --env Manifold/Digits-v0 --algo ppo``, or :func:`train` from Python.
+"""Train an agent that explains: ``python -m agents.train --env Manifold/Digits-v0 --algo ppo``, or :func:`train` from Python.
 
 ::
 
@@ -9,96 +9,64 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.cli import UserError, in_home, parse_config, prepare_process, program, run_main
 from agents.deferred import in_usual_torch
-from vime.bonuses import BONUSES
+from agents.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
     from envs.core.world import World
 
-DEFAULT_ENV, DEFAULT_ALGO = "Manifold/Digits-v0", "ppo"
+
+def _listing_settings(function: Callable[..., Run]) -> Callable[..., Run]:
+    """The function with a signature that lists every field of `TrainConfig`, for ``help()`` and notebooks."""
+    signature = inspect.signature(function)
+    own = [part for part in signature.parameters.values() if part.kind is not part.VAR_KEYWORD]
+    listed = [
+        inspect.Parameter(
+            part.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=part.type,
+            default=part.default if part.default_factory is dataclasses.MISSING else part.default_factory(),
+        )
+        for part in dataclasses.fields(TrainConfig)
+    ]
+    function.__signature__ = signature.replace(parameters=[*own, *listed])  # type: ignore[attr-defined]
+    return function
 
 
-@dataclass(kw_only=True)
-class TrainConfig(LoadingConfig):
-    """Train an agent to walk from an input to where the classifier's answer changes; fills a run folder."""
-
-    env: str | None = option(None, f"environment id (default: {DEFAULT_ENV}; with --data: Manifold/Custom-v0)")
-    algo: str | None = option(
-        None, f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})"
-    )
-    n_timesteps: int | None = option(
-        None, "steps in all, over all environments (default: the algorithm's file)", "-n", metavar="N"
-    )
-    seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
-    curiosity: str | None = option(
-        None, f"bonus for new transitions: {', '.join(BONUSES)}, module:object or none (default: none)"
-    )
-    eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
-    curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
-    n_envs: int | None = option(None, "environments that walk at once; the minibatch is scaled along", metavar="N")
-    hyperparams: dict[str, Any] = option({}, "settings over agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
-    env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
-    data: str | None = option(
-        None, "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
-    )
-    data_dir: str | None = option(
-        None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
-    )
-    columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
-    target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
-    text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
-    encoding: str | None = option(None, "of a file of sentences (default: utf-8)", metavar="NAME")
-    classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
-    manifold: str | None = option(
-        None,
-        "latent space of your data: vae, pca, umap, joint, embedding (fitted), a saved folder, or module:object",
-        metavar="NAME",
-    )
-    trained_agent: str | None = option(
-        None, "run folder to resume (or 'latest'), up to the steps asked in all", "-i", metavar="RUN"
-    )
-    checkpoint: int | None = option(
-        None, "with -i: go on from this checkpoint; later ones are removed at the next save (default: the last that is whole)",
-        metavar="STEPS",
-    )  # fmt: skip
-    log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
-    save_freq: int = option(50_000, "steps between checkpoints; 0: only one at the end", metavar="N")
-    keep_checkpoints: int = option(5, "how many checkpoints to keep, the newest; 0: all", metavar="N")
-    eval_freq: int = option(0, "steps between evaluations on held-out inputs; 0: only one at the end", metavar="N")
-    eval_episodes: int = option(100, "held-out inputs of an evaluation; 0: none at all", metavar="N")
-    pictures: bool = option(True, "at the end, log film strips and the latent map of a few held-out inputs")
-    device: str = option("cpu", "cpu, cuda or cuda:N; these networks are faster on the CPU")
-    gym_packages: list[str] = option([], "packages to import first (further ids)", metavar="NAME")  # noqa: RUF009
-    progress: bool = option(True, "show progress bars, on a terminal", "-P")
-    verbose: int = option(0, "1: SB3's table at every update", metavar="N")
-    trust: list[str] = option(  # noqa: RUF009
-        [], "what may be loaded though it runs its maker's code: objects that the run of -i names, or the .zip of -i",
-        metavar="MODULE:OBJECT",
-    )  # fmt: skip
-
-
+@_listing_settings
 @in_usual_torch
 def train(config: TrainConfig | None = None, *, world: World | None = None, **settings: Any) -> Run:
-    """Train, or go on training with ``trained_agent=``.
+    """Train an agent, or resume a training with ``trained_agent=``.
 
     Args:
-        config: the settings; fields of :class:`TrainConfig` may as well be given by keyword, which wins.
+        config: the settings, described in `agents.TrainConfig`.
         world: a live world, instead of ``env`` or ``data``.
-        settings: see :class:`TrainConfig`.
+        settings: single fields of `agents.TrainConfig`; they override those of `config`.
 
     Returns:
         The run; its folder holds at least one checkpoint.
 
     Raises:
-        UserError, envs.ManifoldError: something asked for cannot be; no run folder is left behind then.
-        agents.training.loop.TrainingInterrupted: SIGINT or SIGTERM; it is a KeyboardInterrupt, and what was done is saved.
+        UserError: an invalid setting; no run folder is left behind.
+        ManifoldError: data, classifier or manifold that do not fit together; no run folder is left behind.
+        TrainingInterrupted: SIGINT or SIGTERM (a KeyboardInterrupt); the steps done so far are saved.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     quick = dict(n_timesteps=128, n_envs=2, hyperparams={"n_steps": 64}, eval_episodes=0, pictures=False)
+        ...     run = train(data="iris", log_folder=folder, progress=False, **quick)
+        >>> run.steps
+        128
     """
     from agents.runs.random_state import fenced_random_state
     from agents.training.loop import run_training
@@ -107,6 +75,8 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
+        if isinstance(config.curiosity, type):
+            config = replace(config, curiosity=name_of(config.curiosity))
         config = replace(config, **plain(vars(config)))
     except TypeError:
         unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
@@ -120,16 +90,30 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
         return run_training(config, world)
 
 
+def name_of(kind: type) -> str:
+    """``module:object`` of a class, by which a saved run finds it again.
+
+    Raises:
+        UserError: the class lives in a script, a notebook or a function.
+    """
+    if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+        raise UserError(
+            f"curiosity={kind.__qualname__}: a saved run finds a bonus by its name, and {kind.__module__!r} cannot be "
+            "imported elsewhere: put the class into a module of its own, at the top level"
+        )
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 def load_run(*args: Any, **keywords: Any) -> Run:
-    """See :func:`agents.runs.run.load_run`."""
+    """Read a run back, see `agents.runs.run.load_run`."""
     from agents.runs.run import load_run as load
 
     return load(*args, **keywords)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The script."""
-    config = parse_config(TrainConfig, argv, prog="python -m agents.train")
+    """The command, see `agents.TrainConfig`."""
+    config = parse_config(TrainConfig, argv, program("train"))
     prepare_process(config.num_threads)
     run = train(config)
     print(report(run))
@@ -137,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(run: Run) -> str:
-    """What the script says at its end."""
+    """The text that the command prints at its end."""
     folder, progress, rate = run.folder.root, run.progress, run.evaluation.get("success_rate")
     requested = run.folder.run_config().n_timesteps
     rounded = f" ({requested:,} were requested; rollouts are not cut)" if run.steps > requested else ""
@@ -166,7 +150,7 @@ ENOUGH = 0.9  # success of an agent that needs no advice
 
 
 def success_advice(run: Run) -> list[str]:
-    """What the success on held-out inputs means, where it says something: frames 0 in another class, a training too short."""
+    """Advice where few held-out inputs are explained: a reconstruction in another class, or a training that was too short."""
     found, world = run.evaluation, run.world
     if world is None or world.task.scores_coverage or "class_kept" not in found:
         return []
@@ -183,7 +167,7 @@ def success_advice(run: Run) -> list[str]:
 
 
 def quoted(run: Run) -> str:
-    """The run folder as a shell takes it."""
+    """The run folder, quoted for a shell."""
     folder = str(run.folder.root)
     return f"'{folder}'" if " " in folder else folder
 

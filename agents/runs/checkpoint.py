@@ -41,9 +41,7 @@ def capture_state(model: BaseAlgorithm, whole_episodes: bool = False, **extra: A
     parameters = model.get_parameters()
     policy = parameters.pop("policy")
     training: dict[str, Any] = {name: getattr(model, name) for name in COUNTERS if hasattr(model, name)}
-    training["episode_infos"] = [
-        {key: float(value) for key, value in info.items()} for info in model.ep_info_buffer or ()
-    ]
+    training["episode_infos"] = [{key: float(value) for key, value in info.items()} for info in model.ep_info_buffer or ()]
     training["episode_successes"] = [float(value) for value in model.ep_success_buffer or ()]
     training["tensors"] = {name: getattr(model, name) for name in model._get_torch_save_params()[1]}
     training["action_space"] = model.action_space.np_random.bit_generator.state

@@ -38,9 +38,7 @@ def write_state(folder: Path, state: dict[str, Any]) -> None:
             continue
         if name == "policy":
             tensors = {key: value.detach().cpu().contiguous() for key, value in entry.items()}
-            (folder / "policy.safetensors").write_bytes(
-                save(tensors)
-            )  # by way of bytes: a full disk is then an OSError
+            (folder / "policy.safetensors").write_bytes(save(tensors))  # by way of bytes: a full disk is then an OSError
         elif name == "optimizers":
             buffer = io.BytesIO()
             torch.save(entry, buffer)
@@ -110,9 +108,7 @@ def _encode(tree: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
     if isinstance(tree, list | tuple):
         items = [_encode(value, arrays, f"{where}[{i}]") for i, value in enumerate(tree)]
         return items if isinstance(tree, list) else {"@": "tuple", "items": items}
-    raise TypeError(
-        f"{where} is a {type(tree).__name__}; only plain data, arrays and tensors can be saved without pickling"
-    )
+    raise TypeError(f"{where} is a {type(tree).__name__}; only plain data, arrays and tensors can be saved without pickling")
 
 
 def _decode(node: Any, arrays: dict[str, np.ndarray]) -> Any:

@@ -1,7 +1,7 @@
-"""What config.json of a run holds: the settings of a training, resolved, from which its parts are built again.
+"""The content of a run's config.json: the resolved settings of a training, from which its parts are rebuilt.
 
-`agents.train.TrainConfig` is what a user requests; this is what came of it, with the hyperparameters of the algorithm's file,
-the world's whole config and the settings of the curiosity filled in.
+`agents.TrainConfig` is what a user requests; `RunConfig` is the resolved form, with the hyperparameters of the algorithm's
+file, the world's whole config and the settings of the curiosity.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class CuriosityConfig(_Json):
     """The curiosity of a training.
 
     Attributes:
-        name: one of `agents.training.environments.CURIOSITIES` but ``none``.
-        eta: weight of the bonus, at least 0; None: the wrapper's own. Large: the agent looks for what is new and forgets what
-            is paid.
+        name: a name of `vime.BONUSES`, or ``module:object``.
+        eta: weight of the bonus, at least 0; None: the wrapper's own. With a large weight the agent explores and neglects the
+            reward.
         options: further arguments of the wrapper or the bonus, see `vime`.
     """
 
@@ -86,9 +86,9 @@ class RunConfig(_Json):
         curiosity: None where there is none.
         num_threads: that torch and numerical libraries ran in.
         created: when the training began, in UTC.
-        reference: what the reference set can give, see `agents.training.diagnosis`; None: not measured.
+        reference: facts of the reference set, see `agents.training.diagnosis`; None: not measured.
         versions: distribution -> version.
-        warm_start: what a policy learned before its first step, see `agents.training.warm_start`; None: nothing.
+        warm_start: behaviour cloning before the first step, see `agents.training.warm_start`; None: none.
     """
 
     CHECKS: ClassVar = RUN_FIELDS

@@ -1,18 +1,18 @@
-"""A run folder: everything one training leaves behind, in files that hold data only.
+"""A run folder: everything that one training writes, in files that hold data only.
 
 ::
 
     runs/<algo>/<id with - for />_<k>/
-        config.json                    what was asked, with versions; no host name
+        config.json                    the settings, with versions; no host name
         checkpoints/<steps>/           training state (agents.runs.checkpoint_files); manifest.json (sha256s) last
         manifold/                      a fitted manifold's weights (registered ids need none)
-        known_predictions.safetensors      what the classifier said of the reference rows of own data
+        known_predictions.safetensors  the predictions of the reference rows of the user's data
         metrics.jsonl, events.out.tfevents*
         paths/*.npz, report.html
 
-A checkpoint is built in a folder beside and renamed whole, so that it is there completely or not at all, whenever the
-process ends; one that is removed is renamed first, so that it is never half there. Names with a dot in front are
-unfinished or set aside, and are removed at the next save. Reading verifies every checksum and never unpickles.
+A checkpoint is built in a temporary folder and renamed, so that it is complete or absent whenever the process ends; to remove
+one, it is renamed first. Names that begin with a dot are unfinished or set aside, and are removed at the next save. Reading
+verifies every checksum and never unpickles.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.cli import UserError, in_home
+from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.runs.checks import check_files, check_progress, check_version
 from agents.runs.config import RunConfig
 from agents.runs.lock import run_lock
+from envs.errors import UntrustedNameError
 from envs.reading.files import check_links, read_object
 from envs.reading.trust import check_place, digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 
@@ -45,7 +46,20 @@ SET_ASIDE = "-replaced"
 
 
 class RunFolder:
-    """One run's folder. Make one with :meth:`create`, find one with :meth:`open`."""
+    """The folder of one run. :meth:`create` makes one, :meth:`open` finds one.
+
+    Attributes:
+        root: the folder.
+        config: the content of config.json.
+
+    Example:
+        >>> import tempfile
+        >>> from agents.runs.folder import RunFolder
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     folder = RunFolder.create(root, "ppo", "Manifold/Digits-v0")
+        ...     folder.root.name, folder.checkpoints()
+        ('Manifold-Digits-v0_1', [])
+    """
 
     def __init__(self, root: Path, config: dict[str, Any]) -> None:
         self.root = root
@@ -161,39 +175,39 @@ class RunFolder:
     # -- trust ----------------------------------------------------------------------------------------------------
 
     def names(self) -> dict[str, str]:
-        """What config.json and the kept manifold name by ``module:object`` -> the setting it stands in."""
+        """Objects that config.json and the saved manifold name: ``module:object`` -> the setting that names it."""
         world = self.config.get("world") or {}
-        own = names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
-        return own | self.names_of_curiosity()
+        found = names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
+        return found | self.name_of_curiosity()
 
-    def names_of_curiosity(self) -> dict[str, str]:
-        """The bonus, where config.json names it by ``module:object``."""
-        curiosity = self.config.get("curiosity")
-        return names_in({"curiosity": curiosity.get("name")}) if isinstance(curiosity, dict) else {}
+    def name_of_curiosity(self) -> dict[str, str]:
+        """As `names`, of the curiosity alone."""
+        name = (self.config.get("curiosity") or {}).get("name", "")
+        return {name: "curiosity"} if ":" in name else {}
 
-    def check_curiosity(self, trust: Sequence[str] = ()) -> None:
+    def refuse_untrusted_curiosity(self, trust: Sequence[str] = ()) -> None:
         """Refuse a run whose bonus is an object that nobody allowed.
 
         Raises:
             envs.errors.UntrustedNameError: this account did not make the run, and `trust` does not name the bonus.
         """
-        wanted = self.names_of_curiosity()
+        wanted = self.name_of_curiosity()
         own = wanted if wanted and self.is_own() else ()
         with trusting(trust), names_of_file(self.root / "config.json", wanted, self.root, own=own):
             for name in wanted:
                 check_place(name)
 
     def names_of_manifold(self) -> dict[str, str]:
-        """The same of the kept manifold alone."""
+        """As `names`, of the saved manifold alone."""
         card = self.root / "manifold" / "manifold.json"
         return source_of(read_json(card)) if card.is_file() else {}
 
     def is_own(self) -> bool:
-        """Whether this account wrote what the run names, as it is now."""
+        """Whether this account wrote config.json and the manifold's description as they are now."""
         return remembered(self._digest())
 
     def remember(self) -> None:
-        """Note that this account wrote what the run names; a run that names nothing needs no note."""
+        """Remember that this account wrote the names in the run; a run without names needs no note."""
         if (names := self.names()) and not remember(self._digest()):
             print(
                 f"the run names objects of yours, which cannot be remembered (no configuration folder can be written to): "
@@ -331,29 +345,21 @@ class RunFolder:
         return state
 
     def _check(self, steps: int) -> None:
-        """Raise UserError unless the checkpoint is there and every file is as its manifest says."""
+        """Raise UserError unless the checkpoint exists and every file matches its manifest."""
         folder = self.checkpoint_path(steps)
         if not folder.is_dir():
-            raise UserError(
-                f"{str(self.root)!r} has no checkpoint at {steps} steps; it has {self.checkpoints() or 'none'}"
-            )
+            raise UserError(f"{str(self.root)!r} has no checkpoint at {steps} steps; it has {self.checkpoints() or 'none'}")
         for name, told in _read_manifest(folder)["files"].items():
             file = folder / name
             if not file.is_file():
-                raise UserError(
-                    f"{str(file)!r} is missing, though the checkpoint's manifest names it; {self._others(steps)}"
-                )
+                raise UserError(f"{str(file)!r} is missing, though the checkpoint's manifest names it; {self._others(steps)}")
             if _sha256(file) != told["sha256"]:
-                raise UserError(
-                    f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}"
-                )
+                raise UserError(f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}")
 
     def _others(self, steps: int) -> str:
         others = [s for s in self.checkpoints() if s != steps]
         return (
-            f"other checkpoints of this run: {', '.join(map(str, others))}"
-            if others
-            else "this run has no other checkpoint"
+            f"other checkpoints of this run: {', '.join(map(str, others))}" if others else "this run has no other checkpoint"
         )
 
     # -- paths ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A training run in memory: its folder, world and model; and how to get one back from a folder."""
+"""A training run in memory: its folder, world and model; and how to load one from a folder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.training.algorithms import make_model
 from agents.cli import UserError
 from agents.runs.checks import check_progress
 from agents.runs.folder import RunFolder, read_json
-from agents.threads import one_threaded
 from agents.runs.world_record import build_world
-from envs.reading import checks
+from agents.threads import one_threaded
+from agents.training.algorithms import make_model
 from envs.errors import UnknownNameError
+from envs.reading import checks
 
 #: key in JSON files of ours: which values were NaN or infinite, and stand there as null
 NOT_FINITE = "not_finite"
@@ -26,24 +26,34 @@ WITH_WORLD = (
 
 if TYPE_CHECKING:
     from agents.walkers.planning.ensemble import Ensemble
-    from agents.walkers.policy import PolicyWalker
     from agents.walkers.planning.surrogate import Surrogate
+    from agents.walkers.policy import PolicyWalker
     from envs.core.world import World
 
-CLEARLY = 0.02  # a difference of success rates that a few inputs do not make
+CLEARLY = 0.02  # difference of success rates that is more than a few inputs
 
 
 @dataclass
 class Run:
-    """What a training gives, and what ``load_run`` gives back.
+    """The result of a training, and of ``load_run``.
 
     Attributes:
         folder: the run folder.
-        world: what was walked in (None for an environment that is no latent space).
+        world: the world of the training (None for an environment that is no latent space).
         model: the SB3 algorithm; its policy is the checkpoint's.
-        steps: environment steps that the policy has learned from.
+        steps: environment steps of the training so far.
         progress: ``training_queries``, ``evaluation_queries``, ``seconds``, ``cpu_seconds``.
-        evaluation: ``success_rate`` and the like on held-out inputs, if it was asked for.
+        evaluation: ``success_rate`` and other rates on held-out inputs, if they were measured.
+
+    Example:
+        >>> import tempfile
+        >>> from agents import load_run
+        >>> from agents.train import train
+        >>> quick = dict(n_timesteps=128, n_envs=2, hyperparams={"n_steps": 64}, eval_episodes=0, pictures=False)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = train(data="iris", log_folder=folder, progress=False, **quick)
+        ...     load_run(run.folder.root).steps
+        128
     """
 
     folder: RunFolder
@@ -53,16 +63,41 @@ class Run:
     progress: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Two lines: what was trained, and how well it does."""
+        config = self.folder.run_config()
+        curious = "" if config.curiosity is None else f" with the curiosity {config.curiosity.name}"
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in self.evaluation.items()) or "not evaluated"
+        first = f"<Run {str(self.folder.root)!r}: {config.algo}{curious}, {config.env_id}, {self.steps:,} steps>"
+        return f"{first}\n{self.queries:,} classifier queries; {shown}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the settings and the evaluation as a table. Every text is escaped."""
+        from html import escape
+
+        config = self.folder.run_config()
+        rows: dict[str, Any] = {
+            "folder": self.folder.root,
+            "algorithm": config.algo,
+            "environment": config.env_id,
+            "curiosity": "none" if config.curiosity is None else config.curiosity.name,
+            "steps": f"{self.steps:,}",
+            "classifier queries": f"{self.queries:,}",
+            **{name.replace("_", " "): f"{value:.3g}" for name, value in self.evaluation.items()},
+        }
+        cells = (f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows.items())
+        return f"<table>{''.join(cells)}</table>"
+
     @cached_property
     def walker(self) -> PolicyWalker:
-        """The trained policy as a walker, its last step planned where the run has a stand-in for that."""
+        """The trained policy as a walker; its last step is planned where the run has a surrogate."""
         from agents.walkers.policy import PolicyWalker
 
         return PolicyWalker(self.model, self.surrogate, ensemble=self.ensemble)
 
     @cached_property
     def surrogate(self) -> Surrogate | None:
-        """The network distilled from the training's answers; None where labels alone are shown, or for other environments."""
+        """The surrogate distilled from the training's predictions; None for label-only classifiers and other environments."""
         from agents.walkers.planning.surrogate import Surrogate
 
         weights = self._distilled.get("surrogate")
@@ -70,8 +105,8 @@ class Run:
 
     @cached_property
     def ensemble(self) -> Ensemble | None:
-        """Second opinions on the target class, fitted to the starts at the training's end; None as for `surrogate`, and for
-        runs of before there were any."""
+        """The ensemble that judges the plausibility of ends, fitted to the reference rows; None as for `surrogate`, and for
+        older runs."""
         from agents.walkers.planning.ensemble import Ensemble
 
         weights = self._distilled.get("ensemble")
@@ -79,18 +114,18 @@ class Run:
 
     @property
     def trails_the_line(self) -> bool:
-        """Whether the straight latent line found clearly more of the held-out inputs than the policy at the training's end."""
+        """Whether the line explained clearly more held-out inputs than the policy at the end of the training."""
         line = self.evaluation.get("line_success_rate", 0.0)
         return line - self.evaluation.get("success_rate", 1.0) > CLEARLY
 
     @cached_property
     def _distilled(self) -> dict[str, Any]:
-        """What the last checkpoint holds for planning."""
+        """The parts of the last checkpoint that serve planning."""
         return {} if self.world is None else self.folder.load_checkpoint(self.steps, only=("surrogate", "ensemble"))
 
     @property
     def queries(self) -> int:
-        """Rows asked of the classifier in training and evaluation together."""
+        """Classifier queries of training and evaluation together."""
         return int(self.progress.get("training_queries", 0)) + int(self.progress.get("evaluation_queries", 0))
 
     @cached_property
@@ -132,7 +167,7 @@ def load_run(
         device: of the policy.
 
     Raises:
-        envs.errors.UntrustedNameError: the run names objects that nobody allowed; they are listed.
+        UntrustedNameError: the run of another account names objects that are not in `trust`; they are listed.
         UserError: no such run, a damaged file, or a live world that isn't given.
     """
     if str(path).endswith(".zip"):
@@ -146,9 +181,9 @@ def load_run(
 
     folder = RunFolder.open(path, root)
     config = folder.run_config()
-    if config.curiosity is not None and config.curiosity.name not in CURIOSITIES and ":" not in config.curiosity.name:
+    folder.refuse_untrusted_curiosity(trust)
+    if config.curiosity is not None and ":" not in config.curiosity.name and config.curiosity.name not in CURIOSITIES:
         raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, CURIOSITIES)
-    folder.check_curiosity(trust)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
     world = world_of(folder, world, trust)
@@ -196,7 +231,7 @@ def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] 
     """The world that a run folder describes, or the `live` one set up as the run's was; None where there is none.
 
     Raises:
-        envs.errors.UntrustedNameError: it names objects that are not in `trust`, and this account did not make it.
+        UntrustedNameError: the run of another account names objects that are not in `trust`.
         UserError: the run was trained on live objects, and `live` is not given; or the world differs from the run's.
     """
     from agents.training.environments import is_latent

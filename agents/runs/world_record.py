@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.cli import UserError
+from agents.constraints import KEY, constrained_as, constraints_of
 from envs.config import SETTINGS, Live, WorldConfig
 from envs.reading.trust import digest_of, names_in, names_of_file, remembered, trusting
 
@@ -27,7 +28,9 @@ def describe_world(world: World) -> dict[str, Any]:
     latent_dim and label_only, which depend on the user's files and objects; settings, those of the config with the defaults
     of today.
     """
-    return {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+    record = {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+    found = constraints_of(world)
+    return record if found is None else {**record, KEY: found}
 
 
 def build_world(
@@ -38,8 +41,9 @@ def build_world(
     how: str = IN_PYTHON,
     trust: Sequence[str] = (),
     file: Path | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> World:
-    """The world of a record, compared with what the record says of it.
+    """Rebuild the world of a record, and compare it with the facts in the record.
 
     Args:
         record: see :func:`describe_world`.
@@ -49,13 +53,15 @@ def build_world(
         how: what to do where live objects are needed, for the message.
         trust: objects that may be loaded though the record names them, each as ``module:object`` (see `envs.reading.trust`).
         file: the file that holds the record; what one of this account's names needs no trust.
+        given: live objects by the name of their setting (``data``, ``classifier`` ...), in the place of those that the record
+            cannot hold.
 
     Raises:
-        envs.errors.UntrustedNameError: the record names objects that nobody allowed; they are listed.
+        UntrustedNameError: the record of another account names objects that are not in `trust`; they are listed.
         UserError: no record of this version; live objects are missing; or the world that was rebuilt differs.
         envs.ManifoldError: a name or value that is unknown here.
     """
-    config = _config_of(record, where)
+    config = _config_of(record, where).replace(**(given or {}))
     if world is not None:
         own = {name: value for name in SETTINGS if not isinstance(value := getattr(config, name), Live)}
         rebuilt = world.replace(config=dataclasses.replace(world.config, **own))
@@ -69,11 +75,11 @@ def build_world(
             f"{where} was made in another world than the one rebuilt from its config: {'; '.join(found)}. "
             "Put back the data file, the classifier and the columns that it was made with, or make it again"
         )
-    return rebuilt
+    return constrained_as(rebuilt, record)
 
 
 def differences(record: Mapping[str, Any], world: World) -> list[str]:
-    """What a record says otherwise than a world does, one sentence part each; nothing is compared that it does not hold."""
+    """The facts in which a record and a world differ, one phrase each; facts that the record lacks are not compared."""
     facts = _facts(world)
     saved = {**record, **record.get("settings", {})}
     rebuilt = {**facts, **facts["settings"]}
@@ -115,7 +121,7 @@ def _names_of_record(config: Mapping[str, Any], run: Path | None, file: Path | s
     if isinstance(file, Path):
         folders.append(file.parent)
         own |= set(wanted) if remembered(digest_of(file)) else set()
-    if run is not None:
+    if run is not None and (run / "config.json").is_file():
         wanted |= RunFolder(run, {}).names_of_manifold()
         if wanted and (folder := RunFolder.open(run)).is_own():
             own |= set(folder.names())
@@ -132,9 +138,9 @@ def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> Wor
 
     folder = None if run is None else run / "manifold"
     kept = folder is not None and (folder / "manifold.json").is_file()
-    live = {name: kind for name, kind in config.live.items() if not (kept and name == "manifold")}
-    if live:
-        missing = ", ".join(f"{name} ({kind})" for name, kind in live.items())
+    lacking = [name for name in config.live if isinstance(getattr(config, name), Live) and not (kept and name == "manifold")]
+    if lacking:
+        missing = ", ".join(f"{name} ({config.live[name]})" for name in lacking)
         raise UserError(f"{where} needs the live objects of its world, which no file can hold: {missing}. {how}")
     named = isinstance(config.manifold, str) and ":" in config.manifold
     if kept and folder is not None and named and read_object(folder / "manifold.json").get("kind") not in Manifold.kinds:

@@ -10,7 +10,7 @@ arguments of the algorithm's constructor a group may hold
     noise_type, noise_std     exploration noise of the off-policy algorithms ("normal")
 
 Minibatches grow with the environments: ``batch_size`` is meant for the file's own ``n_envs`` and is scaled when
-another number is asked, unless ``--hyperparams`` gives it. ``learning_rate: lin_7e-4`` falls linearly to zero.
+another number is requested, unless ``--hyperparams`` gives it. ``learning_rate: lin_7e-4`` falls linearly to zero.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ from envs.errors import UnknownNameError
 from envs.reading import checks
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
-ALGORITHMS = {
-    "ppo": ("stable_baselines3", "PPO"),
-    "ppo2v": ("vime.sb3", "TwoValuePPO"),
-    "a2c": ("stable_baselines3", "A2C"),
-    "sac": ("stable_baselines3", "SAC"),
-    "td3": ("stable_baselines3", "TD3"),
-    "tqc": ("sb3_contrib", "TQC"),
-    "trpo": ("sb3_contrib", "TRPO"),
+#: name -> module:class
+ALGORITHMS: dict[str, str] = {
+    "ppo": "stable_baselines3:PPO",
+    "ppo2v": "vime.sb3:TwoValuePPO",
+    "a2c": "stable_baselines3:A2C",
+    "sac": "stable_baselines3:SAC",
+    "td3": "stable_baselines3:TD3",
+    "tqc": "sb3_contrib:TQC",
+    "trpo": "sb3_contrib:TRPO",
 }
 SETTINGS_OF = {"ppo2v": "ppo"}
 """Algorithms that are set as another one is: its file, and their own arguments over it by ``--hyperparams``."""
@@ -56,7 +57,7 @@ def algorithm_class(name: str) -> type:
         close = difflib.get_close_matches(name.lower(), ALGORITHMS, n=2)
         hint = f"did you mean {' or '.join(close)}? " if close else ""
         raise UserError(f"unknown algorithm {name!r}; {hint}--algo takes {', '.join(ALGORITHMS)}")
-    module, attribute = ALGORITHMS[name]
+    module, _, attribute = ALGORITHMS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 
@@ -69,7 +70,7 @@ def load_hyperparameters(
         algo: a key of :data:`ALGORITHMS`.
         env_id: the group of the file to lay over ``default``.
         overrides: from ``--hyperparams``; they win.
-        n_envs: from ``--n-envs``; the minibatch is scaled along.
+        n_envs: from ``--n-envs``; the minibatch grows with it.
 
     Raises:
         UserError: unknown algorithm or hyperparameter (close names are offered), or a number that cannot be.

@@ -27,7 +27,7 @@ STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if
 
 
 class StopRequest:
-    """Whether somebody asked the training to stop; the signals SIGINT, SIGTERM and SIGHUP (a closed terminal) do."""
+    """Whether a stop was requested, by SIGINT, SIGTERM or SIGHUP (a closed terminal)."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -63,8 +63,8 @@ class Bookkeeper:
     """Queries and seconds of a run, over all its resumptions.
 
     Attributes:
-        evaluation_queries: rows asked for evaluation.
-        training_queries: all other rows, the starts' included.
+        evaluation_queries: queries of evaluations.
+        training_queries: all other queries, those of the reference rows included.
         seconds, cpu_seconds: spent learning.
     """
 
@@ -93,7 +93,7 @@ class Bookkeeper:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Rows asked within count as evaluation."""
+        """Queries made within count as evaluation."""
         before = self.world.classifier.queries if self.world is not None else 0
         try:
             yield
@@ -113,7 +113,7 @@ class Bookkeeper:
 
 
 class CheckpointCallback(BaseCallback):
-    """Saves where a rollout is about to begin: every ``every`` steps, when a stop is asked for, and at the end.
+    """Saves where a rollout is about to begin: every ``every`` steps, when a stop is requested, and at the end.
 
     Must be the first of the callbacks: what the others do at a rollout's start then happens again after a resume.
     """
@@ -171,8 +171,8 @@ class CheckpointCallback(BaseCallback):
         self.saved_at = self._last = steps
 
     def _distilled(self) -> dict[str, Any]:
-        """For the planned last step: weights of a network distilled from answers given so far, and of second opinions on the
-        starts; nothing for labels alone."""
+        """For the planned last step: the weights of the surrogate, distilled from the predictions so far, and of the
+        ensemble; empty for label-only classifiers."""
         world = self.books.world
         if world is None or world.label_only:
             return {}

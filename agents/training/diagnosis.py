@@ -42,7 +42,7 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose(world: World, seed: int = 0, ask: bool = True) -> Diagnosis:
-    """The facts of a world's reference set, from cached answers; `ask` queries up to 500 held-out rows for the accuracy."""
+    """Facts of a world's reference set, from cached predictions; `ask` queries up to 500 held-out rows for the accuracy."""
     label, prediction = world.reference.label, world.reference.prediction
     kept, satisfied = prediction.argmax(1) == label, world.task.satisfied(prediction, label)
     classes = {}

@@ -1,4 +1,4 @@
-"""What a training walks in: a world by id or live, its batched VecEnv, and the curiosity on top.
+"""The environments of a training: a world by id or live, its batched VecEnv, and the curiosity around it.
 
 Order of the wrappers, from the inside: LatentVecEnv, VecMonitor (so that ``rollout/ep_rew_mean`` stays the
 environment's own reward), the curiosity.
@@ -46,7 +46,7 @@ def is_latent(env_id: str) -> bool:
     """Whether an id is one of a latent space. Ids are looked up and never imported, as Gymnasium does with ``module:id``.
 
     Raises:
-        UnknownNameError: nobody registered it; close ones are offered.
+        UnknownNameError: it is not registered; close ones are offered.
     """
     if env_id not in SPECS and env_id not in gymnasium.registry:
         spec_kwargs(env_id)  # raises, with close names
@@ -54,18 +54,18 @@ def is_latent(env_id: str) -> bool:
 
 
 def tell_guess(world: World) -> None:
-    """Say on stderr what was guessed of a table's columns, as a description that can be saved and edited."""
+    """Print the guessed description of a table's columns on stderr; it can be saved and edited."""
     table = getattr(world.units, "table", None)
     if table is not None:
         print(
-            "the columns were guessed; to say it otherwise, save this as columns.yml, edit it and add "
+            "the columns were guessed; to correct them, save this as columns.yml, edit it and add "
             f"--columns columns.yml\n{table.as_yaml()}",
             file=sys.stderr,
         )
 
 
 def _settings(file: str, part: str) -> dict[str, Any]:
-    """What a file of the hyperparameters (walks_text, walks_long) says of the ``walk``, or of an algorithm."""
+    """The settings of the ``walk``, or of an algorithm, in a file of the hyperparameters (walks_text, walks_long)."""
     return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")).get(part, {})
 
 
@@ -98,7 +98,7 @@ def _measured_limit(world: World) -> int | None:
 
 
 def laid_over(algo: str, world: World) -> dict[str, Any]:
-    """Settings of an algorithm that the kind of a world asks for, once it is set up for training: text, or long ways."""
+    """Settings of an algorithm that depend on the world once it is set up for training: text, or a long horizon."""
     if world.modality == "text" and world.guidance and world.task.towards_target:
         return _settings("walks_text", algo)
     return {} if _measured_limit(world) is None else _settings("walks_long", algo)
@@ -130,7 +130,7 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
         env: a monitored VecEnv.
         config: its name, weight and options.
         seed: of the bonus's own generator.
-        world: if given, the bonus predicts :class:`agents.training.prediction_target.LatentFeatures`.
+        world: if given, the bonus predicts decoded frames and predictions, see `agents.training.prediction_target`.
 
     Raises:
         UnknownNameError, UserError, VimeError: an option that neither takes (close ones are offered), a value that they
@@ -169,7 +169,7 @@ def curiosity_settings(
     """The curiosity of a run: its name, eta and options, given ones over those of curiosity.yml.
 
     Args:
-        name, eta, options: as asked for; eta None: the file's.
+        name, eta, options: as requested; eta None: that of the file.
         world: the latent space, or None for an environment that is none.
         env_id: the environment's own group in the file.
     """

@@ -1,4 +1,4 @@
-"""The training behind ``agents.train``: parts to a run folder, and whatever interrupts it."""
+"""The training behind ``agents.train``: it fills the run folder, and saves its state when it is interrupted."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.core.known_predictions import predictions_of
 
 if TYPE_CHECKING:
-    from agents.train import TrainConfig
+    from agents.training.config import TrainConfig
     from envs.core.world import World
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """A signal ended the training; ``folder`` holds what was done, the message says how to go on."""
+    """A signal ended the training; ``folder`` holds the steps done so far, and the message says how to resume."""
 
     def __init__(self, message: str, folder: RunFolder, number: int) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class TrainingInterrupted(KeyboardInterrupt):
 
 
 def run_training(config: TrainConfig, world: World | None) -> Run:
-    """See ``agents.train.train``."""
+    """Train by a config, see `agents.train.train`."""
     check_settings(config)
     for package in config.gym_packages:
         try:
@@ -63,7 +63,7 @@ def run_training(config: TrainConfig, world: World | None) -> Run:
             return _learn(config, session, folder, fresh=True)
     folder = RunFolder.open(config.trained_agent, config.log_folder)
     with folder.lock():
-        folder = RunFolder.open(folder.root)  # as whoever held the lock before left it
+        folder = RunFolder.open(folder.root)  # as the last holder of the lock left it
         session = resume(config, world, folder)
         if session.config != folder.run_config():
             own = folder.is_own()
@@ -101,7 +101,7 @@ def _make_folder(config: TrainConfig, session: Session) -> RunFolder:
 
 
 def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool) -> Run:
-    """Learn until the asked steps, a signal or an error; save what was done in each case."""
+    """Learn until the requested steps, a signal or an error; save the steps done so far in each case."""
     model, world, made = session.model, session.world, session.config
     books = Bookkeeper(world, session.resumed["progress"] if session.resumed else None)
     stop = StopRequest()
@@ -166,7 +166,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
         for callback in callbacks:
             if isinstance(callback, ProgressCallback) and hasattr(callback, "bar"):
                 callback.bar.close()
-        with contextlib.suppress(OSError):  # a full disk: it has been told already
+        with contextlib.suppress(OSError):  # a full disk: reported already
             logger.close()
 
 
@@ -181,7 +181,7 @@ def _save_what_was_done(keeper: CheckpointCallback) -> None:
 
 
 def _diverged(error: DivergedTrainingError, config: RunConfig, folder: RunFolder) -> UserError:
-    """What to do about weights that are no numbers any more."""
+    """The error of weights that are not finite, with the way out."""
     rate = config.hyperparameters.get("learning_rate")
     lower = "--hyperparams learning_rate:X" + ("" if rate is None else f" (it was {rate})")
     done = folder.checkpoints()
@@ -204,7 +204,7 @@ def _quoted(path: Path) -> str:
 
 
 def _finish(run: Run, logger: Any, pictures: bool) -> None:
-    """What a finished run leaves besides its checkpoint: pictures, final scalars, summary.json."""
+    """Write the pictures, final scalars and summary.json of a finished run."""
     if pictures and run.world is not None:
         from agents.explanation.tensorboard import log_training_end
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import math
 import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.cli import MOST_STEPS, UserError
+from agents.cli import MOST_STEPS, WORLD_FLAGS, UserError, described_world
 from agents.runs.checkpoint import restore_state
 from agents.runs.checks import MOST_ENVS
 from agents.runs.config import RunConfig
@@ -21,7 +21,6 @@ from agents.runs.world_record import describe_world
 from agents.training.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
 from agents.training.diagnosis import diagnose, lines_of
 from agents.training.environments import (
-    CURIOSITIES,
     add_curiosity,
     curiosity_settings,
     laid_over,
@@ -30,7 +29,6 @@ from agents.training.environments import (
     tell_guess,
     trained_walk,
 )
-from envs.config import FIELDS
 from envs.errors import UnknownNameError
 from envs.reading import checks
 from envs.reading.trust import named, trusting
@@ -40,14 +38,14 @@ from vime.bonuses import bonus_class
 DEVICES = ("cpu", "cuda", "mps", "xpu")  # where SB3's networks compute
 
 if TYPE_CHECKING:
-    from agents.train import TrainConfig
+    from agents.training.config import TrainConfig
     from envs.core.world import World
 
 
 @dataclass
 class Session:
     """The parts of one training: ``config`` is what config.json holds; classifier rows that other things were queried for
-    (``counted_before``), and those of the diagnosis (``evaluated_before``)."""
+    (``counted_before``), and for the diagnosis (``evaluated_before``)."""
 
     config: RunConfig
     world: World | None
@@ -58,7 +56,7 @@ class Session:
 
 
 def check_settings(config: TrainConfig) -> None:
-    """Refuse what no training could use, before anything heavy is built."""
+    """Refuse invalid settings, before anything heavy is built."""
     named(config.trust)
     if config.trained_agent is not None and config.trained_agent.endswith(".zip") and config.trained_agent not in config.trust:
         raise UserError(
@@ -67,9 +65,7 @@ def check_settings(config: TrainConfig) -> None:
         )
     if config.n_timesteps is not None and not 1 <= config.n_timesteps <= MOST_STEPS:
         raise UserError(f"-n {config.n_timesteps}: at least one step is needed, and at most {MOST_STEPS:,}")
-    if config.curiosity is not None and config.curiosity not in CURIOSITIES:
-        if ":" not in config.curiosity:
-            raise UnknownNameError("curiosity", config.curiosity, [*CURIOSITIES, "module:object"])
+    if config.curiosity not in (None, "none"):
         bonus_class(config.curiosity)
     if config.eta is not None and not 0 <= config.eta < math.inf:
         raise UserError(f"--eta {config.eta}: the weight of a bonus is a finite number of at least 0, never negative")
@@ -107,7 +103,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     counted = looked = 0
     given = world
     if world is not None:
-        counted = world.classifier.queries  # what the caller asked before is not this training's
+        counted = world.classifier.queries  # earlier queries of the caller are not part of this training
         world = world.replace(gamma=settings["gamma"]) if "gamma" in settings else world
     else:
         if env_id.startswith("Manifold/") and "gamma" in settings:
@@ -161,21 +157,19 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 
 
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
-    """The id and the keyword arguments that the user asked for."""
-    kwargs, given = dict(config.env_kwargs), world_flags(config)
+    """The requested id and its keyword arguments."""
     if world is not None:
-        clash = [*(["env"] if config.env else []), *given, *(["env_kwargs"] if kwargs else [])]
+        clash = [*(["env"] if config.env else []), *world_flags(config), *(["env_kwargs"] if config.env_kwargs else [])]
         if clash:
             raise UserError(f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in")
-        return "Manifold/Custom-v0", kwargs
-    default = "Manifold/Custom-v0" if config.data or config.classifier or config.manifold else "Manifold/Digits-v0"
-    return config.env or default, {**kwargs, **given}
+        return CUSTOM, dict(config.env_kwargs)
+    env_id, kwargs = described_world(config)
+    return env_id or "Manifold/Digits-v0", kwargs
 
 
-def world_flags(config: TrainConfig) -> dict[str, Any]:
-    """The settings of a world that have a flag of their own, as far as they were given."""
-    flags = [part.name for part in fields(config) if part.name in FIELDS and part.name != "seed"]
-    return {name: getattr(config, name) for name in flags if getattr(config, name) is not None}
+def world_flags(config: TrainConfig) -> list[str]:
+    """The names of the settings of a world that have a flag of their own and were given."""
+    return [name for name in WORLD_FLAGS if getattr(config, name) is not None]
 
 
 def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Session:
@@ -197,6 +191,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
+    folder.refuse_untrusted_curiosity(config.trust)
     steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
     before = made.n_timesteps
     made = replace(made, n_timesteps=config.n_timesteps or before)
@@ -205,7 +200,6 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
             f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
-    folder.check_curiosity(config.trust)
     world = world_of(folder, world, config.trust)
     model = _model(config.device, made, world)
     restore_state(model, state)
@@ -216,7 +210,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
 
 
 def schedule_note(rate: Any, steps: int, before: int, total: int) -> str | None:
-    """What a learning rate that falls with the training does where the training goes on to another end; None: nothing.
+    """A note on a falling learning rate in a training that is extended; None where there is nothing to say.
 
     Args:
         rate: the setting, such as ``lin_3e-4``.

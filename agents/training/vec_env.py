@@ -34,7 +34,7 @@ class LatentVecEnv(VecEnv):
         final_observations: (n, obs_dim): what the last step led to, before any reset.
         done_mask: (n,) bool: whose episode the last step ended.
         step_infos: the vector environment's own infos of the last step (a dict of arrays).
-        asked: a sample of what the classifier was asked, for the planned last step.
+        asked: a sample of the queries, for the planned last step.
 
     Args:
         venv: a vector environment with a flat Box observation, in SAME_STEP mode.

@@ -39,7 +39,7 @@ SPREAD = 0.5  # length of the noise of a sampled action, whatever the dimension
 
 
 def guidance_action(world: World, state: State) -> Tensor:
-    """Full actions (B, d) towards the nearest starts of the target class and its middle; the classifier is not asked."""
+    """Full actions (B, d) towards the nearest starts of the target class and its middle; without a query."""
     place = world.manifold.coordinates(state.z, state.frame)
     near = world.manifold.vjp(state.z, -world.class_neighbours(place, state.target).gradient)
     middle = world.reference.class_codes[0][state.target] - state.z
@@ -48,7 +48,7 @@ def guidance_action(world: World, state: State) -> Tensor:
 
 
 def straight_action(world: World, state: State) -> Tensor:
-    """Full actions (B, d) straight to the nearest code of the target class that a walk may end at; nothing is asked."""
+    """Full actions (B, d) straight to the nearest code of the target class that a walk may end at, without a query."""
     return -world.end_codes(state.z, state.target).gradient  # of the distance to one code: the unit vector away from it
 
 
@@ -75,7 +75,7 @@ def follow_the_teacher(model: Any, world: World, seed: int, teacher: str = "guid
     """Fit the mean of a Gaussian policy (of stable-baselines3's on-policy algorithms) to one of `TEACHERS`, and set its noise.
 
     Returns:
-        ``rows``: states seen; ``error``: mean squared length of what the mean misses of the teacher's actions.
+        ``rows``: number of states; ``error``: mean squared distance between the policy's mean and the teacher's action.
     """
     policy, generator = model.policy, torch.Generator().manual_seed(seed)
     seen, actions = walks_of_the_teacher(world, seed, teacher=teacher)

@@ -14,12 +14,15 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from agents.constraints import KEY, constraints_of
 from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
@@ -122,6 +125,8 @@ class Trajectory:
     planned: int = 0
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
+    position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
+    world: ClassVar[Any] = None  # set by `agents.explain.explain`: the live world; neither saved, copied nor compared
 
     @classmethod
     def trusted(cls, **fields: Any) -> Self:
@@ -221,9 +226,46 @@ class Trajectory:
 
     def summary(self) -> str:
         """The path in one or two sentences; without probabilities where labels alone are shown."""
-        from agents.explanation.sentences import summarise
+        return _display("agents.explanation.sentences:summarise")(self)
 
-        return summarise(self)
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the probability of each class against the frame number; labels where the classifier shows labels alone.
+
+        Args:
+            ax: a matplotlib ``Axes``; None: a new figure, independent of pyplot's global state.
+
+        Returns:
+            The axes; ``ax.figure.savefig("path.png")`` writes the picture.
+        """
+        return _display("agents.trajectories.display:plot")(self, ax)
+
+    def to_pandas(self, world: Any = None) -> Any:
+        """One row per frame, as a ``pandas.DataFrame`` indexed by ``frame``.
+
+        The columns are those of :meth:`table`; for a table of data, the row of each frame in the user's own units comes
+        first; for text, the sentence (``text``).
+
+        Args:
+            world: the world of a path that was loaded from a file; a path of `explain` knows its own. Without a world, the
+                columns of a table of data are left out.
+
+        Raises:
+            ImportError: pandas is not installed.
+            TrajectoryError: `world` has another manifold.
+        """
+        return _display("agents.trajectories.display:to_pandas")(self, world)
+
+    def __repr__(self) -> str:
+        """Two lines: what the path is, and what it says."""
+        return f"<Trajectory {self.name}: {self.steps} steps by {self.walker!r}>\n{self.summary()}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the summary, the film strip (or the curves, without a world) and the frames as a table."""
+        return _display("agents.trajectories.display:html")(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take: the fields, without the live world."""
+        return {name: value for name, value in self.__dict__.items() if name != "world"}
 
     def table(self) -> list[dict[str, Any]]:
         """One row per frame; the numbers of a step are in the row of the frame it leads to; None where not measured.
@@ -319,6 +361,12 @@ class Trajectory:
                 f"this path was walked on the manifold {self.manifold_key!r}, this world has "
                 f"{manifold_key(world)!r}: use the world in which it was walked ({self.world_settings})"
             )
+        own, found = self.environment.get(KEY), constraints_of(world)
+        if own != found:
+            raise TrajectoryError(
+                f"this path was walked with the constraints {own}, this world has {found}: use path.world, or "
+                "agents.constraints.constrained(world, ...)"
+            )
         if list(world.class_names) != self.class_names:
             raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")
 
@@ -377,6 +425,12 @@ class Trajectory:
             return cls(**{**fields, **arrays})
         except TypeError as error:
             raise TrajectoryError(f"{path}: lacks a field or has one too many ({error})") from None
+
+
+def _display(name: str) -> Callable[..., Any]:
+    """The function ``module:function`` that presents a path: loaded on first use, since it imports this module."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
 
 
 def _number(values: np.ndarray | None, t: int) -> float | None:

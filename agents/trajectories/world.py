@@ -7,13 +7,20 @@ import importlib.metadata
 import json
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from agents.trajectories.trajectory import Trajectory
     from envs.core.factual import Factual
+
+
+class FromInput(Protocol):
+    """A path that knows the input that it began at."""
+
+    def factual(self, world: Any) -> Factual:
+        """The input as frames are made of it, a batch of one."""
+        ...
 
 
 def decode(world: Any, z: np.ndarray, factual: Factual) -> np.ndarray:
@@ -42,7 +49,7 @@ def factual_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | No
         return world.factual_of(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(z0, dtype=np.float32)), known)
 
 
-def origins_of(world: Any, paths: Sequence[Trajectory], repeats: Sequence[int] | None = None) -> Factual:
+def origins_of(world: Any, paths: Sequence[FromInput], repeats: Sequence[int] | None = None) -> Factual:
     """The inputs of many paths, each repeated `repeats` times (None: once)."""
     import torch
 

@@ -14,8 +14,8 @@ from agents.explain import explain
 from agents.explanation.figures.gain import gain_panels, run_gain_map
 from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
 from agents.explanation.output import step_table
-from agents.explanation.report.page import main as report_main
 from agents.explanation.report.page import render_report
+from agents.report import main as report_main
 from agents.runs.run import Run, load_run
 from agents.train import train
 from agents.trajectories.trajectory import Trajectory

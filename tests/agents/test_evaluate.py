@@ -130,7 +130,7 @@ def test_many_walkers_make_several_tables_with_every_interval(digits: Any) -> No
 def test_the_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "figures.json"
     asked = ["--env", "Manifold/Digits-v0", "--walker", "line", "random", "--inputs", "20", "--no-progress"]
-    assert run_main(script.main, [*asked, "--json", str(file), "--log-folder", str(tmp_path)]) == 0
+    assert run_main(script.main, [*asked, "--out", str(file), "--log-folder", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "20 held-out inputs, random targets, stop at p >= 0.9" in said
     assert "random: not explained" in said
@@ -145,7 +145,7 @@ def test_the_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--walker", "lines"], "unknown walker 'lines'"),
         (["--inputs", "0"], "--inputs 0"),
-        (["--json", "no/such/folder/x.json"], "there is no folder"),
+        (["--out", "no/such/folder/x.json"], "there is no folder"),
         (["--walker", "policy"], "'policy' is a trained agent"),
     ],
 )

@@ -334,7 +334,8 @@ def test_a_batch_leaves_out_what_is_of_the_target_class_already(
     [
         (["--env", "Manifold/Digits-v0", "--walker", "line"], "say what to explain"),
         (["--env", "Manifold/Digits-v0", "--walker", "line", "--index", "1", "--all"], "one of them"),
-        (["--env", "Manifold/Digits-v0", "--index", "1"], "choose who walks"),
+        (["--env", "Manifold/Digits-v0", "--walker", "policy", "--index", "1"], "there is no run"),
+        (["some/run", "--data", "iris", "--index", "1"], "has its own data and classifier"),
         (["--env", "Manifold/Digit-v0", "--walker", "line", "--index", "1"], "did you mean 'Manifold/Digits-v0'"),
         (["--env", "Manifold/Digits-v0", "--walker", "line", "--index", "1", "--target", "ten"], "unknown class 'ten'"),
         (["no-such-run", "--index", "1"], "no run folder 'no-such-run'"),

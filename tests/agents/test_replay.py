@@ -17,7 +17,7 @@ from PIL import Image
 import envs
 from agents import replay
 from agents.explain import explain
-from agents.runs.world_record import describe_world
+from agents.runs.world_record import build_world, describe_world
 from agents.trajectories.trajectory import Trajectory
 from envs.core.world import World
 
@@ -33,7 +33,7 @@ def path(world: World) -> Trajectory:
 
 
 def test_a_saved_path_reproduces_in_an_environment_made_from_its_description(path: Trajectory) -> None:
-    found = replay.compare(path, replay.build_world(path.environment))
+    found = replay.compare(path, build_world(path.environment))
     assert found.reproduced
     assert "reproduced" in replay.verdict(path, found)
     assert "NOT" not in replay.verdict(path, found)
@@ -48,8 +48,8 @@ def test_a_saved_path_reproduces_in_an_environment_made_from_its_description(pat
 def test_worlds_of_every_kind_are_described_and_built_again(changes: dict[str, object]) -> None:
     world = envs.make_world(data="digits", **changes)  # type: ignore[arg-type]
     told = json.loads(json.dumps(describe_world(world)))
-    again = replay.build_world(told)
-    for name in ("move", "step_length", "max_step", "gamma", "task", "label_only", "max_episode_steps"):
+    again = build_world(told)
+    for name in ("move_name", "step_length", "max_step", "gamma", "task", "label_only", "max_episode_steps"):
         assert getattr(again, name) == getattr(world, name), name
 
 
@@ -93,7 +93,7 @@ def test_a_path_with_a_step_planned_beyond_its_arrival_reproduces(path: Trajecto
 
 def test_live_worlds_are_refused_in_plain_words() -> None:
     with pytest.raises(ValueError, match="live objects"):
-        replay.build_world({"config": {"live": {"classifier": "builtins.function"}}})
+        build_world({"config": {"live": {"classifier": "builtins.function"}}})
 
 
 def test_the_script_shows_every_step_and_ends_with_0_when_reproduced(

@@ -20,7 +20,8 @@ from agents.explanation.inputs import read_file
 from agents.explanation.metrics.evaluate import evaluate_paths
 from agents.explanation.report.page import render_report
 from agents.explanation.sentences import change_sentence, distance_unit
-from agents.replay import build_world, compare
+from agents.replay import compare
+from agents.runs.world_record import build_world
 from agents.train import load_run, train
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs import ManifoldError, make_world

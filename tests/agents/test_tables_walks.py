@@ -12,13 +12,13 @@ import torch
 
 import envs
 from agents import explain as explain_script
-from agents import replay, train
+from agents import replay, report, train
 from agents.cli import UserError
 from agents.explain import explain
 from agents.explanation.figures.table import row_table
 from agents.explanation.output import step_table
-from agents.explanation.report import page as report
 from agents.runs.run import load_run
+from agents.runs.world_record import build_world
 from agents.trajectories.trajectory import Trajectory
 from agents.walkers.planning.surrogate import AskedRows, Surrogate
 from envs.core.world import World
@@ -160,4 +160,4 @@ def test_a_path_through_a_table_that_is_gone_says_so(world: World, folder: Path,
     path = explain(world, 0, walker="line")
     environment = {**path.environment, "config": {**path.environment["config"], "data": str(tmp_path / "gone.csv")}}
     with pytest.raises((ManifoldError, UserError), match="no data file"):
-        replay.build_world(environment)
+        build_world(environment)

@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.cli import UserError
-from agents.replay import build_world
 from agents.runs.checkpoint_files import read_state, write_state
 from agents.runs.folder import RunFolder
 from agents.runs.run import load_run
+from agents.runs.world_record import build_world
 from agents.train import TrainConfig, report
 from agents.trajectories.file import checksum
 from agents.trajectories.trajectory import Trajectory

@@ -16,8 +16,8 @@ from agents import explain as explain_script
 from agents.cli import UserError, run_main
 from agents.evaluate import main as evaluate
 from agents.explain import main as explain
-from agents.explanation.report.page import main as report
 from agents.files import write_whole
+from agents.report import main as report
 from agents.trajectories.trajectory import Trajectory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,13 +93,13 @@ def test_report_and_evaluate_name_their_file(
         assert f"cannot write the report '{run}/report.html': No space left on device" in told
         assert "--out FILE" in told
         fast = ["--inputs", "2", "--no-judges", "--closely", "0", "--alone", "0", "--no-progress"]
-        assert run_main(evaluate, [*FLOWERS, *fast, "--json", str(tmp_path / "found.json")]) == 2
+        assert run_main(evaluate, [*FLOWERS, *fast, "--out", str(tmp_path / "found.json")]) == 2
         found = capsys.readouterr()
         assert f"cannot write the measures '{tmp_path}/found.json': No space left on device" in found.err
         assert "validity" in found.out  # the tables came first
     assert (run / "report.html").read_bytes() == before
     assert not (tmp_path / "found.json").exists()
-    assert run_main(evaluate, [*FLOWERS, *fast, "--json", str(tmp_path / "found.json")]) == 0
+    assert run_main(evaluate, [*FLOWERS, *fast, "--out", str(tmp_path / "found.json")]) == 0
     json.loads((tmp_path / "found.json").read_text(), parse_constant=lambda name: pytest.fail(name))
 
 

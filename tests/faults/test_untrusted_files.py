@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from agents import evaluate, explain, replay, train
+from agents import evaluate, explain, replay, report, train
 from agents.cli import run_main
-from agents.explanation.report import page as report
 from agents.runs.run import load_run
+from agents.runs.world_record import build_world
 from agents.trajectories.file import FORMAT_VERSION, read_parts, write_parts
 from agents.trajectories.trajectory import Trajectory
 from envs import ManifoldError, make_world
@@ -180,7 +180,7 @@ def test_the_account_that_trained_goes_on_without_flags(honest: Path, tmp_path: 
     assert run_main(replay.main, [str(run), "--no-show"]) == 0
     assert run_main(report.main, [str(run)]) == 0
     path = explain.explain(load_run(run), 1, walker="line")
-    assert replay.build_world(path.environment, file=path.save(tmp_path / "out" / "mine.npz")).class_names
+    assert build_world(path.environment, file=path.save(tmp_path / "out" / "mine.npz")).class_names
     # Resuming writes config.json anew, which stays this account's.
     assert run_main(train.main, ["-i", str(run), "-n", "128", "--eval-episodes", "0", "--no-pictures"]) == 0
     assert load_run(run).steps == 128
@@ -395,12 +395,12 @@ def test_the_own_path_beside_a_manifold_of_another(honest: Path, tmp_path: Path)
     path = explain.explain(load_run(honest), 2, walker="line")
     shutil.copytree(honest, tmp_path / "got_1")
     file = path.save(tmp_path / "got_1" / "paths" / "mine.npz")
-    assert replay.build_world(path.environment, tmp_path / "got_1", file=file).class_names
+    assert build_world(path.environment, tmp_path / "got_1", file=file).class_names
     card = tmp_path / "got_1" / "manifold" / "manifold.json"
     settings = {"data_shape": [3], "latent_dim": 2, "modality": "table", "prior": "none", "rows": 2, "source": "os:abort"}
     card.write_text(json.dumps({"format": 1, "kind": "pair", "settings": settings}))
     with pytest.raises(UntrustedNameError, match="source 'os:abort'"):
-        replay.build_world(path.environment, tmp_path / "got_1", file=file)
+        build_world(path.environment, tmp_path / "got_1", file=file)
 
 
 def test_modules_beside_a_path_are_refused_even_with_trust(attack: Attack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -417,7 +417,7 @@ def test_a_path_of_another_that_is_saved_again_stays_anothers(attack: Attack) ->
     path = Trajectory.load(attack.path)
     again = path.save(attack.project / "again" / "p.npz")
     with pytest.raises(UntrustedNameError):
-        replay.build_world(path.environment, file=again)
+        build_world(path.environment, file=again)
 
 
 # --- pickles, tags, links, names of files ----------------------------------------------------------------------------

@@ -48,11 +48,7 @@ def probability_curves(path: Trajectory) -> bytes:
     grid = figure.add_gridspec(2 if gained else 1, 1, height_ratios=[3, 1] if gained else [1], hspace=0.12)
     axes = figure.add_subplot(grid[0])
     t = np.arange(len(path.z))
-    if path.predictions is None:
-        _label_steps(axes, path, t)
-    else:
-        _curves(axes, path, t)
-    axes.set_title(mathless(heading(path)), fontsize=10, loc="left", color=INK)
+    draw_curves(axes, path)
     last = axes
     if gained:
         last = figure.add_subplot(grid[1], sharex=axes)
@@ -61,9 +57,16 @@ def probability_curves(path: Trajectory) -> bytes:
         axes.tick_params(labelbottom=False)
         _quiet(last)
     last.set_xlabel("frame", fontsize=8.5)
-    _quiet(axes)
     last.xaxis.get_major_locator().set_params(integer=True)
     return figure_png(figure)
+
+
+def draw_curves(axes: Any, path: Trajectory) -> None:
+    """The curves of `probability_curves` without the gain, on matplotlib axes."""
+    t = np.arange(len(path.z))
+    (_label_steps if path.predictions is None else _curves)(axes, path, t)
+    axes.set_title(mathless(heading(path)), fontsize=10, loc="left", color=INK)
+    _quiet(axes)
 
 
 def _curves(axes: Any, path: Trajectory, t: np.ndarray) -> None:

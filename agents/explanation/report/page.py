@@ -3,8 +3,7 @@
 The numbers of the page are those of the `Trajectory`, rounded only for display. Jinja2 escapes every text (class names may
 hold markup); a content security policy in the page forbids loading anything and running any script but the page's own.
 
-``python -m agents.report RUN_OR_PATH`` writes it for the paths in a run folder, or for one path; ``--lime`` and ``--treeview``
-add these layers.
+The command is `agents.report`.
 
 `agents.explanation.report.sections` has one function and one template per section of a path,
 `agents.explanation.report.extras` the optional parts.
@@ -15,18 +14,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from agents.cli import LoadingConfig, UserError, in_home, option, parse_config, prepare_process, run_main
+from agents.cli import in_home
 from agents.explanation.figures.map import starts_map
 from agents.explanation.figures.style import png
-from agents.explanation.report.extras import Extras, Panel, View, layers
+from agents.explanation.report.extras import Extras, Panel, View
 from agents.explanation.report.sections import PathPage, data_uri, panel_contexts, sections_of
 from agents.explanation.report.words import figures_found, gathered, metric_rows
 from agents.explanation.sentences import heading
@@ -38,17 +35,6 @@ __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
 MOST_PATHS = 40  # paths in one page; the others are in the run folder
 MOST_DOTS = 300  # reference inputs on the overview map
-
-
-@dataclass(kw_only=True)
-class ReportConfig(LoadingConfig):
-    """Write one self-contained report.html for the paths of a run, or for one path."""
-
-    source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
-    out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
-    lime: bool = option(False, "show at every frame what changes the prediction there (latent LIME; queries the classifier)")
-    treeview: bool = option(False, "show the route of each path through a TreeView of the classifier (needs a torch module)")
-    log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
 def write_report(
@@ -155,40 +141,3 @@ def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
             (world.class_names[c], round(100 * x, 1), round(100 * y, 1)) for c, x, y in area.labels(np.concatenate(places))
         ],
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command, see `ReportConfig`. Files that cannot be read or belong to another world are left out."""
-    config = parse_config(ReportConfig, argv, prog="python -m agents.report")
-    prepare_process(config.num_threads)
-    from agents.explanation.figures.gain import gain_panels
-    from agents.explanation.metrics.evaluate import evaluate_paths
-    from agents.replay import ReplayConfig, find_paths
-    from agents.runs.world_record import build_world
-
-    files, run = find_paths(ReplayConfig(source=config.source, log_folder=config.log_folder, all=True))
-    world, paths, names = None, [], []
-    for file in files:
-        try:
-            path = Trajectory.load(file)
-            world = world or build_world(path.environment, run, where=file.name, trust=config.trust, file=file)
-            path.check_world(world)
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        paths.append(path)
-        names.append(file.name)
-    if world is None or not paths:
-        raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
-    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
-    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
-    out = config.out or (run / "report.html" if run is not None else "report.html")
-    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
-    made = {"command": "python -m agents.report RUN", "measured over": over}
-    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
-    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_main(main))

@@ -16,7 +16,7 @@ from envs.assets.make.mnist import make_mnist
 from envs.assets.make.omniglot import make_omniglot
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
-from envs.datasets import DATASETS, Data, Units, grammar
+from envs.datasets import DATASETS, Data, grammar
 from envs.datasets.sentences import FITTED
 from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
 from envs.modalities.fitting import fit_units

@@ -36,7 +36,8 @@ def path_measures() -> Measured:
 
 def example_replay() -> Measured:
     """Every path of runs/example, walked again."""
-    from agents.replay import build_world, compare
+    from agents.replay import compare
+    from agents.runs.world_record import build_world
     from agents.trajectories.trajectory import Trajectory
 
     paths = [Trajectory.load(file) for file in sorted((EXAMPLE / "paths").glob("*.npz"))]

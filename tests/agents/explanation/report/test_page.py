@@ -21,7 +21,8 @@ from agents.cli import UserError
 from agents.explain import explain
 from agents.explanation.figures.style import png
 from agents.explanation.report.extras import columns_slopes, slopes_view
-from agents.explanation.report.page import Extras, Panel, View, main, render_report, write_report
+from agents.explanation.report.page import Extras, Panel, View, render_report, write_report
+from agents.report import main
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
 from envs.errors import ManifoldError

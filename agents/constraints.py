@@ -1,0 +1,131 @@
+"""What an explanation may change of a table's row: columns that vary, and ranges that their numbers stay in.
+
+The names are DiCE's (Mothilal, Sharma, Tan, "Explaining Machine Learning Classifiers through Diverse Counterfactual
+Explanations", FAT* 2020): `features_to_vary` and `permitted_range`. The constraints are part of a frame (they bound what is
+decoded), so a path carries them in its record, and the world of a saved path is rebuilt with them.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from envs.errors import ManifoldError, UnknownNameError
+
+if TYPE_CHECKING:
+    from envs.core.world import World
+
+KEY = "constraints"  # in the record of a world
+
+
+def constrained(
+    world: World,
+    features_to_vary: str | Sequence[str] = "all",
+    permitted_range: Mapping[str, Sequence[float]] | None = None,
+) -> World:
+    """The world with frames in which other columns keep the input's own values; all parts are shared.
+
+    Args:
+        world: of a table.
+        features_to_vary: names of the columns that a walk may change, or ``"all"``. Columns that are immutable in the table's
+            description stay so.
+        permitted_range: column -> (least, largest) number, in the user's units. An input outside of it may stay where it is,
+            or move towards the range.
+
+    Returns:
+        The world itself where nothing is constrained.
+
+    Raises:
+        UnknownNameError: no such column; close names are offered.
+        ManifoldError: a world of pictures or text, or a range that is none.
+    """
+    if isinstance(features_to_vary, str) and features_to_vary == "all" and not permitted_range:
+        return world
+    names = [str(name) for name in world.units.columns or []]
+    if not world.units.anchored or not names:
+        raise ManifoldError("features_to_vary and permitted_range are for tables; this world has no columns")
+    if isinstance(features_to_vary, str) and features_to_vary != "all":
+        raise ManifoldError(f"features_to_vary is 'all' or a list of columns, such as [{features_to_vary!r}]")
+    vary = names if isinstance(features_to_vary, str) else [str(name) for name in features_to_vary]
+    ranges = {str(name): ends for name, ends in (permitted_range or {}).items()}
+    for argument, given in (("features_to_vary", vary), ("permitted_range", ranges)):
+        for name in given:
+            if name not in names:
+                raise UnknownNameError(f"column in {argument}", name, names)
+    if not vary:
+        raise ManifoldError("features_to_vary is empty: a walk needs at least one column that it may change")
+    ranges = {name: _ends(name, ends) for name, ends in ranges.items()}
+    changed = copy.copy(world)  # shares what was computed: none of it depends on the constraints
+    changed.__dict__.pop("untargeted", None)
+    changed.units = _bounded(world.units, names, vary, ranges)
+    return changed
+
+
+def constraints_of(world: Any) -> dict[str, Any] | None:
+    """The constraints of a world as JSON holds them; None where there are none."""
+    return getattr(world.units, KEY, None)
+
+
+def constrained_as(world: World, record: Mapping[str, Any]) -> World:
+    """The world with the constraints that a record names, if it names any.
+
+    Raises:
+        ManifoldError: the record comes from a damaged file.
+    """
+    if (found := record.get(KEY)) is None:
+        return world
+    if not isinstance(found, Mapping) or set(found) != {"features_to_vary", "permitted_range"}:
+        raise ManifoldError(f"the constraints of this record are damaged: {found!r:.80}")
+    if not isinstance(found["features_to_vary"], str | list) or not isinstance(found["permitted_range"], Mapping):
+        raise ManifoldError(f"the constraints of this record are damaged: {found!r:.80}")
+    return constrained(world, **found)
+
+
+def _ends(name: str, ends: Any) -> list[float]:
+    try:
+        low, high = (float(end) for end in ends)
+    except (TypeError, ValueError):
+        raise ManifoldError(f"permitted_range of {name!r} is (least, largest), not {ends!r}") from None
+    if not low <= high or math.isnan(low) or math.isinf(low) or math.isinf(high):
+        raise ManifoldError(f"permitted_range of {name!r} needs two finite numbers, the least one first, not {ends!r}")
+    return [low, high]
+
+
+def _bounded(units: Any, names: Sequence[str], vary: Sequence[str], ranges: Mapping[str, Sequence[float]]) -> Any:
+    """A copy of the units whose frames keep to the constraints.
+
+    `bounded` clamps a place of a frame to [min(low, x), max(high, x)] with x the input's own: a place with low = inf and
+    high = -inf stays at x.
+    """
+    table = getattr(units, "table", None)
+    units = copy.copy(units)
+    units.low, units.high = units.low.clone(), units.high.clone()
+    if table is not None:
+        units.held, units._low, units._high = units.held.clone(), units._low.clone(), units._high.clone()
+        numbers = units._columns.tolist()
+    for j, name in enumerate(names):
+        first, width = (j, 1) if table is None else (units.places[j], table.columns[j].width)
+        if name not in vary:
+            if table is None:
+                units.low[first], units.high[first] = math.inf, -math.inf
+            else:
+                units.held[first : first + width] = True
+                units._holds = True
+        elif name in ranges:
+            if table is not None and table.columns[j].kind != "number":
+                raise ManifoldError(
+                    f"permitted_range of {name!r}: the column holds categories; leave it out, or do not vary it"
+                )
+            low, high = ranges[name]
+            inside = [(end - float(units.mean[j])) / float(units.scale[j]) for end in (low, high)]
+            units.low[first] = max(float(units.low[first]), inside[0])
+            units.high[first] = min(float(units.high[first]), inside[1])
+            if table is not None:
+                k = numbers.index(j)
+                units._low[k], units._high[k] = max(float(units._low[k]), low), min(float(units._high[k]), high)
+    setattr(
+        units, KEY, {"features_to_vary": "all" if list(vary) == list(names) else list(vary), "permitted_range": dict(ranges)}
+    )
+    return units

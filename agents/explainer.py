@@ -1,0 +1,410 @@
+"""One object for the whole way: train or load, explain, evaluate, report, save."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from agents.cli import UserError, in_home
+from agents.constraints import constrained
+from agents.evaluate import evaluate
+from agents.explain import explain, world_and_run
+from agents.files import write_whole, writing
+from agents.train import train
+from agents.training.config import TrainConfig
+from envs.config import FIELDS
+from envs.errors import UnknownNameError
+from envs.runtime.plain import plain
+
+if TYPE_CHECKING:
+    from agents.runs.run import Run
+    from agents.trajectories.trajectory import Trajectory
+    from agents.walkers.walker import Walker
+    from envs.core.world import World
+
+FILE = "explainer.json"  # in a folder of `save`, where there was no training
+FORMAT_VERSION = 1
+REPORTED = 12  # held-out inputs that a report shows, unless it is given paths
+
+
+class Explainer:
+    """Explain a classifier's predictions by walks to where they change.
+
+    A walk begins at the input, follows the latent manifold of a generative model, and ends where the classifier's prediction
+    changes. The whole path is the counterfactual explanation. The search strategy (the *walker*) is a trained agent or a rule
+    such as the straight latent line.
+
+    Args:
+        source: a `World`, a `Run`, or the folder of a run.
+        walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a live walker. None: the run's trained agent; for a
+            world, ``line``.
+
+    Attributes:
+        world: what is walked in: data, classifier and manifold.
+        run: the training behind it, or None.
+        walker: as given.
+
+    Example:
+        >>> import envs
+        >>> from agents import Explainer
+        >>> explainer = Explainer(envs.make_world(data="iris", progress=False), walker="line")
+        >>> path = explainer.explain([6.9, 3.1, 5.4, 2.1], target="versicolor")
+        >>> path.class_names[path.source], path.class_names[path.predicted[-1]], path.success
+        ('virginica', 'versicolor', True)
+    """
+
+    def __init__(self, source: World | Run | str | Path, walker: str | Walker | None = None) -> None:
+        self.world, self.run = world_and_run(source)
+        self.walker: str | Walker | None = "line" if walker is None and self.run is None else walker
+
+    @classmethod
+    def train(
+        cls,
+        data: Any = None,
+        classifier: Any = None,
+        *,
+        world: World | None = None,
+        manifold: Any = None,
+        columns: Any = None,
+        class_names: Sequence[Any] | None = None,
+        target_column: str | None = None,
+        algo: str | None = None,
+        n_timesteps: int | None = None,
+        curiosity: str | None = None,
+        seed: int = 0,
+        log_folder: str | Path = "runs",
+        progress: bool = True,
+        **settings: Any,
+    ) -> Self:
+        """Build a world around data and classifier, and train an agent in it; the run folder holds everything.
+
+        Args:
+            data: a data frame, an array of rows or pictures, a list of sentences, a file, or a name (see `envs.WorldConfig`).
+            classifier: a torch module, an estimator with ``predict_proba``, a callable, or a name.
+            world: a world that exists already, instead of all that describes one.
+            manifold: the generative model, live or by name; default: fitted to the data.
+            columns: names of a table's columns, or their description.
+            class_names: one name per class; default: those of the classifier or of the data.
+            target_column: the column of a file that holds the classes.
+            algo: a name of `agents.training.algorithms.ALGORITHMS`; default: ``ppo``.
+            n_timesteps: environment steps in all; default: the algorithm's file (200,000 for ppo).
+            curiosity: a bonus for new transitions, such as ``vime``; default: none.
+            seed: of everything random.
+            log_folder: where the run folder is made.
+            progress: show bars, on a terminal.
+            settings: any other field of `envs.WorldConfig` or `agents.TrainConfig`, such as ``tau=0.8``, ``n_envs=8``.
+
+        Raises:
+            UnknownNameError: no such setting; close names are offered.
+            ManifoldError: data, classifier and manifold that do not fit together.
+
+        Example:
+            >>> import tempfile
+            >>> from agents import Explainer
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     small = dict(n_timesteps=256, eval_episodes=0, pictures=False, progress=False, log_folder=folder)
+            ...     explainer = Explainer.train(data="iris", n_envs=4, hyperparams={"n_steps": 64}, **small)
+            >>> explainer.run.steps
+            256
+        """
+        from envs.building.world import make_world
+
+        ours = {"manifold": manifold, "columns": columns, "class_names": class_names, "target_column": target_column}
+        described = {
+            name: value for name, value in {"data": data, "classifier": classifier, **ours}.items() if value is not None
+        }
+        trained = set(TrainConfig.__dataclass_fields__)
+        for name in settings:
+            if name not in FIELDS and name not in trained:
+                raise UnknownNameError("setting of Explainer.train", name, sorted({*FIELDS, *trained}))
+        described |= {name: value for name, value in settings.items() if name in FIELDS}
+        if world is not None and described:
+            raise UserError(f"Explainer.train(world=...) together with {', '.join(described)}: the world already says that")
+        if world is None:
+            world = make_world(**described, seed=seed, progress=progress)
+        training = {name: value for name, value in settings.items() if name not in FIELDS}
+        return cls(
+            train(
+                world=world, algo=algo, n_timesteps=n_timesteps, curiosity=curiosity, seed=seed, log_folder=str(log_folder),
+                progress=progress, **training,
+            )
+        )  # fmt: skip
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path = "latest",
+        walker: str | Walker | None = None,
+        *,
+        world: World | None = None,
+        checkpoint: int | None = None,
+        trust: Sequence[str] = (),
+        log_folder: str | Path = "runs",
+        **live: Any,
+    ) -> Self:
+        """Read an explainer back from a run folder, or from a folder that :meth:`save` wrote.
+
+        Args:
+            path: the folder, its name in `log_folder`, or ``latest``.
+            walker: as for the constructor; default: the saved one, or the run's agent.
+            world: the world of a run that was trained on live objects.
+            checkpoint: environment steps of the checkpoint; default: the last one.
+            trust: objects that may be loaded though the folder names them and this account did not write it.
+            log_folder: where names are looked up.
+            live: what no file can hold, such as ``data=X, classifier=model``, instead of `world`.
+
+        Raises:
+            UserError: no such folder, a damaged file, or live objects that are missing.
+            UntrustedNameError: the folder names objects that nobody allowed.
+        """
+        from agents.runs.folder import RunFolder, read_json
+        from agents.runs.run import load_run
+        from agents.runs.world_record import build_world
+
+        _refuse_unknown(live)
+        folder = Path(in_home(str(path)))
+        if (file := folder / FILE).is_file():
+            record = read_json(file)
+            if record.get("format_version") != FORMAT_VERSION or not isinstance(record.get("walker"), str):
+                raise UserError(f"{str(file)!r} is damaged, or of another version: save the explainer again")
+            how = f"Pass them: Explainer.load({str(folder)!r}, data=..., classifier=...)"
+            found = build_world(record["world"], folder, world, repr(str(file)), how, trust, file, live)
+            return cls(found, record["walker"] if walker is None else walker)
+        if live:
+            run_folder = RunFolder.open(path, log_folder)
+            config = run_folder.run_config()
+            if config.world is None:
+                raise UserError(f"{str(run_folder.root)!r} holds no latent space: leave {', '.join(live)} out")
+            where, file = repr(str(run_folder.root)), run_folder.root / "config.json"
+            world = build_world(config.world, run_folder.root, world, where, "", trust, file, live)
+        return cls(load_run(path, checkpoint, trust, world, log_folder), walker)
+
+    def explain(
+        self,
+        X: Any = None,
+        target: Any = None,
+        *,
+        rows: Any = None,
+        split: str = "held_out",
+        features_to_vary: str | Sequence[str] = "all",
+        permitted_range: Mapping[str, Sequence[float]] | None = None,
+        max_steps: int | None = None,
+        seed: int = 0,
+        skip_present: bool = False,
+        progress: bool = False,
+        on_batch: Callable[[list[Trajectory]], Any] | None = None,
+    ) -> Any:
+        """Walk from inputs to where the prediction changes.
+
+        Args:
+            X: inputs in your own units: one (an array, a Series, a dictionary, a string) or several (a batch, a DataFrame, a
+                list); or the number of one row of `split`; None with `rows`: all rows of `split`.
+            target: class name or index for all inputs, a list of one each, ``own`` (the most typical form of the predicted
+                class), or None: the task's own rule, the nearest other class by default.
+            rows: numbers of rows of `split`, instead of X.
+            split: ``held_out`` or ``reference``.
+            features_to_vary: columns of a table that may change; the others keep the input's values exactly.
+            permitted_range: column -> (least, largest) value, in your own units.
+            max_steps: step limit; default: the world's.
+            seed: of walkers that sample.
+            skip_present: leave out inputs of the target class instead of an error.
+            progress: show a bar.
+            on_batch: called with the paths of each finished batch.
+
+        Returns:
+            A `Trajectory` for one input; a list of them, in the order of the inputs, for several.
+
+        Raises:
+            ManifoldError: inputs, targets or constraints that do not fit; the message says what would.
+        """
+        single = False
+        if X is not None and self.world.modality != "text" and _is_whole_row(X):
+            X, single = [X], True  # a row of whole numbers, which `explain` would take for numbers of rows
+        paths = explain(
+            self._constrained(features_to_vary, permitted_range), X, target, self.walker, rows=rows, split=split,
+            max_steps=max_steps, seed=seed, skip_present=skip_present, progress=progress, on_batch=on_batch,
+        )  # fmt: skip
+        return paths[0] if single and isinstance(paths, list) and paths else paths
+
+    def explain_to_frame(self, X: Any = None, target: Any = None, **options: Any) -> Any:
+        """Explain several inputs and return their ends, see :meth:`explain` and :meth:`paths_to_pandas`.
+
+        Inputs that are of the target class already are left out.
+
+        Args:
+            X: inputs; the index of a DataFrame becomes that of the result.
+            target: as for :meth:`explain`.
+            options: further arguments of :meth:`explain`.
+
+        Returns:
+            A ``pandas.DataFrame``, one row per explained input.
+        """
+        paths = self.explain(X, target, **{"skip_present": True, **options})
+        index = list(X.index) if hasattr(X, "columns") and hasattr(X, "index") else None
+        return self.paths_to_pandas(paths if isinstance(paths, list) else [paths], index)
+
+    def paths_to_pandas(self, paths: Iterable[Trajectory], index: Sequence[Any] | None = None) -> Any:
+        """The ends of paths as a ``pandas.DataFrame``, in the units of the user's own data.
+
+        Args:
+            paths: of this explainer.
+            index: keys of the inputs that :meth:`explain` was given; default: their positions.
+
+        Returns:
+            One row per path. For a table: the data's columns with the row at the end of the path; for text: ``text``. Then
+            ``from`` and ``to`` (predicted classes of the input and of the end), ``success``, ``steps``, ``distance`` (from the
+            input, in data space) and ``queries``. A column of the data with such a name makes ours ``path_<name>``.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        from agents.trajectories.display import require_pandas, rows_in_user_units
+
+        pandas, paths = require_pandas(), list(paths)
+        places = [k if path.position is None else path.position for k, path in enumerate(paths)]
+        keys = places if index is None else [index[place] for place in places]
+        found = pandas.DataFrame(
+            {
+                "from": [path.class_names[path.source] for path in paths],
+                "to": [path.class_names[path.predicted[-1]] for path in paths],
+                "success": [path.success for path in paths],
+                "steps": [path.steps for path in paths],
+                "distance": [np.nan if path.distances is None else float(path.distances[-1]) for path in paths],
+                "queries": [path.queries for path in paths],
+            },
+            index=keys,
+        )
+        if paths and paths[0].texts is not None:
+            found.insert(0, "text", [path.texts[-1] for path in paths])  # type: ignore[index]
+        if paths and paths[0].modality == "table":
+            world = self.world if paths[0].world is None else paths[0].world
+            ends = rows_in_user_units(world, paths, [path.frames(world)[-1:] for path in paths])
+            ends.index = found.index
+            found = found.rename(columns={name: f"path_{name}" for name in found.columns if name in ends.columns})
+            found = pandas.concat([ends, found], axis=1)
+        return found
+
+    def evaluate(self, walkers: Sequence[str | Walker] | None = None, *, frame: bool = False, **options: Any) -> Any:
+        """Explain held-out inputs by one or more walkers, and measure the paths.
+
+        Args:
+            walkers: compared on the same inputs and targets; default: this explainer's own, and for a run ``policy`` and
+                ``line``.
+            frame: return a ``pandas.DataFrame`` (one row per measure, one column per walker) instead of a dictionary.
+            options: further arguments of `agents.evaluate.evaluate`, such as ``inputs=range(50)``, ``targets="nearest"``.
+
+        Returns:
+            walker -> measure -> `Estimate` (value with a 95 % bootstrap interval); see `agents.evaluate.evaluate`.
+        """
+        chosen = walkers
+        if chosen is None:
+            chosen = ("policy", "line") if self.walker is None else (self.walker,)
+        found = evaluate(self.run or self.world, chosen, **options)
+        if not frame:
+            return found
+        from agents.trajectories.display import require_pandas
+
+        numbers = {
+            walker: {
+                name: getattr(value, "value", value) for name, value in measures.items() if not isinstance(value, list | dict)
+            }
+            for walker, measures in found.items()
+        }
+        return require_pandas().DataFrame(numbers)
+
+    def report(
+        self, file: str | os.PathLike[str] = "report.html", paths: Sequence[Trajectory] | None = None, title: str | None = None
+    ) -> Path:
+        """Write one self-contained HTML page: it loads nothing, and opens from disk.
+
+        Args:
+            file: where to.
+            paths: what is shown; default: the first held-out inputs, explained now.
+            title: of the page; default: who explained how many inputs.
+
+        Returns:
+            The page's path.
+        """
+        from agents.explanation.metrics.evaluate import evaluate_paths
+        from agents.explanation.report.page import write_report
+
+        if paths is None:
+            paths = self.explain(rows=range(min(REPORTED, len(self.world.held_out.x))))
+        world = self.world if not paths or paths[0].world is None else paths[0].world
+        measured = {"measured over": f"these {len(paths)} paths" if len(paths) > 1 else "this path"}
+        return write_report(file, paths, world, title=title, metrics=evaluate_paths(world, paths), made=measured)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write everything that :meth:`load` needs into a new folder; for a run, a copy of its run folder.
+
+        Live objects cannot be written; pass them again to :meth:`load`.
+
+        Raises:
+            UserError: the folder exists, or the explainer has a live walker.
+        """
+        from agents.runs.folder import RunFolder
+        from agents.runs.world_record import describe_world
+
+        target = Path(in_home(str(folder)))
+        if target.exists():
+            raise UserError(f"{str(target)!r} exists already; choose another folder, or remove it first")
+        if self.run is None and not isinstance(self.walker, str):
+            raise UserError(f"a live walker ({self.walker!r}) cannot be written; name it, as module:object, to save it")
+        beside = target.with_name(f".{target.name}-unfinished")
+        with writing("the explainer", "make room, or choose another folder"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(beside, ignore_errors=True)
+            try:
+                if self.run is not None:
+                    shutil.copytree(self.run.folder.root, beside)
+                else:
+                    beside.mkdir()
+                    if self.world.manifold.portable:
+                        self.world.manifold.save(beside / "manifold")
+                    record = {"format_version": FORMAT_VERSION, "walker": self.walker, "world": describe_world(self.world)}
+                    write_whole(beside / FILE, json.dumps(record, indent=2) + "\n")
+                os.rename(beside, target)
+            except BaseException:
+                shutil.rmtree(beside, ignore_errors=True)
+                raise
+        if self.run is not None and self.run.folder.is_own():
+            RunFolder.open(target).remember()
+        return target
+
+    def __repr__(self) -> str:
+        """Two lines: who walks, and in what."""
+        walker = "the trained agent" if self.walker is None else f"walker {self.walker!r}"
+        trained = "" if self.run is None else f", run {str(self.run.folder.root)!r}"
+        classes = ", ".join(map(str, self.world.class_names[:6])) + (", ..." if self.world.classes > 6 else "")
+        where = f"{self.world.modality} data, {self.world.latent_dim} latent dimensions, classes: {classes}"
+        return f"<Explainer: {walker}{trained}>\n{where}"
+
+    def _constrained(self, features_to_vary: Any, permitted_range: Any) -> World | Run:
+        """The run or world to walk in."""
+        world = constrained(self.world, features_to_vary, permitted_range)
+        if self.run is None:
+            return world
+        return self.run if world is self.world else replace(self.run, world=world)
+
+
+def _is_whole_row(X: Any) -> bool:
+    """Whether this is one row of whole numbers, rather than the number of a row."""
+    if isinstance(X, range | str | bytes | dict) or hasattr(X, "columns"):
+        return False
+    X = plain(X) if isinstance(X, list | tuple) else X
+    if isinstance(X, list | tuple):
+        return bool(X) and all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in X)
+    return getattr(X, "ndim", 0) == 1 and np.asarray(X).dtype.kind in "iu"
+
+
+def _refuse_unknown(live: Mapping[str, Any]) -> None:
+    for name in live:
+        if name not in FIELDS:
+            raise UnknownNameError("setting of a world in Explainer.load", name, sorted(FIELDS))
