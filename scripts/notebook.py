@@ -1,7 +1,7 @@
 """Run the cells of a notebook in order and store their outputs: ``python scripts/notebook.py docs/tutorials/table.ipynb``.
 
-The cells run in one namespace, in a temporary folder. The outputs of a cell are what it prints and the value of its last line: a
-figure or axes of matplotlib as PNG, any other object as its own HTML and text. No Jupyter is needed. The first cell that fails
+The cells run in one namespace, in a temporary folder. The outputs of a cell are what it prints, and the value of its last
+line: a figure or axes of matplotlib as PNG, any other object as HTML and text. No Jupyter is needed. The first cell that fails
 ends the run with its traceback, and the file keeps its old outputs.
 """
 
@@ -40,15 +40,15 @@ def outputs_of(source: str, names: dict[str, Any], count: int) -> list[dict[str,
     """Run one cell and return its outputs."""
     body = ast.parse(source).body
     if body and isinstance(body[-1], ast.Expr):  # keep the value of the last line
-        name = ast.copy_location(ast.Name("_", ast.Store()), body[-1])
+        name = ast.copy_location(ast.Name("last value", ast.Store()), body[-1])
         body[-1] = ast.copy_location(ast.Assign([name], body[-1].value), body[-1])
-    names["_"], printed = None, io.StringIO()
+    names["last value"], printed = None, io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(ast.Module(body, []), f"cell {count}", "exec"), names)
     text = printed.getvalue()
     out = [{"output_type": "stream", "name": "stdout", "text": lines(text)}] if text else []
-    if names["_"] is not None:
-        data = shown(names["_"])
+    if names["last value"] is not None:
+        data = shown(names["last value"])
         out.append({"output_type": "execute_result", "execution_count": count, "metadata": {}, "data": data})
     return out
 
