@@ -34,7 +34,9 @@ def named(texts: dict[Path, str]) -> list:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("program", named(PROGRAMS))
+@pytest.mark.parametrize(
+    "program", named({page: text for page, text in PROGRAMS.items() if COMPLETE or "Explainer" not in text})
+)
 def test_the_blocks_of_a_page_run_as_one_program(program, tmp_path):
     run([sys.executable, "-c", program], tmp_path)
 
@@ -57,9 +59,18 @@ def test_there_is_a_recipe_for_each_kind_of_part():
     assert [title for title in RECIPES if title not in ("environment id", "page")] == KINDS
 
 
-def test_files_that_the_recipes_name_exist():
-    for path in re.findall(r"`((?:envs|vime|agents|tests|docs)/[\w/.]+)`", CONTRIBUTING):
-        assert (ROOT / path).exists(), path
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_files_and_modules_that_a_page_names_exist(page):
+    text = page.read_text()
+    files = re.findall(r"`((?:envs|vime|agents|tests|docs|scripts)/[\w/.-]+)`", text)
+    modules = re.findall(r"python -m ((?:agents|tests|envs)\.[a-z_.]+)", text)
+    missing = [name for name in files if not (ROOT / name).exists()]
+    missing += [name for name in modules if not list(ROOT.glob(name.replace(".", "/") + "*"))]
+    for name in re.findall(r"`((?:envs|vime|agents)(?:\.\w+)+)", text):
+        parts = name.split(".")
+        found = [k for k in range(1, len(parts) + 1) if list(ROOT.glob("/".join(parts[:k]) + "*"))]
+        missing += [name] if len(found) < len(parts) - 2 else []
+    assert not missing
 
 
 @pytest.mark.slow
