@@ -18,7 +18,7 @@ def output(bundle: dict[str, Any]) -> str:
     """Markdown of one output of a cell."""
     data = bundle.get("data", {})
     if "text/html" in data:
-        return f'<div class="output" markdown="0">{"".join(data["text/html"])}</div>'
+        return f'<div class="output">{"".join(data["text/html"])}</div>'
     if "image/png" in data:
         return f'<img alt="output of the cell above" src="data:image/png;base64,{data["image/png"]}">'
     text = "".join(bundle.get("text", data.get("text/plain", [])))
