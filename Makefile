@@ -38,9 +38,10 @@ test: ## install the test tools and run the tests
 	@sh scripts/setup.sh $(DEV)
 	@"$$VENV/bin/python" -m pytest -n auto --maxprocesses 4 $(PYTEST_ARGS)
 
-lint: ## ruff and mypy
+lint: ## ruff check, ruff format --check, mypy
 	@sh scripts/setup.sh $(DEV)
-	@"$$VENV/bin/python" -m ruff check . && status=0 || status=1; "$$VENV/bin/python" -m mypy && exit $$status
+	@status=0; "$$VENV/bin/python" -m ruff check . || status=1; "$$VENV/bin/python" -m ruff format --check . || status=1; \
+	"$$VENV/bin/python" -m mypy && exit $$status
 
 docs: ## build the documentation site into site/, strictly and offline
 	@sh scripts/setup.sh docs

@@ -1,49 +1,84 @@
-"""Turn a page of the documentation into a Jupyter notebook.
+"""Run the cells of a notebook in order and store their outputs: ``python scripts/notebook.py docs/tutorials/table.ipynb``.
 
-Usage: ``python scripts/notebook.py docs/tutorials/table.md [table.ipynb]``. Blocks marked ``<!-- run -->`` become code cells,
-everything between them becomes text cells. The page stays the source, and the tests run its blocks.
+The cells run in one namespace, in a temporary folder. The outputs of a cell are what it prints, and the value of its last
+line: a figure or axes of matplotlib as PNG, any other object as HTML and text. No Jupyter is needed. The first cell that fails
+ends the run with its traceback, and the file keeps its old outputs.
 """
 
 from __future__ import annotations
 
+import ast
+import base64
+import contextlib
+import io
 import json
-import re
+import os
 import sys
+import tempfile
+import warnings
 from pathlib import Path
-
-BLOCK = re.compile(r"<!-- run -->\n```python\n(.*?)```\n?", re.S)
-
-
-def cell(kind: str, text: str, number: int) -> dict:
-    """One cell of format 4.5; `kind` is ``code`` or ``markdown``."""
-    code = {"execution_count": None, "outputs": []} if kind == "code" else {}
-    return {
-        "cell_type": kind,
-        "id": f"cell-{number}",
-        "metadata": {},
-        "source": text.strip().splitlines(keepends=True),
-        **code,
-    }
+from typing import Any
 
 
-def notebook(page: str) -> dict:
-    """The notebook of a page's text."""
-    parts = BLOCK.split(page)  # text, code, text, code, ..., text
-    cells = [cell("code" if i % 2 else "markdown", part, i) for i, part in enumerate(parts) if part.strip()]
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+def lines(text: str) -> list[str]:
+    """Text as the list of lines that the format stores."""
+    return text.splitlines(keepends=True)
+
+
+def shown(value: Any) -> dict[str, Any]:
+    """The MIME bundle of a value."""
+    figure = getattr(value, "figure", value)
+    if hasattr(figure, "savefig"):
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=80, bbox_inches="tight", metadata={"Software": None})
+        return {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": ["<Figure>"]}
+    page = value._repr_html_() if hasattr(value, "_repr_html_") else None
+    return {**({"text/html": lines(page)} if page else {}), "text/plain": lines(repr(value))}
+
+
+def outputs_of(source: str, names: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Run one cell and return its outputs."""
+    body = ast.parse(source).body
+    if body and isinstance(body[-1], ast.Expr):  # keep the value of the last line
+        name = ast.copy_location(ast.Name("last value", ast.Store()), body[-1])
+        body[-1] = ast.copy_location(ast.Assign([name], body[-1].value), body[-1])
+    names["last value"], printed = None, io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(ast.Module(body, []), f"cell {count}", "exec"), names)
+    text = printed.getvalue()
+    out = [{"output_type": "stream", "name": "stdout", "text": lines(text)}] if text else []
+    if names["last value"] is not None:
+        data = shown(names["last value"])
+        out.append({"output_type": "execute_result", "execution_count": count, "metadata": {}, "data": data})
+    return out
+
+
+def executed(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The notebook with the outputs of a run from top to bottom."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for count, cell in enumerate(code, 1):
+        cell["outputs"] = outputs_of("".join(cell["source"]), names, count)
+        cell["execution_count"] = count
+    return notebook
 
 
 def main() -> None:
-    """Write the notebook beside the working folder's files, or where the second argument says."""
-    if not 2 <= len(sys.argv) <= 3:
-        sys.exit("usage: python scripts/notebook.py PAGE.md [OUT.ipynb]")
-    page = Path(sys.argv[1])
-    out = Path(sys.argv[2]) if len(sys.argv) == 3 else Path(page.with_suffix(".ipynb").name)
-    out.write_text(
-        json.dumps(notebook(page.read_text(encoding="utf-8")), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    print(f"wrote {out}")
+    """Run every notebook that is named, and write it again."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    for name in sys.argv[1:]:
+        file = Path(name).resolve()
+        home = Path.cwd()
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            try:
+                notebook = executed(json.loads(file.read_text(encoding="utf-8")))
+            finally:
+                os.chdir(home)
+        file.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"ran {name}")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ case "$*" in
     '-m agents.demo'*) echo "the demo of Python {version} ran with: $*" ;;
     '-m pytest'*) echo "pytest ran with: $*" ;;
     '-m mkdocs'*) echo "mkdocs ran with: $*" ;;
+    '-m ruff'* | '-m mypy'*) echo "$*"; case "$*" in *"${{LINT_FAILS:-none}}"*) exit 1 ;; esac ;;
     *) echo "unexpected: $*" >&2; exit 99 ;;
 esac
 """
@@ -154,6 +155,14 @@ def test_the_site_is_built_strictly_with_the_docs_extra(checkout: Checkout) -> N
     checkout.python()
     assert "mkdocs ran with: -m mkdocs build --strict" in checkout.make("docs")
     assert checkout.installs[-1].endswith("-e .[docs]")
+
+
+def test_lint_runs_every_tool_and_fails_if_one_does(checkout: Checkout) -> None:
+    checkout.python()
+    tools = ["-m ruff check .", "-m ruff format --check .", "-m mypy"]
+    assert all(tool in checkout.make("lint") for tool in tools)
+    for tool in tools:
+        assert all(other in checkout.make("lint", fails=True, LINT_FAILS=tool) for other in tools)
 
 
 def test_tests_first_serves_the_demo_too(checkout: Checkout) -> None:
