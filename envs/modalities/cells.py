@@ -40,7 +40,7 @@ class Numbers:
 
     @classmethod
     def of(cls, raw: np.ndarray, values: np.ndarray, column: Column, scale: float) -> Numbers:
-        """How the user's values (N,), which are the numbers `values`, are kept."""
+        """The column of the user's values (N,), which are the numbers `values`."""
         own = [value for value, number in zip(raw, values, strict=True) if not math.isnan(number)]
         whole = column.integer and not any(isinstance(value, float | np.floating) for value in own)
         return cls(int if whole else float, 0 if column.integer else _digits(values[~np.isnan(values)], scale))
@@ -59,9 +59,9 @@ class Values:
     """A column of categories.
 
     Attributes:
-        own: (V,) the values that stand for them in the data.
+        own: (V,) the values in the data.
         place: (V,) the category of each value, the missing one last.
-        usual: (categories,) index of the value that stands for each most often.
+        usual: (categories,) index of the most frequent value of each.
         names: (categories,) for people.
     """
 
@@ -72,7 +72,7 @@ class Values:
 
     @classmethod
     def of(cls, raw: np.ndarray, column: Column) -> Values:
-        """How the user's values (N,) are kept; each must be of one of the column's categories, or missing."""
+        """The column of the user's values (N,); each is one of the column's categories, or missing."""
         counts: Counter[Any] = Counter()
         first: dict[Any, Any] = {}
         for value in raw:
@@ -95,7 +95,7 @@ class Values:
 
     def cells(self, raw: np.ndarray, chosen: np.ndarray) -> list[int]:
         """Cells (B,) of the user's values, whose categories are `chosen` (B,): their own where the data have the very value,
-        else the one that stands for the category most often."""
+        else the most frequent one of the category."""
         known = {_key(value): v for v, value in enumerate(self.own)}
         return [
             known[key] if (key := _key(value)) in known and int(self.place[known[key]]) == k else int(self.usual[k])

@@ -1,4 +1,4 @@
-"""Rows with names: data frames, series and dictionaries, whose columns go by name, never by position."""
+"""Rows with names: data frames, series and dictionaries. Their columns are matched by name, never by position."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ Where = Callable[[int], str]
 
 
 class Frame(NamedTuple):
-    """The columns of a data frame as its owner made it.
+    """The columns of a user's data frame.
 
     Attributes:
         labels: of the columns, mostly texts.
-        dtypes: of the columns, as pandas has them.
+        dtypes: of the columns, those of pandas.
+
+    Example:
+        >>> import pandas
+        >>> read_frame(pandas.DataFrame({"age": [30, 40]}))[1].names
+        ['age']
     """
 
     labels: tuple[Any, ...]
     dtypes: tuple[Any, ...]
 
     def of(self, columns: Sequence[np.ndarray]) -> Any:
-        """A data frame of these columns of values, each in its own dtype where that holds the values (a number that was
-        changed may be none of an integer column)."""
+        """A data frame of these columns, each in its own dtype if that can hold the values (a changed number may not fit an
+        integer column)."""
         import pandas
 
         series = [pandas.Series(np.asarray(column, dtype=object)) for column in columns]
@@ -42,7 +47,7 @@ class Frame(NamedTuple):
 
 
 def is_frame(raw: Any) -> bool:
-    """Whether this is a data frame (of pandas, or one that behaves alike)."""
+    """Whether this is a data frame (of pandas, or one with its interface)."""
     return hasattr(raw, "columns") and hasattr(raw, "dtypes") and hasattr(raw, "to_numpy")
 
 
@@ -52,7 +57,7 @@ def is_series(raw: Any) -> bool:
 
 
 def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
-    """The cells (N, C) of a data frame, untouched, and its columns.
+    """The cells (N, C) of a data frame, unchanged, and its columns.
 
     Raises:
         ManifoldError: two columns of one name, dates, or whole numbers that a float64 cannot hold.
@@ -71,13 +76,13 @@ def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
 
 
 def is_numeric(cells: np.ndarray, frame: Frame) -> bool:
-    """Whether all columns of a data frame are plain numbers without missing ones: no table has to be described."""
+    """Whether all columns of a data frame are numbers without missing values, so that no description is needed."""
     plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
     return plain and bool((cells == cells).all())
 
 
 def in_order(raw: Any, columns: Sequence[str], named: bool, ignored: Sequence[str] = ()) -> Any:
-    """Rows, or one row as a batch of one, with the columns in this order: by name wherever the rows have names.
+    """Rows, or one row as a batch of one, with the columns in this order, matched by name if the rows have names.
 
     Args:
         raw: a data frame, a series, a dictionary, a list of these, or rows without names (returned as they are).
@@ -99,7 +104,7 @@ def in_order(raw: Any, columns: Sequence[str], named: bool, ignored: Sequence[st
 
 
 def is_row(raw: Any) -> bool:
-    """Whether this is one row: a dictionary, a series, or values that are no rows themselves."""
+    """Whether this is one row: a dictionary, a series, or a sequence of single values."""
     if isinstance(raw, dict) or is_series(raw):
         return True
     if is_frame(raw) or not len(raw):
@@ -118,7 +123,7 @@ def _row(row: Any, columns: Sequence[str], named: bool, ignored: Sequence[str]) 
 
 
 def _places(names: list[str], columns: Sequence[str], named: bool, what: str, ignored: Sequence[str]) -> list[int]:
-    """Where the columns stand among these names."""
+    """Positions of the columns among these names."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ManifoldError(f"two columns of the {what} are called {twice[0]!r}; rename or drop one of them")
@@ -137,7 +142,7 @@ def _places(names: list[str], columns: Sequence[str], named: bool, what: str, ig
 
 
 def dates_refused(name: str, what: Any) -> str:
-    """A sentence that says why a column of dates cannot be explained, and what to do."""
+    """A sentence on why a column of dates cannot be explained, and what to do."""
     return (
         f"the column {name!r} holds dates ({what}), which no manifold here can hold: turn it into numbers (such as days since "
         "a date, or year and month), or leave it out"
@@ -164,7 +169,7 @@ def exact_floats(values: np.ndarray, name: str, where: Where = "row {}".format) 
 
 
 def _cast(values: Any, dtype: Any) -> Any:
-    """A series in this dtype, or, where that would change a value, in the one that its values have."""
+    """A series in this dtype, or in that of its values if this would change a value."""
     kind = getattr(dtype, "kind", "O")
     try:
         if kind in "iub" and isinstance(dtype, np.dtype):

@@ -1,4 +1,4 @@
-"""The two edges of pictures: the user's own scale, type and channel order outside, [0, 1] with channels first inside."""
+"""Pictures: the user's scale, type and channel order outside, [0, 1] with channels first in data space."""
 
 from __future__ import annotations
 
@@ -27,12 +27,18 @@ class ImageUnits(Units):
     """Units of pictures.
 
     Attributes:
-        dtype: float type of the user's values on their way to a classifier.
+        dtype: float type of the conversion to the user's values.
         own_shape: shape of one picture as the user has it; `data_shape` is the same with channels first.
-        low, high: range of the user's values: 0 and 1 inside.
-        kind: numpy type of the user's pictures. A classifier is asked in it.
-        levels: the user's distinct values, ascending, float64, where they are few and would be rounded inside; else None.
-        guessed: whether the range was taken from the values, not declared.
+        low, high: range of the user's values; 0 and 1 in data space.
+        kind: numpy type of the user's pictures, in which classifiers are queried.
+        levels: the user's distinct values, ascending, float64, if they are few and data space would round them; else None.
+        guessed: whether the range was guessed from the values.
+
+    Example:
+        >>> units = ImageUnits.of_pictures(np.array([[[0, 16], [8, 4]]]), (2, 2))
+        >>> units.inward(np.array([[[0, 16], [8, 4]]]))
+        tensor([[[0.0000, 1.0000],
+                 [0.5000, 0.2500]]])
     """
 
     dtype: torch.dtype = torch.float32
@@ -57,7 +63,7 @@ class ImageUnits(Units):
         Args:
             pixel_range: (low, high) of the values; None: guessed from the type and the values.
             channels: ``first`` or ``last``; None: guessed from the shape.
-            more: further pictures (held out), which the range holds too.
+            more: held-out pictures, which have to lie in the range, too.
 
         Raises:
             ManifoldError: a range or channel order that cannot be guessed, or a declared one that does not fit.
@@ -100,7 +106,7 @@ class ImageUnits(Units):
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
-        """Shapes in which one picture is taken, the user's own first."""
+        """Accepted shapes of one picture, the user's own first."""
         return [self.own_shape, (int(np.prod(self.own_shape)),), *self._alike(self.own_shape)]
 
     def render(self, x: Tensor, factual: Factual | None = None) -> np.ndarray:
@@ -108,13 +114,13 @@ class ImageUnits(Units):
         return picture(self.inward(x[None].cpu().numpy())[0] if self.is_own(x) else x, channels_first=True)
 
     def is_own(self, x: Tensor) -> bool:
-        """Whether one picture is surely in the user's units: whole numbers where theirs are, or their own order."""
+        """Whether one picture is certainly in the user's units: by whole numbers or by the order of its channels."""
         whole = not x.is_floating_point() and self.kind.kind != "f"
         return whole or (self.last and tuple(x.shape) == self.own_shape != self.data_shape)
 
     @property
     def declared(self) -> dict[str, Any]:
-        """The arguments of `envs.make_world` that declare what was guessed; none for values in [0, 1]."""
+        """The settings that declare what was guessed; none for values in [0, 1]."""
         return {} if (self.low, self.high) == (0.0, 1.0) else {"pixel_range": [self.low, self.high]}
 
     @property
@@ -143,7 +149,7 @@ class ImageUnits(Units):
     def outward(self, x: Tensor) -> Tensor:
         """The user's values (..., \\*own_shape) of pictures (..., \\*data_shape): whole where the user's are whole.
 
-        The gradient passes as if nothing had been rounded (a straight-through estimate, for white-box walkers alone).
+        The gradient ignores the rounding (a straight-through estimate, for white-box walkers).
         """
         x = x.movedim(-len(self.data_shape), -1) if self.last else x
         if self._same_scale:
@@ -156,7 +162,7 @@ class ImageUnits(Units):
         return soft + (values - soft).detach()
 
     def _exact(self, values: Tensor) -> Tensor:
-        """Float64 values as the user has them: whole numbers, or the known level that float32 rounded to this."""
+        """Float64 values as the user has them: whole numbers, or the level that float32 rounded."""
         if self.kind.kind != "f":
             return values.round().clamp(self.low, self.high)
         if self.levels is None:
@@ -167,7 +173,7 @@ class ImageUnits(Units):
         return torch.where((nearest - values).abs() <= RESOLUTION * (self.high - self.low), nearest, values)
 
     def shaped(self, x: Tensor, input_shape: Sequence[int]) -> Tensor:
-        """See `Units.shaped`: channels are moved to where `input_shape` has them; pixels are never scrambled."""
+        """See `Units.shaped`: channels are moved to the axis that `input_shape` has them on."""
         values = self.outward(x)
         if self._in_other_order(input_shape):
             values = values.movedim(-1, 1) if self.last else values.movedim(1, -1)
@@ -181,7 +187,7 @@ class ImageUnits(Units):
         return values.reshape(len(raw), *input_shape)
 
     def _in_other_order(self, input_shape: Sequence[int]) -> bool:
-        """Whether a classifier has the channels of its input at the other end."""
+        """Whether a classifier has its channels on the other axis."""
         return len(self.own_shape) == 3 and tuple(input_shape) == self._other_order != self.own_shape
 
     @property
@@ -190,7 +196,7 @@ class ImageUnits(Units):
         return [self.low, self.high, str(self.kind), list(self.own_shape)]
 
     def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
-        """See `Units.input_shape`; a declared shape is the user's own, flat, or has the channels elsewhere."""
+        """See `Units.input_shape`; a declared shape is the user's own, flat, or has the channels on the other axis."""
         shape = super().input_shape(classifier, asked)
         if asked is None:
             return shape if len(shape) == 1 else self.own_shape
@@ -204,11 +210,11 @@ class ImageUnits(Units):
 
     @property
     def _other_order(self) -> tuple[int, ...]:
-        """Shape of the user's picture with its channels at the other end."""
+        """Shape of the user's picture with its channels on the other axis."""
         return self.data_shape if self.last else (*self.own_shape[1:], self.own_shape[0])
 
     def torch_shapes(self) -> list[tuple[int, ...]]:
-        """See `Units.torch_shapes`. The order of one channel's pixels is the same in all of them."""
+        """See `Units.torch_shapes`."""
         if self.layouts_differ:
             return [self.data_shape, self.own_shape]
         alike = self._alike(self.data_shape)
@@ -225,17 +231,17 @@ class ImageUnits(Units):
 
     @staticmethod
     def _alike(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """This shape, and for one channel the same picture with its channel elsewhere or without it."""
+        """This shape; for one channel also without the channel, and with it on either axis."""
         if len(shape) not in (2, 3) or (len(shape) == 3 and 1 not in (shape[0], shape[-1])):
             return [shape]
         plain = shape if len(shape) == 2 else shape[1:] if shape[0] == 1 else shape[:-1]
         return [plain, (1, *plain), (*plain, 1)]
 
     def _check_scale(self, array: np.ndarray) -> None:
-        """Refuse values of another scale than this world's pictures have.
+        """Refuse values in another scale than this world's pictures.
 
         Raises:
-            ManifoldError: values outside the range; shares where the pictures are whole numbers.
+            ManifoldError: values outside the range, or fractions if the pictures are whole numbers.
         """
         smallest, largest = float(array.min()), float(array.max())
         reach = f"reach from {smallest:.4g} to {largest:.4g}"
@@ -265,10 +271,10 @@ def _no_fit(shape: tuple[int, ...], own: tuple[int, ...]) -> str:
 
 
 def _channels_last(shape: tuple[int, ...], channels: str | None) -> bool:
-    """Whether the channels of pictures of this shape come last, as declared or as the shape shows.
+    """Whether channels are last, as declared or guessed from the shape.
 
     Raises:
-        ManifoldError: channels for pictures that have none, or a shape that allows both orders.
+        ManifoldError: channels for pictures without any, or a shape that allows both orders.
     """
     if channels is not None and channels not in CHANNELS:
         raise UnknownNameError("channel order", channels, CHANNELS)
@@ -301,7 +307,7 @@ def _declared_range(pixel_range: Any) -> tuple[float, float]:
 
 
 def _guessed_range(smallest: float, largest: float, kind: np.dtype[Any], whole: bool) -> tuple[float, float]:
-    """The range of pixels of which these are the extremes.
+    """The range of pixels, guessed from their extremes.
 
     Raises:
         ManifoldError: several ranges are likely, or none.
@@ -321,7 +327,7 @@ def _guessed_range(smallest: float, largest: float, kind: np.dtype[Any], whole: 
 
 
 def _levels(values: np.ndarray) -> Tensor | None:
-    """The distinct values, ascending, float64; None where they are too many to be remembered."""
+    """The distinct values, ascending, float64; None if there are more than `MOST_LEVELS`."""
     found = np.zeros(0)
     for part in np.array_split(values.ravel(), max(1, values.size // 2**20)):
         found = np.union1d(found, part)

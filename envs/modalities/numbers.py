@@ -1,4 +1,4 @@
-"""The two edges of a table of plain numbers: the user's own numbers outside, standardised ones inside."""
+"""Tables of numbers: the user's numbers outside, standardised ones in data space."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ from envs.modalities.rows import RowUnits, Where
 
 @dataclass
 class NumberUnits(RowUnits):
-    """Units of a table whose columns are all numbers; each takes one place, standardised.
+    """Units of a table whose columns are all numbers; each is one standardised value in data space.
 
     Attributes:
-        mean, scale: (D,) float64: a column far from zero keeps its digits.
+        mean, scale: (D,) float64, so that a column far from zero keeps its digits.
         dtype: float type of the user's rows, float64 unless they came as float32.
-        whole: (D,) bool, columns of whole numbers of a data frame: what a walk changes stays whole.
+        whole: (D,) bool, columns of whole numbers in a data frame; changed values stay whole.
+
+    Example:
+        >>> units = NumberUnits.of_rows(np.array([[1.0, 10.0], [3.0, 30.0]]), ["age", "weight"])
+        >>> units.inward([[2.0, 20.0]])
+        tensor([[0., 0.]])
     """
 
     whole: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))

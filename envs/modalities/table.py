@@ -1,8 +1,8 @@
-"""The two edges of a mixed table: the user's own values outside, one-hot and standardised numbers inside.
+"""Mixed tables: the user's values outside, one-hot categories and standardised numbers in data space.
 
-Inside, a decoded row is soft: a number anywhere in its range, a probability for every category. What the classifier is asked
-and what people are shown is the *nearest valid row*: the likeliest category, whole numbers rounded. So an answer always
-belongs to the very row that is shown, while steps between frames stay small.
+A decoded row is soft: a number anywhere in its range, a probability for every category. The classifier and people see the
+*nearest valid row*: the likeliest category, whole numbers rounded. A prediction therefore always belongs to the row that is
+shown, while steps between frames stay small.
 """
 
 from __future__ import annotations
@@ -29,16 +29,23 @@ MOVED = 0.25  # of a choice's probability: one of which so much has moved is the
 class TableUnits(RowUnits):
     """Units of a mixed table of C columns, encoded in D places.
 
-    A number takes one place, standardised (0 where it is missing); then, if it may be missing, two for known and missing. A
-    category takes one place each for its categories and, last, for the missing one.
+    A number has one place, standardised (0 if it is missing), and two more, known and missing, if it may be missing. A
+    category has one place for each of its values and, last, one for a missing value.
 
     Attributes:
         table: the description.
         places: first place of each column.
         mean, scale: (C,) of the numbers, 0 and 1 for categories.
         blocks: (first place, number of places) of every choice between categories.
-        held: (D,) bool, places that walks leave as they are in the input.
-        kept: (C,) how the values of each column are kept, see `envs.modalities.cells`.
+        held: (D,) bool, places that walks do not change.
+        kept: (C,) the values of each column, see `envs.modalities.cells`.
+
+    Example:
+        >>> from envs.datasets.tables import describe_rows
+        >>> rows = np.array([[30, "blue"], [40, "red"], [50, "red"]], dtype=object)
+        >>> units = TableUnits.of_table(rows, describe_rows(rows, ["age", "colour"], {"colour": {"kind": "category"}}))
+        >>> units.rows(units.inward(rows))[0].tolist()
+        [30, 'blue']
     """
 
     table: Table = field(default_factory=lambda: Table((), ()))
@@ -59,11 +66,11 @@ class TableUnits(RowUnits):
         """Units fitted to rows (N, C) in the user's values.
 
         Args:
-            rows: what the numbers are scaled by.
+            rows: give the scale of the numbers.
             table: the description of their columns.
-            where: what a row's place is called in errors.
-            frame: the columns of the data frame that the rows came as, if one.
-            more: (M, C) further rows, whose values of categories are kept, too.
+            where: from a row's index to its name in errors.
+            frame: columns of the data frame, if the rows came as one.
+            more: (M, C) further rows with values of categories.
 
         Raises:
             ManifoldError: see `inward`.

@@ -2,7 +2,7 @@
 
 Ids below `len(SPECIALS)` are padding, unknown, beginning and end of a sentence. A sentence in data space is a row of ids: its
 words, one end mark, padding. A word that the vocabulary lacks gets an id of its own beyond the vocabulary, so that the
-classifier is asked about the very words and nothing is lost; the model takes such ids for the unknown word.
+classifier sees the original words; the model treats such ids as the unknown word.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WORD = re.compile(r"<unk>|\w+(?:['’]\w+)*|[^\w\s]")
 
 
 def tokens(text: str, tokeniser: str = "words") -> list[str]:
-    """The words of a text: ``words`` lowers the case and parts punctuation, ``spaces`` only cuts at white space.
+    """The words of a text: ``words`` lowers the case and separates punctuation, ``spaces`` splits at white space only.
 
     Raises:
         UnknownNameError: another tokeniser.
@@ -43,7 +43,7 @@ def check_text(text: Any, where: str) -> str:
     """`text`, if it is a string without control characters other than white space.
 
     Raises:
-        ManifoldError: naming `where` it stands.
+        ManifoldError: another value; the message names `where` it is.
     """
     if not isinstance(text, str):
         raise ManifoldError(f"{where} is {text!r}, a {type(text).__name__}; a text is needed")
@@ -57,12 +57,17 @@ def check_text(text: Any, where: str) -> str:
 
 
 class Vocabulary:
-    """The words of a corpus, and the way from texts to ids and back.
+    """The words of a corpus, and the conversion between texts and ids.
 
     Args:
         words: without the specials, in the order of their ids.
-        length: L, ids in a sentence, its end mark included: the longest sentence has L - 1 words.
+        length: L, ids of a sentence with its end mark; the longest sentence has L - 1 words.
         tokeniser: see `tokens`.
+
+    Example:
+        >>> vocabulary = Vocabulary.of(["a good film", "a bad film"], length=5)
+        >>> vocabulary.texts(vocabulary.ids(["a bad film"]))
+        ['a bad film']
     """
 
     def __init__(self, words: Sequence[str], length: int, tokeniser: str = "words") -> None:
