@@ -64,7 +64,8 @@ def trajectories_of(
     lengths = np.linalg.norm(np.diff(places, axis=0), axis=1)  # between a path's last frame and the next one's first: unused
     each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
     planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
-    texts = world.units.texts(torch.from_numpy(frames)) if world.modality == "text" else None
+    read = getattr(world.units, "texts", None)  # of word ids
+    texts = None if read is None else read(torch.from_numpy(frames))
     shared: dict[str, Any] = {
         "seed": seed,
         "training_queries": training_queries,

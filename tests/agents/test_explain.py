@@ -167,8 +167,8 @@ def test_the_users_own_input_in_the_users_own_units(iris: Any, digits: Any) -> N
 def test_the_other_split(digits: Any) -> None:
     path = explain(digits, 1000, walker="line", split="reference")
     np.testing.assert_array_equal(path.source_input, digits.reference.x[1000].numpy())
-    with pytest.raises(envs.UnknownNameError, match=r"split 'start'.*did you mean 'starts'"):
-        explain(digits, 0, walker="line", split="start")
+    with pytest.raises(envs.UnknownNameError, match=r"split 'referenc'.*did you mean 'reference'"):
+        explain(digits, 0, walker="line", split="referenc")
 
 
 def test_every_row_of_a_split_in_batches(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +276,7 @@ def test_bad_files_are_named(digits: Any, iris: Any, tmp_path: Path) -> None:
         (digits, "cut.npz", "cannot read"),
         (digits, "objects.npy", "holds pickled objects"),
         (digits, "large.png", "28x28 pixels.*8x8"),
-        (iris, "large.png", "table rows"),
+        (iris, "large.png", "modality of this world is 'table'"),
         (iris, "columns.csv", "lacks the columns"),
         (iris, "words.csv", "line 2.*'tall', a number is needed"),
     ):
@@ -294,7 +294,7 @@ def test_the_script_saves_shows_and_overwrites_nothing(run: Any, capsys: pytest.
         assert run_main(script.main, asked) == 0
     said = capsys.readouterr().out
     assert "[0] From " in said
-    assert "predicted class" in said
+    assert "  class" in said
     assert "replay with: python -m agents.replay '" in said  # the folder has spaces
     files = run.folder.trajectories()
     assert len([file for file in files if file.name.startswith("line-")]) == 4
