@@ -183,7 +183,7 @@ def _csv(world: World, path: Path) -> np.ndarray:
     """Rows of the world's own columns, in their order; other columns are ignored."""
     units = world.units
     if not isinstance(units, RowUnits):
-        raise ManifoldError(f"{path}: holds rows of a table, but the data of this world are no table")
+        raise ManifoldError(f"{path}: holds rows of a table, but the modality of this world is {world.modality!r}")
     given = read_csv(path, at_least=1, encoding=world.config.encoding)
     lacking = [name for name in units.columns if name not in given.names]
     if lacking:
@@ -216,7 +216,7 @@ def _picture(world: World, path: Path) -> np.ndarray:
 
     shape = tuple(world.manifold.data_shape)
     if not renderer_of(world).shows_pictures:
-        raise ManifoldError(f"{path}: is a picture, but the data of this world are none; give a .csv or .npz")
+        raise ManifoldError(f"{path}: is a picture, but the modality of this world is {world.modality!r}; give a .csv or .npz")
     height, width = shape[-2:] if len(shape) == 2 or shape[0] in COLOURS else shape[:2]
     with read_picture(path) as opened:
         if opened.size != (width, height):

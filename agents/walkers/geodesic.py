@@ -35,7 +35,7 @@ class GeodesicWalker(Walker):
 
     Args:
         refine: the most further queries per item for a shorter last step.
-        iterations: optimiser steps of the spline.
+        steps: of the optimiser of the spline.
 
     Raises:
         ManifoldError: (on walking) a decoder without gradients.
@@ -43,16 +43,16 @@ class GeodesicWalker(Walker):
     Example:
         >>> from agents.explain import explain
         >>> from envs import make_world
-        >>> explain(make_world(), 0, walker=GeodesicWalker(iterations=5)).success
+        >>> explain(make_world(), 0, walker=GeodesicWalker(steps=5)).success
         True
     """
 
     name: ClassVar[str] = "geodesic"
     to_known_goals: ClassVar[bool] = True
 
-    def __init__(self, refine: int = 2, iterations: int = 100) -> None:
+    def __init__(self, refine: int = 2, steps: int = 100) -> None:
         self.refine = refine
-        self.iterations = iterations
+        self.iterations = steps
 
     @classmethod
     def obstacle(cls, world: World) -> str | None:

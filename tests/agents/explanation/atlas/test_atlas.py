@@ -63,7 +63,7 @@ def test_every_figure_is_drawn_and_tells_what_it_asked(figure: str, kind: str, r
     assert picture.format == "PNG"
     assert min(picture.size) > 150
     assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 20, "there is something on it"
-    assert f"{world.classifier.queries - before} rows asked" in drawn.note
+    assert f"{world.classifier.queries - before} classifier queries" in drawn.note
     if figure == "mine":
         assert atlas(world, figure, **SMALL).image == drawn.image, "the same picture every time"
 
@@ -83,7 +83,7 @@ def test_a_map_with_a_hull_is_white_outside_and_its_strip_leaves_out_what_it_can
 
     monkeypatch.setattr(atlas_map, "CELLS", 16)
     world = make_world_named("Manifold/DigitsUMAP-v0", {})
-    assert "256 rows asked" in atlas(world, "map").note
+    assert "256 classifier queries" in atlas(world, "map").note
     corner = world.reference.z.amax(0, keepdim=True) + 5
     assert not atlas_map._predictions(world, torch.cat([corner, world.reference.z[:1]]))[1][0]
     note = atlas(world, "strip", columns=3).note
@@ -190,7 +190,7 @@ def test_an_id_writes_a_png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert script.main([*arguments, "--way", "matched", "--env-kwargs", "tau:0.8"]) == 0
     assert file.read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
-    assert "12 rows asked" in said
+    assert "12 classifier queries" in said
     assert f"wrote {file}" in said
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"
 
