@@ -97,6 +97,9 @@ def test_one_part_may_be_predicted_alone(world, features, env):
     changes = [(slice(0, k), features), (slice(0, k), frame), (slice(0, 0), prediction), (slice(0, d), code)]
     assert all(one.as_change == expected for expected, one in changes)
     assert frame.figures(frame(obs), frame(obs), frame(obs)) == {}
-    assert prediction.figures(prediction(obs), prediction(obs), prediction(obs)) == {"prediction_accuracy": 1.0, "prediction_persistence": 1.0}
+    assert prediction.figures(prediction(obs), prediction(obs), prediction(obs)) == {
+        "prediction_accuracy": 1.0,
+        "prediction_persistence": 1.0,
+    }
     with pytest.raises(UnknownNameError, match="prediction_target"):
         LatentFeatures(world, "frames")

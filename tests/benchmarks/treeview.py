@@ -46,7 +46,9 @@ def measured(split_seed: int, seeds: int) -> dict[str, list[dict[str, Any]]]:
     paths = explain(world, list(range(WALKED)), split.targets[:WALKED].tolist(), "line", max_steps=MOST_STEPS)
     views = {f"K = {factors}": partial(treeview_of, world, factors=factors) for factors in FACTORS}
     views[f"{DEFAULT}, points between"] = partial(treeview_of, world, between=2)
-    views[f"{DEFAULT}, as published"] = partial(published, world.reference.x.numpy(), *hidden_features(world, world.reference.x))
+    views[f"{DEFAULT}, as published"] = partial(
+        published, world.reference.x.numpy(), *hidden_features(world, world.reference.x)
+    )
     labels = hidden_features(world, split.x)[1].argmax(1)
     found: dict[str, list[dict[str, Any]]] = {}
     for name, fit in views.items():

@@ -430,7 +430,9 @@ def test_walks_without_a_target_may_end_at_known_rows_of_every_other_class() -> 
 
     world = make_world(manifold="pca", latent_dim=2)  # iris
     assert world.untargeted.reference.end_predictions is world.reference.end_predictions
-    assert world.replace(gamma=0.9).reference.end_predictions is world.reference.end_predictions  # what was queried stays known
+    assert (
+        world.replace(gamma=0.9).reference.end_predictions is world.reference.end_predictions
+    )  # what was queried stays known
     assert world.classifier.queries == 2 * len(world.reference.x)
     label, end = world.reference.label, world.reference.end_predictions.argmax(1)
     assert arriving_reference(world.untargeted, 0, 1).tolist() == ((label != 0) & (end != 0)).tolist()

@@ -19,7 +19,10 @@ AXES = {
 QUALITY = ("validity", "l2_input", "knn_ratio", "worst_knn_ratio", "im1", "oracle", "rising_share")  # without what it costs
 MOST = 0.95  # share of the items that a way has to explain to be held against the agent in single columns
 AHEAD_OF = ("CounterfactualRL", "spheres", "line", "face")  # on validity and L2 jointly
-AGENT, TYPICAL = "agent", "agent, typical ends"  # the same agent, its ends planned otherwise: see agents.walkers.planning.last_step.PLANS
+AGENT, TYPICAL = (
+    "agent",
+    "agent, typical ends",
+)  # the same agent, its ends planned otherwise: see agents.walkers.planning.last_step.PLANS
 Rows = dict[str, list[dict[str, Any]]]
 
 

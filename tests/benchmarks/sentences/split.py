@@ -169,7 +169,9 @@ def review_split(seed: int, cache: Path | None = None, held_out: str = "test", *
         vae = Manifold.load(place)
     else:
         predictions = torch.from_numpy(classifier.predict_proba(seen)).float()
-        vae = SentenceVAE.fit(seen, vocabulary=vocabulary, predictions=predictions, seed=seed, **{**MODEL, **TRAINING, **changes})
+        vae = SentenceVAE.fit(
+            seen, vocabulary=vocabulary, predictions=predictions, seed=seed, **{**MODEL, **TRAINING, **changes}
+        )
         if place is not None:
             vae.save(place)
     assert isinstance(vae, SentenceVAE)
