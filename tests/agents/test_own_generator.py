@@ -69,7 +69,7 @@ def test_a_function_may_make_the_generator(tmp_path, monkeypatch):
     world = make_world(**given, manifold="own_function:make_net", latent_dim=2)
     assert isinstance(world.manifold, Generator)
     assert world.reference.z.equal(make_world(**given, manifold="own_function:net", latent_dim=2).reference.z)
-    with pytest.raises(ManifoldError, match="takes latent_dim="):
+    with pytest.raises(ManifoldError, match="needs latent_dim="):
         make_world(**given, manifold="own_function:make_net")
 
 
