@@ -263,7 +263,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
-        oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".judges",
+        oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".oracles",
         progress=config.progress,
     )  # fmt: skip
     about = {"inputs": count, "targets": config.targets, "seed": config.seed}

@@ -58,9 +58,10 @@ class WorldConfig:
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
             classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
-            `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are
-            found by inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else ``vae``. A
-            joint manifold has its own classifier, which is used if none is given.
+            `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of
+            torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are found by
+            inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else ``vae``. A joint
+            manifold has its own classifier, which is used if none is given.
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
@@ -85,7 +86,7 @@ class WorldConfig:
             ``reach`` for shipped data with their own classifier, if labels alone are shown, and with `tau`.
         tau: the probability in (0, 1] at which a walk has arrived. High values make walks longer and their ends surer.
             Default: the task's, 0.9.
-        pair: for the task ``one_pair``: rank of the reference row and its target in `ReferenceData.far_pairs`. Default: 0, the
+        pair: for the task ``one_pair``: rank of the reference row and its target in `ReferenceData.reference.far_pairs`. Default: 0, the
             hardest.
         reward: single weights over the task's own, for example ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
         move: how actions move codes: a key of `envs.core.moves.MOVES`, ``module:object``, a function, or a `Move`. Default:

@@ -191,5 +191,5 @@ def test_bonuses_ship_with_the_settings_that_were_measured(part):
             shipped, measured = curiosity_settings(arm, None, {}, world, env), dict(rows[arm]["options"])
             if env == "Manifold/DigitsExplore-v0":  # nothing succeeds there: a schedule by success is none
                 assert measured.pop("success_decay") == 0.1
-            assert shipped["eta"] == rows[arm]["eta"], (env, arm)
-            assert shipped["options"] == {name: value for name, value in measured.items() if value is not None}, (env, arm)
+            assert shipped.eta == rows[arm]["eta"], (env, arm)
+            assert shipped.options == {name: value for name, value in measured.items() if value is not None}, (env, arm)

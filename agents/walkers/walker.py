@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk
 from agents.walkers.planning.refine import refine_last
-from envs.core.dynamics import State
+from envs.core.state import State
 from envs.core.world import World
 
 
@@ -98,7 +98,7 @@ def rows_asked_before(walker: Walker, world: World) -> int:
     """Queries that a walker without training rests on: those of the reference inputs if it walks towards them, else 0.
 
     Two for each reference input, the second one on frame 0 or on the decoded code, and a third where the manifold is
-    conditioned on the input (`World.reference_predictions`).
+    conditioned on the input (`World.reference.end_predictions`).
     """
     each = 3 if world.manifold.input_conditioned else 2
     return each * len(world.reference.x) if getattr(walker, "to_known_goals", False) else 0

@@ -20,6 +20,7 @@ from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.image import ImageUnits
 from envs.reading.objects import load_object
+from envs.modalities.fitting import fit_units
 
 
 def adapt(
@@ -54,7 +55,7 @@ def adapt(
 
     Example:
         >>> from envs.modalities.base import Units
-        >>> classifier = adapt(lambda rows: rows[:, 0], units=Units.of(np.eye(2)), class_names=["no", "yes"])
+        >>> classifier = adapt(lambda rows: rows[:, 0], units=fit_units(np.eye(2)), class_names=["no", "yes"])
         >>> type(classifier).__name__
         'FunctionClassifier'
     """

@@ -15,6 +15,7 @@ from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
+from envs.modalities.fitting import fit_units
 
 
 class FunctionClassifier(Classifier):
@@ -35,7 +36,7 @@ class FunctionClassifier(Classifier):
         >>> from envs.modalities.base import Units
         >>> def positive(rows):
         ...     return 1 / (1 + np.exp(-rows[:, 0]))
-        >>> classifier = FunctionClassifier(positive, ["no", "yes"], (2,), Units.of(np.eye(2)))
+        >>> classifier = FunctionClassifier(positive, ["no", "yes"], (2,), fit_units(np.eye(2)))
         >>> tuple(classifier.predict_proba(torch.zeros(3, 2)).shape)
         (3, 2)
     """
@@ -123,7 +124,7 @@ class LabelClassifier(FunctionClassifier):
 
     Example:
         >>> from envs.modalities.base import Units
-        >>> classifier = LabelClassifier(lambda rows: rows[:, 0] > 0, [False, True], (2,), Units.of(np.eye(2)))
+        >>> classifier = LabelClassifier(lambda rows: rows[:, 0] > 0, [False, True], (2,), fit_units(np.eye(2)))
         >>> classifier.label_only
         True
     """

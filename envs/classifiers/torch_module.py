@@ -18,6 +18,7 @@ from envs.manifolds.networks.arrays import on_arrays
 from envs.modalities.base import Units
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
+from envs.modalities.fitting import fit_units
 
 OUTPUTS = ("logits", "probabilities")
 
@@ -47,7 +48,7 @@ class TorchClassifier(Classifier):
     Example:
         >>> from envs.modalities.base import Units
         >>> network = torch.nn.Linear(3, 2)
-        >>> classifier = TorchClassifier(network, ["no", "yes"], (3,), Units.of(np.eye(3)), outputs="logits")
+        >>> classifier = TorchClassifier(network, ["no", "yes"], (3,), fit_units(np.eye(3)), outputs="logits")
         >>> tuple(classifier.predict_proba(torch.zeros(4, 3)).shape), classifier.queries
         ((4, 2), 4)
     """

@@ -176,14 +176,14 @@ def errors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def measure(options: Options) -> Iterator[Record]:
     """Every corpus and model seed; there is one model of Penn Treebank."""
     sources = ("envs/manifolds/sentence*.py", "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_imputation.py")
-    how = (options.train, options.epochs, options.oracles, options.cache)
+    how = (options.train, options.epochs, options.judges, options.cache)
     runs = [
         Run({"imputation": corpus, "seed": seed, "how": how[:3]}, partial(measured, corpus, seed, *how), sources)
         for corpus in options.corpora for seed in (options.seeds if corpus != "ptb" else options.seeds[:1])
     ]  # fmt: skip
     rows = options.runner(runs, "corpora")
     facts = [{name: value for name, value in row.items() if name != "hits"} for row in rows]
-    yield {"table": errors(rows), "facts": facts, "discriminator_seeds": options.oracles}
+    yield {"table": errors(rows), "facts": facts, "discriminator_seeds": options.judges}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def page(record: Record) -> str:
     more += [*(f"unchanged {by}" for by in IMPUTERS), "words used: true", *(f"words used: {by}" for by in IMPUTERS)]
     head = ["corpus", "discriminator", "VAE", "language model", "the VAE's is lower by", "the paper's order"]
     return render(
-        "sentences_imputation", share=SHARE, oracles=len(record["discriminator_seeds"]), table=table(head, lines, "l"),
+        "sentences_imputation", share=SHARE, judges=len(record["discriminator_seeds"]), table=table(head, lines, "l"),
         rounds=ROUNDS, vae_beam=VAE_BEAM, model_beam=MODEL_BEAM, shortest=SHORTEST,
         fitted=", ".join(f"{row['facts']['train']:,}" for row in record["facts"]),
         facts=table([*more, "KL of the VAE", "CPU-min"], facts, "l"),

@@ -27,7 +27,7 @@ from agents.explain import explain
 from agents.explanation.metrics.evaluate import evaluate_paths
 from agents.training.environments import trained_walk
 from agents.walkers.policy import PolicyWalker
-from envs.core.reference_data import make_reference
+from envs.building.reference import make_reference
 from envs.manifolds import SentenceVAE
 from envs.modalities.alignment import edit_distance
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers

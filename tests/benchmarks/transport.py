@@ -34,6 +34,7 @@ from envs.geometry.interpolation import lerp, slerp
 from envs.geometry.transport import combine, two_point, vicinity
 from envs.manifolds import Embedding, Joint, Manifold
 from envs.manifolds.generators import gan as module
+from envs.modalities.fitting import fit_units
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.models import FITTING, fitted, fitted_with_network
 from tests.benchmarks.harness.runs import Run
@@ -167,7 +168,7 @@ def generator_of(data: str, x: Any, cache: Path, folder: str = "", prior: str = 
     module = digits_models(0)[0]
     if kind == "joint":
         return Joint.fit(x, module(x).argmax(1), classes=10, latent_dim=dim, seed=seed)
-    return Embedding.fit(x, adapt(module, units=Units.of(x.numpy())), latent_dim=dim, seed=seed)
+    return Embedding.fit(x, adapt(module, units=fit_units(x.numpy())), latent_dim=dim, seed=seed)
 
 
 def _gan(x: Any, prior: str, seed: int, dim: int, steps: int) -> Any:

@@ -84,7 +84,7 @@ def _flat(bank: np.ndarray) -> np.ndarray:
 
 def _first(world: World, home: Tensor, targets: Tensor, count: int) -> Tensor:
     """Codes (count, M, d) of the nearest starts that arrive at each item's target."""
-    known, arrives = world.reference_coordinates, world.reference.prediction >= world.task.tau  # (N, K)
+    known, arrives = world.reference.coordinates, world.reference.prediction >= world.task.tau  # (N, K)
     codes = torch.zeros(count, len(home), world.latent_dim)
     for target in targets.unique().tolist():
         rows = torch.nonzero(targets == target).flatten()

@@ -19,6 +19,7 @@ from envs.core.reference_data import BATCH
 from envs.datasets import DATASETS, Units
 from envs.manifolds import GAN, Embedding, Joint, Manifold
 from envs.manifolds.generators.training import Recipe
+from envs.modalities.fitting import fit_units
 from tests.benchmarks.harness.runs import cpu_seconds, digest
 
 GAN_SOURCES = tuple(f"envs/manifolds/{name}.py" for name in ("gan", "gan_training", "conv_networks"))
@@ -70,7 +71,7 @@ def fitted_with_network(kind: str, seed: int, cache: Path, **changed: Any) -> Ma
     """
     data = DATASETS["mnist"]()
     settings = {**MNIST_SHARED, **MNIST_OWN[kind], **changed}
-    classifier = adapt(ASSETS["mnist"].classifier(data, 0), units=Units.of(data.x[:2]), class_names=data.class_names)
+    classifier = adapt(ASSETS["mnist"].classifier(data, 0), units=fit_units(data.x[:2]), class_names=data.class_names)
 
     def fit() -> Manifold:
         x = torch.from_numpy(data.x)

@@ -27,6 +27,7 @@ from envs.core.world import World
 from envs.datasets import DATASETS, Units
 from envs.manifolds import GAN, PCA, VAE, Embedding, Joint, Manifold, UMAPMap
 from envs.manifolds.generators.training import Recipe
+from envs.modalities.fitting import fit_units
 from tests.benchmarks.harness.runs import ROOT
 
 
@@ -90,7 +91,7 @@ def digits_manifold(seed: int, name: str) -> tuple[torch.nn.Module, Manifold]:
     if name == "joint_own":
         joint = Joint.fit(x, torch.from_numpy(data.truth), seed=seed)
         return joint.classifier(), joint
-    classifier = adapt(module, units=Units.of(data.x), class_names=data.class_names)
+    classifier = adapt(module, units=fit_units(data.x), class_names=data.class_names)
     return module, MANIFOLDS[name](x, classifier, classifier.predict_proba(x).argmax(1), seed)
 
 

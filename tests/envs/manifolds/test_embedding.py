@@ -12,6 +12,7 @@ from envs.classifiers import adapt
 from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.datasets import Units
 from envs.manifolds import Embedding, Manifold
+from envs.modalities.fitting import fit_units
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.arange(150) % 3
@@ -30,7 +31,7 @@ def module() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def classifier(module):
-    return adapt(module, units=Units.of(PICTURES.numpy()), class_names=["a", "b", "c"])
+    return adapt(module, units=fit_units(PICTURES.numpy()), class_names=["a", "b", "c"])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def test_a_modules_own_features_win():
         def forward(self, x):
             return self.last(x.flatten(1))
 
-    classifier = adapt(Own(), units=Units.of(PICTURES.numpy()))
+    classifier = adapt(Own(), units=fit_units(PICTURES.numpy()))
     torch.testing.assert_close(classifier.features(PICTURES), 2 * PICTURES.flatten(1))
 
 

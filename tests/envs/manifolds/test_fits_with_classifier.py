@@ -11,6 +11,7 @@ from envs.classifiers import adapt
 from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.datasets import Units
 from envs.manifolds import Embedding, Joint
+from envs.modalities.fitting import fit_units
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.arange(150) % 3
@@ -29,7 +30,7 @@ def module() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def classifier(module):
-    return adapt(module, units=Units.of(PICTURES.numpy()), class_names=["a", "b", "c"])
+    return adapt(module, units=fit_units(PICTURES.numpy()), class_names=["a", "b", "c"])
 
 
 @pytest.mark.parametrize("name", ["joint", "embedding"])
