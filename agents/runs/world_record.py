@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from agents.cli import UserError
 from envs.config import SETTINGS, Live, WorldConfig
-from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.reading.trust import digest_of, names_in, names_of_file, remembered, trusting
 
 if TYPE_CHECKING:
@@ -126,6 +125,7 @@ def _names_of_record(config: Mapping[str, Any], run: Path | None, file: Path | s
 def _rebuilt(config: WorldConfig, run: Path | None, where: str, how: str) -> World:
     """The world of a config, with the manifold that a run folder keeps."""
     from envs.building.world import build
+    from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
     from envs.manifolds import Manifold
     from envs.reading.files import read_object
     from envs.reading.objects import load_object
