@@ -20,7 +20,6 @@ from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.image import ImageUnits
 from envs.reading.objects import load_object
-from envs.modalities.fitting import fit_units
 
 
 def adapt(

@@ -15,7 +15,6 @@ from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
-from envs.modalities.fitting import fit_units
 
 
 class FunctionClassifier(Classifier):

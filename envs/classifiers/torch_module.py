@@ -18,7 +18,6 @@ from envs.manifolds.networks.arrays import on_arrays
 from envs.modalities.base import Units
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
-from envs.modalities.fitting import fit_units
 
 OUTPUTS = ("logits", "probabilities")
 

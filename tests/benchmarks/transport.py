@@ -29,7 +29,7 @@ import torch
 
 from envs.classifiers import adapt
 from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
-from envs.datasets import DATASETS, Units
+from envs.datasets import DATASETS
 from envs.geometry.interpolation import lerp, slerp
 from envs.geometry.transport import combine, two_point, vicinity
 from envs.manifolds import Embedding, Joint, Manifold

@@ -16,7 +16,7 @@ from agents.train import train
 from envs.assets import ASSETS
 from envs.classifiers import adapt
 from envs.core.reference_data import BATCH
-from envs.datasets import DATASETS, Units
+from envs.datasets import DATASETS
 from envs.manifolds import GAN, Embedding, Joint, Manifold
 from envs.manifolds.generators.training import Recipe
 from envs.modalities.fitting import fit_units

@@ -24,7 +24,7 @@ from envs.building.world import make_world
 from envs.classifiers import Classifier, adapt
 from envs.classifiers.networks import accuracy
 from envs.core.world import World
-from envs.datasets import DATASETS, Units
+from envs.datasets import DATASETS
 from envs.manifolds import GAN, PCA, VAE, Embedding, Joint, Manifold, UMAPMap
 from envs.manifolds.generators.training import Recipe
 from envs.modalities.fitting import fit_units

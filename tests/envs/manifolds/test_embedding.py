@@ -10,7 +10,6 @@ from torch import nn
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.classifiers import adapt
 from envs.classifiers.networks import fit_classifier, mlp_classifier
-from envs.datasets import Units
 from envs.manifolds import Embedding, Manifold
 from envs.modalities.fitting import fit_units
 
