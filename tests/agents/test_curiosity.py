@@ -146,7 +146,7 @@ def test_a_bonus_of_the_users_own_is_trained_saved_and_loaded(tmp_path: Path) ->
     assert run.folder.run_config().curiosity.name == name
     assert run.bonus.name == "simhash"
     assert run.bonus.visits.sum() == 256
-    with pytest.raises(UnknownNameError, match=r"curiosity 'vme': did you mean 'vime'"):
+    with pytest.raises(VimeError, match="'vme'; did you mean 'vime'"):
         trained(tmp_path, "vme")
     with pytest.raises(VimeError, match="cannot load the bonus"):
         trained(tmp_path, "no_such_module:SimHash")

@@ -122,7 +122,7 @@ def test_a_path_keeps_the_cells_and_reproduces_from_its_file(world: World, tmp_p
     assert texts[names.index("number"), 0] == str(frame["number"].iloc[5])
     from dataclasses import replace
 
-    with pytest.raises(TrajectoryError, match="did not begin at the input"):
+    with pytest.raises(TrajectoryError, match="frames did not start at the input"):
         replace(path, source_cells=None).frames(world)
 
 

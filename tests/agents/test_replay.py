@@ -49,7 +49,7 @@ def test_worlds_of_every_kind_are_described_and_built_again(changes: dict[str, o
     world = envs.make_world(data="digits", **changes)  # type: ignore[arg-type]
     told = json.loads(json.dumps(describe_world(world)))
     again = build_world(told)
-    for name in ("move_name", "step_length", "max_step", "gamma", "task", "label_only", "max_episode_steps"):
+    for name in ("move", "step_length", "max_step", "gamma", "task", "label_only", "max_episode_steps"):
         assert getattr(again, name) == getattr(world, name), name
 
 

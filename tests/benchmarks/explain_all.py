@@ -87,7 +87,7 @@ def mnist_ways(seed: int, options: Options) -> Ways:
 
 def adult_ways(seed: int, options: Options) -> Ways:
     """The same on Adult."""
-    titles = {name: f"{name.replace('_', ' ')} (white box)" if make_walker(name).white_box else name
+    titles = {name: f"{name.replace('_', ' ')} (white box)" if make_walker(name).needs_gradient else name
               for name in WALKERS if name != "policy"}  # fmt: skip
     ways = {title: adult_paths.rival_run(name, seed, options.cache) for name, title in titles.items()}
     return {**ways, AGENT: adult_paths.agent_run(seed, options.cache, options.adult_steps)}
