@@ -189,6 +189,8 @@ def test_bonuses_ship_with_the_settings_that_were_measured(part):
         rows = page[env]["ppo"] if part == "control" else page[env]
         for arm in set(rows) - {"none"}:
             shipped, measured = curiosity_settings(arm, None, {}, world, env), dict(rows[arm]["options"])
+            if world is not None:  # the runs were made before there was a choice
+                measured["first_changes"] = False
             if env == "Manifold/DigitsExplore-v0":  # nothing succeeds there: a schedule by success is none
                 assert measured.pop("success_decay") == 0.1
             assert shipped.eta == rows[arm]["eta"], (env, arm)

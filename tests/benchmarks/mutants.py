@@ -299,7 +299,7 @@ def _resumed(folder: Path) -> None:
     """The training at its last checkpoint, whose manifest is signed again, as anybody can."""
     from agents.runs.checkpoint import restore_random_state
     from agents.runs.random_state import fenced_random_state
-    from agents.training.loop.session import resume
+    from agents.training.session import resume
 
     place = folder / "checkpoints" / "16" / "manifest.json"
     manifest = json.loads(place.read_text())

@@ -92,7 +92,7 @@ def test_report_and_evaluate_name_their_file(
         told = capsys.readouterr().err
         assert f"cannot write the report '{run}/report.html': No space left on device" in told
         assert "--out FILE" in told
-        fast = ["--inputs", "2", "--no-judges", "--closely", "0", "--alone", "0", "--no-progress"]
+        fast = ["--inputs", "2", "--no-oracles", "--closely", "0", "--alone", "0", "--no-progress"]
         assert run_main(evaluate, [*FLOWERS, *fast, "--out", str(tmp_path / "found.json")]) == 2
         found = capsys.readouterr()
         assert f"cannot write the measures '{tmp_path}/found.json': No space left on device" in found.err
