@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from agents import __version__
-from agents.cli import UserError, make_parser, run_main
+from agents.console.cli import UserError, make_parser, run_main
 
 #: name -> (module, its config, one line)
 COMMANDS: dict[str, tuple[str, str, str]] = {

@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
-from agents.deferred import in_usual_torch, with_plain_arguments
+from agents.console.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
+from agents.console.deferred import in_usual_torch, with_plain_arguments
 
 if TYPE_CHECKING:
     from agents.runs.run import Run

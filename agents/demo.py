@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, program, run_main
+from agents.console.cli import SEEDS, STEPS, ScriptConfig, UserError, option, parse_config, prepare_process, program, run_main
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -67,7 +67,7 @@ def write(
     run: Run, paths: Sequence[Trajectory], shown: Sequence[Trajectory], metrics: dict[str, Any], config: DemoConfig
 ) -> None:
     """Paths, film strips, an animation, TensorBoard logs and the report, into the run folder."""
-    from agents.cli import progress_bar
+    from agents.console.cli import progress_bar
     from agents.explanation import tensorboard
     from agents.explanation.figures.gif import save_gif
     from agents.explanation.figures.path import film_strip

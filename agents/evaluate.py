@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import (
+from agents.console.cli import (
     SEEDS,
     STEPS,
     DataConfig,
@@ -28,9 +28,9 @@ from agents.cli import (
     program,
     run_main,
 )
-from agents.deferred import in_usual_torch, with_plain_arguments
+from agents.console.deferred import in_usual_torch, with_plain_arguments
+from agents.console.threads import one_threaded
 from agents.files import write_whole, writing
-from agents.threads import one_threaded
 from agents.walkers import WALKERS, walkers_for
 
 if TYPE_CHECKING:
@@ -252,8 +252,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
+    from agents.console.terminal import console as visible_console
     from agents.explain import open_source, world_and_run
-    from agents.terminal import console as visible_console
 
     source = open_source(config)
     world, run = world_and_run(source)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import (
+from agents.console.cli import (
     SEEDS,
     STEPS,
     WORLD_FLAGS,
@@ -30,8 +30,8 @@ from agents.cli import (
     progress_bar,
     run_main,
 )
-from agents.deferred import in_usual_torch
-from agents.threads import one_threaded
+from agents.console.deferred import in_usual_torch
+from agents.console.threads import one_threaded
 from agents.walkers import WALKERS
 from envs.reading import checks
 

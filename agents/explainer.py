@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from agents.cli import UserError, in_home
+from agents.console.cli import UserError, in_home
 from agents.constraints import constrained
 from agents.evaluate import evaluate
 from agents.explain import explain, world_and_run

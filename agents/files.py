@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 
 UNFINISHED = ".tmp-"
 """What the names of unfinished files begin with. The file's own name is left out: it may be as long as names can be."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
-from agents.threads import one_threaded
+from agents.console.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
+from agents.console.threads import one_threaded
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -168,8 +168,8 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
+    from agents.console.terminal import console as visible_console
     from agents.runs.world_record import build_world
-    from agents.terminal import console as visible_console
     from agents.trajectories.trajectory import Trajectory
 
     path = Trajectory.load(file)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
+from agents.console.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
 
 
 @dataclass(kw_only=True)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import UserError, in_home, parse_config, prepare_process, program, run_main
-from agents.deferred import in_usual_torch
+from agents.console.cli import UserError, in_home, parse_config, prepare_process, program, run_main
+from agents.console.deferred import in_usual_torch
 from agents.training.config import TrainConfig
 
 if TYPE_CHECKING:

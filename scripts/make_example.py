@@ -19,7 +19,7 @@ LIMIT = 1_000_000  # bytes
 
 def main() -> None:
     """Train, explain, copy what is to be shown."""
-    from agents.cli import prepare_process
+    from agents.console.cli import prepare_process
 
     prepare_process()
     from agents.demo import main as demo

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import in_home, progress_bar
+from agents.console.cli import in_home, progress_bar
 from agents.files import remove_litter, write_whole, writing
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         brief: print the number of valid paths, and which inputs have none, instead of a line each.
         world: where they were walked; adds the changed attributes, where the data have any, and the values along few paths.
     """
+    from agents.console.terminal import console as visible_console
     from agents.explanation.attribute_sentences import attribute_sentence
     from agents.explanation.figures.renderer import renderer_of
-    from agents.terminal import console as visible_console
 
     console = visible_console(highlight=False)
     for path in () if brief else paths:

@@ -19,7 +19,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.random_state import global_random_state, set_global_random_state
 from envs.reading import checks
 from vime.errors import VimeError

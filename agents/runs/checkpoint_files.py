@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from envs.reading.files import read_json, read_npz, read_safetensors, read_weights
 
 LARGEST_TREE = 1 << 34  # bytes of a replay buffer, which packs well

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.cli import MOST_STEPS, UserError
-from agents.process import MOST_THREADS
+from agents.console.cli import MOST_STEPS, UserError
+from agents.console.process import MOST_THREADS
 from envs.reading import checks
 
 MOST_ENVS = 100_000

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.checks import CURIOSITY_FIELDS, RUN_FIELDS, Check
 from envs.errors import UnknownNameError
 

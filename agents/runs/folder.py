@@ -29,7 +29,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import UserError, in_home
+from agents.console.cli import UserError, in_home
 from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.runs.checks import check_files, check_progress, check_version
 from agents.runs.config import RunConfig

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 
 try:
     import fcntl

@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.checks import check_progress
 from agents.runs.folder import RunFolder, read_json
 from agents.runs.world_record import build_world
-from agents.threads import one_threaded
+from agents.console.threads import one_threaded
 from agents.training.algorithms import make_model
 from envs.errors import UnknownNameError
 from envs.reading import checks

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.constraints import KEY, constrained_as, constraints_of
 from envs.config import SETTINGS, Live, WorldConfig
 from envs.reading.trust import digest_of, names_in, names_of_file, remembered, trusting

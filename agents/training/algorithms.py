@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from agents.cli import MOST_STEPS, UserError
+from agents.console.cli import MOST_STEPS, UserError
 from agents.runs.checks import MOST_ENVS
 from envs.errors import UnknownNameError
 from envs.reading import checks

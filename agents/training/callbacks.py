@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 
-from agents.cli import progress_bar
+from agents.console.cli import progress_bar
 from agents.runs.checkpoint import capture_state, restore_random_state
 from agents.runs.folder import RunFolder
 from agents.training.finite import check_finite

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from agents.cli import DataConfig, option
+from agents.console.cli import DataConfig, option
 
 DEFAULT_ALGO = "ppo"
 

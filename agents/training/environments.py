@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
 import envs
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.config import CuriosityConfig
 from agents.training.algorithms import HYPERPARAMETER_FOLDER
 from agents.training.prediction_target import LatentFeatures

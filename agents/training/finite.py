@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 
 
 class DivergedTrainingError(UserError):

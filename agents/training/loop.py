@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.files import sync_tree, write_whole
 from agents.runs.config import RunConfig
 from agents.runs.folder import RunFolder

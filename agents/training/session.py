@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.cli import MOST_STEPS, WORLD_FLAGS, UserError, described_world
+from agents.console.cli import MOST_STEPS, WORLD_FLAGS, UserError, described_world
 from agents.runs.checkpoint import restore_state
 from agents.runs.checks import MOST_ENVS
 from agents.runs.config import RunConfig

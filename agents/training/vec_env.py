@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.walkers.planning.surrogate import AskedRows
 from envs.gym.latent_vector_env import LatentVectorEnv
 

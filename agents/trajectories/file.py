@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.cli import UserError, in_home
+from agents.console.cli import UserError, in_home
 from agents.files import write_whole
 from agents.runs.checks import check_fields
 from envs.reading.files import parse_json, read_npz

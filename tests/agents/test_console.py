@@ -11,7 +11,7 @@ import pytest
 
 import agents
 from agents.__main__ import COMMANDS, completion, main
-from agents.cli import WORLD_FLAGS, run_main
+from agents.console.cli import WORLD_FLAGS, run_main
 from agents.errors import UserError
 from agents.evaluate import EvaluateConfig
 from agents.evaluate import main as evaluate_main

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import envs
 from agents import evaluate as script
-from agents.cli import run_main
+from agents.console.cli import run_main
 from agents.evaluate import draw_targets, evaluate, plain, table, tables
 from agents.explanation.metrics import oracle as judge
 from agents.explanation.metrics.evaluate import MEASURES

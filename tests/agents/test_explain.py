@@ -14,7 +14,7 @@ import torch
 
 import envs
 from agents import explain as script
-from agents.cli import UserError, run_main
+from agents.console.cli import UserError, run_main
 from agents.explain import choose_walker, explain
 from agents.trajectories.trajectory import Trajectory
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.cli import parse_config
+from agents.console.cli import parse_config
 from agents.explain import explain
 from agents.replay import compare
 from agents.runs.run import load_run

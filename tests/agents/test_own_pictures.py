@@ -11,7 +11,7 @@ from PIL import Image
 
 from agents import explain as explain_script
 from agents import train as train_script
-from agents.cli import run_main
+from agents.console.cli import run_main
 from agents.explain import explain
 from agents.runs.run import load_run
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.train import train
 
 NET = {"policy_kwargs": {"net_arch": [16]}}

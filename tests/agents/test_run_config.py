@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.config import CuriosityConfig, RunConfig
 from agents.runs.folder import RunFolder
 from agents.train import train

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.files import write_whole
 from agents.runs import checkpoint_files
 from agents.runs.checkpoint_files import read_tree, write_tree

@@ -14,7 +14,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecMonitor
 
 import envs
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.training.vec_env import LatentVecEnv
 from envs.core.world import World
 

@@ -13,7 +13,7 @@ import torch
 import envs
 from agents import explain as explain_script
 from agents import replay, report, train
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.explain import explain
 from agents.explanation.figures.table import row_table
 from agents.explanation.output import step_table

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import envs
-from agents.cli import UserError, run_main
+from agents.console.cli import UserError, run_main
 from agents.runs.folder import RunFolder
 from agents.runs.run import load_run
 from agents.train import TrainConfig, main, train
@@ -340,7 +340,7 @@ def test_errors_of_the_script_are_one_line(capsys: pytest.CaptureFixture[str], t
 
 
 def test_defaults_of_the_command_line_are_those_of_python() -> None:
-    from agents.cli import parse_config
+    from agents.console.cli import parse_config
 
     assert parse_config(TrainConfig, []) == TrainConfig()
     given = parse_config(TrainConfig, ["-n", "2e5", "--hyperparams", "gamma:0.9", "clip_range=0.1", "-P"])
@@ -352,7 +352,7 @@ def test_defaults_of_the_command_line_are_those_of_python() -> None:
 def test_a_foreign_distribution_with_our_names_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
-    from agents.cli import check_distributions
+    from agents.console.cli import check_distributions
 
     owners = {"agents": ["openai-agents", "manifold_traversal"], "envs": ["manifold-traversal"]}
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: owners)

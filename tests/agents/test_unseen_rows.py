@@ -11,7 +11,7 @@ import pytest
 
 import envs
 from agents import explain as script
-from agents.cli import run_main
+from agents.console.cli import run_main
 from agents.explain import explain
 from agents.explanation.inputs import read_file
 from agents.runs.run import load_run

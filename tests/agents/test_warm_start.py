@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.explain import explain
 from agents.train import train
 from agents.training.algorithms import load_hyperparameters, make_model

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.explain import explain
 from agents.replay import compare
 from agents.runs.folder import RunFolder

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.evaluate import draw_targets
 from agents.explain import explain
 from agents.runs.run import load_run

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.checkpoint_files import read_state, write_state
 from agents.runs.folder import RunFolder
 from agents.runs.run import load_run

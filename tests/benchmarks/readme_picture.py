@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from agents.cli import prepare_process
+from agents.console.cli import prepare_process
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 STEP_MS, END_MS = 600, 4000

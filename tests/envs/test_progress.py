@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from agents.cli import progress_bar as counted_bar
+from agents.console.cli import progress_bar as counted_bar
 from agents.train import TrainConfig
 from envs import make_world
 from envs.runtime.progress import on_terminal, progress_bar

@@ -129,7 +129,7 @@ def test_importing_changes_no_threads() -> None:
 
 def test_a_script_keeps_the_threads_that_were_requested() -> None:
     code = (
-        "from agents.cli import prepare_process; prepare_process(2)\n"
+        "from agents.console.cli import prepare_process; prepare_process(2)\n"
         "import torch; from envs.runtime.threads import one_thread\n"
         "with one_thread(): assert torch.get_num_threads() == 2\n"
         "assert torch.get_num_threads() == 2"

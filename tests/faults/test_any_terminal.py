@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.cli import ScriptConfig, in_home, parse_config, run_main, write_any_text
+from agents.console.cli import ScriptConfig, in_home, parse_config, run_main, write_any_text
 from agents.explain import ExplainConfig
 from agents.explain import main as explain
 from agents.runs.folder import RunFolder

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from agents import explain as explain_script
-from agents.cli import UserError, run_main
+from agents.console.cli import UserError, run_main
 from agents.evaluate import main as evaluate
 from agents.explain import main as explain
 from agents.files import write_whole

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.runs.folder import RunFolder
 from agents.runs.run import load_run
 from agents.train import train

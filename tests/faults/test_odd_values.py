@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents import atlas, evaluate, explain, replay, train
-from agents.cli import UserError, run_main
+from agents.console.cli import UserError, run_main
 from agents.training.algorithms import check_hyperparameters
 
 KWARGS: list[tuple[str, str]] = [

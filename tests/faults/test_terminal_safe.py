@@ -13,8 +13,8 @@ from rich.table import Table
 from tqdm import tqdm
 
 from agents import explain, replay, train
-from agents.cli import UserError, run_main
-from agents.terminal import VisibleStream, console, visible, visible_output
+from agents.console.cli import UserError, run_main
+from agents.console.terminal import VisibleStream, console, visible, visible_output
 
 CLASSIFIER = """
 import numpy as np

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from agents import evaluate, explain, replay, report, train
-from agents.cli import run_main
+from agents.console.cli import run_main
 from agents.runs.run import load_run
 from agents.runs.world_record import build_world
 from agents.trajectories.file import FORMAT_VERSION, read_parts, write_parts

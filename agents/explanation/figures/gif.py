@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from agents.cli import in_home
+from agents.console.cli import in_home
 from agents.explanation.figures.lettering import LINE, fit
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import FAINT, INK, OTHER, SOURCE, TARGET, rgb

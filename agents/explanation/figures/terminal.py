@@ -35,7 +35,7 @@ class PathScreen:
     """
 
     def __init__(self, path: Trajectory, world: Any, console: Any = None) -> None:
-        from agents.terminal import console as visible_console
+        from agents.console.terminal import console as visible_console
 
         self.path, self.world = path, world
         self.console = visible_console(highlight=False) if console is None else console

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from agents.console.threads import one_threaded
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.local.lime_path import slopes_along
 from agents.explanation.metrics import bootstrap
@@ -19,7 +20,6 @@ from agents.explanation.metrics import path as of_path
 from agents.explanation.metrics.bootstrap import Estimate
 from agents.explanation.metrics.manifold import curve_columns, detours
 from agents.explanation.metrics.measures import MEASURES
-from agents.threads import one_threaded
 from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agents.cli import progress_bar
+from agents.console.cli import progress_bar
 from agents.files import write_whole
 from envs.errors import ManifoldError
 from envs.reading.files import read_safetensors

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from agents.cli import in_home
+from agents.console.cli import in_home
+from agents.console.threads import one_threaded
 from agents.explanation.figures.map import starts_map
 from agents.explanation.figures.style import png
 from agents.explanation.report.extras import Extras, Panel, View
@@ -28,7 +29,6 @@ from agents.explanation.report.sections import PathPage, data_uri, panel_context
 from agents.explanation.report.words import figures_found, gathered, metric_rows
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
-from agents.threads import one_threaded
 from agents.trajectories.trajectory import Trajectory
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]

@@ -14,7 +14,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 import envs
 from agents import explain as script
-from agents.cli import run_main
+from agents.console.cli import run_main
 from agents.evaluate import evaluate
 from agents.explain import explain
 from agents.train import report, train

@@ -21,7 +21,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from agents.cli import prepare_process, run_main
+from agents.console.cli import prepare_process, run_main
 from agents.files import write_whole
 from tests.benchmarks.harness.runs import CACHE, ROOT, Runner
 

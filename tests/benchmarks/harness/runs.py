@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from agents.cli import prepare_process
+from agents.console.cli import prepare_process
 from agents.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -18,7 +18,7 @@ from PIL import Image
 import envs
 from agents import atlas as script
 from agents.atlas import FIGURES, atlas
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.explain import explain
 from agents.explanation.atlas import j_diagram as atlas_j_diagram
 from agents.explanation.atlas import map as atlas_map

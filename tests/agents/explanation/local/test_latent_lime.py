@@ -14,7 +14,7 @@ from PIL import Image
 
 import envs
 from agents import explain as script
-from agents.cli import run_main
+from agents.console.cli import run_main
 from agents.explain import explain
 from agents.explanation.local.latent_lime import in_data_space, latent_slopes
 from agents.explanation.local.lime_figure import lime_figure

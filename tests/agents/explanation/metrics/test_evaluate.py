@@ -132,9 +132,7 @@ def test_leaving_a_class_is_judged_by_the_best_other_class() -> None:
 def test_the_worlds_own_reference_leaves_items_out_of_their_own_neighbours() -> None:
     x = torch.tensor([[0.0], [1.0], [3.0], [4.0]])
     reference = SimpleNamespace(x=x, coordinates=x, label=torch.tensor([0, 0, 1, 1]))
-    alone = metrics.reference_of(
-        SimpleNamespace(reference=reference, held_out=SimpleNamespace(x=x, truth=None))
-    )
+    alone = metrics.reference_of(SimpleNamespace(reference=reference, held_out=SimpleNamespace(x=x, truth=None)))
     assert alone.same
     assert alone.typical_distance(k=1) == 1.0
     held_out = SimpleNamespace(x=torch.tensor([[0.5]]), truth=torch.tensor([0]))

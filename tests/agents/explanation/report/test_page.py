@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import envs
-from agents.cli import UserError
+from agents.console.cli import UserError
 from agents.explain import explain
 from agents.explanation.figures.style import png
 from agents.explanation.report.extras import columns_slopes, slopes_view

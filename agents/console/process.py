@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from agents.console.terminal import own, visible_output
 from agents.errors import UserError
-from agents.terminal import own, visible_output
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 OUR_PACKAGES = ("agents", "envs", "vime")

@@ -40,13 +40,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from agents.console.process import check_distributions as check_distributions
+from agents.console.process import is_user_error as is_user_error
+from agents.console.process import prepare_process as prepare_process
+from agents.console.process import progress_bar as progress_bar
+from agents.console.process import run_main as run_main
+from agents.console.process import write_any_text as write_any_text
 from agents.errors import UserError as UserError
-from agents.process import check_distributions as check_distributions
-from agents.process import is_user_error as is_user_error
-from agents.process import prepare_process as prepare_process
-from agents.process import progress_bar as progress_bar
-from agents.process import run_main as run_main
-from agents.process import write_any_text as write_any_text
 
 MOST_STEPS = 10**15
 SEEDS: dict[str, Any] = {"low": 0, "high": 2**32 - 1}  # limits of flags, see option

@@ -1,0 +1,1 @@
+"""What every command shares: options, the process, the terminal, and late imports."""
