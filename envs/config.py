@@ -86,8 +86,8 @@ class WorldConfig:
             ``reach`` for shipped data with their own classifier, if labels alone are shown, and with `tau`.
         tau: the probability in (0, 1] at which a walk has arrived. High values make walks longer and their ends surer.
             Default: the task's, 0.9.
-        pair: for the task ``one_pair``: rank of the reference row and its target in `ReferenceData.reference.far_pairs`. Default: 0, the
-            hardest.
+        pair: for the task ``one_pair``: rank of the reference row and its target in `ReferenceData.far_pairs`. Default:
+            0, the hardest.
         reward: single weights over the task's own, for example ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
         move: how actions move codes: a key of `envs.core.moves.MOVES`, ``module:object``, a function, or a `Move`. Default:
             ``euclidean``.

@@ -5,7 +5,8 @@
     python -m tests.benchmarks.digits_manifolds --manifolds umap umap_knn --keep   # these anew, the others as they stand
 
 Every manifold is fitted to the split's 1,257 digits. The agent has the same number of training steps on each, and the
-settings that `agents.train` chooses there by default: the same on all but the maps, whose walks are long (`envs.core.horizon`).
+settings that `agents.train` chooses there by default: the same on all but the maps, whose walks are long (see
+`envs.core.horizon`).
 Splits, targets, stop rule, step bound and measures are those of digits_paths.py. The classifier is the split's own on every
 manifold but `joint_own`, whose own head is explained: its targets and class distance differ too.
 """
