@@ -3,8 +3,8 @@
     python -m tests.benchmarks.vime_ablation
 
 Each row changes one thing of VIME as shipped for latent spaces (agents/training/hyperparameters/curiosity.yml): what the
-network predicts, its noise, how it learns and from what, how the gain is scaled, realised or expected gain, how eta goes over the
-training, a value head of its own; two rivals at the same eta stand beside it. Two tasks under the protocol's PPO
+network predicts, its noise, how it learns and from what, how the gain is scaled, realised or expected gain, how eta goes
+over the training, a value head of its own; two rivals at the same eta stand beside it. Two tasks under the protocol's PPO
 (vime_protocol.yml, `ablation`): DigitsOnePair, how many pairs are found and solved; DigitsExplore, latent cells covered.
 """
 
