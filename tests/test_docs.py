@@ -184,6 +184,7 @@ def test_every_public_package_has_a_place_in_the_reference():
         "envs.building",
         "envs.gym",
         "envs.manifolds.networks",
+        "agents.console",
         "envs.reading",
         "envs.runtime",
     }

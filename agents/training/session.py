@@ -150,7 +150,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
         if world is None or not (world.guidance or teacher == "straight") or algo not in ON_POLICY:
             raise UserError(
                 f"warm_start:{teacher} is for on-policy algorithms in a latent space"
-                f"{' with a guidance' if teacher == 'guidance' else ''}; leave it out"
+                f"{' with guidance' if teacher == 'guidance' else ''}; leave it out"
             )
         made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher))
     return Session(made, world, model, None, counted, looked)

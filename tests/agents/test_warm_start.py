@@ -94,7 +94,7 @@ def test_other_worlds_are_left_alone_and_a_wrong_place_is_named(tmp_path):
     digits = make_world(data="digits")
     run = train(world=digits, log_folder=str(tmp_path), **QUICK)
     assert "warm_start" not in run.folder.config["hyperparameters"]
-    with pytest.raises(UserError, match="on-policy algorithms in a latent space with a compass"):
+    with pytest.raises(UserError, match="on-policy algorithms in a latent space with guidance"):
         train(world=digits, algo="sac", log_folder=str(tmp_path), n_timesteps=10, hyperparams={"warm_start": "guidance"})
 
 

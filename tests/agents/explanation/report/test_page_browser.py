@@ -74,7 +74,7 @@ def test_mouse_and_keyboard_walk_the_frames_and_the_numbers_are_the_path_s(page:
     section.locator("[data-go='0']").press("End")
     assert shown(section) == path.steps
     section.locator("[data-go='1']").click()
-    told = section.locator(".answers .target output").inner_text()
+    told = section.locator(".predictions .target output").inner_text()
     assert told == f"{path.predictions[1, path.target]:.3f}"
     assert section.locator("[data-number=step_length]").inner_text() == f"{path.step_lengths[0]:.3f}"
     assert "Frame 1 of" in section.locator("[aria-live]").inner_text()
@@ -98,7 +98,7 @@ def test_a_table_fits_a_phone_and_marks_what_changed(browser: Any, tmp_path_fact
 
 
 def marks(world: Any, path: Trajectory) -> list[bool]:
-    return changed_cells(world, path.frames(world))[:, -1].tolist()
+    return changed_cells(world, path.frames(world), path.factual(world))[:, -1].tolist()
 
 
 def test_playing_ends_at_the_last_frame(page: Any, paths: list[Trajectory]) -> None:
