@@ -53,7 +53,7 @@ def adapt(
         ManifoldError: If the object is not callable or is a regressor, or the classes are unknown.
 
     Example:
-        >>> from envs.modalities.base import Units
+        >>> from envs.modalities.fitting import fit_units
         >>> classifier = adapt(lambda rows: rows[:, 0], units=fit_units(np.eye(2)), class_names=["no", "yes"])
         >>> type(classifier).__name__
         'FunctionClassifier'

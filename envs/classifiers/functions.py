@@ -32,7 +32,7 @@ class FunctionClassifier(Classifier):
         owner: Object whose method the function is, for error messages.
 
     Example:
-        >>> from envs.modalities.base import Units
+        >>> from envs.modalities.fitting import fit_units
         >>> def positive(rows):
         ...     return 1 / (1 + np.exp(-rows[:, 0]))
         >>> classifier = FunctionClassifier(positive, ["no", "yes"], (2,), fit_units(np.eye(2)))
@@ -122,7 +122,7 @@ class LabelClassifier(FunctionClassifier):
         **kwargs: As for `FunctionClassifier`.
 
     Example:
-        >>> from envs.modalities.base import Units
+        >>> from envs.modalities.fitting import fit_units
         >>> classifier = LabelClassifier(lambda rows: rows[:, 0] > 0, [False, True], (2,), fit_units(np.eye(2)))
         >>> classifier.label_only
         True

@@ -45,7 +45,7 @@ class TorchClassifier(Classifier):
         UnknownNameError: If `outputs` is another value.
 
     Example:
-        >>> from envs.modalities.base import Units
+        >>> from envs.modalities.fitting import fit_units
         >>> network = torch.nn.Linear(3, 2)
         >>> classifier = TorchClassifier(network, ["no", "yes"], (3,), fit_units(np.eye(3)), outputs="logits")
         >>> tuple(classifier.predict_proba(torch.zeros(4, 3)).shape), classifier.queries
