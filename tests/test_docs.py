@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.test_readme import BLOCK, COMPLETE, ROOT, run, run_commands
+from tests.test_readme import BLOCK, ROOT, run, run_commands
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -34,9 +34,7 @@ def named(texts: dict[Path, str]) -> list:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "program", named({page: text for page, text in PROGRAMS.items() if COMPLETE or "Explainer" not in text})
-)
+@pytest.mark.parametrize("program", named(PROGRAMS))
 def test_the_blocks_of_a_page_run_as_one_program(program, tmp_path):
     run([sys.executable, "-c", program], tmp_path)
 
@@ -49,10 +47,8 @@ def test_a_recipe_of_contributing_works_as_it_is_written(kind, tmp_path):
     (tmp_path / name).write_text(text)
     [commands], [program] = (re.findall(BLOCK.format(language), RECIPES[kind], re.S) for language in ("bash", "python"))
     assert f"{name.removesuffix('.py')}:" in commands
-    if COMPLETE or kind not in ("move", "walker"):
-        run([sys.executable, "-c", program], tmp_path)
-    if COMPLETE or kind in ("manifold", "data set"):
-        run_commands(commands, tmp_path)
+    run([sys.executable, "-c", program], tmp_path)
+    run_commands(commands, tmp_path)
 
 
 def test_there_is_a_recipe_for_each_kind_of_part():
@@ -97,8 +93,6 @@ def test_the_tutorials_are_notebooks_with_the_outputs_of_one_run():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_runs_from_top_to_bottom(name, tmp_path):
-    if not (COMPLETE or name == "curiosity"):
-        return
     copy = tmp_path / f"{name}.ipynb"
     bare = [{**cell, **({"outputs": []} if cell["cell_type"] == "code" else {})} for cell in NOTEBOOKS[name]["cells"]]
     copy.write_text(json.dumps({**NOTEBOOKS[name], "cells": bare}))
@@ -143,7 +137,7 @@ STOPPED_READERS = (
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in PAGES if page.parent.name != "results" and (COMPLETE or page.stem != "environments")],
+    [page for page in PAGES if page.parent.name != "results"],
     ids=lambda page: page.name,
 )
 def test_pages_avoid_the_words_that_stopped_readers(page):
@@ -205,8 +199,6 @@ def test_every_picture_is_shown_somewhere():
 
 def test_the_site_fetches_nothing_and_builds_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="the docs extra is not installed")
-    if not COMPLETE:
-        return
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
