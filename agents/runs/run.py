@@ -192,7 +192,7 @@ def load_run(
         settings = dict(config.hyperparameters)
         if "buffer_size" in settings:
             settings["buffer_size"] = config.n_envs  # nothing will be stored
-        model = make_model(config.algo, env, settings, seed=None, device=device)
+        model = make_model(config.algo, env, settings, seed=None, device=device, acts_only=True)
     load_policy(model, state["policy"], folder)
     progress, evaluation = totals_of(folder, steps, state["progress"])
     return Run(folder, world, model, steps, progress, evaluation)

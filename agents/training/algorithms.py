@@ -24,6 +24,7 @@ import yaml
 
 from agents.console.cli import MOST_STEPS, UserError
 from agents.runs.checks import MOST_ENVS
+from agents.training.deferred_optimizer import DeferredAdam
 from envs.errors import UnknownNameError
 from envs.reading import checks
 
@@ -141,8 +142,18 @@ def check_hyperparameters(settings: dict[str, Any]) -> None:
             checks.number(value, name, error=UserError)
 
 
-def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, device: str) -> Any:
+def make_model(
+    algo: str, env: Any, settings: dict[str, Any], seed: int | None, device: str, *, acts_only: bool = False
+) -> Any:
     """The SB3 algorithm on a VecEnv, from plain settings.
+
+    Args:
+        algo: a key of :data:`ALGORITHMS`.
+        env: the VecEnv.
+        settings: hyperparameters, see `load_hyperparameters`.
+        seed: of the algorithm.
+        device: of its networks.
+        acts_only: construct the policy's optimizer only if it is used.
 
     Raises:
         UnknownNameError: a setting that the algorithm does not have.
@@ -162,6 +173,8 @@ def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, 
         arguments["action_noise"] = _action_noise(settings, env.action_space.shape[0])
     if isinstance(arguments.get("train_freq"), list):
         arguments["train_freq"] = tuple(arguments["train_freq"])
+    if acts_only and "use_rms_prop" not in accepted:  # A2C has an optimizer of its own
+        arguments["policy_kwargs"] = {"optimizer_class": DeferredAdam, **arguments.get("policy_kwargs", {})}
     try:
         return algorithm_class(algo)("MlpPolicy", env, seed=seed, device=device, verbose=0, **arguments)
     except (AssertionError, TypeError, ValueError, RuntimeError) as error:

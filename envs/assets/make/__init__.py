@@ -17,6 +17,7 @@ from envs.assets.make.omniglot import make_omniglot
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data, grammar
+from envs.datasets.digits import PARTS, SHIPPED, split
 from envs.datasets.sentences import FITTED
 from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
 from envs.modalities.fitting import fit_units
@@ -61,6 +62,12 @@ def make_digits() -> None:
     error = float((vae.decode(vae.encode(held_out)) - held_out).square().mean())
     share = accuracy(module, held_out, truth)
     print(f"held-out digits: classifier accuracy {share:.3f}, reconstruction error {error:.4f}")
+
+
+def make_digits_images() -> None:
+    """Write the default split of the digits' images."""
+    parts = zip(PARTS, split(seed=0, test_size=0.3), strict=True)
+    save_file({name: torch.from_numpy(part.astype("uint8")) for name, part in parts}, SHIPPED)
 
 
 def make_digits_umap() -> None:
@@ -109,6 +116,7 @@ def make_iris() -> None:
 
 
 RECIPES = {
+    "digits_images": make_digits_images,
     "digits": make_digits,
     "digits_umap": make_digits_umap,
     "digits_joint": make_digits_joint,
