@@ -76,6 +76,16 @@ class ExplainConfig(DataConfig):
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
     )  # fmt: skip
+    engine: str | None = option(
+        None, "explain the many rows of --input in parts, into --out: 'local', processes of this machine, or 'ray', a cluster",
+        choices=("local", "ray"),
+    )  # fmt: skip
+    jobs: int = option(1, "workers of --engine, each with one thread", "-j", metavar="N", low=1)
+    address: str | None = option(None, "of the Ray cluster; 'auto': the running one (default: one of this machine alone)")
+    part_size: int = option(
+        1000, "rows of a part, which is explained in one batch and written as one file", metavar="N", low=1
+    )
+    keep_frames: bool = option(False, "with --engine: keep the codes and predictions of all frames")
     json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar with --all, on a terminal", "-P")
@@ -293,9 +303,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--walker policy is a run's trained agent, and there is no run: leave it out, or name another walker")
     if sum((bool(config.index), config.all, config.input is not None)) != 1:
         raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
+    if config.engine is None and (config.jobs > 1 or config.address is not None or config.keep_frames):
+        raise UserError("--jobs, --address and --keep-frames belong to --engine local or --engine ray")
     if config.lime != "none" and without_run and config.out is None:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
     prepare_process(config.num_threads)
+    if config.engine is not None:
+        from agents.engine.command import explain_parts
+
+        return explain_parts(config, open_source(config))
     from agents.explanation.inputs import read_file
     from agents.explanation.output import report, save
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("held_out", "reference")
 OWN = "own"
-FILES = (".npz", ".npy", ".csv", ".tsv", ".png", ".jpg", ".jpeg", ".bmp")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+FILES = (".npz", ".npy", ".csv", ".tsv", *PICTURES)
 
 
 def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = None) -> Inputs:
@@ -179,8 +180,14 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
         raise ManifoldError(f"{path}: there is no such file") from None
 
 
-def _csv(world: World, path: Path) -> np.ndarray:
-    """Rows of the world's own columns, in their order; other columns are ignored."""
+def csv_cells(world: World, path: Path) -> tuple[np.ndarray, Callable[[int], str]]:
+    """Cells (n, C) of the world's own columns in their order, and from a row to its place in messages.
+
+    Other columns are ignored. Nothing is left out or moved to the range of its column.
+
+    Raises:
+        ManifoldError: the world has no table, or the file lacks columns.
+    """
     units = world.units
     if not isinstance(units, RowUnits):
         raise ManifoldError(f"{path}: holds rows of a table, but the modality of this world is {world.modality!r}")
@@ -191,10 +198,14 @@ def _csv(world: World, path: Path) -> np.ndarray:
     cells = given.cells[:, [given.names.index(name) for name in units.columns]]
     if isinstance(units, NumberUnits):
         cells = np.array([[as_number(t.strip()) if _is_number(t) else t for t in row] for row in cells], dtype=object)
+    return cells, lambda row: f"{path}, line {given.lines[row]}"
 
-    def where(row: int) -> str:
-        return f"{path}, line {given.lines[row]}"
 
+def _csv(world: World, path: Path) -> np.ndarray:
+    """Rows of the world's own columns that the table can represent."""
+    cells, where = csv_cells(world, path)
+    units = world.units
+    assert isinstance(units, RowUnits)
     try:
         units.cells(cells, where)
     except ManifoldError as error:
