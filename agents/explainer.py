@@ -24,6 +24,7 @@ from envs.errors import UnknownNameError
 from envs.runtime.plain import plain
 
 if TYPE_CHECKING:
+    from agents.engine.parts import Parts
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
     from agents.walkers.walker import Walker
@@ -232,6 +233,27 @@ class Explainer:
             max_steps=max_steps, seed=seed, skip_present=skip_present, progress=progress, on_batch=on_batch,
         )  # fmt: skip
         return paths[0] if single and isinstance(paths, list) and paths else paths
+
+    def explain_dataset(self, rows: str | Path, out: str | Path, **options: Any) -> Parts:
+        """Explain all rows of a file into a folder, see `agents.engine.dataset.explain_dataset`.
+
+        Args:
+            rows: a file of rows, or a folder of pictures.
+            out: folder of the results; a second call continues an interrupted one.
+            options: ``engine``, ``jobs``, ``target``, ``batch_size`` and the other arguments of `explain_dataset`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UserError: a live walker, or a folder with results of another job.
+        """
+        from agents.engine.dataset import explain_dataset
+
+        if self.walker is not None and not isinstance(self.walker, str):
+            raise UserError("explain_dataset needs the name of its walker: make the explainer with walker='name'")
+        source: Run | World = self.world if self.run is None else self.run
+        return explain_dataset(source, rows, out, **{"walker": self.walker, **options})
 
     def explain_to_frame(self, X: Any = None, target: Any = None, **options: Any) -> Any:
         """Explain several inputs and return their ends, see :meth:`explain` and :meth:`paths_to_pandas`.

@@ -18,7 +18,7 @@ from agents.files import remove_litter, write_whole, writing
 from envs.reading import checks
 from envs.reading.files import read_object
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"  # readers of Parquet folders leave out names that begin with "_"
 FORMAT_VERSION = 1
 FORMATS = ("parquet", "jsonl")
 

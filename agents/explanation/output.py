@@ -48,12 +48,14 @@ def save(
     with writing("to the folder", elsewhere):
         folder.mkdir(parents=True, exist_ok=True)
     remove_litter(folder)
+    taken: dict[str, int] = {}  # looking for a free name from 1 for each of n equal names would take n^2 looks
     with progress_bar(len(paths), "saving", bar, unit="path") as progress:
         for path in paths:
-            stem, k = path.name, 1
-            while any((folder / f"{stem}.{kind}").exists() for kind in FORMATS):
+            stem, k = path.name, taken.get(path.name, 1)
+            while any((folder / f"{stem if k == 1 else f'{stem}_{k}'}.{kind}").exists() for kind in FORMATS):
                 k += 1
-                stem = f"{path.name}_{k}"
+            taken[path.name] = k
+            stem = stem if k == 1 else f"{stem}_{k}"
             with writing("a path", f"{len(first)} paths are saved in {str(folder)!r}: {elsewhere}"):
                 files = [_write(path, world, folder / f"{stem}.{kind}") for kind in formats]
             first.append(files[0])

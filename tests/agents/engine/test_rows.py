@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import agents
 from agents.console.cli import UserError
 from agents.engine.dataset import explain_dataset
 from agents.engine.parts import read_results
@@ -90,3 +91,13 @@ def test_files_that_do_not_fit_are_named(tmp_path: Path, world: Any, table: Any)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no pictures"):
         open_rows(world, tmp_path / "empty")
+
+
+def test_an_explainer_writes_what_pandas_reads_as_one_folder(tmp_path: Path, world: Any, table: Any) -> None:
+    table.to_parquet(tmp_path / "rows.parquet")
+    agents.Explainer(world, "line").explain_dataset(
+        tmp_path / "rows.parquet", tmp_path / "out", batch_size=50, kind="parquet", progress=False
+    )
+    found = pandas.read_parquet(tmp_path / "out")
+    assert found["row"].tolist() == list(range(120))
+    assert found["end_hours"].dtype == float
