@@ -198,7 +198,7 @@ def explain(
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))
                 if walked_in is not world:
                     start, walk = to_the_end_class(world, start, walk)
-                policy = run if walks.name == "policy" else None
+                policy = run if getattr(walks, "needs_model", False) else None
                 asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
                     world, start, walk, walker=by, seed=seed, versions=versions, training_queries=asked_before,
@@ -275,7 +275,7 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
     line takes such items.
     """
     own = state.target == state.source
-    if by_default and chosen.name == "policy" and world.task.takes_target and bool(own.any()):
+    if by_default and getattr(chosen, "needs_model", False) and world.task.takes_target and bool(own.any()):
         from agents.walkers import make_walker
 
         return [(chosen, ~own), (make_walker("line"), own)]

@@ -226,7 +226,7 @@ class Explainer:
             ManifoldError: inputs, targets or constraints that do not fit; the message says what would.
         """
         single = False
-        if X is not None and self.world.modality != "text" and _is_whole_row(X):
+        if X is not None and not self.world.units.rows_are_strings and _is_whole_row(X):
             X, single = [X], True  # a row of whole numbers, which `explain` would take for numbers of rows
         paths = explain(
             self._constrained(features_to_vary, permitted_range), X, target, self.walker, rows=rows, split=split,

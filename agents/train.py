@@ -75,9 +75,10 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
-        if isinstance(config.curiosity, type):
-            config = replace(config, curiosity=name_of(config.curiosity))
-        config = replace(config, **plain(vars(config)))
+        named = {
+            name: name_of(kind, name) for name in ("algo", "curiosity") if isinstance(kind := getattr(config, name), type)
+        }
+        config = replace(config, **plain({**vars(config), **named}))
     except TypeError:
         unknown = sorted(set(settings) - set(TrainConfig.__dataclass_fields__))
         raise UserError(
@@ -90,15 +91,15 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
         return run_training(config, world)
 
 
-def name_of(kind: type) -> str:
-    """``module:object`` of a class, by which a saved run finds it again.
+def name_of(kind: type, setting: str) -> str:
+    """``module:object`` of a class, by which a saved run finds it again; `setting` is what it was passed as.
 
     Raises:
         UserError: the class lives in a script, a notebook or a function.
     """
     if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
         raise UserError(
-            f"curiosity={kind.__qualname__}: a saved run finds a bonus by its name, and {kind.__module__!r} cannot be "
+            f"{setting}={kind.__qualname__}: a saved run finds the class by its name, and {kind.__module__!r} cannot be "
             "imported elsewhere: put the class into a module of its own, at the top level"
         )
     return f"{kind.__module__}:{kind.__qualname__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import json
 import math
 import os
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 
 from tests.benchmarks import __main__ as listing
-from tests.benchmarks import digits_manifolds
+from tests.benchmarks import digits_manifolds, digits_paths
 from tests.benchmarks.curiosity import training
 from tests.benchmarks.digits_manifolds import SHOWN, made_by
-from tests.benchmarks.harness import experiment, runs, tables
+from tests.benchmarks.harness import experiment, runs, tables, walks
 from tests.benchmarks.harness.experiment import PAGES, RESULTS, Experiment, as_json, read, recorded, render
 from tests.benchmarks.harness.runs import Run, Runner, kept, timed
 from tests.benchmarks.harness.tables import judged, plus_minus, spread, table, within
@@ -121,8 +122,21 @@ def test_an_interrupted_experiment_keeps_what_it_found(tmp_path):
 
 
 def test_a_recorded_command_has_no_folder_of_this_machine():
-    given = ["--beds", "0", "1", "--cache", "/a", "--out=/b", "--seeds", "3", "--fresh", "--cfrl-environment", "/c", "--keep"]
-    assert recorded(given) == ["--beds", "0", "1", "--seeds", "3", "--cfrl-environment", "DIR", "--keep"]
+    given = [
+        "--splits",
+        "0",
+        "1",
+        "--cache",
+        "/a",
+        "--out=/b",
+        "--seeds",
+        "3",
+        "--fresh",
+        "--cfrl-environment",
+        "/c",
+        "--keep",
+    ]
+    assert recorded(given) == ["--splits", "0", "1", "--seeds", "3", "--cfrl-environment", "DIR", "--keep"]
 
 
 def test_what_is_not_finite_is_null_however_deep_and_the_rest_stays():
@@ -249,7 +263,7 @@ def test_a_table_aligns_its_columns_and_leaves_out_what_does_not_apply():
 def cell(value: float | None) -> dict:
     own = {"training_queries": 10, "training_cpu_seconds": 1.0}
     facts = {"class_kept": 0.9, "reconstruction_mse": 0.01, "accuracy": 0.97}
-    return {**own, "measures": {name: {"value": value} for name in SHOWN if name not in own}, "bed": facts}
+    return {**own, "measures": {name: {"value": value} for name in SHOWN if name not in own}, "split": facts}
 
 
 def test_rows_of_other_manifolds_stay_as_they_were_made(tmp_path, monkeypatch):
@@ -259,7 +273,7 @@ def test_rows_of_other_manifolds_stay_as_they_were_made(tmp_path, monkeypatch):
     monkeypatch.setattr(digits_manifolds, "agent_run", lambda *args: Run({"agent": 1}, partial(cell, 0.75)))
     monkeypatch.setattr(digits_manifolds, "rival_run", lambda *args: Run({"rival": 1}, partial(cell, None)))
     here = ["--out", str(out), "--cache", str(tmp_path / "cache")]
-    digits_manifolds.EXPERIMENT.main(["--manifolds", "umap", "--beds", "0", "--keep", *here])
+    digits_manifolds.EXPERIMENT.main(["--manifolds", "umap", "--splits", "0", "--keep", *here])
     page = json.loads(out.with_suffix(".json").read_text(), parse_constant=refuse)
     assert page["cells"]["pca"] == old["pca"]
     assert page["cells"]["umap"]["agent"][0]["measures"]["validity"]["value"] == 0.75
@@ -283,3 +297,9 @@ def test_results_are_written_in_one_place_alone():
         if file.stem in listing.names():
             assert "json.dumps(" not in file.read_text().replace("print(json.dumps(", ""), file.name
     assert experiment.RESULTS == RESULTS
+
+
+def test_every_variant_of_the_digits_changes_settings_that_exist():
+    for changes in digits_paths.VARIANTS.values():
+        recipe = walks.recipe_of(changes or {})
+        inspect.signature(walks.agent_walker).bind(None, **recipe["walker"])

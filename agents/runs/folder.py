@@ -77,7 +77,7 @@ class RunFolder:
         Raises:
             UserError: ``root`` cannot be written to.
         """
-        parent = Path(in_home(str(root))) / algo
+        parent = Path(in_home(str(root))) / algo.replace(":", "-")
         stem = env_id.replace("/", "-").replace(":", "-") + "_"
         try:
             parent.mkdir(parents=True, exist_ok=True)
@@ -178,20 +178,20 @@ class RunFolder:
         """Objects that config.json and the saved manifold name: ``module:object`` -> the setting that names it."""
         world = self.config.get("world") or {}
         found = names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
-        return found | self.name_of_curiosity()
+        return found | self.names_of_training()
 
-    def name_of_curiosity(self) -> dict[str, str]:
-        """As `names`, of the curiosity alone."""
-        name = (self.config.get("curiosity") or {}).get("name", "")
-        return {name: "curiosity"} if ":" in name else {}
+    def names_of_training(self) -> dict[str, str]:
+        """As `names`, of the algorithm and the bonus alone."""
+        used = {"algo": self.config.get("algo", ""), "curiosity": (self.config.get("curiosity") or {}).get("name", "")}
+        return {name: setting for setting, name in used.items() if ":" in name}
 
-    def refuse_untrusted_curiosity(self, trust: Sequence[str] = ()) -> None:
-        """Refuse a run whose bonus is an object that nobody allowed.
+    def refuse_untrusted_objects(self, trust: Sequence[str] = ()) -> None:
+        """Refuse a run whose algorithm or bonus is an object that nobody allowed.
 
         Raises:
-            envs.errors.UntrustedNameError: this account did not make the run, and `trust` does not name the bonus.
+            envs.errors.UntrustedNameError: this account did not make the run, and `trust` does not name the object.
         """
-        wanted = self.name_of_curiosity()
+        wanted = self.names_of_training()
         own = wanted if wanted and self.is_own() else ()
         with trusting(trust), names_of_file(self.root / "config.json", wanted, self.root, own=own):
             for name in wanted:

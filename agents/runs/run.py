@@ -177,13 +177,14 @@ def load_run(
             f"runs whatever code its maker put there. If you trust that maker, make a run of it first: {how}"
         )
     from agents.runs.random_state import fenced_random_state
-    from agents.training.environments import CURIOSITIES, make_vec_env
+    from agents.training.environments import make_vec_env
+    from vime.bonuses import BONUSES
 
     folder = RunFolder.open(path, root)
     config = folder.run_config()
-    folder.refuse_untrusted_curiosity(trust)
-    if config.curiosity is not None and ":" not in config.curiosity.name and config.curiosity.name not in CURIOSITIES:
-        raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, CURIOSITIES)
+    folder.refuse_untrusted_objects(trust)
+    if config.curiosity is not None and ":" not in config.curiosity.name and config.curiosity.name not in BONUSES:
+        raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, BONUSES)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
     world = world_of(folder, world, trust)

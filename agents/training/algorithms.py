@@ -1,4 +1,4 @@
-"""The algorithms by name, and their hyperparameters: YAML files keyed by environment id, as in RL Zoo.
+"""The algorithms by name or ``module:object``, and their hyperparameters: YAML files keyed by environment id, as in RL Zoo.
 
 Order of precedence: the file's ``default`` group, the group of the environment's id, ``--hyperparams``. Beside the
 arguments of the algorithm's constructor a group may hold
@@ -18,15 +18,20 @@ from __future__ import annotations
 import difflib
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from agents.console.cli import MOST_STEPS, UserError
 from agents.runs.checks import MOST_ENVS
 from agents.training.deferred_optimizer import DeferredAdam
+from envs.core.registry import find
 from envs.errors import UnknownNameError
 from envs.reading import checks
+from envs.reading.objects import load_object
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
 #: name -> module:class
@@ -39,27 +44,51 @@ ALGORITHMS: dict[str, str] = {
     "tqc": "sb3_contrib:TQC",
     "trpo": "sb3_contrib:TRPO",
 }
-SETTINGS_OF = {"ppo2v": "ppo"}
-"""Algorithms that are set as another one is: its file, and their own arguments over it by ``--hyperparams``."""
 OURS = ("n_envs", "n_timesteps", "n_eval_envs", "env_kwargs", "noise_type", "noise_std", "warm_start")
 SET_BY_US = ("env", "policy", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model", "monitor_wrapper")
-ON_POLICY = ("ppo", "ppo2v", "a2c", "trpo")
 
 
-def algorithm_class(name: str) -> type:
-    """The class behind ``--algo``.
+def algorithm_class(algo: str | type) -> type[BaseAlgorithm]:
+    """The class of an algorithm.
+
+    Args:
+        algo: a name of :data:`ALGORITHMS`, ``module:object``, or a class derived from SB3's `BaseAlgorithm`.
 
     Raises:
-        UserError: unknown name; close names are offered.
-    """
-    import importlib
+        UnknownNameError: unknown name; close names are offered.
+        UserError: another kind of object.
 
-    if name not in ALGORITHMS:
-        close = difflib.get_close_matches(name.lower(), ALGORITHMS, n=2)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
-        raise UserError(f"unknown algorithm {name!r}; {hint}--algo takes {', '.join(ALGORITHMS)}")
-    module, _, attribute = ALGORITHMS[name].partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    Example:
+        >>> algorithm_class("ppo").__name__, algorithm_class("sb3_contrib:TRPO").__name__
+        ('PPO', 'TRPO')
+    """
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    found: Any = find("algorithm", algo, ALGORITHMS, ["module:object"])
+    found = load_object(found) if isinstance(found, str) else found
+    if not (isinstance(found, type) and issubclass(found, BaseAlgorithm)):
+        raise UserError(f"the algorithm {algo!r} is {found!r:.60}; a class derived from SB3's BaseAlgorithm is needed")
+    return found
+
+
+def settings_of(algo: str) -> str | None:
+    """The name of the hyperparameter file: that of the nearest base class that has one, None without any."""
+    if algo in ALGORITHMS and (HYPERPARAMETER_FOLDER / f"{algo}.yml").is_file():
+        return algo
+    files = {algorithm_class(name): name for name in ALGORITHMS if (HYPERPARAMETER_FOLDER / f"{name}.yml").is_file()}
+    return next((files[kind] for kind in algorithm_class(algo).__mro__ if kind in files), None)
+
+
+def is_on_policy(algo: str) -> bool:
+    """Whether an algorithm learns from the rollouts of its present policy alone."""
+    from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+    return issubclass(algorithm_class(algo), OnPolicyAlgorithm)
+
+
+def log_interval(algo: str) -> int:
+    """How often SB3 writes its figures: after so many rollouts of an on-policy algorithm, else episodes."""
+    return (10 if settings_of(algo) == "a2c" else 1) if is_on_policy(algo) else 100
 
 
 def load_hyperparameters(
@@ -68,7 +97,8 @@ def load_hyperparameters(
     """The settings of one training, plain data (goes into config.json as it is).
 
     Args:
-        algo: a key of :data:`ALGORITHMS`.
+        algo: a name of :data:`ALGORITHMS`, or ``module:object``. A class without a file of its own takes that of the nearest
+            base class that has one.
         env_id: the group of the file to lay over ``default``.
         overrides: from ``--hyperparams``; they win.
         n_envs: from ``--n-envs``; the minibatch grows with it.
@@ -77,7 +107,8 @@ def load_hyperparameters(
         UserError: unknown algorithm or hyperparameter (close names are offered), or a number that cannot be.
     """
     accepted = accepted_hyperparameters(algo)
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{SETTINGS_OF.get(algo, algo)}.yml").read_text(encoding="utf-8"))
+    file = settings_of(algo)
+    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")) if file else {}
     settings = {**groups.get("default", {}), **groups.get(env_id, {})}
     overrides = dict(overrides or {})
     for key in overrides:
@@ -95,15 +126,15 @@ def load_hyperparameters(
     check_hyperparameters(settings)
     if "batch_size" in settings and "batch_size" not in overrides and envs != own_envs:
         settings["batch_size"] = max(32, round(settings["batch_size"] * envs / own_envs))
-        if algo in ON_POLICY and "n_steps" in settings:
+        if "n_steps" in settings and is_on_policy(algo):
             settings["batch_size"] = min(settings["batch_size"], settings["n_steps"] * envs)
     return settings
 
 
 def accepted_hyperparameters(algo: str) -> set[str]:
     """What ``--hyperparams`` may name for this algorithm."""
-    kinds = (algorithm_class(algo), algorithm_class(SETTINGS_OF.get(algo, algo)))
-    parameters = [p for kind in kinds for p in inspect.signature(kind.__init__).parameters.values()]  # type: ignore[misc]
+    kinds = (algorithm_class(algo), algorithm_class(settings_of(algo) or algo))
+    parameters = [p for kind in kinds for p in inspect.signature(kind.__init__).parameters.values()]
     names = {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     return (names - {"self", *SET_BY_US}) | set(OURS)
 

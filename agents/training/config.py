@@ -15,7 +15,8 @@ class TrainConfig(DataConfig):
     """Train an agent to walk from an input to where the classifier's prediction changes; fills a run folder."""
 
     algo: str | None = option(
-        None, f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc or trpo (default: {DEFAULT_ALGO})"
+        None,
+        f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc, trpo or module:object (default: {DEFAULT_ALGO})",
     )
     n_timesteps: int | None = option(
         None, "steps in all, over all environments (default: the algorithm's file)", "-n", metavar="N"

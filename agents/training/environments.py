@@ -17,20 +17,19 @@ from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 import envs
 from agents.console.cli import UserError
 from agents.runs.config import CuriosityConfig
-from agents.training.algorithms import HYPERPARAMETER_FOLDER
+from agents.training.algorithms import HYPERPARAMETER_FOLDER, settings_of
 from agents.training.prediction_target import LatentFeatures
 from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
 from envs.core.horizon import measured_horizon
 from envs.errors import UnknownNameError
 from envs.registration import SPECS, spec_kwargs
-from vime.bonuses import BONUSES, bonus_class
+from vime.bonuses import bonus_class
 
 if TYPE_CHECKING:
     from envs.core.world import World
 
 OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_change", "given", "args", "kwargs"}
-CURIOSITIES = ("none", *BONUSES)
 
 
 def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = True) -> World | None:
@@ -64,9 +63,13 @@ def tell_guess(world: World) -> None:
         )
 
 
-def _settings(file: str, part: str) -> dict[str, Any]:
-    """The settings of the ``walk``, or of an algorithm, in a file of the hyperparameters (walks_text, walks_long)."""
-    return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")).get(part, {})
+def _settings(kind: str, part: str | None) -> dict[str, Any]:
+    """The settings of the ``walk``, or of an algorithm, for one kind of walks: the file ``walks_KIND.yml``, if there is one.
+
+    A kind is a modality (``text``), or ``long``.
+    """
+    file = HYPERPARAMETER_FOLDER / f"walks_{kind}.yml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")).get(part, {}) if file.is_file() else {}
 
 
 def trained_walk(world: World) -> World:
@@ -78,8 +81,7 @@ def trained_walk(world: World) -> World:
         return world  # its reward is none, and must stay so
     groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text(encoding="utf-8"))
     settings = dict(groups["labels" if world.label_only else "probabilities"])
-    if world.modality == "text" and not world.label_only:
-        over = _settings("walks_text", "walk")
+    if not world.label_only and (over := _settings(world.modality, "walk")):
         settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
     config = world.config
     chosen = {name: value for name, value in settings.items() if getattr(config, name) is None}
@@ -93,15 +95,16 @@ def trained_walk(world: World) -> World:
 
 def _measured_limit(world: World) -> int | None:
     """`measured_horizon` of a world whose walks lead to another class by its probability; None of others."""
-    measurable = world.modality != "text" and world.task.towards_target and not world.label_only
+    measurable = not world.units.codes_are_coordinates and world.task.towards_target and not world.label_only
     return measured_horizon(world) if measurable else None
 
 
 def laid_over(algo: str, world: World) -> dict[str, Any]:
-    """Settings of an algorithm that depend on the world once it is set up for training: text, or a long horizon."""
-    if world.modality == "text" and world.guidance and world.task.towards_target:
-        return _settings("walks_text", algo)
-    return {} if _measured_limit(world) is None else _settings("walks_long", algo)
+    """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon."""
+    part = settings_of(algo)
+    if world.guidance and world.task.towards_target and (own := _settings(world.modality, part)):
+        return own
+    return {} if _measured_limit(world) is None else _settings("long", part)
 
 
 def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_envs: int) -> VecEnv:

@@ -19,6 +19,7 @@ from agents.files import sync_tree, write_whole
 from agents.runs.config import RunConfig
 from agents.runs.folder import RunFolder
 from agents.runs.run import Run
+from agents.training.algorithms import log_interval
 from agents.training.callbacks import (
     Bookkeeper,
     CheckpointCallback,
@@ -129,8 +130,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
             model.learn(
                 remaining,
                 callback=CallbackList(callbacks),
-                # rollouts; episodes off-policy
-                log_interval={"ppo": 1, "ppo2v": 1, "trpo": 1, "a2c": 10}.get(made.algo, 100),
+                log_interval=log_interval(made.algo),
                 reset_num_timesteps=session.resumed is None,
             )
         if keeper.stopped:

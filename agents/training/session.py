@@ -18,7 +18,7 @@ from agents.runs.config import RunConfig
 from agents.runs.folder import RunFolder
 from agents.runs.run import totals_of, world_of
 from agents.runs.world_record import describe_world
-from agents.training.algorithms import ON_POLICY, algorithm_class, linear_schedule, load_hyperparameters, make_model
+from agents.training.algorithms import algorithm_class, is_on_policy, linear_schedule, load_hyperparameters, make_model
 from agents.training.diagnosis import diagnose, lines_of
 from agents.training.environments import (
     add_curiosity,
@@ -147,7 +147,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 
         if teacher not in TEACHERS:
             raise UnknownNameError("warm_start", str(teacher), TEACHERS)
-        if world is None or not (world.guidance or teacher == "straight") or algo not in ON_POLICY:
+        if world is None or not (world.guidance or teacher == "straight") or not is_on_policy(algo):
             raise UserError(
                 f"warm_start:{teacher} is for on-policy algorithms in a latent space"
                 f"{' with guidance' if teacher == 'guidance' else ''}; leave it out"
@@ -191,7 +191,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
         if getattr(config, name):
             flag = "--" + name.replace("_", "-")
             raise UserError(f"{flag}: a resumed run keeps what {str(folder.root / 'config.json')!r} says; leave it out")
-    folder.refuse_untrusted_curiosity(config.trust)
+    folder.refuse_untrusted_objects(config.trust)
     steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
     before = made.n_timesteps
     made = replace(made, n_timesteps=config.n_timesteps or before)
@@ -240,7 +240,7 @@ def _take_parameters(model: Any, algo: str, file: str) -> None:
     """The networks of an SB3 .zip, which the user trusts, into a new model."""
     if not Path(file).is_file():
         raise UserError(f"-i {file}: there is no such file")
-    loaded = algorithm_class(algo).load(file, device=model.device)  # type: ignore[attr-defined]
+    loaded = algorithm_class(algo).load(file, device=model.device)
     try:
         model.set_parameters(loaded.get_parameters(), device=model.device)
     except (RuntimeError, ValueError) as error:

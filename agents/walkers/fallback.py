@@ -32,7 +32,7 @@ def with_the_line(
     names = [walker.name] * len(walk.length)
     rows = torch.nonzero(~walk.success & ~lost_at_the_start(start, walk.predictions[0], walk.length)).flatten()
     line = LineWalker()
-    if len(rows) == 0 or walker.name == line.name:
+    if len(rows) == 0 or isinstance(walker, LineWalker):
         return walk, names
     again = line.walk(world, select(start, rows), torch.zeros(len(rows), dtype=torch.int64), generator, max_steps)
     for row in rows[again.success].tolist():

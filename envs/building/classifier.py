@@ -11,7 +11,7 @@ import torch
 from envs.assets import ASSETS
 from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data
-from envs.errors import ManifoldError
+from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.objects import load_object
 
 CLASSIFIER_STEPS = 4000  # gradient steps of a fitted classifier
@@ -49,6 +49,8 @@ def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, s
     if isinstance(classifier, str) and classifier in ASSETS:
         asset = ASSETS[classifier]
         return asset.classifier(parts if key == classifier or asset.fixed_split else DATASETS[asset.data](), 0)
+    if isinstance(classifier, str) and ":" not in classifier:
+        raise UnknownNameError("classifier", classifier, [*ASSETS, "module:object"])
     if classifier is not None:
         return classifier
     if key in ASSETS:

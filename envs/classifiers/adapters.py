@@ -71,7 +71,7 @@ def adapt(
             classifier.label_only = True
         return classifier
     if isinstance(classifier, torch.nn.Module):
-        if units.modality == "text":
+        if units.rows_are_strings:
             raise ManifoldError(
                 f"a classifier of texts receives a list of strings, which the torch module {type(classifier).__name__} "
                 "does not accept: pass a function of strings that calls it"
@@ -103,7 +103,7 @@ def adapt(
     if hasattr(classifier, "predict"):
         rows = torch.zeros(1, *units.data_shape) if sample is None else sample
         looked = 0
-        if classes is None and units.modality != "text":
+        if classes is None and not units.rows_are_strings:
             as_function = FunctionClassifier(classifier.predict, names, shape, units, label_only, owner=classifier)
             prediction, looked = as_function._called(as_function._rows(rows, sample_cells)), len(rows)
             if _are_probabilities(prediction, looked, len(as_function.class_names)):

@@ -54,7 +54,7 @@ class FunctionClassifier(Classifier):
         super().__init__(class_names, label_only)
         self.function = function
         self.input_shape = tuple(input_shape)
-        self.of_text = units.modality == "text"
+        self.strings = units.rows_are_strings
         queried = function if owner is None else owner
         self.call = _name_of(function, owner)
         self.shown = units.asker(queried, self.input_shape)
@@ -63,7 +63,7 @@ class FunctionClassifier(Classifier):
 
     def _called(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
         """Output of the function; a copy, because functions may reuse one buffer."""
-        with failures_named(self.call, len(rows), None if self.of_text else self.input_shape), owners_torch():
+        with failures_named(self.call, len(rows), None if self.strings else self.input_shape), owners_torch():
             prediction = np.array(self.function(rows.copy()))
             return prediction if convert is None else convert(prediction)
 

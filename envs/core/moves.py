@@ -131,6 +131,9 @@ def make_move(move: Any = None) -> Move:
     found = find("move", "euclidean" if move is None else move, MOVES, ["module:object"])
     if isinstance(found, Move):
         return found
+    for known in MOVES.values():
+        if found is known.function:
+            return known
     if not callable(found):
         raise ManifoldError(
             f"move is a function of (manifold, z, action, length), its name, or a Move, not {found!r:.60}; names: "

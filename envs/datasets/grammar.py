@@ -77,24 +77,43 @@ def sample(n: int, seed: int = 0) -> list[Sentence]:
         pick(2), pick(4), pick(3), pick(4), pick(2), pick(2), pick(5, DEGREE_SHARES), pick(8), pick(4), pick(3),
         pick(2), pick(8), pick(2), pick(3), pick(2), pick(8),
     )  # fmt: skip
-    return [_written(*row) for row in zip(*columns, strict=True)]
+    return [_written(_Choices(*row)) for row in zip(*columns, strict=True)]
 
 
-def _written(
-    sentiment: int, topic: int, tense: int, noun: int, feeling: int, copula: int, degree: int, adjective: int, subject: int,
-    verb: int, described: int, adjective_before: int, long: int, other: int, copula_after: int, adjective_after: int,
-) -> Sentence:  # fmt: skip
-    """The sentence of a row of choices; choices that it does not use are ignored."""
-    nouns = NOUNS[TOPICS[topic]]
-    if feeling:
-        words = [SUBJECTS[subject], *(["will"] if tense == 2 else []), FEELINGS[sentiment][verb][int(tense > 0)], "the"]
-        words += [ADJECTIVES[sentiment][adjective_before]] * described + [nouns[noun]]
+class _Choices(NamedTuple):
+    """The choices that make a sentence, as indices into the tables of words; some sentences do not use all of them."""
+
+    sentiment: int
+    topic: int
+    tense: int
+    noun: int
+    feeling: int
+    copula: int
+    degree: int
+    adjective: int
+    subject: int
+    verb: int
+    described: int
+    adjective_before: int
+    long: int
+    other: int
+    copula_after: int
+    adjective_after: int
+
+
+def _written(row: _Choices) -> Sentence:
+    """The sentence that is made of some choices."""
+    nouns, adjectives = NOUNS[TOPICS[row.topic]], ADJECTIVES[row.sentiment]
+    if row.feeling:
+        feeling = FEELINGS[row.sentiment][row.verb][int(row.tense > 0)]
+        words = [SUBJECTS[row.subject], *(["will"] if row.tense == 2 else []), feeling, "the"]
+        words += [adjectives[row.adjective_before]] * row.described + [nouns[row.noun]]
     else:
-        words = ["the", nouns[noun], COPULAS[tense][copula], DEGREES[degree], ADJECTIVES[sentiment][adjective]]
-    if long:
-        words += ["and", "the", nouns[(noun + 1 + other) % 4], COPULAS[tense][copula_after]]
-        words += [ADJECTIVES[sentiment][adjective_after]]
-    return Sentence(" ".join(filter(None, words)), sentiment, topic, tense, long)
+        words = ["the", nouns[row.noun], COPULAS[row.tense][row.copula], DEGREES[row.degree], adjectives[row.adjective]]
+    if row.long:
+        words += ["and", "the", nouns[(row.noun + 1 + row.other) % 4], COPULAS[row.tense][row.copula_after]]
+        words += [adjectives[row.adjective_after]]
+    return Sentence(" ".join(filter(None, words)), row.sentiment, row.topic, row.tense, row.long)
 
 
 def entropy() -> float:

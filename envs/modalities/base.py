@@ -28,6 +28,7 @@ class Units:
 
     Attributes:
         initial_latent: the modality's default of `WorldConfig.entry`.
+        rows_are_strings: the user's rows, which a classifier receives, are strings.
         codes_are_coordinates: data have no metric of their own and use their codes as coordinates.
         metric_is_of_coordinates: whether `Manifold.metric` measures lengths in `Manifold.coordinates`.
 
@@ -148,6 +149,7 @@ class Units:
     # ---- for people and for distances --------------------------------------------------------------------------------
 
     initial_latent: ClassVar[str] = "code"
+    rows_are_strings: ClassVar[bool] = False
     codes_are_coordinates: ClassVar[bool] = False
     metric_is_of_coordinates: ClassVar[bool] = True
 

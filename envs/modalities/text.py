@@ -56,6 +56,7 @@ class TextUnits(Units):
         return lambda raw: None  # words outside the vocabulary are lost on the way in; explanations say so
 
     initial_latent = "kept"
+    rows_are_strings = True
     codes_are_coordinates = True
     metric_is_of_coordinates = False  # it is that of the logits
 

@@ -24,6 +24,7 @@ from agents.training import callbacks as training_callbacks
 from agents.training import loop as training
 from agents.training.algorithms import ALGORITHMS, load_hyperparameters
 from envs.core.world import World
+from envs.errors import UnknownNameError
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {"n_envs": 8, "eval_episodes": 5, "pictures": False}
@@ -332,7 +333,7 @@ def test_errors_of_the_script_are_one_line(capsys: pytest.CaptureFixture[str], t
     assert told.startswith("error: unknown algorithm 'dreamer'")
     assert told.count("\n") == 1
     assert run_main(main, ["--env", "NoSuch-v0", "-f", str(tmp_path)]) == 2
-    with pytest.raises(UserError):
+    with pytest.raises(UnknownNameError):
         run_main(main, ["--algo", "dreamer", "--debug"])
     with pytest.raises(SystemExit) as refused:
         run_main(main, ["--no-such-flag"])

@@ -70,14 +70,14 @@ def measure(options: Options) -> Iterator[Record]:
         runs["agent"] = agent_run(seed, options.cache, options.steps)
         for name, cell in zip(runs, options.runner(list(runs.values()), f"split {seed}"), strict=True):
             rows.setdefault(name, []).append(cell)
-        yield {"beds": options.splits, "rows": rows}
+        yield {"splits": options.splits, "rows": rows}
 
 
 def page(record: Record) -> str:
     """One table."""
     rows = record["rows"]
     cells = next(iter(rows.values()))
-    facts = {name: spread([cell["bed"][name] for cell in cells], 4, False) for name in cells[0]["bed"]}
+    facts = {name: spread([cell["split"][name] for cell in cells], 4, False) for name in cells[0]["split"]}
     return render(
         "adult_paths",
         command=record["command"],
@@ -93,7 +93,7 @@ def page(record: Record) -> str:
 EXPERIMENT = Experiment(
     "adult_paths", __doc__, measure, page,
     flags={
-        "--splits --beds": whole_numbers(0, 1, 2),
+        "--splits": whole_numbers(0, 1, 2),
         "--steps": {"type": int, "default": 290_000, "help": "training steps of an agent"},
     },
 )  # fmt: skip

@@ -139,7 +139,7 @@ def measure(options: Options) -> Iterator[Record]:
         draws = {pair: [row for cell in found for row in cell["biased"][pair]] for pair in first["biased"]}
         pairs[kind] = {pair: {name: quantiles([row[name] for row in rows]) for name in rows[0]}
                        for pair, rows in draws.items()}  # fmt: skip
-    yield {"beds": options.splits, "attributes": tables, "biased": pairs}
+    yield {"splits": options.splits, "attributes": tables, "biased": pairs}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -163,12 +163,12 @@ def page(record: Record) -> str:
         titles = ["attribute, nuisance", "vector", *columns]
         sections += ["", f"### {MANIFOLDS[kind]}", "", table(titles, cells, "llr")]
     return render(
-        "attributes", command=record["command"], splits=listed(record["beds"]), sections="\n".join(sections),
+        "attributes", command=record["command"], splits=listed(record["splits"]), sections="\n".join(sections),
         table=table(["attribute", "manifold", *next(iter(first.values()))], rows, "llr"),
     )  # fmt: skip
 
 
-EXPERIMENT = Experiment("attributes", __doc__, measure, page, flags={"--splits --beds": whole_numbers(0, 1, 2)})
+EXPERIMENT = Experiment("attributes", __doc__, measure, page, flags={"--splits": whole_numbers(0, 1, 2)})
 
 if __name__ == "__main__":
     EXPERIMENT.main()

@@ -70,12 +70,12 @@ def page(record: Record) -> str:
                 figures = [spread([value_of(cell, c) for cell in found], COLUMNS[c][1]) for c in SHOWN]
                 walks.append([title, walker, len(found), *figures])
     for name, title in MANIFOLDS.items():
-        if found := [cell["bed"] for cell in max(record["cells"].get(name, {"": []}).values(), key=len)]:
+        if found := [cell["split"] for cell in max(record["cells"].get(name, {"": []}).values(), key=len)]:
             facts.append([title, *(spread([split[fact] for split in found], 4) for fact in FACTS)])
     return render(
         "digits_manifolds",
         made=made_by(record["made"]),
-        walks=table(["manifold", "walker", "beds", *(COLUMNS[c][0] for c in SHOWN)], walks, "llr"),
+        walks=table(["manifold", "walker", "splits", *(COLUMNS[c][0] for c in SHOWN)], walks, "llr"),
         facts=table(["manifold", *FACTS.values()], facts),
     )
 
@@ -92,7 +92,7 @@ def made_by(made: dict[str, str]) -> str:
 EXPERIMENT = Experiment(
     "digits_manifolds", __doc__, measure, page,
     flags={
-        "--splits --beds": whole_numbers(0, 1, 2),
+        "--splits": whole_numbers(0, 1, 2),
         "--manifolds": one_of(list(MANIFOLDS)),
         "--walkers": one_of(WALKERS, "line", "agent"),
         "--keep": {"action": "store_true", "help": "leave the rows of other manifolds in --out as they stand"},

@@ -105,10 +105,10 @@ def measure(options: Options) -> Iterator[Record]:
         for name, cells in zip((name for name, own in runs.items() if own), found, strict=True):
             rows[name] = {"n": len(cells), "summary": summary(cells), "cells": cells}
             if name in recipes:
-                bound = cells[0]["bed"]["step_bound"]
+                bound = cells[0]["split"]["step_bound"]
                 rows[name] |= {"recipe": recipes[name], "judged": against_aims(rows[name]["summary"], bound)}
-        splits[str(seed)] = {"facts": next(iter(rows.values()))["cells"][0]["bed"], "rows": rows}
-        yield {"seeds": options.seeds, "beds": splits}
+        splits[str(seed)] = {"facts": next(iter(rows.values()))["cells"][0]["split"], "rows": rows}
+        yield {"seeds": options.seeds, "splits": splits}
 
 
 def summary(cells: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
@@ -138,13 +138,13 @@ def against_aims(found: dict[str, dict[str, Any]], bound: float) -> dict[str, di
 def page(record: Record) -> str:
     """A table a split."""
     sections = []
-    for seed, split in record["beds"].items():
+    for seed, split in record["splits"].items():
         facts = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in split["facts"].items())
         cells = [
             [name, *(_text(row["summary"][c], digits, row["n"] > 1) for c, (_, digits, _) in COLUMNS.items())]
             for name, row in split["rows"].items()
         ]
-        sections += [f"## Bed {seed}", "", facts, "", table(["walker", *(title for title, _, _ in COLUMNS.values())], cells)]
+        sections += [f"## Split {seed}", "", facts, "", table(["walker", *(title for title, _, _ in COLUMNS.values())], cells)]
         for name, row in split["rows"].items():
             if "judged" in row:
                 parts = [f"{c} {_mark(v)} {v['aim']}" for c, v in row["judged"].items()]
@@ -167,7 +167,7 @@ def _text(found: dict[str, float | None], digits: int, several: bool) -> str:
 EXPERIMENT = Experiment(
     "digits_paths", __doc__, measure, page, files=("digits_paths", "digits_ablation"),
     flags={
-        "--splits --beds": whole_numbers(0, 1, 2),
+        "--splits": whole_numbers(0, 1, 2),
         "--seeds": whole_numbers(0, 1, 2, 3, 4, nargs="*", help="of the agents' trainings"),
         "--variants": one_of(["all", *VARIANTS], "agent", help=f"{', '.join(VARIANTS)}, or all"),
         "--rivals": one_of(list(RIVALS), nargs="*"),

@@ -158,7 +158,7 @@ def measure(options: Options) -> Iterator[Record]:
             if name != "adult":  # no gradient sees the valid rows of a table
                 run = Run({"optimum": name, "split": seed}, partial(white_box_front, name, seed, options.cache), sources)
                 found["fronts"].append(options.runner.one(run)["front"])
-            yield {"seeds": options.splits, "beds": splits}
+            yield {"seeds": options.splits, "data": splits}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def measure(options: Options) -> Iterator[Record]:
 def page(record: Record) -> str:
     """One table a data set, and what its figures say."""
     parts: dict[str, str] = {}
-    for name, found in record["beds"].items():
+    for name, found in record["data"].items():
         rows = found["rows"]
         columns = [c for c in COLUMNS if any(c in cell for cells in rows.values() for cell in cells)]
         titles = [COLUMNS[c][0] for c in columns]
@@ -177,7 +177,7 @@ def page(record: Record) -> str:
             texts = [spread([cell.get(c) for cell in own], COLUMNS[c][1], False) for c in columns]
             fewer = DASH if agent is None or way in (AGENT, TYPICAL) else break_even(agent, means(own))
             cells.append([way, *texts[:-1], fewer, texts[-1]])
-        lines = [table(["way", *titles[:-1], "agent asks fewer in all", titles[-1]], cells), ""]
+        lines = [table(["method", *titles[:-1], "agent queries fewer in all", titles[-1]], cells), ""]
         lines += [f"- {sentence}" for sentence in sentences(rows, found["fronts"])]
         parts[name] = render(f"explain_all_{name}", results="\n".join(lines))
     return render("explain_all", command=record["command"], sections="\n".join(parts.values()).rstrip("\n"))
@@ -187,8 +187,8 @@ EXPERIMENT = Experiment(
     "explain_all", __doc__, measure, page,
     flags={
         "--data": one_of(DATA),
-        "--splits --beds": whole_numbers(0, 1, 2),
-        "--mnist-splits --mnist-beds": {"type": int, "nargs": "+", "help": "splits of MNIST (default: as --splits)"},
+        "--splits": whole_numbers(0, 1, 2),
+        "--mnist-splits": {"type": int, "nargs": "+", "help": "splits of MNIST (default: as --splits)"},
         "--adult-steps": {"type": int, "default": 290_000, "help": "training steps of an agent on Adult"},
         "--cfrl-environment": {"type": Path, "metavar": "DIR", "help": "folder of alibi's virtual environment"},
         "--cfrl-steps": {"type": int, "default": 5000, "help": "training steps of CounterfactualRL, 100 rows each"},

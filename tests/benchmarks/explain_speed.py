@@ -45,7 +45,7 @@ def measured(run_path: Path, repeats: int, singles: int) -> dict[str, Any]:
     targets = [*(draw_targets(run.world, rows, 0) or []), *(draw_targets(run.world, rows, 1) or [])]
     second = run.ensemble or Ensemble.fit(run.world)  # older runs have none: fitted as a training would
     walkers = {
-        "agent, planned with second opinions": PolicyWalker(run.model, run.surrogate, retries=2, ensemble=second),
+        "agent, planned with the ensemble check": PolicyWalker(run.model, run.surrogate, retries=2, ensemble=second),
         "agent, last step planned": PolicyWalker(run.model, run.surrogate, retries=2),
         "agent, last step refined": PolicyWalker(run.model),
     }

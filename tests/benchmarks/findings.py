@@ -1,7 +1,7 @@
 # ruff: noqa: E501 (prose and table rows in strings)
 """Write docs/findings.md, its plots and README's table of results from docs/results/*.json: ``python -m tests.benchmarks.findings``.
 
-A claim is a function that reads the JSON and returns a :class:`Claim`: what was asked, what came out, one table of at most eight
+A claim is a function that reads the JSON and returns a :class:`Claim`: the question, the result, one table of at most eight
 columns and perhaps a plot. Every number on the page is read from the JSON; ``--text`` leaves the plots as they are.
 """
 
@@ -83,9 +83,9 @@ MEASURES = {"validity": 3, "l2_input": 3, "knn_ratio": 3, "im1": 3, "oracle": 3,
 EXPLAINED = ("method", "found", "L2", "kNN ratio", "IM1", "oracle", "queries each", "queries before")
 
 
-def explained(bed: str) -> list[list[str]]:
+def explained(data: str) -> list[list[str]]:
     """Every method on one data set: means over the splits."""
-    rows = results("explain_all")["beds"][bed]["rows"]
+    rows = results("explain_all")["data"][data]["rows"]
     return [
         [shown, *(value(over(rows[name], measure), digits) for measure, digits in MEASURES.items())]
         for name, shown in WALKERS.items()
@@ -93,12 +93,12 @@ def explained(bed: str) -> list[list[str]]:
     ]
 
 
-def scatter(bed: str) -> Draw:
+def scatter(data: str) -> Draw:
     """L2 against the kNN ratio; the marker is hollow where an independent classifier often disagrees."""
 
     def draw(figure: Any) -> None:
         axes = figure.add_subplot()
-        rows = results("explain_all")["beds"][bed]["rows"]
+        rows = results("explain_all")["data"][data]["rows"]
         for name, shown in {**WALKERS, "line": "line"}.items():
             if name == "geodesic":  # it ends where the line ends
                 continue
@@ -110,21 +110,21 @@ def scatter(bed: str) -> Draw:
         axes.margins(x=0.28, y=0.14)
         axes.set_xlabel("L2 from the input to the end of the path (less is nearer)")
         axes.set_ylabel("kNN ratio (1: as typical as real data)")
-        axes.set_title(f"{bed}: area grows with the share that an independent classifier accepts", fontsize=10, loc="left")
+        axes.set_title(f"{data}: area grows with the share that an independent classifier accepts", fontsize=10, loc="left")
 
     return draw
 
 
-def agent_of(bed: str, measure: str) -> float:
-    return over(results("explain_all")["beds"][bed]["rows"]["agent"], measure) or 0.0
+def agent_of(data: str, measure: str) -> float:
+    return over(results("explain_all")["data"][data]["rows"]["agent"], measure) or 0.0
 
 
-def excess(bed: str) -> str:
+def excess(data: str) -> str:
     """How much further than the white-box optimum at the agent's own typicality its ends lie, as percent."""
     from tests.benchmarks.explain.optimum import least_l2
     from tests.benchmarks.explain.verdict import means
 
-    found = results("explain_all")["beds"][bed]
+    found = results("explain_all")["data"][data]
     agent = means(found["rows"]["agent"])
     front = [
         {key: mean(front[i][key] for front in found["fronts"]) for key in point} for i, point in enumerate(found["fronts"][0])
@@ -155,7 +155,7 @@ def mnist() -> Claim:
         "MNIST: the same, but one end in five does not convince",
         f"Three draws of targets and trainings. The agent's L2 is {excess('mnist')} above the white-box optimum at its typicality, and it has the "
         f"most typical ends, but an independent classifier accepts only {value(agent_of('mnist', 'oracle'), 2)} of them "
-        f"({value(over(results('explain_all')['beds']['mnist']['rows']['agent, typical ends'], 'oracle'), 2)} with the option for typical "
+        f"({value(over(results('explain_all')['data']['mnist']['rows']['agent, typical ends'], 'oracle'), 2)} with the option for typical "
         "ends, which end further away).\n\n**Where it loses.** CounterfactualRL, retuned, is accepted as often; it needs two queries, but finds an end for fewer "
         "inputs, jumps instead of walking, and ends far away.",
         EXPLAINED,
@@ -178,7 +178,7 @@ ADULT = (
 
 
 def adult() -> Claim:
-    rows = results("explain_all")["beds"]["adult"]["rows"]
+    rows = results("explain_all")["data"]["adult"]["rows"]
     names = ("agent", "line", "spheres", "face", "CounterfactualRL, sparsity 0.5", "CounterfactualRL, sparsity 0.1")
     shown = {**WALKERS, names[4]: "alibi's CounterfactualRL, as in its example", names[5]: "alibi's CounterfactualRL, retuned"}
     return Claim(
@@ -217,7 +217,7 @@ MANIFOLDS = {
 def manifold_cells(kind: str) -> list[dict[str, Any]]:
     """The agent's cells on one latent space, measures and facts in one dictionary."""
     cells = results("digits_manifolds")["cells"][kind]["agent"]
-    return [{**cell["bed"], **{k: m["value"] for k, m in cell["measures"].items()}} for cell in cells]
+    return [{**cell["split"], **{k: m["value"] for k, m in cell["measures"].items()}} for cell in cells]
 
 
 def manifolds() -> Claim:
@@ -361,7 +361,7 @@ def ends() -> Claim:
     paths = results("mrnet")["found"]["paths"]
     shown = {
         "policy": "the agent",
-        "policy, no second opinions": "the agent without the ensemble check",
+        "policy, no ensemble check": "the agent without the ensemble check",
         "line": "line",
         "pullback_gradient": "pullback gradient (white box)",
     }
@@ -411,7 +411,7 @@ SENTENCE_WALKERS = {
 
 def sentences() -> Claim:
     names = ("flipped", 3), ("arrived", 3), ("oracle", 3), ("fluent", 3), ("edit", 1), ("queries", 1)
-    found = [row for bed in results("sentences_paths")["beds"] for row in bed["rows"]]
+    found = [row for split in results("sentences_paths")["splits"] for row in split["rows"]]
     rows = []
     for source in ("SST", "rt-polarity"):
         for walker, shown in SENTENCE_WALKERS.items():
@@ -449,8 +449,8 @@ def speed() -> Claim:
         ],
         ["a step written by hand for one world", f"{ratios['step fused by hand / raw forward']:.2f}"],
         ["environment's share of PPO's time, plain moves", f"{100 * ratios[SHARE]:.0f} %"],
-        ["one explanation, in a batch", f"{seconds['agent, planned with second opinions']['batch']:.2f} ms"],
-        ["one explanation, alone", f"{seconds['agent, planned with second opinions']['alone']:.1f} ms"],
+        ["one explanation, in a batch", f"{seconds['agent, planned with the ensemble check']['batch']:.2f} ms"],
+        ["one explanation, alone", f"{seconds['agent, planned with the ensemble check']['alone']:.1f} ms"],
         ["GPU against CPU, PPO with the default networks", f"{faster['PPO']:.1f} times as fast"],
         ["GPU against CPU, TRPO with the default networks", f"{faster['TRPO']:.1f} times as fast"],
         ["GPU against CPU, PPO with layers of 1,024", f"{faster['PPO, layers of 1,024']:.1f} times as fast"],
@@ -466,16 +466,15 @@ def speed() -> Claim:
 
 
 def ablation() -> Claim:
-    rows = results("digits_ablation")["beds"]["0"]["rows"]
+    rows = results("digits_ablation")["splits"]["0"]["rows"]
     names = ("l2_input", 3), ("knn_ratio", 3), ("queries", 1), ("training_queries", 0)
-    shown = {"no compass": "no guidance features", "no price on typicality": "no cost for implausibility"}
     return Claim(
         "What each part of the recipe brings",
         "Digits, one split, three seeds, made before the ensemble check. Planning the last step on a surrogate brings both distance and typicality; the cost for "
         "implausibility trades distance for typicality.\n\n**What brings little.** Retries change nothing here, and `arc` moves hardly differ from euclidean ones.",
         ("variant", "L2", "kNN ratio", "queries each", "queries before"),
         [
-            [shown.get(name, name), *(value(row["summary"][m]["mean"], d) for m, d in names)]
+            [name, *(value(row["summary"][m]["mean"], d) for m, d in names)]
             for name, row in rows.items()
             if name.startswith(("agent", "last", "no ", "euclid", "pullback moves", "half"))
         ],
@@ -502,9 +501,9 @@ def inverted(part: str, row: str, measure: str) -> str:
 
 def others() -> Claim:
     rows, near, scored = transport_counts()
-    lime = results("lime")["beds"]["0"]
+    lime = results("lime")["splits"]["0"]
     latent, plain = lime["latent, 200 rows, neighbourhood 0.5"], lime["plain, 1000 rows"]
-    tree = [cell for bed in results("treeview")["beds"].values() for cell in bed["K = 5"]]
+    tree = [cell for split in results("treeview")["splits"].values() for cell in split["K = 5"]]
     grammar = [cell for cell in results("sentences_grammar")["cells"] if cell["way"] == "default"]
     collapsed = [cell for cell in results("sentences_grammar")["cells"] if cell["way"] == "plain"]
     umap = results("umap_map")["found"]

@@ -133,7 +133,7 @@ def measure(options: Options) -> Iterator[Record]:
         key = {"geodesics": kind, "pairs": options.pairs}
         runs = [Run({**key, "split": seed}, partial(measured, kind, seed, options.pairs), SOURCES) for seed in options.splits]
         manifolds[kind] = folded(options.runner(runs, kind))
-        yield {"beds": options.splits, "pairs": options.pairs, "members": MEMBERS, "manifolds": manifolds}
+        yield {"splits": options.splits, "pairs": options.pairs, "members": MEMBERS, "manifolds": manifolds}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -154,14 +154,14 @@ def page(record: Record) -> str:
             "",
             f"Graph of {graph['nodes']} codes, {graph['edges']} edges: built in {build:.2f} s, a thousand pairs in",
         ]
-        aim = f"under {AIM:g} s was asked: {'reached' if pairs < AIM else 'NOT reached'}"
-        sections += [f"{pairs:.2f} s of wall time (the slowest bed; {aim})."]
-    return render("geodesics", **{**record, "beds": listed(record["beds"]), "sections": "\n".join(sections)})
+        aim = f"under {AIM:g} s was the aim: {'reached' if pairs < AIM else 'NOT reached'}"
+        sections += [f"{pairs:.2f} s of wall time (the slowest split; {aim})."]
+    return render("geodesics", **{**record, "splits": listed(record["splits"]), "sections": "\n".join(sections)})
 
 
 EXPERIMENT = Experiment(
     "geodesics", __doc__, measure, page,
-    flags={"--splits --beds": whole_numbers(0, 1, 2), "--pairs": {"type": int, "default": PAIRS}},
+    flags={"--splits": whole_numbers(0, 1, 2), "--pairs": {"type": int, "default": PAIRS}},
 )  # fmt: skip
 
 if __name__ == "__main__":

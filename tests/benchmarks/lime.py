@@ -36,7 +36,7 @@ LATENT = ((100, 0.5), (200, 0.25), (200, 0.5), (200, 1.0), (1000, 0.5))  # sampl
 PLAIN = (200, 1000)
 TOP = 5
 COLUMNS = {
-    "rank correlation": 3, "top 5 in common": 3, "R2": 3, "lowest tenth of R2": 3, "distance from data": 2, "rows asked": 0,
+    "rank correlation": 3, "top 5 in common": 3, "R2": 3, "lowest tenth of R2": 3, "distance from data": 2, "rows queried": 0,
     "CPU-ms": 2,
 }  # fmt: skip
 AIMS = {"rank correlation": 0.95, "R2": 0.7}
@@ -77,7 +77,7 @@ def _latent(world: Any, points: list[Any], samples: int, width: float, seeds: in
     ])  # fmt: skip
     pixels = np.stack([in_data_space(world, z, local.latent).flatten(1).numpy() for local in every])
     codes, fits = np.stack([local.latent.numpy() for local in every]), np.stack([local.r2.numpy() for local in every])
-    return (codes, fits), pixels, {"rows asked": samples, "CPU-ms": 1000 * spent / (seeds * len(points))}
+    return (codes, fits), pixels, {"rows queried": samples, "CPU-ms": 1000 * spent / (seeds * len(points))}
 
 
 def _plain(world: Any, points: list[Any], samples: int, seeds: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
@@ -87,7 +87,7 @@ def _plain(world: Any, points: list[Any], samples: int, seeds: int) -> tuple[np.
         [plain_lime(world, x, path.target, samples=samples, seed=seed) for x, (path, _) in zip(shown, points, strict=True)]
         for seed in range(seeds)
     ])  # fmt: skip
-    cost = {"rows asked": samples, "CPU-ms": 1000 * spent / (seeds * len(points))}
+    cost = {"rows queried": samples, "CPU-ms": 1000 * spent / (seeds * len(points))}
     weights = np.array([[local.weights.ravel() for local in row] for row in every])
     return weights, np.array([[local.r2 for local in row] for row in every]), cost
 
@@ -127,7 +127,7 @@ def measure(options: Options) -> Iterator[Record]:
     sources = (*SOURCES, "agents/explanation/*lime*.py", "tests/benchmarks/lime.py")
     about = {"lime": [LATENT, PLAIN], "paths": options.paths, "seeds": options.seeds}
     runs = [Run({**about, "split": s}, partial(measured, s, options.paths, options.seeds), sources) for s in options.splits]
-    yield {"beds": dict(zip(map(str, options.splits), options.runner(runs, "splits"), strict=True))}
+    yield {"splits": dict(zip(map(str, options.splits), options.runner(runs, "splits"), strict=True))}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def measure(options: Options) -> Iterator[Record]:
 
 def page(record: Record) -> str:
     """One table, and the aims for the default."""
-    splits = list(record["beds"].values())
+    splits = list(record["splits"].values())
     rows = [
         [name, *(_text([split[name][column] for split in splits], digits) for column, digits in COLUMNS.items())]
         for name in splits[0]
@@ -155,7 +155,7 @@ def _text(values: list[float], digits: int) -> str:
 EXPERIMENT = Experiment(
     "lime", __doc__, measure, page,
     flags={
-        "--splits --beds": whole_numbers(0, 1, 2),
+        "--splits": whole_numbers(0, 1, 2),
         "--paths": {"type": int, "default": 20},
         "--seeds": {"type": int, "default": 5, "help": "of the neighbours"},
     },

@@ -9,7 +9,7 @@ hidden layers, or the last alone), on all training data and on few; accuracy on 
 step of L2 length 0.5 and 1 against the true class. Few data get as many gradient steps as many.
 
 Paths: for a plain classifier and an MRnet, a path agent is trained with the digits recipe on the same manifold, and all
-held-out digits are explained towards the same rule's random other classes, to p >= 0.9, by it (with second opinions on the
+held-out digits are explained towards the same rule's random other classes, to p >= 0.9, by it (with the ensemble check on the
 end and without) and by two walkers without training. An end point is called adversarial if an independent classifier
 (agents.explanation.metrics.oracle) does not see the target in it.
 """
@@ -114,7 +114,7 @@ def _walked(way: str, seed: int) -> dict[str, dict[str, float]]:
         shared = {"seed": seed, "reference": reference, "alone": 0, "closely": 200}
         plain = PolicyWalker(run.model, run.surrogate, retries=RETRIES)
         found = evaluate(run, ["policy", plain], **shared)
-        found["policy, no second opinions"] = found.pop("policy 2")
+        found["policy, no ensemble check"] = found.pop("policy 2")
         found |= evaluate(world, ["line", "pullback_gradient"], max_steps=MOST_STEPS, **shared)
     return {walker: _figures(measures) for walker, measures in found.items()}
 

@@ -194,7 +194,7 @@ def page(record: Record) -> str:
     lines, facts = [], []
     for e in record["table"]:
         given = [f"{e[k][0]:.1f} ({e[k][1]:.1f} to {e[k][2]:.1f})" for k in (*IMPUTERS, "less")]
-        order = "yes" if e["less"][1] > 0 else "**no, the other way round**" if e["less"][2] < 0 else "**cannot be told**"
+        order = "yes" if e["less"][1] > 0 else "**no, the other way round**" if e["less"][2] < 0 else "**not distinguishable**"
         lines.append([e["corpus"], e["discriminator"], *given, order])
     for row in record["facts"]:
         f = row["facts"]
@@ -206,7 +206,7 @@ def page(record: Record) -> str:
     more += [*(f"unchanged {by}" for by in IMPUTERS), "words used: true", *(f"words used: {by}" for by in IMPUTERS)]
     head = ["corpus", "discriminator", "VAE", "language model", "the VAE's is lower by", "the paper's order"]
     return render(
-        "sentences_imputation", share=SHARE, judges=len(record["discriminator_seeds"]), table=table(head, lines, "l"),
+        "sentences_imputation", share=SHARE, trainings=len(record["discriminator_seeds"]), table=table(head, lines, "l"),
         rounds=ROUNDS, vae_beam=VAE_BEAM, model_beam=MODEL_BEAM, shortest=SHORTEST,
         fitted=", ".join(f"{row['facts']['train']:,}" for row in record["facts"]),
         facts=table([*more, "KL of the VAE", "CPU-min"], facts, "l"),

@@ -40,7 +40,7 @@ from tests.benchmarks.sentences.split import LONGEST, review_split
 WALKERS = {
     "agent": "the agent",
     "agent alone": "the agent's policy alone: no planned last step, no second try",
-    "line": "line to the nearest unlike neighbour",
+    "line": "line to the nearest neighbour of another class",
     "spheres": "growing spheres",
     "random": "random",
     "line plain": "the line, entered at the code and decoded without an anchor",
@@ -167,7 +167,7 @@ def measure(options: Options) -> Iterator[Record]:
         if options.held_out == "dev":
             print(json.dumps(splits[-1], indent=1))
     if options.held_out != "dev":
-        yield {"steps": options.steps, "judged": options.judged or options.before.get("judged", ""), "beds": splits}
+        yield {"steps": options.steps, "judged": options.judged or options.before.get("judged", ""), "splits": splits}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def measure(options: Options) -> Iterator[Record]:
 
 def page(record: Record) -> str:
     """Measures and causes of failure by source, facts of the splits, and the agent's paths."""
-    splits = record["beds"]
+    splits = record["splits"]
     rows = [row for split in splits for row in split["rows"]]
     agent = [row["flipped"] for row in rows if row["walker"] == "agent" and row["source"] == "SST"]
     facts = [split["facts"] for split in splits]
@@ -193,7 +193,7 @@ def page(record: Record) -> str:
 def verdict(agent: list[float]) -> str:
     """Whether the agent's share of flips is what it should be."""
     if min(agent) >= 0.95:
-        return "reached in every bed"
+        return "reached in every split"
     return "reached on average" if fmean(agent) >= 0.95 else "**missed**"
 
 

@@ -91,7 +91,7 @@ def measure(options: Options) -> Iterator[Record]:
     sources = (*SOURCES, "agents/explanation/treeview*.py", "tests/benchmarks/treeview.py")
     about = {"treeview": [*FACTORS, CLUSTERS, LEAVES, WALKED], "seeds": options.seeds}
     runs = [Run({**about, "split": s}, partial(measured, s, options.seeds), sources) for s in options.splits]
-    yield {"beds": dict(zip(map(str, options.splits), options.runner(runs, "splits"), strict=True))}
+    yield {"splits": dict(zip(map(str, options.splits), options.runner(runs, "splits"), strict=True))}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def measure(options: Options) -> Iterator[Record]:
 
 def page(record: Record) -> str:
     """Fidelity, the aims at the default, and the classes left at each depth."""
-    splits = list(record["beds"].values())
+    splits = list(record["splits"].values())
     views = {name: [cell for split in splits for cell in split[name]] for name in splits[0]}
     fidelity, leaves = fmean(c["held out"] for c in views[DEFAULT]), max(c["leaves"] for c in views[DEFAULT])
     return render(
@@ -126,7 +126,7 @@ def _text(values: list[float], digits: int) -> str:
 
 EXPERIMENT = Experiment(
     "treeview", __doc__, measure, page,
-    flags={"--splits --beds": whole_numbers(3, 4, 5), "--seeds": {"type": int, "default": 3, "help": "of the view"}},
+    flags={"--splits": whole_numbers(3, 4, 5), "--seeds": {"type": int, "default": 3, "help": "of the view"}},
 )  # fmt: skip
 
 if __name__ == "__main__":

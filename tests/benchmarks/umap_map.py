@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from sklearn.manifold import trustworthiness
 
-from envs.assets.make import digits_bed
+from envs.assets.make import models_of_digits
 from envs.datasets import DATASETS
 from envs.manifolds import UMAPMap
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
@@ -48,7 +48,7 @@ def measured(seed: int) -> dict[str, dict[str, float]]:
 
     data = DATASETS["digits"](seed=seed)
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)
-    classifier = digits_bed(seed)[0]
+    classifier = models_of_digits(seed)[0]
 
     def figures(encode: Any, decode: Any, n: int, repeats: int) -> dict[str, float]:
         rows = held_out[:n]

@@ -72,7 +72,7 @@ EXPLAINED = {
     "r2_fitted": "R2 of the same changes, fitted",
     "r2_next": "held-out R2 of the next frame",
     "r2_persistence": "R2 of the next frame if nothing changed",
-    "answer_accuracy": "next labels foretold",
+    "answer_accuracy": "next labels predicted",
     "answer_persistence": "next labels that are the present one",
 }
 AIMS = {

@@ -148,7 +148,7 @@ def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Re
     if not rows:
         return columns | {"knn_ratio": np.zeros(0), "worst_knn_ratio": np.zeros(0), "last_frame": np.zeros(0)}
     ends = columns["last_frame"] = np.stack([shown[-1] for shown in frames])
-    near = of_path.knn_distance_to_class(ends, asked_classes(trajectories), reference.bank, reference.bank_classes)
+    near = of_path.knn_distance_to_class(ends, target_classes(trajectories), reference.bank, reference.bank_classes)
     columns["knn_ratio"] = near / reference.typical_distance()
     every = of_path.knn_distance(np.concatenate(frames), reference.bank)
     cuts = np.cumsum([len(shown) for shown in frames])[:-1]
@@ -163,7 +163,7 @@ def judged_columns(
     """`im1` and `oracle` (0 or 1), (N,) each, of the last frames (N, *data); `nan` without oracles."""
     if oracles is None or not trajectories:
         return {name: np.full(len(trajectories), np.nan) for name in ("im1", "oracle")}
-    wanted = asked_classes(trajectories)
+    wanted = target_classes(trajectories)
     source = np.array([path.source for path in trajectories])
     return {
         "im1": oracles.im1(last_frames, source, wanted),
@@ -184,25 +184,25 @@ def close_columns(world: World, trajectories: Sequence[Trajectory], first: int, 
     local = [] if world.label_only else slopes_along(chosen, world, seed=seed)
     for i, slopes in enumerate(local):
         path = chosen[i]
-        p = asked_share(path, world.task.name)
+        p = pursued_probability(path, world.task.towards_target)
         found["completeness_gap"][i] = of_path.completeness_gap(slopes.latent, path.z, p)
         found["lime_r2"][i] = _mean(slopes.r2)
     return found
 
 
-def asked_classes(trajectories: Sequence[Trajectory]) -> np.ndarray:
+def target_classes(trajectories: Sequence[Trajectory]) -> np.ndarray:
     """(N,) the target class of each path; where that is any class but the source, the class it ended in."""
     return np.array([path.predicted[-1] if path.target == path.source else path.target for path in trajectories])
 
 
-def asked_share(path: Trajectory, task: str = "reach") -> np.ndarray:
+def pursued_probability(path: Trajectory, towards_target: bool = True) -> np.ndarray:
     """(T+1,) probability that the task pursues; `nan` where labels alone are shown.
 
-    The target's probability; under the task `leave`, the largest one of another class than the source.
+    The target's probability; without `Task.towards_target`, the largest one of another class than the source.
     """
     if path.predictions is None:
         return np.full(len(path.z), np.nan)
-    if task == "leave":
+    if not towards_target:
         return np.asarray(np.delete(path.predictions, path.source, axis=1).max(axis=1), dtype=np.float64)
     return np.asarray(path.predictions[:, path.target], dtype=np.float64)
 
@@ -212,7 +212,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     from agents.trajectories.world import coordinates
 
     home = coordinates(world, path.z[:1], path.source_input[None])[0]
-    p = asked_share(path, world.task.name)
+    p = pursued_probability(path, world.task.towards_target)
     known = bool(np.isfinite(p).all())
     rising, rising_of = of_path.rising_steps(p) if known else (np.nan, np.nan)
     bound = np.inf if world.max_step is None else world.max_step
@@ -223,7 +223,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
         "valid": float(path.success),
         "valid_90": float(p[-1] >= 0.9) if known else np.nan,
         "class_kept": float(path.predicted[0] == path.source),
-        "valid_argmax": float(left if world.task.name == "leave" else path.predicted[-1] == path.target),
+        "valid_argmax": float(path.predicted[-1] == path.target if world.task.towards_target else left),
         "l2_input": of_path.l2(frames[-1], home),
         "l2_reconstruction": of_path.l2(frames[-1], frames[0]),
         "l1_input": of_path.l1(frames[-1], home),

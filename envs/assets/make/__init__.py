@@ -23,7 +23,7 @@ from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
 from envs.modalities.fitting import fit_units
 
 
-def digits_bed(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
+def models_of_digits(seed: int = 0, progress: bool = False) -> tuple[nn.Module, VAE]:
     """Train the classifier (MLP 64-64-10) and the manifold (VAE 64-128-8, beta 0.3, 150 epochs) of a digits split."""
     data = DATASETS["digits"](seed=seed)
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.truth)
@@ -55,7 +55,7 @@ def make_digits() -> None:
     """Write the VAE and the classifier of the digits."""
     data = DATASETS["digits"]()
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)
-    module, vae = digits_bed(progress=True)
+    module, vae = models_of_digits(progress=True)
     _save(vae, x, HERE / "digits")
     save_file(module.state_dict(), HERE / "digits" / "classifier.safetensors")
     truth = torch.from_numpy(data.held_out_truth)

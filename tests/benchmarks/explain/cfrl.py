@@ -24,7 +24,7 @@ from agents.explanation.metrics.path import knn_distance, knn_distance_to_class,
 from envs.core.world import World
 from envs.datasets import TableUnits
 from tests.benchmarks.harness.runs import Run
-from tests.benchmarks.harness.splits import judges_of_split, split_of
+from tests.benchmarks.harness.splits import oracles_of_split, split_of
 from tests.benchmarks.harness.walks import SOURCES, judged_rows
 
 REQUIREMENTS = ("torch==2.13.0", "numpy<2", "alibi==0.9.6", "click")  # click: without it alibi's import fails
@@ -93,7 +93,7 @@ def _figures(name: str, seed: int, sparsity: float, steps: int, python: Path, ca
     end = {column: value for column, value in end.items() if column not in OF_A_PATH}
     rows = {"end": {**end, **cost, "queries": 2.0}, "line": {**line, **cost}}
     if isinstance(split.world.units, TableUnits):
-        oracles = judges_of_split(split, cache)
+        oracles = oracles_of_split(split, cache)
         rows["end"] |= judged_rows(split, list(jump), np.array(end["arrived"]), oracles)
         rows["line"] |= judged_rows(split, frames, np.array(line["arrived"]), oracles)
     for row in rows.values():
@@ -162,7 +162,7 @@ def frames_figures(split: Any, frames: np.ndarray, cache: Path | None, cut: bool
     Args:
         split: items, targets, world and real data.
         frames: of the paths.
-        cache: where judges are kept.
+        cache: where oracles are kept.
         cut: end each path at the first frame that satisfies the task, and count a query for each frame that is left.
 
     Returns:
@@ -188,7 +188,7 @@ def frames_figures(split: Any, frames: np.ndarray, cache: Path | None, cut: bool
     lengths = [step_lengths(shown) for shown in left]
     rising = np.array([rising_steps(p[i, : last[i] + 1]) for i in range(many)], dtype=float)
 
-    oracles = judges_of_split(split, cache)
+    oracles = oracles_of_split(split, cache)
     shown_ends = ends.reshape(many, *world.manifold.data_shape)
 
     def mean(values: np.ndarray) -> float:

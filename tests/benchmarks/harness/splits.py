@@ -19,7 +19,7 @@ from torch import Tensor
 
 from agents.explanation.metrics.evaluate import Reference
 from agents.explanation.metrics.oracle import oracles_of
-from envs.assets.make import digits_bed
+from envs.assets.make import models_of_digits
 from envs.building.world import make_world
 from envs.classifiers import Classifier, adapt
 from envs.classifiers.networks import accuracy
@@ -56,8 +56,8 @@ def random_targets(source: Tensor, classes: int, seed: int) -> Tensor:
     return (source + shift) % classes
 
 
-def judges_of_split(split: Any, cache: Path | None) -> Any:
-    """Judges fitted to the split's real data (see `agents.explanation.metrics.oracle`), kept in the cache."""
+def oracles_of_split(split: Any, cache: Path | None) -> Any:
+    """Oracles fitted to the split's real data (see `agents.explanation.metrics.oracle`), kept in the cache."""
     data = split.reference
     return oracles_of(data.bank, data.bank_classes, split.world.classes, None if cache is None else cache / "oracles")
 
@@ -79,7 +79,7 @@ MANIFOLDS: dict[str, Callable[[Tensor, Classifier, Tensor, int], Manifold]] = {
 @lru_cache(maxsize=4)
 def digits_models(seed: int) -> tuple[torch.nn.Module, VAE]:
     """Classifier (MLP 64-64-10) and VAE (64-128-8, beta 0.3, 150 epochs) by the recipe of the shipped assets."""
-    return digits_bed(seed)
+    return models_of_digits(seed)
 
 
 @lru_cache(maxsize=32)

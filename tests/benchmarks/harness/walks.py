@@ -21,7 +21,7 @@ from agents.walkers.policy import PolicyWalker
 from envs.datasets import TableUnits
 from tests.benchmarks.harness.models import trained
 from tests.benchmarks.harness.runs import cpu_seconds, digest
-from tests.benchmarks.harness.splits import Split, judges_of_split
+from tests.benchmarks.harness.splits import Split, oracles_of_split
 
 ALGO, ENV = "ppo", "Manifold/Digits-v0"
 MOST_STEPS = 100  # of the rivals: none is cut off by the agent's own limit
@@ -77,8 +77,8 @@ def shipped_recipe() -> dict[str, Any]:
 def agent_walker(
     run: Any, plan: bool = True, refine: int = 2, retries: int = 2, ensemble: bool = True, ends: str = "near"
 ) -> Any:
-    """The run's policy as a walker, its last step planned on the run's stand-in (and second opinions) or refined by the
-    secant; `ends` is one of `agents.walkers.planning.last_step.PLANS`."""
+    """The run's policy as a walker. Its last step is planned on the run's surrogate (and checked by its ensemble), or
+    refined by the secant; `ends` is one of `agents.walkers.planning.last_step.PLANS`."""
     second = run.ensemble if plan and ensemble else None
     surrogate = run.surrogate if plan else None
     return PolicyWalker(run.model, surrogate, refine=refine, retries=retries, ensemble=second, plan=PLANS[ends])
@@ -105,10 +105,10 @@ def training_cost(run: Any) -> dict[str, float]:
 def measured(
     split: Split, source: Any, walker: Any, max_steps: int | None, seed: int = 0, cache: Path | None = None
 ) -> dict[str, Any]:
-    """Walk all items of a split of pictures and measure, by independent judges too; then some alone, for the latency."""
+    """Walk all items of a split of pictures and measure, by independent oracles too; then some alone, for the latency."""
     rows, targets = list(range(len(split.x))), split.targets.tolist()
     paths, seconds = cpu_seconds(lambda: explain(source, rows, targets, walker, max_steps=max_steps, seed=seed))
-    found = evaluate_paths(split.world, paths, split.reference, oracles=judges_of_split(split, cache))
+    found = evaluate_paths(split.world, paths, split.reference, oracles=oracles_of_split(split, cache))
     found |= time_alone(lambda row: explain(source, row, targets[row], walker, max_steps=max_steps, seed=seed), rows[:ALONE])
     return {
         "measures": {name: value.as_dict() for name, value in found.items()},
@@ -117,7 +117,7 @@ def measured(
         "cpu_ms": 1000 * seconds / len(paths),
         "training_queries": paths[0].training_queries,
         "training_cpu_seconds": 0.0,
-        "bed": split.facts,
+        "split": split.facts,
         "frame_0_of_another_class": sum(int(path.predicted[0] != path.source) for path in paths),
     }
 
@@ -135,7 +135,7 @@ def measured_rows(
     rows, targets = list(range(len(split.x))), split.targets.tolist()
     paths, seconds = cpu_seconds(lambda: explain(source, rows, targets, walker, max_steps=max_steps, seed=seed))
     frames = [path.frames(split.world) for path in paths]
-    found = judged_rows(split, frames, np.array([path.success for path in paths]), judges_of_split(split, cache))
+    found = judged_rows(split, frames, np.array([path.success for path in paths]), oracles_of_split(split, cache))
     alone = time_alone(
         lambda row: explain(source, row, targets[row], walker, max_steps=max_steps, seed=seed), range(ALONE), seed
     )
@@ -145,7 +145,7 @@ def measured_rows(
     return {
         **found, **{name: value.value for name, value in alone.items()}, **{name: usual[name].value for name in shared},
         "items": len(paths), "cpu_ms": 1000 * seconds / len(paths), "training_queries": float(paths[0].training_queries),
-        "bed": split.facts,
+        "split": split.facts,
     }  # fmt: skip
 
 

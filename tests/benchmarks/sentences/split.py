@@ -99,11 +99,11 @@ class KneserNey:
 
 @dataclass(frozen=True)
 class ReviewSplit:
-    """Corpus, classifier, manifold and judges of a seed.
+    """Corpus, classifier, manifold and oracles of a seed.
 
     Attributes:
         world: its held-out inputs are the short test sentences, those of SST first, then those of rt-polarity.
-        oracle, language: judges.
+        oracle, language: have no part in the search.
         real: the short test sentences of each source, in the world's order.
         facts: for the record.
     """

@@ -20,7 +20,7 @@ class FusedWalks:
     """n walks of the digits' euclidean world, begun with the random numbers that the vector environment draws.
 
     Args:
-        world: reach task, normal prior, euclidean moves, neither compass nor step bound nor price on the atypical.
+        world: reach task, normal prior, euclidean moves, without guidance, step bound and cost for implausibility.
         draws: (n, episodes, 2) uniform numbers, what `envs.gym.episodes.Draws` gives each walk.
     """
 

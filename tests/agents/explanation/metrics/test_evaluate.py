@@ -11,6 +11,7 @@ import torch
 
 from agents.explanation.metrics import evaluate as metrics
 from envs.core.factual import Factual
+from envs.core.tasks import Leave, Task
 
 
 class Line:
@@ -27,7 +28,7 @@ class Line:
 
 
 def world(**changes: Any) -> Any:
-    parts = {"manifold": Line(), "max_step": 1.0, "task": SimpleNamespace(name="reach", tau=0.9),
+    parts = {"manifold": Line(), "max_step": 1.0, "task": Task(tau=0.9),
              "decode": lambda z, factual: z, "modality": "table"}  # fmt: skip
     return SimpleNamespace(**{**parts, **changes})
 
@@ -121,9 +122,9 @@ def test_labels_alone_give_no_measure_of_probabilities() -> None:
 
 def test_leaving_a_class_is_judged_by_the_best_other_class() -> None:
     left = path([[0, 0], [2, 0]], [[0.8, 0.1, 0.1], [0.05, 0.0, 0.95]], target=0, success=True)
-    np.testing.assert_allclose(metrics.asked_share(left, "leave"), [0.1, 0.95])
+    np.testing.assert_allclose(metrics.pursued_probability(left, towards_target=False), [0.1, 0.95])
     reference = REFERENCE._replace(bank_classes=np.array([0, 2]))
-    found = metrics.evaluate_paths(world(task=SimpleNamespace(name="leave", tau=0.9)), [left], reference)
+    found = metrics.evaluate_paths(world(task=Leave(tau=0.9)), [left], reference)
     assert found["validity_argmax"].value == 1.0
     assert found["p_end"].value == pytest.approx(0.95)
     assert found["knn_ratio"].value == 0.0  # on the bank's item of the class that it became
