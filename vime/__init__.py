@@ -37,8 +37,8 @@ if TYPE_CHECKING:
         VimeError,
         WrapperOrderError,
     )
-    from vime.imagined_step import gradient_step_gain
     from vime.information_gain import closed_form_gain, expected_gain
+    from vime.information_gain.gradient_step import gradient_step_gain
     from vime.mixer import BonusMixer, linear_eta
     from vime.normalizer import MedianNormalizer
     from vime.pool import TransitionPool, Transitions
@@ -82,7 +82,7 @@ _HOME = {
     "bonus_class": "vime.bonuses",
     "closed_form_gain": "vime.information_gain",
     "expected_gain": "vime.information_gain",
-    "gradient_step_gain": "vime.imagined_step",
+    "gradient_step_gain": "vime.information_gain.gradient_step",
     "linear_eta": "vime.mixer",
     "make_bonus": "vime.bonuses",
 }

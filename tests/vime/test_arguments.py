@@ -38,7 +38,7 @@ def test_sizes_must_be_positive_and_finite(name, value):
 
 @pytest.mark.parametrize("direction", ["gains", "", None, 1])
 def test_directions_that_are_none_are_refused(direction):
-    for estimator in ("gradient_step", "closed_form"):
+    for estimator in ("gradient_step", "second_order"):
         with pytest.raises(ValueError, match=r'direction must be "gain", "compression" or "both", got'):
             VIME(BOX, ACT, estimator=estimator, direction=direction)
 

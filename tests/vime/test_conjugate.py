@@ -8,8 +8,8 @@ from pyro.infer import Trace_ELBO
 
 from vime.bnn.dynamics import DynamicsBNN, Head, empty_guide
 from vime.bnn.gaussian_weights import LayerWeights
-from vime.imagined_step import gradient_step_gain
 from vime.information_gain import closed_form_gain, expected_gain
+from vime.information_gain.gradient_step import gradient_step_gain
 
 
 def exact_gain(s2, v, residual):

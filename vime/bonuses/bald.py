@@ -14,7 +14,8 @@ class BALD(VIME):
     """Mutual information between the weights and the next observation, in nats; a function of (obs, action) alone.
 
     It is prospective where :class:`VIME` is retrospective, and does not depend on noise in what happened: a noisy TV has no
-    value. For the same reason it does not see that an event happened for the first time.
+    value. Only ``first_changes`` looks at what happened: a target that never varied has no expected gain, and its first change
+    by c deviations adds 1/2 ln(1 + c^2) nats.
 
     Reference: Houlsby et al., "Bayesian Active Learning for Classification and Preference Learning", 2011, section 2.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -186,16 +186,26 @@ class Bonus(ABC):
         """
         return self.score_transitions(self.encode(obs, action, next_obs))
 
-    @torch.inference_mode(False)
     def score_transitions(self, batch: Transitions) -> Tensor:
         """:meth:`score` of an encoded batch."""
+        return self._checked(self._score, batch)
+
+    def score_rollout(self, batch: Transitions) -> Tensor:
+        """Score an encoded batch that is one rollout, in the order of time.
+
+        Unless a bonus says otherwise (``VIME(joint=True)``) it is :meth:`score_transitions`.
+        """
+        return self._checked(self._score_rollout, batch)
+
+    @torch.inference_mode(False)
+    def _checked(self, score: Callable[[Transitions], Tensor], batch: Transitions) -> Tensor:
         if not self.ready:
             raise NotFittedError(
                 f"{type(self).__name__} has not been fitted: add() at least {self.min_pool} transitions (it has "
                 f"{len(self.pool)}), then call fit(); `ready` is True afterwards"
             )
         with torch.no_grad():
-            scores = self._score(batch) if len(batch.obs) else torch.zeros(0, dtype=torch.float32)
+            scores = score(batch) if len(batch.obs) else torch.zeros(0, dtype=torch.float32)
         if not torch.isfinite(scores).all():
             raise DivergedError(
                 f"{type(self).__name__} scored {int((~torch.isfinite(scores)).sum())} of {len(scores)} transitions as "
@@ -248,6 +258,10 @@ class Bonus(ABC):
     @abstractmethod
     def _score(self, batch: Transitions) -> Tensor:
         """Return scores (B,) of an encoded batch, B >= 1. Runs without gradients."""
+
+    def _score_rollout(self, batch: Transitions) -> Tensor:
+        """Return scores (B,) of a rollout, each given those before it if the bonus can tell; by default :meth:`_score`."""
+        return self._score(batch)
 
     @abstractmethod
     def _fit(self, updates: int) -> dict[str, float]:

@@ -42,11 +42,15 @@ class Trainer:
         loss = torch.zeros(())
         for update in range(updates):
             loss = loss_of()
-            check(loss, update)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
+            self.step(loss, update, check)
         return float(loss.detach())
+
+    def step(self, loss: Tensor, update: int, check: Callable[[Tensor, int], None]) -> None:
+        """Take one step on ``loss``, the ``update``-th of a fit, once ``check`` has accepted it."""
+        check(loss, update)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
 
     def state(self) -> State:
         """Return the weights and the moments of the optimizer."""

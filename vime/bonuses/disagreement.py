@@ -44,8 +44,8 @@ class Ensemble(nn.Module):
 class Disagreement(Bonus):
     """Variance of the predicted change over an ensemble, averaged over features, in squared standard deviations.
 
-    All members learn the mean of a noise, so that noise loses its value. The score is a function of (obs, action) alone, and
-    does not see that an event happened for the first time.
+    All members learn the mean of a noise, so that noise loses its value. The score is a function of (obs, action) alone, but for
+    ``first_changes``: a target that changes for the first time adds its squared change, as in :class:`vime.L2Error`.
 
     Reference: Pathak, Gandhi, Gupta, "Self-Supervised Exploration via Disagreement", 2019, eq. 1.
 
@@ -69,6 +69,7 @@ class Disagreement(Bonus):
     name: ClassVar[str] = "disagreement"
     score_name: ClassVar[str] = "ensemble_variance"
     units: ClassVar[str] = "squared deviations"
+    score_options: ClassVar[tuple[str, ...]] = ("first_changes",)
 
     def __init__(
         self,
@@ -91,7 +92,10 @@ class Disagreement(Bonus):
         inputs, _ = self.whitened(batch)
         variance = self.ensemble(inputs.unsqueeze(0)).var(0, correction=0)
         varies = self.target_whitener.varies
-        return variance[:, varies].sum(1) / max(int(varies.sum()), 1)
+        total = variance[:, varies].sum(1)
+        if self.first_changes:  # no member can predict it
+            total = total + self.target_whitener.first_changes(batch.target).square().sum(1)
+        return total / max(int(varies.sum()), 1)
 
     def _fit(self, updates: int) -> dict[str, float]:
         held_out, varies = self.fresh(), self.target_whitener.varies

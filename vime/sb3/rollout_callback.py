@@ -152,7 +152,7 @@ class CuriosityCallback(BaseCallback):
             )
         bonus = np.zeros(shape, dtype=np.float32)
         if wrapper.bonus.ready:
-            scores = wrapper.bonus.score_transitions(batch)
+            scores = wrapper.bonus.score_rollout(batch)
             paid = wrapper.mixer.rollout(scores, wrapper.progress_remaining)
             wrapper.record(scores, paid, np.concatenate(self._rewards))
             bonus = paid.numpy().reshape(shape)

@@ -9,8 +9,8 @@ from pyro.infer import Trace_ELBO, TraceMeanField_ELBO
 from vime import VIME
 from vime.bnn.dynamics import DynamicsBNN, empty_guide
 from vime.bnn.weight_space import weight_space_program
-from vime.imagined_step import gradient_step_gain
 from vime.information_gain import closed_form_gain, expected_gain
+from vime.information_gain.gradient_step import gradient_step_gain
 
 
 @pytest.fixture

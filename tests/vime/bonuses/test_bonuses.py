@@ -293,7 +293,7 @@ def test_rivals_check_their_own_options(toy):
         ("disagreement", {"members": 1}, "members"),
         ("knn", {"neighbours": 0}, "neighbours"),
         ("rnd", {"hidden": (0,)}, "each size in hidden"),
-        ("bald", {"estimator": "closed_form"}, "use VIME"),
+        ("bald", {"estimator": "second_order"}, "use VIME"),
     ):
         with pytest.raises(ValueError, match=message):
             make(name, toy, **options)
@@ -328,7 +328,7 @@ def test_expected_gain_needs_no_next_observation(toy):
     expected = bonus.expected_information_gain(obs, action)
     assert expected.shape == (30,)
     assert (expected >= 0).all()
-    assert bonus.estimator == "closed_form"
+    assert bonus.estimator == "second_order"
     bald = trained("bald", toy)
     assert torch.equal(bald.score(obs, action, nxt), bald.score(obs, action, nxt + 1))
 

@@ -127,7 +127,7 @@ def test_a_bonus_that_knows_nothing_yet_refuses_as_well(toy):
         ("step_length", 1.0, 0.5),
         ("unbiased", True, False),
         ("draws", 4, 6),
-        ("estimator", "closed_form", "expected"),
+        ("estimator", "second_order", "expected"),
         ("steps", 1, 3),
         ("direction", "gain", "both"),
     ],

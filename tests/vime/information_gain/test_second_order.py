@@ -5,11 +5,10 @@ import torch
 from scipy.stats import spearmanr
 from torch.func import grad, vmap
 
-from vime import information_gain
 from vime.bnn.dynamics import DynamicsBNN
 from vime.bnn.gaussian_weights import LayerWeights, fisher_diagonal, inverse_softplus
-from vime.imagined_step import gradient_step_gain, transition_loss
-from vime.information_gain import closed_form_gain, draw_noise, expected_gain
+from vime.information_gain import closed_form_gain, draw_noise, draws, expected_gain
+from vime.information_gain.gradient_step import gradient_step_gain, transition_loss
 
 DRAWS = 3
 
@@ -100,7 +99,7 @@ def test_rows_are_independent_of_order_chunk_and_batch_size(monkeypatch):
     order = torch.randperm(150, generator=torch.Generator().manual_seed(1))
     permuted = closed_form_gain(layers, head, x[order], y[order], [n[:, order] for n in eps])
     torch.testing.assert_close(permuted, whole[order])
-    monkeypatch.setattr(information_gain, "CHUNK", 7)
+    monkeypatch.setattr(draws, "CHUNK", 7)
     torch.testing.assert_close(closed_form_gain(layers, head, x, y, eps), whole)
     assert closed_form_gain(layers, head, x[:0], y[:0], [n[:, :0] for n in eps]).shape == (0,)
 
@@ -172,7 +171,7 @@ def test_scoring_changes_nothing(fitted, toy):
     states = torch.get_rng_state()
     assert all(p.grad is None and p.requires_grad for p in fitted.bnn.parameters())
     usual = fitted.estimator
-    for estimator in ("closed_form", "gradient_step", "expected"):
+    for estimator in ("second_order", "gradient_step", "expected"):
         fitted.estimator = estimator
         first = fitted.score(*data)
         assert torch.equal(first, fitted.score(*data)), estimator
@@ -184,7 +183,7 @@ def test_scoring_changes_nothing(fitted, toy):
     assert all(p.grad is None and p.requires_grad for p in fitted.bnn.parameters())
 
 
-@pytest.mark.parametrize("estimator", ["closed_form", "gradient_step", "expected"])
+@pytest.mark.parametrize("estimator", ["second_order", "gradient_step", "expected"])
 def test_scoring_leaves_the_gradients_of_a_fit_as_they_are(fitted, toy, estimator):
     """Nothing is added to them, and they are not cleared either."""
     fitted.estimator = estimator
@@ -198,7 +197,7 @@ def test_scoring_leaves_the_gradients_of_a_fit_as_they_are(fitted, toy, estimato
 def test_scores_do_not_depend_on_the_callers_gradient_mode(fitted, toy, mode):
     data = toy.draw(16, seed=5)
     expected = {}
-    for estimator in ("closed_form", "gradient_step", "expected"):
+    for estimator in ("second_order", "gradient_step", "expected"):
         fitted.estimator = estimator
         expected[estimator] = fitted.score(*data)
         with mode():
