@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import in_home, progress_bar
+from agents.console.cli import progress_bar
 from agents.files import remove_litter, write_whole, writing
+from envs.files import in_home
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory

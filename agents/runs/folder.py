@@ -29,12 +29,13 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import UserError, in_home
+from agents.console.cli import UserError
 from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.runs.checks import check_files, check_progress, check_version
 from agents.runs.config import RunConfig
 from agents.runs.lock import run_lock
 from envs.errors import UntrustedNameError
+from envs.files import in_home
 from envs.reading.files import check_links, read_object
 from envs.reading.trust import check_place, digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 

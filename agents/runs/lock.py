@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.console.cli import UserError
+from envs.reading.checks import text, whole
+from envs.reading.files import parse_json
 
 try:
     import fcntl
@@ -62,8 +64,8 @@ def run_lock(root: Path) -> Iterator[None]:
 def _holder(handle: int) -> str:
     """The process that the lock file names."""
     try:
-        held = json.loads(os.pread(handle, 1000, 0))
-        pid, since = int(held["pid"]), str(held["since"])
+        held = parse_json(os.pread(handle, 1000, 0).decode("utf-8", "replace"), LOCK_FILE)
+        pid, since = whole(held["pid"], "pid"), text(held["since"], "since")
     except (ValueError, KeyError, TypeError):
         return "another process"
     if pid == os.getpid():

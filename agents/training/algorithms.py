@@ -20,12 +20,11 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from agents.console.cli import MOST_STEPS, UserError
 from agents.runs.checks import MOST_ENVS
 from envs.errors import UnknownNameError
 from envs.reading import checks
+from envs.reading.files import read_yaml
 
 HYPERPARAMETER_FOLDER = Path(__file__).parent / "hyperparameters"
 #: name -> module:class
@@ -76,7 +75,7 @@ def load_hyperparameters(
         UserError: unknown algorithm or hyperparameter (close names are offered), or a number that cannot be.
     """
     accepted = accepted_hyperparameters(algo)
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{SETTINGS_OF.get(algo, algo)}.yml").read_text(encoding="utf-8"))
+    groups = read_yaml(HYPERPARAMETER_FOLDER / f"{SETTINGS_OF.get(algo, algo)}.yml", aliases=True)
     settings = {**groups.get("default", {}), **groups.get(env_id, {})}
     overrides = dict(overrides or {})
     for key in overrides:

@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import yaml
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
@@ -23,6 +22,7 @@ from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
 from envs.core.horizon import measured_horizon
 from envs.errors import UnknownNameError
+from envs.reading.files import read_yaml
 from envs.registration import SPECS, spec_kwargs
 from vime.bonuses import BONUSES, bonus_class
 
@@ -66,7 +66,7 @@ def tell_guess(world: World) -> None:
 
 def _settings(file: str, part: str) -> dict[str, Any]:
     """The settings of the ``walk``, or of an algorithm, in a file of the hyperparameters (walks_text, walks_long)."""
-    return yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")).get(part, {})
+    return read_yaml(HYPERPARAMETER_FOLDER / f"{file}.yml", aliases=True).get(part, {})
 
 
 def trained_walk(world: World) -> World:
@@ -76,7 +76,7 @@ def trained_walk(world: World) -> World:
     """
     if world.task.scores_coverage:
         return world  # its reward is none, and must stay so
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text(encoding="utf-8"))
+    groups = read_yaml(HYPERPARAMETER_FOLDER / "walks.yml", aliases=True)
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if world.modality == "text" and not world.label_only:
         over = _settings("walks_text", "walk")
@@ -173,7 +173,7 @@ def curiosity_settings(
         world: the latent space, or None for an environment that is none.
         env_id: the environment's own group in the file.
     """
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text(encoding="utf-8"))
+    groups = read_yaml(HYPERPARAMETER_FOLDER / "curiosity.yml", aliases=True)
     latent = groups["latent"].get(name, {}) if world is not None else {}
     own = {**latent, **groups.get(env_id, {}).get(name, {})}
     usual = own.pop("eta", None)

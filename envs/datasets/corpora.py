@@ -11,6 +11,7 @@ import numpy as np
 
 from envs.datasets.arrays import Data
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home
 from envs.modalities.vocabulary import check_text
 from envs.reading.files import LARGEST_TEXT, parse_json, read_bytes
 
@@ -34,7 +35,7 @@ def is_corpus(data: Any, text_column: str | None) -> bool:
         return False
     kind = Path(data).suffix.lower()
     if kind == ".tsv" and text_column is None:
-        return _has_texts(Path(data))
+        return _has_texts(in_home(Path(data)))
     return kind in FILES and (kind != ".csv" or text_column is not None)
 
 
@@ -72,7 +73,7 @@ def read_corpus(
         ManifoldError: If the file is missing or of another kind or encoding (with the line), a column is missing, or there is
             no sentence.
     """
-    path = Path(path).expanduser()
+    path = in_home(Path(path))
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: a corpus is read from {', '.join(FILES)}")
     rows = _rows(path, _decoded(path, encoding), text_column, label_column)
