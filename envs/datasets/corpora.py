@@ -42,9 +42,8 @@ def is_corpus(data: Any, text_column: str | None) -> bool:
 def _has_texts(path: Path) -> bool:
     """Whether the first line of a .tsv file names a column of sentences."""
     try:
-        with path.open("rb") as stream:
-            head = stream.readline().decode("utf-8-sig", errors="replace")
-    except OSError:
+        head = read_bytes(path, LARGEST_TEXT).partition(b"\n")[0].decode("utf-8-sig", errors="replace")
+    except (OSError, ManifoldError):  # said when the sentences are read
         return True
     return not {name.strip().strip('"') for name in head.split("\t")}.isdisjoint(TEXT_COLUMNS)
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from envs.errors import ManifoldError, UntrustedNameError
+from envs.reading.files import read_bytes
 
 # Settings whose texts are never loaded, whatever they look like.
 NAMES_FOR_PEOPLE = ("class_names", "columns", "target_column", "text_column")
@@ -186,7 +187,7 @@ def digest_of(*files: Path) -> str:
     """sha256 of the files' contents, whatever they are called; a file that is not there is an empty one."""
     digest = hashlib.sha256()
     for file in files:
-        content = file.read_bytes() if file.is_file() else b""
+        content = read_bytes(file) if file.is_file() else b""
         digest.update(f"{len(content)}\n".encode() + content)
     return digest.hexdigest()
 
