@@ -128,6 +128,7 @@ def step_table(path: Trajectory) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from agents.console.terminal import name_cell
     from agents.explanation.sentences import is_planned
 
     titles = {
@@ -142,10 +143,10 @@ def step_table(path: Trajectory) -> Any:
     shown = [name for name in titles if any(row.get(name) is not None for row in rows)]
     table = Table(box=None, pad_edge=False)
     for name in shown:
-        table.add_column(Text(titles[name]), justify="left" if name == "class" else "right")
+        table.add_column(Text(name_cell(titles[name])), justify="left" if name == "class" else "right")
     for row in rows:
         cells = [row.get(name) for name in shown]
         if is_planned(path, row["frame"]):
             cells[0] = f"{cells[0]} (planned)"
-        table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
+        table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else name_cell(str(c))) for c in cells))
     return table

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agents.console.cli import UserError
 from envs.reading.checks import text, whole
-from envs.reading.files import parse_json
+from envs.reading.files import parse_json, read_object
 
 try:
     import fcntl
@@ -53,12 +53,20 @@ def run_lock(root: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode() + b"\n", 0)
         yield
     finally:
         os.close(handle)
+
+
+def held_since(root: Path) -> str:
+    """When the last training of the run began or went on; empty where no lock says so."""
+    try:
+        return text(read_object(root / LOCK_FILE).get("since"), "since")
+    except (ValueError, OSError):
+        return ""
 
 
 def _holder(handle: int) -> str:

@@ -21,7 +21,7 @@ from agents.training.prediction_target import LatentFeatures
 from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
 from envs.core.horizon import measured_horizon
-from envs.errors import UnknownNameError
+from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.files import read_yaml
 from envs.registration import SPECS, spec_kwargs
 from vime.bonuses import BONUSES, bonus_class
@@ -118,9 +118,15 @@ def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_env
         except TypeError:
             pass  # a vector environment that cannot choose its mode: walk single ones
     single = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return VecMonitor(
-        LatentVecEnv(gymnasium.make_vec(env_id, n_envs, vectorization_mode="sync", vector_kwargs=single, **kwargs))
-    )
+    try:
+        made = gymnasium.make_vec(env_id, n_envs, vectorization_mode="sync", vector_kwargs=single, **kwargs)
+    except (ManifoldError, gymnasium.error.Error):
+        raise
+    except Exception as error:  # another author's constructor, which may raise anything for values it cannot have
+        if not kwargs:
+            raise
+        raise UserError(f"{env_id} cannot be made with {kwargs!r:.200}: {type(error).__name__}: {error}") from error
+    return VecMonitor(LatentVecEnv(made))
 
 
 def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World | None) -> Any:
