@@ -203,12 +203,13 @@ def table(found: dict[str, dict[str, Any]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from agents.console.terminal import name_cell
     from agents.explanation.metrics.measures import MEASURES
 
     out = Table(box=None, pad_edge=False)
     out.add_column("measure", no_wrap=True)
     for walker in found:
-        out.add_column(Text(walker.replace("_", " ")), justify="right", no_wrap=True)
+        out.add_column(Text(name_cell(walker.replace("_", " "))), justify="right", no_wrap=True)
     for name in MEASURES:
         if any(name not in measures for measures in found.values()):
             continue  # of another kind of data: words of a text

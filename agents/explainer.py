@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from agents.console.cli import UserError, in_home
+from agents.console.cli import UserError
 from agents.constraints import constrained
 from agents.evaluate import evaluate
 from agents.explain import explain, world_and_run
@@ -21,6 +21,7 @@ from agents.train import train
 from agents.training.config import TrainConfig
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
+from envs.files import in_home
 from envs.runtime.plain import plain
 
 if TYPE_CHECKING:

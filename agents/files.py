@@ -1,52 +1,20 @@
-"""Files that are whole or not there, and where that counts, stay there when the power fails."""
+"""What cannot be written, files on the disk for good, and what killed processes left; `envs.files` writes single files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from agents.console.cli import UserError
+from envs.files import UNFINISHED, sync_folder
+from envs.files import write_whole as write_whole
 
-UNFINISHED = ".tmp-"
-"""What the names of unfinished files begin with. The file's own name is left out: it may be as long as names can be."""
 LITTER_SECONDS = 900.0
 """An unfinished file of this age was left by a process that was killed: a write takes seconds."""
-
-
-def write_whole(file: Path, content: str | bytes, durable: bool = False) -> None:
-    """Write a file beside its place and rename it: readers see the old content or the new one, never a part.
-
-    The permissions follow the umask; text is written as UTF-8.
-
-    Args:
-        file: where to.
-        content: all of it.
-        durable: wait until the disk has it, so that it also survives a power failure (some ten milliseconds).
-
-    Raises:
-        OSError: the disk's, with ``file`` as its file name; nothing is left behind.
-    """
-    beside = file.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
-    try:
-        with open(beside, "xb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        os.replace(beside, file)
-        if durable:
-            sync_folder(file.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename, error.filename2 = str(file), None
-        raise
 
 
 @contextlib.contextmanager
@@ -62,19 +30,6 @@ def writing(what: str, instead: str) -> Iterator[None]:
     except OSError as error:
         place = f" {str(error.filename)!r}" if error.filename is not None else ""
         raise UserError(f"cannot write {what}{place}: {error.strerror or error}; {instead}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the folder's entries: without this a renamed file may be gone after a power failure.
-
-    Where folders cannot be opened (Windows) or synced (some network file systems) nothing is done.
-    """
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def sync_tree(folder: Path) -> None:

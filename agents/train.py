@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import UserError, in_home, parse_config, prepare_process, program, run_main
+from agents.console.cli import UserError, parse_config, prepare_process, program, run_main
 from agents.console.deferred import in_usual_torch
 from agents.training.config import TrainConfig
 
@@ -70,6 +70,7 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     """
     from agents.runs.random_state import fenced_random_state
     from agents.training.loop import run_training
+    from envs.files import in_home
     from envs.runtime.plain import plain
     from envs.runtime.threads import one_thread
 

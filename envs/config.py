@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home
 from envs.reading.checks import check_world_settings
 from envs.runtime.plain import listed
 
@@ -154,7 +155,8 @@ class WorldConfig:
             value = getattr(self, name)
             if name in NAMES and getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
                 value = value.tolist()
-            self._put(name, _plain(value, nested=name not in ROWS))
+            value = _plain(value, nested=name not in ROWS)
+            self._put(name, in_home(value) if name in PATHS and isinstance(value, str) else value)
         if not isinstance(self.task, type) and (named := getattr(self.task, "settings", None)) is not None:
             self._take_task(named())
         for name in ("fit", "reward"):

@@ -162,16 +162,11 @@ def parse_config(
     """
     parser = make_parser(config_class, prog, epilog)
     namespace = parser.parse_args(argv)
+    from envs.files import in_home  # here: envs loads Gymnasium, which --help does not need
+
     config = config_class(**{name: in_home(value) for name, value in vars(namespace).items()})
     _check_numbers(config)
     return config
-
-
-def in_home(value: Any) -> Any:
-    """Expand ``~/`` at the beginning of a text; shells do not behind ``=`` and in quotes."""
-    if isinstance(value, list):
-        return [in_home(item) for item in value]
-    return os.path.expanduser(value) if isinstance(value, str) and value.startswith(f"~{os.sep}") else value
 
 
 def _check_numbers(config: Any) -> None:

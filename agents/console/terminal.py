@@ -13,12 +13,33 @@ from typing import Any, TextIO
 
 # All control characters but tab and line feed; what reorders a line, or ends one; halves of surrogate pairs.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+LONGEST_NAME = 40  # columns that a name takes in a table
 _UPWARDS = re.compile(r"[\r\n]*(\x1b\[A)*")
 
 
 def visible(text: str) -> str:
     """The text with control characters as Python writes them, ``\\x1b`` for escape; tabs and line feeds stay."""
     return _UNSEEN.sub(lambda found: _escape(ord(found.group())), text)
+
+
+def name_cell(name: str, most: int = LONGEST_NAME) -> str:
+    """A name as a table of a terminal shows it: one line, control characters shown, cut to `most` columns.
+
+    Example:
+        >>> name_cell("a\x1b[2Jb"), name_cell("two\nlines"), name_cell("猫" * 40, 9)
+        ('a\\x1b[2Jb', 'two lines', '猫猫猫猫…')
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    shown = visible(" ".join(name.replace("\t", " ").split("\n")))
+    return shown if cell_len(shown) <= most else f"{set_cell_size(shown, most - 1)}…"
+
+
+def padded(name: str, width: int) -> str:
+    """The text with blanks behind it to `width` columns of a terminal, in which some letters take two and some none."""
+    from rich.cells import cell_len
+
+    return name + " " * (width - cell_len(name))
 
 
 def _escape(code: int) -> str:
@@ -72,6 +93,9 @@ def console(**settings: Any) -> Any:
     from rich.segment import Segment
 
     class VisibleConsole(Console):
+        def render_str(self, text: str, **how: Any) -> Any:  # before a table measures its cells
+            return super().render_str(visible(text), **how)
+
         def render(self, renderable: Any, options: Any = None) -> Iterator[Segment]:
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(visible(segment.text), segment.style)

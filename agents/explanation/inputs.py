@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from envs.datasets import NumberUnits, TextUnits
 from envs.datasets.corpora import read_corpus
 from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home
 from envs.modalities.image import COLOURS
 from envs.modalities.rows import RowUnits
 from envs.reading.files import read_npy, read_npz, read_picture
@@ -156,7 +156,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     Raises:
         ManifoldError: there is no such file, it is of another kind or damaged, or lacks the array, columns or size needed.
     """
-    path = Path(os.path.expanduser(path))
+    path = in_home(Path(path))
     if isinstance(world.units, TextUnits):
         encoding = world.config.encoding
         try:

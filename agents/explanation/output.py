@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import in_home, progress_bar
+from agents.console.cli import progress_bar
 from agents.files import remove_litter, write_whole, writing
+from envs.files import in_home
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -129,6 +130,7 @@ def step_table(path: Trajectory) -> Any:
     from rich.table import Table
     from rich.text import Text
 
+    from agents.console.terminal import name_cell
     from agents.explanation.sentences import is_planned
 
     titles = {
@@ -143,10 +145,10 @@ def step_table(path: Trajectory) -> Any:
     shown = [name for name in titles if any(row.get(name) is not None for row in rows)]
     table = Table(box=None, pad_edge=False)
     for name in shown:
-        table.add_column(Text(titles[name]), justify="left" if name == "class" else "right")
+        table.add_column(Text(name_cell(titles[name])), justify="left" if name == "class" else "right")
     for row in rows:
         cells = [row.get(name) for name in shown]
         if is_planned(path, row["frame"]):
             cells[0] = f"{cells[0]} (planned)"
-        table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c)) for c in cells))
+        table.add_row(*(Text("" if c is None else f"{c:.3f}" if isinstance(c, float) else name_cell(str(c))) for c in cells))
     return table

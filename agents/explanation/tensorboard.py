@@ -21,6 +21,7 @@ from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import enlarge, picture
 from agents.explanation.sentences import heading, shown_classes
 from agents.trajectories.trajectory import Trajectory
+from envs.files import in_home
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -100,7 +101,7 @@ def log_each_path(folder: str | Path, world: Any, paths: Sequence[Trajectory], m
 
     made: list[Path] = []
     for path in paths[:most]:
-        place = _unused(Path(folder) / tag_name(path), made)
+        place = _unused(in_home(Path(folder)) / tag_name(path), made)
         frames = path.frames(world)
         with EventWriter(place, purge_step=0) as writer:  # a path of this name that was logged before is hidden
             if path.predictions is not None:

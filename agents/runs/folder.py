@@ -29,12 +29,15 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import UserError, in_home
+from agents.console.cli import UserError
 from agents.files import remove_litter, sync_folder, sync_tree, write_whole
+from agents.runs.arguments import texts_of
 from agents.runs.checks import check_files, check_progress, check_version
 from agents.runs.config import RunConfig
+from agents.runs.finding import find
 from agents.runs.lock import run_lock
 from envs.errors import UntrustedNameError
+from envs.files import in_home
 from envs.reading.files import check_links, read_object
 from envs.reading.trust import check_place, digest_of, names_in, names_of_file, remember, remembered, source_of, trusting
 
@@ -106,7 +109,7 @@ class RunFolder:
         Raises:
             UserError: there is no such run, or a file of it is missing or damaged; the message names the file.
         """
-        folder = cls._find(in_home(str(path)), Path(in_home(str(root))))
+        folder = find(in_home(str(path)), Path(in_home(str(root))))
         if folder.suffix == ".zip":
             raise UserError(
                 f"{str(folder)!r} is an SB3 .zip, not a run folder. Reading one unpickles it, which runs whatever code "
@@ -131,30 +134,6 @@ class RunFolder:
         run.run_config(repr(str(file)))
         return run
 
-    @staticmethod
-    def _find(path: str, root: Path) -> Path:
-        if path == "latest":
-            found = sorted(root.glob("*/*_*/config.json"), key=lambda file: (file.stat().st_mtime, str(file)))
-            if not found:
-                example = root / "example"
-                instead = f"{str(example)!r}, which came with this checkout" if example.is_dir() else "a folder's path"
-                raise UserError(
-                    f"there is no run in {str(root)!r} yet: train one with python -m agents.train, or give {instead}"
-                )
-            return found[-1].parent
-        folder = Path(path)
-        if folder.name == "config.json":
-            folder = folder.parent
-        if folder.exists():
-            return folder
-        for candidate in (root / path, *sorted(root.glob(f"*/{path}"))) if not folder.is_absolute() else ():
-            if candidate.is_dir():
-                return candidate
-        found = [*root.glob("example/config.json"), *sorted(root.glob("*/*_*/config.json"))]
-        known = [str(file.parent) for file in found]
-        hint = f"known: {', '.join(known[-5:])}" if known else f"there are no runs in {str(root)!r}"
-        raise UserError(f"no run folder {path!r}; {hint}")
-
     def run_config(self, where: str = "config.json") -> RunConfig:
         """The settings in config.json; `where` names the file for messages.
 
@@ -175,9 +154,9 @@ class RunFolder:
     # -- trust ----------------------------------------------------------------------------------------------------
 
     def names(self) -> dict[str, str]:
-        """Objects that config.json and the saved manifold name: ``module:object`` -> the setting that names it."""
+        """What config.json and the saved manifold name, objects (``module:object``) and files -> the setting that names it."""
         world = self.config.get("world") or {}
-        found = names_in(self.config["env"].get("kwargs")) | names_in(world.get("config")) | self.names_of_manifold()
+        found = texts_of(self.config["env"].get("kwargs", {})) | names_in(world.get("config")) | self.names_of_manifold()
         return found | self.names_of_training()
 
     def names_of_training(self) -> dict[str, str]:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agents.console.cli import UserError
+from envs.reading.checks import text, whole
+from envs.reading.files import parse_json, read_object
 
 try:
     import fcntl
@@ -51,7 +53,7 @@ def run_lock(root: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in UNSUPPORTED:
                 raise
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps({"pid": os.getpid(), "since": now}).encode() + b"\n", 0)
         yield
@@ -59,11 +61,19 @@ def run_lock(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def held_since(root: Path) -> str:
+    """When the last training of the run began or went on; empty where no lock says so."""
+    try:
+        return text(read_object(root / LOCK_FILE).get("since"), "since")
+    except (ValueError, OSError):
+        return ""
+
+
 def _holder(handle: int) -> str:
     """The process that the lock file names."""
     try:
-        held = json.loads(os.pread(handle, 1000, 0))
-        pid, since = int(held["pid"]), str(held["since"])
+        held = parse_json(os.pread(handle, 1000, 0).decode("utf-8", "replace"), LOCK_FILE)
+        pid, since = whole(held["pid"], "pid"), text(held["since"], "since")
     except (ValueError, KeyError, TypeError):
         return "another process"
     if pid == os.getpid():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import UserError
+from agents.runs.arguments import check_arguments
 from agents.runs.checks import check_progress
 from agents.runs.folder import RunFolder, read_json
 from agents.runs.world_record import build_world
@@ -16,6 +17,7 @@ from agents.console.threads import one_threaded
 from agents.training.algorithms import make_model
 from envs.errors import UnknownNameError
 from envs.reading import checks
+from envs.reading.trust import trusting
 
 #: key in JSON files of ours: which values were NaN or infinite, and stand there as null
 NOT_FINITE = "not_finite"
@@ -246,6 +248,8 @@ def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] 
     if config.world is None:
         if live is not None:
             raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
+        with trusting(trust):
+            check_arguments(config.env_id, config.env_kwargs, folder.root / "config.json", folder.is_own())
         return None
     where, file = repr(str(folder.root)), folder.root / "config.json"
     return build_world(config.world, folder.root, live, where, WITH_WORLD, trust, file)

@@ -20,14 +20,13 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from agents.console.cli import MOST_STEPS, UserError
 from agents.runs.checks import MOST_ENVS
 from agents.training.deferred_optimizer import DeferredAdam
 from envs.core.registry import find
 from envs.errors import UnknownNameError
 from envs.reading import checks
+from envs.reading.files import read_yaml
 from envs.reading.objects import load_object
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ def load_hyperparameters(
     """
     accepted = accepted_hyperparameters(algo)
     file = settings_of(algo)
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / f"{file}.yml").read_text(encoding="utf-8")) if file else {}
+    groups = read_yaml(HYPERPARAMETER_FOLDER / f"{file}.yml", aliases=True) if file else {}
     settings = {**groups.get("default", {}), **groups.get(env_id, {})}
     overrides = dict(overrides or {})
     for key in overrides:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from agents.console.terminal import name_cell, padded
 from envs.core.world import World
 
 MOST_CLASSES = 8  # lines of the table; of more classes, those whose rows satisfy the task least
@@ -62,9 +63,12 @@ def diagnose(world: World, seed: int = 0, ask: bool = True) -> Diagnosis:
 
 def lines_of(found: Diagnosis, world: World) -> list[str]:
     """The diagnosis for people: a table of at most eight classes, the classifier, and advice."""
+    from rich.cells import cell_len
+
     shown = sorted(found.classes, key=lambda name: found.classes[name].satisfied)[:MOST_CLASSES]
     shown = [name for name in found.classes if name in shown]
-    width = max(len("class"), *(len(name) for name in shown))
+    cells = {name: name_cell(name) for name in shown}
+    width = max(len("class"), *map(cell_len, cells.values()))
     rule = world.task.stop_rule(world.label_only)
     lines = [
         f"reference rows by class; a walk ends at {rule}:",
@@ -72,7 +76,7 @@ def lines_of(found: Diagnosis, world: World) -> list[str]:
     ]
     for name in shown:
         facts = found.classes[name]
-        lines.append(f"  {name:<{width}}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>25.2f}")
+        lines.append(f"  {padded(cells[name], width)}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>25.2f}")
     if len(shown) < len(found.classes):
         lines.append(f"  ({len(found.classes) - len(shown)} other classes satisfy it at least as often)")
     if found.accuracy is not None:

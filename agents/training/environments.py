@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import yaml
 from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecMonitor
 
@@ -22,7 +21,8 @@ from agents.training.prediction_target import LatentFeatures
 from agents.training.vec_env import LatentVecEnv
 from envs.building.world import make_world_named
 from envs.core.horizon import measured_horizon
-from envs.errors import UnknownNameError
+from envs.errors import ManifoldError, UnknownNameError
+from envs.reading.files import read_yaml
 from envs.registration import SPECS, spec_kwargs
 from vime.bonuses import bonus_class
 
@@ -69,7 +69,7 @@ def _settings(kind: str, part: str | None) -> dict[str, Any]:
     A kind is a modality (``text``), or ``long``.
     """
     file = HYPERPARAMETER_FOLDER / f"walks_{kind}.yml"
-    return yaml.safe_load(file.read_text(encoding="utf-8")).get(part, {}) if file.is_file() else {}
+    return read_yaml(file, aliases=True).get(part, {}) if file.is_file() else {}
 
 
 def trained_walk(world: World) -> World:
@@ -79,7 +79,7 @@ def trained_walk(world: World) -> World:
     """
     if world.task.scores_coverage:
         return world  # its reward is none, and must stay so
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "walks.yml").read_text(encoding="utf-8"))
+    groups = read_yaml(HYPERPARAMETER_FOLDER / "walks.yml", aliases=True)
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if not world.label_only and (over := _settings(world.modality, "walk")):
         settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
@@ -121,9 +121,15 @@ def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_env
         except TypeError:
             pass  # a vector environment that cannot choose its mode: walk single ones
     single = {"autoreset_mode": AutoresetMode.SAME_STEP}
-    return VecMonitor(
-        LatentVecEnv(gymnasium.make_vec(env_id, n_envs, vectorization_mode="sync", vector_kwargs=single, **kwargs))
-    )
+    try:
+        made = gymnasium.make_vec(env_id, n_envs, vectorization_mode="sync", vector_kwargs=single, **kwargs)
+    except (ManifoldError, gymnasium.error.Error):
+        raise
+    except Exception as error:  # another author's constructor, which may raise anything for values it cannot have
+        if not kwargs:
+            raise
+        raise UserError(f"{env_id} cannot be made with {kwargs!r:.200}: {type(error).__name__}: {error}") from error
+    return VecMonitor(LatentVecEnv(made))
 
 
 def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World | None) -> Any:
@@ -176,7 +182,7 @@ def curiosity_settings(
         world: the latent space, or None for an environment that is none.
         env_id: the environment's own group in the file.
     """
-    groups = yaml.safe_load((HYPERPARAMETER_FOLDER / "curiosity.yml").read_text(encoding="utf-8"))
+    groups = read_yaml(HYPERPARAMETER_FOLDER / "curiosity.yml", aliases=True)
     latent = groups["latent"].get(name, {}) if world is not None else {}
     own = {**latent, **groups.get(env_id, {}).get(name, {})}
     usual = own.pop("eta", None)

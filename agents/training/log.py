@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import HumanOutputFormat, KVWriter, Logger, TensorBoardOutputFormat
 
+from agents.console.cli import UserError
 from agents.files import write_whole
 from agents.runs.run import NOT_FINITE
 from agents.training.event_files import EventWriter
+from envs.reading.checks import number
+from envs.reading.files import LARGEST_TEXT, parse_json, read_bytes
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -77,9 +80,10 @@ def forget_after(file: Path, steps: int) -> bool:
         Whether there were any.
     """
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        content = read_bytes(file, LARGEST_TEXT, error=UserError)
     except FileNotFoundError:
         return False
+    lines = content.decode("utf-8", "replace").splitlines(keepends=True)
     kept = [line for line in lines if line.endswith("\n") and _step_of(line) <= steps]
     if len(kept) < len(lines):
         write_whole(file, "".join(kept), durable=True)
@@ -89,7 +93,7 @@ def forget_after(file: Path, steps: int) -> bool:
 def _step_of(line: str) -> float:
     """The step of a line of metrics.jsonl; infinite where it cannot be read."""
     try:
-        return float(json.loads(line)["step"])
+        return number(parse_json(line, METRICS_FILE)["step"], "step")
     except (ValueError, KeyError, TypeError):
         return math.inf
 

@@ -126,7 +126,7 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if config.curiosity is not None and config.curiosity != "none":
         curiosity = curiosity_settings(config.curiosity, config.eta, config.curiosity_kwargs, world, env_id)
     made = RunConfig(
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         algo=algo,
         env={"id": env_id, "kwargs": kwargs if world is None else {}},
         world=None if world is None else describe_world(world),
@@ -194,7 +194,14 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
     folder.refuse_untrusted_objects(config.trust)
     steps = folder.latest_checkpoint() if config.checkpoint is None else config.checkpoint
     before = made.n_timesteps
-    made = replace(made, n_timesteps=config.n_timesteps or before)
+    if config.num_threads != made.num_threads:
+        print(
+            f"the run was trained in {made.num_threads} threads, and goes on in {config.num_threads}: sums are rounded in "
+            "another order, so the policy will differ slightly from one of an uninterrupted training; "
+            f"--num-threads {made.num_threads} avoids that",
+            file=sys.stderr,
+        )
+    made = replace(made, n_timesteps=config.n_timesteps or before, num_threads=config.num_threads)
     if steps >= made.n_timesteps:
         raise UserError(
             f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.console.cli import UserError, in_home
+from agents.console.cli import UserError
 from agents.files import write_whole
 from agents.runs.checks import check_fields
+from envs.files import in_home
 from envs.reading.files import parse_json, read_npz
 
 FORMAT_VERSION = 2

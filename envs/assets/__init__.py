@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.classifiers.networks import cnn_classifier, mlp_classifier
 from envs.datasets.arrays import Data
+from envs.files import write_whole
 from envs.manifolds.base import Manifold
+from envs.reading.files import read_safetensors
 
 HERE = Path(__file__).parent
 DIGITS_CLASSIFIER = (64, 64, 10)
@@ -46,13 +48,13 @@ class Asset(NamedTuple):
 
 
 def _manifold(name: str) -> Callable[[], tuple[Manifold, Tensor]]:
-    return lambda: (Manifold.load(HERE / name), load_file(HERE / name / "starts.safetensors")["z"].float())
+    return lambda: (Manifold.load(HERE / name), read_safetensors(HERE / name / "starts.safetensors")["z"].float())
 
 
 def _digits_classifier(data: Data, seed: int) -> torch.nn.Module:
     with torch.random.fork_rng(devices=[]):  # construction draws weights, which are then overwritten
         module = mlp_classifier(DIGITS_CLASSIFIER)
-    module.load_state_dict(load_file(HERE / "digits" / "classifier.safetensors"))
+    module.load_state_dict(read_safetensors(HERE / "digits" / "classifier.safetensors"))
     return module.eval().requires_grad_(False)
 
 
@@ -76,7 +78,7 @@ def _cnn(name: str, shape: tuple[Any, ...]) -> Callable[[Data, int], torch.nn.Mo
     def classifier(data: Data, seed: int) -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):  # construction draws weights, which are then overwritten
             module = cnn_classifier(*shape)
-        module.load_state_dict(load_file(HERE / name / "classifier.safetensors"))
+        module.load_state_dict(read_safetensors(HERE / name / "classifier.safetensors"))
         return module.eval().requires_grad_(False)
 
     return classifier
@@ -89,7 +91,7 @@ def decoded_data(name: str, class_names: list[str]) -> Data:
         name: Key of `ASSETS`.
         class_names: Names of the classes.
     """
-    manifold, codes = Manifold.load(HERE / name), load_file(HERE / name / "starts.safetensors")
+    manifold, codes = Manifold.load(HERE / name), read_safetensors(HERE / name / "starts.safetensors")
     with torch.inference_mode():
         x, held_out = (manifold.decode(codes[key].float()).numpy() for key in ("z", "z_held_out"))
     truth, held_out_truth = (codes[key].long().numpy() for key in ("truth", "truth_held_out"))
@@ -98,7 +100,8 @@ def decoded_data(name: str, class_names: list[str]) -> Data:
 
 def halved(file: Path) -> None:
     """Rewrite the floats of a safetensors file in half precision, which halves its size. Loading restores float32."""
-    save_file({name: value.half() if value.is_floating_point() else value for name, value in load_file(file).items()}, file)
+    tensors = read_safetensors(file)
+    write_whole(file, save({name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}))
 
 
 ASSETS: dict[str, Asset] = {

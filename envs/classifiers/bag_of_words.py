@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from envs.errors import ManifoldError
+from envs.files import in_home, write_whole
 from envs.modalities.vocabulary import tokens
 from envs.reading.files import read_object, read_safetensors
 
@@ -94,12 +95,12 @@ class BagOfWords:
 
     def save(self, folder: str | Path) -> None:
         """Write ``classifier.json`` and ``classifier.safetensors`` into `folder`."""
-        folder = Path(folder)
+        folder = in_home(Path(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"weights": self.weights, "intercept": self.intercept}, folder / "classifier.safetensors")
+        write_whole(folder / "classifier.safetensors", save({"weights": self.weights, "intercept": self.intercept}))
         card = {"words": self.words, "classes": [str(name) for name in self.classes_], "ngrams": self.ngrams,
                 "tokeniser": self.tokeniser}  # fmt: skip
-        (folder / "classifier.json").write_text(json.dumps(card), encoding="utf-8")
+        write_whole(folder / "classifier.json", json.dumps(card))
 
     @classmethod
     def load(cls, folder: str | Path) -> BagOfWords:
@@ -108,7 +109,7 @@ class BagOfWords:
         Raises:
             ManifoldError: If files are missing or damaged.
         """
-        folder = Path(folder)
+        folder = in_home(Path(folder))
         try:
             tensors = read_safetensors(folder / "classifier.safetensors")
             arrays = {name: tensors[name].numpy() for name in ("weights", "intercept")}

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -24,6 +23,8 @@ from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
 from envs.modalities.base import Units
+from envs.reading.checks import text
+from envs.reading.files import read_metadata, read_safetensors
 
 FILE = "known_predictions.safetensors"  # of the reference rows, in a run's folder
 CHECKED = 32  # rows that are queried again: inputs, or half inputs and half frames 0
@@ -64,13 +65,21 @@ class KnownPredictions(NamedTuple):
             ManifoldError: the file is missing or damaged.
         """
         try:
-            with safe_open(str(file), framework="pt") as stream:
-                names = set(stream.keys())
-                elsewhere = stream.get_tensor("elsewhere") if "elsewhere" in names else None
-                digest = (stream.metadata() or {})["digest"]
-                return cls(stream.get_tensor("label"), stream.get_tensor("prediction"), elsewhere, digest)
-        except (OSError, KeyError, SafetensorError) as error:
+            tensors, digest = read_safetensors(file), text(read_metadata(file).get("digest"), "digest")
+            label, prediction, elsewhere = tensors["label"], tensors["prediction"], tensors.get("elsewhere")
+            if label.dtype != torch.int64 or label.ndim != 1 or not len(label):
+                raise ManifoldError(f"label is {label.dtype} of shape {tuple(label.shape)}, not a list of classes")
+            for name, part in (("prediction", prediction), ("elsewhere", elsewhere)):
+                if part is not None and (part.dtype != torch.float32 or part.ndim != 2 or len(part) != len(label)):
+                    raise ManifoldError(f"{name} is {part.dtype} of shape {tuple(part.shape)}, not probabilities of each row")
+                if part is not None and not bool(((part >= 0) & (part <= 1 + CLOSE)).all()):
+                    raise ManifoldError(f"{name} holds numbers that are no probabilities")
+            classes = {part.shape[1] for part in (prediction, elsewhere) if part is not None}
+            if len(classes) != 1 or label.min() < 0 or label.max() >= min(classes):
+                raise ManifoldError("its parts have different classes")
+        except (OSError, KeyError, ManifoldError) as error:
             raise ManifoldError(f"the predictions kept in {str(file)!r} cannot be read ({error}); remove the file") from error
+        return cls(label, prediction, elsewhere, digest)
 
     def changed(self, ask: Callable[[Tensor, Tensor], Tensor], x: Tensor, frame: Tensor) -> str | None:
         """A sentence on how the classifier's predictions have changed, or None; at most 32 queries.
@@ -79,8 +88,13 @@ class KnownPredictions(NamedTuple):
             ask: from the inputs or frames of all reference rows and some indices (R,) to predictions (R, K).
             x, frame: the reference rows and their frames 0; one tensor if these are the inputs.
         """
+        if len(self.label) != len(x):
+            return f"the predictions that were kept are of {len(self.label):,} rows, the world has {len(x):,}"
         rows = torch.linspace(0, len(x) - 1, min(len(x), CHECKED if frame is x else CHECKED // 2)).long()
         prediction = ask(x, rows)
+        if prediction.shape[1] != self.prediction.shape[1]:
+            kept, now = self.prediction.shape[1], prediction.shape[1]
+            return f"the predictions that were kept are of {kept} classes, the classifier has {now}"
         labels = int((prediction.argmax(1) != self.label[rows]).sum())
         gap = float(((prediction if frame is x else ask(frame, rows)) - self.prediction[rows]).abs().max())
         if not labels and gap <= CLOSE:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.errors import ManifoldError
+from envs.files import in_home
 from envs.reading.files import read_npz
 
 
@@ -58,7 +59,7 @@ def load_npz(path: str | Path) -> Data:
     Raises:
         ManifoldError: If the file is missing or damaged, contains pickled objects, or has no array ``x``.
     """
-    path = Path(path).expanduser()
+    path = in_home(Path(path))
     try:
         arrays: dict[str, Any] = dict(read_npz(path))
     except FileNotFoundError as error:

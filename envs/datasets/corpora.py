@@ -11,6 +11,7 @@ import numpy as np
 
 from envs.datasets.arrays import Data
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home
 from envs.modalities.vocabulary import check_text
 from envs.reading.files import LARGEST_TEXT, parse_json, read_bytes
 
@@ -34,16 +35,15 @@ def is_corpus(data: Any, text_column: str | None) -> bool:
         return False
     kind = Path(data).suffix.lower()
     if kind == ".tsv" and text_column is None:
-        return _has_texts(Path(data))
+        return _has_texts(in_home(Path(data)))
     return kind in FILES and (kind != ".csv" or text_column is not None)
 
 
 def _has_texts(path: Path) -> bool:
     """Whether the first line of a .tsv file names a column of sentences."""
     try:
-        with path.open("rb") as stream:
-            head = stream.readline().decode("utf-8-sig", errors="replace")
-    except OSError:
+        head = read_bytes(path, LARGEST_TEXT).partition(b"\n")[0].decode("utf-8-sig", errors="replace")
+    except (OSError, ManifoldError):  # said when the sentences are read
         return True
     return not {name.strip().strip('"') for name in head.split("\t")}.isdisjoint(TEXT_COLUMNS)
 
@@ -72,7 +72,7 @@ def read_corpus(
         ManifoldError: If the file is missing or of another kind or encoding (with the line), a column is missing, or there is
             no sentence.
     """
-    path = Path(path).expanduser()
+    path = in_home(Path(path))
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: a corpus is read from {', '.join(FILES)}")
     rows = _rows(path, _decoded(path, encoding), text_column, label_column)

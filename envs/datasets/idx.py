@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import ManifoldError
+from envs.files import in_home
 from envs.reading.files import RATIO, UNPACKED, read_bytes
 
 #: Third byte of the magic number -> type of the values, big-endian as the whole file is.
@@ -34,7 +35,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     Raises:
         ManifoldError: If the file is missing, damaged, truncated, not an IDX file, or has another length than its header says.
     """
-    path = Path(path).expanduser()
+    path = in_home(Path(path))
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
         raise ManifoldError(f"{path} is no IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type")

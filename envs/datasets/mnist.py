@@ -13,6 +13,7 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.datasets.idx import read_idx
 from envs.errors import ManifoldError
+from envs.files import in_home
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 SOURCES = "https://ossci-datasets.s3.amazonaws.com/mnist/ or https://yann.lecun.com/exdb/mnist/"
@@ -84,7 +85,7 @@ def data_folder(data_dir: str | Path | None, what: str, files: str, sources: str
             f"{what} is not shipped: pass data_dir= or set MANIFOLD_DATA to the folder that holds {files}; "
             f"get them from {sources}"
         )
-    folder = Path(given).expanduser()
+    folder = in_home(Path(given))
     if not folder.is_dir():
         name = "data_dir" if data_dir is not None else "MANIFOLD_DATA"
         raise ManifoldError(f"{name}={str(given)!r} is not a folder; it should hold {files} of {what}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from envs.datasets.arrays import Data
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home
 from envs.modalities.columns import Column, Table, by_size, describe, is_plain_number, read_description, text_of
 from envs.modalities.table import TableUnits
 from envs.reading.files import read_text
@@ -55,7 +56,7 @@ def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Ro
         ManifoldError: If the file is missing or has another encoding, has no rows, or a row of another length, or if column
             names are missing or repeated.
     """
-    path = Path(path).expanduser()
+    path = in_home(Path(path))
     try:
         text = read_text(path, encoding)
         try:

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home, write_whole
 from envs.manifolds.prior import Prior
 from envs.reading.checks import mapping
 from envs.reading.files import read_object, read_safetensors
@@ -198,12 +199,13 @@ class Manifold(torch.nn.Module, ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write ``manifold.json`` and ``manifold.safetensors`` into `folder`."""
-        folder = Path(folder).expanduser()
+        folder = in_home(Path(folder))
         settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.detach().contiguous() for k, v in self.state_dict().items()}, folder / "manifold.safetensors")
+        weights = {k: v.detach().contiguous() for k, v in self.state_dict().items()}
+        write_whole(folder / "manifold.safetensors", save(weights))
         card = {"format": FORMAT, "kind": self.kind, "settings": settings}
-        (folder / "manifold.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        write_whole(folder / "manifold.json", json.dumps(card, indent=1))
         if settings.get("source") is not None:
             remember(digest_of(folder / "manifold.json"))
 
@@ -223,7 +225,7 @@ class Manifold(torch.nn.Module, ABC):
             UntrustedNameError: If another account wrote the files and they name an object that is not in `trust`.
             ManifoldError: If files are missing, the kind or format is unknown, or the weights do not fit.
         """
-        folder = Path(folder).expanduser()
+        folder = in_home(Path(folder))
         try:
             card = read_object(folder / "manifold.json")
             if card["format"] != FORMAT:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from envs.errors import ManifoldError
 from envs.manifolds.base import Manifold
+from envs.reading.files import read_bytes
 
 LITTER_SECONDS = 3600.0  # age at which the folder of an interrupted save is deleted
 VERSIONS = ("torch", "numpy", "umap-learn")  # their versions change the fitted bytes
@@ -68,7 +69,7 @@ def fit_key(kind: str, settings: Mapping[str, Any], arrays: Mapping[str, Tensor 
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             digest.update(f"{name} {importlib.metadata.version(name)}".encode())
     for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+        digest.update(read_bytes(file))
     return f"{kind}-{digest.hexdigest()[:32]}"
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import yaml
 
 from envs.errors import ManifoldError, UnknownNameError
+from envs.files import in_home
 from envs.modalities.data_frame import DATES, dates_refused
 from envs.reading.files import read_json, read_yaml
 
@@ -123,7 +124,7 @@ def read_description(source: Any) -> dict[str, Any]:
         ManifoldError: If the file is missing or has another format, or a range is impossible.
         UnknownNameError: If a key or kind is unknown.
     """
-    described = _load(Path(source).expanduser()) if isinstance(source, str | Path) else source
+    described = _load(in_home(Path(source))) if isinstance(source, str | Path) else source
     name = str(source) if isinstance(source, str | Path) else "the column description"
     if not isinstance(described, Mapping):
         raise ManifoldError(f"{name}: a mapping is needed, such as  columns: {{age: {{kind: number}}}}")

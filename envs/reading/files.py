@@ -142,8 +142,13 @@ def check_depth(found: Json, where: str, *, error: Error = ManifoldError) -> Jso
     raise error(_too_deep(where))
 
 
-def read_yaml(path: str | Path, *, error: Error = ManifoldError) -> Any:
+def read_yaml(path: str | Path, *, aliases: bool = False, error: Error = ManifoldError) -> Any:
     """The value of a YAML file: plain data, without tags of objects and without aliases.
+
+    Args:
+        path: the file.
+        aliases: read aliases, too: for files of this package alone, because few lines of them make huge values.
+        error: what is raised.
 
     Raises:
         FileNotFoundError, error: see `read_bytes`; no YAML, or more than plain data.
@@ -152,7 +157,7 @@ def read_yaml(path: str | Path, *, error: Error = ManifoldError) -> Any:
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.AliasEvent):
+            if not aliases and self.check_event(yaml.AliasEvent):
                 mark = self.peek_event().start_mark
                 raise error(f"{path}, line {mark.line + 1}: aliases (*name) are not read; write the value out")
             return super().compose_node(parent, index)
@@ -255,6 +260,17 @@ def read_safetensors(path: str | Path, device: Any = "cpu", *, error: Error = Ma
     try:
         return {name: value.to(device) for name, value in load(content).items()}
     except (SafetensorError, *_DAMAGED) as problem:
+        raise _named(problem, error, f"cannot read {path}: no safetensors file, or truncated or damaged") from None
+
+
+def read_metadata(path: str | Path, *, error: Error = ManifoldError) -> dict[str, Any]:
+    """The metadata in the header of a safetensors file, which `read_safetensors` leaves out; raises as it does."""
+    content = read_bytes(path, error=error)
+    try:
+        header = content[8 : 8 + struct.unpack("<Q", content[:8])[0]].decode()
+        found = parse_json(header, str(path), error=error).get("__metadata__") or {}
+        return dict(found.items())
+    except (*_DAMAGED, AttributeError) as problem:
         raise _named(problem, error, f"cannot read {path}: no safetensors file, or truncated or damaged") from None
 
 

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from envs.errors import ManifoldError, UntrustedNameError
+from envs.reading.files import read_bytes
 
 # Settings whose texts are never loaded, whatever they look like.
 NAMES_FOR_PEOPLE = ("class_names", "columns", "target_column", "text_column")
 _NAME = re.compile(r"[^\s:/\\]+:[^\s:/\\]+")
+_FILE = re.compile(r"[^*?]*[./\\][^*?]*")
 
 
 class NamingFile(NamedTuple):
@@ -62,14 +64,19 @@ def trusting(names: Sequence[str]) -> Iterator[None]:
         _NAMED.reset(token)
 
 
+def named_by_user() -> frozenset[str]:
+    """The names that hold within `trusting`."""
+    return _NAMED.get()
+
+
 def named(names: Sequence[str]) -> frozenset[str]:
     """The names as a set, checked; see `trusting`."""
     given = (names,) if isinstance(names, str) else names
     if not isinstance(given, Sequence | frozenset | set) or not all(isinstance(name, str) for name in given):
         raise ManifoldError(f"trust={names!r}: a list of names is needed, trust=['module:object']; nothing else is trusted")
     for name in given:
-        if not _NAME.fullmatch(name) and not name.endswith(".zip"):
-            raise ManifoldError(f"trust {name!r}: trust names objects, each as module:object")
+        if not _NAME.fullmatch(name) and not _FILE.fullmatch(name):
+            raise ManifoldError(f"trust {name!r}: trust names objects, each as module:object, or files")
     return frozenset(given)
 
 
@@ -186,7 +193,7 @@ def digest_of(*files: Path) -> str:
     """sha256 of the files' contents, whatever they are called; a file that is not there is an empty one."""
     digest = hashlib.sha256()
     for file in files:
-        content = file.read_bytes() if file.is_file() else b""
+        content = read_bytes(file) if file.is_file() else b""
         digest.update(f"{len(content)}\n".encode() + content)
     return digest.hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import multiprocessing
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,6 @@ def test_open_finds_latest_and_shorthands(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run in"):
         RunFolder.open("latest", tmp_path)
     first, second = a_run(tmp_path), a_run(tmp_path)
-    import os
-
     os.utime(first.root / "config.json", (1, 1))
     assert RunFolder.open("latest", tmp_path).root == second.root
     assert RunFolder.open("ppo/A-B-v0_1", tmp_path).root == first.root
@@ -231,3 +230,36 @@ def test_an_sb3_zip_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(UserError, match=r"unpickles.*runs whatever code.*--trust"):
         RunFolder.open(file)
+
+
+def test_latest_is_the_run_that_was_trained_last_whatever_was_touched(tmp_path: Path) -> None:
+    times = {"2026-01-02T00:00:00+00:00": 2, "2026-01-03T00:00:00.250+00:00": 1, "2026-01-03T00:00:00+00:00": 3}
+    made = {}
+    for created, touched in times.items():
+        folder = RunFolder.create(tmp_path, "ppo", "A/B-v0")
+        folder.write_config({**CONFIG, "n_timesteps": 100, "created": created})
+        for file in folder.root.rglob("*"):
+            os.utime(file, (touched, touched))
+        made[created] = folder
+    newest = made["2026-01-03T00:00:00.250+00:00"]
+    assert RunFolder.open("latest", tmp_path).root == newest.root
+    oldest = made["2026-01-02T00:00:00+00:00"]
+    for file in (oldest.root, *oldest.root.rglob("*")):
+        os.utime(file)
+    assert RunFolder.open("latest", tmp_path).root == newest.root
+    with oldest.lock():  # it is trained further
+        pass
+    assert RunFolder.open("latest", tmp_path).root == oldest.root
+
+
+def test_latest_leaves_a_damaged_run_out(tmp_path: Path) -> None:
+    good, bad = a_run(tmp_path), a_run(tmp_path)
+    (bad.root / "config.json").write_text("{")
+    with pytest.warns(UserWarning, match=r"A-B-v0_2.*config.json.*damaged.*not taken for the latest"):
+        assert RunFolder.open("latest", tmp_path).root == good.root
+
+
+def test_latest_counts_runs_that_say_no_time(tmp_path: Path) -> None:
+    for _ in range(11):
+        last = a_run(tmp_path)
+    assert RunFolder.open("latest", tmp_path).root == last.root  # the 11th, not the 9th

@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.console.cli import ScriptConfig, in_home, parse_config, run_main, write_any_text
+from agents.console.cli import ScriptConfig, parse_config, run_main, write_any_text
 from agents.explain import ExplainConfig
 from agents.explain import main as explain
 from agents.runs.folder import RunFolder
 from agents.train import train
+from envs.files import in_home
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOWERS = ["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "0"]

@@ -14,17 +14,20 @@ from agents.trajectories.trajectory import Trajectory
 from envs import ManifoldError
 from envs.reading.checks import number, whole
 from envs.reading.files import DEEPEST, member, parse_json, read_bytes, read_json, read_npy, read_npz, read_text, read_yaml
-from tests.benchmarks.mutants import KINDS, run_kind
+from tests.benchmarks.faults.campaign import run_kind
+from tests.benchmarks.faults.kinds import KINDS
 
 STATES = ("training state", "environments' state", "curiosity's state", "random state", "progress", "summary")
 SLOW = {"run": 40, "environment of a path": 60, **dict.fromkeys(STATES, 20)}  # each of these mutants takes a world or a model
+TOLERANT = ("metrics", "lock")  # damaged lines are dropped; a damaged lock names no process
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_mutants_are_read_or_end_in_a_named_error(kind: str, tmp_path: Path) -> None:
     result = run_kind(kind, SLOW.get(kind, 200), tmp_path / "files")
     assert not result.failures, "\n".join(f"seed {seed}: {told}" for seed, told in result.failures[:5])
-    assert result.named > 0
+    assert not result.ran
+    assert result.named > 0 or kind in TOLERANT
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000, "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1)])

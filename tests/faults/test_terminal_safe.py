@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,13 @@ import pytest
 from rich.table import Table
 from tqdm import tqdm
 
+import envs
 from agents import explain, replay, train
 from agents.console.cli import UserError, run_main
 from agents.console.terminal import VisibleStream, console, visible, visible_output
+from agents.explanation.output import step_table
+from agents.training.diagnosis import ClassFacts, Diagnosis, lines_of
+from agents.trajectories.trajectory import Trajectory
 
 CLASSIFIER = """
 import numpy as np
@@ -101,3 +106,45 @@ def test_progress_bars_stay_in_their_line(monkeypatch: pytest.MonkeyPatch) -> No
     assert sys.stderr is stream
     assert "\r" in stream.getvalue()
     assert "\\x" not in stream.getvalue()
+
+
+def test_names_do_not_break_the_columns_of_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widths are those of what is shown: escapes, letters of two columns and long names."""
+    from rich.cells import cell_len
+
+    path = envs_path([EVIL, "猫" * 60, "e\u0301 line\nbreak"])
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    console(width=200).print(step_table(path))
+    lines = [line.rstrip("\n") for line in stream.getvalue().splitlines()]
+    assert len(lines) == 1 + len(path.z)
+    assert len({cell_len(line) for line in lines}) == 1
+    assert not SENT.search("".join(lines))
+
+
+def test_a_text_cell_is_measured_as_it_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    table = Table("name", "n", box=None)
+    table.add_row("\x1b[2J\x07" * 3, "1")
+    table.add_row("a", "2")
+    console(width=80, highlight=False).print(table, markup=False)
+    lines = stream.getvalue().splitlines()
+    assert lines[1].rstrip().rindex("1") == lines[2].rstrip().rindex("2")
+
+
+def test_the_table_of_classes_keeps_its_columns() -> None:
+    from rich.cells import cell_len
+
+    world = envs.make_world(data="iris")
+    names = [EVIL, "猫" * 60, "e\u0301"]
+    facts = Diagnosis({name: ClassFacts(1, 1.0, 1.0) for name in names})
+    rows = lines_of(facts, world)[1:5]
+    assert len({cell_len(row) for row in rows}) == 1
+    assert max(map(cell_len, rows)) < 100
+
+
+def envs_path(names: list[str]) -> Trajectory:
+    """A path from a class of the first name to one of the second."""
+    path: Trajectory = explain.explain(envs.make_world(data="iris"), 0, walker="line")
+    return replace(path, class_names=names, source=0, target=1)

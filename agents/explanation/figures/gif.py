@@ -8,13 +8,13 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from agents.console.cli import in_home
 from agents.explanation.figures.lettering import LINE, fit
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import FAINT, INK, OTHER, SOURCE, TARGET, rgb
 from agents.explanation.sentences import heading
 from agents.files import write_whole
 from agents.trajectories.trajectory import Trajectory
+from envs.files import in_home
 
 WIDTH, MARGIN = 288, 16
 STEP_MS, END_MS = 350, 1400  # how long a frame, and the first and last, stay on the screen

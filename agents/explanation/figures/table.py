@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from agents.console.terminal import name_cell
 from agents.explanation.figures.lettering import LINE as ROW
 from agents.explanation.figures.lettering import PICTURE, fit, font
 from agents.explanation.figures.renderer import Renderer, side_by_side
@@ -208,7 +209,7 @@ def _lines(names: list[str], texts: np.ndarray, changed: np.ndarray) -> Any:
     for i in order:
         style = "bold yellow" if changed[i] else ""
         mark = Text(MARK if changed[i] else " ", style)
-        values.add_row(mark, Text(names[i]), Text(str(texts[i]), style))
+        values.add_row(mark, Text(name_cell(names[i])), Text(name_cell(str(texts[i])), style))
     if many:
         values.add_row(Text(""), Text(f"and {len(names) - MOST_LINES} more columns", "dim"), Text(""))
     return values
@@ -227,16 +228,16 @@ def row_table(path: Trajectory, world: Any, width: int = 80) -> Any:
     changed = changed_cells(world, frames, path.factual(world))
     moving = np.flatnonzero(changed.any(1))
     cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
-    named = max((len(names[i]) for i in moving), default=0)
+    named = max((len(name_cell(names[i])) for i in moving), default=0)
     places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
     table = Table(box=None, pad_edge=False, caption_justify="left")
     table.add_column("", no_wrap=True)
     for title in ["input", *(f"frame {t}" for t in places)]:
         table.add_column(title, justify="right", no_wrap=True, max_width=cell)
     for i in moving:
-        row = [Text(names[i]), Text(str(texts[i, 0]))]
+        row = [Text(name_cell(names[i])), Text(name_cell(str(texts[i, 0])))]
         for t in places:
-            text, mark = str(texts[i, t + 1]), bool(changed[i, t])
+            text, mark = name_cell(str(texts[i, t + 1])), bool(changed[i, t])
             row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
         table.add_row(*row)
     still = [name for i, name in enumerate(names) if i not in moving]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from agents.console.terminal import name_cell
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import SOURCE, TARGET
 from agents.explanation.sentences import role, shown_classes
@@ -65,7 +66,7 @@ class PathScreen:
 
         row = self.rows[t]
         what = "" if t else " (the reconstruction of the input)" if self.path.reconstructs else " (the input)"
-        title = Text(f"frame {t} of {self.path.steps}{what}: {row['class']}", "bold")
+        title = Text(f"frame {t} of {self.path.steps}{what}: {name_cell(row['class'], 60)}", "bold")
         return self.renderer.terminal_layout(title, self.bodies[t], self._bars(t), self._numbers(t))
 
     def _bars(self, t: int) -> Any:
@@ -78,7 +79,7 @@ class PathScreen:
         for index in self.classes:
             kind = role(self.path, index)
             colour = {"target": TARGET, "source": SOURCE}.get(kind, "")
-            name, seen = Text(self.path.class_names[index], colour), index == int(self.path.predicted[t])
+            name, seen = Text(name_cell(self.path.class_names[index]), colour), index == int(self.path.predicted[t])
             if self.path.predictions is None:
                 lines.add_row(name, Text("◀ predicted" if seen else ""), Text(kind, "dim"))
                 continue

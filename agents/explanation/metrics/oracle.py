@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from agents.console.cli import progress_bar
 from agents.files import write_whole
 from envs.errors import ManifoldError
+from envs.files import in_home
 from envs.reading.files import read_safetensors
 
 HIDDEN, CODE = 64, 8  # of the autoencoders
@@ -168,7 +169,7 @@ def oracles_of(
     settings = f"{FORMAT} {data.shape} {classes} {AE_STEPS} {ORACLE_STEPS} {SEED}"
     key = hashlib.sha256(settings.encode() + data.tobytes() + labels.tobytes()).hexdigest()[:16]
     if key not in _kept:
-        file = None if cache is None else Path(cache) / f"judges-{key}.safetensors"
+        file = None if cache is None else in_home(Path(cache)) / f"judges-{key}.safetensors"
         oracles = None if file is None else _read(file, data.shape[1:], classes)
         if oracles is None:
             oracles = fit_oracles(data, labels, classes, progress)

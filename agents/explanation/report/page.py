@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from agents.console.cli import in_home
 from agents.console.threads import one_threaded
 from agents.explanation.figures.map import starts_map
 from agents.explanation.figures.style import png
@@ -30,6 +29,7 @@ from agents.explanation.report.words import figures_found, gathered, metric_rows
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
+from envs.files import in_home
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from envs.assets import DIGITS_CLASSIFIER, HERE
@@ -19,6 +19,7 @@ from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data, grammar
 from envs.datasets.digits import PARTS, SHIPPED, split
 from envs.datasets.sentences import FITTED
+from envs.files import write_whole
 from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
 from envs.modalities.fitting import fit_units
 
@@ -48,7 +49,7 @@ def sentences_bed(seed: int = 0, progress: bool = False) -> tuple[BagOfWords, Se
 def _save(manifold: Manifold, x: Tensor, folder: Path) -> None:
     manifold.save(folder)
     with torch.inference_mode():
-        save_file({"z": manifold.encode(x)}, folder / "starts.safetensors")
+        write_whole(folder / "starts.safetensors", save({"z": manifold.encode(x)}))
 
 
 def make_digits() -> None:
@@ -57,7 +58,7 @@ def make_digits() -> None:
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)
     module, vae = models_of_digits(progress=True)
     _save(vae, x, HERE / "digits")
-    save_file(module.state_dict(), HERE / "digits" / "classifier.safetensors")
+    write_whole(HERE / "digits" / "classifier.safetensors", save(module.state_dict()))
     truth = torch.from_numpy(data.held_out_truth)
     error = float((vae.decode(vae.encode(held_out)) - held_out).square().mean())
     share = accuracy(module, held_out, truth)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from envs.assets import ASSETS, HERE, halved
 from envs.classifiers.networks import accuracy
 from envs.datasets import DATASETS
+from envs.files import write_whole
 from envs.manifolds import GAN
 from envs.manifolds.generators.training import Recipe
 
@@ -29,7 +30,7 @@ def make_digits_gan() -> None:
     halved(folder / "manifold.safetensors")
     shipped = GAN.load(folder)
     with torch.no_grad():
-        save_file({"z": shipped.encode(x).half()}, folder / "starts.safetensors")
+        write_whole(folder / "starts.safetensors", save({"z": shipped.encode(x).half()}))
         again = shipped.decode(shipped.encode(held_out))
     classifier = ASSETS["digits"].classifier(data, 0)
     error = float((again - held_out).square().mean())

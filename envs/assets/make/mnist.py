@@ -6,12 +6,13 @@ Weights and codes ship in half precision; no image ships.
 from __future__ import annotations
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from envs.assets import HERE, MNIST_CLASSIFIER, halved
 from envs.classifiers.networks import accuracy, cnn_classifier, fit_classifier
 from envs.datasets import DATASETS
+from envs.files import write_whole
 from envs.manifolds import ConvVAE
 
 STARTS, HELD_OUT = 4000, 1000  # numbers of shipped codes, spread evenly over both sets
@@ -51,9 +52,9 @@ def save_mnist(module: nn.Module, vae: ConvVAE, x: Tensor, truth: Tensor, held_o
     folder = HERE / "mnist"
     vae.save(folder)
     halved(folder / "manifold.safetensors")
-    save_file({name: value.half() for name, value in module.state_dict().items()}, folder / "classifier.safetensors")
+    write_whole(folder / "classifier.safetensors", save({name: value.half() for name, value in module.state_dict().items()}))
     rows, more = (torch.linspace(0, len(part) - 1, n).long() for part, n in ((x, STARTS), (held_out, HELD_OUT)))
     with torch.inference_mode():
         codes = {"z": vae.encode(x[rows]).half(), "z_held_out": vae.encode(held_out[more]).half()}
     labels = {"truth": truth[rows].to(torch.uint8), "truth_held_out": held_out_truth[more].to(torch.uint8)}
-    save_file({**codes, **labels}, folder / "starts.safetensors")
+    write_whole(folder / "starts.safetensors", save({**codes, **labels}))

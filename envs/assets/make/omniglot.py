@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from envs.assets import HERE, OMNIGLOT_CLASSIFIER, halved
 from envs.classifiers.networks import accuracy, cnn_classifier, fit_classifier
 from envs.datasets import DATASETS
 from envs.datasets.omniglot import DRAWERS, SCRIPTS
+from envs.files import write_whole
 from envs.manifolds import GAN
 from envs.manifolds.generators.training import Recipe
+from envs.reading.files import read_safetensors
 
 #: Convolutional WGAN-GP; arguments of `GAN.fit`. tests/benchmarks/inversion.py trains the same.
 SETTINGS: dict[str, Any] = {
@@ -96,13 +98,13 @@ def save_omniglot(gan: GAN, x: np.ndarray, alphabet: np.ndarray, names: list[str
         pictures[end], labels[end] = torch.from_numpy(x)[rows], script[rows]
         codes[f"z{end}"] = shipped.invert(pictures[end], Inversion(**INVERSION), progress=True).z.half()
         codes[f"truth{end}"] = labels[end].to(torch.uint8)
-    save_file(codes, folder / "starts.safetensors")
+    write_whole(folder / "starts.safetensors", save(codes))
     again = {end: shipped.decode(codes[f"z{end}"].float()) for end in pictures}
     # The classifier learns real and generated characters.
     both = torch.cat([pictures[""], again[""]])
     module = script_classifier(both, labels[""].repeat(2), progress=True)
-    save_file({name: value.half() for name, value in module.state_dict().items()}, folder / "classifier.safetensors")
-    module.load_state_dict({k: v.float() for k, v in load_file(folder / "classifier.safetensors").items()})
+    write_whole(folder / "classifier.safetensors", save({name: value.half() for name, value in module.state_dict().items()}))
+    module.load_state_dict({k: v.float() for k, v in read_safetensors(folder / "classifier.safetensors").items()})
     real, made = (accuracy(module, part["_held_out"], labels["_held_out"]) for part in (pictures, again))
     seen = module(pictures["_held_out"]).argmax(1)
     error = float((again["_held_out"] - pictures["_held_out"]).square().mean())
