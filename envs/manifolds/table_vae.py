@@ -15,6 +15,7 @@ from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.torch_defaults import in_usual_torch
 
+PULL = 0.1  # weight of the error of a number in rows in which it has no value
 MOST_LOGIT = 30.0  # beyond it a probability is 0 or 1 in float32 anyway, and the exponential would overflow
 
 
@@ -31,6 +32,8 @@ class TableVAE(Manifold):
         blocks: (first position, number of positions) of each categorical choice; all other positions are numbers.
         latent_dim: Number of latent coordinates d.
         hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
+        gates: (position of a number, position whose choice says that it has a value) of numbers that may have none: their
+            likelihood counts where they have one, see `envs.modalities.gates`.
 
     Example:
         >>> vae = TableVAE(size=4, blocks=[(1, 3)], latent_dim=2, hidden=(8,))  # one number, one category with three values
@@ -47,13 +50,19 @@ class TableVAE(Manifold):
     is_number: Tensor
 
     def __init__(
-        self, size: int, blocks: Sequence[Sequence[int]], latent_dim: int = 8, hidden: Sequence[int] = (128, 128)
+        self,
+        size: int,
+        blocks: Sequence[Sequence[int]],
+        latent_dim: int = 8,
+        hidden: Sequence[int] = (128, 128),
+        gates: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__(latent_dim)
         self.data_shape = (size,)
         self.modality = "table"
         self.blocks = [(int(first), int(count)) for first, count in blocks]
         self.hidden = tuple(hidden)
+        self.gates = [(int(number), int(opened)) for number, opened in gates]
         self.prior = Prior("normal", latent_dim)
         self.encoder = MLP((size, *self.hidden, 2 * latent_dim))
         self.decoder = MLP((latent_dim, *reversed(self.hidden), size))
@@ -74,6 +83,7 @@ class TableVAE(Manifold):
             "blocks": [list(block) for block in self.blocks],
             "latent_dim": self.latent_dim,
             "hidden": list(self.hidden),
+            **({"gates": [list(gate) for gate in self.gates]} if self.gates else {}),
         }
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,11 +142,25 @@ class TableVAE(Manifold):
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator)
         raw = self.decoder.logits(mean + (0.5 * log_variance).exp() * noise)
-        error = (raw - x)[:, self.is_number].square().mean(0)
-        numbers = 0.5 * error.clamp_min(1e-3).log().sum()
+        numbers = 0.5 * self._errors(raw - x, x)[self.is_number].clamp_min(1e-3).log().sum()
         choices = -(x * self._shares(raw).clamp_min(1e-12).log() * ~self.is_number).sum() / len(x)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / len(x)
         return numbers + choices + beta * divergence
+
+    def _errors(self, difference: Tensor, x: Tensor) -> Tensor:
+        """Mean squared error of each position (D,) for differences (B, D) from rows x (B, D).
+
+        A number with a gate counts in the rows in which it has a value; in the others it is pulled weakly to 0, its mean, so
+        that distances between rows without a value stay small.
+        """
+        square = difference.square()
+        error = square.mean(0)
+        if self.gates:
+            at, opens = torch.tensor(self.gates).T
+            there = x[:, opens]
+            open_error = (square[:, at] * there).sum(0) / there.sum(0).clamp_min(1)
+            error = error.index_copy(0, at, open_error + PULL * (square[:, at] * (1 - there)).mean(0))
+        return error
 
     @classmethod
     @in_usual_torch
@@ -150,6 +174,7 @@ class TableVAE(Manifold):
         held: Tensor | None = None,
         latent_dim: int = 8,
         hidden: Sequence[int] = (128, 128),
+        gates: Sequence[Sequence[int]] = (),
         beta: float = 0.3,
         epochs: int = 150,
         batch_size: int = 128,
@@ -168,6 +193,7 @@ class TableVAE(Manifold):
             held: Positions that walks do not change, (D,) bool.
             latent_dim: Number of latent coordinates d.
             hidden: Widths of the encoder's hidden layers.
+            gates: Numbers that may have no value, see the class.
             beta: Weight of the KL term.
             epochs: Passes over the rows.
             batch_size: Rows per minibatch.
@@ -183,7 +209,7 @@ class TableVAE(Manifold):
         """
         check_fit("a VAE", x, latent_dim)
         generator = torch.Generator().manual_seed(seed)
-        vae = untrained(lambda: cls(x.shape[1], blocks, latent_dim, hidden), seed)
+        vae = untrained(lambda: cls(x.shape[1], blocks, latent_dim, hidden, gates), seed)
         vae.low.copy_(low)
         vae.high.copy_(high)
         if held is not None:

@@ -8,7 +8,7 @@ shown, while steps between frames stay small.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,13 @@ from torch import Tensor
 
 from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.modalities.cells import Numbers, Values
+from envs.modalities.cells import Numbers, Values, ends_of, read_choices, read_numbers
 from envs.modalities.columns import Column, Table, text_of
-from envs.modalities.data_frame import Frame, exact_floats
+from envs.modalities.data_frame import Frame
+from envs.modalities.gates import Gate, gates_of, restricted
+from envs.modalities.linked import Linked
 from envs.modalities.rows import RowUnits, Where
+from envs.modalities.scales import Scaled, unit_of
 
 MOVED = 0.25  # of a choice's probability: one of which so much has moved is the decoded one
 
@@ -29,13 +32,17 @@ MOVED = 0.25  # of a choice's probability: one of which so much has moved is the
 class TableUnits(RowUnits):
     """Units of a mixed table of C columns, encoded in D places.
 
-    A number has one place, standardised (0 if it is missing), and two more, known and missing, if it may be missing. A
-    category has one place for each of its values and, last, one for a missing value.
+    A number has one place, standardised on its scale, and a gate (see `envs.modalities.gates`) if it may be missing or is
+    zero-inflated; the place holds 0 where it has no value of its own. A category has one place for each of its values and,
+    last, one for a missing value. A linked column has no place: another column's category determines its value.
 
     Attributes:
         table: the description.
         places: first place of each column.
-        mean, scale: (C,) of the numbers, 0 and 1 for categories.
+        mean, scale: (C,) of the scaled numbers, 0 and 1 for categories.
+        gates: choices beside numbers.
+        links: linked columns.
+        allowed: first place of a choice -> (size, size) bool, the choices that walks from a choice may reach; not listed: all.
         blocks: (first place, number of places) of every choice between categories.
         held: (D,) bool, places that walks do not change.
         kept: (C,) the values of each column, see `envs.modalities.cells`.
@@ -53,6 +60,9 @@ class TableUnits(RowUnits):
     blocks: list[tuple[int, int]] = field(default_factory=list)
     held: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
     kept: list[Numbers | Values] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+    links: list[Linked] = field(default_factory=list)
+    allowed: dict[int, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of_table(
@@ -82,46 +92,136 @@ class TableUnits(RowUnits):
         units.mean, units.scale = torch.zeros(len(widths), dtype=torch.float64), torch.ones(len(widths), dtype=torch.float64)
         units.low, units.high = torch.zeros(size), torch.ones(size)
         units.held = torch.zeros(size, dtype=torch.bool)
+        units.gates = gates_of(table.columns, places)
+        known = rows if more is None or more.shape[1:] != rows.shape[1:] else np.concatenate([rows, more])
+        ends, pitch = [(0.0, 1.0)] * len(widths), [1.0] * len(widths)
         for j, (column, first) in enumerate(zip(table.columns, places, strict=True)):
-            units.held[first : first + column.width] = column.immutable
-            number = column.kind == "number"
-            if column.width > number:
-                units.blocks.append((first + number, column.width - number))
-            if number:
-                values = units._numbers(rows[:, j], column, where)
-                spread = float(np.nanstd(values))
-                units.mean[j] = float(np.nanmean(values))
-                units.scale[j] = spread if spread > 1e-9 * np.nanmax(np.abs(values)) else 1.0
-                # A bound that is not whole cannot be reached by a whole number.
-                low = np.ceil(column.low) if column.integer else column.low
-                high = np.floor(column.high) if column.integer else column.high
-                units.low[first] = float((low - units.mean[j]) / units.scale[j])
-                units.high[first] = float((high - units.mean[j]) / units.scale[j])
-                units.kept.append(Numbers.of(rows[:, j], values, column, float(units.scale[j])))
+            if column.kind == "number":
+                values = read_numbers(rows[:, j], column, table.missing, where)
+                units.kept.append(Numbers.of(rows[:, j], values, column))
+                if column.linked_to is None:
+                    there = values[~np.isnan(values) & ~(column.zero_inflated & (values == 0))]
+                    ends[j], pitch[j] = ends_of(column, there), unit_of(there)
+                    units._standardise(j, there, ends[j], Scaled([column.scale], pitch[j : j + 1]))
             else:
-                known = rows[:, j] if more is None or more.shape[1:] != rows.shape[1:] else np.concatenate([rows, more])[:, j]
-                units._choices(known, column, where)
-                units.kept.append(Values.of(known, column))
-        units._index()
+                read_choices(known[:, j], column, table.missing, where)
+                units.kept.append(Values.of(known[:, j], column))
+                units.blocks += [(first, column.width)] if column.linked_to is None else []
+        units.blocks = sorted([*units.blocks, *((gate.first, gate.size) for gate in units.gates)])
+        numbers = [j for j, column in enumerate(table.columns) if column.kind == "number" and column.linked_to is None]
+        units._index(numbers, [ends[j] for j in numbers])
+        units.scales = Scaled([table.columns[j].scale for j in numbers], [pitch[j] for j in numbers])
+        for j, column in enumerate(table.columns):
+            units._link(j, known)
+            units._rule(j, column)
         return units
 
-    def _index(self) -> None:
-        """Index tables for what is done on every frame."""
+    def _standardise(self, j: int, there: np.ndarray, ends: tuple[float, float], scaled: Scaled) -> None:
+        """Mean, scale and range of column j, whose numbers are `there`, on their scale."""
+        values = scaled.forward(torch.from_numpy(there)[:, None]).numpy()[:, 0] if len(there) else np.zeros(1)
+        spread = float(values.std())
+        self.mean[j] = float(values.mean())
+        self.scale[j] = spread if spread > 1e-9 * np.abs(values).max() else 1.0
+        inside = (scaled.forward(torch.tensor(ends, dtype=torch.float64)[:, None])[:, 0] - self.mean[j]) / self.scale[j]
+        self.low[self.places[j]], self.high[self.places[j]] = inside.tolist()
+
+    def _link(self, j: int, rows: np.ndarray) -> None:
+        """Remember the values of column j, if it is linked, for the categories of its head in the user's rows (N, C)."""
+        if (name := self.table.columns[j].linked_to) is None:
+            return
+        head, unknown = self.columns.index(name), self.table.missing
+        chosen = read_choices(rows[:, head], self.table.columns[head], unknown, "row {}".format)
+        own, kept = rows[:, j], self.kept[j]
+        if isinstance(kept, Numbers):
+            cells = read_numbers(own, self.table.columns[j], unknown, "row {}".format)
+        else:
+            cells = kept.usual[read_choices(own, self.table.columns[j], unknown, "row {}".format)].double().numpy()
+        self.links.append(Linked.of(j, head, chosen, cells, self.table.columns[head].width))
+
+    def _rule(self, j: int, column: Column) -> None:
+        """Restrict what walks may do with column j: immutable, or one way."""
+        if column.kind == "number" and column.linked_to is None or column.immutable:
+            first, width = self.places[j], 1 if column.kind == "number" else column.width
+            self.held[first : first + min(width, column.width)] |= column.immutable
+        for gate in self.gates:
+            if j in gate.members:
+                self._allow(gate.first, gate.allowed(j, column))
+        for link in self.links:
+            if j == link.column:
+                self._allow(self.places[link.head], link.allowed(column.immutable, column.only))
+        self._holds = bool(self.held.any() or self.allowed or any(len(places) for places, _, _ in self._one_way))
+
+    def _allow(self, first: int, allowed: Tensor) -> None:
+        """Leave out choices at a place from what walks may reach."""
+        allowed = allowed & self.allowed.get(first, torch.ones_like(allowed))
+        if not allowed.all():
+            self.allowed = {**self.allowed, first: allowed}
+        if int(allowed.sum()) == len(allowed):  # none but the input's own
+            self.held = self.held.clone()
+            self.held[first : first + len(allowed)] = True
+
+    def fix(self, j: int) -> None:
+        """Hold column j in all walks from now on, as if it were immutable."""
+        self.held = self.held.clone()
+        self._rule(j, replace(self.table.columns[j], immutable=True))
+
+    def narrow(self, j: int, low: float, high: float) -> None:
+        """Hold the numbers of column j in a range from now on; an input's own number may stay outside of it."""
+        for link in self.links:
+            if link.column == j:
+                self._allow(self.places[link.head], link.within(low, high))
+        if j not in self._columns.tolist():
+            return self._rule(j, self.table.columns[j])
+        k, first = self._columns.tolist().index(j), self.places[j]
+        self.low, self.high, self._low, self._high = (t.clone() for t in (self.low, self.high, self._low, self._high))
+        self._low[k], self._high[k] = max(float(self._low[k]), low), min(float(self._high[k]), high)
+        ends = torch.stack([self._low[k], self._high[k]])[:, None].expand(2, len(self._columns))
+        inside = (self.scales.forward(ends)[:, k] - self.mean[j]) / self.scale[j]
+        self.low[first], self.high[first] = inside.tolist()
+        for gate in self.gates:
+            if j in gate.members and gate.inflated:
+                self._allow(gate.first, gate.within(j, low <= 0 <= high, float(self._low[k]) <= float(self._high[k])))
+        return self._rule(j, self.table.columns[j])
+
+    @property
+    def opens(self) -> list[list[int]]:
+        """(place of a number, place whose choice says that it has a value) of numbers with a gate."""
+        return [[self.places[j], gate.first + k] for gate in self.gates for k, j in enumerate(gate.members)]
+
+    def places_of(self, j: int) -> list[int]:
+        """The places of an encoded row that carry column j, those that it shares with other columns included."""
+        column, head = self.table.columns[j], next((link.head for link in self.links if link.column == j), j)
+        found = list(range(self.places[head], self.places[head] + self.table.columns[head].width))
+        shared = [gate for gate in self.gates if j in gate.members and column.exclusive_with is not None]
+        return found + [place for gate in shared for place in range(gate.first, gate.first + gate.size)]
+
+    def _index(self, numbers: list[int], ends: Sequence[tuple[float, float]]) -> None:
+        """Index tables for what is done on every frame.
+
+        Args:
+            numbers: columns of numbers that are not linked.
+            ends: their least and largest value other than the zeros of zero-inflated ones.
+        """
         columns = self.table.columns
-        numbers = [j for j, column in enumerate(columns) if column.kind == "number"]
         self._columns = torch.tensor(numbers, dtype=torch.long)
         self._numbers_at = torch.tensor([self.places[j] for j in numbers], dtype=torch.long)
         self._power = torch.tensor([10.0 ** self.kept[j].digits for j in numbers], dtype=torch.float64)  # type: ignore[union-attr]
+        gates = {j: (gate, gate.first + k) for gate in self.gates for k, j in enumerate(gate.members)}
+        self._gate = torch.tensor([self.gates.index(gates[j][0]) if j in gates else -1 for j in numbers], dtype=torch.long)
+        self._open = torch.tensor([gates[j][1] if j in gates else -1 for j in numbers], dtype=torch.long)
         self._flags = torch.tensor(  # of each number: where its flag for "missing" stands; -1: it has none
-            [self.places[j] + 2 if columns[j].missing is not None else -1 for j in numbers], dtype=torch.long
+            [gates[j][0].first + gates[j][0].size - 1 if columns[j].missing is not None else -1 for j in numbers], dtype=torch.long
         )
-        self._low = torch.tensor([columns[j].low for j in numbers], dtype=torch.float64)
-        self._high = torch.tensor([columns[j].high for j in numbers], dtype=torch.float64)
+        self._inflated = torch.tensor([columns[j].zero_inflated for j in numbers], dtype=torch.bool)
+        self._low = torch.tensor([low for low, _ in ends], dtype=torch.float64)
+        self._high = torch.tensor([high for _, high in ends], dtype=torch.float64)
         self._member = torch.zeros(self.data_shape[0], len(self.blocks))
         for k, (first, size) in enumerate(self.blocks):
             self._member[first : first + size, k] = 1.0
         self._is_number = self._member.sum(1) == 0
-        self._categories = [(j, self.places[j], columns[j].width) for j in range(len(columns)) if j not in numbers]
+        self._categories = [
+            (j, self.places[j], c.width) for j, c in enumerate(columns) if c.kind == "category" and c.linked_to is None
+        ]
         widest = max((size for _, size in self.blocks), default=0)
         self._first = torch.tensor([first for first, _ in self.blocks], dtype=torch.long)
         self._block = torch.zeros(len(self.blocks), widest, dtype=torch.long)
@@ -129,10 +229,10 @@ class TableUnits(RowUnits):
         for k, (first, size) in enumerate(self.blocks):
             self._block[k, :size] = torch.arange(first, first + size)
             self._padding[k, :size] = 0.0
-        for name in ("up", "down"):
-            chosen = [self.places[j] for j in numbers if columns[j].only == name]
-            setattr(self, f"_{name}", torch.tensor(chosen, dtype=torch.long))
-        self._holds = bool(self.held.any() or len(self._up) or len(self._down))  # type: ignore[attr-defined]
+        self._one_way = []  # places, their gates' places for "has a value", and the bound
+        for name, bound in (("up", torch.maximum), ("down", torch.minimum)):
+            chosen = [k for k, j in enumerate(numbers) if columns[j].only == name]
+            self._one_way.append((self._numbers_at[chosen], self._open[chosen], bound))
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
@@ -151,23 +251,27 @@ class TableUnits(RowUnits):
         cells = np.empty(rows.shape)
         for j, (column, kept) in enumerate(zip(self.table.columns, self.kept, strict=True)):
             if isinstance(kept, Numbers):
-                cells[:, j] = self._numbers(rows[:, j], column, where)
+                cells[:, j] = read_numbers(rows[:, j], column, self.table.missing, where)
             else:
-                cells[:, j] = kept.cells(rows[:, j], self._choices(rows[:, j], column, where))
+                cells[:, j] = kept.cells(rows[:, j], read_choices(rows[:, j], column, self.table.missing, where))
         return torch.from_numpy(cells)
 
     def encode(self, cells: Tensor) -> Tensor:
         """See `RowUnits.encode`."""
         x = torch.zeros(len(cells), self.data_shape[0])
         if len(self._columns):
-            inside = (cells[:, self._columns] - self.mean[self._columns]) / self.scale[self._columns]
-            missing, flagged = torch.isnan(inside), self._flags >= 0
-            x[:, self._numbers_at] = inside.nan_to_num(0.0).float()
-            x[:, self._flags[flagged]] = missing[:, flagged].float()
-            x[:, self._flags[flagged] - 1] = (~missing[:, flagged]).float()
+            values = cells[:, self._columns]
+            inside = (self.scales.forward(values) - self.mean[self._columns]) / self.scale[self._columns]
+            x[:, self._numbers_at] = torch.where(self._present(values), inside, 0.0).float()
+        for gate in self.gates:
+            x[torch.arange(len(cells)), gate.first + gate.state(cells[:, list(gate.members)])] = 1.0
         for j, first, _ in self._categories:
             x[torch.arange(len(cells)), first + self.kept[j].place[cells[:, j].long()]] = 1.0  # type: ignore[union-attr]
         return x
+
+    def _present(self, values: Tensor) -> Tensor:
+        """Which numbers (B, numbers) have a value of their own: neither missing nor the zero of a zero-inflated column."""
+        return ~torch.isnan(values) & ~(self._inflated & (values == 0))
 
     def clipped(self, raw: object, where: Where = "row {}".format) -> tuple[np.ndarray, list[str]]:
         """See `RowUnits.clipped`."""
@@ -187,44 +291,6 @@ class TableUnits(RowUnits):
                     )
         return rows, moved
 
-    def _numbers(self, values: np.ndarray, column: Column, where: Where) -> np.ndarray:
-        """Float64 (B,), NaN where missing; checked."""
-        texts = [text_of(value) for value in values]
-        found = np.empty(len(texts), dtype=object)
-        for row, (text, value) in enumerate(zip(texts, values, strict=True)):
-            try:
-                if text in self.table.missing:
-                    found[row] = np.nan
-                elif isinstance(value, float | np.floating):
-                    found[row] = float(value)
-                else:
-                    found[row] = int(text) if text.lstrip("+-").isdecimal() else float(text)
-            except ValueError:
-                raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is not a number") from None
-        found = exact_floats(found, column.name, where)
-        missing = np.isnan(found)
-        wrong = (missing & (column.missing is None)) | np.isinf(found)
-        wrong |= ~missing & ((found < column.low) | (found > column.high))
-        wrong |= ~missing & column.integer & (found != np.round(found))
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ManifoldError(f"{where(row)}, column {column.name!r}: {_complaint(found[row], texts[row], column)}")
-        return found
-
-    def _choices(self, values: np.ndarray, column: Column, where: Where) -> np.ndarray:
-        """Index of each value's category (B,); checked."""
-        index = {name: k for k, name in enumerate(column.categories)}
-        if column.missing is not None:
-            index |= {text: len(column.categories) for text in self.table.missing if text not in index}
-        found = np.empty(len(values), dtype=np.int64)
-        for row, value in enumerate(values):
-            text = text_of(value)
-            if text not in index:
-                known = ", ".join(map(repr, column.categories[:12])) + (" ..." if len(column.categories) > 12 else "")
-                raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is none of its categories {known}")
-            found[row] = index[text]
-        return found
-
     # ---- out -----------------------------------------------------------------------------------------------------
 
     def outward(self, x: Tensor) -> Tensor:
@@ -241,7 +307,7 @@ class TableUnits(RowUnits):
     def _values(self, x: Tensor) -> Tensor:
         """Numbers (B, numbers) in the user's units, float64, in range."""
         inside = torch.clamp(x[:, self._numbers_at], self.low[self._numbers_at], self.high[self._numbers_at]).double()
-        values = inside * self.scale[self._columns] + self.mean[self._columns]
+        values = self.scales.backward(inside * self.scale[self._columns] + self.mean[self._columns])
         return torch.minimum(torch.maximum(values, self._low), self._high)
 
     def nearest(self, x: Tensor) -> Tensor:
@@ -249,30 +315,59 @@ class TableUnits(RowUnits):
         chosen = self._chosen(x)
         cells = torch.zeros(len(x), len(self.columns), dtype=torch.float64)
         if len(self._columns):
-            cells[:, self._columns] = self._rounded(self._values(x)).masked_fill(self._missing(chosen), torch.nan)
+            cells[:, self._columns] = self._stated(self._rounded(self._values(x)), self._opened(chosen), chosen)
         for j, first, width in self._categories:
             cells[:, j] = self.kept[j].usual[chosen[:, first : first + width].argmax(1)].double()  # type: ignore[union-attr]
+        for link in self.links:
+            cells[:, link.column] = link.cells[self._category(chosen, link.head)]
         return cells
 
     def since(self, x: Tensor, factual: Factual) -> Tensor:
         """See `RowUnits.since`: the input's own number plus what the frame adds; the input's own value of a category."""
         cells, chosen = self.nearest(x), self._chosen(x)
         own = factual.cells.expand_as(cells)
+        before = self._chosen(factual.x.expand_as(x))
         if len(self._columns):
-            at, columns = self._numbers_at, self._columns
-            added = (x[:, at].double() - factual.x[:, at].double()) * self.scale[columns]
-            known = own[:, columns]
-            low, high = torch.minimum(self._low, known), torch.maximum(self._high, known)
-            moved = self._rounded(torch.minimum(torch.maximum(known + added, low), high))
-            moved = torch.where(added == 0, known, moved)
-            gone = self._missing(chosen)
-            moved = torch.where(torch.isnan(known), cells[:, columns], moved).masked_fill(gone, torch.nan)
-            cells[:, columns] = moved
+            cells[:, self._columns] = self._moved(x, factual.x, own[:, self._columns], chosen, before)
         for j, first, width in self._categories:
-            place = self.kept[j].place[own[:, j].long()]  # type: ignore[union-attr]
-            same = chosen[:, first : first + width].argmax(1) == place
+            same = chosen[:, first : first + width].argmax(1) == self.kept[j].place[own[:, j].long()]  # type: ignore[union-attr]
             cells[:, j] = torch.where(same, own[:, j], cells[:, j])
+        for link in self.links:
+            same = self._category(chosen, link.head) == self._category(before, link.head)
+            cells[:, link.column] = torch.where(same, own[:, link.column], cells[:, link.column])
         return cells
+
+    def _moved(self, x: Tensor, start: Tensor, known: Tensor, chosen: Tensor, before: Tensor) -> Tensor:
+        """Numbers (B, numbers) of frames x (B, D) whose walks began at `start` with the user's own numbers `known`.
+
+        Args:
+            chosen, before: (B, D) one-hot choices of the frames and of the inputs.
+        """
+        columns, present = self._columns, self._present(known)
+        added = (x[:, self._numbers_at].double() - start.expand_as(x)[:, self._numbers_at].double()) * self.scale[columns]
+        origin = torch.where(present, self.scales.forward(known), self.mean[columns])
+        low = torch.where(present, torch.minimum(self._low, known), self._low)
+        high = torch.where(present, torch.maximum(self._high, known), self._high)
+        moved = self._rounded(torch.minimum(torch.maximum(self.scales.backward(origin + added), low), high))
+        moved = torch.where(present & (added == 0), known, moved)
+        stayed = torch.zeros(len(x), len(self.gates) + 1, dtype=torch.bool)
+        for k, gate in enumerate(self.gates):
+            places = slice(gate.first, gate.first + gate.size)
+            stayed[:, k] = (chosen[:, places] == before[:, places]).all(1)
+        there = torch.where(stayed[:, self._gate], present, self._opened(chosen))
+        return self._stated(moved, there, chosen)
+
+    def _opened(self, chosen: Tensor) -> Tensor:
+        """Which numbers (B, numbers) have a value of their own by one-hot choices (B, D)."""
+        return (self._open < 0) | (chosen[:, self._open.clamp_min(0)] > 0.5)
+
+    def _stated(self, values: Tensor, there: Tensor, chosen: Tensor) -> Tensor:
+        """Numbers (B, numbers), 0 where a zero-inflated one is not `there`, NaN where one is missing by choices (B, D)."""
+        return values.masked_fill(self._inflated & ~there, 0.0).masked_fill(self._missing(chosen), torch.nan)
+
+    def _category(self, chosen: Tensor, j: int) -> Tensor:
+        """The category (B,) of column j by one-hot choices (B, D)."""
+        return chosen[:, self.places[j] : self.places[j] + self.table.columns[j].width].argmax(1)
 
     def values(self, cells: Tensor) -> np.ndarray:
         """See `RowUnits.values`: whatever stood in the user's own cells, (B, C) objects."""
@@ -316,10 +411,16 @@ class TableUnits(RowUnits):
         """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""
         return torch.where(self._is_number, super().shrunk(change), change)
 
-    def faded(self, moved: Tensor) -> Tensor:
-        """See `RowUnits.faded`; of a choice between categories, by the probability that has moved."""
-        shares = 0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED
-        return torch.where(self._is_number, super().faded(moved), shares.clamp_max(1))
+    def faded(self, moved: Tensor, x: Tensor) -> Tensor:
+        """See `RowUnits.faded`; of a choice between categories, by the probability that has moved, and so of the place of a
+        number without a value of its own, by its gate's."""
+        shares = (0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED).clamp_max(1)
+        faded = torch.where(self._is_number, super().faded(moved, x), shares)
+        if len(self.gates):
+            at, opens = self._numbers_at[self._open >= 0], self._open[self._open >= 0]
+            closed = x.expand_as(faded)[:, opens] < 0.5
+            faded[:, at] = torch.where(closed, torch.maximum(faded[:, at], shares[:, opens]), faded[:, at])
+        return faded
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
         """See `RowUnits.bounded`; shares of categories are positive and sum to 1, and what a walk may not change is held."""
@@ -337,9 +438,13 @@ class TableUnits(RowUnits):
         if not self._holds:
             return frame
         frame = torch.where(self.held, factual, frame)
-        for places, bound in ((self._up, torch.maximum), (self._down, torch.minimum)):  # type: ignore[attr-defined]
+        own = factual.expand_as(frame)
+        for places, opens, bound in self._one_way:
             if len(places):
-                frame[:, places] = bound(frame[:, places], factual.expand_as(frame)[:, places])
+                there = (opens < 0) | (own[:, opens.clamp_min(0)] > 0.5)
+                frame[:, places] = torch.where(there, bound(frame[:, places], own[:, places]), frame[:, places])
+        for first, allowed in self.allowed.items():
+            restricted(frame, own, first, allowed)
         return frame
 
     # ---- the classifier's side -------------------------------------------------------------------------------------
@@ -366,11 +471,3 @@ class TableUnits(RowUnits):
         if tuple(input_shape) != (len(self.columns),):
             return lambda cells: self.encode(cells).numpy()
         return super().cells_asker(classifier, input_shape)
-
-
-def _complaint(value: float, text: str, column: Column) -> str:
-    if np.isnan(value):
-        return f"{text!r} means a missing value, but no value of this column was missing in the data"
-    if column.integer and value != round(value) and column.low <= value <= column.high:
-        return f"{text} is not a whole number"
-    return f"{text} is outside its range {column.low:g} to {column.high:g}"
