@@ -15,7 +15,7 @@ from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.torch_defaults import in_usual_torch
 
-PULL = 0.1  # weight of the error of a number in rows in which it has no value
+CALIBRATION = 60  # corrections of a gate's biases, ever smaller
 MOST_LOGIT = 30.0  # beyond it a probability is 0 or 1 in float32 anyway, and the exponential would overflow
 
 
@@ -150,17 +150,15 @@ class TableVAE(Manifold):
     def _errors(self, difference: Tensor, x: Tensor) -> Tensor:
         """Mean squared error of each position (D,) for differences (B, D) from rows x (B, D).
 
-        A number with a gate counts in the rows in which it has a value; in the others it is pulled weakly to 0, its mean, so
-        that distances between rows without a value stay small.
+        That of a number with a gate is the mean over the rows in which it has a value.
         """
         square = difference.square()
-        error = square.mean(0)
-        if self.gates:
-            at, opens = torch.tensor(self.gates).T
-            there = x[:, opens]
-            open_error = (square[:, at] * there).sum(0) / there.sum(0).clamp_min(1)
-            error = error.index_copy(0, at, open_error + PULL * (square[:, at] * (1 - there)).mean(0))
-        return error
+        if not self.gates:
+            return square.mean(0)
+        weight = torch.ones_like(square)
+        at, opens = torch.tensor(self.gates).T
+        weight[:, at] = x[:, opens]
+        return (square * weight).sum(0) / weight.sum(0).clamp_min(1)
 
     @classmethod
     @in_usual_torch
@@ -219,5 +217,25 @@ class TableVAE(Manifold):
             learning_rate=learning_rate, generator=generator, label="fitting the manifold", progress=progress,
         )  # fmt: skip
         with torch.no_grad():
-            vae.remember_codes(vae.encode(x))
+            codes = vae.encode(x)
+            vae._calibrate(codes, x)
+            vae.remember_codes(codes)
         return vae
+
+    def _calibrate(self, codes: Tensor, x: Tensor) -> None:
+        """Shift the biases of the gates so that each state is the likeliest one as often as rows x (N, D) have it.
+
+        The likeliest state of a rare one, such as a capital loss, would otherwise be shown far too rarely.
+        """
+        opens = {opened for _, opened in self.gates}
+        bias = self.decoder.last.bias
+        for first, count in self.blocks:
+            if opens.isdisjoint(range(first, first + count)):
+                continue
+            places = slice(first, first + count)
+            logits, wanted = self.decoder.logits(codes)[:, places], x[:, places].mean(0)
+            shift = torch.zeros(count)
+            for k in range(CALIBRATION):
+                shown = torch.bincount((logits + shift).argmax(1), minlength=count) / len(x)
+                shift += (((wanted + 1e-4) / (shown + 1e-4)).log() / (1 + 0.1 * k)).clamp(-1, 1)
+            bias[places] += shift

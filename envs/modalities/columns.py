@@ -239,7 +239,9 @@ def describe(
             columns += [] if found is None else [found]
     if not columns:
         raise ManifoldError(f"no column is left to explain: all of {list(names)} are the target, ignored, or like identifiers")
-    return _related(columns, {c.name: [text_of(value) for value in rows[:, names.index(c.name)]] for c in columns}, described, where)
+    return _related(
+        columns, {c.name: [text_of(value) for value in rows[:, names.index(c.name)]] for c in columns}, described, where
+    )
 
 
 def _related(

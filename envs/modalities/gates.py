@@ -1,8 +1,8 @@
 """Choices beside numbers: whether a number has a value, is exactly 0, or is missing.
 
-A gate is a choice between states, with one place of the encoded row each, like the choice between categories. A number that may
-be missing has (value, missing), a zero-inflated one (value, zero) or (value, zero, missing). Zero-inflated columns that exclude
-each other share one gate: (value of the first, value of the second, ..., zero).
+A gate is a choice between states, with one place of the encoded row each, like the choice between categories. A number that
+may be missing has (value, missing), a zero-inflated one (value, zero) or (value, zero, missing). Zero-inflated columns that
+exclude each other share one gate: (value of the first, value of the second, ..., zero).
 """
 
 from __future__ import annotations
@@ -76,20 +76,3 @@ def gates_of(columns: Sequence[Column], places: Sequence[int]) -> list[Gate]:
             others = [at[c.name] for c in columns if c.exclusive_with == column.name]
             found.append(Gate(places[j] + 1, column.width - 1, (j, *others), column.missing is not None))
     return found
-
-
-def restricted(frame: Tensor, x: Tensor, first: int, allowed: Tensor) -> None:
-    """Remove, in place, the shares of choices in frames (B, D) that walks from inputs x (B, D) may not reach.
-
-    Args:
-        frame: soft rows.
-        x: the inputs, or one input (D,).
-        first: first place of the choice.
-        allowed: (size, size) bool, from the input's choice to others.
-    """
-    places = slice(first, first + len(allowed))
-    own = x.expand_as(frame)[:, places].argmax(1)
-    shares = frame[:, places] * allowed[own]
-    total = shares.sum(1, keepdim=True)
-    alone = torch.nn.functional.one_hot(own, len(allowed)).to(frame.dtype)
-    frame[:, places] = torch.where(total > 0, shares / total.clamp_min(1e-30), alone)
