@@ -67,6 +67,11 @@ class Quantities:
         columns, at: (Q,) their places among the columns and in an encoded row.
         opens: (Q,) the places whose choice says that they have a value; -1: they always have one.
         low, high: (Q,) float64, see `Quantity`.
+
+    Example:
+        >>> one = Quantity.of(Column("age", "number", low=17, high=90), 0, 0, np.array([20.0, 40.0]), Numbers(int, 0))
+        >>> Quantities([one], []).encode(torch.tensor([[50.0]])).tolist()
+        [[2.0]]
     """
 
     def __init__(self, found: Sequence[Quantity], gates: Sequence[Gate]) -> None:
@@ -136,7 +141,7 @@ class Quantities:
         return self._stated(moved, torch.where(stayed[:, self._gate], present, self._opened(chosen)), chosen)
 
     def fade(self, faded: Tensor, shares: Tensor, x: Tensor) -> None:
-        """Raise, in place, the faded share (B, D) of numbers without a value in the inputs x (B, D) to their gates' `shares`."""
+        """Raise, in place, the `faded` shares (B, D) of numbers without a value in inputs x (B, D) to their gates' `shares`."""
         at, opens = self._gated
         closed = x[:, opens] < 0.5
         faded[:, at] = torch.where(closed, torch.maximum(faded[:, at], shares[:, opens]), faded[:, at])

@@ -1,7 +1,7 @@
-"""Distributions of numbers, noticed from the data: zero-inflated ones, and skewed ones, which are represented by their logarithm.
+"""Distributions of numbers, noticed from the data: zero-inflated ones, and skewed ones, which have a logarithmic scale.
 
-The scale ``log`` is asinh(value / unit), with the column's first percentile of magnitudes as unit. It is the logarithm of values above
-the unit, linear below, and defined for zero and negative values, so no row is outside of it.
+The scale ``log`` is asinh(value / unit), with the column's first percentile of magnitudes as unit. It is the logarithm of
+values above the unit, linear below, and defined for zero and negative values, so no row is outside of it.
 """
 
 from __future__ import annotations
