@@ -102,29 +102,20 @@ def _bounded(units: Any, names: Sequence[str], vary: Sequence[str], ranges: Mapp
     table = getattr(units, "table", None)
     units = copy.copy(units)
     units.low, units.high = units.low.clone(), units.high.clone()
-    if table is not None:
-        units.held, units._low, units._high = units.held.clone(), units._low.clone(), units._high.clone()
-        numbers = units._columns.tolist()
     for j, name in enumerate(names):
-        first, width = (j, 1) if table is None else (units.places[j], table.columns[j].width)
-        if name not in vary:
-            if table is None:
-                units.low[first], units.high[first] = math.inf, -math.inf
-            else:
-                units.held[first : first + width] = True
-                units._holds = True
-        elif name in ranges:
-            if table is not None and table.columns[j].kind != "number":
-                raise ManifoldError(
-                    f"permitted_range of {name!r}: the column holds categories; leave it out, or do not vary it"
-                )
-            low, high = ranges[name]
-            inside = [(end - float(units.mean[j])) / float(units.scale[j]) for end in (low, high)]
-            units.low[first] = max(float(units.low[first]), inside[0])
-            units.high[first] = min(float(units.high[first]), inside[1])
-            if table is not None:
-                k = numbers.index(j)
-                units._low[k], units._high[k] = max(float(units._low[k]), low), min(float(units._high[k]), high)
+        if name in vary and name not in ranges:
+            continue
+        if table is not None and name in vary and table.columns[j].kind != "number":
+            raise ManifoldError(f"permitted_range of {name!r}: the column holds categories; leave it out, or do not vary it")
+        if table is not None and name in vary:
+            units.narrow(j, *ranges[name])
+        elif table is not None:
+            units.fix(j)
+        elif name not in vary:
+            units.low[j], units.high[j] = math.inf, -math.inf
+        else:
+            low, high = (units.inside(j, end) for end in ranges[name])
+            units.low[j], units.high[j] = max(float(units.low[j]), low), min(float(units.high[j]), high)
     setattr(
         units, KEY, {"features_to_vary": "all" if list(vary) == list(names) else list(vary), "permitted_range": dict(ranges)}
     )

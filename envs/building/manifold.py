@@ -26,7 +26,22 @@ FIT_STEPS = 6000  # gradient steps of a fitted manifold: what the digits take, a
 MOST_DIM = 8  # of a fitted manifold by default
 FOR_TABLES: dict[type[Manifold], type[Manifold]] = {VAE: TableVAE}  # kinds that have a kind of their own for mixed tables
 # Arguments of a fit that are no settings of `WorldConfig.fit`.
-OURS = ("x", "y", "classifier", "classes", "blocks", "low", "high", "held", "modality", "progress", "latent_dim", "seed", "_")
+OURS = (
+    "x",
+    "y",
+    "classifier",
+    "classes",
+    "blocks",
+    "gates",
+    "low",
+    "high",
+    "held",
+    "modality",
+    "progress",
+    "latent_dim",
+    "seed",
+    "_",
+)
 
 
 def given_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units) -> Any:
@@ -167,6 +182,7 @@ def fitted_manifold(
         sees["features"] = torch.cat([classifier.features(part) for part in x.split(BATCH)])
     if isinstance(units, TableUnits) and "blocks" in own:
         settings["blocks"] = units.blocks
+        settings |= {"gates": units.opens} if "gates" in own and units.opens else {}
         bounds: dict[str, Any] = {"low": units.low, "high": units.high, "held": units.held}
         more, sees = more | bounds, sees | bounds
 

@@ -15,6 +15,7 @@ from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.torch_defaults import in_usual_torch
 
+CALIBRATION = 60  # corrections of a gate's biases, ever smaller
 MOST_LOGIT = 30.0  # beyond it a probability is 0 or 1 in float32 anyway, and the exponential would overflow
 
 
@@ -31,6 +32,8 @@ class TableVAE(Manifold):
         blocks: (first position, number of positions) of each categorical choice; all other positions are numbers.
         latent_dim: Number of latent coordinates d.
         hidden: Widths of the encoder's hidden layers; the decoder mirrors them.
+        gates: (position of a number, position whose choice says that it has a value) of numbers that may have none: their
+            likelihood counts where they have one, see `envs.modalities.gates`.
 
     Example:
         >>> vae = TableVAE(size=4, blocks=[(1, 3)], latent_dim=2, hidden=(8,))  # one number, one category with three values
@@ -47,13 +50,19 @@ class TableVAE(Manifold):
     is_number: Tensor
 
     def __init__(
-        self, size: int, blocks: Sequence[Sequence[int]], latent_dim: int = 8, hidden: Sequence[int] = (128, 128)
+        self,
+        size: int,
+        blocks: Sequence[Sequence[int]],
+        latent_dim: int = 8,
+        hidden: Sequence[int] = (128, 128),
+        gates: Sequence[Sequence[int]] = (),
     ) -> None:
         super().__init__(latent_dim)
         self.data_shape = (size,)
         self.modality = "table"
         self.blocks = [(int(first), int(count)) for first, count in blocks]
         self.hidden = tuple(hidden)
+        self.gates = [(int(number), int(opened)) for number, opened in gates]
         self.prior = Prior("normal", latent_dim)
         self.encoder = MLP((size, *self.hidden, 2 * latent_dim))
         self.decoder = MLP((latent_dim, *reversed(self.hidden), size))
@@ -74,6 +83,7 @@ class TableVAE(Manifold):
             "blocks": [list(block) for block in self.blocks],
             "latent_dim": self.latent_dim,
             "hidden": list(self.hidden),
+            **({"gates": [list(gate) for gate in self.gates]} if self.gates else {}),
         }
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,11 +142,23 @@ class TableVAE(Manifold):
         mean, log_variance = self.posterior(x)
         noise = torch.randn(mean.shape, generator=generator)
         raw = self.decoder.logits(mean + (0.5 * log_variance).exp() * noise)
-        error = (raw - x)[:, self.is_number].square().mean(0)
-        numbers = 0.5 * error.clamp_min(1e-3).log().sum()
+        numbers = 0.5 * self._errors(raw - x, x)[self.is_number].clamp_min(1e-3).log().sum()
         choices = -(x * self._shares(raw).clamp_min(1e-12).log() * ~self.is_number).sum() / len(x)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum() / len(x)
         return numbers + choices + beta * divergence
+
+    def _errors(self, difference: Tensor, x: Tensor) -> Tensor:
+        """Mean squared error of each position (D,) for differences (B, D) from rows x (B, D).
+
+        That of a number with a gate is the mean over the rows in which it has a value.
+        """
+        square = difference.square()
+        if not self.gates:
+            return square.mean(0)
+        weight = torch.ones_like(square)
+        at, opens = torch.tensor(self.gates).T
+        weight[:, at] = x[:, opens]
+        return (square * weight).sum(0) / weight.sum(0).clamp_min(1)
 
     @classmethod
     @in_usual_torch
@@ -150,6 +172,7 @@ class TableVAE(Manifold):
         held: Tensor | None = None,
         latent_dim: int = 8,
         hidden: Sequence[int] = (128, 128),
+        gates: Sequence[Sequence[int]] = (),
         beta: float = 0.3,
         epochs: int = 150,
         batch_size: int = 128,
@@ -168,6 +191,7 @@ class TableVAE(Manifold):
             held: Positions that walks do not change, (D,) bool.
             latent_dim: Number of latent coordinates d.
             hidden: Widths of the encoder's hidden layers.
+            gates: Numbers that may have no value, see the class.
             beta: Weight of the KL term.
             epochs: Passes over the rows.
             batch_size: Rows per minibatch.
@@ -183,7 +207,7 @@ class TableVAE(Manifold):
         """
         check_fit("a VAE", x, latent_dim)
         generator = torch.Generator().manual_seed(seed)
-        vae = untrained(lambda: cls(x.shape[1], blocks, latent_dim, hidden), seed)
+        vae = untrained(lambda: cls(x.shape[1], blocks, latent_dim, hidden, gates), seed)
         vae.low.copy_(low)
         vae.high.copy_(high)
         if held is not None:
@@ -193,5 +217,25 @@ class TableVAE(Manifold):
             learning_rate=learning_rate, generator=generator, label="fitting the manifold", progress=progress,
         )  # fmt: skip
         with torch.no_grad():
-            vae.remember_codes(vae.encode(x))
+            codes = vae.encode(x)
+            vae._calibrate(codes, x)
+            vae.remember_codes(codes)
         return vae
+
+    def _calibrate(self, codes: Tensor, x: Tensor) -> None:
+        """Shift the biases of the gates so that each state is the likeliest one as often as rows x (N, D) have it.
+
+        The likeliest state of a rare one, such as a capital loss, would otherwise be shown far too rarely.
+        """
+        opens = {opened for _, opened in self.gates}
+        bias = self.decoder.last.bias
+        for first, count in self.blocks:
+            if opens.isdisjoint(range(first, first + count)):
+                continue
+            places = slice(first, first + count)
+            logits, wanted = self.decoder.logits(codes)[:, places], x[:, places].mean(0)
+            shift = torch.zeros(count)
+            for k in range(CALIBRATION):
+                shown = torch.bincount((logits + shift).argmax(1), minlength=count) / len(x)
+                shift += (((wanted + 1e-4) / (shown + 1e-4)).log() / (1 + 0.1 * k)).clamp(-1, 1)
+            bias[places] += shift

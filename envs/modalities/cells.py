@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.errors import ManifoldError
 from envs.modalities.columns import Column, text_of
+from envs.modalities.data_frame import exact_floats
+from envs.modalities.scales import unit_of
 
+Where = Callable[[int], str]
 MOST_DIGITS = 12  # after the point
 FINE = 5  # digits of a changed number below the column's standard deviation
 
@@ -39,11 +43,11 @@ class Numbers:
     digits: int
 
     @classmethod
-    def of(cls, raw: np.ndarray, values: np.ndarray, column: Column, scale: float) -> Numbers:
+    def of(cls, raw: np.ndarray, values: np.ndarray, column: Column) -> Numbers:
         """The column of the user's values (N,), which are the numbers `values`."""
         own = [value for value, number in zip(raw, values, strict=True) if not math.isnan(number)]
         whole = column.integer and not any(isinstance(value, float | np.floating) for value in own)
-        return cls(int if whole else float, 0 if column.integer else _digits(values[~np.isnan(values)], scale))
+        return cls(int if whole else float, 0 if column.integer else _digits(values[~np.isnan(values)], column))
 
     def values(self, cells: Sequence[float]) -> list[Any]:
         """The user's values of cells (B,)."""
@@ -133,7 +137,80 @@ def _alike(name: str, own: Sequence[Any]) -> Any:
     return name
 
 
-def _digits(values: np.ndarray, scale: float) -> int:
+def _digits(values: np.ndarray, column: Column) -> int:
     """Digits after the point that hold all of the data's numbers, but no more than a change of this column needs."""
     needed = next((d for d in range(MOST_DIGITS) if (np.round(values, d) == values).all()), MOST_DIGITS)
-    return min(needed, max(0, FINE - math.floor(math.log10(scale))))
+    spread = float(values.std()) if column.scale == "linear" else unit_of(values)
+    spread = spread if spread > 1e-9 * np.abs(values).max() else 1.0
+    return min(needed, max(0, FINE - math.floor(math.log10(spread))))
+
+
+def ends_of(column: Column, values: np.ndarray) -> tuple[float, float]:
+    """Least and largest number of a column that changes may bring, its numbers (N,) without the zeros of a mixture given.
+
+    A bound that is not whole cannot be reached by a whole number.
+    """
+    low, high = (math.ceil(column.low), math.floor(column.high)) if column.integer else (column.low, column.high)
+    return float(values.min()) if column.zero_inflated and low >= 0 and len(values) else float(low), float(high)
+
+
+def read_numbers(values: np.ndarray, column: Column, unknown: Sequence[str], where: Where) -> np.ndarray:
+    """Float64 (B,) of the user's values, NaN where missing; checked.
+
+    Args:
+        values: (B,) in the user's own types.
+        column: the description.
+        unknown: texts that mean "missing".
+        where: from a row's index to its name in errors.
+
+    Raises:
+        ManifoldError: a value that is no number, not in the column's range, not whole, or missing where none was.
+    """
+    texts = [text_of(value) for value in values]
+    found = np.empty(len(texts), dtype=object)
+    for row, (text, value) in enumerate(zip(texts, values, strict=True)):
+        try:
+            if text in unknown:
+                found[row] = np.nan
+            elif isinstance(value, float | np.floating):
+                found[row] = float(value)
+            else:
+                found[row] = int(text) if text.lstrip("+-").isdecimal() else float(text)
+        except ValueError:
+            raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is not a number") from None
+    found = exact_floats(found, column.name, where)
+    missing = np.isnan(found)
+    wrong = (missing & (column.missing is None)) | np.isinf(found)
+    wrong |= ~missing & ((found < column.low) | (found > column.high))
+    wrong |= ~missing & column.integer & (found != np.round(found))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ManifoldError(f"{where(row)}, column {column.name!r}: {_complaint(found[row], texts[row], column)}")
+    return found
+
+
+def read_choices(values: np.ndarray, column: Column, unknown: Sequence[str], where: Where) -> np.ndarray:
+    """Index of each value's category (B,), the missing one last; checked. Arguments as of `read_numbers`.
+
+    Raises:
+        ManifoldError: a value that is none of the categories.
+    """
+    index = {name: k for k, name in enumerate(column.categories)}
+    if column.missing is not None:
+        index |= {text: len(column.categories) for text in unknown if text not in index}
+    found = np.empty(len(values), dtype=np.int64)
+    for row, value in enumerate(values):
+        text = text_of(value)
+        if text not in index:
+            known = ", ".join(map(repr, column.categories[:12])) + (" ..." if len(column.categories) > 12 else "")
+            raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is none of its categories {known}")
+        found[row] = index[text]
+    return found
+
+
+def _complaint(value: float, text: str, column: Column) -> str:
+    if np.isnan(value):
+        return f"{text!r} means a missing value, but no value of this column was missing in the data"
+    if column.integer and value != round(value) and column.low <= value <= column.high:
+        return f"{text} is not a whole number"
+    return f"{text} is outside its range {column.low:g} to {column.high:g}"

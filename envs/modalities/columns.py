@@ -8,9 +8,13 @@ A description is a mapping (a YAML or JSON file, or a dictionary)::
       age: {kind: number, range: [17, 90], integer: true, only: up}
       sex: {kind: category, immutable: true}
       workclass: {kind: category, categories: [Private, State-gov]}
+      years: {kind: number, linked_to: education}        # each category of education has one number
+      gain: {kind: number, zero_inflated: true, scale: log}  # 0, or a positive quantity on a logarithmic scale
+      loss: {kind: number, zero_inflated: true, exclusive_with: gain}  # at most one of them is not 0
       name: {kind: ignore}
 
-Columns and keys that it leaves out are inferred from the values.
+Columns and keys that it leaves out are inferred from the values. ``zero_inflated: false``, ``scale: linear``, ``linked_to:
+false`` and ``exclusive_with: false`` turn an inference off.
 """
 
 from __future__ import annotations
@@ -28,11 +32,14 @@ import yaml
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
 from envs.modalities.data_frame import DATES, dates_refused
+from envs.modalities.relations import exclusive_heads, links
+from envs.modalities.scales import SCALES, is_zero_inflated, noticed_scale
 from envs.reading.files import read_json, read_yaml
 
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
 KINDS = ("number", "category", "ignore")
-KEYS = ("kind", "range", "integer", "categories", "immutable", "only")
+FOR_NUMBERS = ("range", "integer", "only", "zero_inflated", "scale", "exclusive_with")
+KEYS = ("kind", "categories", "immutable", "linked_to", *FOR_NUMBERS)
 MOST_CATEGORIES = 100  # a column with more distinct texts is taken for names or notes
 Where = Callable[[int], str]
 
@@ -51,6 +58,11 @@ class Column:
         missing: The user's text for an unknown value; None if every value is known.
         immutable: Whether walks leave the column unchanged.
         only: ``up`` or ``down``: walks never bring the number below, or above, the input's.
+        zero_inflated: Whether the number is exactly 0 or else a quantity of its own; a choice in the encoded row says which.
+        scale: Of the encoded number (without its zeros, if it is zero-inflated), see `envs.modalities.scales`.
+        linked_to: Column of categories, each of which has one value of this column; None: this column stands for itself.
+        exclusive_with: First of the zero-inflated columns of which at most one is not 0; None: no such columns, or this is it.
+        followers: Number of columns that are exclusive with this one, their first.
 
     Example:
         >>> Column("age", "number", low=17, high=90, integer=True).as_dict()
@@ -66,25 +78,38 @@ class Column:
     missing: str | None = None
     immutable: bool = False
     only: str | None = None
+    zero_inflated: bool = False
+    scale: str = "linear"
+    linked_to: str | None = None
+    exclusive_with: str | None = None
+    followers: int = 0
 
     @property
     def width(self) -> int:
         """Positions in an encoded row.
 
-        A category takes one per category (the missing one included). A number takes one, and two more (known, missing) if it
-        may be missing.
+        A category takes one per category (the missing one included). A number takes one, and one more for each of its
+        states if there are several: it has a value, each column that is exclusive with it has one, it is 0, it is missing. A
+        linked column, which another one determines, takes none.
         """
-        if self.kind == "number":
-            return 1 if self.missing is None else 3
-        return len(self.categories) + (self.missing is not None)
+        if self.linked_to is not None:
+            return 0
+        if self.kind != "number":
+            return len(self.categories) + (self.missing is not None)
+        states = 1 + self.followers + self.zero_inflated + (self.missing is not None)
+        return 1 if states == 1 or self.exclusive_with is not None else 1 + states
 
     def as_dict(self) -> dict[str, Any]:
         """The column as a description has it."""
         described: dict[str, Any] = {"kind": self.kind}
         if self.kind == "number":
             described |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
+            described |= {"zero_inflated": True} if self.zero_inflated else {}
+            described |= {"scale": self.scale} if self.scale != "linear" else {}
         else:
             described["categories"] = list(self.categories)
+        for key in ("linked_to", "exclusive_with"):
+            described |= {key: getattr(self, key)} if getattr(self, key) is not None else {}
         return described | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
 
 
@@ -172,7 +197,15 @@ def _check(name: str, about: Any) -> None:
             raise ManifoldError(f"{name}: a category has no range; list its categories, or set kind: number")
     if "categories" in about and (kind == "number" or not isinstance(about["categories"], list | tuple)):
         raise ManifoldError(f"{name}: categories is a list, and belongs to kind: category")
-    for key in ("immutable", "integer"):
+    for key in FOR_NUMBERS if kind == "category" else ():
+        if about.get(key):
+            raise ManifoldError(f"{name}: {key} is for numbers; leave it out, or set kind: number")
+    if about.get("scale", "linear") not in SCALES:
+        raise UnknownNameError(f"scale of {name}", about["scale"], SCALES)
+    for key in ("linked_to", "exclusive_with"):
+        if not (isinstance(about.get(key, False), str) or about.get(key) in (None, False)):
+            raise ManifoldError(f"{name}: {key} is the name of a column, or false, not {about[key]!r}")
+    for key in ("immutable", "integer", "zero_inflated"):
         if not isinstance(about.get(key, False), bool):
             raise ManifoldError(f"{name}: {key} is true or false, not {about[key]!r}")
     if about.get("only") not in (None, "up", "down"):
@@ -207,7 +240,33 @@ def describe(
             columns += [] if found is None else [found]
     if not columns:
         raise ManifoldError(f"no column is left to explain: all of {list(names)} are the target, ignored, or like identifiers")
-    return columns
+    return _related(
+        columns, {c.name: [text_of(value) for value in rows[:, names.index(c.name)]] for c in columns}, described, where
+    )
+
+
+def _related(
+    columns: Sequence[Column], texts: Mapping[str, Sequence[str]], described: Mapping[str, Any], where: Where
+) -> list[Column]:
+    """The columns with their relations, see `envs.modalities.relations`."""
+    told = {
+        key: {c.name: described[c.name][key] or None for c in columns if key in described.get(c.name, {})}
+        for key in ("linked_to", "exclusive_with")
+    }
+    free = [c.name for c in columns if c.zero_inflated and c.missing is None]
+    values = {name: np.array([float(text) for text in texts[name]]) for name in free}
+    heads = exclusive_heads(values, told["exclusive_with"], where)
+    categories = sorted((c for c in columns if c.kind == "category"), key=lambda column: -column.width)
+    linked = links(texts, [c.name for c in categories], told["linked_to"], [c.name for c in columns if c.zero_inflated], where)
+    return [
+        replace(
+            column,
+            linked_to=linked.get(column.name),
+            exclusive_with=None if heads.get(column.name) == column.name else heads.get(column.name),
+            followers=sum(head == column.name != name for name, head in heads.items()),
+        )
+        for column in columns
+    ]
 
 
 def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Sequence[str], where: Where) -> Column | None:
@@ -242,7 +301,18 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
     low, high = about.get("range", (float(numbers_known.min()), float(numbers_known.max())))
     if about.get("only") and absent:
         raise ManifoldError(f"column {name!r}: only: {about['only']} needs a column without missing values")
-    return replace(column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only"))
+    inflated = about.get("zero_inflated")
+    if inflated is None:  # a number that may only rise or fall has to be 0 or above for a choice to say the same
+        inflated = is_zero_inflated(numbers_known) and not (about.get("only") and low < 0)
+    elif inflated and about.get("only") and low < 0:
+        raise ManifoldError(f"column {name!r}: only: {about['only']} and zero_inflated: true need a range from 0 upwards")
+    there = numbers_known[numbers_known != 0] if inflated else numbers_known
+    if not len(there):
+        raise ManifoldError(f"column {name!r}: zero_inflated: true, but every value is 0; describe it as kind: ignore")
+    return replace(
+        column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only"),
+        zero_inflated=bool(inflated), scale=about.get("scale") or noticed_scale(there),
+    )  # fmt: skip
 
 
 def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:

@@ -14,6 +14,7 @@ from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.data_frame import EXACT, Frame, exact_floats
 from envs.modalities.rows import RowUnits, Where
+from envs.modalities.scales import Scaled, noticed_scale, unit_of
 
 
 @dataclass
@@ -21,7 +22,7 @@ class NumberUnits(RowUnits):
     """Units of a table whose columns are all numbers; each is one standardised value in data space.
 
     Attributes:
-        mean, scale: (D,) float64, so that a column far from zero keeps its digits.
+        mean, scale: (D,) float64, of the scaled numbers; columns that are skewed have a logarithmic scale.
         dtype: float type of the user's rows, float64 unless they came as float32.
         whole: (D,) bool, columns of whole numbers in a data frame; changed values stay whole.
 
@@ -49,14 +50,17 @@ class NumberUnits(RowUnits):
             raise ManifoldError(f"two columns are called {twice!r}: {names}; rename or drop one of them")
         units = cls("table", (width,), names, named=columns is not None, frame=frame)
         values = units.cells(raw).numpy()
+        units.scales = Scaled([noticed_scale(column) for column in values.T], [unit_of(column) for column in values.T])
         with np.errstate(over="ignore"):
-            scale = values.std(0)
-        if not np.isfinite(scale).all():
+            spread = values.std(0)
+        if not np.isfinite(spread).all():
             raise ManifoldError(
-                f"the column {names[int(np.argmin(np.isfinite(scale)))]!r} is too large to be scaled; use other units"
+                f"the column {names[int(np.argmin(np.isfinite(spread)))]!r} is too large to be scaled; use other units"
             )
-        scale = np.where(scale > 1e-9 * np.abs(values).max(0), scale, 1.0)  # a constant column stays at zero inside
-        units.mean, units.scale = torch.from_numpy(values.mean(0)), torch.from_numpy(scale)
+        scaled = units.scales.forward(torch.from_numpy(values)).numpy()
+        scale = scaled.std(0)
+        scale = np.where(scale > 1e-9 * np.abs(scaled).max(0), scale, 1.0)  # a constant column stays at zero inside
+        units.mean, units.scale = torch.from_numpy(scaled.mean(0)), torch.from_numpy(scale)
         units.dtype = torch.float32 if np.asarray(raw).dtype == np.float32 else torch.float64
         inside = units.encode(torch.from_numpy(values))
         units.low, units.high = inside.amin(0), inside.amax(0)
@@ -101,21 +105,26 @@ class NumberUnits(RowUnits):
 
     def encode(self, cells: Tensor) -> Tensor:
         """See `RowUnits.encode`."""
-        return ((cells - self.mean) / self.scale).float()
+        return ((self.scales.forward(cells) - self.mean) / self.scale).float()
+
+    def inside(self, j: int, value: float) -> float:
+        """The encoded number of column j."""
+        cells = torch.full((1, len(self.columns)), value, dtype=torch.float64)
+        return float(self.encode(cells)[0, j])
 
     def outward(self, x: Tensor) -> Tensor:
         """Numbers (..., D) in the user's units and float type of encoded ones; see `exact` for frames of walks."""
-        return (x * self.scale + self.mean).to(self.dtype)
+        return self.scales.backward(x * self.scale + self.mean).to(self.dtype)
 
     def nearest(self, x: Tensor) -> Tensor:
         """See `RowUnits.nearest`."""
-        values = x.double() * self.scale + self.mean
+        values = self.scales.backward(x.double() * self.scale + self.mean)
         return torch.where(self.whole, values.round(), values)
 
     def since(self, x: Tensor, factual: Factual) -> Tensor:
         """See `RowUnits.since`: the input's own numbers plus what the frame adds."""
         added = (x.double() - factual.x.double()) * self.scale
-        values = factual.cells + added
+        values = self.scales.backward(self.scales.forward(factual.cells) + added)
         values = torch.where(self.whole, values.round(), values)
         return torch.where(added == 0, factual.cells, values)
 

@@ -24,6 +24,7 @@ from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.data_frame import Frame, in_order, is_frame
+from envs.modalities.scales import Scaled
 
 DEAD_ZONE = 0.05  # standard deviations of a number: smaller changes of the decoded row are ignored
 FADED = 0.5  # standard deviations: a number that has moved this far equals the decoded one
@@ -38,7 +39,8 @@ class RowUnits(Units):
         named: whether the column names are the user's; only then are rows with names accepted.
         frame: the columns of the data frame that the data came as, or None.
         ignored: its columns that are not part of the world; rows may have them.
-        mean, scale: float64, of the numbers, so that a column far from zero keeps its digits.
+        mean, scale: float64, of the numbers on their scales, so that a column far from zero keeps its digits.
+        scales: of the numbers.
         dtype: float type of the user's rows, float64 unless they came as float32.
         low, high: (D,) bounds of every place.
     """
@@ -48,6 +50,7 @@ class RowUnits(Units):
     ignored: list[str] = field(default_factory=list)
     mean: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
     scale: Tensor = field(default_factory=lambda: torch.ones(0, dtype=torch.float64))
+    scales: Scaled = field(default_factory=lambda: Scaled([], []))
     dtype: torch.dtype = torch.float64
     low: Tensor = field(default_factory=lambda: torch.zeros(0))
     high: Tensor = field(default_factory=lambda: torch.zeros(0))
@@ -139,7 +142,7 @@ class RowUnits(Units):
         with torch.no_grad():
             change = decoded.detach() - factual.base
             moved = self.shrunk(change)
-            frame = factual.x + moved - self.faded(moved) * (factual.x - factual.base)
+            frame = factual.x + moved - self.faded(moved, factual.x) * (factual.x - factual.base)
             frame = self.bounded(frame, factual.x)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 
@@ -147,8 +150,9 @@ class RowUnits(Units):
         """Changes (B, D), reduced by the dead zone."""
         return change.sign() * (change.abs() - DEAD_ZONE).clamp_min(0)
 
-    def faded(self, moved: Tensor) -> Tensor:
-        """Share (B, D) in [0, 1] of the reconstruction error that changes by `moved` (B, D) remove."""
+    def faded(self, moved: Tensor, x: Tensor) -> Tensor:
+        """Share (B, D) in [0, 1] of the reconstruction error that changes by `moved` (B, D) remove,
+        in walks from inputs x (B, D)."""
         return (moved.abs() / FADED).clamp_max(1)
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:

@@ -17,10 +17,14 @@ from torch import Tensor
 
 from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.modalities.cells import Numbers, Values
-from envs.modalities.columns import Column, Table, text_of
-from envs.modalities.data_frame import Frame, exact_floats
+from envs.modalities.cells import Numbers, Values, read_choices, read_numbers
+from envs.modalities.columns import Table, text_of
+from envs.modalities.data_frame import Frame
+from envs.modalities.gates import Gate, gates_of
+from envs.modalities.linked import Linked
+from envs.modalities.quantities import Quantities, Quantity
 from envs.modalities.rows import RowUnits, Where
+from envs.modalities.rules import Rules
 
 MOVED = 0.25  # of a choice's probability: one of which so much has moved is the decoded one
 
@@ -29,15 +33,18 @@ MOVED = 0.25  # of a choice's probability: one of which so much has moved is the
 class TableUnits(RowUnits):
     """Units of a mixed table of C columns, encoded in D places.
 
-    A number has one place, standardised (0 if it is missing), and two more, known and missing, if it may be missing. A
-    category has one place for each of its values and, last, one for a missing value.
+    A number has one place, standardised on its scale, and a gate (see `envs.modalities.gates`) if it may be missing or is
+    zero-inflated; the place holds 0 where it has no value of its own. A category has one place for each of its values and,
+    last, one for a missing value. A linked column has no place: another column's category determines its value.
 
     Attributes:
         table: the description.
         places: first place of each column.
-        mean, scale: (C,) of the numbers, 0 and 1 for categories.
+        numbers: the numbers that are not linked.
+        gates: choices beside numbers.
+        links: linked columns.
+        rules: what walks may not change.
         blocks: (first place, number of places) of every choice between categories.
-        held: (D,) bool, places that walks do not change.
         kept: (C,) the values of each column, see `envs.modalities.cells`.
 
     Example:
@@ -51,8 +58,11 @@ class TableUnits(RowUnits):
     table: Table = field(default_factory=lambda: Table((), ()))
     places: list[int] = field(default_factory=list)
     blocks: list[tuple[int, int]] = field(default_factory=list)
-    held: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
     kept: list[Numbers | Values] = field(default_factory=list)
+    numbers: Quantities = field(default_factory=lambda: Quantities([], []))
+    gates: list[Gate] = field(default_factory=list)
+    links: list[Linked] = field(default_factory=list)
+    rules: Rules = field(default_factory=lambda: Rules([], [], 0, [], []))
 
     @classmethod
     def of_table(
@@ -79,49 +89,78 @@ class TableUnits(RowUnits):
         places = [sum(widths[:j]) for j in range(len(widths))]
         size = sum(widths)
         units = cls("table", (size,), [column.name for column in table.columns], table=table, places=places, frame=frame)
-        units.mean, units.scale = torch.zeros(len(widths), dtype=torch.float64), torch.ones(len(widths), dtype=torch.float64)
         units.low, units.high = torch.zeros(size), torch.ones(size)
-        units.held = torch.zeros(size, dtype=torch.bool)
+        units.gates = gates_of(table.columns, places)
+        known = rows if more is None or more.shape[1:] != rows.shape[1:] else np.concatenate([rows, more])
+        found = []
         for j, (column, first) in enumerate(zip(table.columns, places, strict=True)):
-            units.held[first : first + column.width] = column.immutable
-            number = column.kind == "number"
-            if column.width > number:
-                units.blocks.append((first + number, column.width - number))
-            if number:
-                values = units._numbers(rows[:, j], column, where)
-                spread = float(np.nanstd(values))
-                units.mean[j] = float(np.nanmean(values))
-                units.scale[j] = spread if spread > 1e-9 * np.nanmax(np.abs(values)) else 1.0
-                # A bound that is not whole cannot be reached by a whole number.
-                low = np.ceil(column.low) if column.integer else column.low
-                high = np.floor(column.high) if column.integer else column.high
-                units.low[first] = float((low - units.mean[j]) / units.scale[j])
-                units.high[first] = float((high - units.mean[j]) / units.scale[j])
-                units.kept.append(Numbers.of(rows[:, j], values, column, float(units.scale[j])))
+            if column.kind == "number":
+                values = read_numbers(rows[:, j], column, table.missing, where)
+                units.kept.append(kept := Numbers.of(rows[:, j], values, column))
+                found += [Quantity.of(column, j, first, values, kept)] if column.linked_to is None else []
             else:
-                known = rows[:, j] if more is None or more.shape[1:] != rows.shape[1:] else np.concatenate([rows, more])[:, j]
-                units._choices(known, column, where)
-                units.kept.append(Values.of(known, column))
+                read_choices(known[:, j], column, table.missing, where)
+                units.kept.append(Values.of(known[:, j], column))
+                units.blocks += [(first, column.width)] if column.linked_to is None else []
+        units.blocks = sorted([*units.blocks, *((gate.first, gate.size) for gate in units.gates)])
+        units.numbers = Quantities(found, units.gates)
+        units.low[units.numbers.at], units.high[units.numbers.at] = units.numbers.ends()
         units._index()
+        units.links = [units._link(j, known) for j, column in enumerate(table.columns) if column.linked_to is not None]
+        units.rules = Rules(table.columns, places, size, units.gates, units.links)
         return units
+
+    def _link(self, j: int, rows: np.ndarray) -> Linked:
+        """The values of the linked column j for the categories of its head in the user's rows (N, C)."""
+        column, kept, unknown, name = self.table.columns[j], self.kept[j], self.table.missing, "row {}".format
+        head = self.columns.index(str(column.linked_to))
+        chosen = read_choices(rows[:, head], self.table.columns[head], unknown, name)
+        if isinstance(kept, Numbers):
+            cells = read_numbers(rows[:, j], column, unknown, name)
+        else:
+            cells = kept.usual[read_choices(rows[:, j], column, unknown, name)].double().numpy()
+        return Linked.of(j, head, chosen, cells, self.table.columns[head].width)
+
+    @property
+    def held(self) -> Tensor:
+        """(D,) bool, places that walks do not change."""
+        return self.rules.held
+
+    def fix(self, j: int) -> None:
+        """Hold column j in all walks from now on, as if it were immutable."""
+        self.rules = self.rules.fixed(j)
+
+    def narrow(self, j: int, low: float, high: float) -> None:
+        """Hold the numbers of column j in a range from now on; an input's own number may stay outside of it."""
+        self.numbers = self.numbers.narrowed(j, low, high)
+        self.low, self.high = self.low.clone(), self.high.clone()
+        self.low[self.numbers.at], self.high[self.numbers.at] = self.numbers.ends()
+        k = self.numbers.columns == j
+        self.rules = self.rules.within(j, low, high, bool((self.numbers.low[k] <= self.numbers.high[k]).all()))
+
+    @property
+    def opens(self) -> list[list[int]]:
+        """(place of a number, place whose choice says that it has a value) of numbers with a gate."""
+        return [[self.places[j], gate.first + k] for gate in self.gates for k, j in enumerate(gate.members)]
+
+    def places_of(self, j: int) -> list[int]:
+        """The places of an encoded row that carry column j, those that it shares with other columns included."""
+        column, head = self.table.columns[j], next((link.head for link in self.links if link.column == j), j)
+        found = list(range(self.places[head], self.places[head] + self.table.columns[head].width))
+        shared = [gate for gate in self.gates if j in gate.members and column.exclusive_with is not None]
+        return found + [place for gate in shared for place in range(gate.first, gate.first + gate.size)]
 
     def _index(self) -> None:
         """Index tables for what is done on every frame."""
-        columns = self.table.columns
-        numbers = [j for j, column in enumerate(columns) if column.kind == "number"]
-        self._columns = torch.tensor(numbers, dtype=torch.long)
-        self._numbers_at = torch.tensor([self.places[j] for j in numbers], dtype=torch.long)
-        self._power = torch.tensor([10.0 ** self.kept[j].digits for j in numbers], dtype=torch.float64)  # type: ignore[union-attr]
-        self._flags = torch.tensor(  # of each number: where its flag for "missing" stands; -1: it has none
-            [self.places[j] + 2 if columns[j].missing is not None else -1 for j in numbers], dtype=torch.long
-        )
-        self._low = torch.tensor([columns[j].low for j in numbers], dtype=torch.float64)
-        self._high = torch.tensor([columns[j].high for j in numbers], dtype=torch.float64)
         self._member = torch.zeros(self.data_shape[0], len(self.blocks))
         for k, (first, size) in enumerate(self.blocks):
             self._member[first : first + size, k] = 1.0
         self._is_number = self._member.sum(1) == 0
-        self._categories = [(j, self.places[j], columns[j].width) for j in range(len(columns)) if j not in numbers]
+        self._categories = [
+            (j, self.places[j], c.width)
+            for j, c in enumerate(self.table.columns)
+            if c.kind == "category" and c.linked_to is None
+        ]
         widest = max((size for _, size in self.blocks), default=0)
         self._first = torch.tensor([first for first, _ in self.blocks], dtype=torch.long)
         self._block = torch.zeros(len(self.blocks), widest, dtype=torch.long)
@@ -129,10 +168,6 @@ class TableUnits(RowUnits):
         for k, (first, size) in enumerate(self.blocks):
             self._block[k, :size] = torch.arange(first, first + size)
             self._padding[k, :size] = 0.0
-        for name in ("up", "down"):
-            chosen = [self.places[j] for j in numbers if columns[j].only == name]
-            setattr(self, f"_{name}", torch.tensor(chosen, dtype=torch.long))
-        self._holds = bool(self.held.any() or len(self._up) or len(self._down))  # type: ignore[attr-defined]
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
@@ -151,20 +186,17 @@ class TableUnits(RowUnits):
         cells = np.empty(rows.shape)
         for j, (column, kept) in enumerate(zip(self.table.columns, self.kept, strict=True)):
             if isinstance(kept, Numbers):
-                cells[:, j] = self._numbers(rows[:, j], column, where)
+                cells[:, j] = read_numbers(rows[:, j], column, self.table.missing, where)
             else:
-                cells[:, j] = kept.cells(rows[:, j], self._choices(rows[:, j], column, where))
+                cells[:, j] = kept.cells(rows[:, j], read_choices(rows[:, j], column, self.table.missing, where))
         return torch.from_numpy(cells)
 
     def encode(self, cells: Tensor) -> Tensor:
         """See `RowUnits.encode`."""
         x = torch.zeros(len(cells), self.data_shape[0])
-        if len(self._columns):
-            inside = (cells[:, self._columns] - self.mean[self._columns]) / self.scale[self._columns]
-            missing, flagged = torch.isnan(inside), self._flags >= 0
-            x[:, self._numbers_at] = inside.nan_to_num(0.0).float()
-            x[:, self._flags[flagged]] = missing[:, flagged].float()
-            x[:, self._flags[flagged] - 1] = (~missing[:, flagged]).float()
+        x[:, self.numbers.at] = self.numbers.encode(cells[:, self.numbers.columns])
+        for gate in self.gates:
+            x[torch.arange(len(cells)), gate.first + gate.state(cells[:, list(gate.members)])] = 1.0
         for j, first, _ in self._categories:
             x[torch.arange(len(cells)), first + self.kept[j].place[cells[:, j].long()]] = 1.0  # type: ignore[union-attr]
         return x
@@ -187,44 +219,6 @@ class TableUnits(RowUnits):
                     )
         return rows, moved
 
-    def _numbers(self, values: np.ndarray, column: Column, where: Where) -> np.ndarray:
-        """Float64 (B,), NaN where missing; checked."""
-        texts = [text_of(value) for value in values]
-        found = np.empty(len(texts), dtype=object)
-        for row, (text, value) in enumerate(zip(texts, values, strict=True)):
-            try:
-                if text in self.table.missing:
-                    found[row] = np.nan
-                elif isinstance(value, float | np.floating):
-                    found[row] = float(value)
-                else:
-                    found[row] = int(text) if text.lstrip("+-").isdecimal() else float(text)
-            except ValueError:
-                raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is not a number") from None
-        found = exact_floats(found, column.name, where)
-        missing = np.isnan(found)
-        wrong = (missing & (column.missing is None)) | np.isinf(found)
-        wrong |= ~missing & ((found < column.low) | (found > column.high))
-        wrong |= ~missing & column.integer & (found != np.round(found))
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ManifoldError(f"{where(row)}, column {column.name!r}: {_complaint(found[row], texts[row], column)}")
-        return found
-
-    def _choices(self, values: np.ndarray, column: Column, where: Where) -> np.ndarray:
-        """Index of each value's category (B,); checked."""
-        index = {name: k for k, name in enumerate(column.categories)}
-        if column.missing is not None:
-            index |= {text: len(column.categories) for text in self.table.missing if text not in index}
-        found = np.empty(len(values), dtype=np.int64)
-        for row, value in enumerate(values):
-            text = text_of(value)
-            if text not in index:
-                known = ", ".join(map(repr, column.categories[:12])) + (" ..." if len(column.categories) > 12 else "")
-                raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is none of its categories {known}")
-            found[row] = index[text]
-        return found
-
     # ---- out -----------------------------------------------------------------------------------------------------
 
     def outward(self, x: Tensor) -> Tensor:
@@ -238,41 +232,35 @@ class TableUnits(RowUnits):
             valid = self.encode(self.nearest(x)).to(x.dtype)
         return x + (valid - x).detach() if x.requires_grad else valid
 
-    def _values(self, x: Tensor) -> Tensor:
-        """Numbers (B, numbers) in the user's units, float64, in range."""
-        inside = torch.clamp(x[:, self._numbers_at], self.low[self._numbers_at], self.high[self._numbers_at]).double()
-        values = inside * self.scale[self._columns] + self.mean[self._columns]
-        return torch.minimum(torch.maximum(values, self._low), self._high)
-
     def nearest(self, x: Tensor) -> Tensor:
         """See `RowUnits.nearest`: the likeliest category, numbers in range, rounded as the data's are."""
         chosen = self._chosen(x)
         cells = torch.zeros(len(x), len(self.columns), dtype=torch.float64)
-        if len(self._columns):
-            cells[:, self._columns] = self._rounded(self._values(x)).masked_fill(self._missing(chosen), torch.nan)
+        cells[:, self.numbers.columns] = self.numbers.nearest(x, chosen)
         for j, first, width in self._categories:
             cells[:, j] = self.kept[j].usual[chosen[:, first : first + width].argmax(1)].double()  # type: ignore[union-attr]
+        for link in self.links:
+            cells[:, link.column] = link.cells[self._category(chosen, link.head)]
         return cells
 
     def since(self, x: Tensor, factual: Factual) -> Tensor:
         """See `RowUnits.since`: the input's own number plus what the frame adds; the input's own value of a category."""
         cells, chosen = self.nearest(x), self._chosen(x)
         own = factual.cells.expand_as(cells)
-        if len(self._columns):
-            at, columns = self._numbers_at, self._columns
-            added = (x[:, at].double() - factual.x[:, at].double()) * self.scale[columns]
-            known = own[:, columns]
-            low, high = torch.minimum(self._low, known), torch.maximum(self._high, known)
-            moved = self._rounded(torch.minimum(torch.maximum(known + added, low), high))
-            moved = torch.where(added == 0, known, moved)
-            gone = self._missing(chosen)
-            moved = torch.where(torch.isnan(known), cells[:, columns], moved).masked_fill(gone, torch.nan)
-            cells[:, columns] = moved
+        start, columns = factual.x.expand_as(x), self.numbers.columns
+        before = self._chosen(start)
+        cells[:, columns] = self.numbers.since(x, start, own[:, columns], chosen, before)
         for j, first, width in self._categories:
-            place = self.kept[j].place[own[:, j].long()]  # type: ignore[union-attr]
-            same = chosen[:, first : first + width].argmax(1) == place
+            same = chosen[:, first : first + width].argmax(1) == self.kept[j].place[own[:, j].long()]  # type: ignore[union-attr]
             cells[:, j] = torch.where(same, own[:, j], cells[:, j])
+        for link in self.links:
+            same = self._category(chosen, link.head) == self._category(before, link.head)
+            cells[:, link.column] = torch.where(same, own[:, link.column], cells[:, link.column])
         return cells
+
+    def _category(self, chosen: Tensor, j: int) -> Tensor:
+        """The category (B,) of column j by one-hot choices (B, D)."""
+        return chosen[:, self.places[j] : self.places[j] + self.table.columns[j].width].argmax(1)
 
     def values(self, cells: Tensor) -> np.ndarray:
         """See `RowUnits.values`: whatever stood in the user's own cells, (B, C) objects."""
@@ -302,45 +290,35 @@ class TableUnits(RowUnits):
             chosen.scatter_(1, (x[:, self._block] + self._padding).argmax(2) + self._first, 1.0)
         return chosen
 
-    def _missing(self, chosen: Tensor) -> Tensor:
-        """Which numbers (B, numbers) are missing, by the flags among one-hot choices (B, D)."""
-        return (self._flags >= 0) & (chosen[:, self._flags.clamp_min(0)] > 0.5)
-
-    def _rounded(self, values: Tensor) -> Tensor:
-        """Numbers (B, numbers) with the digits that the data's have."""
-        return torch.round(values * self._power) / self._power
-
     # ---- walks ---------------------------------------------------------------------------------------------------
 
     def shrunk(self, change: Tensor) -> Tensor:
         """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""
         return torch.where(self._is_number, super().shrunk(change), change)
 
-    def faded(self, moved: Tensor) -> Tensor:
-        """See `RowUnits.faded`; of a choice between categories, by the probability that has moved."""
-        shares = 0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED
-        return torch.where(self._is_number, super().faded(moved), shares.clamp_max(1))
+    def faded(self, moved: Tensor, x: Tensor) -> Tensor:
+        """See `RowUnits.faded`; of a choice between categories, by the probability that has moved, and so of the place of a
+        number without a value of its own, by its gate's."""
+        shares = (0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED).clamp_max(1)
+        faded = torch.where(self._is_number, super().faded(moved, x), shares)
+        self.numbers.fade(faded, shares, x.expand_as(faded))
+        return faded
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
         """See `RowUnits.bounded`; shares of categories are positive and sum to 1, and what a walk may not change is held."""
         frame = super().bounded(frame, x)
-        frame = frame / ((frame @ self._member) @ self._member.T + self._is_number)
-        return self.hold(frame, x)
+        frame = self.hold(frame / ((frame @ self._member) @ self._member.T + self._is_number), x)
+        self.numbers.close(frame)
+        return frame
 
     @property
     def holds(self) -> bool:
         """See `Units.holds`."""
-        return self._holds
+        return self.rules.any
 
     def hold(self, frame: Tensor, factual: Tensor) -> Tensor:
         """Frames (B, D) with the input's own values where a walk may not change them; origin (B, D) or (D,)."""
-        if not self._holds:
-            return frame
-        frame = torch.where(self.held, factual, frame)
-        for places, bound in ((self._up, torch.maximum), (self._down, torch.minimum)):  # type: ignore[attr-defined]
-            if len(places):
-                frame[:, places] = bound(frame[:, places], factual.expand_as(frame)[:, places])
-        return frame
+        return self.rules.hold(frame, factual)
 
     # ---- the classifier's side -------------------------------------------------------------------------------------
 
@@ -366,11 +344,3 @@ class TableUnits(RowUnits):
         if tuple(input_shape) != (len(self.columns),):
             return lambda cells: self.encode(cells).numpy()
         return super().cells_asker(classifier, input_shape)
-
-
-def _complaint(value: float, text: str, column: Column) -> str:
-    if np.isnan(value):
-        return f"{text!r} means a missing value, but no value of this column was missing in the data"
-    if column.integer and value != round(value) and column.low <= value <= column.high:
-        return f"{text} is not a whole number"
-    return f"{text} is outside its range {column.low:g} to {column.high:g}"
