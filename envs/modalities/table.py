@@ -290,6 +290,10 @@ class TableUnits(RowUnits):
             chosen.scatter_(1, (x[:, self._block] + self._padding).argmax(2) + self._first, 1.0)
         return chosen
 
+    def places_of(self, column: int) -> slice:
+        """See `RowUnits.places_of`."""
+        return slice(self.places[column], self.places[column] + self.table.columns[column].width)
+
     # ---- walks ---------------------------------------------------------------------------------------------------
 
     def shrunk(self, change: Tensor) -> Tensor:

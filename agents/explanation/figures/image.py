@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -22,12 +23,16 @@ from agents.explanation.figures.style import (
     figure_png,
     mathless,
     picture,
-    plane,
     pyplot_figure,
     short,
 )
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from envs.modalities.components import Component
 
 MOST_COLUMNS = 12  # frames in one row of the strip; longer paths continue in a second row
 SHADES = " ░▒▓█"  # of a terminal without colours
@@ -51,9 +56,13 @@ class ImageRenderer(Renderer):
         """See `Renderer.unit`."""
         return f"L2 over {path.source_input.size} pixels"
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """The parts of the picture that became brightest and darkest since frame 0."""
-        return _where(path.frames(world))
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """See `picture_words.region_words`."""
+        from agents.explanation.contributions.picture_words import region_words
+
+        return region_words(world, components, frames)
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """Above: the input and every decoded frame, with number, class and the probability of the target as a bar. Below: each
@@ -181,19 +190,3 @@ def _blocks(pixels: np.ndarray, coloured: bool) -> Any:
             text.append("▀", f"rgb({a[0]},{a[1]},{a[2]}) on rgb({b[0]},{b[1]},{b[2]})")
         text.append("\n")
     return text
-
-
-def _where(frames: np.ndarray) -> str:
-    """The ninth of the picture that became brightest and the one that became darkest."""
-    change = plane(frames[-1]) - plane(frames[0])
-    rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
-    ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
-    names = [
-        f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
-        for v in ("top", "middle", "bottom")
-        for h in ("left", "centre", "right")
-    ]
-    brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
-    parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
-    parts += [f"darker at the {darker}"] if ninths.min() < 0 else []
-    return ", ".join(parts)

@@ -6,6 +6,7 @@ that modality's drawing code alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,8 +17,10 @@ from envs.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from agents.trajectories.trajectory import Trajectory
+    from envs.modalities.components import Component
 
 #: modality -> module:class.
 RENDERERS: dict[str, str] = {
@@ -46,9 +49,15 @@ class Renderer:
         """Unit of distances to the input, such as ``L2 over 64 pixels``."""
         raise NotImplementedError
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """Words for what the path changed, at most `most` parts of it."""
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """Name and change of each part, such as ``age`` and ``40 → 48``; frames (F, \\*data_shape): the input first."""
         raise NotImplementedError
+
+    def joined(self, parts: Sequence[str], more: int) -> str:
+        """The words of parts as one phrase; `more`: how many parts that changed it leaves out."""
+        return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """The input and every frame side by side, as PNG."""

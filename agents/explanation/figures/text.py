@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -27,6 +28,11 @@ from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word, compare, marked
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from envs.modalities.components import Component
+
 LINE = 0.25  # inches
 LETTER = 0.082  # inches of a letter of the sentences' font
 WIDEST = 72  # letters of a line; longer sentences continue below
@@ -47,10 +53,23 @@ class TextRenderer(Renderer):
         """See `Renderer.unit`."""
         return "L2 between codes"
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """The last sentence, its changes since frame 0 marked."""
-        texts = path.texts or []
-        return f"“{marked(texts[1], texts[-1])}”"
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """The words of the input, and those in their place."""
+        old, new = (world.units.texts(frames[k : k + 1 or None])[0].split() for k in (0, -1))
+        words = []
+        for part in components:
+            gone = " ".join(old[i] for i in part.where["before"])
+            put = " ".join(new[j] for j in part.where["after"])
+            change = f"→ “{put}”" if gone and put else "is removed" if gone else "is inserted"
+            words.append((f"“{gone or put}”", change))
+        return words
+
+    def joined(self, parts: Sequence[str], more: int) -> str:
+        """A list of word pairs."""
+        left = f" and {more} more change{'' if more == 1 else 's'}" if more > 0 else ""
+        return ", ".join(parts) + left if parts else ""
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """See `sentence_strip`."""
