@@ -6,6 +6,7 @@ that modality's drawing code alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,6 +18,7 @@ from envs.errors import UnknownNameError
 if TYPE_CHECKING:
     from PIL import Image
 
+    from agents.explanation.report.faces.face import Face
     from agents.trajectories.trajectory import Trajectory
 
 #: modality -> module:class.
@@ -70,9 +72,17 @@ class Renderer:
         """The values along the path as a rich table of at most `width` characters; None where numbers say nothing."""
         return None
 
-    def report_cells(self, path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]] | None:
-        """The report's table of values: a column's name, its value in the input, and its values and changes by frame."""
-        return None
+    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+        """What the report's card shows: input, turning point and end, and the frames of its player.
+
+        Args:
+            path: to be shown.
+            world: where it was walked.
+            frames: (T+1, *data) its decoded frames.
+            film: the frames of the player.
+            turn: the turning point.
+        """
+        raise NotImplementedError
 
 
 def renderer_for(modality: str) -> Renderer:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -25,6 +26,9 @@ from agents.explanation.figures.style import (
 from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from agents.explanation.report.faces.face import Face
 
 MOST_COLUMNS = 10  # frames in one figure; of a longer path as many, evenly spaced, both ends included
 LONGEST = 14  # letters of a class name
@@ -88,12 +92,11 @@ class TableRenderer(Renderer):
         """See `row_table`."""
         return row_table(path, world, width)
 
-    def report_cells(self, path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]]:
-        """See `Renderer.report_cells`."""
-        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
-        return [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
-                for i, name in enumerate(names)]  # fmt: skip
+    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+        """See `agents.explanation.report.faces.table`."""
+        from agents.explanation.report.faces.table import face
+
+        return face(path, world, frames, film, turn)
 
 
 def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:

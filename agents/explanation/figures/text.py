@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -26,6 +27,9 @@ from agents.explanation.figures.style import (
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word, compare, marked
+
+if TYPE_CHECKING:
+    from agents.explanation.report.faces.face import Face
 
 LINE = 0.25  # inches
 LETTER = 0.082  # inches of a letter of the sentences' font
@@ -75,6 +79,12 @@ class TextRenderer(Renderer):
     def terminal_table(self, path: Trajectory, world: Any, width: int) -> Any:
         """See `sentence_table`."""
         return sentence_table(path)
+
+    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+        """See `agents.explanation.report.faces.text`."""
+        from agents.explanation.report.faces.text import face
+
+        return face(path, world, frames, film, turn)
 
 
 def sentence_words(path: Trajectory) -> list[list[Word]]:

@@ -1,12 +1,10 @@
 """One self-contained ``report.html`` for a run or a single path: opens from disk, loads nothing, needs no network.
 
 The numbers of the page are those of the `Trajectory`, rounded only for display. Jinja2 escapes every text (class names may
-hold markup); a content security policy in the page forbids loading anything and running any script but the page's own.
+hold markup); a content security policy in the page forbids loading anything and running any script but the page's own. The
+page holds the explained inputs and their paths, and of the reference inputs nothing but two coordinates each on the map.
 
-The command is `agents.report`.
-
-`agents.explanation.report.sections` has one function and one template per section of a path,
-`agents.explanation.report.extras` the optional parts.
+The command is `agents.report`. `agents.explanation.report.card` gathers what a path's card shows.
 """
 
 from __future__ import annotations
@@ -14,27 +12,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.console.cli import in_home
 from agents.console.threads import one_threaded
-from agents.explanation.figures.map import starts_map
-from agents.explanation.figures.style import png
+from agents.explanation.report.card import Card
+from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
-from agents.explanation.report.sections import PathPage, data_uri, panel_contexts, sections_of
-from agents.explanation.report.words import figures_found, gathered, metric_rows
-from agents.explanation.sentences import heading
+from agents.explanation.report.told import NOT_CHECKED, NOT_REACHED
+from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
-MOST_PATHS = 40  # paths in one page; the others are in the run folder
-MOST_DOTS = 300  # reference inputs on the overview map
+MOST_PATHS = 200  # paths in one page; the others are in the run folder
+MOST_MAPS = 24  # cards with a map of their own, each of which queries the classifier thousands of times
+STYLES, SCRIPTS = ("page", "card", "print"), ("card", "index")
 
 
 def write_report(
@@ -95,49 +92,47 @@ def render_report(
     if extras is not None and len(extras) != len(paths):
         raise ValueError(f"{len(extras)} extras for {len(paths)} paths; give one for each")
     shown = list(paths[:MOST_PATHS])
-    told = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
+    given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
     templates = Environment(
         loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    script = templates.get_template("report.js").render()
-    pages = [PathPage(number, path, world, more) for number, (path, more) in enumerate(zip(shown, told, strict=True), start=1)]
-    sections = [sections_of(page) for page in pages]
+    script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
+    cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
+    badges = Counter(card.told.badge for card in cards)
     return templates.get_template("report.html").render(
         title=title or _title(paths),
-        pages=list(zip(pages, sections, strict=True)),
+        summary=_summary(cards, made or {}),
+        cards=cards,
         first=paths[0],
-        figures=figures_found(shown),
         total=len(paths),
+        pairs=sorted({card.heading for card in cards}),
+        badges=sorted(badges),
+        pictures=any(card.face.thumbnails for card in cards),
+        tables=any(card.face.template == "table.html" for card in cards),
         overview=overview_map(shown, world),
-        panels=panel_contexts(panels),
+        panels=panels,
         metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
         made=dict(made or {}),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=templates.get_template("report.css").render(),
-        asked=sum(page.asked for page in pages),
+        style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
+        asked=sum(card.map.queries for card in cards if card.map),
     )
+
+
+def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
+    """How many of the paths shown arrived, and how many have which badge."""
+    reached = sum(card.path.success for card in cards)
+    badges = Counter(card.told.badge for card in cards if card.told.badge not in (NOT_CHECKED, NOT_REACHED))
+    text = f"{reached} of {len(cards)} path{'' if len(cards) == 1 else 's'} reached the target"
+    if badges:
+        text += ": " + ", ".join(f"{count} with the badge “{badge}”" for badge, count in badges.most_common())
+    targets = f" Targets: {made['targets']}." if made.get("targets") else ""
+    labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""
+    return f"{text}.{targets}{labels}"
 
 
 def _title(paths: Sequence[Trajectory]) -> str:
     walkers = sorted({"a trained agent" if path.walker == "policy" else f"the walker {path.walker}" for path in paths})
     return f"{len(paths)} {'input' if len(paths) == 1 else 'inputs'} explained by {' and '.join(walkers)}"
-
-
-def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
-    """All paths on the plane of the reference inputs; costs no query."""
-    area = starts_map(world)
-    places = [area.places(path.z) for path in paths]
-    stride = -(-len(world.reference.z) // MOST_DOTS)
-    return {
-        "image": data_uri(png(area.pixels())),
-        "reference": (100 * area.places(world.reference.z[::stride])).round(1).tolist(),
-        "lines": [
-            {"number": n, "heading": heading(path), "points": (100 * p).round(2).tolist()}
-            for n, (path, p) in enumerate(zip(paths, places, strict=True), start=1)
-        ],
-        "labels": [
-            (world.class_names[c], round(100 * x, 1), round(100 * y, 1)) for c, x, y in area.labels(np.concatenate(places))
-        ],
-    }

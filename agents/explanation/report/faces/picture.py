@@ -1,0 +1,105 @@
+"""Pictures on a card: input, turning point and end, with rings around what differs from the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from agents.explanation.figures.style import data_uri, picture, plane, shown_png
+from agents.explanation.report.faces.face import Face
+from agents.trajectories.trajectory import Trajectory
+
+MARKED = 0.2  # of the full range: a smaller change of a pixel is not ringed
+SHARE = 0.35  # of the largest change: likewise
+SMALLEST = 0.01  # of the picture: a smaller region is not ringed
+MOST_RINGS = 8
+COARSEST = 48  # cells along the longer side of a ring's grid
+BLOCKS = 64  # pixels along a side up to which a picture is shown in blocks
+
+
+class Ring(NamedTuple):
+    """The outline of a region that differs from the input.
+
+    Attributes:
+        outline: SVG path, in units of pixels.
+        more: whether the values became larger there.
+        x, y: its topmost point, for a label.
+        part: (H, W) bool the region.
+
+    Example:
+        >>> rings(np.array([[0.0, 1.0], [0.0, 0.0]]))[0].outline
+        'M1 0h1M1 1h1M1 0v1M2 0v1'
+    """
+
+    outline: str
+    more: bool
+    x: float
+    y: float
+    part: np.ndarray
+
+
+def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+    """The pictures of a card.
+
+    Args:
+        path: to be shown.
+        world: where it was walked.
+        frames: (T+1, *data) its decoded frames.
+        film: the frames that the player shows.
+        turn: the turning point.
+    """
+    sources = {t: data_uri(shown_png(picture(world, frames[t]))) for t in {*film, turn, path.steps}}
+    given = data_uri(shown_png(picture(world, path.source_input)))
+    start = plane(path.source_input)
+    height, width = start.shape
+    stills = [
+        {"src": given, "rings": []},
+        {"src": sources[turn], "rings": rings(plane(frames[turn]) - start)},
+        {"src": sources[path.steps], "rings": rings(plane(frames[-1]) - start)},
+    ]
+    context = {"stills": stills, "height": height, "width": width}
+    small = max(height, width) <= BLOCKS
+    return Face("picture.html", context, [sources[t] for t in film], small, "", (given, sources[path.steps]))
+
+
+def rings(change: np.ndarray) -> list[Ring]:
+    """Outlines of the largest regions in which a picture became brighter or darker.
+
+    Args:
+        change: (H, W) difference to the input.
+    """
+    from scipy import ndimage
+
+    height, width = change.shape
+    step = -(-max(height, width) // COARSEST)
+    coarse = change if step == 1 else ndimage.uniform_filter(change, step)[step // 2 :: step, step // 2 :: step]
+    least = max(MARKED, SHARE * float(np.abs(coarse).max(initial=0.0)))
+    found: list[tuple[int, Ring]] = []
+    for more in (True, False):
+        patches, count = ndimage.label(coarse > least if more else coarse < -least)
+        for k in range(1, count + 1):
+            part = patches == k
+            if part.sum() >= SMALLEST * part.size:
+                found.append((int(part.sum()), ring(part, more, step)))
+    found.sort(key=lambda item: -item[0])
+    return [one for _, one in found[:MOST_RINGS]]
+
+
+def ring(part: np.ndarray, more: bool, step: int = 1) -> Ring:
+    """The outline of one region, along the edges of its pixels.
+
+    Args:
+        part: (H, W) bool.
+        more: whether values became larger.
+        step: pixels of the picture to a cell of `part`.
+    """
+    padded = np.pad(part, 1).astype(np.int8)
+    lines = []
+    for y, x in np.argwhere(np.diff(padded, axis=0)[:, 1:-1]):
+        lines.append((f"M{x * step} {y * step}", f"h{step}"))
+    for y, x in np.argwhere(np.diff(padded, axis=1)[1:-1]):
+        lines.append((f"M{x * step} {y * step}", f"v{step}"))
+    top, left = (np.argwhere(part)[0] * step).tolist()
+    return Ring("".join(start + move for start, move in lines), more, left + step / 2, top + step / 2, part)
