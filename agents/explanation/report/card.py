@@ -114,6 +114,14 @@ class Card:
         """Where the numbers of the contributions stand on the picture of the end."""
         return self.told.places
 
+    def caption(self, place: int) -> str:
+        """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9 (0.72)``."""
+        t = (0, self.turn, self.path.steps)[place]
+        when = ("input", f"turning point, step {t}" if self.turned else f"step {t}", f"end, step {t}")[place]
+        p = self.p_input if place == 0 else self.rows[t].get("p_target")
+        name = self.path.class_names[self.path.source] if place == 0 else self.rows[t]["class"]
+        return f"{when}: {name}" + ("" if p is None else f", p({self.path.class_names[self.path.target]}) {p:.2f}")
+
     @property
     def columns(self) -> list[str]:
         """The columns of the table of steps that hold numbers."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.explanation.figures.style import data_uri, picture, plane, shown_png
+from agents.explanation.figures.style import INK, LESS, MORE, data_uri, mathless, picture, plane, shown_png
 from agents.explanation.report.faces.face import Face
 from agents.trajectories.trajectory import Trajectory
 
@@ -61,7 +62,7 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
     ]
     context = {"stills": stills, "height": height, "width": width}
     small = max(height, width) <= BLOCKS
-    return Face("picture.html", context, [sources[t] for t in film], small, "", (given, sources[path.steps]))
+    return Face("picture.html", context, [sources[t] for t in film], draw, 2.7, small, "", (given, sources[path.steps]))
 
 
 def rings(change: np.ndarray) -> list[Ring]:
@@ -103,3 +104,31 @@ def ring(part: np.ndarray, more: bool, step: int = 1) -> Ring:
         lines.append((f"M{x * step} {y * step}", f"v{step}"))
     top, left = (np.argwhere(part)[0] * step).tolist()
     return Ring("".join(start + move for start, move in lines), more, left + step / 2, top + step / 2, part)
+
+
+def draw(axes: Any, card: Any) -> None:
+    """The three pictures with their rings, on axes of a figure."""
+    path, context = card.path, card.face.context
+    height, width = context["height"], context["width"]
+    shown = [path.source_input, card.frames[card.turn], card.frames[-1]]
+    for place, (x, still) in enumerate(zip(shown, context["stills"], strict=True)):
+        inner = axes.inset_axes((0.34 * place, 0.2, 0.3, 0.78))
+        inner.imshow(picture(card.world, x), interpolation="nearest", extent=(0, width, height, 0))
+        for one in still["rings"]:
+            contour(inner, one)
+        inner.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
+        for number, at, down in card.labels if place == 2 else ():
+            inner.text(at, down, number, fontsize=7, color="white", ha="center", va="center",
+                       bbox={"facecolor": INK, "edgecolor": "white", "boxstyle": "circle,pad=0.15"})  # fmt: skip
+        inner.set_xlabel(mathless(card.caption(place)), fontsize=9, color=INK)
+
+
+def contour(axes: Any, one: Ring) -> None:
+    """A ring on matplotlib axes: solid green for more, dashed purple for less."""
+    steps = re.findall(r"M([\d.]+) ([\d.]+)([hv])([\d.]+)", one.outline)
+    for colour, look in (("white", {"linewidth": 3.2}), (MORE if one.more else LESS, {"linewidth": 1.7})):
+        for x, y, way, length in steps:
+            a, b, n = float(x), float(y), float(length)
+            end = (a + n, b) if way == "h" else (a, b + n)
+            dashed = "-" if one.more or colour == "white" else (0, (2, 1.4))
+            axes.plot((a, end[0]), (b, end[1]), color=colour, linestyle=dashed, solid_capstyle="butt", **look)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
+from agents.explanation.figures.style import INK, LESS, MORE, mathless
 from agents.explanation.figures.table_cells import changed_cells, directions, row_texts
 from agents.explanation.report.faces.face import Face
 from agents.trajectories.trajectory import Trajectory
@@ -36,4 +38,25 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
     kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
     ended = [row for row in rows if row["end"]["move"] is not None]
     brief = ", ".join(f"{row['name']} {row['input']} → {row['end']['text']}" for row in ended)
-    return Face("table.html", {"rows": rows, "kept": kept}, changes, brief=brief)
+    return Face("table.html", {"rows": rows, "kept": kept}, changes, draw, 0.24 * len(rows) + 1.2, brief=brief)
+
+
+def draw(axes: Any, card: Any) -> None:
+    """The changed columns as lines, on axes of a figure."""
+    rows, kept = card.face.context["rows"], card.face.context["kept"]
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(rows) + 3.2, -1)
+    places = (0.0, 0.4, 0.6, 0.8)
+    for x, title in zip(places, ("feature", *(card.caption(k) for k in range(3))), strict=True):
+        axes.text(x, -0.4, mathless(title.replace(": ", ":\n")), fontsize=8.5, color="#575f6a", va="center")
+    for k, row in enumerate(rows):
+        axes.text(places[0], k + 0.9, mathless(shorten(row["name"], 34, placeholder=" …")), fontsize=9, color=INK, va="center")
+        axes.text(places[1], k + 0.9, mathless(row["input"][:18]), fontsize=9, color=INK, va="center")
+        for x, cell in ((places[2], row["turn"]), (places[3], row["end"])):
+            moved = cell["move"] is not None
+            colour = {1: MORE, -1: LESS}.get(cell["move"], INK)
+            sign = {1: "▲ ", -1: "▼ ", 0: "● "}.get(cell["move"], "")
+            axes.text(x, k + 0.9, mathless(sign + cell["text"][:18]), fontsize=9, color=colour, va="center",
+                      fontweight="bold" if moved else "normal")  # fmt: skip
+    if kept:
+        axes.text(0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a")

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from agents.explanation.figures.style import mathless
+from agents.explanation.figures.text import LETTER, LINE, draw_words, wrapped
 from agents.explanation.report.faces.face import Face
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word, marked
+
+NARROWEST = 60  # letters of a line on a card's figure, at least
 
 
 def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
@@ -26,7 +30,8 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
     texts = path.texts or []
     words = {t: differences(texts[0], texts[t + 1]) for t in {*film, turn, path.steps}}
     stills = [differences(texts[0], texts[0]), words[turn], words[path.steps]]
-    return Face("text.html", {"stills": stills}, [[list(word) for word in words[t]] for t in film], brief=marked(texts[0], texts[-1]))
+    lines = sum(1 + len(" ".join(word.text for word in still)) // NARROWEST for still in stills)
+    return Face("text.html", {"stills": stills}, [[list(word) for word in words[t]] for t in film], draw, LINE * lines + 1.4, brief=marked(texts[0], texts[-1]))
 
 
 def differences(before: str, after: str) -> list[Word]:
@@ -44,3 +49,19 @@ def differences(before: str, after: str) -> list[Word]:
         else:
             found += [Word(word, "gone") for word in a[i:j]] + [Word(word, "new") for word in b[k:m]]
     return found
+
+
+def draw(axes: Any, card: Any) -> None:
+    """The three sentences, on axes of a figure."""
+    box = axes.get_window_extent()
+    dpi = axes.figure.dpi
+    wide, high = box.width / dpi, box.height / dpi
+    axes.set_xlim(0, wide)
+    axes.set_ylim(high, 0)
+    y = 0.1
+    for place, words in enumerate(card.face.context["stills"]):
+        axes.text(0, y, mathless(card.caption(place)), fontsize=8.5, color="#575f6a", va="center")
+        for line in wrapped(words, int(wide / LETTER) - 2):
+            y += LINE
+            draw_words(axes, line, 0, y)
+        y += 1.5 * LINE
