@@ -104,8 +104,6 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
     """The results in plain sentences, and the next commands."""
     import statistics
 
-    from agents.explanation.sentences import change_sentence
-
     reached = [path for path in paths if path.success]
     lines = ["", f"The agent found a path for {len(reached)} of {len(paths)} held-out inputs."]
     if reached:
@@ -117,8 +115,7 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
         )
     lines.append("")
     lines += [
-        f"  {number}. {path.summary()}\n     What changed: {change_sentence(path, run.world)}."
-        for number, path in enumerate(paths[: min(shown, TOLD)], start=1)
+        f"  {number}. {path.headline}\n     {path.summary()}" for number, path in enumerate(paths[: min(shown, TOLD)], start=1)
     ]
     folder, python = shlex.quote(str(run.folder.root)), shlex.quote(_interpreter())
     lines += [

@@ -85,18 +85,17 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         paths: that were found.
         files: the first file of each path; empty if nothing was saved.
         brief: print the number of valid paths, and which inputs have none, instead of a line each.
-        world: where they were walked; adds the changed attributes, where the data have any, and the values along few paths.
+        world: where they were walked; adds the parts that changed, and the values along few paths.
     """
     from agents.console.terminal import console as visible_console
-    from agents.explanation.attribute_sentences import attribute_sentence
     from agents.explanation.figures.renderer import renderer_of
+    from agents.explanation.headline import headline
 
     console = visible_console(highlight=False)
     for path in () if brief else paths:
         place = "" if path.index is None else f"[{path.index}] "
-        console.print(place + path.summary(), markup=False, soft_wrap=True)
-        if world is not None and (change := attribute_sentence(path, world)):
-            console.print(change, markup=False, soft_wrap=True)
+        console.print(place + headline(path, world=world), markup=False, soft_wrap=True)
+        console.print(path.summary(), markup=False, soft_wrap=True)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
             if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:

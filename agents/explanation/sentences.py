@@ -123,17 +123,3 @@ def shown_classes(path: Trajectory, most: int = 10) -> list[int]:
     elif len(path.class_names) <= most:
         chosen |= set(range(len(path.class_names)))
     return sorted(chosen)
-
-
-def change_sentence(path: Trajectory, world: Any, most: int = 3) -> str:
-    """What changed along the path, in words.
-
-    Args:
-        path: to be described.
-        world: where it was walked; decodes the frames.
-        most: the most columns of a table that are named.
-
-    Returns:
-        Which parts of a picture or which words changed since frame 0; which columns of a table differ from the input.
-    """
-    return "nothing had to change" if path.steps == 0 else renderer_of(path).change(path, world, most)

@@ -14,7 +14,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from agents.constraints import KEY, constraints_of
+from agents.explanation.contributions.result import Contributions
 from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
@@ -36,6 +37,7 @@ STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "predictions", "labels", "typicality", "distances")
 ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
 OF_INPUT = ("source_input", "source_cells")
+DERIVED = ("saved_contributions",)  # computed from the rest; not stored where they were not computed, and not compared
 SUBDIVISION = 16  # points per segment in the measurement of arc length between frames
 
 
@@ -85,6 +87,7 @@ class Trajectory:
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
         versions: installed distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
+        saved_contributions: what the changed parts are worth, once computed by `contributions`; None: not computed.
 
     Raises:
         TrajectoryError: arrays of contradicting shapes or with values that are not finite, classes outside `class_names`.
@@ -123,6 +126,7 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+    saved_contributions: Contributions | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
@@ -151,6 +155,8 @@ class Trajectory:
                 whole = name == "labels" or (name == "source_input" and np.asarray(value).dtype.kind in "iu")
                 dtype = np.float64 if name == "source_cells" else np.int64 if whole else np.float32
                 plain[name] = np.ascontiguousarray(value, dtype=dtype)
+        if isinstance(self.saved_contributions, dict):
+            plain["saved_contributions"] = Contributions.from_json(self.saved_contributions, error=TrajectoryError)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -227,6 +233,30 @@ class Trajectory:
     def summary(self) -> str:
         """The path in one or two sentences; without probabilities where labels alone are shown."""
         return _display("agents.explanation.sentences:summarise")(self)
+
+    @property
+    def headline(self) -> str:
+        """The path in two sentences: the input's class, where the prediction changes, and which parts changed; see
+        `agents.explanation.headline`."""
+        return str(_display("agents.explanation.headline:headline")(self))
+
+    def contributions(self, world: Any = None, **settings: Any) -> Contributions:
+        """What each changed part is worth: changes of the target's probability, which sum to p(end) - p(input).
+
+        The result is kept, and saved with the path; a second call without settings costs no query.
+
+        Args:
+            world: the world of a path that was loaded from a file; a path of `explain` knows its own.
+            settings: `orders`, `max_queries`, `seed`, `part_names`, see `agents.explanation.contributions.contributions`.
+
+        Raises:
+            UserError: no world is known, or the parts take more queries than `max_queries`.
+        """
+        if self.saved_contributions is None or settings:
+            found = _display("agents.explanation.contributions.compute:contributions")(self, world, **settings)
+            object.__setattr__(self, "saved_contributions", found)
+        assert self.saved_contributions is not None
+        return self.saved_contributions
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the probability of each class against the frame number; labels where the classifier shows labels alone.
@@ -373,14 +403,17 @@ class Trajectory:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trajectory):
             return NotImplemented
-        return checksum(*self._parts()) == checksum(*other._parts())
+        return checksum(*self._parts(DERIVED)) == checksum(*other._parts(DERIVED))
 
     # ---- to disk and back --------------------------------------------------------------------------------------
 
-    def _parts(self) -> tuple[dict[str, np.ndarray], str]:
+    def _parts(self, without: Sequence[str] = ()) -> tuple[dict[str, np.ndarray], str]:
         """The arrays that are not None, and all other fields as one JSON text."""
         arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ARRAYS}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in (*ARRAYS, *without)}
+        for name in DERIVED:
+            found = fields.pop(name, None)
+            fields |= {} if found is None else {name: found.to_json()}
         try:
             return arrays, json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)
         except TypeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Word(NamedTuple):
     change: str
 
 
-def _table(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
+def _table(a: Sequence[Any], b: Sequence[Any]) -> np.ndarray:
     """Edit distances (len(a) + 1, len(b) + 1) between all prefixes."""
     table = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int64)
     table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
@@ -60,22 +60,35 @@ def edit_distances(a: np.ndarray, b: np.ndarray, padding: int) -> np.ndarray:
     return found
 
 
-def compare(before: str, after: str) -> list[Word]:
-    """The words of `after`, with the deleted words of `before` among them."""
-    a, b = before.split(), after.split()
+def edits(a: Sequence[Any], b: Sequence[Any]) -> list[tuple[int | None, int | None]]:
+    """The alignment of two sequences with the fewest edits: pairs of places in `a` and `b`, None where one has no partner.
+
+    Example:
+        >>> edits(["a", "very", "good", "film"], ["a", "bad", "film"])
+        [(0, 0), (1, None), (2, 1), (3, 2)]
+    """
     table, i, j = _table(a, b), len(a), len(b)
-    words: list[Word] = []
+    pairs: list[tuple[int | None, int | None]] = []
     while i or j:
         if i and j and table[i, j] == table[i - 1, j - 1] + (a[i - 1] != b[j - 1]):
             i, j = i - 1, j - 1
-            words.append(Word(b[j], "" if a[i] == b[j] else "new"))
+            pairs.append((i, j))
         elif j and table[i, j] == table[i, j - 1] + 1:
             j -= 1
-            words.append(Word(b[j], "new"))
+            pairs.append((None, j))
         else:
             i -= 1
-            words.append(Word(a[i], "gone"))
-    return words[::-1]
+            pairs.append((i, None))
+    return pairs[::-1]
+
+
+def compare(before: str, after: str) -> list[Word]:
+    """The words of `after`, with the deleted words of `before` among them."""
+    a, b = before.split(), after.split()
+    return [
+        Word(a[i], "gone") if j is None else Word(b[j], "" if i is not None and a[i] == b[j] else "new")  # type: ignore[index]
+        for i, j in edits(a, b)
+    ]
 
 
 def marked(before: str, after: str) -> str:

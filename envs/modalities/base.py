@@ -12,6 +12,8 @@ from torch import Tensor
 
 from envs.core.factual import Factual
 from envs.errors import ManifoldError
+from envs.modalities.components import Component, composed
+from envs.modalities.regions import regions
 
 
 @dataclass
@@ -171,6 +173,19 @@ class Units:
     def difference(self, before: Tensor, after: Tensor) -> str:
         """What changed from one datum to another, in a few words."""
         return f"{float((after - before).norm()):.3g} from the input"
+
+    # ---- parts -------------------------------------------------------------------------------------------------------
+
+    follows_frames: ClassVar[bool] = True  # parts of different frames correspond; else the two ends alone are compared
+
+    def components(self, frames: Tensor, factual: Factual) -> list[Component]:
+        """The parts that differ between frames (F, \\*data_shape) of one walk, the input first; they hold everything that
+        changes and do not overlap. Of pictures: regions, see `envs.modalities.regions`."""
+        return regions(frames)
+
+    def composed(self, frames: Tensor, components: Sequence[Component], choice: Tensor) -> Tensor:
+        """Data (R, \\*data_shape) whose components come from the frames `choice` (R, n), see `components.composed`."""
+        return composed(frames, components, choice)
 
     @property
     def unseen(self) -> list[Any]:

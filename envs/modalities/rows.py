@@ -23,6 +23,7 @@ from torch import Tensor
 from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
+from envs.modalities.components import Component
 from envs.modalities.data_frame import Frame, in_order, is_frame
 
 DEAD_ZONE = 0.05  # standard deviations of a number: smaller changes of the decoded row are ignored
@@ -123,6 +124,23 @@ class RowUnits(Units):
     def values(self, cells: Tensor) -> np.ndarray:
         """Rows (B, C) in the user's own values of cells (B, C)."""
         raise NotImplementedError
+
+    # ---- parts ---------------------------------------------------------------------------------------------------
+
+    def places_of(self, column: int) -> slice:
+        """The places of a column in an encoded row."""
+        return slice(column, column + 1)
+
+    def components(self, frames: Tensor, factual: Factual) -> list[Component]:
+        """See `Units.components`: the columns whose cells differ from the input's on any frame."""
+        cells, own = self.exact(frames, factual), factual.cells
+        changed = ((cells != own) & ~(torch.isnan(cells) & torch.isnan(own))).any(0)
+        found = []
+        for column in torch.nonzero(changed).flatten().tolist():
+            mask = torch.zeros(self.data_shape, dtype=torch.bool)
+            mask[self.places_of(column)] = True
+            found.append(Component(self.columns[column], {"column": column}, mask))
+        return found
 
     # ---- walks ---------------------------------------------------------------------------------------------------
 

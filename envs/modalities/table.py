@@ -310,6 +310,10 @@ class TableUnits(RowUnits):
         """Numbers (B, numbers) with the digits that the data's have."""
         return torch.round(values * self._power) / self._power
 
+    def places_of(self, column: int) -> slice:
+        """See `RowUnits.places_of`."""
+        return slice(self.places[column], self.places[column] + self.table.columns[column].width)
+
     # ---- walks ---------------------------------------------------------------------------------------------------
 
     def shrunk(self, change: Tensor) -> Tensor:

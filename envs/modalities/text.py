@@ -11,9 +11,10 @@ from torch import Tensor
 
 from envs.core.factual import Factual
 from envs.errors import ManifoldError
-from envs.modalities.alignment import edit_distances, marked
+from envs.modalities.alignment import edit_distances, edits, marked
 from envs.modalities.base import Units
-from envs.modalities.vocabulary import PAD, Vocabulary
+from envs.modalities.components import Component
+from envs.modalities.vocabulary import BEGIN, END, PAD, Vocabulary
 
 
 class TextUnits(Units):
@@ -72,6 +73,62 @@ class TextUnits(Units):
     def difference(self, before: Tensor, after: Tensor) -> str:
         """The later sentence, new words between stars and lost words in brackets."""
         return marked(self.render(before), self.render(after))
+
+    # ---- parts -------------------------------------------------------------------------------------------------------
+
+    follows_frames = False  # words between the input and the end have no fixed places
+
+    def components(self, frames: Tensor, factual: Factual) -> list[Component]:
+        """See `Units.components`: every replaced word, and every run of inserted or of removed words."""
+        a, b = self._words(frames[0]), self._words(frames[-1])
+        nothing, shown = torch.zeros(0, dtype=torch.bool), self.vocabulary.shown
+        found = []
+        for gone, new in _changes(a, b):
+            words = " ".join(shown[a[i]] for i in gone) or " ".join(shown[b[j]] for j in new)
+            found.append(Component(words, {"before": gone, "after": new}, nothing))
+        return found
+
+    def composed(self, frames: Tensor, components: Sequence[Component], choice: Tensor) -> Tensor:
+        """See `Units.composed`; rows are as long as their words need, which may be more than data space has."""
+        a, b = self._words(frames[0]), self._words(frames[-1])
+        of_before = {i: k for k, part in enumerate(components) for i in part.where["before"]}
+        of_after = {j: k for k, part in enumerate(components) for j in part.where["after"]}
+        pairs, rows = edits(a, b), []
+        for chosen in (choice > 0).tolist():
+            row: list[int] = []
+            for i, j in pairs:
+                k = of_before.get(i, of_after.get(j))
+                after = k is not None and chosen[k]
+                row += [b[j]] if after and j is not None else [a[i]] if not after and i is not None else []
+            rows.append([*row, END])
+        out = torch.full((len(rows), max(map(len, rows), default=1)), PAD, dtype=torch.int64)
+        for place, row in enumerate(rows):
+            out[place, : len(row)] = torch.tensor(row)
+        return out
+
+    def _words(self, row: Tensor) -> list[int]:
+        """The ids of a row's words."""
+        ids = row.tolist()
+        return [i for i in ids[: ids.index(END) if END in ids else len(ids)] if i not in (PAD, BEGIN)]
+
+
+def _changes(a: Sequence[int], b: Sequence[int]) -> list[tuple[list[int], list[int]]]:
+    """The edits from `a` to `b`: places in each, neighbouring insertions and neighbouring deletions together."""
+    found: list[tuple[list[int], list[int]]] = []
+    kept = True
+    for i, j in edits(a, b):
+        if i is not None and j is not None and a[i] == b[j]:
+            kept = True
+            continue
+        gone, new = [i] if i is not None else [], [j] if j is not None else []
+        alike = not kept and (i is None or j is None) and (bool(found[-1][0]), bool(found[-1][1])) == (bool(gone), bool(new))
+        if alike:
+            found[-1][0].extend(gone)
+            found[-1][1].extend(new)
+        else:
+            found.append((gone, new))
+        kept = False
+    return found
 
 
 def is_text(raw: np.ndarray) -> bool:

@@ -19,7 +19,7 @@ from agents.explanation.figures.text import sentence_words, wrapped
 from agents.explanation.inputs import read_file
 from agents.explanation.metrics.evaluate import evaluate_paths
 from agents.explanation.report.page import render_report
-from agents.explanation.sentences import change_sentence, distance_unit
+from agents.explanation.sentences import distance_unit
 from agents.replay import compare
 from agents.runs.world_record import build_world
 from agents.train import load_run, train
@@ -158,8 +158,6 @@ def test_every_sentence_is_marked_against_the_one_before(world, paths):
     for text, line in zip(path.texts, words, strict=True):
         assert " ".join(word.text for word in line if word.change != "gone") == text
     assert any(word.change == "new" for word in words[-1])
-    told = change_sentence(path, world)
-    assert ("*" in told or "[-" in told) == (path.texts[1] != path.texts[-1])
 
 
 def test_long_sentences_go_on_in_another_line():

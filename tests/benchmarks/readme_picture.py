@@ -34,12 +34,9 @@ def turning_point(path: Any) -> int:
 
 
 def sentence(path: Any, world: Any) -> str:
-    """The path in one line: both classes, where the prediction changes, and what was changed."""
-    from agents.explanation.attribute_sentences import attribute_sentence
-
-    source, target = path.class_names[path.source], path.class_names[path.target]
-    change = attribute_sentence(path, world).rstrip(".").lower()
-    return f"Predicted {source}. At step {turning_point(path)} the prediction becomes {target}. Changed: {change}."
+    """The path's headline, with the shares of what changed."""
+    path.contributions(world)
+    return str(path.headline)
 
 
 def draw(path: Any, world: Any, shown: int) -> Image.Image:

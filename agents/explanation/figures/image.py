@@ -23,7 +23,6 @@ from agents.explanation.figures.style import (
     figure_png,
     mathless,
     picture,
-    plane,
     pyplot_figure,
     short,
 )
@@ -31,7 +30,10 @@ from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agents.explanation.report.faces.face import Face
+    from envs.modalities.components import Component
 
 MOST_COLUMNS = 12  # frames in one row of the strip; longer paths take several rows
 SHADES = " ░▒▓█"  # of a terminal without colours
@@ -55,9 +57,13 @@ class ImageRenderer(Renderer):
         """See `Renderer.unit`."""
         return f"L2 over {path.source_input.size} pixels"
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """The parts of the picture that became brightest and darkest since frame 0."""
-        return _where(path.frames(world))
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """See `picture_words.region_words`."""
+        from agents.explanation.contributions.picture_words import region_words
+
+        return region_words(world, components, frames)
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """Above: the input and every decoded frame, with number, class and the probability of the target as a bar. Below: each
@@ -73,11 +79,13 @@ class ImageRenderer(Renderer):
         """Pictures of coloured half blocks; shades where there are no colours."""
         return [_blocks(picture(world, frame), coloured) for frame in frames]
 
-    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
         """See `agents.explanation.report.faces.picture`."""
         from agents.explanation.report.faces.picture import face
 
-        return face(path, world, frames, film, turn)
+        return face(path, world, frames, film, turn, regions)
 
 
 def _strip(path: Trajectory, world: Any) -> bytes:
@@ -192,19 +200,3 @@ def _blocks(pixels: np.ndarray, coloured: bool) -> Any:
             text.append("▀", f"rgb({a[0]},{a[1]},{a[2]}) on rgb({b[0]},{b[1]},{b[2]})")
         text.append("\n")
     return text
-
-
-def _where(frames: np.ndarray) -> str:
-    """The ninth of the picture that became brightest and the one that became darkest."""
-    change = plane(frames[-1]) - plane(frames[0])
-    rows, columns = (np.array_split(np.arange(n), 3) for n in change.shape)
-    ninths = np.array([[change[np.ix_(r, c)].sum() for c in columns] for r in rows])
-    names = [
-        f"{v} {h}".replace("middle centre", "centre").replace("middle ", "").replace(" centre", "")
-        for v in ("top", "middle", "bottom")
-        for h in ("left", "centre", "right")
-    ]
-    brighter, darker = names[int(ninths.argmax())], names[int(ninths.argmin())]
-    parts = [f"brighter at the {brighter}"] if ninths.max() > 0 else []
-    parts += [f"darker at the {darker}"] if ninths.min() < 0 else []
-    return ", ".join(parts)

@@ -17,9 +17,11 @@ from envs.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from agents.explanation.report.faces.face import Face
     from agents.trajectories.trajectory import Trajectory
+    from envs.modalities.components import Component
 
 #: modality -> module:class.
 RENDERERS: dict[str, str] = {
@@ -48,9 +50,15 @@ class Renderer:
         """Unit of distances to the input, such as ``L2 over 64 pixels``."""
         raise NotImplementedError
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """Words for what the path changed, at most `most` parts of it."""
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """Name and change of each part, such as ``age`` and ``40 → 48``; frames (F, \\*data_shape): the input first."""
         raise NotImplementedError
+
+    def joined(self, parts: Sequence[str], more: int) -> str:
+        """The words of parts as one phrase; `more`: how many parts that changed it leaves out."""
+        return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """The input and every frame side by side, as PNG."""
@@ -72,7 +80,9 @@ class Renderer:
         """The values along the path as a rich table of at most `width` characters; None where numbers say nothing."""
         return None
 
-    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
         """What the report's card shows: input, turning point and end, and the frames of its player.
 
         Args:
@@ -81,6 +91,7 @@ class Renderer:
             frames: (T+1, *data) its decoded frames.
             film: the frames of the player.
             turn: the turning point.
+            regions: (H, W) bool, the parts of a picture that its contributions are about.
         """
         raise NotImplementedError
 

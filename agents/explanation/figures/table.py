@@ -28,7 +28,10 @@ from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agents.explanation.report.faces.face import Face
+    from envs.modalities.components import Component
 
 MOST_COLUMNS = 10  # frames in one figure; of a longer path as many, evenly spaced, both ends included
 LONGEST = 14  # letters of a class name
@@ -54,15 +57,22 @@ class TableRenderer(Renderer):
         """See `Renderer.unit`."""
         return f"L2 over {path.source_input.size} scaled values"
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """The columns that differ from the input in the last frame."""
-        frames = path.frames(world)
-        names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world))
-        changed = np.flatnonzero(changed_cells(world, frames, path.factual(world))[:, -1])
-        moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
-        left = len(moved) - most
-        more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
-        return ", ".join(moved[:most]) + more if moved else "no column changed"
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """The column, and its value in the input and at the end."""
+        names, texts = row_texts(world, [frames[0].numpy(), frames[-1].numpy()], path.factual(world))
+        cells = {name: (old, new) for name, (old, new) in zip(names, texts, strict=True)}
+        return [
+            (part.name, f"{old} → {new}" if old != new else f"{old}, changed on the way")
+            for part in components
+            for old, new in [cells[part.name]]
+        ]
+
+    def joined(self, parts: Sequence[str], more: int) -> str:
+        """A list of columns, which says whether there are others."""
+        left = f", and {more} more column{'' if more == 1 else 's'}" if more > 0 else "; nothing else changes"
+        return ", ".join(parts) + left if parts else ""
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """See `table_strip`."""
@@ -92,7 +102,9 @@ class TableRenderer(Renderer):
         """See `row_table`."""
         return row_table(path, world, width)
 
-    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
         """See `agents.explanation.report.faces.table`."""
         from agents.explanation.report.faces.table import face
 

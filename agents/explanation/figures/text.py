@@ -29,7 +29,10 @@ from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word, compare, marked
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agents.explanation.report.faces.face import Face
+    from envs.modalities.components import Component
 
 LINE = 0.25  # inches
 LETTER = 0.082  # inches of a letter of the sentences' font
@@ -51,10 +54,23 @@ class TextRenderer(Renderer):
         """See `Renderer.unit`."""
         return "L2 between codes"
 
-    def change(self, path: Trajectory, world: Any, most: int) -> str:
-        """The last sentence, its changes since frame 0 marked."""
-        texts = path.texts or []
-        return f"“{marked(texts[1], texts[-1])}”"
+    def part_words(
+        self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
+    ) -> list[tuple[str, str]]:
+        """The words of the input, and those in their place."""
+        old, new = (world.units.texts(frames[k : k + 1 or None])[0].split() for k in (0, -1))
+        words = []
+        for part in components:
+            gone = " ".join(old[i] for i in part.where["before"])
+            put = " ".join(new[j] for j in part.where["after"])
+            change = f"→ “{put}”" if gone and put else "is removed" if gone else "is inserted"
+            words.append((f"“{gone or put}”", change))
+        return words
+
+    def joined(self, parts: Sequence[str], more: int) -> str:
+        """A list of word pairs."""
+        left = f" and {more} more change{'' if more == 1 else 's'}" if more > 0 else ""
+        return ", ".join(parts) + left if parts else ""
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """See `sentence_strip`."""
@@ -80,7 +96,9 @@ class TextRenderer(Renderer):
         """See `sentence_table`."""
         return sentence_table(path)
 
-    def face(self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
         """See `agents.explanation.report.faces.text`."""
         from agents.explanation.report.faces.text import face
 

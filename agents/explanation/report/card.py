@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from agents.explanation.contributions.compute import explained_class
+from agents.explanation.contributions.result import Contributions
 from agents.explanation.figures.renderer import renderer_of
+from agents.explanation.headline import turning_point as turn_of
 from agents.explanation.report.drawing import Curves, MapDrawing, curves, gain_bars, map_drawing
 from agents.explanation.report.extras import Extras
 from agents.explanation.report.faces.face import Face
 from agents.explanation.report.told import Told, told
 from agents.explanation.report.words import metric_rows
-from agents.explanation.sentences import asks, distance_unit, frame_sentence, heading
+from agents.explanation.sentences import distance_unit, frame_sentence, heading
 from agents.trajectories.trajectory import Trajectory
 
 FILM = 24  # frames in the player of a card; of a longer path as many, evenly spaced
@@ -34,6 +37,7 @@ class Card:
         path: to be shown.
         world: where it was walked.
         extras: its optional parts.
+        found: its contributions; None: those saved with the path, if any.
         mapped: draw its map, which queries the classifier.
 
     Example:
@@ -49,6 +53,7 @@ class Card:
     path: Trajectory
     world: Any
     extras: Extras = field(default_factory=Extras)
+    found: Contributions | None = None
     mapped: bool = True
 
     @cached_property
@@ -70,12 +75,13 @@ class Card:
     @cached_property
     def told(self) -> Told:
         """Headline, badge and contributions."""
-        return told(self.path, self.world)
+        return told(self.path, self.world, self.found or self.path.saved_contributions)
 
     @cached_property
     def face(self) -> Face:
         """What is shown of the frames."""
-        return renderer_of(self.path).face(self.path, self.world, self.frames, self.film, self.turn)
+        regions = self.told.regions
+        return renderer_of(self.path).face(self.path, self.world, self.frames, self.film, self.turn, regions)
 
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
@@ -108,11 +114,6 @@ class Card:
         if self.told.bars:
             return self.told.start
         return None if self.path.predictions is None or self.path.reconstructs else float(self.path.predictions[0, self.path.target])
-
-    @property
-    def labels(self) -> list[tuple[str, float, float]]:
-        """Where the numbers of the contributions stand on the picture of the end."""
-        return self.told.places
 
     def caption(self, place: int) -> str:
         """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9 (0.72)``."""
@@ -173,11 +174,11 @@ class Card:
 
 
 def turning_point(path: Trajectory) -> int:
-    """The first frame with the answer that was asked for; of a path that never has it, the last frame."""
-    wanted = path.predicted != path.source if asks(path) == "leave" else path.predicted == path.target
-    if asks(path) == "typical" or not wanted.any():
+    """The frame from which on the answer is the one that was asked for; of a path without it, the last frame."""
+    explained = explained_class(path)
+    if explained == path.source or path.predicted[-1] != explained:
         return path.steps
-    return int(wanted.argmax())
+    return turn_of(path.predicted, explained)
 
 
 def role_of(path: Trajectory, index: int) -> str:

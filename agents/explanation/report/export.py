@@ -48,7 +48,7 @@ def card_figure(card: Card) -> Any:
 def _contributions(axes: Any, card: Card) -> None:
     """Bars that add up, from p(target) of the input to that of the end."""
     bars, name = card.told.bars, card.path.class_names[card.path.target]
-    numbered = bool(card.labels)
+    numbered = card.face.context.get("numbered", False)
     for k, bar in enumerate(bars):
         axes.barh(k, 1, color=FAINT, height=0.55)
         axes.barh(k, bar.high - bar.low, left=bar.low, color=TARGET if bar.raises else SOURCE, height=0.55,

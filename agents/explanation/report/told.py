@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.explanation.sentences import change_sentence, summarise
+import numpy as np
+
+from agents.explanation.contributions.result import Contributions
+from agents.explanation.headline import headline
 from agents.trajectories.trajectory import Trajectory
 
 NOT_REACHED, NOT_CHECKED = "target not reached", "not checked"
@@ -49,7 +52,7 @@ class Told:
         bars: the contributions, the largest first; empty where none were computed.
         start, end: p(target) of the input and of the end, where there are bars.
         queries: that the contributions took.
-        places: on the picture of the end: (number of a bar, x, y in pixels).
+        regions: (H, W) bool, the part of the picture that each bar is about; empty for tables and text.
 
     Example:
         >>> Told("Called 4.", "holds", []).slug
@@ -63,7 +66,7 @@ class Told:
     start: float = 0.0
     end: float = 0.0
     queries: int = 0
-    places: list[tuple[str, float, float]] = field(default_factory=list)
+    regions: list[np.ndarray] = field(default_factory=list)
 
     @property
     def slug(self) -> str:
@@ -71,30 +74,37 @@ class Told:
         return self.badge.replace(" ", "-")
 
 
-def told(path: Trajectory, world: Any) -> Told:
+def told(path: Trajectory, world: Any, found: Contributions | None = None) -> Told:
     """What is said of a path.
 
     Args:
         path: to be told of.
         world: where it was walked.
+        found: its contributions; None: they are not shown, and the headline names the changed parts without shares.
     """
-    headline = f"{summarise(path)} What changed: {change_sentence(path, world)}."
-    return Told(headline, NOT_CHECKED if path.success else NOT_REACHED, [])
+    said = headline(path, found, world)
+    badge = NOT_CHECKED if path.success else NOT_REACHED
+    if found is None:
+        return Told(said, badge, [])
+    parts = sorted(found.parts, key=lambda part: -abs(part.value))
+    bars = waterfall([(part.words, part.value, part.spread) for part in parts], found.start)
+    masks = [part.mask for part in parts if part.mask is not None]
+    return Told(said, badge, [], bars, found.start, found.end, found.queries, masks)
 
 
 def waterfall(parts: list[tuple[str, float, float]], start: float) -> list[Bar]:
-    """Bars that add up from p(target) at the input to p(target) at the end, the largest first.
+    """Bars that add up from p(target) at the input to p(target) at the end, in this order.
 
     Args:
         parts: (name, value, spread) of each.
         start: p(target) at the input.
 
     Example:
-        >>> [(bar.low, bar.high) for bar in waterfall([("age", -0.25, 0.0), ("hours", 0.5, 0.0)], 0.25)]
+        >>> [(bar.low, bar.high) for bar in waterfall([("hours", 0.5, 0.0), ("age", -0.25, 0.0)], 0.25)]
         [(0.25, 0.75), (0.5, 0.75)]
     """
     bars, reached = [], start
-    for name, value, spread in sorted(parts, key=lambda part: -abs(part[1])):
+    for name, value, spread in parts:
         bars.append(Bar(name, value, spread, min(reached, reached + value), max(reached, reached + value)))
         reached += value
     return bars

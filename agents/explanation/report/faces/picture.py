@@ -41,7 +41,9 @@ class Ring(NamedTuple):
     part: np.ndarray
 
 
-def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+def face(
+    path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+) -> Face:
     """The pictures of a card.
 
     Args:
@@ -50,19 +52,26 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
         frames: (T+1, *data) its decoded frames.
         film: the frames that the player shows.
         turn: the turning point.
+        regions: (H, W) bool, the parts of the contributions, which are ringed at the end instead of the largest changes.
     """
     sources = {t: data_uri(shown_png(picture(world, frames[t]))) for t in {*film, turn, path.steps}}
     given = data_uri(shown_png(picture(world, path.source_input)))
     start = plane(path.source_input)
+    end = plane(frames[-1]) - start
     height, width = start.shape
     stills = [
         {"src": given, "rings": []},
         {"src": sources[turn], "rings": rings(plane(frames[turn]) - start)},
-        {"src": sources[path.steps], "rings": rings(plane(frames[-1]) - start)},
+        {"src": sources[path.steps], "rings": _parts(regions, end) or rings(end)},
     ]
-    context = {"stills": stills, "height": height, "width": width}
+    context = {"stills": stills, "height": height, "width": width, "numbered": len(regions) > 0}
     small = max(height, width) <= BLOCKS
     return Face("picture.html", context, [sources[t] for t in film], draw, 2.7, small, "", (given, sources[path.steps]))
+
+
+def _parts(regions: Sequence[np.ndarray], change: np.ndarray) -> list[Ring]:
+    """Numbered rings around the parts of the contributions."""
+    return [ring(part, bool(change[part].sum() >= 0)) for part in regions if part.any()]
 
 
 def rings(change: np.ndarray) -> list[Ring]:
@@ -117,8 +126,8 @@ def draw(axes: Any, card: Any) -> None:
         for one in still["rings"]:
             contour(inner, one)
         inner.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
-        for number, at, down in card.labels if place == 2 else ():
-            inner.text(at, down, number, fontsize=7, color="white", ha="center", va="center",
+        for number, one in enumerate(still["rings"], 1) if place == 2 and context["numbered"] else ():
+            inner.text(one.x, one.y, str(number), fontsize=7, color="white", ha="center", va="center",
                        bbox={"facecolor": INK, "edgecolor": "white", "boxstyle": "circle,pad=0.15"})  # fmt: skip
         inner.set_xlabel(mathless(card.caption(place)), fontsize=9, color=INK)
 

@@ -19,14 +19,11 @@ import envs
 from agents import atlas as script
 from agents.atlas import FIGURES, atlas
 from agents.console.cli import UserError
-from agents.explain import explain
 from agents.explanation.atlas import j_diagram as atlas_j_diagram
 from agents.explanation.atlas import map as atlas_map
 from agents.explanation.atlas import mine as atlas_mine
 from agents.explanation.atlas import strip as atlas_strip
 from agents.explanation.atlas import style as atlas_style
-from agents.explanation.attribute_sentences import attribute_sentence, attribute_table
-from envs.geometry.strokes import Attribute
 from envs.manifolds.base import Manifold
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -232,34 +229,6 @@ except SystemExit:
     assert not {"torch", "matplotlib", "umap"} & set(sys.modules), "loaded"
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
-
-
-# --- attributes in words ----------------------------------------------------------------------------------------------
-
-
-def test_a_path_is_told_in_attributes(digits: Any, iris: Any) -> None:
-    path = explain(digits, 11, walker="line")
-    values = attribute_table(path, digits)
-    assert list(values) == ["loops", "thickness", "slant"]
-    assert all(len(column) == path.steps + 1 for column in values.values())
-    told = attribute_sentence(path, digits)
-    assert ("oop closed" in told) == (values["loops"][-1] > values["loops"][0])
-    own = Attribute("ink", lambda x: x.flatten(1).sum(1), "units", "{} more ink", "{} less ink", 0.0)
-    assert "more ink" in attribute_sentence(path, digits, [own]) or "less ink" in attribute_sentence(path, digits, [own])
-    never = own._replace(least=1e9)
-    assert attribute_sentence(path, digits, [never]) == "No change in its attributes (ink)."
-    flower = explain(iris, 0, walker="line")
-    assert attribute_table(flower, iris) == {}
-    assert attribute_sentence(flower, iris) == ""
-
-
-def test_explain_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
-    from agents.explain import main
-
-    main(["--env", "Manifold/Digits-v0", "--walker", "line", "--index", "11"])
-    assert "oop closed, strokes" in capsys.readouterr().out
-    main(["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "11"])
-    assert "attributes" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("data", ["digits", "iris"])

@@ -1,4 +1,4 @@
-"""A path described by attributes of its data, such as "strokes 0.5 px thicker, loop closed"."""
+"""Attributes of a path's data, measured along it, such as "strokes 0.5 px thicker"."""
 
 from __future__ import annotations
 
@@ -33,18 +33,11 @@ def attribute_table(path: Trajectory, world: Any, attributes: Sequence[Attribute
     return {attribute.name: attribute.measure(frames).tolist() for attribute in chosen}
 
 
-def attribute_sentence(path: Trajectory, world: Any, attributes: Sequence[Attribute] | None = None) -> str:
-    """The changes of attributes from frame 0 to the last frame, in words; empty where the data have none."""
+def attribute_changes(path: Trajectory, world: Any, attributes: Sequence[Attribute] | None = None) -> list[str]:
+    """The changes of attributes from frame 0 to the last frame, in words; none where the data have no attributes."""
     from envs.geometry.strokes import attributes_of, change
 
     chosen = attributes_of(world) if attributes is None else attributes
     values = attribute_table(path, world, chosen)
-    if not values:
-        return ""
-    changes = [change(attribute, values[attribute.name][0], values[attribute.name][-1]) for attribute in chosen]
-    changes = [words for words in changes if words]
-    if not changes:
-        names = ", ".join(attribute.name for attribute in chosen)
-        return f"No change in its attributes ({names})."
-    text = ", ".join(changes)
-    return f"{text[0].upper()}{text[1:]}."
+    found = [change(attribute, values[attribute.name][0], values[attribute.name][-1]) for attribute in chosen]
+    return [words for words in found if words]
