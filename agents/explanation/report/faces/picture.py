@@ -26,8 +26,7 @@ class Ring(NamedTuple):
     Attributes:
         outline: SVG path, in units of pixels.
         more: whether the values became larger there.
-        x, y: its topmost point, for a label.
-        part: (H, W) bool the region.
+        x, y: where its label stands.
 
     Example:
         >>> rings(np.array([[0.0, 1.0], [0.0, 0.0]]))[0].outline
@@ -38,7 +37,6 @@ class Ring(NamedTuple):
     more: bool
     x: float
     y: float
-    part: np.ndarray
 
 
 def face(
@@ -70,8 +68,24 @@ def face(
 
 
 def _parts(regions: Sequence[np.ndarray], change: np.ndarray) -> list[Ring]:
-    """Numbered rings around the parts of the contributions."""
-    return [ring(part, bool(change[part].sum() >= 0)) for part in regions if part.any()]
+    """A ring for each part of the contributions, around the pixels that change most in it."""
+    found = []
+    for part in regions:
+        more = bool(change[part].sum() >= 0)
+        moved = np.where(part, change if more else -change, 0.0)
+        shown = _without_crumbs((moved >= SHARE * moved.max()) & (moved > 0))
+        found.append(ring(shown, more, label=np.unravel_index(moved.argmax(), moved.shape)))
+    return found
+
+
+def _without_crumbs(part: np.ndarray) -> np.ndarray:
+    """The connected patches of a region, without those of less than a third of the largest one's size."""
+    from scipy import ndimage
+
+    patches, count = ndimage.label(part, np.ones((3, 3)))
+    sizes = np.bincount(patches.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    return np.asarray(sizes[patches] >= max(1, sizes.max() / 3))
 
 
 def rings(change: np.ndarray) -> list[Ring]:
@@ -97,13 +111,14 @@ def rings(change: np.ndarray) -> list[Ring]:
     return [one for _, one in found[:MOST_RINGS]]
 
 
-def ring(part: np.ndarray, more: bool, step: int = 1) -> Ring:
+def ring(part: np.ndarray, more: bool, step: int = 1, label: Sequence[Any] | None = None) -> Ring:
     """The outline of one region, along the edges of its pixels.
 
     Args:
         part: (H, W) bool.
         more: whether values became larger.
         step: pixels of the picture to a cell of `part`.
+        label: row and column of its label; None: its topmost cell.
     """
     padded = np.pad(part, 1).astype(np.int8)
     lines = []
@@ -111,8 +126,9 @@ def ring(part: np.ndarray, more: bool, step: int = 1) -> Ring:
         lines.append((f"M{x * step} {y * step}", f"h{step}"))
     for y, x in np.argwhere(np.diff(padded, axis=1)[1:-1]):
         lines.append((f"M{x * step} {y * step}", f"v{step}"))
-    top, left = (np.argwhere(part)[0] * step).tolist()
-    return Ring("".join(start + move for start, move in lines), more, left + step / 2, top + step / 2, part)
+    top, left = np.argwhere(part)[0] if label is None else label
+    outline = "".join(start + move for start, move in lines)
+    return Ring(outline, more, float(left * step + step / 2), float(top * step + step / 2))
 
 
 def draw(axes: Any, card: Any) -> None:

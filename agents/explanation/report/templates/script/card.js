@@ -74,6 +74,9 @@ function makeCard(section) {
   const go = (wanted) => { stop(); show(wanted); };
   range.addEventListener("input", () => go(Number(range.value)));
   play.addEventListener("click", () => (timer ? go(data.turn) : start()));
+  one("[data-marks]")?.addEventListener("click", ({ currentTarget }) => {
+    currentTarget.setAttribute("aria-pressed", String(!section.classList.toggle("unmarked")));
+  });
   one("[data-turn]").addEventListener("click", () => go(data.turn));
   return { start, show: go, film: last > 0, step: turnStep };
 }
