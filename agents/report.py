@@ -1,5 +1,6 @@
 """Write the HTML report of a run's paths, or of one path: ``python -m agents.report RUN_OR_PATH``.
 
+``--card N --format png`` writes one card of it as a picture, a page (pdf), an animation (gif) or its numbers (json);
 ``--lime`` and ``--treeview`` add those layers. From Python: `agents.write_report`, or `agents.Explainer.report`.
 """
 
@@ -8,16 +9,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
+
+if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory
+
+CARD_FORMATS = ("png", "gif", "pdf", "json")
 
 
 @dataclass(kw_only=True)
 class ReportConfig(LoadingConfig):
-    """Write one self-contained report.html for the paths of a run, or for one path."""
+    """Write one self-contained report.html for the paths of a run, or for one path; or one card of it as a file."""
 
     source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
-    out: str | None = option(None, "where to (default: report.html in the run folder)", metavar="FILE")
+    out: str | None = option(None, "where to (default: report.html in the run folder, or card-N.FORMAT)", metavar="FILE")
+    card: int | None = option(None, "write this card alone, counted from 1 as in the report", metavar="N", low=1)
+    format: str = option("png", "of the card's file", choices=CARD_FORMATS)
     lime: bool = option(False, "show at every frame what moves the prediction there (latent LIME; queries the classifier)")
     treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
@@ -31,6 +41,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.explanation.report.extras import Extras, layers
     from agents.explanation.report.page import MOST_PATHS, write_report
+
+    world, paths, names, run = read_paths(config)
+    if config.card is not None:
+        print(f"wrote {write_card(config, world, paths, run)}")
+        return 0
+    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
+    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
+    out = config.out or (run / "report.html" if run is not None else "report.html")
+    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
+    made = {"command": "python -m agents.report RUN", "measured over": over}
+    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
+    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
+    return 0
+
+
+def read_paths(config: ReportConfig) -> tuple[Any, list[Trajectory], list[str], Path | None]:
+    """The world, the paths that can be read, their file names, and the run folder, if they lie in one.
+
+    Raises:
+        UserError: none can be read.
+    """
     from agents.replay import ReplayConfig, find_paths
     from agents.runs.world_record import build_world
     from agents.trajectories.trajectory import Trajectory
@@ -49,14 +80,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         names.append(file.name)
     if world is None or not paths:
         raise UserError(f"{config.source}: none of its {len(files)} paths could be read")
-    extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
-    extras += [Extras(file=name) for name in names[MOST_PATHS:]]
-    out = config.out or (run / "report.html" if run is not None else "report.html")
-    over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
-    made = {"command": "python -m agents.report RUN", "measured over": over}
-    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
-    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
-    return 0
+    return world, paths, names, run
+
+
+def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], run: Path | None) -> Path:
+    """Write one card as a file.
+
+    Raises:
+        UserError: there is no such card.
+    """
+    from agents.console.cli import in_home
+    from agents.explanation.report.card import Card
+    from agents.explanation.report.export import export
+    from agents.files import write_whole, writing
+
+    number = config.card or 1
+    if number > len(paths):
+        raise UserError(f"--card {number}: {config.source} has {len(paths)} paths that can be read, counted from 1")
+    default = (run or Path(".")) / f"card-{number}.{config.format}"
+    target = Path(in_home(config.out)) if config.out else default
+    card = export(Card(number, paths[number - 1], world, mapped=False), config.format)
+    with writing("the card", "make room, or choose another place with --out FILE"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(target, card)
+    return target
 
 
 if __name__ == "__main__":

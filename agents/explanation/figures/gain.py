@@ -1,15 +1,15 @@
-"""Figure of the expected information gain over the plane of the reference inputs: where a run's curiosity is uncertain."""
+"""Figure of the expected information gain over the plane of the reference inputs: what a run's curiosity does not know yet."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.explanation.figures.map import starts_map
-from agents.explanation.figures.style import INK, figure_png, mathless, pyplot_figure
+from agents.explanation.figures.style import INK, figure_png, figure_svg, mathless, pyplot_figure
 from agents.explanation.information_gain import GainMap, bonus_in_nats, expected_gain_map
 from agents.explanation.report.extras import Panel
 from agents.trajectories.trajectory import Trajectory
@@ -17,21 +17,22 @@ from agents.trajectories.trajectory import Trajectory
 if TYPE_CHECKING:
     from agents.runs.run import Run
 
-TITLE = "Where the model is uncertain"
+TITLE = "What the curiosity network does not know yet"
 NOTE = (
     "Expected information gain of a step, in nats, on the plane of the two principal directions of the reference inputs: "
-    "light where the network of the curiosity predicts a step well, dark where a step would still inform it. Dots: reference "
-    "inputs; lines: the paths, projected."
+    "light where the network of the curiosity predicts a step well, dark where a step would still inform it. It says nothing "
+    "about the explained classifier's uncertainty. Dots: reference inputs; lines: the paths, projected."
 )
 
 
-def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = ()) -> bytes:
-    """The map as PNG, with reference inputs as dots, names of classes, and paths.
+def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = (), encode: Callable[[Any], bytes] = figure_png) -> bytes:
+    """The map, with reference inputs as dots, names of classes, and paths.
 
     Args:
         gain: to be drawn.
         world: of the run.
         paths: drawn on the map.
+        encode: `figure_png` or `figure_svg`.
     """
     area = starts_map(world)
     figure = pyplot_figure(5.4, 4.8)
@@ -57,15 +58,17 @@ def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = ())
     bar = figure.colorbar(shown, cax=figure.add_axes((0.87, 0.02, 0.035, 0.88)))
     bar.set_label("nats", fontsize=8.5)
     bar.ax.tick_params(labelsize=8)
-    return figure_png(figure)
+    return encode(figure)
 
 
-def run_gain_map(run: Run | None, paths: Sequence[Trajectory] = ()) -> bytes | None:
+def run_gain_map(
+    run: Run | None, paths: Sequence[Trajectory] = (), encode: Callable[[Any], bytes] = figure_png
+) -> bytes | None:
     """The map of a run's curiosity; None where it has none that measures information."""
     bonus = bonus_in_nats(run)
     if run is None or bonus is None:
         return None
-    return gain_map_figure(expected_gain_map(bonus, run.world), run.world, paths)  # type: ignore[arg-type]
+    return gain_map_figure(expected_gain_map(bonus, run.world), run.world, paths, encode)  # type: ignore[arg-type]
 
 
 def gain_panels(folder: Path | None, paths: Sequence[Trajectory], trust: Sequence[str] = ()) -> list[Panel]:
@@ -75,5 +78,5 @@ def gain_panels(folder: Path | None, paths: Sequence[Trajectory], trust: Sequenc
 
     if folder is None or RunFolder.open(folder).config.get("curiosity") is None:
         return []
-    image = run_gain_map(load_run(folder, trust=trust), paths)
+    image = run_gain_map(load_run(folder, trust=trust), paths, figure_svg)
     return [] if image is None else [Panel(TITLE, NOTE, image)]

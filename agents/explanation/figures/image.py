@@ -32,15 +32,16 @@ from agents.trajectories.trajectory import Trajectory
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from agents.explanation.report.faces.face import Face
     from envs.modalities.components import Component
 
-MOST_COLUMNS = 12  # frames in one row of the strip; longer paths continue in a second row
+MOST_COLUMNS = 12  # frames in one row of the strip; longer paths take several rows
 SHADES = " ░▒▓█"  # of a terminal without colours
 LARGEST = 32  # pixels along one side in a terminal; larger pictures are thinned out
 
 
 class ImageRenderer(Renderer):
-    """Pictures: frames as they are, and their difference to frame 0.
+    """Pictures: frames as they are, and their difference to the input.
 
     Example:
         >>> from agents.explain import explain
@@ -66,7 +67,7 @@ class ImageRenderer(Renderer):
 
     def film_strip(self, path: Trajectory, world: Any) -> bytes:
         """Above: the input and every decoded frame, with number, class and the probability of the target as a bar. Below: each
-        frame's difference to frame 0, orange where it became more, blue where less; and the information gain of the step in
+        frame's difference to the input, green where it is more, purple where less; and the information gain of the step in
         nats, where it was measured."""
         return _strip(path, world)
 
@@ -78,13 +79,22 @@ class ImageRenderer(Renderer):
         """Pictures of coloured half blocks; shades where there are no colours."""
         return [_blocks(picture(world, frame), coloured) for frame in frames]
 
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
+        """See `agents.explanation.report.faces.picture`."""
+        from agents.explanation.report.faces.picture import face
+
+        return face(path, world, frames, film, turn, regions)
+
 
 def _strip(path: Trajectory, world: Any) -> bytes:
     frames = path.frames(world)
     shown = [picture(world, path.source_input), *(picture(world, frame) for frame in frames)]
-    changes = [None, *(difference(frame, frames[0], difference_scale(frames)) for frame in frames)]
-    columns = min(len(shown), MOST_COLUMNS)
-    bands = -(-len(shown) // columns)
+    scale = difference_scale(frames, path.source_input)
+    changes = [None, *(difference(frame, path.source_input, scale) for frame in frames)]
+    bands = -(-len(shown) // MOST_COLUMNS)
+    columns = -(-len(shown) // bands)  # rows of equal length: the last frame never stands alone
     figure = pyplot_figure(1.05 * max(columns, 4), 0.42 + 2.75 * bands)
     grid = figure.add_gridspec(
         4 * bands,
@@ -107,7 +117,7 @@ def _strip(path: Trajectory, world: Any) -> bytes:
         if below is None:
             bar = "" if path.predictions is None else f"bar: p({short(path.class_names[path.target], 8)})\n\n"
             gain = "\ngreen: nats gained" if np.isfinite(path.information_gain).any() else ""  # type: ignore[arg-type]
-            _blank(axes, bar + "below: change\nsince frame 0,\norange more,\nblue less" + gain)
+            _blank(axes, bar + "below: the\ndifference to\nthe input, green\nmore, purple less" + gain)
         else:
             _image(axes, below)
             _gain(axes, path, place - 1)

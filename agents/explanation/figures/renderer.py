@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from agents.explanation.report.faces.face import Face
     from agents.trajectories.trajectory import Trajectory
     from envs.modalities.components import Component
 
@@ -79,9 +80,20 @@ class Renderer:
         """The values along the path as a rich table of at most `width` characters; None where numbers say nothing."""
         return None
 
-    def report_cells(self, path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]] | None:
-        """The report's table of values: a column's name, its value in the input, and its values and changes by frame."""
-        return None
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
+        """What the report's card shows: input, turning point and end, and the frames of its player.
+
+        Args:
+            path: to be shown.
+            world: where it was walked.
+            frames: (T+1, *data) its decoded frames.
+            film: the frames of the player.
+            turn: the turning point.
+            regions: (H, W) bool, the parts of a picture that its contributions are about.
+        """
+        raise NotImplementedError
 
 
 def renderer_for(modality: str) -> Renderer:

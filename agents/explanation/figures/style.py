@@ -1,16 +1,19 @@
 """Colours and small pictures shared by figures, animations, reports and the terminal.
 
-Source and target have the same colours everywhere (orange and blue, distinct for all kinds of colour vision), and a word
-repeats every colour. Classes on a map have a muted colour each and their name on it.
+One rule: orange is the source class and what lowers the target's probability, blue is the target and what raises it; green
+is more of a value than in the input, purple less. The four are distinct for all kinds of colour vision, and a word or a sign
+repeats every colour. Classes on a map of many have a muted colour each and their name on it.
 """
 
 from __future__ import annotations
 
+import base64
 import io
 import os
+import re
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from envs.core.factual import Factual
 
 TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", "#e7e9ec"
+MORE, LESS = "#00735a", "#8f2f7f"  # of a value, compared with the input
+RAISES = (TARGET, SOURCE)  # a slope of the target's probability that is positive, and one that is negative
 GAIN, CHANGED = "#117733", "#fff0c2"
 # Muted light tones of equal lightness, so that black dots and lines are readable on each.
 REGIONS = ("#cfe3f5", "#f6d9c6", "#d5ead0", "#eccfe2", "#f7eec0", "#cdeaea", "#dcd5f0", "#f3cccf", "#dfdcc8", "#d6dbe2")
@@ -55,6 +60,22 @@ def figure_png(figure: Any) -> bytes:
     return stream.getvalue()
 
 
+def figure_svg(figure: Any) -> bytes:
+    """The figure as SVG for a page, without a background: its ink takes the page's colour, so that it suits a dark one."""
+    prepare_matplotlib()
+    import matplotlib
+
+    stream = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "manifold", "svg.fonttype": "none"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(stream, format="svg", bbox_inches="tight", pad_inches=0.08, transparent=True,
+                       metadata={"Date": None, "Creator": None})  # fmt: skip
+    drawn = stream.getvalue()
+    drawn = re.sub(r' id="[A-Za-z.]+_\d+"', "", drawn[drawn.index("<svg") :])  # the ids that repeat in every figure
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    return drawn.replace(INK, "currentColor").encode()
+
+
 def png(pixels: np.ndarray) -> bytes:
     """(H, W, 3) uint8 -> PNG, in grey or with a palette where that is lossless (a tenth of the bytes)."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
@@ -65,6 +86,32 @@ def png(pixels: np.ndarray) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def shown_png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) uint8 for a page: PNG; pictures of more than 64 pixels a side as WebP, at most 256 pixels a side."""
+    if max(pixels.shape[:2]) <= 64:
+        return png(pixels)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    image.thumbnail((256, 256), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, "WEBP", quality=80, method=4)
+    return stream.getvalue()
+
+
+def see_through(indices: np.ndarray, palette: Sequence[tuple[int, int, int, int]]) -> bytes:
+    """(H, W) indices into at most 256 colours (red, green, blue, opacity) -> PNG, which suits a light and a dark page."""
+    image = Image.fromarray(np.ascontiguousarray(indices, dtype=np.uint8), "P")
+    image.putpalette([value for colour in palette for value in colour[:3]])
+    stream = io.BytesIO()
+    image.save(stream, "PNG", optimize=True, transparency=bytes(colour[3] for colour in palette))
+    return stream.getvalue()
+
+
+def data_uri(image: bytes) -> str:
+    """A PNG or WebP as a data URI."""
+    kind = "webp" if image[:4] == b"RIFF" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
@@ -127,23 +174,37 @@ def plane(x: np.ndarray) -> np.ndarray:
     raise ValueError(f"an image of shape {x.shape} cannot be drawn; (H, W), (C, H, W) and (H, W, C) can")
 
 
-def difference(x: np.ndarray, start: np.ndarray, scale: float) -> np.ndarray:
-    """x - start as (H, W, 3) uint8: blue where it decreased, white where it is unchanged, orange where it increased.
+def difference(x: np.ndarray, start: np.ndarray, scale: float, ends: tuple[str, str] = (MORE, LESS)) -> np.ndarray:
+    """x - start as (H, W, 3) uint8: white where it is unchanged, in the first colour where it increased, else the second.
 
     Args:
         x: a picture in data space.
         start: the picture to compare with.
         scale: the change shown in full colour; use one scale per path, so that its frames are comparable.
+        ends: colours of more and less; of slopes those of `RAISES`.
     """
     change = np.clip((plane(x) - plane(start)) / max(scale, 1e-9), -1.0, 1.0)[..., None]
-    white, more, less = np.array([250.0, 250, 250]), np.array(rgb("#c24a00"), float), np.array(rgb("#00538a"), float)
-    ends = np.where(change >= 0, more, less)
-    return np.rint(white + np.abs(change) ** 0.8 * (ends - white)).astype(np.uint8)
+    white, more, less = np.array([250.0, 250, 250]), np.array(rgb(ends[0]), float), np.array(rgb(ends[1]), float)
+    return np.rint(white + np.abs(change) ** 0.8 * (np.where(change >= 0, more, less) - white)).astype(np.uint8)
 
 
-def difference_scale(frames: np.ndarray) -> float:
-    """The largest change of a pixel since frame 0 along a path, at least a twentieth of the full range."""
-    return max(0.05, float(np.abs(frames - frames[:1]).max()))
+def slopes_png(slopes: np.ndarray, scale: float) -> bytes:
+    """Slopes of a picture as PNG: blue where a larger value raises the target's probability, orange where it lowers it.
+
+    Args:
+        slopes: in data space.
+        scale: the slope shown in full colour.
+    """
+    raises, lowers = (rgb(colour) for colour in RAISES)
+    share = np.clip(plane(slopes) / max(scale, 1e-9), -1.0, 1.0)
+    levels = np.rint(100 * np.sign(share) * np.abs(share) ** 0.8).astype(int) + 100
+    colours = [(*(raises if k >= 100 else lowers), round(2.55 * abs(k - 100))) for k in range(201)]
+    return see_through(levels, colours)
+
+
+def difference_scale(frames: np.ndarray, start: np.ndarray) -> float:
+    """The largest difference of a pixel to the input along a path, at least a twentieth of the full range."""
+    return max(0.05, float(np.abs(frames - start).max()))
 
 
 def enlarge(pixels: np.ndarray, size: int) -> Image.Image:

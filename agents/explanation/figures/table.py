@@ -31,6 +31,7 @@ from agents.trajectories.trajectory import Trajectory
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from agents.explanation.report.faces.face import Face
     from envs.modalities.components import Component
 
 MOST_COLUMNS = 10  # frames in one figure; of a longer path as many, evenly spaced, both ends included
@@ -102,12 +103,13 @@ class TableRenderer(Renderer):
         """See `row_table`."""
         return row_table(path, world, width)
 
-    def report_cells(self, path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]]:
-        """See `Renderer.report_cells`."""
-        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
-        return [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
-                for i, name in enumerate(names)]  # fmt: skip
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
+        """See `agents.explanation.report.faces.table`."""
+        from agents.explanation.report.faces.table import face
+
+        return face(path, world, frames, film, turn)
 
 
 def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:

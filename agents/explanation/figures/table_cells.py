@@ -71,3 +71,17 @@ def changed_cells(world: Any, frames: np.ndarray, factual: Factual | None = None
         else:
             marks.append(np.array([value != values[0] for value in values]))
     return np.array(marks, dtype=bool)
+
+
+def directions(world: Any, frames: np.ndarray, factual: Factual | None = None) -> np.ndarray:
+    """(columns, T+1) whether a number lies above (1) or below (-1) that of the first frame; 0: equal, or a category.
+
+    Args:
+        world: of the table.
+        frames: (T+1, D), of which the first is the input.
+        factual: the input.
+    """
+    shown = [row_values(world, frame, factual) for frame in frames]
+    numbers = [[row[name] if isinstance(row[name], int | float | np.number) else np.nan for row in shown] for name in shown[0]]
+    values = np.array(numbers, dtype=np.float64)
+    return np.nan_to_num(np.sign(values - values[:, :1])).astype(int)

@@ -31,6 +31,7 @@ from envs.modalities.alignment import Word, compare, marked
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from agents.explanation.report.faces.face import Face
     from envs.modalities.components import Component
 
 LINE = 0.25  # inches
@@ -94,6 +95,14 @@ class TextRenderer(Renderer):
     def terminal_table(self, path: Trajectory, world: Any, width: int) -> Any:
         """See `sentence_table`."""
         return sentence_table(path)
+
+    def face(
+        self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
+    ) -> Face:
+        """See `agents.explanation.report.faces.text`."""
+        from agents.explanation.report.faces.text import face
+
+        return face(path, world, frames, film, turn)
 
 
 def sentence_words(path: Trajectory) -> list[list[Word]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.explanation.figures.renderer import renderer_of
-from agents.explanation.figures.style import INK, OTHER, difference, figure_png, mathless, picture, pyplot_figure
+from agents.explanation.figures.style import INK, OTHER, RAISES, difference, figure_png, mathless, picture, pyplot_figure
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
 
@@ -97,7 +97,7 @@ def lime_words(frames: Sequence[int], words: np.ndarray, slopes: np.ndarray, r2:
 def lime_figure(
     path: Trajectory, world: World, frames: Sequence[int], slopes: np.ndarray, r2: np.ndarray, kind: str = "latent"
 ) -> bytes:
-    """Frames above, slopes of the target's probability below, as PNG; orange raises it, blue lowers it.
+    """Frames above, slopes of the target's probability below, as PNG; blue raises it, orange lowers it.
 
     Pictures have one map per frame, on one scale; tables have one row per column of the data and one column per frame.
 
@@ -121,7 +121,7 @@ def lime_figure(
         above, below = figure.add_subplot(grid[0, column]), figure.add_subplot(grid[1, column])
         above.imshow(picture(world, decoded[frames[i]]), interpolation="nearest")
         above.set_title(f"{frames[i]}  {mathless(path.class_names[path.predicted[frames[i]]][:8])}", fontsize=7, color=INK)
-        below.imshow(difference(slopes[i], np.zeros_like(slopes[i]), scale), interpolation="nearest")
+        below.imshow(difference(slopes[i], np.zeros_like(slopes[i]), scale, RAISES), interpolation="nearest")
         below.set_xlabel(f"R2 {r2[i]:.2f}", fontsize=6.5, color=OTHER)
         for axes in (above, below):
             axes.set_xticks([])
@@ -139,11 +139,11 @@ def _table(
     figure = pyplot_figure(0.6 * len(frames) + 2.4, 0.26 * flat.shape[1] + 1.0)
     figure.suptitle(_title(path, kind), x=0, y=1, ha="left", va="top", fontsize=10, color=INK)
     axes = figure.add_axes((0.3, 0.12, 0.68, 0.72))
-    axes.imshow(difference(flat.T, np.zeros_like(flat.T), scale), aspect="auto", interpolation="nearest")
+    axes.imshow(difference(flat.T, np.zeros_like(flat.T), scale, RAISES), aspect="auto", interpolation="nearest")
     axes.set_yticks(range(len(names)), [mathless(name[:24]) for name in names], fontsize=7)
     axes.set_xticks(range(len(frames)), [f"{t}\nR2 {fit:.2f}" for t, fit in zip(frames, r2, strict=True)], fontsize=6.5)
     return figure_png(figure)
 
 
 def _title(path: Trajectory, kind: str) -> str:
-    return mathless(f"{heading(path)}   ({kind} LIME: orange raises p({path.class_names[path.target][:12]}), blue lowers it)")
+    return mathless(f"{heading(path)}   ({kind} LIME: blue raises p({path.class_names[path.target][:12]}), orange lowers it)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ from agents.trajectories.trajectory import Trajectory
 MOST_FRAMES = 16  # that are drawn: first, last, and evenly between
 
 
-def treeview_figure(path: Trajectory, world: Any, routes: Routes) -> bytes:
-    """Draw the route as PNG.
+def treeview_figure(path: Trajectory, world: Any, routes: Routes, encode: Callable[[Any], bytes] = figure_png) -> bytes:
+    """Draw the route.
 
     Left, one column per frame: its picture, the cluster of every factor (outlined where it switched), the predictions of
         network
@@ -39,6 +40,7 @@ def treeview_figure(path: Trajectory, world: Any, routes: Routes) -> bytes:
         path: to be drawn.
         world: where it was walked; decodes the frames.
         routes: of its frames.
+        encode: `figure_png` or `figure_svg`.
     """
     columns = np.unique(np.linspace(0, len(routes.nodes) - 1, MOST_FRAMES).round().astype(int))
     factors, classes = routes.meta.shape[1], len(path.class_names)
@@ -52,7 +54,7 @@ def treeview_figure(path: Trajectory, world: Any, routes: Routes) -> bytes:
     grid = figure.add_gridspec(1, 2, width_ratios=[left, 4.6], left=0.01, right=0.99, top=0.93, bottom=0.01, wspace=0.04)
     _frames(figure.add_subplot(grid[0]), path, world, routes, columns, pictures)
     _way(figure.add_subplot(grid[1]), path, routes.nodes[-1])
-    return figure_png(figure)
+    return encode(figure)
 
 
 def _frames(axes: Any, path: Trajectory, world: Any, routes: Routes, columns: np.ndarray, pictures: bool) -> None:

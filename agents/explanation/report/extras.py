@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.explanation.figures.renderer import renderer_of
-from agents.explanation.figures.style import difference, png
+from agents.explanation.figures.style import data_uri, slopes_png
 from agents.trajectories.trajectory import Trajectory
 from envs.errors import ManifoldError
+
+
+TRUSTED = 0.5  # R² of a linear fit below which its slopes are shown with a warning
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,18 @@ class View:
     Attributes:
         name: caption.
         note: how to read it.
-        images: T+1 PNGs.
+        images: T+1 data URIs.
+        doubtful: why it should not be relied on; empty if nothing speaks against it.
 
     Example:
-        >>> View("latent LIME", "orange raises p", [b""]).name
+        >>> View("latent LIME", "blue raises p", ["data:,"]).name
         'latent LIME'
     """
 
     name: str
     note: str
-    images: Sequence[bytes]
+    images: Sequence[str]
+    doubtful: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,16 @@ class Panel:
     Attributes:
         title: heading.
         note: how to read it.
-        image: PNG.
+        drawing: SVG, see `agents.explanation.figures.style.figure_svg`.
 
     Example:
-        >>> Panel("Map", "dots: inputs", b"").title
+        >>> Panel("Map", "dots: inputs", b"<svg></svg>").title
         'Map'
     """
 
     title: str
     note: str
-    image: bytes
+    drawing: bytes
 
 
 class ColumnSlopes(NamedTuple):
@@ -63,6 +68,7 @@ class ColumnSlopes(NamedTuple):
         values: T+1 rows of one number per column.
         largest: largest absolute value.
         note: how to read them.
+        doubtful: why they should not be relied on; empty if nothing speaks against them.
 
     Example:
         >>> ColumnSlopes(["age"], [[0.1], [0.2]], 0.2, "").names
@@ -73,6 +79,7 @@ class ColumnSlopes(NamedTuple):
     values: list[list[float]]
     largest: float
     note: str
+    doubtful: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Extras:
 
 
 def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
-    """Slopes of latent LIME as a view: orange where a larger value raises the target's probability.
+    """Slopes of latent LIME as a view: blue where a larger value raises the target's probability.
 
     Args:
         path: that is explained.
@@ -107,12 +114,19 @@ def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
         r2: (T+1,) of the fits.
     """
     scale = max(float(np.abs(slopes).max()), 1e-12)
-    nothing = np.zeros_like(slopes[0])
+    note = f"blue: more here raises p({path.class_names[path.target]}), orange: lowers it"
+    return View("latent LIME", note, [data_uri(slopes_png(frame, scale)) for frame in slopes], doubtful(r2))
+
+
+def doubtful(r2: np.ndarray) -> str:
+    """A warning where a linear fit explains less than half of the prediction's variance at some frame; else empty."""
     known = r2[np.isfinite(r2)]
-    fit = f"; the fits' R² is {known.min():.2f} to {known.max():.2f}" if len(known) else ""
-    name = path.class_names[path.target]
-    note = f"orange: more here raises p({name}), blue: lowers it{fit}"
-    return View("latent LIME", note, [png(difference(frame, nothing, scale)) for frame in slopes])
+    if not len(known) or known.min() >= TRUSTED:
+        return ""
+    return (
+        f"Do not rely on it: the linear fits explain {known.min():.2f} to {known.max():.2f} of the variance (R²), and below "
+        f"{TRUSTED} a slope says little."
+    )
 
 
 def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: Any, most: int = 8) -> ColumnSlopes:
@@ -135,14 +149,12 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
         weight = np.where(_numbers(world), 1.0, rounded)
         found = np.stack([(slopes * weight)[:, a:b].sum(1) for a, b in zip(places, ends, strict=True)], axis=1)
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
-    known = r2[np.isfinite(r2)]
-    fit = f" The fits' R² is {known.min():.2f} to {known.max():.2f}." if len(known) else ""
     note = (
         f"Change of p({path.class_names[path.target]}) with each column along the manifold, by one standard deviation of a "
-        f"number or by its present category (latent LIME).{fit}"
+        f"number or by its present category (latent LIME)."
     )
     values = found[:, chosen].tolist()
-    return ColumnSlopes([names[i] for i in chosen], values, max(float(np.abs(found).max()), 1e-12), note)
+    return ColumnSlopes([names[i] for i in chosen], values, max(float(np.abs(found).max()), 1e-12), note, doubtful(r2))
 
 
 def _numbers(world: Any) -> np.ndarray:
@@ -190,6 +202,7 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
             else:
                 about["slopes"] = columns_slopes(path, slopes, r2, world)
     if treeview:
+        from agents.explanation.figures.style import figure_svg
         from agents.explanation.local.treeview import route_of, switch_sentences, treeview_of
         from agents.explanation.local.treeview_figure import treeview_figure
 
@@ -197,5 +210,5 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
         for about, path in zip(found, paths, strict=True):
             routes = route_of(path, world, view)
             switches = "; ".join(switch_sentences(routes, path.class_names)) or "No factor switches along this path."
-            about["panels"] = (Panel("Route through the TreeView", switches, treeview_figure(path, world, routes)),)
+            about["panels"] = (Panel("Route through the TreeView", switches, treeview_figure(path, world, routes, figure_svg)),)
     return [Extras(**about) for about in found]

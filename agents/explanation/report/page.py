@@ -1,12 +1,10 @@
 """One self-contained ``report.html`` for a run or a single path: opens from disk, loads nothing, needs no network.
 
 The numbers of the page are those of the `Trajectory`, rounded only for display. Jinja2 escapes every text (class names may
-hold markup); a content security policy in the page forbids loading anything and running any script but the page's own.
+hold markup); a content security policy in the page forbids loading anything and running any script but the page's own. The
+page holds the explained inputs and their paths, and of the reference inputs nothing but two coordinates each on the map.
 
-The command is `agents.report`.
-
-`agents.explanation.report.sections` has one function and one template per section of a path,
-`agents.explanation.report.extras` the optional parts.
+The command is `agents.report`. `agents.explanation.report.card` gathers what a path's card shows.
 """
 
 from __future__ import annotations
@@ -14,27 +12,30 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.console.threads import one_threaded
-from agents.explanation.figures.map import starts_map
-from agents.explanation.figures.style import png
+from agents.errors import UserError
+from agents.explanation.contributions.compute import contributions
+from agents.explanation.contributions.result import Contributions
+from agents.explanation.report.card import Card
+from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
-from agents.explanation.report.sections import PathPage, data_uri, panel_contexts, sections_of
-from agents.explanation.report.words import figures_found, gathered, metric_rows
-from agents.explanation.sentences import heading
+from agents.explanation.report.told import NOT_CHECKED, NOT_REACHED
+from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
 from envs.files import in_home
 
 __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
-MOST_PATHS = 40  # paths in one page; the others are in the run folder
-MOST_DOTS = 300  # reference inputs on the overview map
+MOST_PATHS = 200  # paths in one page; the others are in the run folder
+MOST_MAPS = 24  # cards with a map of their own, each of which queries the classifier thousands of times
+BATCH = 16  # paths whose contributions are computed at once
+STYLES, SCRIPTS = ("page", "card", "print"), ("card", "index")
 
 
 def write_report(
@@ -95,49 +96,73 @@ def render_report(
     if extras is not None and len(extras) != len(paths):
         raise ValueError(f"{len(extras)} extras for {len(paths)} paths; give one for each")
     shown = list(paths[:MOST_PATHS])
-    told = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
+    given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
     templates = Environment(
         loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    script = templates.get_template("report.js").render()
-    pages = [PathPage(number, path, world, more) for number, (path, more) in enumerate(zip(shown, told, strict=True), start=1)]
-    sections = [sections_of(page) for page in pages]
+    script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
+    contributed = contributions_of(shown, world)
+    cards = [Card(n, path, world, more, found, n <= MOST_MAPS)
+             for n, (path, more, found) in enumerate(zip(shown, given, contributed, strict=True), 1)]  # fmt: skip
     bounded = getattr(world, "max_step", None) is not None
+    badges = Counter(card.told.badge for card in cards)
     return templates.get_template("report.html").render(
         title=title or _title(paths),
-        pages=list(zip(pages, sections, strict=True)),
+        summary=_summary(cards, made or {}),
+        cards=cards,
         first=paths[0],
-        figures=figures_found(shown),
         total=len(paths),
+        pairs=sorted({card.heading for card in cards}),
+        badges=sorted(badges),
+        pictures=any(card.face.thumbnails for card in cards),
+        tables=any(card.face.template == "table.html" for card in cards),
         overview=overview_map(shown, world),
-        panels=panel_contexts(panels),
+        panels=panels,
         metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
         made=dict(made or {}),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=templates.get_template("report.css").render(),
-        asked=sum(page.asked for page in pages),
+        style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
+        asked=sum(card.map.queries for card in cards if card.map),
+        divided=sum(found.queries for found, path in zip(contributed, shown, strict=True)
+                    if found is not None and path.saved_contributions is None),
     )
+
+
+def contributions_of(paths: Sequence[Trajectory], world: Any) -> list[Contributions | None]:
+    """The contributions of every path: those saved with it, or computed now; None where they take too many queries."""
+    found: list[Contributions | None] = [path.saved_contributions for path in paths]
+    lacking = [k for k, path in enumerate(paths) if found[k] is None and path.steps > 0]
+    for first in range(0, len(lacking), BATCH):
+        batch = lacking[first : first + BATCH]
+        try:
+            computed = contributions([paths[k] for k in batch], world)
+        except UserError:  # one of them has too many parts
+            computed = [_or_none(paths[k], world) for k in batch]
+        for k, one in zip(batch, computed, strict=True):
+            found[k] = one
+    return found
+
+
+def _or_none(path: Trajectory, world: Any) -> Contributions | None:
+    try:
+        return contributions(path, world)  # type: ignore[no-any-return]
+    except UserError:
+        return None
+
+
+def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
+    """How many of the paths shown arrived, and how many have which badge."""
+    reached = sum(card.path.success for card in cards)
+    badges = Counter(card.told.badge for card in cards if card.told.badge not in (NOT_CHECKED, NOT_REACHED))
+    text = f"{reached} of {len(cards)} path{'' if len(cards) == 1 else 's'} reached the target"
+    if badges:
+        text += ": " + ", ".join(f"{count} with the badge “{badge}”" for badge, count in badges.most_common())
+    targets = f" Targets: {made['targets']}." if made.get("targets") else ""
+    labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""
+    return f"{text}.{targets}{labels}"
 
 
 def _title(paths: Sequence[Trajectory]) -> str:
     walkers = sorted({"a trained agent" if path.walker == "policy" else f"the walker {path.walker}" for path in paths})
     return f"{len(paths)} {'input' if len(paths) == 1 else 'inputs'} explained by {' and '.join(walkers)}"
-
-
-def overview_map(paths: Sequence[Trajectory], world: Any) -> dict[str, Any]:
-    """All paths on the plane of the reference inputs; costs no query."""
-    area = starts_map(world)
-    places = [area.places(path.z) for path in paths]
-    stride = -(-len(world.reference.z) // MOST_DOTS)
-    return {
-        "image": data_uri(png(area.pixels())),
-        "reference": (100 * area.places(world.reference.z[::stride])).round(1).tolist(),
-        "lines": [
-            {"number": n, "heading": heading(path), "points": (100 * p).round(2).tolist()}
-            for n, (path, p) in enumerate(zip(paths, places, strict=True), start=1)
-        ],
-        "labels": [
-            (world.class_names[c], round(100 * x, 1), round(100 * y, 1)) for c, x, y in area.labels(np.concatenate(places))
-        ],
-    }

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from agents.explanation.metrics.measures import MEASURES, label
-from agents.explanation.sentences import distance_unit
-from agents.trajectories.trajectory import Trajectory
 
 NOT_MEASURED = "not measured"
-
-
-def figures_found(paths: Sequence[Trajectory]) -> list[tuple[str, str]]:
-    """Name and value of each number in the overview, computed from the paths that are shown."""
-    reached = [path for path in paths if path.success]
-    found = [("of the paths shown here are valid", f"{len(reached)} of {len(paths)}")]
-    if reached:
-        found.append(("steps (median)", f"{statistics.median(path.steps for path in reached):g}"))
-        if all(path.distances is not None for path in reached):
-            value = statistics.mean(float(path.distances[-1]) for path in reached)  # type: ignore[index]
-            found.append((f"distance to the input (mean, {distance_unit(reached[0])})", f"{value:.2f}"))
-    found.append(("classifier queries per explanation (mean)", f"{statistics.mean(path.queries for path in paths):.1f}"))
-    found.append(("classifier queries in training", f"{max(path.training_queries for path in paths):,}"))
-    return found
 
 
 def metric_rows(metrics: Mapping[str, Any], group: str = "", bounded: bool = True) -> list[tuple[str, str, str]]:

@@ -1,0 +1,188 @@
+"""A card: one path of a report, on one screen.
+
+`Card` gathers what the templates draw. What is shown of the frames comes from the face of the data's modality
+(`agents.explanation.report.faces`), what is said from `agents.explanation.report.told`, curves and maps from
+`agents.explanation.report.drawing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from agents.explanation.contributions.compute import explained_class
+from agents.explanation.contributions.result import Contributions
+from agents.explanation.figures.renderer import renderer_of
+from agents.explanation.headline import turning_point as turn_of
+from agents.explanation.report.drawing import Curves, MapDrawing, curves, gain_bars, map_drawing
+from agents.explanation.report.extras import Extras
+from agents.explanation.report.faces.face import Face
+from agents.explanation.report.told import Told, told
+from agents.explanation.report.words import metric_rows
+from agents.explanation.sentences import distance_unit, frame_sentence, heading
+from agents.trajectories.trajectory import Trajectory
+
+FILM = 24  # frames in the player of a card; of a longer path as many, evenly spaced
+
+
+@dataclass
+class Card:
+    """One path of the page.
+
+    Attributes:
+        number: in the page, from 1.
+        path: to be shown.
+        world: where it was walked.
+        extras: its optional parts.
+        found: its contributions; None: those saved with the path, if any.
+        mapped: draw its map, which queries the classifier.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> world = make_world()
+        >>> card = Card(1, explain(world, 0, walker="line"), world)
+        >>> card.heading, card.turn
+        ('virginica → versicolor', 4)
+    """
+
+    number: int
+    path: Trajectory
+    world: Any
+    extras: Extras = field(default_factory=Extras)
+    found: Contributions | None = None
+    mapped: bool = True
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """(T+1, *data) decoded frames."""
+        return self.path.frames(self.world)
+
+    @cached_property
+    def turn(self) -> int:
+        """The turning point."""
+        return turning_point(self.path)
+
+    @cached_property
+    def film(self) -> list[int]:
+        """The frames of the player, turning point and both ends included."""
+        even = np.linspace(0, self.path.steps, min(self.path.steps + 1, FILM)).round().astype(int)
+        return sorted({*even.tolist(), self.turn})
+
+    @cached_property
+    def told(self) -> Told:
+        """Headline, badge and contributions."""
+        return told(self.path, self.world, self.found or self.path.saved_contributions)
+
+    @cached_property
+    def face(self) -> Face:
+        """What is shown of the frames."""
+        regions = self.told.regions
+        return renderer_of(self.path).face(self.path, self.world, self.frames, self.film, self.turn, regions)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `Trajectory.table`."""
+        return self.path.table()
+
+    @cached_property
+    def curves(self) -> Curves:
+        """The predictions along the path."""
+        return curves(self.path, self.turn)
+
+    @cached_property
+    def gain(self) -> dict[str, Any] | None:
+        """The information gain of each step, where it was measured."""
+        return gain_bars(self.path)
+
+    @cached_property
+    def map(self) -> MapDrawing | None:
+        """The path on the plane through its ends."""
+        return map_drawing(self.path, self.world) if self.mapped else None
+
+    @property
+    def turned(self) -> bool:
+        """Whether there is a turning point."""
+        return bool(self.path.success or self.turn < self.path.steps)
+
+    @property
+    def p_input(self) -> float | None:
+        """p(target) of the input itself, where it is known: of a row (which frame 0 is), or with the contributions."""
+        if self.told.bars:
+            return self.told.start
+        return None if self.path.predictions is None or self.path.reconstructs else float(self.path.predictions[0, self.path.target])
+
+    def caption(self, place: int) -> str:
+        """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9 (0.72)``."""
+        t = (0, self.turn, self.path.steps)[place]
+        when = ("input", f"turning point, step {t}" if self.turned else f"step {t}", f"end, step {t}")[place]
+        p = self.p_input if place == 0 else self.rows[t].get("p_target")
+        name = self.path.class_names[self.path.source] if place == 0 else self.rows[t]["class"]
+        return f"{when}: {name}" + ("" if p is None else f", p({self.path.class_names[self.path.target]}) {p:.2f}")
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the table of steps that hold numbers."""
+        return [key for key in self.rows[0] if any(row[key] is not None for row in self.rows)]
+
+    def role(self, t: int) -> str:
+        """Of the class that is predicted on frame t."""
+        return role_of(self.path, int(self.path.predicted[t]))
+
+    @property
+    def heading(self) -> str:
+        """Source and target."""
+        return heading(self.path)
+
+    @property
+    def unit(self) -> str:
+        """Of distances."""
+        return distance_unit(self.path)
+
+    @property
+    def planned(self) -> int:
+        """Number of planned steps at the end."""
+        return min(self.path.planned, self.path.steps)
+
+    @property
+    def p_end(self) -> float | None:
+        """p(target) at the end; None where labels alone are shown."""
+        return None if self.path.predictions is None else float(self.path.predictions[-1, self.path.target])
+
+    @property
+    def measures(self) -> list[tuple[str, str, str]]:
+        """Name, text and meaning of each measure of the path."""
+        return metric_rows(self.extras.metrics)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the page's script needs: one entry for each frame of the player."""
+        probabilities = None if self.path.predictions is None else self.path.predictions[self.film, self.path.target]
+        return {
+            "steps": self.film,
+            "turn": self.film.index(self.turn),
+            "texts": [frame_sentence(self.path, self.rows[t]) for t in self.film],
+            "classes": [self.rows[t]["class"] for t in self.film],
+            "roles": [self.role(t) for t in self.film],
+            "p": None if probabilities is None else [round(float(p), 4) for p in probabilities],
+            "frames": self.face.frames,
+            "views": [[view.images[t] for t in self.film] for view in self.extras.views],
+        }
+
+
+def turning_point(path: Trajectory) -> int:
+    """The frame from which on the answer is the one that was asked for; of a path without it, the last frame."""
+    explained = explained_class(path)
+    if explained == path.source or path.predicted[-1] != explained:
+        return path.steps
+    return turn_of(path.predicted, explained)
+
+
+def role_of(path: Trajectory, index: int) -> str:
+    """`source`, `target` or `other`, for the class `index`."""
+    if index == path.target and path.target != path.source:
+        return "target"
+    return "source" if index == path.source else "other"

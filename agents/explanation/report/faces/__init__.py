@@ -1,0 +1,1 @@
+"""What a card shows of the input, the turning point and the end: one face per modality."""

@@ -1,0 +1,34 @@
+"""What the faces of all modalities have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Face(NamedTuple):
+    """The frames of a path as a card shows them.
+
+    Attributes:
+        template: the file in ``templates/faces`` that draws it.
+        context: for that template.
+        frames: the part that changes with the frame, one entry for each frame of the film; the page's script reads it.
+        draw: draws it on axes of a matplotlib figure, of a card.
+        height: of that drawing in inches, at least.
+        small: its pictures are shown as blocks of pixels.
+        brief: what changed, in a few words, for the index; empty where thumbnails show it.
+        thumbnails: pictures of input and end for the index, as data URIs; None where frames are no pictures.
+
+    Example:
+        >>> Face("table.html", {}, [["40"], ["48"]], print).thumbnails is None
+        True
+    """
+
+    template: str
+    context: dict[str, Any]
+    frames: list[Any]
+    draw: Callable[[Any, Any], None]
+    height: float = 0.0
+    small: bool = False
+    brief: str = ""
+    thumbnails: tuple[str, str] | None = None

@@ -1,0 +1,62 @@
+"""Rows of a table on a card: the columns that changed, in the user's units, beside the input's values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import shorten
+from typing import Any
+
+import numpy as np
+
+from agents.explanation.figures.style import INK, LESS, MORE, mathless
+from agents.explanation.figures.table_cells import changed_cells, directions, row_texts
+from agents.explanation.report.faces.face import Face
+from agents.trajectories.trajectory import Trajectory
+
+
+def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int) -> Face:
+    """The changed columns of a card.
+
+    Args:
+        path: to be shown.
+        world: where it was walked.
+        frames: (T+1, D) its decoded frames.
+        film: the frames that the player shows.
+        turn: the turning point.
+    """
+    factual = path.factual(world)
+    names, texts = row_texts(world, [path.source_input, *frames], factual)
+    changed = changed_cells(world, frames, factual)
+    moves = directions(world, frames, factual)
+    shown = [int(i) for i in np.flatnonzero(changed[:, [*film, turn, path.steps]].any(1))]
+
+    def cell(i: int, t: int) -> dict[str, Any]:
+        return {"text": str(texts[i, t + 1]), "move": int(moves[i, t]) if changed[i, t] else None}
+
+    rows = [{"name": names[i], "input": str(texts[i, 0]), "turn": cell(i, turn), "end": cell(i, path.steps)} for i in shown]
+    changes = [[cell(i, t) for i in shown] for t in film]
+    kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
+    ended = [row for row in rows if row["end"]["move"] is not None]
+    brief = ", ".join(f"{row['name']} {row['input']} → {row['end']['text']}" for row in ended)
+    return Face("table.html", {"rows": rows, "kept": kept}, changes, draw, 0.24 * len(rows) + 1.2, brief=brief)
+
+
+def draw(axes: Any, card: Any) -> None:
+    """The changed columns as lines, on axes of a figure."""
+    rows, kept = card.face.context["rows"], card.face.context["kept"]
+    axes.set_xlim(0, 1)
+    axes.set_ylim(len(rows) + 3.2, -1)
+    places = (0.0, 0.4, 0.6, 0.8)
+    for x, title in zip(places, ("feature", *(card.caption(k) for k in range(3))), strict=True):
+        axes.text(x, -0.4, mathless(title.replace(": ", ":\n")), fontsize=8.5, color="#575f6a", va="center")
+    for k, row in enumerate(rows):
+        axes.text(places[0], k + 0.9, mathless(shorten(row["name"], 34, placeholder=" …")), fontsize=9, color=INK, va="center")
+        axes.text(places[1], k + 0.9, mathless(row["input"][:18]), fontsize=9, color=INK, va="center")
+        for x, cell in ((places[2], row["turn"]), (places[3], row["end"])):
+            moved = cell["move"] is not None
+            colour = {1: MORE, -1: LESS}.get(cell["move"], INK)
+            sign = {1: "▲ ", -1: "▼ ", 0: "● "}.get(cell["move"], "")
+            axes.text(x, k + 0.9, mathless(sign + cell["text"][:18]), fontsize=9, color=colour, va="center",
+                      fontweight="bold" if moved else "normal")  # fmt: skip
+    if kept:
+        axes.text(0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a")

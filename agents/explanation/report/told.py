@@ -1,0 +1,110 @@
+"""What is said of a path: its headline, its badge, and the contributions of its parts as bars that add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from agents.explanation.contributions.result import Contributions
+from agents.explanation.headline import headline
+from agents.trajectories.trajectory import Trajectory
+
+NOT_REACHED, NOT_CHECKED = "target not reached", "not checked"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The contribution of one part, as a bar that begins where the one before it ends.
+
+    Attributes:
+        name: of the part, in the data's terms.
+        value: its share of p(target) at the end less p(target) at the input.
+        spread: of the value over the orders in which parts are switched.
+        low, high: its ends on the axis from 0 to 1.
+
+    Example:
+        >>> Bar("age", 0.3, 0.01, 0.1, 0.4).raises
+        True
+    """
+
+    name: str
+    value: float
+    spread: float
+    low: float
+    high: float
+
+    @property
+    def raises(self) -> bool:
+        """Whether the part raises the target's probability."""
+        return self.value >= 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """The words and contributions of one card.
+
+    Attributes:
+        headline: one sentence.
+        badge: ``holds``, ``unusual end``, ``flips this model only``, or that the target was not reached or nothing checked.
+        reasons: of the badge.
+        bars: the contributions, the largest first; empty where none were computed.
+        start, end: p(target) of the input and of the end, where there are bars.
+        queries: that the contributions took.
+        regions: (H, W) bool, the part of the picture that each bar is about; empty for tables and text.
+
+    Example:
+        >>> Told("Called 4.", "holds", []).slug
+        'holds'
+    """
+
+    headline: str
+    badge: str
+    reasons: list[str]
+    bars: list[Bar] = field(default_factory=list)
+    start: float = 0.0
+    end: float = 0.0
+    queries: int = 0
+    regions: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def slug(self) -> str:
+        """The badge as a class of the page's style."""
+        return self.badge.replace(" ", "-")
+
+
+def told(path: Trajectory, world: Any, found: Contributions | None = None) -> Told:
+    """What is said of a path.
+
+    Args:
+        path: to be told of.
+        world: where it was walked.
+        found: its contributions; None: they are not shown, and the headline names the changed parts without shares.
+    """
+    said = headline(path, found, world)
+    badge = NOT_CHECKED if path.success else NOT_REACHED
+    if found is None:
+        return Told(said, badge, [])
+    parts = sorted(found.parts, key=lambda part: -abs(part.value))
+    bars = waterfall([(part.words, part.value, part.spread) for part in parts], found.start)
+    masks = [part.mask for part in parts if part.mask is not None]
+    return Told(said, badge, [], bars, found.start, found.end, found.queries, masks)
+
+
+def waterfall(parts: list[tuple[str, float, float]], start: float) -> list[Bar]:
+    """Bars that add up from p(target) at the input to p(target) at the end, in this order.
+
+    Args:
+        parts: (name, value, spread) of each.
+        start: p(target) at the input.
+
+    Example:
+        >>> [(bar.low, bar.high) for bar in waterfall([("hours", 0.5, 0.0), ("age", -0.25, 0.0)], 0.25)]
+        [(0.25, 0.75), (0.5, 0.75)]
+    """
+    bars, reached = [], start
+    for name, value, spread in parts:
+        bars.append(Bar(name, value, spread, min(reached, reached + value), max(reached, reached + value)))
+        reached += value
+    return bars
