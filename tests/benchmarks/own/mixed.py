@@ -24,7 +24,7 @@ def german(categories: bool = False) -> tuple[Any, np.ndarray]:
     import pandas
 
     file = data_folder("german/german.data") / "german" / "german.data"
-    frame = pandas.read_csv(file, sep=" ", names=list(GERMAN))
+    frame = pandas.read_csv(file, sep=r"\s+", names=list(GERMAN))
     classes = np.where(frame.pop("class") == 1, "good", "bad")
     return (frame.astype({name: "category" for name in frame if name not in GERMAN_NUMBERS}) if categories else frame), classes
 
