@@ -112,8 +112,8 @@ def explain(
         walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
             explained clearly more inputs at the end of the training), and with target `own` the line.
         rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
-        split: what rows are counted in: `held_out`, `reference`, or `own`: row numbers of the user's .csv file (from 0), or index
-            labels of the user's data frame.
+        split: what rows are counted in: `held_out`, `reference`, or `own`: row numbers of the user's .csv file (from 0), or
+            index labels of the user's data frame.
         max_steps: most steps of a path; None: the world's limit.
         seed: of walkers that sample.
         skip_present: leave out inputs that are of the target class already, instead of an error.

@@ -35,7 +35,8 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
     Args:
         world: where they are explained.
         inputs: inputs that were read before (`Inputs`); an integer, or a range, list or array of them: rows of `split`; None:
-            all rows. Anything else is data in the user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
+            all rows. Anything else is data in the user's units: one input of the data's shape, or a batch (arrays, tensors,
+            nested lists; strings for text).
         split: `held_out`, `reference`, or `own`: rows by their number in the user's file or their label in the data frame.
         chosen: integers that are rows of `split` without doubt (labels of any type, if it is `own`); then `inputs` is None.
 

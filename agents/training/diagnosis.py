@@ -110,8 +110,8 @@ def advice(found: Diagnosis, world: World) -> list[str]:
         )
     if unseen := [name for name in known if known[name].satisfied >= SCARCE and known[name].as_ends == 0]:
         lines.append(
-            f"advice: no reference row of {_names(unseen)} satisfies that once decoded, so that walks hardly end there: use more "
-            "latent dimensions, or fit longer"
+            f"advice: no reference row of {_names(unseen)} satisfies that once decoded, so that walks hardly end there: use "
+            "more latent dimensions, or fit longer"
         )
     if found.accuracy is not None and found.majority is not None and found.accuracy < found.majority + HARDLY:
         lines.append(

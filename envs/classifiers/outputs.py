@@ -20,8 +20,8 @@ REGRESSOR = (
 
 
 ONE_LABEL = (
-    "if a row may have several labels (multi-label), explain one label at a time with a function that returns its probability, "
-    "such as lambda rows: model.predict_proba(rows)[0][:, 1] with class_names=['no', 'yes']"
+    "if a row may have several labels (multi-label), explain one label at a time with a function that returns its "
+    "probability, such as lambda rows: model.predict_proba(rows)[0][:, 1] with class_names=['no', 'yes']"
 )
 
 

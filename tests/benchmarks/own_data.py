@@ -27,6 +27,12 @@ SOURCES = ("envs/**/*.py", "agents/**/*.py", "tests/benchmarks/own/*.py")
 AGREE, FLIPS, FOUND, AGENT = 1.0, 0.97, 0.99, 0.90  # the aims
 
 
+TITLES = (
+    "case", "agreement", "found: with fall-back, agent, line", "flips of the true row", "columns: walk, unlike, put back",
+    "kNN ratio: walk, unlike, put back", "judge: walk, unlike, put back", "queries; training CPU-s",
+)  # fmt: skip
+
+
 def run_of(name: str, seed: int, steps: int | None, items: int) -> Run:
     """One case with one seed."""
     key = {"own_data": name, "seed": seed, "steps": steps, "items": items}
@@ -62,9 +68,7 @@ def page(record: Record) -> str:
         steps="the default number of steps" if record["steps"] is None else f"{record['steps']:,} steps",
         seeds=", ".join(map(str, record["seeds"])),
         table=table(
-            ["case", "agreement", "found: with fall-back, agent, line", "flips of the true row", "columns changed: walk, unlike, put back",
-             "kNN ratio: walk, unlike, put back", "judge: walk, unlike, put back", "queries; training CPU-s"],
-            [[name, *cells_of(runs)] for name, runs in explained.items()],
+            TITLES, [[name, *cells_of(runs)] for name, runs in explained.items()]
         ),
         aims="\n".join(aim_lines(explained)),
         refusals=table(["case", "refused", "message"], [refusal(name, runs) for name, runs in refused.items()], "ll"),

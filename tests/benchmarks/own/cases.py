@@ -15,7 +15,7 @@ class Case(NamedTuple):
 
     Attributes:
         settings: of `envs.make_world`, live objects.
-        rows: the held-out rows as the user has them, which are explained; None: the world's own, from a file.
+        rows: the held-out rows as the user has them, which are explained; of a file, a function of the world, which split it.
         answers: rows as the user has them -> probabilities (B, K), or one-hot labels; it queries the classifier directly,
             without this library. None: the classifier is fitted by this library.
 

@@ -101,17 +101,15 @@ def agreement(world: Any, case: Case) -> dict[str, Any]:
     """The classifier as the world asks it of the held-out rows, against the user's own call for the same rows."""
     if case.answers is None:
         return {"agreement": None, "largest": None}
-    if case.rows is None:
-        checked = world.round_trip
-        return {"agreement": checked.agreement, "largest": checked.largest}
-    x, cells = world.units.entered(case.rows)
+    rows = case.rows(world) if callable(case.rows) else case.rows
+    x, cells = world.units.entered(rows)
     asked = torch.cat(
         [
             world.classifier.predict_proba(a, b if b.shape[1] else None)
             for a, b in zip(x.split(1000), cells.split(1000), strict=True)
         ]
     ).numpy()
-    true = case.answers(case.rows)
+    true = case.answers(rows)
     return {
         "agreement": float((asked.argmax(1) == true.argmax(1)).mean()),
         "largest": float(np.abs(asked - true).max()),

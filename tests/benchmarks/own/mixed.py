@@ -101,7 +101,9 @@ def _from_file(frame: Any, classes: np.ndarray, own: bool, seed: int) -> Case:
     again = pandas.read_csv(file)
     y = again.pop("answer")
     model = by_name(again, _forest(seed)).fit(again, y)
-    return Case({**settings, "classifier": model}, None, answers_of(model))
+    return Case(
+        {**settings, "classifier": model}, lambda world: again.iloc[list(world.row_labels.held_out)], answers_of(model)
+    )
 
 
 def _odd_columns(seed: int) -> tuple[Any, np.ndarray]:

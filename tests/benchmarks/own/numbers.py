@@ -70,6 +70,11 @@ def _foreign(package: str, kind: str, **settings: Any) -> Any:
     return getattr(importlib.import_module(package), kind)(**settings)
 
 
+def _of_foreign(package: str, kind: str, **settings: Any) -> Entry:
+    """Breast cancer with an estimator of another package, skipped without it."""
+    return Entry(lambda seed: fitted(_foreign(package, kind, **settings), *_array("breast_cancer"), seed), None, package)
+
+
 def _made(seed: int, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
     """Rows and classes of scikit-learn's `make_classification`."""
     from sklearn.datasets import make_classification
@@ -168,6 +173,8 @@ def _onnx(seed: int) -> Case:
     return of_function(asked, rows, classes, seed, class_names=["bad", "good"])
 
 
+NO_FILES = {"allow_writing_files": False}
+
 CASES: Cases = {
     "breast cancer, forest": Entry(lambda seed: fitted(_forest(seed), *_array("breast_cancer"), seed)),
     "breast cancer, boosting": Entry(lambda seed: fitted(_boosting(seed), *_array("breast_cancer"), seed)),
@@ -178,19 +185,9 @@ CASES: Cases = {
     "breast cancer, frame in another order": Entry(_other_order),
     "breast cancer, float32": Entry(_float32),
     "breast cancer, one column of probabilities": Entry(_one_column),
-    "breast cancer, xgboost": Entry(
-        lambda seed: fitted(_foreign("xgboost", "XGBClassifier", n_estimators=60), *_array("breast_cancer"), seed), None, "xgboost"
-    ),
-    "breast cancer, lightgbm": Entry(
-        lambda seed: fitted(_foreign("lightgbm", "LGBMClassifier", verbose=-1), *_array("breast_cancer"), seed), None, "lightgbm"
-    ),
-    "breast cancer, catboost": Entry(
-        lambda seed: fitted(
-            _foreign("catboost", "CatBoostClassifier", iterations=60, verbose=0, allow_writing_files=False),
-            *_array("breast_cancer"), seed,
-        ),
-        None, "catboost",
-    ),
+    "breast cancer, xgboost": _of_foreign("xgboost", "XGBClassifier", n_estimators=60),
+    "breast cancer, lightgbm": _of_foreign("lightgbm", "LGBMClassifier", verbose=-1),
+    "breast cancer, catboost": _of_foreign("catboost", "CatBoostClassifier", iterations=60, verbose=0, **NO_FILES),
     "breast cancer, ONNX as a function": Entry(_onnx, None, "skl2onnx"),
     "wine, forest, text classes": Entry(_named_classes),
     "wine, SVC, labels alone": Entry(lambda seed: fitted(_svc(), *_array("wine"), seed)),
