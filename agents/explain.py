@@ -59,7 +59,10 @@ class ExplainConfig(DataConfig):
     target: str | None = option(
         None, "class to reach; 'own': the own class's most typical form (default: whichever other class is nearest)"
     )
-    split: str = option("held_out", "which data --index counts in", choices=("held_out", "reference"))
+    split: str | None = option(
+        None, "which data --index counts in (default: own, rows of your file counted from 0, if it has rows; else held_out)",
+        choices=("own", "held_out", "reference"),
+    )  # fmt: skip
     input: str | None = option(None, "your own input(s): .npz, .npy, .csv, .txt or a picture", metavar="FILE")
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
@@ -119,7 +122,8 @@ def explain(
         walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
             explained clearly more inputs at the end of the training), and with target `own` the line.
         rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
-        split: `held_out` or `reference`: what rows are counted in.
+        split: what rows are counted in: `held_out`, `reference`, or `own`: row numbers of the user's .csv file (from 0), or
+            index labels of the user's data frame.
         max_steps: most steps of a path; None: the world's limit.
         seed: of walkers that sample.
         skip_present: leave out inputs that are of the target class already, instead of an error.
@@ -203,6 +207,7 @@ def explain(
                 made = trajectories_of(
                     world, start, walk, walker=by, seed=seed, versions=versions, training_queries=asked_before,
                     index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
+                    rows=None if given.labels is None else [given.labels[low + i] for i in items.tolist()],
                     environment=environment,
                 )  # fmt: skip
                 for i, path in zip(items.tolist(), made, strict=True):
@@ -286,7 +291,8 @@ def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
     """Raise an error that names the inputs whose target is the class that they are predicted as."""
     from envs.errors import ManifoldError
 
-    name = f"input {rows[0]}" if given.rows is None else f"row {given.rows[rows[0]]}"
+    known = given.labels if given.labels is not None else given.rows
+    name = f"input {rows[0]}" if known is None else f"row {known[rows[0]]}"
     present = world.class_names[int(state.source[rows[0] % BATCH])]
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     raise ManifoldError(
@@ -312,16 +318,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         from agents.engine.command import explain_parts
 
         return explain_parts(config, open_source(config))
-    from agents.explanation.inputs import read_file
+    from agents.explanation.inputs import inputs_of_file
     from agents.explanation.output import report, save
 
     source = open_source(config)
     world, run = world_and_run(source)
-    inputs = read_file(world, config.input) if config.input else None
+    inputs = inputs_of_file(world, config.input) if config.input else None
+    count = 0 if inputs is None else inputs.given or len(inputs.x)
     bar = config.progress and config.all
     # Several inputs may include some of the target class, which are left out; for a single input that is an error.
-    many = config.all or (config.input is not None and inputs is not None and len(inputs) > 1)
+    many = config.all or count > 1
     rows = config.index or None
+    split = config.split or ("own" if rows and world.row_labels is not None else "held_out")
     folder = config.out if config.out is not None else None if run is None else run.folder.root / "paths"
     files: list[Path] = []
 
@@ -331,7 +339,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         walker = config.walker or ("line" if run is None else None)
-        paths = explain(source, inputs, config.target, walker, rows=rows, split=config.split,
+        paths = explain(source, inputs, config.target, walker, rows=rows, split=split,
                         max_steps=config.max_steps, seed=config.seed, skip_present=many,
                         fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
@@ -350,8 +358,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         made = save_lime(paths, files, world, config.lime, config.seed)
         print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}", file=out)
-    if config.input is not None and inputs is not None and (skipped := len(inputs) - len(paths)) and many:
-        print(f"left out {skipped} of {len(inputs)} inputs: the classifier calls them {config.target!r} already", file=out)
+    if inputs is not None and many and (skipped := len(inputs.x) - len(paths)):
+        print(f"left out {skipped} of {len(inputs.x)} inputs: the classifier calls them {config.target!r} already", file=out)
     return 0
 
 
@@ -360,6 +368,7 @@ def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> lis
     return [
         {
             "index": path.index,
+            "row": path.row,
             "source": path.class_names[path.source],
             "target": path.class_names[path.target],
             "end": path.class_names[path.predicted[-1]],

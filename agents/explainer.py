@@ -211,7 +211,7 @@ class Explainer:
             target: class name or index for all inputs, a list of one each, ``own`` (the most typical form of the predicted
                 class), or None: the task's own rule, the nearest other class by default.
             rows: numbers of rows of `split`, instead of X.
-            split: ``held_out`` or ``reference``.
+            split: ``held_out``, ``reference``, or ``own``: row numbers of your file (from 0), or index labels of your frame.
             features_to_vary: columns of a table that may change; the others keep the input's values exactly.
             permitted_range: column -> (least, largest) value, in your own units.
             max_steps: step limit; default: the world's.
@@ -278,7 +278,8 @@ class Explainer:
 
         Args:
             paths: of this explainer.
-            index: keys of the inputs that :meth:`explain` was given; default: their positions.
+            index: keys of the inputs that :meth:`explain` was given; default: row numbers of the user's file or labels
+                of the user's data frame, else positions.
 
         Returns:
             One row per path. For a table: the data's columns with the row at the end of the path; for text: ``text``. Then
@@ -292,7 +293,8 @@ class Explainer:
 
         pandas, paths = require_pandas(), list(paths)
         places = [k if path.position is None else path.position for k, path in enumerate(paths)]
-        keys = places if index is None else [index[place] for place in places]
+        rows = [place if path.row is None else path.row for path, place in zip(paths, places, strict=True)]
+        keys = rows if index is None else [index[place] for place in places]
         found = pandas.DataFrame(
             {
                 "from": [path.class_names[path.source] for path in paths],

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.own_inputs import Inputs, held_rows, read_given
+from envs.core.row_labels import plain_label
 from envs.datasets import NumberUnits, TextUnits
 from envs.datasets.corpora import read_corpus
 from envs.datasets.tables import as_number, read_csv
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 SPLITS = ("held_out", "reference")
+LABELLED = "own"  # rows by the user's own numbers or labels, in both splits
 OWN = "own"
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 FILES = (".npz", ".npy", ".csv", ".tsv", *PICTURES)
@@ -33,10 +35,11 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
 
     Args:
         world: where they are explained.
-        inputs: an integer, or a range, list or array of them: rows of `split`; None: all rows. Anything else is data in the
-            user's units: one input of the data's shape, or a batch (arrays, tensors, nested lists; strings for text).
-        split: `held_out` or `reference`.
-        chosen: integers that are rows of `split` without doubt; then `inputs` is None.
+        inputs: inputs that were read before (`Inputs`); an integer, or a range, list or array of them: rows of `split`; None:
+            all rows. Anything else is data in the user's units: one input of the data's shape, or a batch (arrays, tensors,
+            nested lists; strings for text).
+        split: `held_out`, `reference`, or `own`: rows by their number in the user's file or their label in the data frame.
+        chosen: integers that are rows of `split` without doubt (labels of any type, if it is `own`); then `inputs` is None.
 
     Raises:
         ManifoldError: an index outside the split; data of another shape, not finite, or of another scale than the world's
@@ -44,8 +47,12 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
     """
     import torch
 
-    if split not in SPLITS:
-        raise UnknownNameError("split", split, SPLITS)
+    if isinstance(inputs, Inputs):
+        return inputs
+    if split not in (*SPLITS, LABELLED):
+        raise UnknownNameError("split", split, (*SPLITS, LABELLED))
+    if split == LABELLED:
+        return _labelled(world, inputs if chosen is None else chosen)
     if chosen is not None:
         if inputs is not None:
             raise ManifoldError("rows= and inputs together: pass the rows of a split, or inputs of your own")
@@ -64,8 +71,31 @@ def gather(world: World, inputs: Any, split: str = "held_out", chosen: Any = Non
             if not 0 <= row < len(data):
                 raise ManifoldError(f"index {row} is outside the split {split!r}: it has rows 0 to {len(data) - 1}")
         index = torch.as_tensor(rows, dtype=torch.int64)
-        return Inputs(data[index], rows, single, None if cells is None else cells[index])
+        own = None if world.row_labels is None else [world.row_labels.of(split)[row] for row in rows]
+        return Inputs(data[index], rows, single, None if cells is None else cells[index], labels=own)
     return read_given(world.units, inputs, tuple(world.manifold.data_shape))
+
+
+def _labelled(world: World, chosen: Any) -> Inputs:
+    """Rows by the user's own labels: one, or a list, array, range or pandas index of them.
+
+    Raises:
+        ManifoldError: the rows of this world have no labels, or none has one of these.
+    """
+    import torch
+
+    known = world.row_labels
+    if known is None:
+        raise ManifoldError("split 'own' is for rows of a .csv file or a data frame; the rows of this world have no labels")
+    if chosen is None:
+        raise ManifoldError("split 'own' needs rows=: numbers of rows of the file, or index labels of the data frame")
+    single = isinstance(chosen, str) or (np.ndim(chosen) == 0 and not isinstance(chosen, range))
+    labels = [plain_label(label) if hasattr(label, "item") else label for label in ([chosen] if single else list(chosen))]
+    places = [known.place(label) for label in labels]
+    parts = {"held_out": world.held_out, "reference": world.reference}
+    x = torch.stack([parts[split].x[row] for split, row in places])
+    cells = torch.stack([parts[split].cells[row] for split, row in places])
+    return Inputs(x, [row for _, row in places], single, cells, labels=labels)
 
 
 def _as_rows(inputs: Any) -> list[int] | None:
@@ -138,6 +168,16 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
     return [known[name.item() if hasattr(name, "item") else name] for name in asked]
 
 
+def inputs_of_file(world: World, path: str | Path) -> Inputs:
+    """The user's own inputs from a file, see `read_file`, with the number of each row in the file."""
+    place = Path(in_home(path))
+    if isinstance(world.units, RowUnits) and place.suffix.lower() in (".csv", ".tsv") and place.is_file():
+        rows, kept, given = _csv(world, place)
+        found = read_given(world.units, rows, tuple(world.manifold.data_shape))
+        return found._replace(kept=kept, given=None if kept is None else given, labels=kept or list(range(given)))
+    return read_given(world.units, read_file(world, path), tuple(world.manifold.data_shape))
+
+
 def read_file(world: World, path: str | Path) -> np.ndarray:
     """Read the user's own inputs from a file.
 
@@ -175,7 +215,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
             return arrays[names[0]]
         if kind == ".npy":
             return read_npy(path)
-        return _csv(world, path) if kind in (".csv", ".tsv") else _picture(world, path)
+        return _csv(world, path)[0] if kind in (".csv", ".tsv") else _picture(world, path)
     except FileNotFoundError:
         raise ManifoldError(f"{path}: there is no such file") from None
 
@@ -201,16 +241,18 @@ def csv_cells(world: World, path: Path) -> tuple[np.ndarray, Callable[[int], str
     return cells, lambda row: f"{path}, line {given.lines[row]}"
 
 
-def _csv(world: World, path: Path) -> np.ndarray:
-    """Rows of the world's own columns that the table can represent."""
+def _csv(world: World, path: Path) -> tuple[np.ndarray, list[int] | None, int]:
+    """Rows of the world's own columns that the table can represent; which rows of the file they are (None: all), and the
+    number of rows in the file."""
     cells, where = csv_cells(world, path)
     units = world.units
     assert isinstance(units, RowUnits)
+    count, kept = len(cells), None
     try:
         units.cells(cells, where)
     except ManifoldError as error:
-        cells = held_rows(units, cells, error, where)[0]
-    return units.cells(cells).numpy() if isinstance(units, NumberUnits) else cells
+        cells, kept = held_rows(units, cells, error, where)
+    return (units.cells(cells).numpy() if isinstance(units, NumberUnits) else cells), kept, count
 
 
 def _is_number(text: str | None) -> bool:

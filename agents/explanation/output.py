@@ -96,8 +96,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
 
     console = visible_console(highlight=False)
     for path in () if brief else paths:
-        place = "" if path.index is None else f"[{path.index}] "
-        console.print(place + headline(path, world=world), markup=False, soft_wrap=True)
+        place = place_of(path, world)
+        console.print((f"[{place}] " if place else "") + headline(path, world=world), markup=False, soft_wrap=True)
         console.print(path.summary(), markup=False, soft_wrap=True)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
@@ -107,13 +107,13 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         arrived = sum(path.success for path in paths)
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
         console.print(f"{arrived} of {len(paths)} inputs explained, {queries:.1f} queries each on average")
-        failed = [path.index for path in paths if not path.success]
-        lost = [path.index for path in paths if not path.keeps_class]
+        failed = [_short(path) for path in paths if not path.success]
+        lost = [_short(path) for path in paths if not path.keeps_class]
         if lost:
-            rows = f"{', '.join(map(str, lost[:20]))}{' ...' if len(lost) > 20 else ''}"
+            rows = f"{', '.join(lost[:20])}{' ...' if len(lost) > 20 else ''}"
             console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
         if failed:
-            console.print(f"not explained: {', '.join(map(str, failed[:20]))}{' ...' if len(failed) > 20 else ''}")
+            console.print(f"not explained: {', '.join(failed[:20])}{' ...' if len(failed) > 20 else ''}")
     if not files:
         console.print("not saved: name a folder with --out DIR", markup=False)
         return
@@ -122,6 +122,20 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
     if files[0].suffix == ".npz":
         quoted = f"'{files[0]}'" if " " in str(files[0]) else str(files[0])
         console.print(f"replay with: python -m agents.replay {quoted}", markup=False, soft_wrap=True)
+
+
+def place_of(path: Trajectory, world: World | None = None) -> str:
+    """Which input a path is of: the row of the user's file, with its line, or of the user's data frame; else the row of the
+    split; empty for an input of the user's own."""
+    if path.row is None:
+        return "" if path.index is None else str(path.index)
+    known = None if world is None or path.index is None else world.row_labels
+    return f"row {path.row}" if known is None else known.words(path.row)
+
+
+def _short(path: Trajectory) -> str:
+    """The row of a path in a list."""
+    return str(path.index if path.row is None else path.row)
 
 
 def step_table(path: Trajectory) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from envs.datasets import ImageUnits, TextUnits, Units
 from envs.errors import ManifoldError
-from envs.modalities.data_frame import is_row
+from envs.modalities.data_frame import is_frame, is_row, is_series
 from envs.modalities.rows import RowUnits, Where
 
 MOST_NOTES = 20  # rows or values that are named in a warning; of more, the number
@@ -27,6 +27,7 @@ class Inputs(NamedTuple):
         cells: (N, C) the user's own cells of a table's rows, see `envs.core.factual.Factual`.
         kept: which of the given rows these are, where some had to be left out; None: all.
         given: how many rows were given, where some had to be left out.
+        labels: the user's own label of each row: its number in a file, its index label in a data frame; None: there are none.
     """
 
     x: Tensor
@@ -35,6 +36,7 @@ class Inputs(NamedTuple):
     cells: Tensor | None = None
     kept: list[int] | None = None
     given: int | None = None
+    labels: list[Any] | None = None
 
 
 @singledispatch
@@ -70,6 +72,7 @@ def _(units: TextUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
 def _(units: RowUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
     """Rows of a table in the user's own values, unrounded: one (a list, a series, a dictionary by column) or several."""
     rows = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    labels = _labels(rows)
     try:
         row = is_row(rows)
     except TypeError:
@@ -80,8 +83,18 @@ def _(units: RowUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
     except ManifoldError as error:
         fitting, kept = held_rows(units, rows, error)
         x, cells = units.entered(fitting)
-        return Inputs(x, None, row, cells, kept, len(rows))
-    return Inputs(x, None, row, cells)
+        own = labels if labels is None else [labels[k] for k in kept]
+        return Inputs(x, None, row, cells, kept, len(rows), own)
+    return Inputs(x, None, row, cells, labels=labels)
+
+
+def _labels(rows: Any) -> list[Any] | None:
+    """Index labels of the rows of a data frame, a series, or a list of series."""
+    if is_frame(rows):
+        return list(rows.index)
+    several = rows if isinstance(rows, list | tuple) else [rows]
+    named = [getattr(row, "name", None) if is_series(row) else None for row in several]
+    return named if named and all(name is not None for name in named) else None
 
 
 def held_rows(

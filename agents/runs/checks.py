@@ -76,9 +76,14 @@ def check_progress(progress: Any, told: str) -> None:
 def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) -> None:
     """Refuse metadata of a path with fields of another type; those that are not there are the constructor's to miss."""
     count = partial(checks.whole, low=0, high=MOST_STEPS)
+
+    def row(value: Any, name: str, *, error: type[ValueError]) -> Any:
+        known = checks.text if isinstance(value, str) else partial(checks.whole, low=-(2**63), high=2**63 - 1)
+        return known(value, name, error=error)
+
     known: dict[str, Check] = {
         "source": count, "target": count, "queries": count, "training_queries": count, "planned": count,
-        "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "success": checks.flag,
+        "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "row": row, "success": checks.flag,
         "label_only": checks.flag, "class_names": checks.texts, "texts": checks.texts, "environment": checks.mapping,
         "versions": checks.mapping, "manifold_key": checks.text, "walker": checks.text,
         "saved_contributions": checks.mapping,
@@ -87,7 +92,7 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
         if name not in known:
             raise error(f"{told}: holds a field {name!r}, which paths do not have; they have {', '.join(known)}")
         older = name == "planned" and isinstance(value, bool)  # paths of before the planned steps were counted
-        if not (value is None and name in ("index", "texts")) and not older:
+        if not (value is None and name in ("index", "row", "texts")) and not older:
             known[name](value, f"{told}: {name}", error=error)
     if fields.get("environment", {}).get("step_length") is not None:
         checks.number(fields["environment"]["step_length"], f"{told}: environment.step_length", 0, above=True, error=error)

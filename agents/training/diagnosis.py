@@ -21,11 +21,13 @@ HARDLY = 0.05  # what a classifier must be better by than the largest class
 
 class ClassFacts(NamedTuple):
     """Of one class: reference rows that the classifier puts into it, and the shares of them that satisfy the task and keep the
-    class in frame 0, which is the row itself in a table, else the decoded one."""
+    class in frame 0, which is the row itself in a table, else the decoded one; and the share that satisfies the task once
+    decoded, as ends of walks are. None: not known."""
 
     rows: int
     satisfied: float
     kept: float
+    as_ends: float | None = None
 
 
 class Diagnosis(NamedTuple):
@@ -46,11 +48,13 @@ def diagnose(world: World, seed: int = 0, ask: bool = True) -> Diagnosis:
     """Facts of a world's reference set, from cached predictions; `ask` queries up to 500 held-out rows for the accuracy."""
     label, prediction = world.reference.label, world.reference.prediction
     kept, satisfied = prediction.argmax(1) == label, world.task.satisfied(prediction, label)
+    decoded = world.reference.known_end_predictions
+    ends = [] if decoded is None or world.reference.ends_match_frames else [world.task.satisfied(decoded, label)]
     classes = {}
     for k, name in enumerate(world.class_names):
         own = label == k
         rows = int(own.sum())
-        shares = [float(part[own].float().mean()) if rows else 0.0 for part in (satisfied, kept)]
+        shares = [float(part[own].float().mean()) if rows else 0.0 for part in (satisfied, kept, *ends)]
         classes[name] = ClassFacts(rows, *shares)
     truth = world.held_out.truth
     if truth is None or not ask or not len(truth):
@@ -67,16 +71,19 @@ def lines_of(found: Diagnosis, world: World) -> list[str]:
 
     shown = sorted(found.classes, key=lambda name: found.classes[name].satisfied)[:MOST_CLASSES]
     shown = [name for name in found.classes if name in shown]
+    decoded = any(facts.as_ends is not None for facts in found.classes.values())
     cells = {name: name_cell(name) for name in shown}
     width = max(len("class"), *map(cell_len, cells.values()))
     rule = world.task.stop_rule(world.label_only)
     lines = [
         f"reference rows by class; a walk ends at {rule}:",
-        f"  {'class':<{width}}  {'rows':>7}  {'satisfy that':>12}  {'keep the class in frame 0':>25}",
+        f"  {'class':<{width}}  {'rows':>7}  {'satisfy that':>12}  {'keep the class in frame 0':>25}"
+        + ("  decoded, satisfy it" if decoded else ""),
     ]
     for name in shown:
         facts = found.classes[name]
-        lines.append(f"  {padded(cells[name], width)}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>25.2f}")
+        ends = "" if facts.as_ends is None else f"  {facts.as_ends:>19.2f}"
+        lines.append(f"  {padded(cells[name], width)}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>25.2f}{ends}")
     if len(shown) < len(found.classes):
         lines.append(f"  ({len(found.classes) - len(shown)} other classes satisfy it at least as often)")
     if found.accuracy is not None:
@@ -104,6 +111,11 @@ def advice(found: Diagnosis, world: World) -> list[str]:
         lines.append(
             f"advice: {known[lost[0]].kept:.0%} of the reference rows of {lost[0]!r}{more} keep their class once decoded: "
             "use more latent dimensions, fit longer, or entry kept"
+        )
+    if unseen := [name for name in known if known[name].satisfied >= SCARCE and known[name].as_ends == 0]:
+        lines.append(
+            f"advice: no reference row of {_names(unseen)} satisfies that once decoded, so that walks hardly end there: use "
+            "more latent dimensions, or fit longer"
         )
     if found.accuracy is not None and found.majority is not None and found.accuracy < found.majority + HARDLY:
         lines.append(

@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.trajectories.trajectory import Trajectory
 from agents.trajectories.world import as_array, coordinates, decode, installed_versions, manifold_key, on_latents
+from envs.core.row_labels import plain_label
 
 PLAIN = ("source", "target", "success", "queries")  # one value per item
 
@@ -22,6 +23,7 @@ def trajectories_of(
     seed: int = 0,
     items: Sequence[int] | None = None,
     index: Mapping[int, int] | Sequence[int] | None = None,
+    rows: Sequence[Any] | None = None,
     training_queries: int = 0,
     versions: Mapping[str, str] | None = None,
     environment: Mapping[str, Any] | None = None,
@@ -36,6 +38,7 @@ def trajectories_of(
         seed: of the walk.
         items: which of the B walks; None: all.
         index: row of each item in its split, for those that have one.
+        rows: the user's own label of each chosen item.
         training_queries: queries made before the walks.
         versions: of the installed distributions; None: those of this process.
         environment: record of the world; None: that of `world`.
@@ -98,6 +101,7 @@ def trajectories_of(
                 planned=planned[i],
                 walker=walkers[i],
                 index=None if index is None else int(index[i]),
+                row=None if rows is None else plain_label(rows[i]),
                 **shared,
             )
         )

@@ -81,6 +81,7 @@ class Trajectory:
         environment: the record of the world with its whole config, see `agents.runs.world_record.describe_world`.
         manifold_key: identifies the manifold of the latents.
         walker, seed, index: name of the walker, its seed, and the row of the input in its split, if it has one.
+        row: the number of the row in the user's file (from 0), or its index label in the user's data frame, if it has one.
         success: whether the last frame satisfies the task; False for a path of frame 0 alone, of another class than the input.
         queries: classifier queries for this path, including input, frame 0 and search.
         training_queries: queries made before, in training.
@@ -121,6 +122,7 @@ class Trajectory:
     distances: np.ndarray | None = None
     seed: int = 0
     index: int | None = None
+    row: int | str | None = None
     training_queries: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     label_only: bool = False
@@ -216,7 +218,8 @@ class Trajectory:
 
         Each part has at most 40 bytes, of digits, underscores, and letters that file names of this system may have.
         """
-        place = "input" if self.index is None else f"{self.index:04d}"
+        own = self.index if self.row is None else self.row
+        place = "input" if own is None else f"{own:04d}" if isinstance(own, int) else own
         words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
         system = sys.getfilesystemencoding()
         known = (word.encode(system, "replace").decode(system) for word in words)  # `?` for what file names cannot have

@@ -11,6 +11,8 @@ from agents.walkers.walker import Walker
 from envs.core.state import State
 from envs.core.world import World
 
+ROOM = 5  # times the world's step limit: where frames lie close together, a line may need more steps than an agent
+
 
 def with_the_line(
     walker: Walker, world: World, start: State, walk: Walk, generator: torch.Generator, max_steps: int | None = None
@@ -23,7 +25,7 @@ def with_the_line(
         start: (B) states at frame 0.
         walk: what `walker` found.
         generator: source of random draws.
-        max_steps: step limit; None: the world's own.
+        max_steps: step limit; None: five times the world's own.
 
     Returns:
         The walk with the paths of the line where `walker` failed and the line succeeded, and the name of the walker of each
@@ -32,9 +34,10 @@ def with_the_line(
     names = [walker.name] * len(walk.length)
     rows = torch.nonzero(~walk.success & ~lost_at_the_start(start, walk.predictions[0], walk.length)).flatten()
     line = LineWalker()
-    if len(rows) == 0 or isinstance(walker, LineWalker):
+    if len(rows) == 0 or (isinstance(walker, LineWalker) and max_steps is not None):
         return walk, names
-    again = line.walk(world, select(start, rows), torch.zeros(len(rows), dtype=torch.int64), generator, max_steps)
+    limit = ROOM * world.max_episode_steps if max_steps is None else max_steps
+    again = line.walk(world, select(start, rows), torch.zeros(len(rows), dtype=torch.int64), generator, limit)
     for row in rows[again.success].tolist():
         names[row] = line.name
     return merge(walk, rows, again), names

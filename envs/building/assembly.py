@@ -13,6 +13,7 @@ from envs.core.initial_latent import make_initial_latent
 from envs.core.moves import make_move
 from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import RoundTrip
+from envs.core.row_labels import RowLabels
 from envs.core.step_size import calibrated_step
 from envs.core.tasks import Flip, Task, make_task
 from envs.core.world import STEP, World
@@ -31,6 +32,7 @@ PARTS = {
     "config": None,
     "step_length": None,
     "round_trip": None,
+    "row_labels": None,
 }
 
 
@@ -70,6 +72,7 @@ def assemble(
     *,
     step_length: float | None = None,
     round_trip: RoundTrip | None = None,
+    row_labels: RowLabels | None = None,
 ) -> World:
     """The world of these parts and the settings of a config.
 
@@ -77,7 +80,7 @@ def assemble(
         manifold, classifier, units, reference, held_out: see `World`.
         config: its task, move, step, initial latent and limits.
         step_length: of a full action; None: calibrated.
-        round_trip: see `World`.
+        round_trip, row_labels: see `World`.
 
     Raises:
         UnknownNameError, ManifoldError: parts or settings that do not fit together.
@@ -90,7 +93,8 @@ def assemble(
         name = classifier.class_names[int(present[0])]
         raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")
     entry = make_initial_latent(config.entry or units.initial_latent)
-    world = World(manifold, classifier, units, reference, held_out, config, task, move, entry, math.nan, replaced, round_trip)
+    known = manifold, classifier, units, reference, held_out
+    world = World(*known, config, task, move, entry, math.nan, replaced, round_trip, row_labels)
     world.step_length = calibrated_step(world) if step_length is None else step_length
     if not world.step_length > 0:
         raise ManifoldError(f"step_length must be positive, not {world.step_length}")
@@ -112,6 +116,8 @@ def replaced(world: World, **changes: Any) -> World:
             )
         if name not in SETTINGS:
             raise UnknownNameError("setting", name, SETTINGS)
+    if parts.keys() & {"reference", "held_out"}:
+        parts.setdefault("row_labels", None)  # these are other rows
     fields = {owner: parts[name] for name, owner in PARTS.items() if owner is not None and name in parts}
     config = parts.get("config", world.config).replace(**changes).replace(**fields)
     kept = {name: parts.get(name, getattr(world, name)) for name in PARTS}

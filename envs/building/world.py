@@ -24,6 +24,7 @@ from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
 from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
+from envs.core.row_labels import RowLabels
 from envs.core.tasks import Task, make_task
 from envs.core.world import World
 from envs.datasets import Data, ImageUnits, TextUnits, Units
@@ -171,7 +172,11 @@ def build(
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
     truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
     examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
-    return assemble(parts.manifold, parts.classifier, parts.units, reference, examples, config, round_trip=checked)
+    labels = None
+    if data.labels is not None:
+        labels = RowLabels(data.labels, data.labels if data.held_out is None else data.held_out_labels, data.lines)
+    shown = parts.manifold, parts.classifier, parts.units, reference, examples
+    return assemble(*shown, config, round_trip=checked, row_labels=labels)
 
 
 def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: ReferenceData, progress: bool) -> RoundTrip | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.classifiers.functions import FunctionClassifier, LabelClassifier
-from envs.classifiers.outputs import REGRESSOR
+from envs.classifiers.outputs import ONE_LABEL, REGRESSOR
 from envs.classifiers.torch_module import TorchClassifier, probe, torch_shape
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
@@ -90,6 +90,8 @@ def adapt(
     if _is_regressor(classifier):
         raise ManifoldError(f"{type(classifier).__name__} is a regressor: it predicts a quantity, not classes; {REGRESSOR}")
     classes = getattr(classifier, "classes_", None)
+    if isinstance(classes, list) and any(np.ndim(part) for part in classes):
+        raise ManifoldError(f"{type(classifier).__name__} predicts {len(classes)} labels for each row; {ONE_LABEL}")
     names = class_names if class_names is not None else classes
     if classes is not None and class_names is not None and len(class_names) != len(classes):
         raise ManifoldError(f"{len(class_names)} class names {list(class_names)} for a classifier of {len(classes)} classes")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.classifiers.outputs import ONE_LABEL
 from envs.errors import ManifoldError, UnknownNameError
 
 
@@ -97,7 +98,7 @@ class Classifier(ABC):
             raise ManifoldError(
                 f"the classifier returned shape {tuple(prediction.shape)} for {rows} rows and "
                 f"{len(self.class_names)} classes {self.class_names}; it must return one probability per class"
-                + ("; explain one of several outputs (multi-label) at a time with a function" if prediction.ndim == 3 else "")
+                + (f"; {ONE_LABEL}" if prediction.ndim == 3 else "")
             )
         if not torch.isfinite(prediction).all():
             raise ManifoldError("the classifier returned NaN or infinity; check the scale of its inputs")
@@ -108,12 +109,7 @@ class Classifier(ABC):
             raise ManifoldError(
                 f"the classifier's probabilities must be >= 0 and sum to 1 (row {worst} sums to {float(total[worst]):.4g}, "
                 f"smallest value {float(prediction.min()):.4g}); if these are logits, apply a softmax"
-                + (
-                    "; if a row may have several labels (multi-label), explain one label at a time with a function that "
-                    "returns its probability, with class_names=['no', 'yes']"
-                    if several
-                    else ""
-                )
+                + (f"; {ONE_LABEL}" if several else "")
             )
 
     def class_index(self, name: Any) -> int:

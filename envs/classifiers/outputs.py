@@ -19,6 +19,12 @@ REGRESSOR = (
 )
 
 
+ONE_LABEL = (
+    "if a row may have several labels (multi-label), explain one label at a time with a function that returns its "
+    "probability, such as lambda rows: model.predict_proba(rows)[0][:, 1] with class_names=['no', 'yes']"
+)
+
+
 @contextlib.contextmanager
 def failures_named(call: str, rows: int, shape: Sequence[int] | None) -> Iterator[None]:
     """Turn any exception of a call of the user's into a `ManifoldError` that names the call and its rows.

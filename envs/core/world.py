@@ -18,6 +18,7 @@ from envs.core.factual import Factual
 from envs.core.moves import Move
 from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import RoundTrip
+from envs.core.row_labels import RowLabels
 from envs.core.tasks import Task
 from envs.core.typicality import ClassNeighbours
 from envs.manifolds.base import Manifold, Pull
@@ -45,6 +46,7 @@ class World:
         rebuild: from (world, settings as keywords) to the world with these settings.
         round_trip: how the predictions for the user's own rows compare with those for the same rows in data space, see
             `envs.core.round_trip`; None: not compared.
+        row_labels: row numbers of the user's file, or index labels of the user's data frame; None: the rows have none.
 
     Example:
         >>> from envs import make_world
@@ -70,6 +72,7 @@ class World:
     step_length: float
     rebuild: Callable[..., World] = field(repr=False)
     round_trip: RoundTrip | None = None
+    row_labels: RowLabels | None = None
 
     def __repr__(self) -> str:
         shows = "labels alone" if self.label_only else "probabilities"
@@ -130,7 +133,8 @@ class World:
         the step changes.
 
         Args:
-            changes: settings, or manifold, classifier, units, reference, held_out, config, step_length, round_trip.
+            changes: settings, or manifold, classifier, units, reference, held_out, config, step_length, round_trip,
+                row_labels.
 
         Raises:
             UnknownNameError, ManifoldError: no such setting, a value that it cannot have, or a setting that only a new world

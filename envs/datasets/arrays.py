@@ -11,6 +11,8 @@ from envs.errors import ManifoldError
 from envs.files import in_home
 from envs.reading.files import read_npz
 
+LIVE = ("table", "frame", "own", "labels", "held_out_labels", "lines")  # fields that no file holds
+
 
 class Data(NamedTuple):
     """Raw data in the user's units.
@@ -28,6 +30,9 @@ class Data(NamedTuple):
         channels: Position of the channels, see `envs.make_world`, or None.
         frame: Columns of the data frame that `x` came as (`envs.modalities.data_frame.Frame`), or None.
         own: That data frame, or None.
+        labels: Labels of the rows of `x`: their numbers in the file, or their index labels in the data frame; or None.
+        held_out_labels: Labels of the rows of `held_out`, or None.
+        lines: Line in the file of each row number, or None.
 
     Example:
         >>> from envs.datasets import DATASETS
@@ -48,6 +53,9 @@ class Data(NamedTuple):
     channels: str | None = None
     frame: Any = None
     own: Any = None
+    labels: Any = None
+    held_out_labels: Any = None
+    lines: Any = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -68,7 +76,7 @@ def load_npz(path: str | Path) -> Data:
         arrays.setdefault("x", arrays.pop("X"))
     if "x" not in arrays:
         raise ManifoldError(f"{path} has no array named 'x' (it has {sorted(arrays)}); save it with numpy.savez(path, x=rows)")
-    known = {name: arrays[name] for name in Data._fields if name in arrays and name not in ("table", "frame", "own")}
+    known = {name: arrays[name] for name in Data._fields if name in arrays and name not in LIVE}
     for name in ("class_names", "columns", "data_shape", "truth", "held_out_truth"):
         if name in known and known[name].ndim != 1:
             raise ManifoldError(f"{path}: {name} has shape {known[name].shape}; a list is needed, an array with one axis")

@@ -152,6 +152,9 @@ def load_csv(
         names,
         [column.name for column in columns],
         table=table,
+        labels=train.tolist(),
+        held_out_labels=test.tolist(),
+        lines=rows.lines,
     )
 
 

@@ -69,11 +69,29 @@ def test_true_classes_follow_the_classifiers_order() -> None:
 
 def test_every_trouble_has_its_advice(unsure: envs.World) -> None:
     classes = {"a": ClassFacts(0, 0.0, 0.0), "b": ClassFacts(10, 1.0, 0.3), "c": ClassFacts(10, 1.0, 1.0)}
+    classes["d"] = ClassFacts(10, 1.0, 1.0, 0.0)
     text = "\n".join(advice(Diagnosis(classes, 0.52, 0.5, 100), unsure))
+    assert "no reference row of 'd' satisfies that once decoded" in text
     assert "no reference row into 'a'" in text
     assert "30% of the reference rows of 'b' keep their class once decoded" in text
     assert "hardly better than its largest class" in text
     assert advice(Diagnosis({"c": classes["c"]}, 0.9, 0.5, 100), unsure) == []
+
+
+def test_a_class_that_no_decoded_row_reaches_is_named() -> None:
+    """A rare class whose rows the manifold does not represent: the rows reach it, what walks can end at does not."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(400, 1)) + 0.1 * random.normal(size=(400, 6))
+    rows[:, 5] = 0.0
+    rows[:4, 5] = 30.0  # the class depends on a column that the first component leaves out
+    model = RandomForestClassifier(20, random_state=0).fit(rows, rows[:, 5] > 10)
+    world = envs.make_world(data=rows, classifier=model, manifold="pca", latent_dim=1)
+    world.reference.end_predictions  # noqa: B018  # as the measured step limit of a training needs them
+    found = diagnose(world, ask=False)
+    assert found.classes["True"].satisfied == 1
+    assert found.classes["True"].as_ends == 0
+    assert "no reference row of 'True' satisfies that once decoded" in "\n".join(advice(found, world))
+    assert "decoded, satisfy it" in "\n".join(lines_of(found, world))
 
 
 def test_many_classes_make_few_lines(unsure: envs.World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -140,3 +141,13 @@ def test_such_paths_are_reproduced(coarse: envs.World) -> None:
     lost = [path for path in explain(coarse, range(200), walker="line") if not path.keeps_class]
     assert lost
     assert all(compare(path, coarse).reproduced for path in lost)
+
+
+def test_the_line_may_take_more_steps_than_an_agent(run: Any) -> None:
+    """Steps of bounded length: within the world's own limit the line is cut off, with more room it arrives."""
+    tight = dataclasses.replace(run, world=run.world.replace(max_step=0.05, max_episode_steps=4))
+    cut_off = [path.success for path in explain(tight, range(10), walker="line")]
+    found = explain(weak(tight, 0.31, 1.0), range(10))
+    assert sum(path.success for path in found) > sum(cut_off)
+    assert max(path.steps for path in found) > 4
+    assert max(path.steps for path in explain(tight, range(10), max_steps=4)) <= 4

@@ -291,6 +291,11 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (LinearRegression(), {}, "LinearRegression is a regressor: it predicts a quantity.*lambda rows"),
         (two, {"class_names": ["a", "b"], "outputs": "logits"}, "outputs='logits' is for torch modules, not for a function"),
         (Net(), {"outputs": "logit"}, "unknown kind of outputs 'logit': did you mean 'logits'"),
+        (
+            RandomForestClassifier(2, random_state=0).fit(FLOWERS, np.stack([FLOWERS[:, 0] > 5, FLOWERS[:, 1] > 3], axis=1)),
+            {},
+            r"predicts 2 labels for each row; .*multi-label.*one label at a time.*lambda rows",
+        ),
         (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
         (3.5, {"class_names": ["a", "b"]}, "a float is no classifier"),
         (

@@ -1,0 +1,131 @@
+"""Own data and own classifiers, from `make_world` to the report: is the user's own classifier asked, and do the ends flip it?
+
+    python -m tests.benchmarks.own_data                          # every case, default budget
+    python -m tests.benchmarks.own_data --quick                  # a short training each: does anything break?
+    python -m tests.benchmarks.own_data --cases "iris, forest"   # some
+
+Cases whose package is missing (xgboost, lightgbm, catboost, skl2onnx with onnxruntime) are skipped by name. German and Adult
+are read from $MANIFOLD_DATA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.runs import Run
+from tests.benchmarks.harness.tables import DASH, known, table
+from tests.benchmarks.own import mixed, numbers, pictures, refusals
+from tests.benchmarks.own.measured import measured
+
+CASES = {**numbers.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
+QUICK = 2048  # steps
+SOURCES = ("envs/**/*.py", "agents/**/*.py", "tests/benchmarks/own/*.py")
+AGREE, FLIPS, FOUND, AGENT = 1.0, 0.97, 0.99, 0.90  # the aims
+
+
+TITLES = (
+    "case", "agreement", "found: with fall-back, agent, line", "flips of the true row", "columns: walk, unlike, put back",
+    "kNN ratio: walk, unlike, put back", "judge: walk, unlike, put back", "queries; training CPU-s",
+)  # fmt: skip
+
+
+def run_of(name: str, seed: int, steps: int | None, items: int) -> Run:
+    """One case with one seed."""
+    key = {"own_data": name, "seed": seed, "steps": steps, "items": items}
+    return Run(key, partial(case_figures, name, seed, steps, items), SOURCES, "own-data")
+
+
+def case_figures(name: str, seed: int, steps: int | None, items: int) -> dict[str, Any]:
+    """The figures of a case, by its name: another process can call it."""
+    return measured(CASES[name], seed, steps, items)
+
+
+def measure(options: Options) -> Iterator[Record]:
+    """Every case with every seed."""
+    steps, items = (QUICK, 20) if options.quick else (options.steps, options.items)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in options.cases:
+        runs = [run_of(name, seed, steps, items) for seed in options.seeds]
+        found[name] = options.runner(runs, name)
+        yield {"seeds": options.seeds, "steps": steps, "items": items, "cases": found}
+
+
+def page(record: Record) -> str:
+    """One table of cases, one of refusals, and the aims."""
+    explained = {name: runs for name, runs in record["cases"].items() if any("found" in run for run in runs)}
+    refused = {name: runs for name, runs in record["cases"].items() if CASES[name].must_refuse is not None}
+    broken = [name for name, runs in record["cases"].items() if any("traceback" in run for run in runs)]
+    wrongly = [name for name, runs in record["cases"].items() if any("refused" in run and not run["expected"] for run in runs)]
+    skipped = [f"{name} ({runs[0]['skipped']})" for name, runs in record["cases"].items() if runs and "skipped" in runs[0]]
+    return render(
+        "own_data",
+        command=record["command"],
+        items=record["items"],
+        steps="the default number of steps" if record["steps"] is None else f"{record['steps']:,} steps",
+        seeds=", ".join(map(str, record["seeds"])),
+        table=table(
+            TITLES, [[name, *cells_of(runs)] for name, runs in explained.items()]
+        ),
+        aims="\n".join(aim_lines(explained)),
+        refusals=table(["case", "refused", "message"], [refusal(name, runs) for name, runs in refused.items()], "ll"),
+        broken=", ".join(broken) or "none",
+        wrongly=", ".join(wrongly) or "none",
+        skipped=", ".join(skipped) or "none",
+    )  # fmt: skip
+
+
+def cells_of(runs: list[dict[str, Any]]) -> list[str]:
+    """A line of the table."""
+
+    def of(name: str, digits: int = 2) -> str:
+        values = known(run.get(name) for run in runs)
+        return f"{fmean(values):,.{digits}f}" if values else DASH
+
+    def of_three(name: str, first: str, digits: int = 2) -> str:
+        return ", ".join(of(column, digits) for column in (first, f"unlike_{name}", f"put_back_{name}"))
+
+    return [
+        of("agreement", 3), f"{of('found')}, {of('agent_found')}, {of('line_found')}", of("flips"),
+        of_three("columns", "columns_changed", 1), of_three("knn_ratio", "policy_knn_ratio"),
+        of_three("oracle", "policy_oracle"), f"{of('queries', 1)}; {of('train_seconds', 0)}",
+    ]  # fmt: skip
+
+
+def aim_lines(explained: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """One line for each aim: in how many cases it is reached, and where not."""
+    for title, name, aim in (
+        ("labels of the asked and the true classifier agree", "agreement", AGREE),
+        ("the user's own classifier gives the end another class", "flips", FLIPS),
+        ("a path is found, with the line as fall-back", "found", FOUND),
+        ("the agent alone finds a path", "agent_found", AGENT),
+    ):
+        values = {case: known(run.get(name) for run in runs) for case, runs in explained.items()}
+        values = {case: numbers for case, numbers in values.items() if numbers}
+        missed = [f"{case} ({fmean(numbers):.3f})" for case, numbers in values.items() if fmean(numbers) < aim]
+        text = f"- {title}, aim >= {aim:g}: {len(values) - len(missed)} of {len(values)} cases"
+        yield text + (f". Missed: {'; '.join(missed)}" if missed else "")
+
+
+def refusal(name: str, runs: list[dict[str, Any]]) -> list[str]:
+    """A line of the table of refusals."""
+    said = runs[0].get("refused", "")
+    return [name, "yes" if runs[0].get("expected") else "NO", said.replace("|", "/").replace("\n", " ")[:160]]
+
+
+EXPERIMENT = Experiment(
+    "own_data", __doc__, measure, page,
+    flags={
+        "--seeds": whole_numbers(0),
+        "--cases": one_of(list(CASES)),
+        "--steps": {"type": int, "default": None, "help": "training steps of an agent (default: the algorithm's)"},
+        "--items": {"type": int, "default": 200, "help": "held-out rows that are explained"},
+        "--quick": {"action": "store_true", "help": f"{QUICK} steps and 20 rows a case"},
+    },
+)  # fmt: skip
+
+if __name__ == "__main__":
+    EXPERIMENT.main()
