@@ -85,6 +85,8 @@ class Trajectory:
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
         versions: installed distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
+        held: names of the table's columns that this path keeps as in the input, so that few change (see
+            `agents.walkers.sparse`).
 
     Raises:
         TrajectoryError: arrays of contradicting shapes or with values that are not finite, classes outside `class_names`.
@@ -123,6 +125,7 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+    held: list[str] = field(default_factory=list)
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
@@ -317,6 +320,8 @@ class Trajectory:
         Raises:
             TrajectoryError: `world` has another manifold, or the path of a table lacks the user's own cells.
         """
+        import torch
+
         self.check_world(world)
         cells = None if self.source_cells is None else self.source_cells[None]
         if cells is None and world.units.anchored:
@@ -324,7 +329,11 @@ class Trajectory:
                 "this path of a table was made by an earlier version, whose frames did not start at the input: explain that "
                 "input again"
             )
-        return factual_of(world, self.source_input[None], self.z[:1], cells)
+        found = factual_of(world, self.source_input[None], self.z[:1], cells)
+        if not self.held:
+            return found
+        names = [str(name) for name in world.units.columns]
+        return found._replace(held=torch.isin(world.units.column_of, torch.tensor([names.index(n) for n in self.held]))[None])
 
     @property
     def reconstructs(self) -> bool:
