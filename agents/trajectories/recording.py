@@ -99,6 +99,7 @@ def trajectories_of(
                 distances=away[first : first + n],
                 texts=None if texts is None else [world.render(state.factual[i]), *texts[first : first + n]],
                 planned=planned[i],
+                held=held_columns(world.units, home.held[k]),
                 walker=walkers[i],
                 index=None if index is None else int(index[i]),
                 row=None if rows is None else plain_label(rows[i]),
@@ -108,6 +109,11 @@ def trajectories_of(
         paths[-1].__dict__["walked_here"] = True  # what it names was loaded here already
         first += n
     return paths
+
+
+def held_columns(units: Any, held: Any) -> list[str]:
+    """Names of the columns whose places (D,) are held."""
+    return [str(units.columns[j]) for j in units.column_of[held].unique().tolist()] if held.any() else []
 
 
 def _sound(world: Any, arrays: Sequence[np.ndarray], predictions: np.ndarray) -> bool:

@@ -89,6 +89,8 @@ class Trajectory:
         versions: installed distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions: what the changed parts are worth, once computed by `contributions`; None: not computed.
+        held: names of the table's columns that this path keeps as in the input, so that few change (see
+            `agents.walkers.sparse`).
 
     Raises:
         TrajectoryError: arrays of contradicting shapes or with values that are not finite, classes outside `class_names`.
@@ -129,6 +131,7 @@ class Trajectory:
     texts: list[str] | None = None
     planned: int = 0
     saved_contributions: Contributions | None = None
+    held: list[str] = field(default_factory=list)
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
@@ -350,6 +353,8 @@ class Trajectory:
         Raises:
             TrajectoryError: `world` has another manifold, or the path of a table lacks the user's own cells.
         """
+        import torch
+
         self.check_world(world)
         cells = None if self.source_cells is None else self.source_cells[None]
         if cells is None and world.units.anchored:
@@ -357,7 +362,11 @@ class Trajectory:
                 "this path of a table was made by an earlier version, whose frames did not start at the input: explain that "
                 "input again"
             )
-        return factual_of(world, self.source_input[None], self.z[:1], cells)
+        found = factual_of(world, self.source_input[None], self.z[:1], cells)
+        if not self.held:
+            return found
+        names = [str(name) for name in world.units.columns]
+        return found._replace(held=torch.isin(world.units.column_of, torch.tensor([names.index(n) for n in self.held]))[None])
 
     @property
     def reconstructs(self) -> bool:

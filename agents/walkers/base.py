@@ -148,7 +148,7 @@ class Recorder:
             factual: (R) states to start from; None: where the items are.
         """
         start = select(self.state, rows) if factual is None else factual
-        state, info = dynamics.step(self.world, start, action)
+        state, info = dynamics.step(self.world, start, action, reuse=True)
         self.queries.index_add_(0, rows, info.queries.to(torch.int64))
         return state, info
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from envs.core.factual import nothing_held
 from envs.core.state import State
 from envs.core.world import World
 
@@ -77,7 +78,8 @@ def _arrived(world: World, source: int, target: int) -> Tensor:
     x, z, frame, _, label, cells, base = world.reference
     wanted, unused = torch.full_like(label, target), torch.zeros(len(label))
     predictions, own = world.reference.end_predictions, torch.full_like(label, source)
-    ends = State(z, z, frame, x, cells, base, predictions, own, wanted, unused, unused, unused)
+    held = nothing_held(x, world.units.anchored)
+    ends = State(z, z, frame, x, cells, base, held, predictions, own, wanted, unused, unused, unused)
     there = torch.as_tensor(world.task.arrived(world.reference, ends, world.task.goal(ends)))
     if not world.units.anchored:
         return there

@@ -50,7 +50,7 @@ def make_reference(
             exact = None if units is None else units.exact(frames[rows], factual.chosen(rows))
             return classifier.predict_proba(frames[rows], exact)
 
-        parts = *factual[1:], manifold, classifier, anchored
+        parts = cells, factual.base, manifold, classifier, anchored
         if known is not None:
             if (changed := known.changed(predictions, x, frame)) is None:
                 reference = ReferenceData(x, z, frame, known.prediction, known.label, *parts)

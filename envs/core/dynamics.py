@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.core.factual import Factual
+from envs.core.factual import Factual, nothing_held
 from envs.core.guidance import appraise
 from envs.core.state import State, StepInfo
 from envs.core.tasks import scaled_log
@@ -32,7 +32,8 @@ def start(world: World, index: Tensor, target: Tensor) -> State:
     """States of the reference rows `index` (B,) with targets (B,). No query."""
     rows = index.numpy()
     x, z, frame, prediction, label, cells, base = (torch.from_numpy(part.numpy()[rows]) for part in world.reference.tensors)
-    return refresh(world, State(z, z.clone(), frame, x, cells, base, prediction, label, target, label, label, label))
+    held = nothing_held(x, world.units.anchored)
+    return refresh(world, State(z, z.clone(), frame, x, cells, base, held, prediction, label, target, label, label, label))
 
 
 def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor | None = None) -> tuple[State, Tensor]:
@@ -77,7 +78,9 @@ def refresh(world: World, state: State) -> State:
     return state._replace(potential=potential, cost=cost, guidance=guidance)
 
 
-def step(world: World, state: State, action: Tensor, known: Tensor | None = None) -> tuple[State, StepInfo]:
+def step(
+    world: World, state: State, action: Tensor, known: Tensor | None = None, reuse: bool = False
+) -> tuple[State, StepInfo]:
     """One step of every walk.
 
     Args:
@@ -85,6 +88,7 @@ def step(world: World, state: State, action: Tensor, known: Tensor | None = None
         state: of B walks.
         action: (B, d); longer actions are shortened to the unit ball.
         known: (B, K) predictions for the new frames; None: the classifier is queried, one row a walk.
+        reuse: query no row of a table that holds the same values as the frame before, whose prediction is known.
 
     Returns:
         The new state, and what the step reports.
@@ -109,15 +113,29 @@ def step(world: World, state: State, action: Tensor, known: Tensor | None = None
         length = torch.from_numpy(norm((manifold.coordinates(z, frame) - before).numpy()))
         if world.max_step is not None:
             z, frame, length = _shortened(world, state, z, frame, length)
-        prediction = world.predictions(frame, state.home) if known is None else known
+        asked = torch.full((len(z),), known is None)
+        if known is None:
+            known, asked = _predicted(world, state, frame) if reuse else (world.predictions(frame, state.home), asked)
+        prediction = known
         cost, guidance = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
         moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world.reference, moved, goal)
         moved = moved._replace(potential=task.potential(world.reference, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        queries = torch.full((len(z),), int(known is None), dtype=torch.int64)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queries, goal)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked.long(), goal)
+
+
+def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tensor]:
+    """Predictions (B, K) for frames, and which of them were queried (B,): those with another value than the frame before."""
+    cells, old = (world.units.exact(part, before.home) for part in (frame, before.frame))
+    if cells is None or old is None:
+        return world.predictions(frame, before.home), torch.ones(len(frame), dtype=torch.bool)
+    new = ((cells != old) & ~(torch.isnan(cells) & torch.isnan(old))).any(1)
+    prediction = before.prediction.clone()
+    if bool(new.any()):
+        prediction[new] = world.classifier.predict_proba(frame[new], cells[new])
+    return prediction, new
 
 
 def _decoded(world: World, z: Tensor, factual: Factual) -> Tensor:

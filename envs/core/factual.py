@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -16,6 +17,8 @@ class Factual(NamedTuple):
             among the values in the data. (B, 0) for pictures and text.
         base: (B, \\*data_shape) what the initial latents decode to, for tables: their frames are the input plus the change of
             the decoded row since `base`. (B, 0) if frames are the decoded codes.
+        held: (B, D) bool, places of an encoded row that this walk keeps as in the input, besides those that all walks keep.
+            (B, 0) for pictures and text; None: no place.
 
     Example:
         >>> import torch
@@ -27,11 +30,17 @@ class Factual(NamedTuple):
     x: Tensor
     cells: Tensor
     base: Tensor
+    held: Tensor | None = None
 
     def repeated(self, count: int) -> Factual:
         """Each input `count` times in a row."""
-        return Factual(*(part.repeat_interleave(count, 0) for part in self))
+        return Factual(*(None if part is None else part.repeat_interleave(count, 0) for part in self))  # type: ignore[arg-type]
 
     def chosen(self, rows: Tensor) -> Factual:
         """The inputs at rows (R,)."""
-        return Factual(*(part[rows] for part in self))
+        return Factual(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+
+
+def nothing_held(x: Tensor, anchored: bool) -> Tensor:
+    """`Factual.held` of walks from inputs x (B, \\*data_shape) that may change everything."""
+    return torch.zeros(x.shape if anchored else (len(x), 0), dtype=torch.bool)

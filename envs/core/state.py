@@ -17,7 +17,7 @@ class State(NamedTuple):
         z0: (B, d) code of frame 0.
         frame: (B, \\*data_shape) decoded z, as the classifier saw it.
         factual: (B, \\*data_shape) the input that is explained.
-        cells, base: further parts of the input, see `envs.core.factual.Factual`.
+        cells, base, held: further parts of the input, see `envs.core.factual.Factual`.
         prediction: (B, K) class probabilities of `frame`; the one-hot label if the classifier shows labels alone.
         source: (B,) predicted class of `factual`.
         target: (B,) requested class.
@@ -40,6 +40,7 @@ class State(NamedTuple):
     factual: Tensor
     cells: Tensor
     base: Tensor
+    held: Tensor
     prediction: Tensor
     source: Tensor
     target: Tensor
@@ -50,7 +51,7 @@ class State(NamedTuple):
     @property
     def home(self) -> Factual:
         """The inputs with everything that decoding a frame needs of them."""
-        return Factual(self.factual, self.cells, self.base)
+        return Factual(self.factual, self.cells, self.base, self.held)
 
 
 class StepInfo(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.config import WorldConfig
-from envs.core.factual import Factual
+from envs.core.factual import Factual, nothing_held
 from envs.core.moves import Move
 from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import RoundTrip
@@ -238,10 +238,12 @@ class World:
             cells: (B, C) of the inputs; None: those of the nearest valid rows.
         """
         if not self.units.anchored:
-            return Factual(x, x.new_zeros(len(x), 0, dtype=torch.float64), x.new_zeros(len(x), 0, dtype=torch.float32))
+            empty = x.new_zeros(len(x), 0, dtype=torch.float32)
+            return Factual(x, empty.double(), empty, nothing_held(x, False))
         cells = self.units.exact(x, None) if cells is None else cells
         assert cells is not None
-        return Factual(x, cells, self.manifold.decode_near(self.manifold.encode(x) if z0 is None else z0, x))
+        base = self.manifold.decode_near(self.manifold.encode(x) if z0 is None else z0, x)
+        return Factual(x, cells, base, nothing_held(x, True))
 
     def decode(self, z: Tensor, factual: Factual | Tensor) -> Tensor:
         """Frames (B, \\*data_shape) of codes z (B, d) in walks from `factual`, see `Units.laid`; for inputs alone, the initial

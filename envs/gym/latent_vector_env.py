@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
 from envs.core import dynamics
+from envs.core.factual import nothing_held
 from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
@@ -270,6 +271,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if "base" not in parts:  # saved before states held the user's own cells
             factual = self.world.factual_of(parts["factual"], parts["z0"])
             parts |= {"cells": factual.cells, "base": factual.base}
+        parts.setdefault("held", nothing_held(parts["factual"], self.world.units.anchored))  # saved before states had it
         self._state = State(**parts)
         self._steps, self._over = state["steps"].copy(), state["over"].copy()
         if self._coverage is not None:

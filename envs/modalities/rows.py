@@ -148,6 +148,12 @@ class RowUnits(Units):
     # ---- walks ---------------------------------------------------------------------------------------------------
 
     @property
+    def column_of(self) -> Tensor:
+        """Index (D,) of the column that each place of an encoded row belongs to."""
+        return torch.arange(self.data_shape[0])
+
+
+    @property
     def anchored(self) -> bool:
         """See `Units.anchored`."""
         return True
@@ -162,6 +168,7 @@ class RowUnits(Units):
             moved = self.shrunk(change)
             frame = factual.x + moved - self.faded(moved, factual.x) * (factual.x - factual.base)
             frame = self.bounded(frame, factual.x)
+            frame = frame if factual.held is None else torch.where(factual.held, factual.x, frame)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 
     def shrunk(self, change: Tensor) -> Tensor:

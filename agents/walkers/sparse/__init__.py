@@ -1,0 +1,1 @@
+"""Paths through tables on which few columns change."""

@@ -1,0 +1,104 @@
+"""Which columns to change, and towards which end: a search that asks for one set of columns after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import NamedTuple
+
+import numpy as np
+
+LEAST, MOST = 0.25, 4.0  # bounds of the correction of the stand-in's scale
+
+
+class Choice(NamedTuple):
+    """A set of columns that change, and the end that their values are those of.
+
+    Attributes:
+        end: index of the end.
+        columns: indices of the columns.
+
+    Example:
+        >>> Choice(0, frozenset({2})).columns
+        frozenset({2})
+    """
+
+    end: int
+    columns: frozenset[int]
+
+
+class Tried(NamedTuple):
+    """What the classifier predicted for a choice.
+
+    Attributes:
+        arrived: whether the task is satisfied.
+        evidence: how near that is, see `Task.evidence`.
+
+    Example:
+        >>> Tried(True, 0.3).arrived
+        True
+    """
+
+    arrived: bool
+    evidence: float
+
+
+Search = Generator[Choice, Tried, Choice | None]
+
+
+def search(worth: np.ndarray, size: np.ndarray, start: float, goal: float, fewer_than: int, budget: int, hope: float = 1.0) -> Search:
+    """Search few columns that suffice, as a generator: it yields a choice and is sent what was predicted for it.
+
+    At each end, columns are taken in the order of their worth until the stand-in expects the goal to be reached; the choice
+    with the fewest columns, and among these the smallest change, is tried. Each prediction corrects the stand-in's scale.
+
+    Args:
+        worth: (E, C) rise of the evidence that the stand-in expects of each column's change at each end.
+        size: (E, C) how much each column changes; 0: not at all.
+        start: evidence of the input.
+        goal: evidence at which the task is satisfied.
+        fewer_than: choices of this many columns or more are not tried.
+        budget: most choices that are tried.
+        hope: once a choice has arrived, smaller ones are tried if this multiple of the expected rise would suffice.
+
+    Returns:
+        The choice that arrived with the fewest columns; None: none did.
+
+    Example:
+        >>> asks = search(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]), start=-2.0, goal=0.0, fewer_than=3, budget=4)
+        >>> next(asks)
+        Choice(end=0, columns=frozenset({1}))
+        >>> try:
+        ...     asks.send(Tried(True, 1.0))
+        ... except StopIteration as found:
+        ...     print(found.value)
+        Choice(end=0, columns=frozenset({1}))
+    """
+    changes = size > 0
+    order = np.argsort(np.where(changes, -worth, np.inf), axis=1, kind="stable")
+    rise = np.cumsum(np.take_along_axis(np.where(changes, worth, -np.inf), order, axis=1), axis=1)
+    change = np.cumsum(np.take_along_axis(size, order, axis=1), axis=1)
+    possible = np.isfinite(rise)
+    tried = np.zeros(rise.shape, dtype=bool)
+    best: Choice | None = None
+    scale, most = 1.0, fewer_than - 1
+    for _ in range(budget):
+        open_ = possible & ~tried
+        open_[:, most:] = False
+        if not open_.any():
+            break
+        enough = open_ & (start + scale * rise * (1.0 if best is None else hope) >= goal)
+        if enough.any():
+            count = int(enough.any(0).argmax())
+            end = int(np.where(enough[:, count], change[:, count], np.inf).argmin())
+        elif best is None:
+            end, count = (int(i) for i in np.unravel_index(np.where(open_, rise, -np.inf).argmax(), rise.shape))
+        else:
+            break
+        choice = Choice(end, frozenset(order[end, : count + 1].tolist()))
+        answer = yield choice
+        tried[end, count] = True
+        if rise[end, count] > 0:
+            scale = float(np.clip((answer.evidence - start) / rise[end, count], LEAST, MOST))
+        if answer.arrived:
+            best, most = choice, count
+    return best
