@@ -89,7 +89,7 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     Raises:
         UserError: there is no such card.
     """
-    from agents.console.cli import in_home
+    from envs.files import in_home
     from agents.explanation.report.card import Card
     from agents.explanation.report.export import export
     from agents.files import write_whole, writing

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.datasets.arrays import Data
+from envs.reading.files import read_safetensors
 
 #: The default split, so that the environments of the digits start without importing scikit-learn (about 1 s).
 SHIPPED = Path(__file__).parent.parent / "assets" / "digits" / "images.safetensors"
@@ -38,7 +39,5 @@ def split(seed: int, test_size: float) -> list[np.ndarray]:
 
 
 def _shipped() -> list[np.ndarray]:
-    from safetensors.numpy import load_file
-
-    found = load_file(SHIPPED)
-    return [found[name].astype(kind) for name, kind in PARTS.items()]
+    found = read_safetensors(SHIPPED)
+    return [found[name].numpy().astype(kind) for name, kind in PARTS.items()]

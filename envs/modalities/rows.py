@@ -130,9 +130,9 @@ class RowUnits(Units):
 
     # ---- parts ---------------------------------------------------------------------------------------------------
 
-    def places_of(self, column: int) -> slice:
+    def places_of(self, column: int) -> list[int]:
         """The places of a column in an encoded row."""
-        return slice(column, column + 1)
+        return [column]
 
     def components(self, frames: Tensor, factual: Factual) -> list[Component]:
         """See `Units.components`: the columns whose cells differ from the input's on any frame."""

@@ -143,11 +143,12 @@ class TableUnits(RowUnits):
         """(place of a number, place whose choice says that it has a value) of numbers with a gate."""
         return [[self.places[j], gate.first + k] for gate in self.gates for k, j in enumerate(gate.members)]
 
-    def places_of(self, j: int) -> list[int]:
-        """The places of an encoded row that carry column j, those that it shares with other columns included."""
-        column, head = self.table.columns[j], next((link.head for link in self.links if link.column == j), j)
+    def places_of(self, column: int) -> list[int]:
+        """See `RowUnits.places_of`; those that the column shares with others are included."""
+        j = column
+        own, head = self.table.columns[j], next((link.head for link in self.links if link.column == j), j)
         found = list(range(self.places[head], self.places[head] + self.table.columns[head].width))
-        shared = [gate for gate in self.gates if j in gate.members and column.exclusive_with is not None]
+        shared = [gate for gate in self.gates if j in gate.members and own.exclusive_with is not None]
         return found + [place for gate in shared for place in range(gate.first, gate.first + gate.size)]
 
     def _index(self) -> None:
@@ -289,10 +290,6 @@ class TableUnits(RowUnits):
         if len(self._first):
             chosen.scatter_(1, (x[:, self._block] + self._padding).argmax(2) + self._first, 1.0)
         return chosen
-
-    def places_of(self, column: int) -> slice:
-        """See `RowUnits.places_of`."""
-        return slice(self.places[column], self.places[column] + self.table.columns[column].width)
 
     # ---- walks ---------------------------------------------------------------------------------------------------
 

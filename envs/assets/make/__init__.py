@@ -68,7 +68,7 @@ def make_digits() -> None:
 def make_digits_images() -> None:
     """Write the default split of the digits' images."""
     parts = zip(PARTS, split(seed=0, test_size=0.3), strict=True)
-    save_file({name: torch.from_numpy(part.astype("uint8")) for name, part in parts}, SHIPPED)
+    write_whole(SHIPPED, save({name: torch.from_numpy(part.astype("uint8")) for name, part in parts}))
 
 
 def make_digits_umap() -> None:
