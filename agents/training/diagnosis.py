@@ -99,7 +99,7 @@ def advice(found: Diagnosis, world: World) -> list[str]:
         more = f" (and of {len(lost) - 1} more classes)" if len(lost) > 1 else ""
         lines.append(
             f"advice: {known[lost[0]].kept:.0%} of the reference rows of {lost[0]!r}{more} keep their class once decoded: "
-            "use more latent dimensions, fit longer, or entry kept"
+            "use more latent dimensions, fit longer, or initial_latent:kept"
         )
     if found.accuracy is not None and found.majority is not None and found.accuracy < found.majority + HARDLY:
         lines.append(

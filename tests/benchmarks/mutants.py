@@ -164,8 +164,8 @@ def of_environment(rng: Rng, content: bytes) -> bytes:
         arrays = dict(archive)
     tree = json.loads(str(arrays["metadata"][0]))
     kwargs = tree["environment"]["config"]
-    names = ("task", "tau", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "entry", "seed",
-             "label_only", "class_names", "latent_dim", "fit", "manifold",
+    names = ("task", "tau", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps",
+             "initial_latent", "seed", "label_only", "class_names", "latent_dim", "fit", "manifold",
              "classifier", "pair", "columns", "data")  # fmt: skip
     kwargs[str(rng.choice(names))] = _value(rng)
     if isinstance(reward := kwargs.get("reward", {"step": 0.1}), dict) and rng.random() < 0.2:
