@@ -45,7 +45,7 @@ lint: ## ruff check, ruff format --check, mypy
 
 docs: ## build the documentation site into site/, strictly and offline
 	@sh scripts/setup.sh docs
-	@NO_MKDOCS_2_WARNING=1 "$$VENV/bin/python" -m mkdocs build --strict --quiet && echo 'The site is in site/index.html.'
+	@NO_MKDOCS_2_WARNING=1 "$$VENV/bin/python" -m mkdocs build --strict --quiet && echo 'The site is in site/index.html; its search needs a server: python -m http.server -d site'
 
 clean: ## remove the environment, caches and build output; runs/ stays
 	@if [ -e "$$VENV/.made-by-setup" ]; then rm -rf "$$VENV" "$$VENV.lock" "$$VENV.trash"; fi

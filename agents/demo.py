@@ -110,8 +110,8 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
         queries = statistics.mean(path.queries for path in paths)
         steps = statistics.median(path.steps for path in reached)
         lines.append(
-            f"A path takes {steps:g} steps (median) and asks the classifier {queries:.1f} times; "
-            f"training asked it {run.queries:,} times before."
+            f"A path takes {steps:g} steps (median) and {queries:.1f} classifier queries; "
+            f"training made {run.queries:,} queries before."
         )
     lines.append("")
     lines += [

@@ -231,7 +231,7 @@ def break_even_lines(found: dict[str, dict[str, Any]]) -> list[str]:
         never = [rival for rival, n in counts if n is None]
         told += [f"than {', '.join(never)}: never"] if never else []
         if told:
-            lines.append(f"{walker} has asked fewer rows in all {'; '.join(told)}")
+            lines.append(f"{walker} made fewer queries in all {'; '.join(told)}")
     return lines
 
 

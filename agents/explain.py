@@ -163,7 +163,7 @@ def explain(
     from agents.walkers.base import select
     from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
-    from agents.walkers.walker import rows_asked_before
+    from agents.walkers.walker import rows_queried_before
 
     world, run = world_and_run(source)
     by_default = walker is None
@@ -203,9 +203,9 @@ def explain(
                 if walked_in is not world:
                     start, walk = to_the_end_class(world, start, walk)
                 policy = run if getattr(walks, "needs_model", False) else None
-                asked_before = rows_asked_before(walks, world) if policy is None else policy.queries
+                queried_before = rows_queried_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
-                    world, start, walk, walker=by, seed=seed, versions=versions, training_queries=asked_before,
+                    world, start, walk, walker=by, seed=seed, versions=versions, training_queries=queried_before,
                     index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
                     rows=None if given.labels is None else [given.labels[low + i] for i in items.tolist()],
                     environment=environment,

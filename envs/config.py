@@ -98,9 +98,9 @@ class WorldConfig:
         guidance: whether observations hold the guidance features, see `envs.core.guidance`. Default: False.
         gamma: discount in (0, 1] of the shaping potential; a training sets its own. Default: 0.98.
         max_episode_steps: the step limit, at least 1. Default: 20.
-        entry: the initial latent of an input: ``code``, its code; ``kept``, the nearest code whose frame keeps the predicted
-            class; ``module:object``, or a function (see `envs.core.initial_latent`). Default: ``kept`` for sentences, else
-            ``code``.
+        initial_latent: where the walk of an input begins: ``code``, its code; ``kept``, the nearest code whose frame keeps
+            the predicted class; ``module:object``, or a function (see `envs.core.initial_latent`). Default: ``kept`` for
+            sentences, else ``code``.
         seed: of the split and the fits.
         check_rows: number of rows that are queried both as the user has them and from data space, to compare the predictions
             (see `envs.core.round_trip`). Fewer for slow classifiers, 0 for none.
@@ -146,7 +146,7 @@ class WorldConfig:
     guidance: bool | None = None
     gamma: float | None = None
     max_episode_steps: int | None = None
-    entry: Any = None
+    initial_latent: Any = None
     seed: int = 0
     check_rows: int = 2000
 
@@ -270,7 +270,9 @@ class WorldConfig:
 DEFAULTS: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(WorldConfig)}
 FIELDS = tuple(DEFAULTS)
 # Settings that `World.replace` changes; the others belong to the parts that a world is built from.
-SETTINGS = ("task", "tau", "pair", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "entry")
+SETTINGS = (
+    "task", "tau", "pair", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "initial_latent",
+)  # fmt: skip
 
 
 def refuse_unknown(settings: Mapping[str, Any]) -> None:

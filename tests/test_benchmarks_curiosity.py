@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from agents.training.algorithms import load_hyperparameters
 from agents.training.environments import curiosity_settings
 from agents.training.vec_env import LatentVecEnv
 from envs.control.vector_env import ControlVectorEnv
+from tests.benchmarks import vime_ablation
 from tests.benchmarks.curiosity.protocol import PROTOCOL, Trainings
 from tests.benchmarks.curiosity.training import Training
 from tests.benchmarks.curiosity.witness import Witness, angle_and_spin, position_and_velocity
@@ -195,3 +197,15 @@ def test_bonuses_ship_with_the_settings_that_were_measured(part):
                 assert measured.pop("success_decay") == 0.1
             assert shipped.eta == rows[arm]["eta"], (env, arm)
             assert shipped.options == {name: value for name, value in measured.items() if value is not None}, (env, arm)
+
+
+def test_every_row_of_the_ablation_changes_options_that_exist():
+    from vime import VIME, Bonus, BonusMixer
+    from vime.bonuses import bonus_class
+
+    shared = {*inspect.signature(BonusMixer).parameters, "prediction_target"}
+    for name, change in vime_ablation.ROWS.items():
+        arm = change.get("arm", "vime")
+        kind = VIME if arm == "none" else bonus_class(arm)
+        known = {part for owner in (kind, Bonus) for part in inspect.signature(owner).parameters} | shared
+        assert not set(change) - {"arm", "algo"} - known, name

@@ -119,32 +119,6 @@ def test_every_python_block_of_a_how_to_guide_is_marked():
         assert len(re.findall(BLOCK.format("python"), text, re.S)) == text.count("```python"), page.name
 
 
-STOPPED_READERS = (
-    *(
-        "hangs on",
-        "hang on ",
-        "foretold",
-        "foretell",
-        "stand-in",
-        "the house",
-        "second opinion",
-        "unlike neighbour",
-        "asks four",
-    ),
-    *("those who", "is told", "are told", "were told", "asked for", "as named", "dear ", "sated", "compass", "to the word"),
-)
-
-
-@pytest.mark.parametrize(
-    "page",
-    [page for page in PAGES if page.parent.name != "results"],
-    ids=lambda page: page.name,
-)
-def test_pages_avoid_the_words_that_stopped_readers(page):
-    text = re.sub(r"```.*?```|`[^`]*`", "", page.read_text(), flags=re.S).lower()
-    assert not [word for word in STOPPED_READERS if word in text]
-
-
 def targets(page: Path) -> list[str]:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
     if page.suffix == ".ipynb":

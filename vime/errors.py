@@ -29,7 +29,7 @@ class InputError(VimeError, ValueError):
 
 
 class NotFittedError(VimeError, RuntimeError):
-    """A bonus was asked for a score before its first fit."""
+    """A score was requested before the first fit of the bonus."""
 
 
 class PoolTooSmallError(VimeError, RuntimeError):

@@ -60,10 +60,10 @@ def check_distributions() -> None:
     }
     foreign = {name: found for name, found in foreign.items() if found}
     if foreign:
-        told = "; ".join(f"{name!r} also comes from {', '.join(found)}" for name, found in foreign.items())
+        listed = "; ".join(f"{name!r} also comes from {', '.join(found)}" for name, found in foreign.items())
         everyone = " ".join(sorted({owner for found in foreign.values() for owner in found}))
         raise UserError(
-            f"another installed distribution uses our package names: {told}. Use a virtual environment for "
+            f"another installed distribution uses our package names: {listed}. Use a virtual environment for "
             f"{OUR_DISTRIBUTION} alone, "
             f"or run: python -m pip uninstall {everyone}"
         )

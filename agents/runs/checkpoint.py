@@ -35,7 +35,7 @@ def capture_state(model: BaseAlgorithm, whole_episodes: bool = False, **extra: A
     Args:
         model: an SB3 algorithm between two rollouts.
         whole_episodes: the training was stopped in the middle of a rollout: the resumed run starts new episodes.
-        extra: further plain data kept under ``progress`` (queries asked so far, seconds).
+        extra: further plain data kept under ``progress`` (queries so far, seconds).
     """
     layers = list(_layers(model.get_env()))
     parameters = model.get_parameters()
@@ -73,16 +73,16 @@ def restore_state(model: BaseAlgorithm, state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _named(told: str) -> Iterator[None]:
+def _named(where: str) -> Iterator[None]:
     """What setting a wrong or damaged state raises, as an error that says so."""
     try:
         yield
     except KeyError as error:
-        raise UserError(f"{told}: it lacks {error}; go on from another checkpoint, or train again") from error
+        raise UserError(f"{where}: it lacks {error}; go on from another checkpoint, or train again") from error
     except (TypeError, ValueError, AttributeError, IndexError, RuntimeError, ArithmeticError) as error:
         if isinstance(error, UserError | VimeError):
             raise
-        raise UserError(f"{told}: {error}; go on from another checkpoint, or train again") from error
+        raise UserError(f"{where}: {error}; go on from another checkpoint, or train again") from error
 
 
 def _restore(model: BaseAlgorithm, state: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ class Bookkeeper:
         self._start = (time.perf_counter(), time.process_time())
 
     def start(self, counted_before: int = 0, evaluated_before: int = 0) -> None:
-        """The clock starts; ``counted_before`` are rows that the world's classifier was asked for other things,
+        """The clock starts; ``counted_before`` are rows that the world's classifier predicted for other purposes,
         ``evaluated_before`` those of the diagnosis, which are evaluation."""
         self._offset = counted_before
         self.evaluation_queries += evaluated_before
@@ -88,8 +88,8 @@ class Bookkeeper:
 
     @property
     def training_queries(self) -> int:
-        asked = self.world.classifier.queries if self.world is not None else 0
-        return self._before + asked - self._offset - self._evaluated_here
+        queried = self.world.classifier.queries if self.world is not None else 0
+        return self._before + queried - self._offset - self._evaluated_here
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -98,9 +98,9 @@ class Bookkeeper:
         try:
             yield
         finally:
-            asked = (self.world.classifier.queries if self.world is not None else 0) - before
-            self.evaluation_queries += asked
-            self._evaluated_here += asked
+            queried = (self.world.classifier.queries if self.world is not None else 0) - before
+            self.evaluation_queries += queried
+            self._evaluated_here += queried
 
     def totals(self) -> dict[str, Any]:
         """Plain data for the checkpoint."""
@@ -156,7 +156,7 @@ class CheckpointCallback(BaseCallback):
             self.save(last=True)
 
     def save(self, whole_episodes: bool = False, last: bool = False) -> None:
-        """Save now, unless these very steps are saved already; the `last` checkpoint holds the stand-in too.
+        """Save now, unless these very steps are saved already; the `last` one also holds surrogate and ensemble.
 
         Raises:
             DivergedTrainingError: a weight is NaN or infinite; nothing is saved.
@@ -176,8 +176,8 @@ class CheckpointCallback(BaseCallback):
         world = self.books.world
         if world is None or world.label_only:
             return {}
-        asked = self.model.get_env().unwrapped.asked  # type: ignore[union-attr]
-        return {"surrogate": Surrogate.fit(world, asked).weights(), "ensemble": Ensemble.fit(world).weights()}
+        queried = self.model.get_env().unwrapped.queried  # type: ignore[union-attr]
+        return {"surrogate": Surrogate.fit(world, queried).weights(), "ensemble": Ensemble.fit(world).weights()}
 
 
 class ProgressCallback(BaseCallback):

@@ -110,7 +110,7 @@ def advice(found: Diagnosis, world: World) -> list[str]:
         more = f" (and of {len(lost) - 1} more classes)" if len(lost) > 1 else ""
         lines.append(
             f"advice: {known[lost[0]].kept:.0%} of the reference rows of {lost[0]!r}{more} keep their class once decoded: "
-            "use more latent dimensions, fit longer, or entry kept"
+            "use more latent dimensions, fit longer, or initial_latent:kept"
         )
     if unseen := [name for name in known if known[name].satisfied >= SCARCE and known[name].as_ends == 0]:
         lines.append(

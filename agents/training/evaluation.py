@@ -20,7 +20,7 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
     Returns:
         success_rate, line_success_rate (of the straight latent line on the same inputs; `with_line`, and where its ends are
         known without further queries), class_kept (share of inputs whose frame 0 is called like them), mean_ep_length
-        (steps), mean_reward, mean_queries (rows an input, its entry included).
+        (steps), mean_reward, mean_queries (rows an input, those of frame 0 included).
     """
     from agents.walkers.line import LineWalker
     from agents.walkers.policy import PolicyWalker

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
 from agents.console.cli import UserError
-from agents.walkers.planning.surrogate import AskedRows
+from agents.walkers.planning.surrogate import QueriedRows
 from envs.gym.latent_vector_env import LatentVectorEnv
 
 
@@ -34,7 +34,7 @@ class LatentVecEnv(VecEnv):
         final_observations: (n, obs_dim): what the last step led to, before any reset.
         done_mask: (n,) bool: whose episode the last step ended.
         step_infos: the vector environment's own infos of the last step (a dict of arrays).
-        asked: a sample of the queries, for the planned last step.
+        queried: a sample of the queries, for the planned last step.
 
     Args:
         venv: a vector environment with a flat Box observation, in SAME_STEP mode.
@@ -58,7 +58,7 @@ class LatentVecEnv(VecEnv):
         self.final_observations = np.zeros((self.num_envs, *shape), dtype=np.float32)
         self.done_mask = np.zeros(self.num_envs, dtype=bool)
         self.step_infos: dict[str, Any] = {}
-        self.asked = AskedRows()
+        self.queried = QueriedRows()
         self._actions = np.zeros((self.num_envs, *(venv.single_action_space.shape or ())), dtype=np.float32)
 
     def reset(self) -> np.ndarray:
@@ -104,7 +104,7 @@ class LatentVecEnv(VecEnv):
         if isinstance(walks := self.venv.unwrapped, LatentVectorEnv):
             state = walks.state
             units = walks.world.units
-            self.asked.see(state.z, state.prediction, state.home if units.anchored or units.holds else None)
+            self.queried.see(state.z, state.prediction, state.home if units.anchored or units.holds else None)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
 
     def _check_finite(self, what: str, values: np.ndarray) -> None:
@@ -160,12 +160,12 @@ class LatentVecEnv(VecEnv):
         inner = self.venv.unwrapped
         if not hasattr(inner, "state_dict"):
             raise UserError(f"{type(inner).__name__} has no state_dict: episodes under way cannot be saved")
-        return {"environment": inner.state_dict(), "asked": self.asked.state_dict()}
+        return {"environment": inner.state_dict(), "queried": self.queried.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where :meth:`state_dict` was taken."""
         self.venv.unwrapped.load_state_dict(state["environment"])  # type: ignore[attr-defined]
-        self.asked.load_state_dict(state["asked"])
+        self.queried.load_state_dict(state["queried"])
 
     def _need_all(self, indices: VecEnvIndices, call: str) -> None:
         chosen: Iterable[int] = self._get_indices(indices)

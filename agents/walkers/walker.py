@@ -23,7 +23,7 @@ class Walker:
         name: what tables and saved paths call it.
         needs_gradient: it differentiates the classifier (white box). All others only query it.
         to_known_goals: it walks towards reference inputs whose predictions are known: those queries were made before and are
-            reported as such (`rows_asked_before`).
+            reported as such (`rows_queried_before`).
         needs_model: it is a trained agent and is built with the model of a run.
         refine: the most further queries per item for a shorter last step, see `agents.walkers.planning.refine`.
 
@@ -94,7 +94,7 @@ class Walker:
         )
 
 
-def rows_asked_before(walker: Walker, world: World) -> int:
+def rows_queried_before(walker: Walker, world: World) -> int:
     """Queries that a walker without training rests on: those of the reference inputs if it walks towards them, else 0.
 
     Two for each reference input, the second one on frame 0 or on the decoded code, and a third where the manifold is

@@ -58,8 +58,8 @@ def check_names(config: WorldConfig) -> None:
     """
     task_of(config, config.label_only)
     make_move(config.move)
-    if config.entry is not None:
-        make_initial_latent(config.entry)
+    if config.initial_latent is not None:
+        make_initial_latent(config.initial_latent)
 
 
 def assemble(
@@ -92,9 +92,9 @@ def assemble(
     if len(present) < 2:
         name = classifier.class_names[int(present[0])]
         raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")
-    entry = make_initial_latent(config.entry or units.initial_latent)
+    latent = make_initial_latent(config.initial_latent or units.initial_latent)
     known = manifold, classifier, units, reference, held_out
-    world = World(*known, config, task, move, entry, math.nan, replaced, round_trip, row_labels)
+    world = World(*known, config, task, move, latent, math.nan, replaced, round_trip, row_labels)
     world.step_length = calibrated_step(world) if step_length is None else step_length
     if not world.step_length > 0:
         raise ManifoldError(f"step_length must be positive, not {world.step_length}")

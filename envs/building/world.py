@@ -73,7 +73,7 @@ def make_world(
     guidance: bool | None = None,
     gamma: float | None = None,
     max_episode_steps: int | None = None,
-    entry: Any = None,
+    initial_latent: Any = None,
     seed: int = 0,
     check_rows: int = ROWS,
     known_predictions: str | Path | None = None,

@@ -85,15 +85,15 @@ InitialLatent = Callable[[World, Tensor, Tensor], Entered]
 INITIAL_LATENTS: dict[str, InitialLatent] = {"code": code, "kept": kept}
 
 
-def make_initial_latent(entry: Any) -> InitialLatent:
+def make_initial_latent(initial_latent: Any) -> InitialLatent:
     """The function of a key of `INITIAL_LATENTS`, a ``module:object`` name, or a function.
 
     Raises:
         UnknownNameError, ManifoldError: no such name, or no function.
     """
-    found = find("entry", entry, INITIAL_LATENTS, ["module:object"])
+    found = find("initial latent", initial_latent, INITIAL_LATENTS, ["module:object"])
     if not callable(found):
-        raise ManifoldError(f"entry is a function of (world, x, source) or its name, not {found!r:.60}")
+        raise ManifoldError(f"initial_latent is a function of (world, x, source) or its name, not {found!r:.60}")
     return found
 
 

@@ -181,11 +181,6 @@ class ReferenceData:
         return chosen
 
     @cached_property
-    def prototype_frames(self) -> Tensor:
-        """(K, \\*data_shape) frames of the prototypes; those of row 0 for a class without rows."""
-        return self.frame[self.prototypes]
-
-    @cached_property
     def prototype_coordinates(self) -> Tensor:
         """(K, D) coordinates of the decoded prototypes; NaN for a class without rows."""
         places = self.manifold.coordinates(self.z[self.prototypes], self.decoded[self.prototypes]).clone()

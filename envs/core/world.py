@@ -113,10 +113,10 @@ class World:
         return self.config.max_episode_steps or MAX_EPISODE_STEPS
 
     @property
-    def entry(self) -> str:
-        """Name of the initial latent: a key of `envs.core.initial_latent.INITIAL_LATENTS`, or the name of a user's own."""
-        entry = self.config.entry or self.units.initial_latent
-        return entry if isinstance(entry, str) else getattr(entry, "__name__", type(entry).__name__)
+    def initial_latent_name(self) -> str:
+        """A key of `envs.core.initial_latent.INITIAL_LATENTS`, or the name of a user's own function."""
+        chosen = self.config.initial_latent or self.units.initial_latent
+        return chosen if isinstance(chosen, str) else getattr(chosen, "__name__", type(chosen).__name__)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -124,7 +124,8 @@ class World:
         own: dict[str, Any] = {"task": self.task.name, **asdict(self.task)}
         own["reward"] = own.pop("weights")
         own |= {"move": self.move.name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
-        return own | {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps, "entry": self.entry}
+        own |= {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps}
+        return own | {"initial_latent": self.initial_latent_name}
 
     def replace(self, **changes: Any) -> World:
         """A world with other settings (`envs.config.SETTINGS`) or parts; its config is updated, all else is kept.

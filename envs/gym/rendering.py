@@ -75,8 +75,8 @@ class Renderer:
 
     def _text(self) -> str:
         assert self.state is not None
-        shown, asked = self._said()
-        line = f"step {len(self.codes) - 1}: predicted {shown}, target {asked}"
+        shown, target = self._said()
+        line = f"step {len(self.codes) - 1}: predicted {shown}, target {target}"
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
             changed = int(self.world.units.distance(self.state.factual, self.state.frame[:, None]))
@@ -120,8 +120,8 @@ class Renderer:
         colour = class_colour(int(self.state.prediction[0].argmax()))
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=colour, outline="black", width=2)
         pen.rectangle((4, SIDE - 18, SIDE - 4, SIDE - 4), fill="white")
-        shown, asked = self._said()
-        pen.text((8, SIDE - 17), f"{len(self.codes) - 1}: {shown}, to {asked}"[:40], fill="black")
+        shown, target = self._said()
+        pen.text((8, SIDE - 17), f"{len(self.codes) - 1}: {shown}, to {target}"[:40], fill="black")
         return np.asarray(sheet)
 
 

@@ -29,7 +29,7 @@ class Units:
         columns: column names of a table.
 
     Attributes:
-        initial_latent: the modality's default of `WorldConfig.entry`.
+        initial_latent: the modality's default of `WorldConfig.initial_latent`.
         rows_are_strings: the user's rows, which a classifier receives, are strings.
         codes_are_coordinates: data have no metric of their own and use their codes as coordinates.
         metric_is_of_coordinates: whether `Manifold.metric` measures lengths in `Manifold.coordinates`.

@@ -156,7 +156,7 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "guidance": flag,
     "gamma": partial(number, low=0, high=1, above=True),
     "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),
-    "entry": name_or_function,
+    "initial_latent": name_or_function,
     "seed": seed,
     "channels": text,
     "outputs": text,

@@ -134,7 +134,7 @@ def test_the_script(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "20 held-out inputs, random targets, stop at p >= 0.9" in said
     assert "random: not explained" in said
-    assert "line has asked fewer rows in all than random" in said
+    assert "line made fewer queries in all than random" in said
     figures = json.loads(file.read_text())
     assert set(figures["walkers"]) == {"line", "random"}
     assert figures["walkers"]["line"]["queries"]["n"] == 20

@@ -136,7 +136,7 @@ def test_own_walks_to_the_classs_most_typical_form(digits: Any) -> None:
     assert path.target == path.source
     assert path.success
     end = path.frames(digits)[-1]
-    prototype = digits.reference.prototype_frames[path.source].numpy()
+    prototype = digits.reference.frame[digits.reference.prototypes[path.source]].numpy()
     start = path.frames(digits)[0]
     assert np.linalg.norm(end - prototype) <= digits.class_distance / 4
     assert np.linalg.norm(end - prototype) <= np.linalg.norm(start - prototype)

@@ -20,7 +20,7 @@ from agents.explanation.output import step_table
 from agents.runs.run import load_run
 from agents.runs.world_record import build_world
 from agents.trajectories.trajectory import Trajectory
-from agents.walkers.planning.surrogate import AskedRows, Surrogate
+from agents.walkers.planning.surrogate import QueriedRows, Surrogate
 from envs.core.world import World
 from envs.datasets import TableUnits
 from envs.errors import ManifoldError
@@ -143,10 +143,10 @@ def test_a_planned_last_step_stands_in_the_step_table_and_survives_the_disk(worl
 
 
 def test_the_stand_in_learns_on_frames_that_hold_their_input(world: World) -> None:
-    asked = AskedRows(every=1)
+    asked = QueriedRows(every=1)
     z, factual = world.reference.z[:50].clone(), world.reference.factual.chosen(torch.arange(50, 100))
     asked.see(z, world.predictions(world.decode(z, factual), factual), factual)
-    again = AskedRows(every=1)
+    again = QueriedRows(every=1)
     again.load_state_dict(asked.state_dict())
     rows = again.rows()
     assert rows is not None

@@ -220,7 +220,7 @@ def test_a_live_manifold_that_the_run_holds_need_not_be_given(module: Any, tmp_p
 
 
 def test_a_path_holds_the_config_and_replays_from_it(module: Any, tmp_path: Path) -> None:
-    world = make_world(**by_name(), tau=0.6, move="pullback", max_step=0.3, reward={"path": 0.2}, entry="kept")
+    world = make_world(**by_name(), tau=0.6, move="pullback", max_step=0.3, reward={"path": 0.2}, initial_latent="kept")
     file = explain(world, 0, walker="line").save(tmp_path / "paths" / "path")  # not beside the module, which is never loaded
     path = Trajectory.load(file)
     assert WorldConfig.from_json(path.environment["config"]) == world.config
@@ -269,7 +269,7 @@ SETTINGS = st.fixed_dictionaries({}, optional={
                              "reach_label", ReachLabel()]),
     "tau": FLOATS, "move": st.sampled_from(["euclidean", "spherical", "pullback", "arc"]), "step": FLOATS,
     "max_step": st.just(0) | FLOATS, "guidance": st.booleans(), "gamma": FLOATS,
-    "max_episode_steps": st.integers(1, 99), "entry": st.sampled_from(["code", "kept"]), "label_only": st.booleans(),
+    "max_episode_steps": st.integers(1, 99), "initial_latent": st.sampled_from(["code", "kept"]), "label_only": st.booleans(),
     "reward": st.dictionaries(st.sampled_from(["success", "step", "path", "distance", "implausibility"]), FLOATS),
     "seed": st.integers(0, 3), "columns": st.just(COLUMNS) | st.just(tuple(COLUMNS)), "class_names": st.just(NAMES),
     "held_out": st.just(None), "input_shape": st.just((3,)),

@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.explain_speed                     # the example run that is shipped
 
-540 held-out digits towards two random other classes each, by the trained agent with its last step planned (with second
-opinions and without) and refined, and by the walkers without training. CPU time of this process, medians over repeats.
+540 held-out digits towards two random other classes each, by the trained agent with its last step planned (with the
+ensemble check and without) and refined, and by the walkers without training. CPU time of this process, medians over repeats.
 Other processes on a shared machine still affect it, through caches and shared cores, so the time of a fixed piece of work
 (the yardstick) is given beside it.
 """

@@ -126,7 +126,7 @@ def plain(split: Any) -> Any:
     twin.eval().requires_grad_(False)
     reference = split.world.reference
     again = make_reference(twin, split.world.classifier, reference.x, reference.z, split.world.units)
-    return dataclasses.replace(split, world=split.world.replace(manifold=twin, reference=again, entry="code"))
+    return dataclasses.replace(split, world=split.world.replace(manifold=twin, reference=again, initial_latent="code"))
 
 
 def measured(name: str, seed: int, steps: int, most: int | None, held_out: str, cache: Path) -> dict[str, Any]:

@@ -26,9 +26,9 @@ PLAN, TASKS = PROTOCOL["ablation"], PROTOCOL["manifold"]["tasks"]
 ROWS: dict[str, dict[str, Any]] = {
     "no curiosity": {"arm": "none"},
     "VIME as shipped": {},
-    "foretells the frame alone": {"sees": "frame"},
-    "foretells the label alone": {"sees": "prediction"},
-    "foretells the next code alone": {"sees": "code"},
+    "predicts the frame alone": {"prediction_target": "frame"},
+    "predicts the label alone": {"prediction_target": "prediction"},
+    "predicts the next code alone": {"prediction_target": "code"},
     "noise learned per input": {"noise": "heteroscedastic"},
     "expected gain (BALD)": {"arm": "bald"},
     "each number on a scale of its own": {"common_scale": False},

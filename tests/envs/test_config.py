@@ -122,7 +122,7 @@ def test_unknown_settings_are_refused_with_the_close_names(make):
         ({"reward": {"path": float("nan")}}, "reward: path is nan; a finite number"),
         ({"fit": [3]}, r"fit is a mapping of settings such as {'epochs': 10}, not \[3\]; on a command line"),
         ({"move": 3}, "move is a text, not 3"),
-        ({"entry": ["kept"]}, r"entry is a text, not \['kept'\]"),
+        ({"initial_latent": ["kept"]}, r"initial_latent is a text, not \['kept'\]"),
         ({"class_names": "ab"}, r"class_names is a list of names such as .*, not 'ab'"),
         ({"data_shape": [4, 0]}, "data_shape is 0; a whole number of at least 1"),
         ({"input_shape": 4}, "input_shape is a list of whole numbers"),
@@ -189,7 +189,9 @@ def test_a_pair_of_modules_stays_the_object_that_it_is():
     assert config.replace(tau=0.8).replace(tau=None) == config
 
 
-@pytest.mark.parametrize("settings", [{"move": "euclid"}, {"task": "reech"}, {"entry": "kep"}, {"reward": {"pat": 1.0}}])
+@pytest.mark.parametrize(
+    "settings", [{"move": "euclid"}, {"task": "reech"}, {"initial_latent": "kep"}, {"reward": {"pat": 1.0}}]
+)
 def test_names_are_checked_before_anything_is_fitted(monkeypatch, settings):
     monkeypatch.setattr("envs.building.world.gathered", None)  # not to be called
     with pytest.raises(UnknownNameError, match="did you mean"):

@@ -49,7 +49,7 @@ def test_leave_is_over_where_any_other_class_has_tau(toy_world):
 @pytest.mark.parametrize("task", ["prototype", "reach"])
 def test_the_own_class_is_reached_near_its_prototype(toy_world, task):
     world = toy_world(task=task, tau=0.5)
-    home = world.reference.prototype_frames[0]
+    home = world.reference.frame[world.reference.prototypes[0]]
     aside = torch.zeros_like(home)
     aside[0, 0] = world.class_distance / 4
     frames = torch.stack([home, home + 0.99 * aside, home + 1.01 * aside, home])
@@ -288,7 +288,7 @@ def test_a_class_without_starts_has_no_prototype_of_another_class(toy_world):
         return np.stack([first, 1 - first, 0 * first], 1)
 
     world = toy_world(classifier=two_of_three, class_names=["a", "b", "never"])
-    frame = world.reference.prototype_frames[2][None]
+    frame = world.reference.frame[world.reference.prototypes[2]][None]
     state = dynamics.start(world, torch.tensor([0]), torch.tensor([2]))
     state = state._replace(source=torch.tensor([2]), frame=frame, prediction=torch.tensor([[0.0, 0.0, 1.0]]))
     assert not dynamics.arrived(world, state).item()

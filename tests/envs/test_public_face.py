@@ -78,9 +78,9 @@ def test_a_task_of_ones_own_is_a_class(iris, task):
     walked(world)
 
 
-@pytest.mark.parametrize("entry", [toys.nearest, f"{NAME}:nearest"])
-def test_an_initial_latent_of_ones_own_is_a_function(iris, entry):
-    np.testing.assert_array_equal(walked(iris.replace(entry=entry)).z, walked(iris).z)
+@pytest.mark.parametrize("latent", [toys.nearest, f"{NAME}:nearest"])
+def test_an_initial_latent_of_ones_own_is_a_function(iris, latent):
+    np.testing.assert_array_equal(walked(iris.replace(initial_latent=latent)).z, walked(iris).z)
 
 
 def test_what_is_no_move_task_or_initial_latent_is_refused(iris):
@@ -88,7 +88,7 @@ def test_what_is_no_move_task_or_initial_latent_is_refused(iris):
         ({"move": f"{NAME}:NAME"}, "cannot load"),
         ({"move": 3}, "move is a text"),
         ({"move": "math:pi"}, "move is a function of"),
-        ({"entry": "math:pi"}, "entry is a function of"),
+        ({"initial_latent": "math:pi"}, "initial_latent is a function of"),
         ({"task": "math:pi"}, "task is a name or a task"),
     ):
         with pytest.raises(ManifoldError, match=match):

@@ -27,7 +27,7 @@ KWARGS: list[tuple[str, str]] = [
     ("reward:{5:1}", "reward is a mapping"),
     ("task:3", "task is a name or a task"),
     ("move:3", "move is a text"),
-    ("entry:[1]", "entry is a text"),
+    ("initial_latent:[1]", "initial_latent is a text"),
     ("label_only:maybe", "label_only is true or false, not 'maybe'"),
     ("guidance:1", "guidance is true or false"),
     ("step:1e999", "step is a positive share of the class distance, not inf"),

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.atlas import AtlasConfig, Drawing
 from agents.explanation.atlas.strip import two_inputs
-from agents.explanation.atlas.style import rows_asked
+from agents.explanation.atlas.style import rows_queried
 from agents.explanation.figures.style import FAINT, INK, TARGET, figure_png, mathless, pyplot_figure
 from agents.explanation.figures.text import LETTER, draw_words
 from envs.datasets import TextUnits
@@ -37,7 +37,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     if config.between and isinstance(world.units, TextUnits):
         x = world.units.inward(config.between)
     else:
-        given = rows_asked(world, config, 2)
+        given = rows_queried(world, config, 2)
         x = two_inputs(world) if given is None else given
     return Drawing(*homotopy_figure(world, x, config.columns or POINTS))
 

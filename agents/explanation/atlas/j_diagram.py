@@ -19,7 +19,7 @@ from agents.explanation.atlas.style import (
     legend,
     mosaic,
     need_pictures,
-    rows_asked,
+    rows_queried,
     show,
     tile,
 )
@@ -39,7 +39,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     """Draw the J-diagram, see the module; `config.index` are A, B and C."""
     need_pictures(world, config.figure)
     rows, columns = config.rows or ROWS, config.columns or COLUMNS
-    given = rows_asked(world, config, 3)
+    given = rows_queried(world, config, 3)
     x = an_analogy(world) if given is None else given
     with torch.inference_mode():
         a, b, c = world.manifold.encode(x)

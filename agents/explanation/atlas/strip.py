@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from agents.atlas import AtlasConfig, Drawing
-from agents.explanation.atlas.style import Seen, finished, need_pictures, rows_asked, show, tile
+from agents.explanation.atlas.style import Seen, finished, need_pictures, rows_queried, show, tile
 from agents.explanation.figures.style import FAINT, INK, TARGET, mathless, pyplot_figure
 from envs.errors import ManifoldError
 from envs.geometry.curves import FINE, View, along, length, pixels
@@ -32,7 +32,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     """Draw the strips, see the module; `config.index` are the two ends."""
     need_pictures(world, config.figure)
     frames = config.columns or FRAMES
-    given = rows_asked(world, config, 2)
+    given = rows_queried(world, config, 2)
     x = two_inputs(world) if given is None else given
     with torch.inference_mode():
         a, b = world.manifold.encode(x)[:, None]

@@ -66,7 +66,7 @@ def need_pictures(world: World, figure: str) -> None:
                             "use --figure map")  # fmt: skip
 
 
-def rows_asked(world: World, config: AtlasConfig, count: int) -> Tensor | None:
+def rows_queried(world: World, config: AtlasConfig, count: int) -> Tensor | None:
     """The inputs (count, \\*data_shape) of --index; None if none were given.
 
     Raises:

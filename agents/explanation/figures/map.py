@@ -104,7 +104,7 @@ def starts_map(world: Any) -> Map:
 
 
 def path_map(path: Trajectory, world: Any, resolution: int = RESOLUTION) -> Map:
-    """The plane through the path's ends that lies nearest to the frames between; ``resolution``^2 rows are asked.
+    """The plane through the path's ends that lies nearest to the frames between; ``resolution``^2 rows are queried.
 
     Where the path is straight or has one frame, the direction that is missing is a principal component of the starts.
     Raises TrajectoryError for a world with another manifold.

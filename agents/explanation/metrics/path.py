@@ -86,12 +86,6 @@ def class_switches(predicted: ArrayLike) -> int:
     return int((labels[1:] != labels[:-1]).sum())
 
 
-def share_within(lengths: ArrayLike, bound: float, tolerance: float = 1e-5) -> float:
-    """Share of steps no longer than `bound` (relative tolerance for float32 decoders); `nan` without steps."""
-    values = np.asarray(lengths, dtype=np.float64)
-    return float((values <= bound * (1 + tolerance)).mean()) if values.size else float("nan")
-
-
 def largest_step_ratio(points: ArrayLike) -> float:
     """Longest step over mean step, at least 1; 1 where all steps are alike. `nan` where the path does not move."""
     lengths = step_lengths(points)
@@ -131,8 +125,8 @@ def completeness_gap(slopes: ArrayLike, points: ArrayLike, p: ArrayLike) -> floa
     0.0 for a path of one point; `nan` where a slope is unknown.
     """
     local, moved, known = _flat(slopes), np.diff(_flat(points), axis=0), np.asarray(p, dtype=np.float64)
-    told = ((local[1:] + local[:-1]) / 2 * moved).sum()
-    return float(abs(told - (known[-1] - known[0])))
+    explained = ((local[1:] + local[:-1]) / 2 * moved).sum()
+    return float(abs(explained - (known[-1] - known[0])))
 
 
 def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: bool = False) -> Array:

@@ -20,7 +20,7 @@ HIDDEN = 64
 STEPS, BATCH, RATE = 1500, 256, 5e-3
 
 
-class AskedRows:
+class QueriedRows:
     """A sample of the training's queries: every `every`-th batch of codes and predictions, the newest `capacity` rows.
 
     Codes are kept instead of frames: they are small whatever the data are, and are decoded when they are needed. Where frames
@@ -31,7 +31,7 @@ class AskedRows:
         capacity: rows that are kept at most.
 
     Example:
-        >>> rows = AskedRows(every=1)
+        >>> rows = QueriedRows(every=1)
         >>> rows.see(torch.zeros(4, 2), torch.full((4, 3), 1 / 3))
         >>> rows.rows()[0].shape
         torch.Size([4, 2])
@@ -122,7 +122,7 @@ class Surrogate(torch.nn.Module):
         hidden, gate = silu(first @ x.T + shift[:, None])
         logits = last @ hidden + bias[:, None]
         rows = np.arange(len(x))
-        asked = logits[target, rows]
+        wanted = logits[target, rows]
         logits[target, rows] = -np.inf
         most = logits.max(0)
         rest = np.exp(logits - most)
@@ -130,7 +130,7 @@ class Surrogate(torch.nn.Module):
         # d margin / d logits: 1 for the target, minus the softmax over the others.
         cotangent = rest / -total
         cotangent[target, rows] = 1
-        return asked - (most + np.log(total)), ((last.T @ cotangent) * silu_slope(hidden, gate)).T @ first
+        return wanted - (most + np.log(total)), ((last.T @ cotangent) * silu_slope(hidden, gate)).T @ first
 
     @classmethod
     def of(cls, world: World, weights: dict[str, Any]) -> Surrogate:
@@ -144,20 +144,20 @@ class Surrogate(torch.nn.Module):
         return {name: value.numpy() for name, value in self.state_dict().items()}
 
     @classmethod
-    def fit(cls, world: World, asked: AskedRows, seed: int = 0) -> Surrogate:
-        """Distil the predictions in `asked` and those of the reference inputs: cross-entropy to soft labels, Adam, linear
+    def fit(cls, world: World, queried: QueriedRows, seed: int = 0) -> Surrogate:
+        """Distil the predictions in `queried` and those of the reference inputs: cross-entropy to soft labels, Adam, linear
         decay.
 
         Args:
             world: gives the reference inputs and decodes the codes.
-            asked: a sample of the training's queries.
+            queried: a sample of the training's queries.
             seed: of weights and batches.
 
         Returns:
             The fitted surrogate, without gradients.
         """
         z, predictions, factual = world.reference.z, world.reference.prediction, world.reference.factual
-        if (rows := asked.rows()) is not None:
+        if (rows := queried.rows()) is not None:
             z, predictions = torch.cat((z, rows[0])), torch.cat((predictions, rows[1]))
             if (more := rows[2]) is not None:
                 more = world.factual_of(more.x) if world.units.anchored and not more.base.shape[1] else more

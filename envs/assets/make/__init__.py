@@ -38,7 +38,7 @@ def models_of_digits(seed: int = 0, progress: bool = False) -> tuple[nn.Module, 
     return module, vae
 
 
-def sentences_bed(seed: int = 0, progress: bool = False) -> tuple[BagOfWords, SentenceVAE]:
+def models_of_sentences(seed: int = 0, progress: bool = False) -> tuple[BagOfWords, SentenceVAE]:
     """Train the classifier (bag of words) and the manifold (16-d sentence VAE) of the grammar's sentences."""
     data: Data = DATASETS["sentences"](seed=seed)
     texts = [sentence.text for sentence in grammar.sample(FITTED, seed)]
@@ -102,7 +102,7 @@ def make_digits_embedding() -> None:
 def make_sentences() -> None:
     """Write the sentence VAE and the bag of words."""
     data = DATASETS["sentences"]()
-    words, manifold = sentences_bed(progress=True)
+    words, manifold = models_of_sentences(progress=True)
     _save(manifold, manifold.vocabulary.ids(list(data.x)), HERE / "sentences")
     words.save(HERE / "sentences")
     right = float((words.predict_proba(list(data.held_out or ())).argmax(1) == data.held_out_truth).mean())

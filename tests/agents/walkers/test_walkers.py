@@ -16,7 +16,7 @@ from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim, follow
 from agents.walkers.merge import merge
 from agents.walkers.policy import PolicyWalker
-from agents.walkers.walker import Walker, rows_asked_before
+from agents.walkers.walker import Walker, rows_queried_before
 from envs.core import dynamics
 from envs.core.moves import MOVES
 from envs.core.tasks import TASKS
@@ -128,7 +128,7 @@ def test_a_target_met_at_frame_0_is_a_path_of_one_frame_and_nothing_found(digits
 
 
 def test_only_walkers_to_known_goals_rest_on_rows_asked_before(digits: Any) -> None:
-    asked = {name: rows_asked_before(make_walker(name), digits) for name in ALL}
+    asked = {name: rows_queried_before(make_walker(name), digits) for name in ALL}
     for name in TO_KNOWN_GOALS:
         assert asked.pop(name) == 2 * len(digits.reference.x)
     assert not any(asked.values())
@@ -322,7 +322,7 @@ def test_a_walker_of_ones_own_is_taken_by_name_class_and_object(iris: Any) -> No
     state, queries = begin(iris, 3)
     walk = own.walk(iris, state, queries, torch.Generator(), max_steps=2)
     assert walk.length.tolist() == [2, 2, 2]
-    assert rows_asked_before(own, iris) == 0
+    assert rows_queried_before(own, iris) == 0
 
 
 def test_what_is_no_walker_is_refused() -> None:

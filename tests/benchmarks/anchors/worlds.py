@@ -88,7 +88,7 @@ def moves_and_entries() -> Measured:
         found |= {f"{name}: z": figures(torch.stack(codes)), f"{name}: p": figures(torch.stack(p))}
         found[f"{name}: aim"] = figures(aim(world, world.reference.z[:4], world.reference.z[4:8])[0])
     changes: dict[str, dict[str, Any]] = {"leave": {"task": "leave"}, "prototype": {"task": "prototype"}}
-    for name, change in (changes | {"kept": {"entry": "kept"}}).items():
+    for name, change in (changes | {"kept": {"initial_latent": "kept"}}).items():
         paths = explain(world_of().replace(**change), range(3), walker="line", max_steps=12)
         found |= {f"{name}: {key}": value for key, value in walked(paths).items()}
     return found

@@ -194,7 +194,7 @@ def review_split(seed: int, cache: Path | None = None, held_out: str = "test", *
            for name, (rows, y) in tests.items()},
         **{f"oracle_accuracy_{name}": _accuracy(oracle.predict(rows), y) for name, (rows, y) in tests.items()},
         "vae_nll": account["nll"], "vae_reconstruction": account["reconstruction"], "vae_kl": account["kl"],
-        "vae_active_units": account["active_units"], "rows_asked_for_the_fit": len(seen),
+        "vae_active_units": account["active_units"], "queries_of_the_fit": len(seen),
         **{f"perplexity_of_real_{name}": language.perplexity(rows) for name, rows in tested.items()},
     }  # fmt: skip
     return ReviewSplit(world, oracle, language, tested, facts)

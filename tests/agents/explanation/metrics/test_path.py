@@ -89,11 +89,6 @@ def test_slopes_of_a_quadratic_leave_no_completeness_gap(seed: int) -> None:
     assert of_path.completeness_gap(0 * slopes, z, p) == pytest.approx(abs(p[-1] - p[0]))
 
 
-def test_share_within_a_bound() -> None:
-    assert of_path.share_within([0.1, 0.2, 0.3], 0.2) == pytest.approx(2 / 3)
-    assert np.isnan(of_path.share_within([], 0.2))
-
-
 def test_knn_distance() -> None:
     bank = np.array([[0.0], [1.0], [3.0], [10.0]])
     np.testing.assert_allclose(of_path.knn_distance([[0.0], [4.0]], bank, k=2), [0.5, 2.0])  # (0, 1) and (1, 3)

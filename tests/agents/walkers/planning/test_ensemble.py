@@ -11,7 +11,7 @@ import torch
 import envs
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.last_step import PlanSettings
-from agents.walkers.planning.surrogate import AskedRows, Surrogate
+from agents.walkers.planning.surrogate import QueriedRows, Surrogate
 from envs.core import dynamics
 from tests.agents.walkers.test_walkers import N, begin, policy
 
@@ -23,7 +23,7 @@ def digits() -> Any:
 
 @pytest.fixture(scope="module")
 def surrogate(digits: Any) -> Surrogate:
-    return Surrogate.fit(digits, AskedRows())
+    return Surrogate.fit(digits, QueriedRows())
 
 
 @pytest.fixture(scope="module")

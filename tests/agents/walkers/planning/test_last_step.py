@@ -11,7 +11,7 @@ import envs
 from agents.walkers.base import Recorder, select
 from agents.walkers.planning.last_step import PlanSettings
 from agents.walkers.planning.refine import refine_last
-from agents.walkers.planning.surrogate import AskedRows, Surrogate
+from agents.walkers.planning.surrogate import QueriedRows, Surrogate
 from envs.core import dynamics
 from tests.agents.walkers.test_walkers import N, begin, policy, walked
 
@@ -66,7 +66,7 @@ def test_nothing_is_refined_without_steps_or_success(digits: Any) -> None:
 
 @pytest.fixture(scope="module")
 def surrogate(digits: Any) -> Surrogate:
-    return Surrogate.fit(digits, AskedRows())
+    return Surrogate.fit(digits, QueriedRows())
 
 
 def test_a_planned_last_step_is_cheaper_bounded_and_counted(digits: Any, surrogate: Surrogate) -> None:

@@ -38,11 +38,11 @@ def x(world):
 
 
 def test_sentences_enter_where_the_class_is_kept_and_others_at_the_code(world):
-    assert world.entry == "kept"
-    assert make_world(data="iris", manifold="pca").entry == "code"
-    assert world.replace(entry="code").entry == "code"
-    with pytest.raises(UnknownNameError, match="entry"):
-        world.replace(entry="cod")
+    assert world.initial_latent_name == "kept"
+    assert make_world(data="iris", manifold="pca").initial_latent_name == "code"
+    assert world.replace(initial_latent="code").initial_latent_name == "code"
+    with pytest.raises(UnknownNameError, match="initial latent"):
+        world.replace(initial_latent="cod")
 
 
 def test_the_class_is_kept_more_often_and_all_rows_are_counted(world, x):
@@ -105,7 +105,7 @@ def test_what_no_candidate_keeps_enters_at_its_code():
 
 
 def test_paths_begin_there_and_tell_the_questions(world):
-    paths, plain = (explain(w, TEXTS, walker="line") for w in (world, world.replace(entry="code")))
+    paths, plain = (explain(w, TEXTS, walker="line") for w in (world, world.replace(initial_latent="code")))
     assert all(path.predicted[0] == path.source for path in paths)
     lost = [i for i, path in enumerate(plain) if path.predicted[0] != path.source]
     assert lost
