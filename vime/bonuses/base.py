@@ -222,7 +222,7 @@ class Bonus(ABC):
         """:meth:`add` of an encoded batch."""
         self.pool.add(batch)
         self.input_whitener.update(self.inputs(batch))
-        self.target_whitener.update(batch.target)
+        self.target_whitener.update(batch.target, self.prediction_target.magnitude(batch.next_obs))
         self.unfitted += len(batch.obs)
 
     @torch.inference_mode(False)

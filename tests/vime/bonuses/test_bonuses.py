@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 from gymnasium import spaces
+from scipy.stats import spearmanr
 
 import vime
 from vime import (
@@ -408,3 +409,53 @@ def test_a_class_without_a_name_is_refused(toy):
             Nameless(toy.observation_space, toy.action_space)
     finally:
         Nameless.__base__.units = "1 / sqrt(visits)"
+
+
+@pytest.mark.parametrize("name", ["vime", "l2", "rnd", "knn", "disagreement"])
+@pytest.mark.parametrize("power", [-20, 14])
+def test_the_unit_of_an_observation_does_not_matter(name, power, toy):
+    """A column was constant if it moved by less than 1e-6 in the user's own unit. By a power of two nothing is rounded."""
+    scores = []
+    for scale in (1.0, 2.0**power):
+        bonus = make(name, toy)
+        obs, action, following = toy.draw(300, seed=1)
+        bonus.add(obs * scale, action, following * scale)
+        bonus.fit()
+        obs, action, following = toy.draw(50, seed=2, scale=2.0)
+        scores.append(bonus.score(obs * scale, action, following * scale))
+    torch.testing.assert_close(*scores)
+
+
+def test_ranks_survive_units_that_round(toy):
+    scores = []
+    for scale in (1e-4, 1.0, 1e4):
+        bonus = make("vime", toy, estimator="linearized", noise="anchored", updates=200)
+        obs, action, following = toy.draw(1000, seed=1)
+        bonus.add(obs * scale, action, following * scale)
+        bonus.fit()
+        obs, action, following = toy.draw(200, seed=2, scale=2.0)
+        scores.append(bonus.score(obs * scale, action, following * scale))
+    assert spearmanr(scores[0], scores[1]).statistic > 0.9
+    assert spearmanr(scores[2], scores[1]).statistic > 0.9
+
+
+@EVERY
+def test_a_bit_that_turns_on_for_the_first_time_is_paid(name, toy):
+    """By every bonus, before the fit that would learn it."""
+    if name == OWN:
+        pytest.skip("a user's own bonus decides for itself")
+
+    def draw(count, seed):
+        obs, action, following = toy.draw(count, seed=seed)
+        obs[:, 3] = following[:, 3] = 0.0
+        return obs, action, following
+
+    bonus = make(name, toy, updates=200)
+    bonus.add(*draw(1000, seed=1))
+    bonus.fit()
+    ordinary = draw(50, seed=2)
+    event = [part.copy() for part in ordinary]
+    event[2][7, 3] = 1.0
+    before, after = bonus.score(*ordinary), bonus.score(*event)
+    assert after[7] > 2 * before.median()
+    assert after[7] > before[7]
