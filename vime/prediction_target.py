@@ -97,8 +97,8 @@ class PredictionTarget:
         return torch.where(self.changes, following - self(obs), following)
 
     def magnitude(self, next_obs: Tensor) -> Tensor:
-        """Return the largest absolute values (D,) of the features of next observations (B, O), which changes are differences of;
-        1 if the features are a function, which is not computed again for this."""
+        """Return the largest absolute values (D,) of the features of next observations (B, O), of which
+        changes are differences; 1 if the features are a function, which is not computed again for this."""
         if callable(self.predict) or not len(next_obs):
             return torch.full((self.count,), float(len(next_obs) > 0))
         return self(next_obs).abs().amax(0)

@@ -100,7 +100,7 @@ class Whitener:
         """Return the whitened values of constant columns that change for the first time, and 0 elsewhere.
 
         A column without variance has no scale of its own. A change of it is scaled by the common scale if there is one; else
-        by the smallest deviation that counts as variance (:data:`CONSTANT`), so that any change beyond rounding reaches +-clip.
+        by the smallest deviation that counts as variance (:data:`CONSTANT`), so that any change beyond rounding is +-clip.
 
         Args:
             rows: (B, size).

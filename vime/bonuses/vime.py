@@ -35,7 +35,7 @@ class VIME(Bonus):
         prior_sd: See :class:`vime.DynamicsBNN`.
         init_sd: See :class:`vime.DynamicsBNN`.
         noise: "heteroscedastic": the noise is learned, so that unpredictable targets lose their value. "anchored": learned
-            too, but typical where nothing was observed, so that a noise that is extrapolated does not hide what is new. A number:
+            too, but typical where nothing was observed, so that an extrapolated noise does not hide what is new. A number:
             fixed standard deviation, as in the paper.
         draws: Samples of the network per score, in antithetic pairs; "linearized" needs none. They are the same for all
             transitions between two fits, so that a score depends on the transition alone. Many: less bias (the mean gradient

@@ -12,6 +12,7 @@ from vime.posteriors import POSTERIORS, WeightSites
 from vime.posteriors.base import Architecture
 from vime.posteriors.leverage import Leverage
 from vime.posteriors.spectral_noise import SpectralNoise, Spectrum
+from vime.posteriors.weight_sites import GUIDES
 
 EVERY = pytest.mark.parametrize("kind", list(POSTERIORS))
 SMALL = {"min_pool": 64, "updates": 20, "batch_size": 64, "hidden": (12,), "estimator": "linearized"}
@@ -141,9 +142,7 @@ def test_what_was_added_is_known_at_once_and_never_forgotten(toy):
 # ---- weights as sample sites ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "guide", ["AutoDiagonalNormal", "AutoLowRankMultivariateNormal", "AutoMultivariateNormal", autoguide.AutoNormal]
-)
+@pytest.mark.parametrize("guide", [*GUIDES, autoguide.AutoNormal])
 def test_any_guide_trains_and_scores(guide, toy):
     bonus = fitted(
         toy, "weight_sites", posterior_options={"guide": guide, "weight_draws": 8}, hidden=(6,), noise=0.3, updates=5
