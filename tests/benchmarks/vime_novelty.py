@@ -3,8 +3,8 @@
     python -m tests.benchmarks.vime_novelty
 
 * The car: ten rollouts of 2,048 transitions of VIME's mountain car under random forces that are held for a while,
-  scored, added and fitted in the order of a training. Then transitions from states spread evenly over all positions and speeds are scored:
-  AUC of cells (40 x 40) that the stream never visited against those that it did.
+  scored, added and fitted in the order of a training. Then transitions from states spread evenly over all positions and
+  speeds are scored: AUC of cells (40 x 40) that the stream never visited against those that it did.
 * The television: smooth made-up dynamics whose second half of targets is pure noise where the first action is positive; median
   score with the noise on, divided by the median with it off.
 * Units: the car's AUC again with observations multiplied by 2^13 and 2^-13, and the rank correlation with the scores before.

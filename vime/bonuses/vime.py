@@ -224,6 +224,8 @@ class VIME(Bonus):
 
     def _predicted(self, batch: Transitions) -> Tensor:
         """Return predicted whitened targets (B, D)."""
+        if not len(batch.obs):
+            return batch.target
         with torch.no_grad():
             return self.posterior.moments(self.input_whitener(self.inputs(batch))).mean
 

@@ -17,9 +17,9 @@ class LastLayer(MeanField):
     """Bayesian linear regression on the last hidden layer, exact and online.
 
     The network below is :class:`MeanField`'s, with its weights at their means. Beside its features stand random Fourier
-    features of the inputs, because a ReLU network's own do not tell near from far. After a fit the features have changed, and the
-    regression is computed again from the whole pool. Between two fits every transition that is added updates it at once, so
-    that nothing is new for longer than one step. Learned noise is always anchored here.
+    features of the inputs, because a ReLU network's own do not tell near from far. After a fit the features have changed,
+    and the regression is computed again from the whole pool. Between two fits every transition that is added updates it at
+    once, so that nothing is new for longer than one step. Learned noise is always anchored here.
 
     Reference: Liu et al., "Simple and Principled Uncertainty Estimation with Deterministic Deep Learning via Distance
     Awareness", 2020 (the same last layer, without the learned features beside it).

@@ -1,13 +1,14 @@
 """A learned noise that does not extrapolate: regression of log squared residuals on spectral features.
 
 With residuals r of a target, ln r^2 + 1.27 is an unbiased estimate of the log noise variance (the mean of ln chi^2_1 is
--1.27, its variance 4.93). It is regressed on random Fourier features, around the typical log variance, by Bayesian linear regression:
+-1.27, its variance 4.93). It is regressed on random Fourier features, around the typical log variance, by Bayesian linear
+regression:
 
     ln v_d(x) = ln v_d + phi(x)^T u_d,        u_d ~ N(0, 4 I)
 
 Where there are data, this is the noise that was observed there; elsewhere the kernel is 0 and the noise is the typical one.
-A network's own noise head extrapolates: in a deterministic world it states large noise exactly where nothing was seen, which
-hides what is new.
+A network's own noise head extrapolates: in a deterministic world it states large noise exactly where nothing was seen,
+which hides what is new.
 
 Reference: Goldberg, Williams, Bishop, "Regression with Input-dependent Noise: A Gaussian Process Treatment", 1998.
 """

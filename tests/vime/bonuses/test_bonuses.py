@@ -459,3 +459,24 @@ def test_a_bit_that_turns_on_for_the_first_time_is_paid(name, toy):
     before, after = bonus.score(*ordinary), bonus.score(*event)
     assert after[7] > 2 * before.median()
     assert after[7] > before[7]
+
+
+@pytest.mark.parametrize("rollout", [30, 100, 250])
+def test_steps_are_counted_by_transitions_whatever_the_size_of_a_rollout(rollout, toy, monkeypatch):
+    bonus = trained("vime", toy, update_every=40, updates=1)
+    taken = []
+    fit = bonus.posterior.fit
+    monkeypatch.setattr(bonus.posterior, "fit", lambda batches, *rest: fit(taken.extend(kept := list(batches)) or kept, *rest))
+    for seed in range(1500 // rollout):
+        bonus.add(*toy.draw(rollout, seed=seed))
+        bonus.fit()
+    assert len(taken) == 1500 // 40
+
+
+def test_what_is_owed_is_saved(toy):
+    bonus = trained("l2", toy, update_every=40)
+    bonus.add(*toy.draw(30, seed=2))
+    bonus.fit()
+    other = make("l2", toy, update_every=40)
+    other.load_state_dict(bonus.state_dict())
+    assert other.owed == bonus.owed == 30
