@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vime.arguments import positive_number, whole_number
 from vime.bonuses.state import load_whole_state, whole_state
+from vime.encoders import Encoder, observation_encoder
 from vime.errors import DivergedError, InputError, NotFittedError, OptionError, OptionTypeError, PoolTooSmallError
 from vime.pool import TransitionPool, Transitions
 from vime.prediction_target import Predict, PredictionTarget
@@ -38,6 +39,8 @@ class Bonus(ABC):
     Args:
         observation_space: Of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
         action_space: Of a single environment.
+        encoder: Features that stand for an observation in the pool and in every model: None, the flat observation;
+            "random_conv", a frozen random network for images; or a function of a batch of observations -> (B, m).
         predict: Which features of an observation are predicted, see :class:`vime.PredictionTarget`. If an action moves part
             of the observation in a known way (z' = z + a), the model soon predicts that part without error and its gain
             vanishes; then predict the rest.
@@ -102,6 +105,7 @@ class Bonus(ABC):
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         *,
+        encoder: str | Encoder | None = None,
         predict: Predict = None,
         as_change: slice | None = None,
         given: slice | Sequence[int] | None = None,
@@ -127,7 +131,7 @@ class Bonus(ABC):
         pool_size = whole_number("pool_size", pool_size)
         if min_pool > pool_size:
             raise OptionError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
-        self.encode_obs = SpaceEncoder(observation_space, "observation")
+        self.encode_obs = observation_encoder(observation_space, encoder)
         self.encode_action = SpaceEncoder(action_space, "action")
         self.prediction_target = PredictionTarget(predict, self.encode_obs.size, as_change, self.predicts_change)
         self.given = indices_of(given, self.encode_obs.size)

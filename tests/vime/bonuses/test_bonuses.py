@@ -30,7 +30,7 @@ from vime.random_state import FencedRandom
 OWN = "tests.vime.bonuses.simhash:SimHash"
 """A bonus of a user's own, which no table has; the recipe docs/how-to/own-bonus.md shows it."""
 EVERY = pytest.mark.parametrize("name", [*BONUSES, OWN])
-WITHOUT_NETWORK = ("knn", OWN)
+WITHOUT_NETWORK = ("knn", "counts", "e3b", OWN)
 NETWORKS = pytest.mark.parametrize("name", [name for name in BONUSES if name not in WITHOUT_NETWORK])
 SMALL = {"min_pool": 64, "updates": 20, "batch_size": 64}
 
@@ -146,7 +146,7 @@ def test_two_fits_of_a_full_pool_learn_from_different_rows(name, toy, monkeypatc
             bonus.fit()
             fits.append(torch.cat([torch.zeros(0, 4), *(batch.obs for batch in drawn)]))
             drawn.clear()
-        if name == OWN:  # it counts visits and samples nothing
+        if name in WITHOUT_NETWORK[1:]:  # it reads the whole pool and samples nothing
             assert not len(fits[0])
             return
     assert len(fits[0])
@@ -218,7 +218,14 @@ def test_states_of_another_shape_are_refused_and_change_nothing(name, toy):
     bonus = trained(name, toy)
     probe = toy.draw(10, seed=3)
     before = bonus.score(*probe)
-    shapes = {"hidden": (7,), "features": 5, "memory": 100, "bits": 3}  # one of these changes a bonus's shape
+    shapes = {
+        "hidden": (7,),
+        "features": 5,
+        "memory": 100,
+        "bits": 3,
+        "dimensions": 2,
+        "ridge": 0.5,
+    }  # one of these changes a bonus's shape
     taken = inspect.signature(bonus_class(name).__init__).parameters
     options = {option: value for option, value in shapes.items() if option in taken} or {"hidden": (7,)}  # bald: vime's
     wrong = {
