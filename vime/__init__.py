@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from vime.bonuses import BONUSES, bonus_class, make_bonus
     from vime.bonuses.bald import BALD
     from vime.bonuses.base import Bonus
+    from vime.bonuses.counts import Counts
     from vime.bonuses.disagreement import Disagreement
+    from vime.bonuses.e3b import E3B
+    from vime.bonuses.icm import ICM
     from vime.bonuses.knn import KNN
     from vime.bonuses.l2 import L2Error
+    from vime.bonuses.noveld import NovelD
     from vime.bonuses.rnd import RND
     from vime.bonuses.vime import VIME
     from vime.errors import (
@@ -37,11 +41,12 @@ if TYPE_CHECKING:
         VimeError,
         WrapperOrderError,
     )
-    from vime.information_gain import closed_form_gain, expected_gain
-    from vime.information_gain.gradient_step import gradient_step_gain
+    from vime.information_gain import closed_form_gain, expected_gain, gradient_step_gain, linearized_gain
+    from vime.information_gain.estimators import ESTIMATORS
     from vime.mixer import BonusMixer, linear_eta
     from vime.normalizer import MedianNormalizer
     from vime.pool import TransitionPool, Transitions
+    from vime.posteriors import POSTERIORS
     from vime.prediction_target import PredictionTarget
     from vime.sb3.rollout_callback import CuriosityCallback
     from vime.sb3.two_value_ppo import TwoValuePPO
@@ -52,11 +57,16 @@ __version__ = "0.1.0"
 _HOME = {
     "BALD": "vime.bonuses.bald",
     "BONUSES": "vime.bonuses",
+    "E3B": "vime.bonuses.e3b",
+    "ESTIMATORS": "vime.information_gain.estimators",
+    "ICM": "vime.bonuses.icm",
     "KNN": "vime.bonuses.knn",
+    "POSTERIORS": "vime.posteriors",
     "RND": "vime.bonuses.rnd",
     "VIME": "vime.bonuses.vime",
     "Bonus": "vime.bonuses.base",
     "BonusMixer": "vime.mixer",
+    "Counts": "vime.bonuses.counts",
     "CuriosityCallback": "vime.sb3.rollout_callback",
     "CuriosityVecEnvWrapper": "vime.sb3.vec_env_wrapper",
     "Disagreement": "vime.bonuses.disagreement",
@@ -68,6 +78,7 @@ _HOME = {
     "MissingInfoError": "vime.errors",
     "ModeError": "vime.errors",
     "NotFittedError": "vime.errors",
+    "NovelD": "vime.bonuses.noveld",
     "OptionError": "vime.errors",
     "OptionTypeError": "vime.errors",
     "PoolTooSmallError": "vime.errors",
@@ -84,17 +95,23 @@ _HOME = {
     "expected_gain": "vime.information_gain",
     "gradient_step_gain": "vime.information_gain.gradient_step",
     "linear_eta": "vime.mixer",
+    "linearized_gain": "vime.information_gain",
     "make_bonus": "vime.bonuses",
 }
 
 __all__ = [
     "BALD",
     "BONUSES",
+    "E3B",
+    "ESTIMATORS",
+    "ICM",
     "KNN",
+    "POSTERIORS",
     "RND",
     "VIME",
     "Bonus",
     "BonusMixer",
+    "Counts",
     "CuriosityCallback",
     "CuriosityVecEnvWrapper",
     "Disagreement",
@@ -106,6 +123,7 @@ __all__ = [
     "MissingInfoError",
     "ModeError",
     "NotFittedError",
+    "NovelD",
     "OptionError",
     "OptionTypeError",
     "PoolTooSmallError",
@@ -123,6 +141,7 @@ __all__ = [
     "expected_gain",
     "gradient_step_gain",
     "linear_eta",
+    "linearized_gain",
     "make_bonus",
 ]
 

@@ -149,6 +149,11 @@ class BonusMixer:
         """Whether eta depends on the progress of the training."""
         return callable(self._eta) or self.decay is not None
 
+    @property
+    def falls(self) -> bool:
+        """Whether eta is meant to fall, so that a small bonus is no mistake."""
+        return callable(self._eta) or self.decay is not None or self.success_decay is not None
+
     def note_successes(self, successes: Sequence[bool]) -> None:
         """Update the success rate, an exponential mean over about :data:`SUCCESS_HORIZON` finished episodes."""
         for success in successes:

@@ -58,7 +58,7 @@ class TransitionPool:
         if size > MAX_BYTES:
             raise OptionError(
                 f"a pool of {capacity} transitions of {sum(self.widths)} numbers needs {size / 2**30:.1f} GiB; pass "
-                "a smaller pool_size, or encode the observations first (images: with an encoder in an observation wrapper)"
+                'a smaller pool_size, or encode the observations (images: encoder="random_conv")'
             )
         self.capacity = capacity
         self.added = 0

@@ -96,6 +96,13 @@ class PredictionTarget:
             return following
         return torch.where(self.changes, following - self(obs), following)
 
+    def magnitude(self, next_obs: Tensor) -> Tensor:
+        """Return the largest absolute values (D,) of the features of next observations (B, O), of which
+        changes are differences; 1 if the features are a function, which is not computed again for this."""
+        if callable(self.predict) or not len(next_obs):
+            return torch.full((self.count,), float(len(next_obs) > 0))
+        return self(next_obs).abs().amax(0)
+
     def r2(self, batch: Transitions, predicted: Tensor, whitener: Whitener) -> float:
         """Return the R2 of the predicted changes, pooled over whitened features.
 

@@ -11,7 +11,8 @@ from vime.errors import StateMismatchError
 from vime.serialization import State, expect_like, number
 
 CONSTANT = 1e-6
-"""A column is constant if its standard deviation is below this share of its largest absolute value (or of 1)."""
+"""A column is constant if its standard deviation is below this share of the largest magnitude that its numbers were computed
+from: float32 keeps no more. There is no absolute floor, so that the unit of a column does not matter."""
 
 
 class Whitener:
@@ -33,6 +34,7 @@ class Whitener:
         shift: (size,) means that are applied.
         scale: (size,) standard deviations that are applied.
         varies: (size,) bool, False for constant columns.
+        floor: (size,) deviations below which a column is constant.
 
     Example:
         >>> import torch
@@ -55,9 +57,16 @@ class Whitener:
         self.shift = torch.zeros(size, dtype=torch.float32)
         self.scale = torch.ones(size, dtype=torch.float32)
         self.varies = torch.ones(size, dtype=torch.bool)
+        self.floor = torch.zeros(size, dtype=torch.float32)
 
-    def update(self, rows: Tensor) -> None:
-        """Add (B, size) rows to the running moments (Chan's parallel form of Welford's algorithm)."""
+    def update(self, rows: Tensor, magnitude: Tensor | None = None) -> None:
+        """Add (B, size) rows to the running moments (Chan's parallel form of Welford's algorithm).
+
+        Args:
+            rows: (B, size).
+            magnitude: (size,) largest absolute values that the rows were computed from; a difference of two large numbers is
+                rounded as they are. None: the rows' own.
+        """
         count = len(rows)
         if count == 0:
             return
@@ -68,13 +77,16 @@ class Whitener:
         step = mean - self._mean
         self._squares += squares + step.square() * (self.count * count / total)
         self._mean += step * (count / total)
-        self._largest = torch.maximum(self._largest, rows.abs().amax(0))
+        for largest in (rows.abs().amax(0), magnitude):
+            if largest is not None:
+                self._largest = torch.maximum(self._largest, largest.double())
         self.count = total
 
     def freeze(self) -> None:
         """Apply the present moments from now on."""
         deviation = (self._squares / max(self.count, 1)).sqrt()
-        self.varies = deviation > CONSTANT * self._largest.clamp(min=1.0)
+        self.floor = (CONSTANT * self._largest).float()
+        self.varies = deviation > CONSTANT * self._largest
         self.shift = self._mean.float()
         if self.common_scale and bool(self.varies.any()):
             deviation = deviation[self.varies].square().mean().sqrt().expand_as(deviation)
@@ -88,7 +100,7 @@ class Whitener:
         """Return the whitened values of constant columns that change for the first time, and 0 elsewhere.
 
         A column without variance has no scale of its own. A change of it is scaled by the common scale if there is one; else
-        by the smallest deviation that counts as variance (:data:`CONSTANT`), so that any change reaches +-clip.
+        by the smallest deviation that counts as variance (:data:`CONSTANT`), so that any change beyond rounding is +-clip.
 
         Args:
             rows: (B, size).
@@ -96,11 +108,10 @@ class Whitener:
         Returns:
             (B, size), within +-clip.
         """
-        floor = CONSTANT * self.shift.abs().clamp(min=1.0)
         change = rows - self.shift
-        changed = ~self.varies & (change.abs() > self.clip * floor)
+        changed = ~self.varies & (change.abs() > self.clip * self.floor)
         common = self.common_scale and bool(self.varies.any())
-        scale = self.scale[self.varies][0] if common else floor
+        scale = self.scale[self.varies][0] if common else self.floor.clamp(min=torch.finfo(torch.float32).tiny)
         return torch.where(changed, change / scale, 0.0).clamp_(-self.clip, self.clip)
 
     def state_dict(self) -> State:
@@ -114,6 +125,7 @@ class Whitener:
             "shift": self.shift.clone(),
             "scale": self.scale.clone(),
             "varies": self.varies.to(torch.int64),
+            "floor": self.floor.clone(),
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
@@ -122,6 +134,8 @@ class Whitener:
         Raises:
             StateMismatchError: Another size or scaling, or an incomplete state; nothing is changed.
         """
+        if "floor" not in state:  # older states lack it
+            state = {**state, "floor": (CONSTANT * state["largest"]).float()} if "largest" in state else state
         expect_like(state, self.state_dict(), f"the whitening of {self.size} numbers")
         if bool(state["common"]) != self.common_scale:
             raise StateMismatchError(
@@ -134,3 +148,4 @@ class Whitener:
         )
         self.shift, self.scale = (state[k].to(torch.float32, copy=True) for k in ("shift", "scale"))
         self.varies = state["varies"].bool()
+        self.floor = state["floor"].to(torch.float32, copy=True)

@@ -23,8 +23,9 @@ class TrainConfig(DataConfig):
     )
     seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
     curiosity: str | None = option(
-        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn, module:object or none (default: none)"
-    )
+        None, "bonus for new transitions: vime, bald, l2, rnd, disagreement, knn, counts, e3b, icm, noveld, module:object or "
+        "none (default: none)",
+    )  # fmt: skip
     eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
     n_envs: int | None = option(None, "environments in parallel; the minibatch grows with them", metavar="N")

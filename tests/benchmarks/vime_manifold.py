@@ -55,7 +55,7 @@ def options_of(arm: str, env: str = PAIR) -> dict[str, Any]:
     """A bonus's settings: those that ship, and the protocol's schedule (the task's own, if it has one)."""
     if arm == "none":
         return {}
-    return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env)["options"])
+    return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env).options)
 
 
 def training_of(env: str, arm: str, eta: float | None, seed: int, **env_kwargs: Any) -> Training:

@@ -78,12 +78,12 @@ def test_running_moments_are_those_of_all_rows(counts, seed):
 
 def test_whitening_moves_only_when_frozen_and_survives_constants_and_outliers():
     whitener = Whitener(3)
-    data = torch.tensor([[1.0, 7.0, 0.0], [3.0, 7.0, 1e-9]])
+    data = torch.tensor([[1.0, 7.0, 1000.0], [3.0, 7.0, 1000.0001]])  # the last differ by rounding
     whitener.update(data)
     assert torch.equal(whitener(torch.ones(1, 3)), torch.ones(1, 3))
     whitener.freeze()
     assert whitener.varies.tolist() == [True, False, False]
-    torch.testing.assert_close(whitener(data), torch.tensor([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(whitener(data), torch.tensor([[-1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), atol=1e-4, rtol=0)
     assert whitener(torch.full((1, 3), 1e9)).tolist() == [[10.0, 10.0, 10.0]]
     other = Whitener(3)
     other.load_state_dict(whitener.state_dict())

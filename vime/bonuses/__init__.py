@@ -23,6 +23,10 @@ _TABLE = {
     "rnd": "vime.bonuses.rnd:RND",
     "disagreement": "vime.bonuses.disagreement:Disagreement",
     "knn": "vime.bonuses.knn:KNN",
+    "counts": "vime.bonuses.counts:Counts",
+    "e3b": "vime.bonuses.e3b:E3B",
+    "icm": "vime.bonuses.icm:ICM",
+    "noveld": "vime.bonuses.noveld:NovelD",
 }
 
 
@@ -84,8 +88,7 @@ def make_bonus(
     """Make a bonus.
 
     Args:
-        bonus: A name in :data:`BONUSES` ("vime", "bald", "l2", "rnd", "disagreement", "knn"), ``module:object``, or a
-            subclass of :class:`vime.Bonus`.
+        bonus: A name in :data:`BONUSES`, ``module:object``, or a subclass of :class:`vime.Bonus`.
         observation_space: Of a single environment.
         action_space: Of a single environment.
         options: Arguments of the bonus's constructor.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vime.arguments import positive_number, whole_number
 from vime.bonuses.state import load_whole_state, whole_state
+from vime.encoders import Encoder, observation_encoder
 from vime.errors import DivergedError, InputError, NotFittedError, OptionError, OptionTypeError, PoolTooSmallError
 from vime.pool import TransitionPool, Transitions
 from vime.prediction_target import Predict, PredictionTarget
@@ -38,6 +39,8 @@ class Bonus(ABC):
     Args:
         observation_space: Of a single environment; see :class:`vime.spaces.SpaceEncoder` for the kinds.
         action_space: Of a single environment.
+        encoder: Features that stand for an observation in the pool and in every model: None, the flat observation;
+            "random_conv", a frozen random network for images; or a function of a batch of observations -> (B, m).
         predict: Which features of an observation are predicted, see :class:`vime.PredictionTarget`. If an action moves part
             of the observation in a known way (z' = z + a), the model soon predicts that part without error and its gain
             vanishes; then predict the rest.
@@ -52,6 +55,8 @@ class Bonus(ABC):
         pool_size: Number of transitions that are kept.
         min_pool: Number of transitions before the first fit.
         updates: Adam steps at each fit. Many: sharper predictions, more time. Few, with a large pool: the bonus lags behind.
+        update_every: Transitions for each Adam step, instead of ``updates`` at each fit: the model then learns as much from a
+            transition, and costs as much, with 8 environments as with 128. None: ``updates`` at each fit.
         first_updates: Adam steps at the first fit; None: ``updates``.
         batch_size: Transitions in each Adam step.
         learning_rate: Step size of Adam.
@@ -100,6 +105,7 @@ class Bonus(ABC):
         observation_space: spaces.Space[Any],
         action_space: spaces.Space[Any],
         *,
+        encoder: str | Encoder | None = None,
         predict: Predict = None,
         as_change: slice | None = None,
         given: slice | Sequence[int] | None = None,
@@ -109,6 +115,7 @@ class Bonus(ABC):
         pool_size: int = 100_000,
         min_pool: int = 500,
         updates: int = 100,
+        update_every: int | None = None,
         first_updates: int | None = None,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -117,13 +124,14 @@ class Bonus(ABC):
             raise OptionTypeError(f"the bonus class {type(self).__name__} lacks the class attributes {missing}: define them")
         self.min_pool = whole_number("min_pool", min_pool)
         self.updates = whole_number("updates", updates)
+        self.update_every = None if update_every is None else whole_number("update_every", update_every)
         self.first_updates = self.updates if first_updates is None else whole_number("first_updates", first_updates)
         self.batch_size = whole_number("batch_size", batch_size)
         self.learning_rate = positive_number("learning_rate", learning_rate)
         pool_size = whole_number("pool_size", pool_size)
         if min_pool > pool_size:
             raise OptionError(f"min_pool ({min_pool}) exceeds pool_size ({pool_size}): the bonus could never be fitted")
-        self.encode_obs = SpaceEncoder(observation_space, "observation")
+        self.encode_obs = observation_encoder(observation_space, encoder)
         self.encode_action = SpaceEncoder(action_space, "action")
         self.prediction_target = PredictionTarget(predict, self.encode_obs.size, as_change, self.predicts_change)
         self.given = indices_of(given, self.encode_obs.size)
@@ -131,6 +139,7 @@ class Bonus(ABC):
         self.random = FencedRandom(seed)
         self.fits = 0
         self.unfitted = 0
+        self.owed = 0
         self.target_size = self.prediction_target.count
         self.input_size = len(self.given) + self.encode_action.size
         self.pool = TransitionPool(pool_size, (self.encode_obs.size, self.encode_action.size, self.target_size))
@@ -222,7 +231,7 @@ class Bonus(ABC):
         """:meth:`add` of an encoded batch."""
         self.pool.add(batch)
         self.input_whitener.update(self.inputs(batch))
-        self.target_whitener.update(batch.target)
+        self.target_whitener.update(batch.target, self.prediction_target.magnitude(batch.next_obs))
         self.unfitted += len(batch.obs)
 
     @torch.inference_mode(False)
@@ -230,7 +239,8 @@ class Bonus(ABC):
         """Learn from the pool.
 
         Args:
-            updates: Number of steps; None: ``first_updates`` the first time, then ``updates``.
+            updates: Number of steps; None: ``first_updates`` the first time, then ``updates``, or one for every
+                ``update_every`` transitions since the last fit.
 
         Returns:
             Statistics to log: the model's own, ``fit_seconds`` (wall time) and ``pool`` (number of transitions).
@@ -248,12 +258,21 @@ class Bonus(ABC):
         self.input_whitener.freeze()
         self.target_whitener.freeze()
         if updates is None:
-            updates = self.updates if self.fits else self.first_updates
+            updates = self._updates_due()
         with torch.enable_grad(), self.random.as_global():
             figures = self._fit(updates)
         self.fits += 1
         self.unfitted = 0
         return figures | {"fit_seconds": time.perf_counter() - started, "pool": float(len(self.pool))}
+
+    def _updates_due(self) -> int:
+        """Steps of the fit that is due. Transitions short of a whole step are owed to the next fit."""
+        if not self.fits:
+            return self.first_updates
+        if self.update_every is None:
+            return self.updates
+        updates, self.owed = divmod(self.unfitted + self.owed, self.update_every)
+        return updates
 
     @abstractmethod
     def _score(self, batch: Transitions) -> Tensor:

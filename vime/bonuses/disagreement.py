@@ -44,8 +44,9 @@ class Ensemble(nn.Module):
 class Disagreement(Bonus):
     """Variance of the predicted change over an ensemble, averaged over features, in squared standard deviations.
 
-    All members learn the mean of a noise, so that noise loses its value. The score is a function of (obs, action) alone, but for
-    ``first_changes``: a target that changes for the first time adds its squared change, as in :class:`vime.L2Error`.
+    All members learn the mean of a noise, so that noise loses its value. The score is a function of (obs, action) alone,
+    but for ``first_changes``: a target that changes for the first time adds its squared change, as in
+    :class:`vime.L2Error`.
 
     Reference: Pathak, Gandhi, Gupta, "Self-Supervised Exploration via Disagreement", 2019, eq. 1.
 

@@ -36,6 +36,7 @@ class Stateful(Protocol):
     score_options: ClassVar[tuple[str, ...]]
     fits: int
     unfitted: int
+    owed: int
     target_size: int
     given: Tensor
     encode_obs: SpaceEncoder
@@ -57,6 +58,7 @@ def whole_state(bonus: Stateful, version: int) -> State:
         "format": number(version),
         "fits": number(bonus.fits),
         "unfitted": number(bonus.unfitted),
+        "owed": number(bonus.owed),
         "sizes": torch.tensor(_sizes(bonus), dtype=torch.int64),
         "kind": text(bonus.name),
         OPTIONS: options_as_text(_options(bonus)),
@@ -136,5 +138,6 @@ def _load(bonus: Stateful, state: Mapping[str, Tensor], version: int) -> None:
     bonus._load_model_state(part_of(state, "model"))
     bonus.random.load_state_dict(part_of(state, "random"))
     bonus.fits, bonus.unfitted = whole(own, "fits", owner), whole(own, "unfitted", owner)
+    bonus.owed = whole(own, "owed", owner) if "owed" in own else 0  # older states lack it
     if "entries" in own and len(state) < (entries := whole(own, "entries", owner)):
         raise StateMismatchError(f"the state of {owner} has {len(state)} of its {entries} entries: it is incomplete")

@@ -34,8 +34,8 @@ class VIME(Bonus):
         hidden: Hidden layers; (32, 32) up to about 6 inputs, (64, 64) from about 16.
         prior_sd: See :class:`vime.DynamicsBNN`.
         init_sd: See :class:`vime.DynamicsBNN`.
-        noise: "heteroscedastic": the noise is learned, so that unpredictable targets lose their value. "anchored": learned too,
-            but typical where nothing was observed, so that a noise that is extrapolated does not hide what is new. A number:
+        noise: "heteroscedastic": the noise is learned, so that unpredictable targets lose their value. "anchored": learned
+            too, but typical where nothing was observed, so that an extrapolated noise does not hide what is new. A number:
             fixed standard deviation, as in the paper.
         draws: Samples of the network per score, in antithetic pairs; "linearized" needs none. They are the same for all
             transitions between two fits, so that a score depends on the transition alone. Many: less bias (the mean gradient
@@ -77,7 +77,8 @@ class VIME(Bonus):
     score_name: ClassVar[str] = "info_gain_nats"
     units: ClassVar[str] = "nats"
     score_options: ClassVar[tuple[str, ...]] = (
-        "prior_sd", "noise", "draws", "unbiased", "estimator", "direction", "step_length", "steps", "first_changes", "kind", "joint",
+        "prior_sd", "noise", "draws", "unbiased", "estimator", "direction", "step_length", "steps", "first_changes",
+        "kind", "joint",
     )  # fmt: skip
 
     def __init__(
@@ -223,6 +224,8 @@ class VIME(Bonus):
 
     def _predicted(self, batch: Transitions) -> Tensor:
         """Return predicted whitened targets (B, D)."""
+        if not len(batch.obs):
+            return batch.target
         with torch.no_grad():
             return self.posterior.moments(self.input_whitener(self.inputs(batch))).mean
 

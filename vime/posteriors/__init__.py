@@ -1,4 +1,4 @@
-"""Posteriors over the dynamics that VIME can score with, by name. To add one: a file in this folder and a line in the table."""
+"""Posteriors over the dynamics that VIME can score with, by name. To add one: a file here and a line in the table."""
 
 from __future__ import annotations
 

@@ -78,13 +78,13 @@ class Posterior(ABC):
             Statistics to log.
         """
 
-    def refresh(self, inputs: Tensor, targets: Tensor) -> None:
+    def refresh(self, inputs: Tensor, targets: Tensor) -> None:  # noqa: B027 - not every posterior needs it
         """Take over what was learned, after a fit; the whole pool as inputs (N, I) and targets (N, D), if it is read."""
 
     reads_pool: bool = False
     """Whether :meth:`refresh` and :meth:`absorb` need the transitions of the pool."""
 
-    def absorb(self, inputs: Tensor, targets: Tensor) -> None:
+    def absorb(self, inputs: Tensor, targets: Tensor) -> None:  # noqa: B027
         """Learn online from transitions (B, I), (B, D) that join the pool between two fits."""
 
     @abstractmethod

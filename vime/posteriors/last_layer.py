@@ -1,4 +1,4 @@
-"""Full covariance over the weights of the last layer, on features that the mean-field network has learned."""
+"""Full covariance over a last layer on the features that the mean-field network has learned, and on spectral ones."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from torch import Tensor
 
 from vime.information_gain.linearized import Moments, hidden_features
 from vime.posteriors.base import Architecture
-from vime.posteriors.leverage import anchored_noise
+from vime.posteriors.leverage import Leverage
 from vime.posteriors.mean_field import MeanField
-
-LEAST_NOISE = 1e-4
-"""Floor of the noise variance that is estimated from residuals, in whitened units."""
+from vime.posteriors.spectral_noise import SpectralNoise, Spectrum
+from vime.serialization import State, nest, part_of
 
 
 class LastLayer(MeanField):
     """Bayesian linear regression on the last hidden layer, exact and online.
 
-    The network below is :class:`MeanField`'s, with its weights at their means. After a fit the features have changed, and the
-    regression is computed again from the whole pool. Between two fits every transition that is added updates it at once, so that
-    nothing is new for longer than one step. With learned noise it is anchored, see
-    :func:`vime.posteriors.leverage.anchored_noise`.
+    The network below is :class:`MeanField`'s, with its weights at their means. Beside its features stand random Fourier
+    features of the inputs, because a ReLU network's own do not tell near from far. After a fit the features have changed,
+    and the regression is computed again from the whole pool. Between two fits every transition that is added updates it at
+    once, so that nothing is new for longer than one step. Learned noise is always anchored here.
+
+    Reference: Liu et al., "Simple and Principled Uncertainty Estimation with Deterministic Deep Learning via Distance
+    Awareness", 2020 (the same last layer, without the learned features beside it).
 
     Args:
         architecture: What it is made from.
@@ -41,6 +43,12 @@ class LastLayer(MeanField):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         self.reads_pool = True
+        self.spectrum = Spectrum.draw(architecture.inputs)
+        if self.head.fixed_sd is None:
+            self.noise = SpectralNoise(self.spectrum, architecture.targets)
+        last = architecture.hidden[-1] if architecture.hidden else architecture.inputs
+        self.leverage = Leverage(last + 1 + len(self.spectrum.phases), architecture.targets)
+        self.layers = None
 
     def take_weights(self) -> None:
         """Copy the network's weights; the estimators with draws do not know this posterior."""
@@ -48,34 +56,44 @@ class LastLayer(MeanField):
         self.layers = None
 
     def refresh(self, inputs: Tensor, targets: Tensor) -> None:
-        """Compute the regression on the pool anew."""
-        noise = self._typical_noise(inputs)
-        self.leverage.begin(self.bnn.prior_sd**2 / float(noise.mean()), noise)
-        self.leverage.add(hidden_features(self.trunk, inputs), targets)
-
-    def _typical_noise(self, inputs: Tensor) -> Tensor:
-        """(D,) variances: the fixed one, or the geometric mean of the head's over the pool."""
-        if self.head.fixed_sd is not None:
-            return torch.full((self.head.targets,), self.head.fixed_sd**2)
-        return self._learned_noise(inputs).log().mean(0).exp().clamp(min=LEAST_NOISE)
-
-    def _learned_noise(self, inputs: Tensor) -> Tensor:
-        outputs = hidden_features(self.trunk, inputs) @ self.trunk[-1].mean
-        return (2.0 * self.head.split(outputs)[1]).exp()
+        """Compute the regression on the pool anew, then the noise from its residuals."""
+        basis = self._basis(inputs)
+        typical = (
+            self.leverage.noise if self.head.fixed_sd is None else torch.full_like(self.leverage.noise, self.head.fixed_sd**2)
+        )
+        self.leverage.begin(1.0 / float(typical.mean()), typical)
+        self.leverage.add(basis, targets)
+        if self.noise is not None:
+            self.noise.fit(inputs, targets - basis @ self.leverage.mean)
+            typical = self.noise(inputs).log().mean(0).exp()
+            self.leverage.begin(1.0 / float(typical.mean()), typical)
+            self.leverage.add(basis, targets)
 
     def absorb(self, inputs: Tensor, targets: Tensor) -> None:
         """Update the regression with new transitions."""
-        self.leverage.add(hidden_features(self.trunk, inputs), targets)
+        self.leverage.add(self._basis(inputs), targets)
+
+    def _basis(self, inputs: Tensor) -> Tensor:
+        """(B, k): the learned features, at the weights' prior deviation, beside the spectral ones."""
+        return torch.cat([self.bnn.prior_sd * hidden_features(self.trunk, inputs), self.spectrum(inputs)], dim=1)
 
     def moments(self, inputs: Tensor) -> Moments:
         """Of the regression."""
-        features = hidden_features(self.trunk, inputs)
-        leverage, typical = self.leverage(features), self.leverage.noise
-        noise = typical.expand(len(inputs), -1)
-        if self.head.fixed_sd is None:
-            noise = anchored_noise(self._learned_noise(inputs), leverage, typical)
-        return Moments(features @ self.leverage.mean, leverage.unsqueeze(1) * typical, noise)
+        basis, typical = self._basis(inputs), self.leverage.noise
+        epistemic = self.leverage(basis).unsqueeze(1) * typical
+        noise = typical.expand_as(epistemic) if self.noise is None else self.noise(inputs)
+        return Moments(basis @ self.leverage.mean, epistemic, noise)
 
     def features(self, inputs: Tensor) -> Tensor:
-        """Inputs of the last layer under its posterior."""
-        return self.leverage.whitened(hidden_features(self.trunk, inputs))
+        """The basis under its posterior."""
+        return self.leverage.whitened(self._basis(inputs))
+
+    def state(self) -> State:
+        """The network's state, the spectral features and the regression."""
+        return super().state() | nest(spectrum=self.spectrum._asdict(), leverage=self.leverage.state())
+
+    def load(self, state: State) -> None:
+        """Inverse of :meth:`state`."""
+        super().load(state)
+        self.spectrum = Spectrum(**{name: value.float().clone() for name, value in part_of(state, "spectrum").items()})
+        self.leverage.load(part_of(state, "leverage"))

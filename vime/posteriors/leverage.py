@@ -17,28 +17,6 @@ from torch import Tensor
 
 from vime.serialization import State, expect_like
 
-OBSERVATIONS = 10.0
-"""Observations that the anchor of a learned noise counts as."""
-
-
-def anchored_noise(learned: Tensor, leverage: Tensor, anchor: Tensor) -> Tensor:
-    """Noise variance that falls back to the typical one where nothing was observed.
-
-    The data count as 1 / l(x) observations at x, and the anchor as n0. The mean of an inverse gamma posterior with these
-    counts is (learned / l + n0 anchor) / (1 / l + n0). A network's head alone extrapolates: in a deterministic world it states
-    large noise exactly where nothing was seen, which hides what is new.
-
-    Args:
-        learned: (B, D) variances that the head states.
-        leverage: (B,), see the module.
-        anchor: (D,) typical variances.
-
-    Returns:
-        Variances (B, D).
-    """
-    weight = OBSERVATIONS * leverage.unsqueeze(1)
-    return (learned + weight * anchor) / (1.0 + weight)
-
 
 class Leverage:
     """Sufficient statistics of the regression, and what follows from them.

@@ -11,7 +11,7 @@ from vime.bnn.dynamics import DynamicsBNN, empty_guide
 from vime.errors import OptionError
 from vime.information_gain.linearized import Moments, hidden_features, mean_field_moments
 from vime.posteriors.base import Architecture, Batches, Check, Posterior
-from vime.posteriors.leverage import Leverage, anchored_noise
+from vime.posteriors.spectral_noise import SpectralNoise, Spectrum
 from vime.serialization import State, expect_like, load_optimizer_state, nest, optimizer_state, part_of
 
 UNCHECKED = {
@@ -22,8 +22,8 @@ UNCHECKED = {
 }
 """Pyro's checks, off during a fit: they take a tenth of its time, and inputs and losses are checked here. Each setting is
 restored by itself (``pyro.validation_enabled`` would overwrite the user's setting of torch)."""
-ANCHOR_ROWS = 8192
-"""Rows of the pool that the anchor of a learned noise is computed from."""
+NOISE_ROWS = 8192
+"""Rows of the pool that an anchored noise is learned from."""
 
 
 class MeanField(Posterior):
@@ -55,9 +55,8 @@ class MeanField(Posterior):
         self.optimizer = torch.optim.Adam(self.bnn.parameters(), lr=learning_rate, fused=True)
         self.trunk = self.bnn.frozen_posterior()
         self.layers = None if self.anchored else self.trunk
-        width = (hidden[-1] if hidden else inputs) + 1
-        self.leverage = Leverage(width, targets)
         self.reads_pool = self.anchored
+        self.noise = SpectralNoise(Spectrum.draw(inputs), targets) if self.anchored else None
 
     def fit(self, batches: Batches, mask: Tensor, population: int, check: Check) -> dict[str, float]:
         """Take an Adam step on the negative ELBO of each batch."""
@@ -85,24 +84,18 @@ class MeanField(Posterior):
         self.layers = None if self.anchored else self.trunk
 
     def refresh(self, inputs: Tensor, targets: Tensor) -> None:
-        """Compute where the noise was observed, from at most :data:`ANCHOR_ROWS` rows spread over the pool."""
-        if not self.anchored:
+        """Learn the anchored noise, from at most :data:`NOISE_ROWS` rows spread over the pool."""
+        if self.noise is None:
             return
-        stride = -(-len(inputs) // ANCHOR_ROWS)
+        stride = -(-len(inputs) // NOISE_ROWS)
         rows = inputs[::stride]
-        moments = mean_field_moments(self.trunk, self.head, rows)
-        prior = self.bnn.prior_sd**2 / float(moments.noise.mean())
-        self.leverage.begin(prior, moments.noise.log().mean(0).exp())
-        self.leverage.add(hidden_features(self.trunk, rows), targets[::stride], times=len(inputs) / len(rows))
+        residuals = targets[::stride] - mean_field_moments(self.trunk, self.head, rows).mean
+        self.noise.fit(rows, residuals, times=len(inputs) / len(rows))
 
     def moments(self, inputs: Tensor) -> Moments:
         """Linearised at the mean weights."""
         found = mean_field_moments(self.trunk, self.head, inputs)
-        if not self.anchored:
-            return found
-        return found._replace(
-            noise=anchored_noise(found.noise, self.leverage(hidden_features(self.trunk, inputs)), self.leverage.noise)
-        )
+        return found if self.noise is None else found._replace(noise=self.noise(inputs))
 
     def features(self, inputs: Tensor) -> Tensor:
         """Inputs of the last layer, scaled by the deviations of its weights."""
@@ -114,7 +107,7 @@ class MeanField(Posterior):
     def state(self) -> State:
         """Weights, moments of the optimizer, and the anchor of the noise."""
         own = nest(bnn=self.bnn.state_dict(), optimizer=optimizer_state(self.optimizer))
-        return own | (nest(leverage=self.leverage.state()) if self.reads_pool else {})
+        return own if self.noise is None else own | nest(spectral=self.noise.state())
 
     def load(self, state: State) -> None:
         """Inverse of :meth:`state`."""
@@ -122,6 +115,6 @@ class MeanField(Posterior):
         expect_like(weights, self.bnn.state_dict(), "the dynamics network")
         self.bnn.load_state_dict(weights)
         load_optimizer_state(self.optimizer, part_of(state, "optimizer", required=False), "the dynamics network")
-        if self.reads_pool:
-            self.leverage.load(part_of(state, "leverage"))
+        if self.noise is not None:
+            self.noise.load(part_of(state, "spectral"))
         self.take_weights()

@@ -22,6 +22,9 @@ Mode = Literal["auto", "rollout", "step"]
 FIT_EVERY = 2048
 """Default number of transitions between two fits, if the bonus is paid per step."""
 
+DROWNED = 1e-3
+"""Share of the bonus in the sum of magnitudes below which a warning says that it has no effect."""
+
 FlatTransition = tuple[Tensor, Tensor, Tensor]
 
 
@@ -47,6 +50,7 @@ class CuriousVecEnv(VecEnvWrapper):
         self.progress_remaining = 1.0
         self.has_paid = False  # whether any transition has earned a bonus yet
         self._progress_is_known = False
+        self._drowned = False  # whether the warning was given
         self.figures: dict[str, float] = {}
         self.figures_are_new = False
         self._since_fit = 0
@@ -147,6 +151,13 @@ class CuriousVecEnv(VecEnvWrapper):
         name, size = self.bonus.score_name, float(paid.abs().sum())
         self.has_paid |= size > 0
         together = size + float(np.abs(extrinsic).sum())
+        if 0 < size < DROWNED * together and not self.mixer.falls and not self._drowned:
+            self._drowned = True
+            warnings.warn(
+                f"the bonus is {size / together:.2g} of what the agent is paid: beside rewards of this size it has no effect; "
+                f"raise eta ({self.mixer.eta(self.progress_remaining):g}), or scale the rewards",
+                stacklevel=2,
+            )
         self.figures |= {
             f"{name}_mean": float(scores.mean()),
             f"{name}_p95": quantile(scores, 0.95),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.runs.config import CuriosityConfig
 from agents.runs.random_state import fenced_random_state
 from agents.training.algorithms import make_model
 from agents.training.environments import add_curiosity, curiosity_of, make_vec_env, make_world_of
@@ -79,7 +80,7 @@ def trained(one: Training, world: Any = None) -> tuple[Any, Witness]:
         env: Any = Witness(monitored, CELLS.get(one.env))
         witness = env
         if one.arm != "none":
-            curiosity = {"name": one.arm, "eta": one.eta, "options": dict(one.options)}
+            curiosity = CuriosityConfig(name=one.arm, eta=one.eta, options=dict(one.options))
             env = add_curiosity(env, curiosity, one.seed, world)
         model = make_model(one.algo, env, dict(one.settings), one.seed, "cpu")
         curious = curiosity_of(env)

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 from gymnasium import spaces
+from scipy.stats import spearmanr
 
 import vime
 from vime import (
@@ -29,7 +30,7 @@ from vime.random_state import FencedRandom
 OWN = "tests.vime.bonuses.simhash:SimHash"
 """A bonus of a user's own, which no table has; the recipe docs/how-to/own-bonus.md shows it."""
 EVERY = pytest.mark.parametrize("name", [*BONUSES, OWN])
-WITHOUT_NETWORK = ("knn", OWN)
+WITHOUT_NETWORK = ("knn", "counts", "e3b", OWN)
 NETWORKS = pytest.mark.parametrize("name", [name for name in BONUSES if name not in WITHOUT_NETWORK])
 SMALL = {"min_pool": 64, "updates": 20, "batch_size": 64}
 
@@ -145,7 +146,7 @@ def test_two_fits_of_a_full_pool_learn_from_different_rows(name, toy, monkeypatc
             bonus.fit()
             fits.append(torch.cat([torch.zeros(0, 4), *(batch.obs for batch in drawn)]))
             drawn.clear()
-        if name == OWN:  # it counts visits and samples nothing
+        if name in WITHOUT_NETWORK[1:]:  # it reads the whole pool and samples nothing
             assert not len(fits[0])
             return
     assert len(fits[0])
@@ -217,7 +218,14 @@ def test_states_of_another_shape_are_refused_and_change_nothing(name, toy):
     bonus = trained(name, toy)
     probe = toy.draw(10, seed=3)
     before = bonus.score(*probe)
-    shapes = {"hidden": (7,), "features": 5, "memory": 100, "bits": 3}  # one of these changes a bonus's shape
+    shapes = {
+        "hidden": (7,),
+        "features": 5,
+        "memory": 100,
+        "bits": 3,
+        "dimensions": 2,
+        "ridge": 0.5,
+    }  # one of these changes a bonus's shape
     taken = inspect.signature(bonus_class(name).__init__).parameters
     options = {option: value for option, value in shapes.items() if option in taken} or {"hidden": (7,)}  # bald: vime's
     wrong = {
@@ -408,3 +416,74 @@ def test_a_class_without_a_name_is_refused(toy):
             Nameless(toy.observation_space, toy.action_space)
     finally:
         Nameless.__base__.units = "1 / sqrt(visits)"
+
+
+@pytest.mark.parametrize("name", ["vime", "l2", "rnd", "knn", "disagreement"])
+@pytest.mark.parametrize("power", [-20, 14])
+def test_the_unit_of_an_observation_does_not_matter(name, power, toy):
+    """A column was constant if it moved by less than 1e-6 in the user's own unit. By a power of two nothing is rounded."""
+    scores = []
+    for scale in (1.0, 2.0**power):
+        bonus = make(name, toy)
+        obs, action, following = toy.draw(300, seed=1)
+        bonus.add(obs * scale, action, following * scale)
+        bonus.fit()
+        obs, action, following = toy.draw(50, seed=2, scale=2.0)
+        scores.append(bonus.score(obs * scale, action, following * scale))
+    torch.testing.assert_close(*scores)
+
+
+def test_ranks_survive_units_that_round(toy):
+    scores = []
+    for scale in (1e-4, 1.0, 1e4):
+        bonus = make("vime", toy, estimator="linearized", noise="anchored", updates=200)
+        obs, action, following = toy.draw(1000, seed=1)
+        bonus.add(obs * scale, action, following * scale)
+        bonus.fit()
+        obs, action, following = toy.draw(200, seed=2, scale=2.0)
+        scores.append(bonus.score(obs * scale, action, following * scale))
+    assert spearmanr(scores[0], scores[1]).statistic > 0.9
+    assert spearmanr(scores[2], scores[1]).statistic > 0.9
+
+
+@EVERY
+def test_a_bit_that_turns_on_for_the_first_time_is_paid(name, toy):
+    """By every bonus, before the fit that would learn it."""
+    if name == OWN:
+        pytest.skip("a user's own bonus decides for itself")
+
+    def draw(count, seed):
+        obs, action, following = toy.draw(count, seed=seed)
+        obs[:, 3] = following[:, 3] = 0.0
+        return obs, action, following
+
+    bonus = make(name, toy, updates=200)
+    bonus.add(*draw(1000, seed=1))
+    bonus.fit()
+    ordinary = draw(50, seed=2)
+    event = [part.copy() for part in ordinary]
+    event[2][7, 3] = 1.0
+    before, after = bonus.score(*ordinary), bonus.score(*event)
+    assert after[7] > 2 * before.median()
+    assert after[7] > before[7]
+
+
+@pytest.mark.parametrize("rollout", [30, 100, 250])
+def test_steps_are_counted_by_transitions_whatever_the_size_of_a_rollout(rollout, toy, monkeypatch):
+    bonus = trained("vime", toy, update_every=40, updates=1)
+    taken = []
+    fit = bonus.posterior.fit
+    monkeypatch.setattr(bonus.posterior, "fit", lambda batches, *rest: fit(taken.extend(kept := list(batches)) or kept, *rest))
+    for seed in range(1500 // rollout):
+        bonus.add(*toy.draw(rollout, seed=seed))
+        bonus.fit()
+    assert len(taken) == 1500 // 40
+
+
+def test_what_is_owed_is_saved(toy):
+    bonus = trained("l2", toy, update_every=40)
+    bonus.add(*toy.draw(30, seed=2))
+    bonus.fit()
+    other = make("l2", toy, update_every=40)
+    other.load_state_dict(bonus.state_dict())
+    assert other.owed == bonus.owed == 30

@@ -232,7 +232,7 @@ def test_draws_are_checked():
 
 def test_antithetic_draws_come_in_pairs():
     layers, _ = network()
-    for draws in (1, 2, 5):
-        noise = draw_noise(layers, draws, 4, torch.Generator().manual_seed(0), antithetic=True)
-        assert all(len(n) == draws for n in noise)
+    for count in (1, 2, 5):
+        noise = draw_noise(layers, count, 4, torch.Generator().manual_seed(0), antithetic=True)
+        assert all(len(n) == count for n in noise)
     torch.testing.assert_close(noise[0][:2], -noise[0][3:])
