@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.console.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
 from agents.console.deferred import in_usual_torch, with_plain_arguments
+from agents.console.threads import one_threaded
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -75,6 +76,7 @@ class AtlasConfig(LoadingConfig):
 
 @in_usual_torch
 @with_plain_arguments
+@one_threaded
 def atlas(source: Run | World | str | Path, figure: str | Callable[..., Drawing] = "map", **options: Any) -> Drawing:
     """Draw a picture of a latent space.
 

@@ -166,6 +166,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     return [files[(config.path or 1) - 1]], folder.root
 
 
+@one_threaded
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
     from agents.console.terminal import console as visible_console

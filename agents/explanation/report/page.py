@@ -37,6 +37,7 @@ MOST_PATHS = 40  # paths in one page; the others are in the run folder
 MOST_DOTS = 300  # reference inputs on the overview map
 
 
+@one_threaded
 def write_report(
     file: str | os.PathLike[str],
     paths: Sequence[Trajectory],
