@@ -42,6 +42,16 @@ KWARGS: list[tuple[str, str]] = [
     ("data_shape:[2,'x']", "data_shape is 'x'; a whole number"),
     ("input_shape:4", "input_shape is a list of whole numbers"),
     ("class_names:5", "class_names is a list of names"),
+    ("truth:True", "truth is a list or an array with an entry for each row, not True"),
+    ("truth:x", "truth is a list or an array"),
+    ("held_out:2.5", "held_out is a list or an array"),
+    ("held_out:{'a':1}", "held_out is a list or an array"),
+    ("columns:3", "columns is a list of names"),
+    ("columns:True", "columns is a list of names"),
+    ("pixel_range:1", "pixel_range is a list of two numbers"),
+    ("pixel_range:[1]", "pixel_range is a list of two numbers"),
+    ("pixel_range:[1,'a']", "pixel_range is 'a'; a number"),
+    ("pixel_range:[3,1]", "pixel_range is [3, 1]; the lower number stands first"),
     ("fit:3", "fit is a mapping"),
 ]
 FLAGS: list[tuple[Any, list[str], str]] = [
