@@ -86,9 +86,10 @@ def measure(options: Options) -> Iterator[Record]:
         for first in range(0, options.count, SLICE):
             size = min(SLICE, options.count - first)
             run = Run({"kind": kind, "first": first, "count": size}, partial(mutants, kind, first, size), sources, "mutants")
-            slices.append(runner.one(run, kind))
+            slices += runner([run], kind)
+        if slices:
             record["mutants"][kind] = joined(slices)
-        yield record
+            yield record
 
 
 def joined(slices: list[dict[str, Any]]) -> dict[str, Any]:
@@ -122,6 +123,7 @@ def page(record: Record) -> str:
 
 
 FLAGS = {
+    "--merge": {"action": "store_true", "help": "read nothing more: write the slices that are kept"},
     "--count": {"type": int, "default": 5000, "help": "mutants a kind"},
     "--kinds": one_of(list(KINDS), help="kinds of files"),
 }
