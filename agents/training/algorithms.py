@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -122,14 +123,18 @@ _NUMBERS: dict[str, tuple[float, float, bool]] = {
 }  # fmt: skip
 
 
+#: Numbers that may also be texts -> their form; `linear_schedule` reads the first, SAC and TQC the others.
+TEXTS = {"learning_rate": r".*", "ent_coef": r"auto(_[0-9.e+-]+)?", "target_entropy": "auto"}
+
+
 def check_hyperparameters(settings: dict[str, Any]) -> None:
-    """Refuse numbers that no algorithm can use; texts such as ``lin_3e-4`` and ``auto`` are the algorithm's to read.
+    """Refuse numbers that no algorithm can use, and texts where numbers stand, except ``lin_3e-4`` and ``auto``.
 
     Raises:
         UserError: naming the hyperparameter, its value and its limits.
     """
     for name, value in settings.items():
-        if value is None or isinstance(value, str):
+        if value is None or (isinstance(value, str) and (name in TEXTS and re.fullmatch(TEXTS[name], value))):
             continue
         if name in _WHOLE:
             checks.whole(value, name, *_WHOLE[name], error=UserError)
@@ -153,6 +158,10 @@ def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, 
         if key not in accepted:
             raise UnknownNameError(f"hyperparameter of {algo}", key, sorted(accepted))
     arguments = {key: value for key, value in settings.items() if key not in OURS}
+    usual = inspect.signature(algorithm_class(algo).__init__).parameters  # type: ignore[misc]
+    for name in ("ent_coef", "target_entropy"):
+        if isinstance(arguments.get(name), str) and name in usual and not isinstance(usual[name].default, str):
+            raise UserError(f"{name} is {arguments[name]!r}, which {algo} cannot adjust: a number is needed")
     if isinstance(rate := arguments.get("learning_rate"), str):
         arguments["learning_rate"] = linear_schedule(rate)
     if "policy_kwargs" in arguments:
@@ -172,7 +181,7 @@ def linear_schedule(text: str) -> Any:
     if not text.startswith("lin_"):
         raise UserError(f"learning_rate is {text!r}; write a number or lin_<number>")
     try:
-        start = float(text[4:])
+        start = checks.number(float(text[4:]), "learning_rate", 0, above=True)
     except ValueError:
         raise UserError(f"learning_rate is {text!r}; write a number or lin_<number>") from None
     return lambda progress_remaining: progress_remaining * start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ FLAGS: list[tuple[Any, list[str], str]] = [
     (train.main, ["-params", "n_epochs:0"], "n_epochs is 0"),
     (train.main, ["-params", "n_epochs:1.5"], "n_epochs is 1.5; a whole number"),
     (train.main, ["-params", "ent_coef:1e999"], "ent_coef is inf"),
+    (train.main, ["-params", "ent_coef:nan"], "ent_coef is 'nan'; a number"),
+    (train.main, ["-params", "ent_coef:auto"], "ent_coef is 'auto', which ppo cannot adjust: a number is needed"),
+    (train.main, ["--algo", "sac", "-params", "ent_coef:automatic"], "ent_coef is 'automatic'; a number"),
+    (train.main, ["-params", "n_steps:many"], "n_steps is 'many'; a whole number"),
+    (train.main, ["-params", "learning_rate:lin_nan"], "learning_rate is 'lin_nan'"),
+    (train.main, ["-params", "learning_rate:fast"], "learning_rate is 'fast'; write a number or lin_<number>"),
     (train.main, ["-params", "n_steps:0"], "n_steps is 0"),
     (train.main, ["-params", "batch_size:-4"], "batch_size is -4"),
     (train.main, ["-params", "learning_rate:0"], "learning_rate is 0"),
@@ -127,3 +134,15 @@ def test_texts_that_algorithms_read_are_theirs() -> None:
 def test_a_seed_from_python_is_checked() -> None:
     with pytest.raises(UserError, match="seed is -1"):
         explain.explain(None, 0, seed=-1)  # type: ignore[arg-type]
+
+
+def test_a_working_folder_that_was_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # goes back to where the tests run
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for main, arguments in ((train.main, ["-n", "16"]), (explain.main, ["latest", "--index", "0"])):
+        assert run_main(main, arguments) == 2
+        assert "the folder that this was started in is no longer there" in capsys.readouterr().err
