@@ -91,7 +91,7 @@ def load_hyperparameters(
     envs = settings.setdefault("n_envs", 1)
     if not isinstance(envs, int) or envs < 1:
         raise UserError(f"n_envs is {envs!r}; it must be a whole number of at least 1")
-    check_hyperparameters(settings)
+    check_hyperparameters(settings, algo)
     if "batch_size" in settings and "batch_size" not in overrides and envs != own_envs:
         settings["batch_size"] = max(32, round(settings["batch_size"] * envs / own_envs))
         if algo in ON_POLICY and "n_steps" in settings:
@@ -123,18 +123,25 @@ _NUMBERS: dict[str, tuple[float, float, bool]] = {
 }  # fmt: skip
 
 
-#: Numbers that may also be texts -> their form; `linear_schedule` reads the first, SAC and TQC the others.
-TEXTS = {"learning_rate": r".*", "ent_coef": r"auto(_[0-9.e+-]+)?", "target_entropy": "auto"}
+AUTOMATIC = ("ent_coef", "target_entropy")  # which SAC and TQC adjust themselves
 
 
-def check_hyperparameters(settings: dict[str, Any]) -> None:
+def check_hyperparameters(settings: dict[str, Any], algo: str | None = None) -> None:
     """Refuse numbers that no algorithm can use, and texts where numbers stand, except ``lin_3e-4`` and ``auto``.
 
     Raises:
         UserError: naming the hyperparameter, its value and its limits.
     """
+    usual = {} if algo is None else inspect.signature(algorithm_class(algo).__init__).parameters  # type: ignore[misc]
     for name, value in settings.items():
-        if value is None or (isinstance(value, str) and (name in TEXTS and re.fullmatch(TEXTS[name], value))):
+        if value is None:
+            continue
+        if isinstance(value, str) and name == "learning_rate":
+            linear_schedule(value)
+            continue
+        if isinstance(value, str) and name in AUTOMATIC and re.fullmatch(r"auto(_[0-9.e+-]+)?", value):
+            if name in usual and not isinstance(usual[name].default, str):
+                raise UserError(f"{name} is {value!r}, which {algo} cannot adjust: a number is needed")
             continue
         if name in _WHOLE:
             checks.whole(value, name, *_WHOLE[name], error=UserError)
@@ -152,16 +159,12 @@ def make_model(algo: str, env: Any, settings: dict[str, Any], seed: int | None, 
         UnknownNameError: a setting that the algorithm does not have.
         UserError: a setting that the algorithm refuses; its own words are passed on.
     """
-    check_hyperparameters(settings)
+    check_hyperparameters(settings, algo)
     accepted = accepted_hyperparameters(algo)
     for key in settings:
         if key not in accepted:
             raise UnknownNameError(f"hyperparameter of {algo}", key, sorted(accepted))
     arguments = {key: value for key, value in settings.items() if key not in OURS}
-    usual = inspect.signature(algorithm_class(algo).__init__).parameters  # type: ignore[misc]
-    for name in ("ent_coef", "target_entropy"):
-        if isinstance(arguments.get(name), str) and name in usual and not isinstance(usual[name].default, str):
-            raise UserError(f"{name} is {arguments[name]!r}, which {algo} cannot adjust: a number is needed")
     if isinstance(rate := arguments.get("learning_rate"), str):
         arguments["learning_rate"] = linear_schedule(rate)
     if "policy_kwargs" in arguments:
