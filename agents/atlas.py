@@ -10,6 +10,7 @@ A new figure is one function and one line in `FIGURES`, or ``module:function``.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -122,7 +123,7 @@ def figure_of(figure: str | Callable[..., Drawing]) -> Callable[..., Drawing]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command, see `AtlasConfig`."""
     config = parse_config(AtlasConfig, argv, program("atlas"))
-    by_id = "/" in config.run and not Path(config.run).is_dir() and config.run.split("/")[0] == "Manifold"
+    by_id = "/" in config.run and not os.path.isdir(config.run) and config.run.split("/")[0] == "Manifold"
     if config.env_kwargs and not by_id:
         raise UserError("--env-kwargs belongs to an environment id; a run has its own arguments in its config.json")
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():

@@ -8,6 +8,7 @@ run cannot be used.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     from agents.runs.folder import RunFolder
 
     given = Path(config.source)
-    if given.suffix == ".npz" or given.is_file():
+    if given.suffix == ".npz" or os.path.isfile(given):
         run = given.resolve().parent.parent
         return [given], run if (run / "config.json").is_file() else None
     folder = RunFolder.open(config.source, config.log_folder)

@@ -7,6 +7,7 @@ shown, while steps between frames stay small.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,7 +90,14 @@ class TableUnits(RowUnits):
                 units.blocks.append((first + number, column.width - number))
             if number:
                 values = units._numbers(rows[:, j], column, where)
-                spread = float(np.nanstd(values))
+                with np.errstate(over="ignore"):
+                    spread = float(np.nanstd(values))
+                if not math.isfinite(spread):
+                    largest = float(np.nanmax(np.abs(values)))
+                    raise ManifoldError(
+                        f"column {column.name!r} holds numbers of up to {largest:.3g}, whose spread no computer number holds: "
+                        "correct them, give them as missing, or use their logarithm"
+                    )
                 units.mean[j] = float(np.nanmean(values))
                 units.scale[j] = spread if spread > 1e-9 * np.nanmax(np.abs(values)) else 1.0
                 # A bound that is not whole cannot be reached by a whole number.
