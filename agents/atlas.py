@@ -10,6 +10,7 @@ A new figure is one function and one line in `FIGURES`, or ``module:function``.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.console.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
 from agents.console.deferred import in_usual_torch, with_plain_arguments
+from agents.console.threads import one_threaded
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -75,6 +77,7 @@ class AtlasConfig(LoadingConfig):
 
 @in_usual_torch
 @with_plain_arguments
+@one_threaded
 def atlas(source: Run | World | str | Path, figure: str | Callable[..., Drawing] = "map", **options: Any) -> Drawing:
     """Draw a picture of a latent space.
 
@@ -120,7 +123,7 @@ def figure_of(figure: str | Callable[..., Drawing]) -> Callable[..., Drawing]:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command, see `AtlasConfig`."""
     config = parse_config(AtlasConfig, argv, program("atlas"))
-    by_id = "/" in config.run and not Path(config.run).is_dir() and config.run.split("/")[0] == "Manifold"
+    by_id = "/" in config.run and not os.path.isdir(config.run) and config.run.split("/")[0] == "Manifold"
     if config.env_kwargs and not by_id:
         raise UserError("--env-kwargs belongs to an environment id; a run has its own arguments in its config.json")
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():

@@ -8,6 +8,7 @@ run cannot be used.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -149,7 +150,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     from agents.runs.folder import RunFolder
 
     given = Path(config.source)
-    if given.suffix == ".npz" or given.is_file():
+    if given.suffix == ".npz" or os.path.isfile(given):
         run = given.resolve().parent.parent
         return [given], run if (run / "config.json").is_file() else None
     folder = RunFolder.open(config.source, config.log_folder)
@@ -167,6 +168,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     return [files[(config.path or 1) - 1]], folder.root
 
 
+@one_threaded
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
     from agents.console.terminal import console as visible_console

@@ -196,7 +196,7 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
     Raises:
         ManifoldError: there is no such file, it is of another kind or damaged, or lacks the array, columns or size needed.
     """
-    path = in_home(Path(path))
+    path = Path(in_home(path))
     if isinstance(world.units, TextUnits):
         encoding = world.config.encoding
         try:

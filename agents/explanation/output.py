@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import progress_bar
+from agents.console.threads import one_threaded
 from agents.files import remove_litter, write_whole, writing
 from envs.files import in_home
 
@@ -18,6 +19,7 @@ FORMATS = ("npz", "png", "gif", "json")
 SHOWN = 5  # of more paths than this, each gets one line
 
 
+@one_threaded
 def save(
     paths: Sequence[Trajectory],
     world: World,

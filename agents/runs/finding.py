@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import warnings
 from pathlib import Path
@@ -29,10 +30,10 @@ def find(path: str, root: Path) -> Path:
     folder = Path(path)
     if folder.name == "config.json":
         folder = folder.parent
-    if folder.exists():
+    if os.path.exists(folder):  # False for names that no file can have, too
         return folder
     for candidate in (root / path, *sorted(root.glob(f"*/{path}"))) if not folder.is_absolute() else ():
-        if candidate.is_dir():
+        if os.path.isdir(candidate):
             return candidate
     found = [*root.glob("example/config.json"), *sorted(root.glob("*/*_*/config.json"))]
     known = [str(file.parent) for file in found]

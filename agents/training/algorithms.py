@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,7 @@ def load_hyperparameters(
     envs = settings.setdefault("n_envs", 1)
     if not isinstance(envs, int) or envs < 1:
         raise UserError(f"n_envs is {envs!r}; it must be a whole number of at least 1")
-    check_hyperparameters(settings)
+    check_hyperparameters(settings, algo)
     if "batch_size" in settings and "batch_size" not in overrides and envs != own_envs:
         settings["batch_size"] = max(32, round(settings["batch_size"] * envs / own_envs))
         if "n_steps" in settings and is_on_policy(algo):
@@ -154,14 +155,25 @@ _NUMBERS: dict[str, tuple[float, float, bool]] = {
 }  # fmt: skip
 
 
-def check_hyperparameters(settings: dict[str, Any]) -> None:
-    """Refuse numbers that no algorithm can use; texts such as ``lin_3e-4`` and ``auto`` are the algorithm's to read.
+AUTOMATIC = ("ent_coef", "target_entropy")  # which SAC and TQC adjust themselves
+
+
+def check_hyperparameters(settings: dict[str, Any], algo: str | None = None) -> None:
+    """Refuse numbers that no algorithm can use, and texts where numbers stand, except ``lin_3e-4`` and ``auto``.
 
     Raises:
         UserError: naming the hyperparameter, its value and its limits.
     """
+    usual = {} if algo is None else inspect.signature(algorithm_class(algo).__init__).parameters  # type: ignore[misc]
     for name, value in settings.items():
-        if value is None or isinstance(value, str):
+        if value is None:
+            continue
+        if isinstance(value, str) and name == "learning_rate":
+            linear_schedule(value)
+            continue
+        if isinstance(value, str) and name in AUTOMATIC and re.fullmatch(r"auto(_[0-9.e+-]+)?", value):
+            if name in usual and not isinstance(usual[name].default, str):
+                raise UserError(f"{name} is {value!r}, which {algo} cannot adjust: a number is needed")
             continue
         if name in _WHOLE:
             checks.whole(value, name, *_WHOLE[name], error=UserError)
@@ -189,7 +201,7 @@ def make_model(
         UnknownNameError: a setting that the algorithm does not have.
         UserError: a setting that the algorithm refuses; its own words are passed on.
     """
-    check_hyperparameters(settings)
+    check_hyperparameters(settings, algo)
     accepted = accepted_hyperparameters(algo)
     for key in settings:
         if key not in accepted:
@@ -216,7 +228,7 @@ def linear_schedule(text: str) -> Any:
     if not text.startswith("lin_"):
         raise UserError(f"learning_rate is {text!r}; write a number or lin_<number>")
     try:
-        start = float(text[4:])
+        start = checks.number(float(text[4:]), "learning_rate", 0, above=True)
     except ValueError:
         raise UserError(f"learning_rate is {text!r}; write a number or lin_<number>") from None
     return lambda progress_remaining: progress_remaining * start

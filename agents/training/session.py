@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -245,7 +245,7 @@ def _model(device: str, config: RunConfig, world: World | None) -> Any:
 
 def _take_parameters(model: Any, algo: str, file: str) -> None:
     """The networks of an SB3 .zip, which the user trusts, into a new model."""
-    if not Path(file).is_file():
+    if not os.path.isfile(file):
         raise UserError(f"-i {file}: there is no such file")
     loaded = algorithm_class(algo).load(file, device=model.device)
     try:

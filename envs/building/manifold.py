@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,10 @@ def given_manifold(config: WorldConfig, key: str | None, x: Tensor, units: Units
         name = manifold
         manifold, codes = ASSETS[name].manifold()
         codes = codes if ASSETS[name].data == key else None
-    elif isinstance(manifold, str) and ":" in manifold and not Path(manifold).is_dir():
+    elif isinstance(manifold, str) and ":" in manifold and not os.path.isdir(manifold):
         manifold, codes = _live(load_object(manifold), manifold, latent_dim, x, units)
     elif isinstance(manifold, str | Path):
-        if not Path(manifold).is_dir():
+        if not os.path.isdir(manifold):
             known = [*FITS, *ASSETS, "a folder that Manifold.save wrote", "module:object"]
             raise UnknownNameError("manifold", manifold, known)
         manifold = Manifold.load(manifold)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -62,7 +63,7 @@ def text_manifold(
     elif isinstance(manifold, str) and ":" in manifold:
         manifold = load_object(manifold)
     elif isinstance(manifold, str | Path):
-        if not Path(manifold).is_dir():
+        if not os.path.isdir(manifold):
             raise UnknownNameError("manifold of sentences", manifold, ("vae", "sentences", "a folder of Manifold.save"))
         manifold = Manifold.load(manifold)
     if not isinstance(manifold, SentenceVAE):

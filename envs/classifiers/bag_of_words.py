@@ -95,7 +95,7 @@ class BagOfWords:
 
     def save(self, folder: str | Path) -> None:
         """Write ``classifier.json`` and ``classifier.safetensors`` into `folder`."""
-        folder = in_home(Path(folder))
+        folder = Path(in_home(folder))
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / "classifier.safetensors", save({"weights": self.weights, "intercept": self.intercept}))
         card = {"words": self.words, "classes": [str(name) for name in self.classes_], "ngrams": self.ngrams,
@@ -109,7 +109,7 @@ class BagOfWords:
         Raises:
             ManifoldError: If files are missing or damaged.
         """
-        folder = in_home(Path(folder))
+        folder = Path(in_home(folder))
         try:
             tensors = read_safetensors(folder / "classifier.safetensors")
             arrays = {name: tensors[name].numpy() for name in ("weights", "intercept")}

@@ -67,7 +67,7 @@ def load_npz(path: str | Path) -> Data:
     Raises:
         ManifoldError: If the file is missing or damaged, contains pickled objects, or has no array ``x``.
     """
-    path = in_home(Path(path))
+    path = Path(in_home(path))
     try:
         arrays: dict[str, Any] = dict(read_npz(path))
     except FileNotFoundError as error:

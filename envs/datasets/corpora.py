@@ -72,7 +72,7 @@ def read_corpus(
         ManifoldError: If the file is missing or of another kind or encoding (with the line), a column is missing, or there is
             no sentence.
     """
-    path = in_home(Path(path))
+    path = Path(in_home(path))
     if path.suffix.lower() not in FILES:
         raise ManifoldError(f"{path}: a corpus is read from {', '.join(FILES)}")
     rows = _rows(path, _decoded(path, encoding), text_column, label_column)

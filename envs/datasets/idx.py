@@ -35,7 +35,7 @@ def read_idx(path: str | Path) -> np.ndarray:
     Raises:
         ManifoldError: If the file is missing, damaged, truncated, not an IDX file, or has another length than its header says.
     """
-    path = in_home(Path(path))
+    path = Path(in_home(path))
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
         raise ManifoldError(f"{path} is no IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type")

@@ -56,7 +56,7 @@ def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Ro
         ManifoldError: If the file is missing or has another encoding, has no rows, or a row of another length, or if column
             names are missing or repeated.
     """
-    path = in_home(Path(path))
+    path = Path(in_home(path))
     try:
         text = read_text(path, encoding)
         try:

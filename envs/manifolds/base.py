@@ -199,7 +199,7 @@ class Manifold(torch.nn.Module, ABC):
 
     def save(self, folder: str | Path) -> None:
         """Write ``manifold.json`` and ``manifold.safetensors`` into `folder`."""
-        folder = in_home(Path(folder))
+        folder = Path(in_home(folder))
         settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.detach().contiguous() for k, v in self.state_dict().items()}
@@ -225,7 +225,7 @@ class Manifold(torch.nn.Module, ABC):
             UntrustedNameError: If another account wrote the files and they name an object that is not in `trust`.
             ManifoldError: If files are missing, the kind or format is unknown, or the weights do not fit.
         """
-        folder = in_home(Path(folder))
+        folder = Path(in_home(folder))
         try:
             card = read_object(folder / "manifold.json")
             if card["format"] != FORMAT:

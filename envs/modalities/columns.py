@@ -163,8 +163,10 @@ def read_description(source: Any) -> dict[str, Any]:
         raise ManifoldError(f"{name}: columns: must map names to descriptions, not be a {type(columns).__name__}")
     for column, about in columns.items():
         _check(f"{name}, column {column!r}", about)
-    missing = described.get("missing", MISSING)
-    missing = [missing] if isinstance(missing, str) else missing
+    missing = described.get("missing")
+    missing = MISSING if missing is None else [missing] if isinstance(missing, str) else missing
+    if not isinstance(missing, Sequence) or any(isinstance(mark, Mapping | list) for mark in missing):
+        raise ManifoldError(f"{name}: missing: is a list of the cells that stand for no value, not {missing!r:.60}")
     return {"target": described.get("target"), "missing": ["" if m is None else str(m) for m in missing],
             "columns": {str(column): dict(about) for column, about in columns.items()}}  # fmt: skip
 

@@ -7,6 +7,7 @@ shown, while steps between frames stay small.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,6 +97,7 @@ class TableUnits(RowUnits):
         for j, (column, first) in enumerate(zip(table.columns, places, strict=True)):
             if column.kind == "number":
                 values = read_numbers(rows[:, j], column, table.missing, where)
+                refuse_huge(column.name, values)
                 units.kept.append(kept := Numbers.of(rows[:, j], values, column))
                 found += [Quantity.of(column, j, first, values, kept)] if column.linked_to is None else []
             else:
@@ -352,3 +354,18 @@ class TableUnits(RowUnits):
         if tuple(input_shape) != (len(self.columns),):
             return lambda cells: self.encode(cells).numpy()
         return super().cells_asker(classifier, input_shape)
+
+
+def refuse_huge(name: str, values: np.ndarray) -> None:
+    """Refuse numbers (N,) whose spread overflows.
+
+    Raises:
+        ManifoldError: names the column and the largest number.
+    """
+    with np.errstate(over="ignore"):
+        spread = float(np.nanstd(values))
+    if not math.isfinite(spread) and np.isfinite(values).any():
+        raise ManifoldError(
+            f"column {name!r} holds numbers of up to {float(np.nanmax(np.abs(values))):.3g}, whose spread no computer number "
+            "holds: correct them, give them as missing, or use their logarithm"
+        )

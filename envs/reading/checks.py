@@ -134,11 +134,41 @@ def names(value: Any, name: str, *, error: Error = ManifoldError) -> list[Any]:
     return list(plain)
 
 
+def rows(value: Any, name: str, *, error: Error = ManifoldError) -> Any:
+    """Rows or classes of rows: a list, an array or a data frame, not a single value."""
+    single = (
+        isinstance(value, str | Mapping | numbers.Number) or not hasattr(value, "__len__") or getattr(value, "ndim", 1) == 0
+    )
+    if single:
+        raise error(f"{name} is a list or an array with an entry for each row, not {_shown(value)}")
+    return value
+
+
+def description(value: Any, name: str, *, error: Error = ManifoldError) -> Any:
+    """Names of columns, or their description: a file or a mapping."""
+    return value if isinstance(value, str | Mapping) else names(value, name, error=error)
+
+
+def interval(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[float, float]:
+    """Two finite numbers, the lower first."""
+    plain = getattr(value, "tolist", lambda: value)()
+    if not isinstance(plain, Sequence) or isinstance(plain, str) or len(plain) != 2:
+        raise error(f"{name} is a list of two numbers such as [0, 255], not {_shown(value)}")
+    low, high = (number(item, name, error=error) for item in plain)
+    if low >= high:
+        raise error(f"{name} is {_shown(value)}; the lower number stands first")
+    return low, high
+
+
 LARGEST_SIZE = 10**9
 LONGEST_WALK = 10**9
 #: Settings of a world -> what checks a value; None stands for "not said" and is passed over.
 WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "data_dir": text,
+    "held_out": rows,
+    "truth": rows,
+    "columns": description,
+    "pixel_range": interval,
     "class_names": names,
     "target_column": text,
     "text_column": text,

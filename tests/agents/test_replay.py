@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,6 +22,8 @@ from agents.explain import explain
 from agents.runs.world_record import build_world, describe_world
 from agents.trajectories.trajectory import Trajectory
 from envs.core.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -185,3 +189,14 @@ def test_a_table_whose_classifier_was_fitted_to_other_rows_since_says_by_how_muc
     assert replay.main([str(saved), "--no-show"]) == 1
     told = capsys.readouterr().out
     assert "the classifier has changed since: its answers differ by up to 0." in told
+
+
+@pytest.mark.parametrize(("onednn", "aten"), [("AVX2", "avx2"), pytest.param("SSE41", "default", marks=pytest.mark.slow)])
+def test_the_example_replays_on_older_processors_and_says_by_how_much_it_differs(onednn: str, aten: str) -> None:
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": onednn, "ATEN_CPU_CAPABILITY": aten}
+    command = [sys.executable, "-m", "agents.replay", "runs/example", "--all", "--no-show"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [float(found) for found in re.findall(r"reproduced: largest difference (\S+) ", done.stdout)]
+    assert len(told) == len(list((ROOT / "runs" / "example" / "paths").glob("*.npz")))
+    assert max(told) <= 1e-4

@@ -24,11 +24,12 @@ from tests.benchmarks.faults.campaign import SECONDS, run_kind
 from tests.benchmarks.faults.killed import CASES, moments, moments_twice
 from tests.benchmarks.faults.kinds import KINDS
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render
-from tests.benchmarks.harness.runs import ROOT, Run
+from tests.benchmarks.harness.runs import ROOT, Run, digest
 from tests.benchmarks.harness.tables import table
 
 SLICE = 500  # mutants between two writes
-SOURCES = ("envs/**/*.py", "vime/**/*.py", "agents/**/*.py", "tests/benchmarks/faults/*.py")
+SOURCES = ("tests/benchmarks/faults/*.py",)  # what is kept does not depend on the code that reads: --fresh reads again
+READERS = ("envs/**/*.py", "vime/**/*.py", "agents/**/*.py")
 ATTACKS = "tests/faults/test_untrusted_files.py"
 FIGURES = ("tried", "named", "read", "tracebacks", "hangs", "ran")
 
@@ -44,7 +45,7 @@ def mutants(kind: str, first: int, count: int) -> dict[str, Any]:
     return {
         "tried": found.tried, "named": found.named, "read": found.read, "tracebacks": len(found.failures) - len(hangs),
         "hangs": len(hangs), "ran": len(found.ran), "failures": [[seed, told] for seed, told in found.failures[:3]],
-        "peak_mb": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10),
+        "peak_mb": peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), "code": digest("", READERS),
     }  # fmt: skip
 
 
@@ -86,16 +87,17 @@ def measure(options: Options) -> Iterator[Record]:
         for first in range(0, options.count, SLICE):
             size = min(SLICE, options.count - first)
             run = Run({"kind": kind, "first": first, "count": size}, partial(mutants, kind, first, size), sources, "mutants")
-            slices.append(runner.one(run, kind))
+            slices += runner([run], kind)
+        if slices:
             record["mutants"][kind] = joined(slices)
-        yield record
+            yield record
 
 
 def joined(slices: list[dict[str, Any]]) -> dict[str, Any]:
     """The sums of some slices; the largest memory."""
     sums: dict[str, Any] = {name: sum(part[name] for part in slices) for name in FIGURES}
     return {**sums, "failures": [told for part in slices for told in part["failures"]][:10],
-            "peak_mb": max(part["peak_mb"] for part in slices)}  # fmt: skip
+            "peak_mb": max(part["peak_mb"] for part in slices), "code": sorted({part["code"] for part in slices})}  # fmt: skip
 
 
 def page(record: Record) -> str:
@@ -111,8 +113,13 @@ def page(record: Record) -> str:
              for name, part in kill.items()]  # fmt: skip
     failures = [f"- {name}, seed {seed}: `{told.strip().splitlines()[-1]}`"
                 for name, part in found.items() for seed, told in part["failures"]]  # fmt: skip
+    editions = {code: [name for name, part in found.items() if code in part["code"]]
+                for code in sorted({code for part in found.values() for code in part["code"]})}  # fmt: skip
+    told = "; ".join(f"`{code}` read {', '.join(names)}" for code, names in editions.items())
     return render(
-        "reliability", **{name: f"{value:,}" for name, value in total.items()}, kinds=len(found), peak=f"{peak:,.0f}",
+        "reliability",
+        editions=f"Editions of the code that read them: {told}." if len(editions) > 1 else "",
+        **{name: f"{value:,}" for name, value in total.items()}, kinds=len(found), peak=f"{peak:,.0f}",
         within="under" if peak < 2000 else "**above**", seconds=record["seconds"], once=f"{moments_tried['once']:,}",
         twice=f"{moments_tried['twice']:,}", lost=lost, attacks=record["attacks"]["tried"],
         succeeded=len(record["attacks"]["failed"]), table=table(titles, rows, "lr"),
@@ -122,6 +129,7 @@ def page(record: Record) -> str:
 
 
 FLAGS = {
+    "--merge": {"action": "store_true", "help": "read nothing more: write the slices that are kept"},
     "--count": {"type": int, "default": 5000, "help": "mutants a kind"},
     "--kinds": one_of(list(KINDS), help="kinds of files"),
 }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +18,18 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import envs
+from agents import Explainer, Trajectory
+from agents.atlas import atlas
 from agents.evaluate import evaluate
 from agents.explain import explain
+from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.explanation.output import save
+from agents.explanation.report.page import write_report
+from agents.replay import ReplayConfig, compare, replay
 from agents.runs.run import load_run
 from agents.train import train
 from agents.training import loop as training
+from envs.manifolds import PCA
 from envs.runtime.threads import one_thread
 
 PPO = {"n_steps": 8, "n_epochs": 1, "policy_kwargs": {"net_arch": [8]}}
@@ -71,6 +80,62 @@ def test_everything_runs_in_one_thread_and_puts_back_what_it_found(tmp_path: Pat
     train(num_threads=2)
     train()
     assert inside == [2, 1]
+
+
+def replayed(world: envs.World, path: Trajectory, folder: Path) -> None:
+    file = path.save(folder / "p.npz")
+    worlds = {json.dumps(Trajectory.load(file).environment, sort_keys=True): world}
+    replay(file, None, ReplayConfig(gif=str(folder / "p.gif")), worlds)
+
+
+FROM_PYTHON: dict[str, Callable[[envs.World, Trajectory, Path], Any]] = {
+    "explain": lambda world, path, folder: explain(world, 1, walker="line"),
+    "evaluate": lambda world, path, folder: evaluate(world, ["line"], inputs=range(2), oracles=False, closely=0, alone=1),
+    "evaluate_paths": lambda world, path, folder: evaluate_paths(world, [path]),
+    "atlas": lambda world, path, folder: atlas(world, "map"),
+    "compare": lambda world, path, folder: compare(path, world),
+    "replay": replayed,
+    "write_report": lambda world, path, folder: write_report(folder / "r.html", [path], world),
+    "save": lambda world, path, folder: save([path], world, folder, ("npz", "png", "gif")),
+    "load_run": lambda world, path, folder: load_run(
+        train(
+            world=world, n_timesteps=16, n_envs=2, hyperparams=PPO, eval_episodes=0, pictures=False, log_folder=str(folder)
+        ).folder.root,
+        world=world,
+    ),
+    "Explainer.report": lambda world, path, folder: Explainer(world, "line").report(folder / "r.html"),
+    "Explainer.evaluate": lambda world, path, folder: Explainer(world, "line").evaluate(
+        inputs=range(2), oracles=False, closely=0, alone=1
+    ),
+}
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("name", FROM_PYTHON)
+def test_functions_keep_to_one_thread_and_put_back_what_they_found(
+    name: str, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    decode = PCA.decode
+
+    def watched(self: PCA, z: torch.Tensor) -> torch.Tensor:
+        seen.update({torch.get_num_threads()} | blas())
+        if fails:
+            raise ZeroDivisionError
+        return decode(self, z)
+
+    world = envs.make_world(data="iris", manifold="pca", latent_dim=2)
+    path = explain(world, 0, walker="line")
+    monkeypatch.setattr(PCA, "decode", watched)
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            FROM_PYTHON[name](world, path, tmp_path)
+    else:
+        FROM_PYTHON[name](world, path, tmp_path)
+    assert seen == {1}
+    assert torch.get_num_threads() == 2
+    assert blas() == {2}
 
 
 @pytest.mark.usefixtures("two")

@@ -30,6 +30,14 @@ def test_mutants_are_read_or_end_in_a_named_error(kind: str, tmp_path: Path) -> 
     assert result.named > 0 or kind in TOLERANT
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SLOW)
+def test_as_many_mutants_of_the_slow_kinds(kind: str, tmp_path: Path) -> None:
+    result = run_kind(kind, 200, tmp_path / "files")
+    assert not result.failures, "\n".join(f"seed {seed}: {told}" for seed, told in result.failures[:5])
+    assert not result.ran
+
+
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 5000 + "1" + "}" * 5000, "[" * (DEEPEST + 1) + "]" * (DEEPEST + 1)])
 def test_deep_json_is_a_named_error(text: str) -> None:
     with pytest.raises(ManifoldError, match=f"config.*nested more than {DEEPEST} deep|config.*damaged"):

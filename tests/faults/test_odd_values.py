@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ KWARGS: list[tuple[str, str]] = [
     ("data_shape:[2,'x']", "data_shape is 'x'; a whole number"),
     ("input_shape:4", "input_shape is a list of whole numbers"),
     ("class_names:5", "class_names is a list of names"),
+    (f"manifold:{'x' * 5000}", "unknown manifold 'xxx"),
+    ("truth:True", "truth is a list or an array with an entry for each row, not True"),
+    ("truth:x", "truth is a list or an array"),
+    ("held_out:2.5", "held_out is a list or an array"),
+    ("held_out:{'a':1}", "held_out is a list or an array"),
+    ("columns:3", "columns is a list of names"),
+    ("columns:True", "columns is a list of names"),
+    ("pixel_range:1", "pixel_range is a list of two numbers"),
+    ("pixel_range:[1]", "pixel_range is a list of two numbers"),
+    ("pixel_range:[1,'a']", "pixel_range is 'a'; a number"),
+    ("pixel_range:[3,1]", "pixel_range is [3, 1]; the lower number stands first"),
     ("fit:3", "fit is a mapping"),
 ]
 FLAGS: list[tuple[Any, list[str], str]] = [
@@ -57,6 +69,9 @@ FLAGS: list[tuple[Any, list[str], str]] = [
     (replay.main, ["--tolerance", "nan"], "--tolerance nan"),
     (replay.main, ["--delay", "-1"], "--delay -1"),
     (replay.main, ["--delay", "inf"], "--delay inf"),
+    (replay.main, ["x" * 5000], "no run folder 'xxx"),
+    (atlas.main, ["x" * 5000], "no run folder 'xxx"),
+    (train.main, ["-i", "x" * 5000], "no run folder 'xxx"),
     (atlas.main, ["--seed", "-1"], "--seed -1"),
     (atlas.main, ["--rows", "0"], "--rows 0"),
     (train.main, ["--device", "meta"], "--device 'meta'"),
@@ -67,6 +82,12 @@ FLAGS: list[tuple[Any, list[str], str]] = [
     (train.main, ["-params", "n_epochs:0"], "n_epochs is 0"),
     (train.main, ["-params", "n_epochs:1.5"], "n_epochs is 1.5; a whole number"),
     (train.main, ["-params", "ent_coef:1e999"], "ent_coef is inf"),
+    (train.main, ["-params", "ent_coef:nan"], "ent_coef is 'nan'; a number"),
+    (train.main, ["-params", "ent_coef:auto"], "ent_coef is 'auto', which ppo cannot adjust: a number is needed"),
+    (train.main, ["--algo", "sac", "-params", "ent_coef:automatic"], "ent_coef is 'automatic'; a number"),
+    (train.main, ["-params", "n_steps:many"], "n_steps is 'many'; a whole number"),
+    (train.main, ["-params", "learning_rate:lin_nan"], "learning_rate is 'lin_nan'"),
+    (train.main, ["-params", "learning_rate:fast"], "learning_rate is 'fast'; write a number or lin_<number>"),
     (train.main, ["-params", "n_steps:0"], "n_steps is 0"),
     (train.main, ["-params", "batch_size:-4"], "batch_size is -4"),
     (train.main, ["-params", "learning_rate:0"], "learning_rate is 0"),
@@ -117,3 +138,15 @@ def test_texts_that_algorithms_read_are_theirs() -> None:
 def test_a_seed_from_python_is_checked() -> None:
     with pytest.raises(UserError, match="seed is -1"):
         explain.explain(None, 0, seed=-1)  # type: ignore[arg-type]
+
+
+def test_a_working_folder_that_was_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # goes back to where the tests run
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    for main, arguments in ((train.main, ["-n", "16"]), (explain.main, ["latest", "--index", "0"])):
+        assert run_main(main, arguments) == 2
+        assert "the folder that this was started in is no longer there" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from agents.console.threads import one_threaded
 from agents.explanation.figures.lettering import LINE, fit
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import FAINT, INK, OTHER, SOURCE, TARGET, rgb
@@ -34,6 +35,7 @@ def gif_bytes(path: Trajectory, world: Any) -> bytes:
     return stream.getvalue()
 
 
+@one_threaded
 def save_gif(path: Trajectory, world: Any, file: str | Path) -> Path:
     """Write the animation to `file`; returns its path."""
     target = Path(in_home(str(file)))

@@ -38,6 +38,7 @@ BATCH = 16  # paths whose contributions are computed at once
 STYLES, SCRIPTS = ("page", "card", "print"), ("card", "index")
 
 
+@one_threaded
 def write_report(
     file: str | os.PathLike[str],
     paths: Sequence[Trajectory],

@@ -7,6 +7,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,6 +77,15 @@ def _run(folder: Path) -> None:
     run.save_checkpoint(64, {"policy": {"w": torch.ones(3, 2)}, "progress": {"seconds": 1.0, "steps": 64}, "more": tree})
 
 
+WORLD: dict[str, Any] = {
+    "data": "iris",
+    "manifold": "pca",
+    "reward": {"success": 1.0},
+    "max_episode_steps": 10,
+    "label_only": True,
+}
+
+
 def _trained(folder: Path) -> None:
     """A whole run, of a second's training."""
     import shutil
@@ -83,12 +93,20 @@ def _trained(folder: Path) -> None:
     from agents.train import train
 
     made = train(
-        data="iris", manifold="pca", env_kwargs={"reward": {"success": 1.0}, "max_episode_steps": 10, "label_only": True},
+        env="Manifold/Custom-v0", env_kwargs=WORLD,
         n_timesteps=16, n_envs=2, hyperparams={"n_steps": 8, "policy_kwargs": {"net_arch": [8]}}, curiosity="l2",
         eval_episodes=0, pictures=False, log_folder=str(folder / "runs"),
     )  # fmt: skip
     shutil.copytree(made.folder.root, folder, dirs_exist_ok=True)
     shutil.rmtree(folder / "runs")
+
+
+@cache
+def _world() -> Any:
+    """The world of `_trained`, built once: these kinds read a checkpoint, and "run" reads the world."""
+    from envs.building.world import make_world
+
+    return make_world(**WORLD)
 
 
 def _resumed(folder: Path) -> None:
@@ -103,7 +121,7 @@ def _resumed(folder: Path) -> None:
         entry["sha256"] = hashlib.sha256((place.parent / name).read_bytes()).hexdigest()
     place.write_text(json.dumps(manifest))
     with fenced_random_state():
-        session = resume(TrainConfig(trained_agent=str(folder), n_timesteps=64), None, RunFolder.open(folder))
+        session = resume(TrainConfig(trained_agent=str(folder), n_timesteps=64), _world(), RunFolder.open(folder))
         assert session.resumed is not None
         restore_random_state(session.resumed)
 
@@ -208,12 +226,6 @@ KINDS: dict[str, Kind] = {
     "config": Kind("config.json", _run, of_json, lambda f: RunFolder.open(f).names()),
     "manifest": Kind("checkpoints/64/manifest.json", _run, of_json, lambda f: RunFolder.open(f).load_checkpoint()),
     "run": Kind("config.json", _trained, of_json, lambda f: load_run(f).bonus),
-    "training state": Kind("checkpoints/16/training.json", _trained, of_json, _resumed),
-    "environments' state": Kind("checkpoints/16/environment.json", _trained, of_json, _resumed),
-    "curiosity's state": Kind("checkpoints/16/curiosity.npz", _trained, of_npz, _resumed),
-    "random state": Kind("checkpoints/16/random.json", _trained, of_json, _resumed),
-    "progress": Kind("checkpoints/16/progress.json", _trained, of_json, _resumed),
-    "summary": Kind("summary.json", _trained, of_json, lambda f: report(load_run(f))),
     "known predictions": Kind("known_predictions.safetensors", _known, of_tensors, _use_known),
     "metrics": Kind(METRICS_FILE, _metrics, of_lines, lambda f: forget_after(f / METRICS_FILE, 16)),
     "lock": Kind(LOCK_FILE, _lock, of_json, _use_lock),
@@ -239,4 +251,10 @@ KINDS: dict[str, Kind] = {
     ),
     "picture": Kind("p.png", _picture, of_bytes, lambda f: read_picture(f / "p.png")),
     "idx": Kind("rows.gz", _idx, of_bytes, lambda f: read_idx(f / "rows.gz")),
+    "training state": Kind("checkpoints/16/training.json", _trained, of_json, _resumed),
+    "environments' state": Kind("checkpoints/16/environment.json", _trained, of_json, _resumed),
+    "curiosity's state": Kind("checkpoints/16/curiosity.npz", _trained, of_npz, _resumed),
+    "random state": Kind("checkpoints/16/random.json", _trained, of_json, _resumed),
+    "progress": Kind("checkpoints/16/progress.json", _trained, of_json, _resumed),
+    "summary": Kind("summary.json", _trained, of_json, lambda f: report(load_run(f, world=_world()))),
 }  # fmt: skip

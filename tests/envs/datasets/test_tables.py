@@ -18,7 +18,7 @@ from envs.datasets import TableUnits, load_csv
 from envs.datasets.tables import describe_rows, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Manifold, TableVAE
-from envs.modalities.columns import read_description
+from envs.modalities.columns import MISSING, read_description
 
 DESCRIPTION = {
     "columns": {
@@ -422,3 +422,16 @@ def test_a_held_column_that_no_decoder_knows_does_not_shorten_the_step(tmp_path:
     moved = world.manifold.prior.project(world.move(world.manifold, z, action, world.step_length))
     step = (world.coordinates_of(moved, x) - world.coordinates_of(z, x)).norm(dim=1).median()
     assert float(step) == pytest.approx(world.class_distance / 8, rel=0.3)
+
+
+def test_numbers_whose_spread_overflows_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b,y\n" + "".join(f"{k / 4},{k % 3},{k % 2}\n" for k in range(24)) + "1e308,1,0\n")
+    with pytest.raises(ManifoldError, match=r"column 'a' holds numbers of up to 1e\+308, whose spread"):
+        make_world(data=str(tmp_path / "a.csv"), target_column="y", manifold="pca")
+
+
+@pytest.mark.parametrize("missing", [3, [["?"]], True, {"a": 1}])
+def test_marks_of_missing_values_are_a_list(missing: object) -> None:
+    with pytest.raises(ManifoldError, match="missing: is a list of the cells that stand for no value"):
+        read_description({"missing": missing, "columns": {}})
+    assert read_description({"missing": None, "columns": {}})["missing"] == list(MISSING)
