@@ -141,7 +141,7 @@ class Quantities:
         return self._stated(moved, torch.where(stayed[:, self._gate], present, self._opened(chosen)), chosen)
 
     def fade(self, faded: Tensor, shares: Tensor, x: Tensor) -> None:
-        """Raise, in place, the `faded` shares (B, D) of numbers without a value in inputs x (B, D) to their gates' `shares`."""
+        """Raise, in place, the `faded` shares (B, D) of numbers without a value in inputs x (B, D) to those of their gates."""
         at, opens = self._gated
         closed = x[:, opens] < 0.5
         faded[:, at] = torch.where(closed, torch.maximum(faded[:, at], shares[:, opens]), faded[:, at])
