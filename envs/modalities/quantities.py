@@ -53,7 +53,7 @@ class Quantity(NamedTuple):
         scaled = Scaled([column.scale], [unit]).forward(torch.from_numpy(there)[:, None]).numpy()
         spread = float(scaled.std())
         scale = spread if spread > 1e-9 * np.abs(scaled).max() else 1.0
-        return cls(column, index, place, kept.digits, unit, float(scaled.mean()), scale, *ends_of(column, there))
+        return cls(column, index, place, kept.digits, unit, float(scaled.mean()), scale, *ends_of(column, kept))
 
 
 class Quantities:
@@ -147,9 +147,11 @@ class Quantities:
         faded[:, at] = torch.where(closed, torch.maximum(faded[:, at], shares[:, opens]), faded[:, at])
 
     def close(self, frame: Tensor) -> None:
-        """Bring, in place, numbers of frames (B, D) towards 0 as their gates close."""
-        at, opens = self._gated
-        frame[:, at] *= (2 * frame[:, opens]).clamp_max(1)
+        """Bring, in place, numbers of frames (B, D) towards 0 as their gates close; those with a value stay as they are."""
+        for k, gate in enumerate(self.gates):
+            at, opens = self.at[self._gate == k], self.opens[self._gate == k]
+            shares = frame[:, gate.first : gate.first + gate.size]
+            frame[:, at] *= frame[:, opens] / shares.amax(1, keepdim=True)
 
     @property
     def _gated(self) -> tuple[Tensor, Tensor]:
