@@ -22,7 +22,7 @@ from agents.explain import explain
 from agents.train import train
 from envs.building.world import make_world
 from envs.core.world import World
-from envs.datasets import TableUnits
+from envs.datasets import TableUnits, load_csv
 from envs.modalities.columns import Column
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
@@ -90,15 +90,12 @@ DATA: dict[str, tuple[Callable[[Path], Path], str, int]] = {
 
 def world_of(name: str, model: str, seed: int, cache: Path) -> tuple[World, tuple[Column, ...]]:
     """A world of a table, and its columns as they are noticed."""
-    file, target, _ = DATA[name]
-    data: dict[str, Any] = {"data": str(file(cache)), "seed": seed}
-    world = make_world(**data, columns={"target": target})
-    assert isinstance(world.units, TableUnits)
-    noticed = world.units.table.columns
-    if model == "plain":
-        plain = {c.name: {"linked_to": False, **(PLAIN if c.kind == "number" else {})} for c in noticed}
-        world = make_world(**data, columns={"target": target, "columns": plain})
-    return world, noticed
+    make, target, _ = DATA[name]
+    file = str(make(cache))
+    noticed = load_csv(file, target=target, seed=seed).table.columns
+    plain = {c.name: {"linked_to": False, **(PLAIN if c.kind == "number" else {})} for c in noticed}
+    columns = {"target": target, "columns": plain if model == "plain" else {}}
+    return make_world(data=file, columns=columns, seed=seed), noticed
 
 
 def measured(name: str, model: str, walker: str, seed: int, steps: int, cache: Path) -> dict[str, Any]:
@@ -115,6 +112,10 @@ def measured(name: str, model: str, walker: str, seed: int, steps: int, cache: P
     found: dict[str, Any] = {"decoded": judged(decoded, real, noticed), "inputs": judged(real[rows], real, noticed)}
     found["real"] = [judged(real[predicted == k], real, noticed) for k in range(world.classes)]
     targets = (1 - predicted[rows]).tolist()
+    known, label = world.units.rows(world.reference.x), world.reference.label
+    near = [torch.cdist(held_out.x[rows][predicted[rows] != k], world.reference.x[label == k]).argmin(1).numpy()
+            for k in range(world.classes)]  # fmt: skip
+    found["nearest"] = [judged(known[label == k][near[k]], real, noticed) for k in range(world.classes)]
     source: Any = world
     if walker == "agent":
         folder = str(cache / f"mixed-{name}-{model}")
@@ -207,7 +208,7 @@ def _rates(found: list[dict[str, Any]], how: str) -> list[list[str]]:
     """Rates of each zero-inflated column by class."""
     return [
         [f"{column}, class {k}", *how.split(),
-         *(spread([cell[part][k]["not 0"][column] for cell in found], 3, False) for part in ("real", "ends"))]
+         *(spread([cell[part][k]["not 0"][column] for cell in found], 3, False) for part in ("real", "nearest", "ends"))]
         for column in found[0]["inputs"]["not 0"] for k in range(len(found[0]["real"]))
     ]  # fmt: skip
 
@@ -229,7 +230,7 @@ def page(record: Record) -> str:
     return render(
         "mixed_rows",
         command=record["command"], steps=f"{record['steps']:,}", seeds=len(record["seeds"]), table=table(titles, rows, "lllr"),
-        rates=table(["Adult", "columns", "walker", "real rows", "ends"],
+        rates=table(["Adult", "columns", "walker", "real rows", "nearest real row", "ends"],
                     [row for how, cells in adult.items() for row in _rates(cells, how)], "lllr"),
     )  # fmt: skip
 

@@ -35,7 +35,8 @@ def people(n: int = 600, seed: int = 0) -> np.ndarray:
     gain = np.where(which < 0.2, np.exp(random.normal(8, 1.2, n)).round(), 0).astype(int)
     loss = np.where(which > 0.85, random.normal(1900, 300, n).round(), 0).astype(int)
     rows = np.empty((n, 5), dtype=object)
-    for j, column in enumerate((random.integers(18, 80, n), school, [SCHOOLS[s] for s in school], gain, loss)):
+    columns: list[Any] = [random.integers(18, 80, n), school, [SCHOOLS[s] for s in school], gain, loss]
+    for j, column in enumerate(columns):
         rows[:, j] = [value.item() if isinstance(value, np.generic) else value for value in column]
     return rows
 
