@@ -204,10 +204,10 @@ def _row(name: str, how: str, found: list[dict[str, Any]]) -> list[str]:
     ]  # fmt: skip
 
 
-def _rates(found: list[dict[str, Any]], how: str) -> list[list[str]]:
+def _rates(name: str, how: str, found: list[dict[str, Any]]) -> list[list[str]]:
     """Rates of each zero-inflated column by class."""
     return [
-        [f"{column}, class {k}", *how.split(),
+        [f"{name}, {column}, class {k}", *how.split(),
          *(spread([cell[part][k]["not 0"][column] for cell in found], 3, False) for part in ("real", "nearest", "ends"))]
         for column in found[0]["inputs"]["not 0"] for k in range(len(found[0]["real"]))
     ]  # fmt: skip
@@ -215,23 +215,15 @@ def _rates(found: list[dict[str, Any]], how: str) -> list[list[str]]:
 
 def page(record: Record) -> str:
     """Two tables."""
-    titles = [
-        "table",
-        "columns",
-        "walker",
-        "found",
-        "decoded, points",
-        "ends by class, points",
-        "both not 0",
-        "pair not in data",
-    ]
-    rows = [_row(name, how, cells) for name, kinds in record["cells"].items() for how, cells in kinds.items()]
-    adult = record["cells"].get("adult", {})
+    titles = ["table", "columns", "walker", "found", "decoded, points", "ends by class, points", "both not 0", "no such pair"]
+    cells = [(name, how, found) for name, kinds in record["cells"].items() for how, found in kinds.items()]
+    agents = f" Agents are trained for {record['steps']:,} steps." if any("agent" in how for _, how, _ in cells) else ""
     return render(
         "mixed_rows",
-        command=record["command"], steps=f"{record['steps']:,}", seeds=len(record["seeds"]), table=table(titles, rows, "lllr"),
-        rates=table(["Adult", "columns", "walker", "real rows", "nearest real row", "ends"],
-                    [row for how, cells in adult.items() for row in _rates(cells, how)], "lllr"),
+        command=record["command"], seeds=len(record["seeds"]), agents=agents,
+        table=table(titles, [_row(*cell) for cell in cells], "lllr"),
+        rates=table(["table, column, class", "columns", "walker", "real rows", "nearest real row", "ends"],
+                    [row for cell in cells for row in _rates(*cell)], "lllr"),
     )  # fmt: skip
 
 
