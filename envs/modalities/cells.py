@@ -145,13 +145,13 @@ def _digits(values: np.ndarray, column: Column) -> int:
     return min(needed, max(0, FINE - math.floor(math.log10(spread))))
 
 
-def ends_of(column: Column, values: np.ndarray) -> tuple[float, float]:
-    """Least and largest number of a column that changes may bring, its numbers (N,) without the zeros of a mixture given.
+def ends_of(column: Column, kept: Numbers) -> tuple[float, float]:
+    """Least and largest number of a column that changes may bring, the zeros of a zero-inflated one apart.
 
     A bound that is not whole cannot be reached by a whole number.
     """
     low, high = (math.ceil(column.low), math.floor(column.high)) if column.integer else (column.low, column.high)
-    return float(values.min()) if column.zero_inflated and low >= 0 and len(values) else float(low), float(high)
+    return max(low, 10.0**-kept.digits) if column.zero_inflated and low == 0 else float(low), float(high)
 
 
 def read_numbers(values: np.ndarray, column: Column, unknown: Sequence[str], where: Where) -> np.ndarray:

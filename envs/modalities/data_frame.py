@@ -66,13 +66,19 @@ def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
     twice = sorted({name for name in about.names if about.names.count(name) > 1})
     if twice:
         raise ManifoldError(f"the data frame has two columns called {twice[0]!r}; rename or drop one of them")
-    columns = [np.asarray(frame.iloc[:, j].to_numpy(dtype=object), dtype=object) for j in range(len(about.labels))]
+    columns = [_objects(frame.iloc[:, j]) for j in range(len(about.labels))]
     cells = np.empty((len(frame), len(columns)), dtype=object)
     for j, (name, dtype) in enumerate(zip(about.names, about.dtypes, strict=True)):
         if getattr(dtype, "kind", "O") in "mM":
             raise ManifoldError(dates_refused(name, dtype))
         cells[:, j] = columns[j]
     return cells, about
+
+
+def _objects(column: Any) -> np.ndarray:
+    """The cells (N,) of a column; NaN where one of pandas' own types has its NA, which equals nothing and is no number."""
+    own = {} if isinstance(column.dtype, np.dtype) else {"na_value": np.nan}
+    return np.asarray(column.to_numpy(dtype=object, **own), dtype=object)
 
 
 def is_numeric(cells: np.ndarray, frame: Frame) -> bool:

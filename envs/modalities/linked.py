@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +29,7 @@ class Linked(NamedTuple):
     known: Tensor
 
     @classmethod
-    def of(cls, column: int, head: int, chosen: Sequence[int], cells: Sequence[float], categories: int) -> Linked:
+    def of(cls, column: int, head: int, chosen: Any, cells: Any, categories: int) -> Linked:
         """The link of rows with these categories (N,) of the head and these cells (N,) of the column."""
         found = torch.full((categories,), torch.nan, dtype=torch.float64)
         known = torch.zeros(categories, dtype=torch.bool)

@@ -21,7 +21,7 @@ class Quantity(NamedTuple):
 
     Attributes:
         column: its description.
-        index: its place among the columns.
+        at: its place among the columns.
         place: its place in an encoded row.
         digits: of changed numbers, after the decimal point.
         unit: of its scale.
@@ -35,7 +35,7 @@ class Quantity(NamedTuple):
     """
 
     column: Column
-    index: int
+    at: int
     place: int
     digits: int
     unit: float
@@ -45,7 +45,7 @@ class Quantity(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, column: Column, index: int, place: int, values: np.ndarray, kept: Numbers) -> Quantity:
+    def of(cls, column: Column, at: int, place: int, values: np.ndarray, kept: Numbers) -> Quantity:
         """The quantity of a column with the numbers `values` (N,), NaN where missing."""
         there = values[~np.isnan(values) & ~(column.zero_inflated & (values == 0))]
         there = there if len(there) else np.zeros(1)
@@ -53,7 +53,7 @@ class Quantity(NamedTuple):
         scaled = Scaled([column.scale], [unit]).forward(torch.from_numpy(there)[:, None]).numpy()
         spread = float(scaled.std())
         scale = spread if spread > 1e-9 * np.abs(scaled).max() else 1.0
-        return cls(column, index, place, kept.digits, unit, float(scaled.mean()), scale, *ends_of(column, there))
+        return cls(column, at, place, kept.digits, unit, float(scaled.mean()), scale, *ends_of(column, kept))
 
 
 class Quantities:
@@ -76,10 +76,10 @@ class Quantities:
 
     def __init__(self, found: Sequence[Quantity], gates: Sequence[Gate]) -> None:
         self.gates = list(gates)
-        self.columns = torch.tensor([one.index for one in found], dtype=torch.long)
+        self.columns = torch.tensor([one.at for one in found], dtype=torch.long)
         self.at = torch.tensor([one.place for one in found], dtype=torch.long)
         mine = {j: (g, k) for g, gate in enumerate(gates) for k, j in enumerate(gate.members)}
-        where = [mine.get(one.index, (-1, 0)) for one in found]
+        where = [mine.get(one.at, (-1, 0)) for one in found]
         self._gate = torch.tensor([g for g, _ in where], dtype=torch.long)
         self.opens = torch.tensor([gates[g].first + k if g >= 0 else -1 for g, k in where], dtype=torch.long)
         flags = [gates[g].first + gates[g].size - 1 if g >= 0 and gates[g].missing else -1 for g, _ in where]
@@ -141,15 +141,17 @@ class Quantities:
         return self._stated(moved, torch.where(stayed[:, self._gate], present, self._opened(chosen)), chosen)
 
     def fade(self, faded: Tensor, shares: Tensor, x: Tensor) -> None:
-        """Raise, in place, the `faded` shares (B, D) of numbers without a value in inputs x (B, D) to their gates' `shares`."""
+        """Raise, in place, the `faded` shares (B, D) of numbers without a value in inputs x (B, D) to those of their gates."""
         at, opens = self._gated
         closed = x[:, opens] < 0.5
         faded[:, at] = torch.where(closed, torch.maximum(faded[:, at], shares[:, opens]), faded[:, at])
 
     def close(self, frame: Tensor) -> None:
-        """Bring, in place, numbers of frames (B, D) towards 0 as their gates close."""
-        at, opens = self._gated
-        frame[:, at] *= (2 * frame[:, opens]).clamp_max(1)
+        """Bring, in place, numbers of frames (B, D) towards 0 as their gates close; those with a value stay as they are."""
+        for k, gate in enumerate(self.gates):
+            at, opens = self.at[self._gate == k], self.opens[self._gate == k]
+            shares = frame[:, gate.first : gate.first + gate.size]
+            frame[:, at] *= frame[:, opens] / shares.amax(1, keepdim=True)
 
     @property
     def _gated(self) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from envs.errors import ManifoldError, UnknownNameError
 
-EXPECTED = 20  # rows that would contradict a relation if the columns were independent
+EXPECTED = 10  # rows that would contradict a relation if the columns were independent
 Where = Callable[[int], str]
 
 
