@@ -25,7 +25,9 @@ NOTE = (
 )
 
 
-def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = (), encode: Callable[[Any], bytes] = figure_png) -> bytes:
+def gain_map_figure(
+    gain: GainMap, world: Any, paths: Sequence[Trajectory] = (), encode: Callable[[Any], bytes] = figure_png
+) -> bytes:
     """The map, with reference inputs as dots, names of classes, and paths.
 
     Args:

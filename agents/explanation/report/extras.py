@@ -16,7 +16,6 @@ from agents.explanation.figures.style import data_uri, slopes_png
 from agents.trajectories.trajectory import Trajectory
 from envs.errors import ManifoldError
 
-
 TRUSTED = 0.5  # R² of a linear fit below which its slopes are shown with a warning
 
 
@@ -210,5 +209,7 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
         for about, path in zip(found, paths, strict=True):
             routes = route_of(path, world, view)
             switches = "; ".join(switch_sentences(routes, path.class_names)) or "No factor switches along this path."
-            about["panels"] = (Panel("Route through the TreeView", switches, treeview_figure(path, world, routes, figure_svg)),)
+            about["panels"] = (
+                Panel("Route through the TreeView", switches, treeview_figure(path, world, routes, figure_svg)),
+            )
     return [Extras(**about) for about in found]

@@ -124,8 +124,11 @@ def render_report(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
         asked=sum(card.map.queries for card in cards if card.map),
-        divided=sum(found.queries for found, path in zip(contributed, shown, strict=True)
-                    if found is not None and path.saved_contributions is None),
+        divided=sum(
+            found.queries
+            for found, path in zip(contributed, shown, strict=True)
+            if found is not None and path.saved_contributions is None
+        ),
     )
 
 

@@ -59,4 +59,6 @@ def draw(axes: Any, card: Any) -> None:
             axes.text(x, k + 0.9, mathless(sign + cell["text"][:18]), fontsize=9, color=colour, va="center",
                       fontweight="bold" if moved else "normal")  # fmt: skip
     if kept:
-        axes.text(0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a")
+        axes.text(
+            0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a"
+        )
