@@ -145,9 +145,8 @@ class Card:
         """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9, p(9) 0.72``."""
         t, said = (0, self.turn, self.path.steps)[place], self.answer(place)
         when = ("input", f"turning point, step {t}" if self.turned else f"step {t}", f"end, step {t}")[place]
-        return f"{when}: {said.name}" + (
-            "" if said.p is None else f", p({self.path.class_names[self.path.target]}) {said.p:.2f}"
-        )
+        sure = "" if said.p is None else f", p({self.path.class_names[self.path.target]}) {said.p:.2f}"
+        return f"{when}: {said.name}{sure}"
 
     @property
     def columns(self) -> list[str]:

@@ -149,7 +149,7 @@ def contributions_of(paths: Sequence[Trajectory], world: Any) -> list[Contributi
 
 def _or_none(path: Trajectory, world: Any) -> Contributions | None:
     try:
-        return contributions(path, world)  # type: ignore[no-any-return]
+        return contributions(path, world)
     except UserError:
         return None
 
