@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
 
+EVALUATIONS = 10  # during the training, on held-out inputs; their queries are counted apart
 TOLD = 5  # paths that are summarised at the end
 
 
@@ -54,6 +55,8 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
         seed=config.seed,
         progress=config.progress,
         log_folder=config.log_folder,
+        eval_freq=max(config.n_timesteps // EVALUATIONS, 1),
+        pictures=False,  # `write` logs them once
     )
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
@@ -71,11 +74,12 @@ def write(
     from agents.explanation import tensorboard
     from agents.explanation.figures.gif import save_gif
     from agents.explanation.figures.path import film_strip
-    from agents.explanation.report.page import Extras, write_report
+    from agents.explanation.report.page import Extras, contributions_of, write_report
     from agents.files import write_whole
     from agents.training.event_files import EventWriter
 
     world, root = run.world, run.folder.root
+    contributions_of(shown, world)  # saved with the paths, so that pictures, report and replays show them
     files = []
     with progress_bar(len(shown), "drawing", config.progress, "path") as bar:
         for path in shown:
@@ -86,8 +90,7 @@ def write(
     save_gif(shown[longest], world, files[longest].with_suffix(".gif"))
     with EventWriter(root) as writer:
         tensorboard.log_metrics(writer, metrics, run.steps)
-        tensorboard.log_paths(writer, world, shown, run.steps + 1, most=4)  # after the pictures that training left
-    tensorboard.log_each_path(root / "paths_in_tensorboard", world, shown)
+        tensorboard.log_paths(writer, world, shown, run.steps, most=4)
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
     command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"
     made = {
@@ -118,11 +121,12 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
         f"  {number}. {path.headline}\n     {path.summary()}" for number, path in enumerate(paths[: min(shown, TOLD)], start=1)
     ]
     folder, python = shlex.quote(str(run.folder.root)), shlex.quote(_interpreter())
+    runs = shlex.quote(str(run.folder.root.parent))  # TensorBoard calls a run by its folder beneath this one
     lines += [
         "",
         "Look further:",
         f"  report       open {shlex.quote(str(run.folder.root / 'report.html'))} in a browser",
-        f"  TensorBoard  {python} -m tensorboard.main --logdir {folder} --load_fast=false",
+        f"  TensorBoard  {python} -m tensorboard.main --logdir {runs} --load_fast=false",
         f"  replay       {python} -m agents.replay {folder} --path 1",
         f"  another      {python} -m agents.explain {folder} --index 42",
     ]

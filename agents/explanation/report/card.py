@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.explanation.contributions.compute import explained_class
-from agents.explanation.contributions.result import Contributions
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.headline import turning_point as turn_of
 from agents.explanation.report.drawing import Curves, MapDrawing, curves, gain_bars, map_drawing
@@ -71,7 +70,6 @@ class Card:
     path: Trajectory
     world: Any
     extras: Extras = field(default_factory=Extras)
-    found: Contributions | None = None
     mapped: bool = True
 
     @cached_property
@@ -93,7 +91,7 @@ class Card:
     @cached_property
     def told(self) -> Told:
         """Headline, badge and contributions."""
-        return told(self.path, self.world, self.found or self.path.saved_contributions)
+        return told(self.path, self.world, self.path.saved_contributions)
 
     @cached_property
     def face(self) -> Face:

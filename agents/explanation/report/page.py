@@ -14,14 +14,13 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agents.console.cli import in_home
 from agents.console.threads import one_threaded
 from agents.errors import UserError
-from agents.explanation.contributions.compute import contributions
-from agents.explanation.contributions.result import Contributions
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
@@ -34,7 +33,6 @@ __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
 MOST_PATHS = 200  # paths in one page; the others are in the run folder
 MOST_MAPS = 24  # cards with a map of their own, each of which queries the classifier thousands of times
-BATCH = 16  # paths whose contributions are computed at once
 STYLES, SCRIPTS = ("page", "card", "print"), ("card", "index")
 
 
@@ -101,9 +99,8 @@ def render_report(
         loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
-    contributed = contributions_of(shown, world)
-    cards = [Card(n, path, world, more, found, n <= MOST_MAPS)
-             for n, (path, more, found) in enumerate(zip(shown, given, contributed, strict=True), 1)]  # fmt: skip
+    divided = contributions_of(shown, world)
+    cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.told.badge for card in cards)
     return templates.get_template("report.html").render(
@@ -124,34 +121,22 @@ def render_report(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
         asked=sum(card.map.queries for card in cards if card.map),
-        divided=sum(
-            found.queries
-            for found, path in zip(contributed, shown, strict=True)
-            if found is not None and path.saved_contributions is None
-        ),
+        divided=divided,
     )
 
 
-def contributions_of(paths: Sequence[Trajectory], world: Any) -> list[Contributions | None]:
-    """The contributions of every path: those saved with it, or computed now; None where they take too many queries."""
-    found: list[Contributions | None] = [path.saved_contributions for path in paths]
-    lacking = [k for k, path in enumerate(paths) if found[k] is None and path.steps > 0]
-    for first in range(0, len(lacking), BATCH):
-        batch = lacking[first : first + BATCH]
-        try:
-            computed = contributions([paths[k] for k in batch], world)
-        except UserError:  # one of them has too many parts
-            computed = [_or_none(paths[k], world) for k in batch]
-        for k, one in zip(batch, computed, strict=True):
-            found[k] = one
-    return found
+def contributions_of(paths: Sequence[Trajectory], world: Any) -> int:
+    """Compute the contributions of the paths that lack them, and keep them with the paths; paths of too many parts stay without.
 
-
-def _or_none(path: Trajectory, world: Any) -> Contributions | None:
-    try:
-        return contributions(path, world)
-    except UserError:
-        return None
+    Returns:
+        The classifier queries that this took.
+    """
+    asked = 0
+    for path in paths:
+        if path.saved_contributions is None and path.steps > 0:
+            with suppress(UserError):
+                asked += path.contributions(world).queries
+    return asked
 
 
 def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:

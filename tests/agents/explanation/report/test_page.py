@@ -114,9 +114,8 @@ def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory
 def test_saved_contributions_cost_no_query(world: World, paths: list[Trajectory]) -> None:
     saved = [replace(path, saved_contributions=contributions(path, world)) for path in paths]
     before = world.classifier.queries
-    found = contributions_of(saved, world)
+    assert contributions_of(saved, world) == 0
     assert world.classifier.queries == before
-    assert found == [path.saved_contributions for path in saved]
 
 
 def test_rings_enclose_what_differs_from_the_input() -> None:
