@@ -126,7 +126,7 @@ def render_report(
 
 
 def contributions_of(paths: Sequence[Trajectory], world: Any) -> int:
-    """Compute the contributions of the paths that lack them, and keep them with the paths; paths of too many parts stay without.
+    """Compute the contributions of the paths that lack them, and keep them with the paths; too many parts are left without.
 
     Returns:
         The classifier queries that this took.
