@@ -59,6 +59,9 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
     assert run.world is not None  # explain() has refused environments that are no latent space
+    for path in paths[: config.paths]:
+        path.contributions()
+        path.badge()
     write(run, paths, paths[: config.paths], evaluate_paths(run.world, paths), config)
     return run, paths
 

@@ -19,7 +19,7 @@ from agents.explanation.figures.map import map_figure
 from agents.explanation.figures.path import film_strip, probability_curves
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import enlarge, picture
-from agents.explanation.sentences import heading, shown_classes
+from agents.explanation.sentences import shown_classes
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def markdown_table(path: Trajectory) -> str:
     rows = path.table()
     keys = [key for key in rows[0] if any(row[key] is not None for row in rows)]
     lines = [
-        f"**{_plain(heading(path))}** {_plain(path.summary())}",
+        f"**{_plain(path.headline)}** {_plain(path.summary())}",
         "",
         "| " + " | ".join(key.replace("_", " ") for key in keys) + " |",
         "|" + "---|" * len(keys),
