@@ -76,7 +76,7 @@ def _badge(path: Trajectory, world: Any) -> Badge:
         (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {opinions.least_typicality:.2f} or more."),
         (
             near,
-            f"The nearest real {name} is {away:.2f} from the end; of real inputs, 95 % have {opinions.most_distance:.2f} or less.",
+            f"The nearest real {name} is {away:.2f} away; of real inputs, 95 % lie within {opinions.most_distance:.2f}.",
         ),
         (faithful, f"Frame 0 is predicted as {first}, the input as {source}."),
     ]
