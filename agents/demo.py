@@ -62,6 +62,9 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
     assert run.world is not None  # explain() has refused environments that are no latent space
+    for path in paths[: config.paths]:
+        path.contributions()
+        path.badge()
     write(run, paths, paths[: config.paths], evaluate_paths(run.world, paths), config)
     return run, paths
 
@@ -74,12 +77,11 @@ def write(
     from agents.explanation import tensorboard
     from agents.explanation.figures.gif import save_gif
     from agents.explanation.figures.path import film_strip
-    from agents.explanation.report.page import Extras, contributions_of, write_report
+    from agents.explanation.report.page import Extras, write_report
     from agents.files import write_whole
     from agents.training.event_files import EventWriter
 
     world, root = run.world, run.folder.root
-    contributions_of(shown, world)  # saved with the paths, so that pictures, report and replays show them
     files = []
     with progress_bar(len(shown), "drawing", config.progress, "path") as bar:
         for path in shown:

@@ -19,7 +19,6 @@ from agents.explanation.figures.path import film_strip
 from agents.explanation.metrics.measures import label
 from agents.explanation.report.card import Card
 from agents.explanation.report.export import export
-from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def markdown_table(path: Trajectory) -> str:
     rows = path.table()
     keys = [key for key in rows[0] if any(row[key] is not None for row in rows)]
     lines = [
-        f"**{_plain(heading(path))}** {_plain(path.summary())}",
+        f"**{_plain(path.headline)}** {_plain(path.summary())}",
         "",
         "| " + " | ".join(key.replace("_", " ") for key in keys) + " |",
         "|" + "---|" * len(keys),

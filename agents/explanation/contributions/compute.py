@@ -125,12 +125,11 @@ def _frames(path: Trajectory, world: Any) -> tuple[Tensor, Factual]:
 def _words(path: Trajectory, world: Any, components: list[Component], frames: Tensor) -> list[tuple[str, str]]:
     from agents.explanation.figures.renderer import renderer_of
 
-    words = renderer_of(path).part_words(path, world, components, frames)
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     out = []
-    for name, change in words:
-        seen[name] = seen.get(name, 0) + 1
-        out.append((name if seen[name] == 1 else f"{name} ({seen[name]})", change))
+    for name, change in renderer_of(path).part_words(path, world, components, frames):
+        number = seen[name, change] = seen.get((name, change), 0) + 1
+        out.append((name if number == 1 else f"{name} ({number})", change))
     return out
 
 

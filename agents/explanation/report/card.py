@@ -91,7 +91,7 @@ class Card:
     @cached_property
     def told(self) -> Told:
         """Headline, badge and contributions."""
-        return told(self.path, self.world, self.path.saved_contributions)
+        return told(self.path, self.world)
 
     @cached_property
     def face(self) -> Face:

@@ -14,17 +14,15 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from agents.console.cli import in_home
 from agents.console.threads import one_threaded
-from agents.errors import UserError
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
-from agents.explanation.report.told import NOT_CHECKED, NOT_REACHED
+from agents.explanation.report.told import ORDER, complete
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
@@ -99,7 +97,7 @@ def render_report(
         loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
-    divided = contributions_of(shown, world)
+    divided = complete(shown, world)
     cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.told.badge for card in cards)
@@ -110,7 +108,7 @@ def render_report(
         first=paths[0],
         total=len(paths),
         pairs=sorted({card.heading for card in cards}),
-        badges=sorted(badges),
+        badges=sorted(badges, key=ORDER.index),
         pictures=any(card.face.thumbnails for card in cards),
         tables=any(card.face.template == "table.html" for card in cards),
         overview=overview_map(shown, world),
@@ -125,27 +123,12 @@ def render_report(
     )
 
 
-def contributions_of(paths: Sequence[Trajectory], world: Any) -> int:
-    """Compute the contributions of the paths that lack them, and keep them with the paths; too many parts are left without.
-
-    Returns:
-        The classifier queries that this took.
-    """
-    asked = 0
-    for path in paths:
-        if path.saved_contributions is None and path.steps > 0:
-            with suppress(UserError):
-                asked += path.contributions(world).queries
-    return asked
-
-
 def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
     """How many of the paths shown arrived, and how many have which badge."""
     reached = sum(card.path.success for card in cards)
-    badges = Counter(card.told.badge for card in cards if card.told.badge not in (NOT_CHECKED, NOT_REACHED))
     text = f"{reached} of {len(cards)} path{'' if len(cards) == 1 else 's'} reached the target"
-    if badges:
-        text += ": " + ", ".join(f"{count} with the badge “{badge}”" for badge, count in badges.most_common())
+    badges = Counter(card.told.badge for card in cards if card.path.success)
+    text += ": " + ", ".join(f"{badges[kind]} with the badge “{kind}”" for kind in ORDER if badges[kind]) if badges else ""
     targets = f" Targets: {made['targets']}." if made.get("targets") else ""
     labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""
     return f"{text}.{targets}{labels}"

@@ -27,8 +27,8 @@ from agents.explanation.headline import headline
 from agents.explanation.report.card import Card, turning_point
 from agents.explanation.report.extras import columns_slopes, slopes_view
 from agents.explanation.report.faces.picture import rings
-from agents.explanation.report.page import Extras, Panel, View, contributions_of, render_report, write_report
-from agents.explanation.report.told import told
+from agents.explanation.report.page import Extras, Panel, View, render_report, write_report
+from agents.explanation.report.told import complete, told
 from agents.report import main
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
@@ -100,8 +100,8 @@ def test_every_card_shows_input_turning_point_end_and_headline_without_a_script(
 
 def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory]) -> None:
     for path in paths:
-        found = contributions(path, world)
-        said = told(path, world, found)
+        found = path.contributions(world)
+        said = told(path, world)
         assert len(said.bars) == len(found.parts)
         assert sum(bar.value for bar in said.bars) == pytest.approx(said.end - said.start)
         edges = [(bar.low, bar.high) if bar.raises else (bar.high, bar.low) for bar in said.bars]
@@ -114,7 +114,7 @@ def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory
 def test_saved_contributions_cost_no_query(world: World, paths: list[Trajectory]) -> None:
     saved = [replace(path, saved_contributions=contributions(path, world)) for path in paths]
     before = world.classifier.queries
-    assert contributions_of(saved, world) == 0
+    assert complete(saved, world) == 0
     assert world.classifier.queries == before
 
 
