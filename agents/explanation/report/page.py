@@ -22,7 +22,7 @@ from agents.console.threads import one_threaded
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
-from agents.explanation.report.told import ORDER, complete
+from agents.explanation.report.told import ORDER, add_contributions
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
@@ -44,6 +44,7 @@ def write_report(
     made: Mapping[str, Any] | None = None,
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
+    badges: bool = True,
 ) -> Path:
     """Write the report atomically.
 
@@ -57,6 +58,7 @@ def write_report(
             ``targets``, how the target classes were chosen, in the overview.
         extras: one per path.
         panels: static figures for all paths.
+        badges: compute the badges of the paths that lack them, which takes seconds once for a world, and no query.
 
     Returns:
         The file of the report.
@@ -66,6 +68,8 @@ def write_report(
         ValueError: no paths, or another number of extras than of paths.
     """
     target = Path(in_home(os.fspath(file)))
+    for path in paths[:MOST_PATHS] if badges else ():
+        path.badge(world)
     page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
     with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +88,7 @@ def render_report(
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
 ) -> str:
-    """The page as text; arguments as in `write_report`."""
+    """The page as text; arguments as in `write_report`. Badges are those saved with the paths."""
     from jinja2 import Environment, PackageLoader
 
     if not paths:
@@ -97,7 +101,7 @@ def render_report(
         loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
-    divided = complete(shown, world)
+    divided = add_contributions(shown, world)
     cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.told.badge for card in cards)

@@ -105,20 +105,17 @@ def told(path: Trajectory, world: Any) -> Told:
     return Told(said, badge, reasons, bars, found.start, found.end, found.queries, masks)
 
 
-def complete(paths: Sequence[Trajectory], world: Any) -> int:
-    """Compute the contributions and badges of the paths that lack them, and keep them with the paths.
-
-    Paths with too many changed parts are left without contributions.
+def add_contributions(paths: Sequence[Trajectory], world: Any) -> int:
+    """Compute the contributions of the paths that lack them, and keep them with the paths; too many parts are left without.
 
     Returns:
-        The classifier queries that the contributions took; badges take none.
+        The classifier queries that this took.
     """
     asked = 0
     for path in paths:
         if path.saved_contributions is None and path.steps > 0:
             with suppress(UserError):
                 asked += path.contributions(world).queries
-        path.badge(world)
     return asked
 
 

@@ -21,15 +21,17 @@ from PIL import Image
 import envs
 from agents.console.cli import UserError
 from agents.explain import explain
+from agents.explanation.badge.result import Badge
 from agents.explanation.contributions import contributions
 from agents.explanation.figures.style import data_uri, png
 from agents.explanation.headline import headline
 from agents.explanation.report.card import Card, turning_point
+from agents.explanation.report.export import export
 from agents.explanation.report.extras import columns_slopes, slopes_view
 from agents.explanation.report.faces.picture import rings
 from agents.explanation.report.page import Extras, Panel, View, render_report, write_report
-from agents.explanation.report.told import complete, told
-from agents.report import main
+from agents.explanation.report.told import add_contributions, told
+from agents.report import CARD_FORMATS, main
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
 from envs.errors import ManifoldError
@@ -114,7 +116,7 @@ def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory
 def test_saved_contributions_cost_no_query(world: World, paths: list[Trajectory]) -> None:
     saved = [replace(path, saved_contributions=contributions(path, world)) for path in paths]
     before = world.classifier.queries
-    assert complete(saved, world) == 0
+    assert add_contributions(saved, world) == 0
     assert world.classifier.queries == before
 
 
@@ -303,7 +305,7 @@ def test_a_page_holds_no_reference_row() -> None:
 
 def test_two_hundred_digits_fit_into_five_megabytes(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
     saved = [replace(path, saved_contributions=contributions(path, world)) for path in paths]
-    file = write_report(tmp_path / "report.html", (saved * 67)[:200], world)
+    file = write_report(tmp_path / "report.html", (saved * 67)[:200], world, badges=False)
     assert file.stat().st_size < 5_000_000
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
 
@@ -325,7 +327,7 @@ def test_lime_of_sentences_is_refused_before_anything_is_asked(tmp_path: Path) -
 
 
 def test_lime_at_every_frame_is_a_layer_on_request(paths: list[Trajectory], tmp_path: Path) -> None:
-    file = paths[0].save(tmp_path / "path")
+    file = judged(paths[0]).save(tmp_path / "path")
     assert main([str(file), "--lime", "--out", str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text()
     assert "latent LIME" in text
@@ -336,7 +338,7 @@ def test_lime_at_every_frame_is_a_layer_on_request(paths: list[Trajectory], tmp_
 
 @pytest.mark.slow
 def test_the_route_through_a_treeview_is_a_layer_on_request(paths: list[Trajectory], tmp_path: Path) -> None:
-    file = paths[0].save(tmp_path / "path")
+    file = judged(paths[0]).save(tmp_path / "path")
     assert main([str(file), "--treeview", "--out", str(tmp_path / "page.html")]) == 0
     tags = Page((tmp_path / "page.html").read_text()).tags
     assert any(tag == "div" and attrs.get("aria-label") == "Route through the TreeView" for tag, attrs in tags)
@@ -346,10 +348,56 @@ def test_the_route_through_a_treeview_is_a_layer_on_request(paths: list[Trajecto
 def test_the_script_reports_a_path_and_leaves_out_what_it_cannot_read(
     paths: list[Trajectory], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = paths[0].save(tmp_path / "path")
+    file = judged(paths[0]).save(tmp_path / "path")
     assert main([str(file), "--out", str(tmp_path / "page.html")]) == 0
     assert Page((tmp_path / "page.html").read_text()).data[0]["classes"] == [row["class"] for row in paths[0].table()]
     file.write_bytes(b"nothing")
     with pytest.raises(UserError, match="none of its 1 paths"):
         main([str(file)])
     assert "left out" in capsys.readouterr().err
+
+
+def judged(path: Trajectory, kind: str = "holds", *reasons: str) -> Trajectory:
+    """The path with a badge, so that none is computed."""
+    return replace(path, saved_badge=Badge(kind, list(reasons)))
+
+
+def test_a_doubtful_end_says_do_not_rely_on_it(world: World, paths: list[Trajectory]) -> None:
+    alone = judged(paths[0], "flips this model only", "Other classifiers give the end p(4) = 0.20.", "Typicality is 1.")
+    text = render_report([alone, judged(paths[1])], world)
+    assert text.count("Do not rely on this path.") == 1
+    assert "Other classifiers give the end p(4) = 0.20." in text
+    assert "1 with the badge “holds”, 1 with the badge “flips this model only”" in text
+    assert 'data-badge="flips this model only"' in text
+
+
+@pytest.mark.parametrize("kind", CARD_FORMATS)
+def test_a_card_is_written_in_every_format(
+    paths: list[Trajectory], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    file = judged(paths[1], "unusual end", "The end's typicality is 0.20.").save(tmp_path / "path")
+    out = tmp_path / f"card.{kind}"
+    assert main([str(file), "--card", "1", "--format", kind, "--out", str(out)]) == 0
+    start = {"png": b"\x89PNG", "gif": b"GIF89a", "pdf": b"%PDF", "json": b"{"}[kind]
+    assert out.read_bytes().startswith(start)
+    if kind == "json":
+        said = json.loads(out.read_text())["card"]
+        assert said["badge"] == "unusual end"
+        assert sum(part["value"] for part in said["contributions"]) > 0.5
+
+
+def test_a_card_that_is_not_there_is_refused(paths: list[Trajectory], tmp_path: Path) -> None:
+    file = paths[0].save(tmp_path / "path")
+    with pytest.raises(UserError, match=r"--card 2.* has 1 paths"):
+        main([str(file), "--card", "2"])
+
+
+@pytest.mark.parametrize("data", ["iris", "sentences"])
+def test_cards_of_tables_and_sentences_are_drawn(data: str) -> None:
+    world = envs.make_world(data=data)
+    path = explain(world, 0, walker="line")
+    path.contributions(world)
+    card = export(Card(1, path, world, mapped=False), "png")
+    assert Image.open(io.BytesIO(card)).width > 900
+    with pytest.raises(envs.UnknownNameError, match="format of a card 'jpeg'"):
+        export(Card(1, path, world, mapped=False), "jpeg")

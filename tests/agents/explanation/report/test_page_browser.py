@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import envs
 from agents.explain import explain
+from agents.explanation.badge.result import Badge
 from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.report.card import turning_point
 from agents.explanation.report.page import write_report
@@ -27,7 +29,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 def paths() -> list[Trajectory]:
     world = envs.make_world(data="digits")
     found: list[Trajectory] = explain(world, [0, 4], walker="line")
-    return found
+    badges = Badge("holds", ["Other classifiers give the end p = 0.83."]), Badge("flips this model only", ["Others do not."])
+    return [replace(path, saved_badge=badge) for path, badge in zip(found, badges, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +117,9 @@ def test_filters_and_order_concern_index_and_cards(page: Any, paths: list[Trajec
     page.locator("#order").select_option("steps")
     numbers = [int(card.get_attribute("data-steps")) for card in page.locator(".card").all()]
     assert numbers == sorted(numbers)
+    page.locator("#badge").select_option("holds")
+    assert page.locator(".card:visible").count() == 1
+    page.locator("#badge").select_option("")
     pair = page.locator("#path-2").get_attribute("data-pair")
     page.locator("#pair").select_option(pair)
     assert page.locator(".card:visible").count() == page.locator(".index li:visible").count() == 1
@@ -161,7 +167,7 @@ def test_without_a_script_every_card_is_there(browser: Any, report: str, paths: 
 def test_a_table_shows_what_changed_beside_the_input(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     world = envs.make_world(data="iris")
     path = max(explain(world, [0, 20, 40], walker="line"), key=lambda p: p.steps)
-    file = write_report(tmp_path_factory.mktemp("table") / "report.html", [path], world)
+    file = write_report(tmp_path_factory.mktemp("table") / "report.html", [path], world, badges=False)
     page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
     page.goto(file.as_uri())
     assert fits(page)
