@@ -13,6 +13,8 @@ import numpy as np
 
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import difference, png
+from agents.explanation.local.fidelity import agreement_note, fit_note, followed
+from agents.explanation.local.lime_figure import WITHHELD
 from agents.trajectories.trajectory import Trajectory
 from envs.errors import ManifoldError
 
@@ -99,24 +101,24 @@ class Extras:
 
 
 def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
-    """Slopes of latent LIME as a view: orange where a larger value raises the target's probability.
+    """Slopes of latent LIME as a view: orange where a larger value raises the target's probability, grey where the fit does
+    not follow the classifier.
 
     Args:
         path: that is explained.
         slopes: (T+1, *data_shape).
         r2: (T+1,) of the fits.
     """
-    scale = max(float(np.abs(slopes).max()), 1e-12)
-    nothing = np.zeros_like(slopes[0])
-    known = r2[np.isfinite(r2)]
-    fit = f"; the fits' R² is {known.min():.2f} to {known.max():.2f}" if len(known) else ""
-    name = path.class_names[path.target]
-    note = f"orange: more here raises p({name}), blue: lowers it{fit}"
-    return View("latent LIME", note, [png(difference(frame, nothing, scale)) for frame in slopes])
+    good, nothing = followed(r2), np.zeros_like(slopes[0])
+    scale = max(float(np.abs(slopes[good]).max(initial=0.0)), 1e-12)
+    note = f"orange: more here raises p({path.class_names[path.target]}), blue: lowers it. {fit_note(r2)}"
+    drawn = [difference(frame, nothing, scale) for frame in slopes]
+    return View("latent LIME", note, [png(d if ok else np.full_like(d, WITHHELD)) for d, ok in zip(drawn, good, strict=True)])
 
 
 def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: Any, most: int = 8) -> ColumnSlopes:
-    """Slopes of latent LIME by column of a table; that of a category is the slope of its present value.
+    """Slopes of latent LIME by column of a table; that of a category is the slope of its present value. They are 0 where the
+    fit does not follow the classifier.
 
     Args:
         path: that is explained.
@@ -134,12 +136,11 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
         # A number has one place; of the places of a category, the chosen one counts.
         weight = np.where(_numbers(world), 1.0, rounded)
         found = np.stack([(slopes * weight)[:, a:b].sum(1) for a, b in zip(places, ends, strict=True)], axis=1)
+    found = np.where(followed(r2)[:, None], found, 0.0)
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
-    known = r2[np.isfinite(r2)]
-    fit = f" The fits' R² is {known.min():.2f} to {known.max():.2f}." if len(known) else ""
     note = (
         f"Change of p({path.class_names[path.target]}) with each column along the manifold, by one standard deviation of a "
-        f"number or by its present category (latent LIME).{fit}"
+        f"number or by its present category (latent LIME). {fit_note(r2)}"
     )
     values = found[:, chosen].tolist()
     return ColumnSlopes([names[i] for i in chosen], values, max(float(np.abs(found).max()), 1e-12), note)
@@ -196,6 +197,8 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
         view = treeview_of(world)
         for about, path in zip(found, paths, strict=True):
             routes = route_of(path, world, view)
+            follows, note = agreement_note(path.predicted, routes.predicted)
             switches = "; ".join(switch_sentences(routes, path.class_names)) or "No factor switches along this path."
+            switches = f"{switches} {note}" if follows else note
             about["panels"] = (Panel("Route through the TreeView", switches, treeview_figure(path, world, routes)),)
     return [Extras(**about) for about in found]
