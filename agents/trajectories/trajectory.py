@@ -254,7 +254,8 @@ class Trajectory:
 
         Args:
             world: the world of a path that was loaded from a file; a path of `explain` knows its own.
-            settings: `orders`, `max_queries`, `seed`, `part_names`, see `agents.explanation.contributions.contributions`.
+            settings: `orders`, `max_queries`, `seed`, `part_names`, `segments`, see
+                `agents.explanation.contributions.compute.contributions`.
 
         Raises:
             UserError: no world is known, or the parts take more queries than `max_queries`.
