@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
 
+EVALUATIONS = 10  # during the training, on held-out inputs; their queries are counted apart
 TOLD = 5  # paths that are summarised at the end
 
 
@@ -54,11 +55,16 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
         seed=config.seed,
         progress=config.progress,
         log_folder=config.log_folder,
+        eval_freq=max(config.n_timesteps // EVALUATIONS, 1),
+        pictures=False,  # `write` logs them once
     )
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
     assert run.world is not None  # explain() has refused environments that are no latent space
+    for path in paths[: config.paths]:
+        path.contributions()
+        path.badge()
     write(run, paths, paths[: config.paths], evaluate_paths(run.world, paths), config)
     return run, paths
 
@@ -86,8 +92,7 @@ def write(
     save_gif(shown[longest], world, files[longest].with_suffix(".gif"))
     with EventWriter(root) as writer:
         tensorboard.log_metrics(writer, metrics, run.steps)
-        tensorboard.log_paths(writer, world, shown, run.steps + 1, most=4)  # after the pictures that training left
-    tensorboard.log_each_path(root / "paths_in_tensorboard", world, shown)
+        tensorboard.log_paths(writer, world, shown, run.steps, most=4)
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
     command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"
     made = {
@@ -118,11 +123,12 @@ def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
         f"  {number}. {path.headline}\n     {path.summary()}" for number, path in enumerate(paths[: min(shown, TOLD)], start=1)
     ]
     folder, python = shlex.quote(str(run.folder.root)), shlex.quote(_interpreter())
+    runs = shlex.quote(str(run.folder.root.parent))  # TensorBoard calls a run by its folder beneath this one
     lines += [
         "",
         "Look further:",
         f"  report       open {shlex.quote(str(run.folder.root / 'report.html'))} in a browser",
-        f"  TensorBoard  {python} -m tensorboard.main --logdir {folder} --load_fast=false",
+        f"  TensorBoard  {python} -m tensorboard.main --logdir {runs} --load_fast=false",
         f"  replay       {python} -m agents.replay {folder} --path 1",
         f"  another      {python} -m agents.explain {folder} --index 42",
     ]

@@ -75,6 +75,10 @@ class ExplainConfig(DataConfig):
     format: list[str] = option(  # noqa: RUF009
         ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
     )
+    contributions: bool = option(
+        True, "what each changed part is worth, by queries of its own, for up to five inputs; --no-contributions: not"
+    )
+    badge: bool = option(False, "whether each end holds up, by other classifiers that are fitted first (seconds)")
     lime: str = option(
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
@@ -319,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return explain_parts(config, open_source(config))
     from agents.explanation.inputs import inputs_of_file
-    from agents.explanation.output import report, save
+    from agents.explanation.output import SHOWN, add_contributions, report, save
 
     source = open_source(config)
     world, run = world_and_run(source)
@@ -334,6 +338,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     files: list[Path] = []
 
     def keep(made: list[Trajectory]) -> None:
+        if config.contributions and not config.all and len(made) <= SHOWN:
+            add_contributions(made)
+        if config.badge:
+            for path in made:
+                path.badge()
         if folder is not None:
             save(made, world, folder, config.format, bar, files)
 
@@ -376,7 +385,10 @@ def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> lis
             "steps": path.steps,
             "queries": path.queries,
             "walker": path.walker,
+            "headline": path.headline,
             "summary": path.summary(),
+            "contributions": None if path.saved_contributions is None else path.saved_contributions.to_json(),
+            "badge": None if path.saved_badge is None else path.saved_badge.to_json(),
             "file": str(files[k]) if k < len(files) else None,
             "frames": path.table(),
             **({} if path.texts is None else {"texts": path.texts}),

@@ -172,6 +172,8 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str, Any]) -> bool:
     """Show one path, compare it with its repetition, write its GIF. ``worlds`` keeps the worlds made so far."""
     from agents.console.terminal import console as visible_console
+    from agents.explanation.headline import headline
+    from agents.explanation.output import show_worth
     from agents.runs.world_record import build_world
     from agents.trajectories.trajectory import Trajectory
 
@@ -182,7 +184,9 @@ def replay(file: Path, run: Path | None, config: ReplayConfig, worlds: dict[str,
     world = worlds[key]
     path.check_world(world)
     console = visible_console(highlight=False)
-    console.print(f"\n{file.name}: {path.summary()}", markup=False, soft_wrap=True)
+    console.print(f"\n{file.name}: {headline(path, world=world)}", markup=False, soft_wrap=True)
+    console.print(path.summary(), markup=False, soft_wrap=True)
+    show_worth(console, path)
     if config.show or config.live:
         from agents.explanation.figures.terminal import PathScreen
 

@@ -92,6 +92,7 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     from envs.files import in_home
     from agents.explanation.report.card import Card
     from agents.explanation.report.export import export
+    from agents.explanation.report.told import add_contributions
     from agents.files import write_whole, writing
 
     number = config.card or 1
@@ -99,6 +100,8 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
         raise UserError(f"--card {number}: {config.source} has {len(paths)} paths that can be read, counted from 1")
     default = (run or Path(".")) / f"card-{number}.{config.format}"
     target = Path(in_home(config.out)) if config.out else default
+    add_contributions(paths[number - 1 : number], world)
+    paths[number - 1].badge(world)
     card = export(Card(number, paths[number - 1], world, mapped=False), config.format)
     with writing("the card", "make room, or choose another place with --out FILE"):
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -144,7 +145,8 @@ def report(run: Run) -> str:
     if run.world is not None:
         lines.append(f"explain           python -m agents.explain {place} --index 0")
         lines.append(f"then replay it    python -m agents.replay {place}")
-    lines.append(f"TensorBoard       tensorboard --logdir {place} --load_fast=false")
+    runs = shlex.quote(str(run.folder.root.parent))  # TensorBoard calls a run by its folder beneath this one
+    lines.append(f"TensorBoard       tensorboard --logdir {runs} --load_fast=false")
     return "\n".join(lines)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import progress_bar
+from agents.console.cli import UserError, progress_bar
 from agents.console.threads import one_threaded
 from agents.files import remove_litter, write_whole, writing
 from envs.files import in_home
@@ -101,6 +102,7 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         place = place_of(path, world)
         console.print((f"[{place}] " if place else "") + headline(path, world=world), markup=False, soft_wrap=True)
         console.print(path.summary(), markup=False, soft_wrap=True)
+        show_worth(console, path)
         if len(paths) <= SHOWN:
             console.print(step_table(path))
             if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:
@@ -138,6 +140,26 @@ def place_of(path: Trajectory, world: World | None = None) -> str:
 def _short(path: Trajectory) -> str:
     """The row of a path in a list."""
     return str(path.index if path.row is None else path.row)
+def add_contributions(paths: Sequence[Trajectory]) -> None:
+    """Compute the contributions of paths, and keep them with each; where one has too many parts, that is said instead."""
+    for path in paths:
+        try:
+            path.contributions()
+        except UserError as error:
+            print(f"no contributions: {error}", file=sys.stderr)
+
+
+def show_worth(console: Any, path: Trajectory) -> None:
+    """Print the badge and the contributions of a path, as far as they were computed."""
+    from agents.explanation.figures.terminal import contribution_table
+
+    if path.saved_badge is not None:
+        text = f"Badge: {path.saved_badge.kind}. {' '.join(path.saved_badge.reasons)}"
+        console.print(text, markup=False, soft_wrap=True)
+    if (found := path.saved_contributions) is None:
+        return
+    console.print(contribution_table(found, path.class_names[found.explained], console.width))
+    console.print(f"queries: search {path.queries}, contributions {found.queries}", markup=False, soft_wrap=True)
 
 
 def step_table(path: Trajectory) -> Any:

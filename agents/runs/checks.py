@@ -86,7 +86,7 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
         "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "row": row, "success": checks.flag,
         "label_only": checks.flag, "class_names": checks.texts, "texts": checks.texts, "environment": checks.mapping,
         "versions": checks.mapping, "manifold_key": checks.text, "walker": checks.text, "held": checks.texts,
-        "saved_contributions": checks.mapping,
+        "saved_contributions": checks.mapping, "saved_badge": checks.mapping,
     }  # fmt: skip
     for name, value in fields.items():
         if name not in known:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from agents.constraints import KEY, constraints_of
+from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
 from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
@@ -37,7 +38,10 @@ STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
 FRAME_ARRAYS = ("z", "predictions", "labels", "typicality", "distances")
 ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
 OF_INPUT = ("source_input", "source_cells")
-DERIVED = ("saved_contributions",)  # computed from the rest; not stored where they were not computed, and not compared
+DERIVED = (
+    "saved_contributions",
+    "saved_badge",
+)  # from the rest: stored where they were computed, and not compared
 SUBDIVISION = 16  # points per segment in the measurement of arc length between frames
 
 
@@ -88,7 +92,7 @@ class Trajectory:
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
         versions: installed distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
-        saved_contributions: what the changed parts are worth, once computed by `contributions`; None: not computed.
+        saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
         held: names of the table's columns that this path keeps as in the input, so that few change (see
             `agents.walkers.sparse`).
 
@@ -132,6 +136,7 @@ class Trajectory:
     planned: int = 0
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
+    saved_badge: Badge | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
@@ -162,6 +167,8 @@ class Trajectory:
                 plain[name] = np.ascontiguousarray(value, dtype=dtype)
         if isinstance(self.saved_contributions, dict):
             plain["saved_contributions"] = Contributions.from_json(self.saved_contributions, error=TrajectoryError)
+        if isinstance(self.saved_badge, dict):
+            plain["saved_badge"] = Badge.from_json(self.saved_badge, error=TrajectoryError)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         self._check()
@@ -253,7 +260,8 @@ class Trajectory:
 
         Args:
             world: the world of a path that was loaded from a file; a path of `explain` knows its own.
-            settings: `orders`, `max_queries`, `seed`, `part_names`, see `agents.explanation.contributions.contributions`.
+            settings: `orders`, `max_queries`, `seed`, `part_names`, `segments`, see
+                `agents.explanation.contributions.compute.contributions`.
 
         Raises:
             UserError: no world is known, or the parts take more queries than `max_queries`.
@@ -263,6 +271,23 @@ class Trajectory:
             object.__setattr__(self, "saved_contributions", found)
         assert self.saved_contributions is not None
         return self.saved_contributions
+
+    def badge(self, source: Any = None) -> Badge:
+        """Whether the end holds up: ``holds``, ``unusual end``, ``flips this model only`` or ``not reached``, with reasons.
+
+        The first badge of a world fits other classifiers, in seconds; no query is made. The result is kept, and saved with
+        the path.
+
+        Args:
+            source: the world or run of a path that was loaded from a file; a path of `explain` knows its own.
+
+        Raises:
+            UserError: no world is known.
+        """
+        if self.saved_badge is None:
+            object.__setattr__(self, "saved_badge", _display("agents.explanation.badge.judge:badge")(self, source))
+        assert self.saved_badge is not None
+        return self.saved_badge
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the probability of each class against the frame number; labels where the classifier shows labels alone.

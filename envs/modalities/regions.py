@@ -29,7 +29,8 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
         most: regions at most.
 
     Returns:
-        Regions that do not overlap and hold every pixel that changes, the largest change first; empty if nothing changes.
+        Regions that do not overlap and hold every pixel that changes, the largest change first, of different places or signs;
+        empty if nothing changes.
 
     Example:
         >>> before, after = torch.zeros(8, 8), torch.zeros(8, 8)
@@ -47,16 +48,20 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
     change = grey[-1] - grey[0]
     strength = np.abs(change) if np.abs(change).max() > 0 else np.abs(grey - grey[:1]).max(0) + 1e-12 * changes
     labels = _labels(change, strength, changes, most)
-    order = sorted(range(1, labels.max() + 1), key=lambda k: -strength[labels == k].sum())
-    box, found = content(grey), []
-    for k in order:
+    box = content(grey)
+    merged: dict[tuple[str, int], np.ndarray] = {}
+    for k in range(1, labels.max() + 1):
         flat = labels == k
         total = change[flat].sum()
         sign = int(np.sign(total)) if abs(total) > 0.2 * np.abs(change[flat]).sum() else 0
+        key = place(flat, np.abs(change), box), sign
+        merged[key] = merged[key] | flat if key in merged else flat
+    found = []
+    for (name, sign), flat in sorted(merged.items(), key=lambda entry: -strength[entry[1]].sum()):
         whole = torch.from_numpy(flat)
         mask = whole if axis is None else whole.unsqueeze(axis).expand(frames.shape[1:])
         where = {"rows": flat.shape[0], "columns": flat.shape[1], "runs": runs(whole)}
-        found.append(Component(place(flat, np.abs(change), box), where, mask, sign))
+        found.append(Component(name, where, mask, sign))
     return found
 
 

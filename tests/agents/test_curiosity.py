@@ -80,13 +80,13 @@ def test_table_report_and_file_show_it(run: Run, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.information_gain, path.information_gain)
     page = render_report([path], run.world, panels=gain_panels(run.folder.root, [path]))
     assert page.count('class="gain"') == path.steps
-    assert "Where the model is uncertain" in page
+    assert "Where the curiosity network is uncertain" in page
 
 
 def test_the_scripts_report_holds_the_map(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     explain(run, 3, walker="line").save(run.folder.root / "paths" / "line.npz")
     assert report_main([str(run.folder.root)]) == 0
-    assert "Where the model is uncertain" in (run.folder.root / "report.html").read_text()
+    assert "Where the curiosity network is uncertain" in (run.folder.root / "report.html").read_text()
 
 
 def test_training_leaves_the_map_in_its_logs(tmp_path: Path) -> None:

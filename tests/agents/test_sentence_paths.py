@@ -178,9 +178,9 @@ def test_the_terminal_shows_sentences(world, paths, colours):
 
 def test_the_report_marks_words_and_escapes_them(world, own):
     page = render_report([own], world)
-    assert "<mark>" in page
+    assert "<ins>" in page
+    assert "<del>" in page
     assert "absolutely" in page
-    assert "words changed" in page
     nasty = explain(world, "<script>alert(1)</script> was dreadful", walker="line")
     assert "<script>alert" not in render_report([nasty], world)
 

@@ -1,4 +1,4 @@
-"""Figure of the expected information gain over the plane of the reference inputs: what a run's curiosity does not know yet."""
+"""Figure of the expected information gain over the plane of the reference inputs: where the curiosity network is uncertain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from agents.trajectories.trajectory import Trajectory
 if TYPE_CHECKING:
     from agents.runs.run import Run
 
-TITLE = "What the curiosity network does not know yet"
+TITLE = "Where the curiosity network is uncertain"
 NOTE = (
     "Expected information gain of a step, in nats, on the plane of the two principal directions of the reference inputs: "
     "light where the network of the curiosity predicts a step well, dark where a step would still inform it. It says nothing "
@@ -25,7 +25,9 @@ NOTE = (
 )
 
 
-def gain_map_figure(gain: GainMap, world: Any, paths: Sequence[Trajectory] = (), encode: Callable[[Any], bytes] = figure_png) -> bytes:
+def gain_map_figure(
+    gain: GainMap, world: Any, paths: Sequence[Trajectory] = (), encode: Callable[[Any], bytes] = figure_png
+) -> bytes:
     """The map, with reference inputs as dots, names of classes, and paths.
 
     Args:

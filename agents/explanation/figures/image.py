@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from agents.explanation.figures.lettering import PICTURE
-from agents.explanation.figures.renderer import Renderer
+from agents.explanation.figures.renderer import Renderer, side_by_side
 from agents.explanation.figures.style import (
     FAINT,
     GAIN,
@@ -23,6 +23,7 @@ from agents.explanation.figures.style import (
     figure_png,
     mathless,
     picture,
+    plane,
     pyplot_figure,
     short,
 )
@@ -76,8 +77,18 @@ class ImageRenderer(Renderer):
         return [enlarge(picture(world, x), PICTURE) for x in (path.source_input, *path.frames(world))]
 
     def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
-        """Pictures of coloured half blocks; shades where there are no colours."""
-        return [_blocks(picture(world, frame), coloured) for frame in frames]
+        """The frame, and its difference to the input, as coloured half blocks; shades and signs where there are no colours."""
+        scale = difference_scale(frames, path.source_input)
+        return [
+            side_by_side(None, _blocks(picture(world, frame), coloured), _changes(frame, path.source_input, scale, coloured))
+            for frame in frames
+        ]
+
+    def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
+        """The pictures above bars and numbers, which fits 80 columns."""
+        from rich.console import Group
+
+        return Group(title, body, side_by_side(None, bars, numbers))
 
     def face(
         self, path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], turn: int, regions: Sequence[np.ndarray]
@@ -200,3 +211,15 @@ def _blocks(pixels: np.ndarray, coloured: bool) -> Any:
             text.append("▀", f"rgb({a[0]},{a[1]},{a[2]}) on rgb({b[0]},{b[1]},{b[2]})")
         text.append("\n")
     return text
+
+
+def _changes(frame: np.ndarray, start: np.ndarray, scale: float, coloured: bool) -> Any:
+    """The difference to the input as rich text: green or + for more, purple or - for less."""
+    if coloured:
+        return _blocks(difference(frame, start, scale), True)
+    from rich.text import Text
+
+    change = (plane(frame) - plane(start)) / scale
+    thin = -(-max(change.shape) // LARGEST)
+    signs = np.where(change > 0.35, "+", np.where(change < -0.35, "-", "·"))[::thin, ::thin]
+    return Text("\n".join("".join(sign * 2 for sign in line) for line in signs))

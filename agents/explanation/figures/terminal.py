@@ -6,13 +6,16 @@ Class names are shown as they are, never read as markup.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.console.terminal import name_cell
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import SOURCE, TARGET
 from agents.explanation.sentences import role, shown_classes
 from agents.trajectories.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from agents.explanation.contributions.result import Contributions
 
 BAR = 14  # characters of a full probability bar
 
@@ -108,3 +111,53 @@ class PathScreen:
             if value is not None:
                 lines.add_row(name, str(value) if isinstance(value, int) else f"{value:.3f}")
         return lines
+
+
+def contribution_table(found: Contributions, name: str, width: int = 80) -> Any:
+    """Contributions as a rich table: each part, a bar that begins where the one before it ends, and its value.
+
+    Args:
+        found: of a path.
+        name: of the class whose probability they divide.
+        width: characters; names of parts are cut to it.
+
+    Example:
+        >>> from agents.explanation.contributions import Contributions, Part
+        >>> part = Part("age", "40 → 48", {"column": 0}, 0.5, 0.0)
+        >>> found = Contributions([part], 1, 0.25, 0.75, 0.75, 2, [-1, 3], 4, True, 0)
+        >>> contribution_table(found, "rich").row_count
+        2
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    longest = max(width - BAR - 18, 12)
+    title = Text(f"p({name}) {found.start:.2f} → {found.end:.2f}")
+    table.add_column(title, max_width=longest, no_wrap=True, overflow="ellipsis")
+    table.add_column("", no_wrap=True)
+    table.add_column("adds", justify="right", no_wrap=True)
+    reached = found.start
+    for part in sorted(found.parts, key=lambda part: -abs(part.value)):
+        low, high = sorted((reached, reached + part.value))
+        reached += part.value
+        spread = f" ±{part.spread:.2f}" if part.spread >= 0.005 else ""
+        table.add_row(Text(part.words), _waterfall(low, high, part.value >= 0), Text(f"{part.value:+.2f}{spread}"))
+    whole = _waterfall(min(found.start, found.end), max(found.start, found.end), None)
+    table.add_row(Text("in all", "bold"), whole, Text(f"{found.total:+.2f}", "bold"))
+    return table
+
+
+def _waterfall(low: float, high: float, raises: bool | None) -> Any:
+    """A bar from low to high on an axis from 0 to 1; what lowers the probability is drawn thinner."""
+    from rich.text import Text
+
+    first, last = round(low * BAR), round(high * BAR)
+    if first == last:
+        first, last = min(first, BAR - 1), min(first, BAR - 1) + 1
+    bar = Text(no_wrap=True)
+    bar.append("·" * first, "dim")
+    sign, colour = {True: ("█", TARGET), False: ("▒", SOURCE), None: ("█", "")}[raises]
+    bar.append(sign * (last - first), colour)
+    bar.append("·" * (BAR - last), "dim")
+    return bar

@@ -83,8 +83,9 @@ class TextRenderer(Renderer):
         return [_page(lines, most) for lines in words]
 
     def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
-        """Sentences in colour; without colours, changes are marked by stars and brackets."""
-        return [_line(path, words, t, coloured) for t, words in enumerate(sentence_words(path)[1:])]
+        """Sentences in colour, compared with the input; without colours, changes are marked by stars and brackets."""
+        texts = path.texts or []
+        return [_line(texts[0], text, coloured) for text in texts[1:]]
 
     def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
         """All parts beneath each other."""
@@ -217,15 +218,14 @@ def _page(lines: list[list[Word]], most: int) -> Image.Image:
     return body
 
 
-def _line(path: Trajectory, words: list[Word], t: int, coloured: bool) -> Any:
-    """The sentence of frame t; new words are marked, removed words struck through. Without colours: stars and brackets."""
+def _line(before: str, after: str, coloured: bool) -> Any:
+    """A sentence; new words are marked, removed words struck through. Without colours: stars and brackets."""
     from rich.text import Text
 
     if not coloured:
-        texts = path.texts or []
-        return Text("  " + marked(texts[t], texts[t + 1]))
+        return Text("  " + marked(before, after))
     text, styles = Text("  "), {"new": "bold yellow", "gone": "strike dim", "": ""}
-    for word in words:
+    for word in compare(before, after):
         text.append(word.text, styles[word.change])
         text.append(" ")
     return text

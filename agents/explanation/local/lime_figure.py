@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import INK, OTHER, RAISES, difference, figure_png, mathless, picture, pyplot_figure
+from agents.explanation.local.fidelity import followed
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 
+WITHHELD = 205  # grey of slopes that are not shown
 MOST_COLUMNS = 16  # frames drawn: first, last, and evenly between
 
 
@@ -86,9 +88,15 @@ def _fitted(paths: Sequence[Trajectory], world: World, kind: str, seed: int) -> 
 
 
 def lime_words(frames: Sequence[int], words: np.ndarray, slopes: np.ndarray, r2: np.ndarray) -> str:
-    """One line per frame: its words (n, longest), each with its weight for the target's probability, and the R2 of the fit."""
+    """One line per frame: its words (n, longest), each with its weight for the target's probability, and the R2 of the fit.
+
+    Weights of fits below `fidelity.LEAST_R2` are withheld.
+    """
     lines = []
     for t, row, weights, fit in zip(frames, words, slopes, r2, strict=True):
+        if not followed(fit):
+            lines.append(f"frame {t}  weights withheld: the fit does not follow the classifier  (R2 {fit:.2f})")
+            continue
         weighed = " ".join(f"{word} {weight:+.2f}" for word, weight in zip(row, weights, strict=True) if word)
         lines.append(f"frame {t}  {weighed}  (R2 {fit:.2f})")
     return "\n".join(lines) + "\n"
@@ -99,7 +107,8 @@ def lime_figure(
 ) -> bytes:
     """Frames above, slopes of the target's probability below, as PNG; blue raises it, orange lowers it.
 
-    Pictures have one map per frame, on one scale; tables have one row per column of the data and one column per frame.
+    Pictures have one map per frame, on one scale; tables have one row per column of the data and one column per frame. Slopes
+    of fits below `fidelity.LEAST_R2` are withheld and drawn as grey.
 
     Args:
         path: that is explained.
@@ -110,7 +119,7 @@ def lime_figure(
         kind: ``latent`` or ``plain``.
     """
     shown = np.unique(np.linspace(0, len(frames) - 1, MOST_COLUMNS).round().astype(int))
-    scale = max(float(np.nanmax(np.abs(slopes), initial=0.0)), 1e-9)
+    scale = max(float(np.nanmax(np.abs(slopes[followed(r2)]), initial=0.0)), 1e-9)
     if not renderer_of(path).shows_pictures:
         return _table(path, world, [frames[i] for i in shown], slopes[shown], r2[shown], scale, kind)
     decoded = path.frames(world)
@@ -121,8 +130,9 @@ def lime_figure(
         above, below = figure.add_subplot(grid[0, column]), figure.add_subplot(grid[1, column])
         above.imshow(picture(world, decoded[frames[i]]), interpolation="nearest")
         above.set_title(f"{frames[i]}  {mathless(path.class_names[path.predicted[frames[i]]][:8])}", fontsize=7, color=INK)
-        below.imshow(difference(slopes[i], np.zeros_like(slopes[i]), scale, RAISES), interpolation="nearest")
-        below.set_xlabel(f"R2 {r2[i]:.2f}", fontsize=6.5, color=OTHER)
+        drawn = difference(slopes[i], np.zeros_like(slopes[i]), scale, RAISES)
+        below.imshow(drawn if followed(r2[i]) else np.full_like(drawn, WITHHELD), interpolation="nearest")
+        below.set_xlabel(_fit(r2[i]), fontsize=6.5, color=OTHER)
         for axes in (above, below):
             axes.set_xticks([])
             axes.set_yticks([])
@@ -139,10 +149,17 @@ def _table(
     figure = pyplot_figure(0.6 * len(frames) + 2.4, 0.26 * flat.shape[1] + 1.0)
     figure.suptitle(_title(path, kind), x=0, y=1, ha="left", va="top", fontsize=10, color=INK)
     axes = figure.add_axes((0.3, 0.12, 0.68, 0.72))
-    axes.imshow(difference(flat.T, np.zeros_like(flat.T), scale, RAISES), aspect="auto", interpolation="nearest")
+    drawn = difference(flat.T, np.zeros_like(flat.T), scale, RAISES)
+    drawn[:, ~followed(r2)] = WITHHELD
+    axes.imshow(drawn, aspect="auto", interpolation="nearest")
     axes.set_yticks(range(len(names)), [mathless(name[:24]) for name in names], fontsize=7)
-    axes.set_xticks(range(len(frames)), [f"{t}\nR2 {fit:.2f}" for t, fit in zip(frames, r2, strict=True)], fontsize=6.5)
+    axes.set_xticks(range(len(frames)), [f"{t}\n{_fit(fit)}" for t, fit in zip(frames, r2, strict=True)], fontsize=6.5)
     return figure_png(figure)
+
+
+def _fit(r2: float) -> str:
+    """The R2 of a fit; whether its slopes are withheld."""
+    return f"R2 {r2:.2f}" + ("" if followed(r2) else "\nwithheld")
 
 
 def _title(path: Trajectory, kind: str) -> str:

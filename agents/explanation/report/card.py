@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.explanation.contributions.compute import explained_class
-from agents.explanation.contributions.result import Contributions
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.headline import turning_point as turn_of
 from agents.explanation.report.drawing import Curves, MapDrawing, curves, gain_bars, map_drawing
@@ -26,6 +25,24 @@ from agents.explanation.sentences import distance_unit, frame_sentence, heading
 from agents.trajectories.trajectory import Trajectory
 
 FILM = 24  # frames in the player of a card; of a longer path as many, evenly spaced
+
+
+class Answer(NamedTuple):
+    """A prediction on a card.
+
+    Attributes:
+        name: of the predicted class.
+        role: ``source``, ``target`` or ``other``.
+        p: the target's probability; None where it is not known.
+
+    Example:
+        >>> Answer("4", "source", 0.02).name
+        '4'
+    """
+
+    name: str
+    role: str
+    p: float | None
 
 
 @dataclass
@@ -53,7 +70,6 @@ class Card:
     path: Trajectory
     world: Any
     extras: Extras = field(default_factory=Extras)
-    found: Contributions | None = None
     mapped: bool = True
 
     @cached_property
@@ -75,7 +91,7 @@ class Card:
     @cached_property
     def told(self) -> Told:
         """Headline, badge and contributions."""
-        return told(self.path, self.world, self.found or self.path.saved_contributions)
+        return told(self.path, self.world)
 
     @cached_property
     def face(self) -> Face:
@@ -109,19 +125,26 @@ class Card:
         return bool(self.path.success or self.turn < self.path.steps)
 
     @property
-    def p_input(self) -> float | None:
-        """p(target) of the input itself, where it is known: of a row (which frame 0 is), or with the contributions."""
-        if self.told.bars:
-            return self.told.start
-        return None if self.path.predictions is None or self.path.reconstructs else float(self.path.predictions[0, self.path.target])
+    def explained(self) -> str:
+        """The class whose probability the contributions divide."""
+        return self.path.class_names[explained_class(self.path)]
+
+    def answer(self, place: int) -> Answer:
+        """What the classifier predicts for the input (0), at the turning point (1) and at the end (2)."""
+        path, t = self.path, (0, self.turn, self.path.steps)[place]
+        given = place == 0
+        p = None if path.predictions is None else float(path.predictions[t, path.target])
+        if given and path.reconstructs:  # frame 0 is not the input: its probability is known with the contributions alone
+            p = self.told.start if self.told.bars and p is not None and explained_class(path) == path.target else None
+        name = path.class_names[path.source if given else int(path.predicted[t])]
+        return Answer(name, "source" if given else self.role(t), p)
 
     def caption(self, place: int) -> str:
-        """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9 (0.72)``."""
-        t = (0, self.turn, self.path.steps)[place]
+        """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9, p(9) 0.72``."""
+        t, said = (0, self.turn, self.path.steps)[place], self.answer(place)
         when = ("input", f"turning point, step {t}" if self.turned else f"step {t}", f"end, step {t}")[place]
-        p = self.p_input if place == 0 else self.rows[t].get("p_target")
-        name = self.path.class_names[self.path.source] if place == 0 else self.rows[t]["class"]
-        return f"{when}: {name}" + ("" if p is None else f", p({self.path.class_names[self.path.target]}) {p:.2f}")
+        sure = "" if said.p is None else f", p({self.path.class_names[self.path.target]}) {said.p:.2f}"
+        return f"{when}: {said.name}{sure}"
 
     @property
     def columns(self) -> list[str]:

@@ -102,7 +102,7 @@ def curves(path: Trajectory, turn: int) -> Curves:
 
 def _kept_apart(lines: list[Curve]) -> list[Curve]:
     """The curves with their names moved apart, the important ones drawn last."""
-    placed, floor = [], HEIGHT + APART
+    placed, floor = [], float(HEIGHT + APART)
     for line in sorted(lines, key=lambda line: -line.label):
         floor = min(line.label, floor - APART)
         placed.append(line._replace(label=round(floor, 1)))

@@ -9,7 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.explanation.figures.gif import gif_bytes
-from agents.explanation.figures.style import FAINT, INK, SOURCE, TARGET, figure_png, mathless, prepare_matplotlib, pyplot_figure
+from agents.explanation.figures.style import (
+    FAINT,
+    INK,
+    SOURCE,
+    TARGET,
+    figure_png,
+    mathless,
+    prepare_matplotlib,
+    pyplot_figure,
+)
 from agents.explanation.report.card import Card
 from envs.errors import UnknownNameError
 
@@ -47,7 +56,7 @@ def card_figure(card: Card) -> Any:
 
 def _contributions(axes: Any, card: Card) -> None:
     """Bars that add up, from p(target) of the input to that of the end."""
-    bars, name = card.told.bars, card.path.class_names[card.path.target]
+    bars = card.told.bars
     numbered = card.face.context.get("numbered", False)
     for k, bar in enumerate(bars):
         axes.barh(k, 1, color=FAINT, height=0.55)
@@ -63,7 +72,8 @@ def _contributions(axes: Any, card: Card) -> None:
     axes.set_yticks([])
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(mathless(f"p({name[:16]}) from {card.told.start:.2f} to {card.told.end:.2f}"), fontsize=9, loc="right", color=INK)
+    title = f"p({card.explained[:16]}) from {card.told.start:.2f} to {card.told.end:.2f}"
+    axes.set_title(mathless(title), fontsize=9, loc="right", color=INK)
 
 
 def _pdf(card: Card) -> bytes:

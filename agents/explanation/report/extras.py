@@ -13,11 +13,9 @@ import numpy as np
 
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import data_uri, slopes_png
+from agents.explanation.local.fidelity import agreement_note, fit_note, followed
 from agents.trajectories.trajectory import Trajectory
 from envs.errors import ManifoldError
-
-
-TRUSTED = 0.5  # R² of a linear fit below which its slopes are shown with a warning
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,6 @@ class View:
         name: caption.
         note: how to read it.
         images: T+1 data URIs.
-        doubtful: why it should not be relied on; empty if nothing speaks against it.
 
     Example:
         >>> View("latent LIME", "blue raises p", ["data:,"]).name
@@ -38,7 +35,6 @@ class View:
     name: str
     note: str
     images: Sequence[str]
-    doubtful: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,6 @@ class ColumnSlopes(NamedTuple):
         values: T+1 rows of one number per column.
         largest: largest absolute value.
         note: how to read them.
-        doubtful: why they should not be relied on; empty if nothing speaks against them.
 
     Example:
         >>> ColumnSlopes(["age"], [[0.1], [0.2]], 0.2, "").names
@@ -79,7 +74,6 @@ class ColumnSlopes(NamedTuple):
     values: list[list[float]]
     largest: float
     note: str
-    doubtful: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,31 +100,23 @@ class Extras:
 
 
 def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
-    """Slopes of latent LIME as a view: blue where a larger value raises the target's probability.
+    """Slopes of latent LIME as a view: blue where a larger value raises the target's probability, empty where the fit does
+    not follow the classifier.
 
     Args:
         path: that is explained.
         slopes: (T+1, *data_shape).
         r2: (T+1,) of the fits.
     """
-    scale = max(float(np.abs(slopes).max()), 1e-12)
-    note = f"blue: more here raises p({path.class_names[path.target]}), orange: lowers it"
-    return View("latent LIME", note, [data_uri(slopes_png(frame, scale)) for frame in slopes], doubtful(r2))
-
-
-def doubtful(r2: np.ndarray) -> str:
-    """A warning where a linear fit explains less than half of the prediction's variance at some frame; else empty."""
-    known = r2[np.isfinite(r2)]
-    if not len(known) or known.min() >= TRUSTED:
-        return ""
-    return (
-        f"Do not rely on it: the linear fits explain {known.min():.2f} to {known.max():.2f} of the variance (R²), and below "
-        f"{TRUSTED} a slope says little."
-    )
+    good = followed(r2)
+    scale = max(float(np.abs(slopes[good]).max(initial=0.0)), 1e-12)
+    note = f"Blue: more here raises p({path.class_names[path.target]}); orange: lowers it. {fit_note(r2)}"
+    return View("latent LIME", note, [data_uri(slopes_png(frame * ok, scale)) for frame, ok in zip(slopes, good, strict=True)])
 
 
 def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: Any, most: int = 8) -> ColumnSlopes:
-    """Slopes of latent LIME by column of a table; that of a category is the slope of its present value.
+    """Slopes of latent LIME by column of a table; that of a category is the slope of its present value. They are 0 where the
+    fit does not follow the classifier.
 
     Args:
         path: that is explained.
@@ -148,13 +134,14 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
         # A number has one place; of the places of a category, the chosen one counts.
         weight = np.where(_numbers(world), 1.0, rounded)
         found = np.stack([(slopes * weight)[:, a:b].sum(1) for a, b in zip(places, ends, strict=True)], axis=1)
+    found = np.where(followed(r2)[:, None], found, 0.0)
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
     note = (
         f"Change of p({path.class_names[path.target]}) with each column along the manifold, by one standard deviation of a "
-        f"number or by its present category (latent LIME)."
+        f"number or by its present category (latent LIME). {fit_note(r2)}"
     )
     values = found[:, chosen].tolist()
-    return ColumnSlopes([names[i] for i in chosen], values, max(float(np.abs(found).max()), 1e-12), note, doubtful(r2))
+    return ColumnSlopes([names[i] for i in chosen], values, max(float(np.abs(found).max()), 1e-12), note)
 
 
 def _numbers(world: Any) -> np.ndarray:
@@ -209,6 +196,9 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
         view = treeview_of(world)
         for about, path in zip(found, paths, strict=True):
             routes = route_of(path, world, view)
+            follows, note = agreement_note(path.predicted, routes.predicted)
             switches = "; ".join(switch_sentences(routes, path.class_names)) or "No factor switches along this path."
-            about["panels"] = (Panel("Route through the TreeView", switches, treeview_figure(path, world, routes, figure_svg)),)
+            switches = f"{switches} {note}" if follows else note
+            drawn = treeview_figure(path, world, routes, figure_svg)
+            about["panels"] = (Panel("Route through the TreeView", switches, drawn),)
     return [Extras(**about) for about in found]

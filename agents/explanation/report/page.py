@@ -18,13 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from agents.console.threads import one_threaded
-from agents.errors import UserError
-from agents.explanation.contributions.compute import contributions
-from agents.explanation.contributions.result import Contributions
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
-from agents.explanation.report.told import NOT_CHECKED, NOT_REACHED
+from agents.explanation.report.told import ORDER, add_contributions
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
@@ -34,7 +31,6 @@ __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
 MOST_PATHS = 200  # paths in one page; the others are in the run folder
 MOST_MAPS = 24  # cards with a map of their own, each of which queries the classifier thousands of times
-BATCH = 16  # paths whose contributions are computed at once
 STYLES, SCRIPTS = ("page", "card", "print"), ("card", "index")
 
 
@@ -49,6 +45,7 @@ def write_report(
     made: Mapping[str, Any] | None = None,
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
+    badges: bool = True,
 ) -> Path:
     """Write the report atomically.
 
@@ -62,6 +59,7 @@ def write_report(
             ``targets``, how the target classes were chosen, in the overview.
         extras: one per path.
         panels: static figures for all paths.
+        badges: compute the badges of the paths that lack them, which takes seconds once for a world, and no query.
 
     Returns:
         The file of the report.
@@ -71,6 +69,8 @@ def write_report(
         ValueError: no paths, or another number of extras than of paths.
     """
     target = Path(in_home(os.fspath(file)))
+    for path in paths[:MOST_PATHS] if badges else ():
+        path.badge(world)
     page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
     with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def render_report(
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
 ) -> str:
-    """The page as text; arguments as in `write_report`."""
+    """The page as text; arguments as in `write_report`. Badges are those saved with the paths."""
     from jinja2 import Environment, PackageLoader
 
     if not paths:
@@ -102,9 +102,8 @@ def render_report(
         loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
-    contributed = contributions_of(shown, world)
-    cards = [Card(n, path, world, more, found, n <= MOST_MAPS)
-             for n, (path, more, found) in enumerate(zip(shown, given, contributed, strict=True), 1)]  # fmt: skip
+    divided = add_contributions(shown, world)
+    cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.told.badge for card in cards)
     return templates.get_template("report.html").render(
@@ -114,7 +113,7 @@ def render_report(
         first=paths[0],
         total=len(paths),
         pairs=sorted({card.heading for card in cards}),
-        badges=sorted(badges),
+        badges=sorted(badges, key=ORDER.index),
         pictures=any(card.face.thumbnails for card in cards),
         tables=any(card.face.template == "table.html" for card in cards),
         overview=overview_map(shown, world),
@@ -125,40 +124,16 @@ def render_report(
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
         asked=sum(card.map.queries for card in cards if card.map),
-        divided=sum(found.queries for found, path in zip(contributed, shown, strict=True)
-                    if found is not None and path.saved_contributions is None),
+        divided=divided,
     )
-
-
-def contributions_of(paths: Sequence[Trajectory], world: Any) -> list[Contributions | None]:
-    """The contributions of every path: those saved with it, or computed now; None where they take too many queries."""
-    found: list[Contributions | None] = [path.saved_contributions for path in paths]
-    lacking = [k for k, path in enumerate(paths) if found[k] is None and path.steps > 0]
-    for first in range(0, len(lacking), BATCH):
-        batch = lacking[first : first + BATCH]
-        try:
-            computed = contributions([paths[k] for k in batch], world)
-        except UserError:  # one of them has too many parts
-            computed = [_or_none(paths[k], world) for k in batch]
-        for k, one in zip(batch, computed, strict=True):
-            found[k] = one
-    return found
-
-
-def _or_none(path: Trajectory, world: Any) -> Contributions | None:
-    try:
-        return contributions(path, world)  # type: ignore[no-any-return]
-    except UserError:
-        return None
 
 
 def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
     """How many of the paths shown arrived, and how many have which badge."""
     reached = sum(card.path.success for card in cards)
-    badges = Counter(card.told.badge for card in cards if card.told.badge not in (NOT_CHECKED, NOT_REACHED))
     text = f"{reached} of {len(cards)} path{'' if len(cards) == 1 else 's'} reached the target"
-    if badges:
-        text += ": " + ", ".join(f"{count} with the badge “{badge}”" for badge, count in badges.most_common())
+    badges = Counter(card.told.badge for card in cards if card.path.success)
+    text += ": " + ", ".join(f"{badges[kind]} with the badge “{kind}”" for kind in ORDER if badges[kind]) if badges else ""
     targets = f" Targets: {made['targets']}." if made.get("targets") else ""
     labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""
     return f"{text}.{targets}{labels}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from agents.explanation.contributions.result import Contributions
+from agents.errors import UserError
+from agents.explanation.badge.result import ALONE, FAILED, KINDS, UNUSUAL
 from agents.explanation.headline import headline
 from agents.trajectories.trajectory import Trajectory
 
-NOT_REACHED, NOT_CHECKED = "target not reached", "not checked"
+NOT_CHECKED = "not checked"
+ORDER = (*KINDS[:1], NOT_CHECKED, *KINDS[1:])  # in which badges are sorted
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,8 @@ class Told:
 
     Attributes:
         headline: one sentence.
-        badge: ``holds``, ``unusual end``, ``flips this model only``, or that the target was not reached or nothing checked.
-        reasons: of the badge.
+        badge: its kind, see `agents.explanation.badge.result.Badge`, or ``not checked``.
+        reasons: of the badge, failed checks first.
         bars: the contributions, the largest first; empty where none were computed.
         start, end: p(target) of the input and of the end, where there are bars.
         queries: that the contributions took.
@@ -73,23 +77,46 @@ class Told:
         """The badge as a class of the page's style."""
         return self.badge.replace(" ", "-")
 
+    @property
+    def rank(self) -> int:
+        """The place of the badge among all, the best first."""
+        return ORDER.index(self.badge)
 
-def told(path: Trajectory, world: Any, found: Contributions | None = None) -> Told:
-    """What is said of a path.
+    @property
+    def doubted(self) -> bool:
+        """Whether a check of the end failed."""
+        return self.badge in (UNUSUAL, ALONE)
+
+
+def told(path: Trajectory, world: Any) -> Told:
+    """What is said of a path, with the contributions and the badge that are saved with it.
 
     Args:
-        path: to be told of.
+        path: to be told of. Without contributions, the headline names the changed parts without shares.
         world: where it was walked.
-        found: its contributions; None: they are not shown, and the headline names the changed parts without shares.
     """
-    said = headline(path, found, world)
-    badge = NOT_CHECKED if path.success else NOT_REACHED
+    said, judged, found = headline(path, world=world), path.saved_badge, path.saved_contributions
+    badge, reasons = (NOT_CHECKED, []) if judged is None else (judged.kind, judged.reasons)
     if found is None:
-        return Told(said, badge, [])
+        return Told(said, badge if judged or path.success else FAILED, reasons)
     parts = sorted(found.parts, key=lambda part: -abs(part.value))
     bars = waterfall([(part.words, part.value, part.spread) for part in parts], found.start)
     masks = [part.mask for part in parts if part.mask is not None]
-    return Told(said, badge, [], bars, found.start, found.end, found.queries, masks)
+    return Told(said, badge, reasons, bars, found.start, found.end, found.queries, masks)
+
+
+def add_contributions(paths: Sequence[Trajectory], world: Any) -> int:
+    """Compute the contributions of the paths that lack them, and keep them with the paths; too many parts are left without.
+
+    Returns:
+        The classifier queries that this took.
+    """
+    asked = 0
+    for path in paths:
+        if path.saved_contributions is None and path.steps > 0:
+            with suppress(UserError):
+                asked += path.contributions(world).queries
+    return asked
 
 
 def waterfall(parts: list[tuple[str, float, float]], start: float) -> list[Bar]:

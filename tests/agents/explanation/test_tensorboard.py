@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def test_figures_pictures_and_tables_come_back(world: World, paths: list[Traject
     found, name = read(tmp_path), paths[0].name
     assert found.Scalars("explain/validity")[0].value == pytest.approx(metrics["validity"].value)
     assert found.Scalars("explain/validity")[0].step == 7
-    tags = {f"{kind}/{name}" for kind in ("film_strip", "animation", "curves", "map")}
+    assert set(logged) == {f"explain/{key}" for key in tensorboard.MAIN}
+    every = found.Tensors("explain/measures/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "`explain/straightness`" in every
+    tags = {f"{kind}/{name}" for kind in ("card", "film_strip", "animation")}
     assert set(found.Tags()["images"]) == tags | {"explain/map"}
     assert found.Images(f"animation/{name}")[0].encoded_image_string[:6] == b"GIF89a"
     table = found.Tensors(f"steps/{name}/text_summary")[0].tensor_proto.string_val[0].decode()
@@ -51,40 +55,36 @@ def test_figures_pictures_and_tables_come_back(world: World, paths: list[Traject
     assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []  # hparams stay in the run's own folder
 
 
-def test_each_path_is_a_run_whose_axis_is_the_frame(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
-    folder = tensorboard.log_each_path(tmp_path, world, paths, most=1)[0]
-    found = read(folder)
-    points = found.Scalars("path/p_target")
-    assert paths[0].predictions is not None
-    assert [p.step for p in points] == list(range(paths[0].steps + 1))
-    assert [p.value for p in points] == pytest.approx(paths[0].predictions[:, paths[0].target].tolist())
-    assert len(found.Images("path/frame")) == paths[0].steps + 1
+def test_no_picture_costs_a_query(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
+    before = world.classifier.queries
+    with SummaryWriter(str(tmp_path)) as writer:
+        tensorboard.log_paths(writer, world, paths, 7)
+    assert world.classifier.queries == before
 
 
 def test_label_only_paths_log_no_probability(tmp_path: Path) -> None:
     world = envs.make_world(data="digits", task="reach_label", label_only=True)
     path = explain(world, 0, walker="line")
-    folder = tensorboard.log_each_path(tmp_path, world, [path])[0]
-    scalars = read(folder).Tags()["scalars"]
-    assert "path/is_target" in scalars
-    assert not {"path/p_target", "path/p_source"} & set(scalars)
     assert "p target" not in tensorboard.markdown_table(path)
 
 
 def test_the_projector_draws_a_path_as_a_line(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
     tensorboard.log_projector(tmp_path, world, paths)
     rows = [line.split("\t") for line in next(tmp_path.rglob("metadata.tsv")).read_text().splitlines()]
-    assert rows[0][-1] == "__seq_next__"
-    own = [(i, row) for i, row in enumerate(rows[1:]) if row[0] == paths[0].name]
+    assert (rows[0][0], rows[0][-1]) == ("class", "__seq_next__")  # the first column colours and labels the points
+    own = [(i, row) for i, row in enumerate(rows[1:]) if row[1] == paths[0].name]
     assert [row[3] for _, row in own] == [str(i) for i, _ in own[1:]] + [""]
-    assert next(tmp_path.rglob("sprite.png")).stat().st_size > 1000
+    assert not list(tmp_path.rglob("sprite.png"))  # thumbnails would hide the lines
 
 
 def test_every_explain_tag_stands_on_the_page(world: World, paths: list[Trajectory], tmp_path: Path) -> None:
     page = (Path(__file__).parents[3] / "docs" / "how-to" / "tensorboard.md").read_text()
     with SummaryWriter(str(tmp_path)) as writer:
-        logged = tensorboard.log_metrics(writer, evaluate_paths(world, paths), 0)
-    assert [tag for tag in logged if f"`{tag}`" not in page] == []
+        tensorboard.log_metrics(writer, evaluate_paths(world, paths), 0)
+    table = read(tmp_path).Tensors("explain/measures/text_summary")[0].tensor_proto.string_val[0].decode()
+    tags = re.findall(r"`(explain/\w+)`", table)
+    assert len(tags) > 20
+    assert [tag for tag in tags if f"`{tag}`" not in page] == []
 
 
 def test_names_with_markup_are_plain_text_in_tables_and_tags(paths: list[Trajectory]) -> None:

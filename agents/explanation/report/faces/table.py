@@ -33,7 +33,9 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
     def cell(i: int, t: int) -> dict[str, Any]:
         return {"text": str(texts[i, t + 1]), "move": int(moves[i, t]) if changed[i, t] else None}
 
-    rows = [{"name": names[i], "input": str(texts[i, 0]), "turn": cell(i, turn), "end": cell(i, path.steps)} for i in shown]
+    rows: list[dict[str, Any]] = [
+        {"name": names[i], "input": str(texts[i, 0]), "turn": cell(i, turn), "end": cell(i, path.steps)} for i in shown
+    ]
     changes = [[cell(i, t) for i in shown] for t in film]
     kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
     ended = [row for row in rows if row["end"]["move"] is not None]
@@ -59,4 +61,6 @@ def draw(axes: Any, card: Any) -> None:
             axes.text(x, k + 0.9, mathless(sign + cell["text"][:18]), fontsize=9, color=colour, va="center",
                       fontweight="bold" if moved else "normal")  # fmt: skip
     if kept:
-        axes.text(0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a")
+        axes.text(
+            0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a"
+        )

@@ -31,7 +31,14 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
     words = {t: differences(texts[0], texts[t + 1]) for t in {*film, turn, path.steps}}
     stills = [differences(texts[0], texts[0]), words[turn], words[path.steps]]
     lines = sum(1 + len(" ".join(word.text for word in still)) // NARROWEST for still in stills)
-    return Face("text.html", {"stills": stills}, [[list(word) for word in words[t]] for t in film], draw, LINE * lines + 1.4, brief=marked(texts[0], texts[-1]))
+    return Face(
+        "text.html",
+        {"stills": stills},
+        [[list(word) for word in words[t]] for t in film],
+        draw,
+        LINE * lines + 1.4,
+        brief=marked(texts[0], texts[-1]),
+    )
 
 
 def differences(before: str, after: str) -> list[Word]:

@@ -140,7 +140,8 @@ def test_they_sum_to_the_rise_and_every_query_is_counted(kind: str, request: pyt
 @settings(max_examples=15)
 @given(st.integers(0, 40), st.integers(0, 5), st.sampled_from([2, 4, 8]))
 def test_they_sum_to_the_rise_of_any_path(digits: World, index: int, seed: int, orders: int) -> None:
-    found = contributions(explain(digits, index, walker="line"), orders=orders, seed=seed, max_queries=2000)
+    path = explain(digits, index, walker="line")
+    found = contributions(path, orders=orders, seed=seed, max_queries=2000, segments=1 + seed)
     assert found.efficiency_error < 1e-6
     assert all(part.spread >= 0 for part in found.parts)
 
@@ -185,14 +186,16 @@ def test_the_seed_decides_the_orders_and_nothing_else_does(digits: World) -> Non
     first = contributions(path, seed=3)
     torch.manual_seed(2)
     assert contributions(path, seed=3) == first
-    assert first.exact or contributions(path, seed=4) != first
+    several = contributions(path, orders=2, segments=3)
+    assert not several.exact
+    assert contributions(path, orders=2, segments=3, seed=1) != several
     assert path.saved_contributions is None
 
 
 def test_a_budget_bounds_the_queries(digits: World) -> None:
     path = explain(digits, 33, walker="line")
-    free = contributions(path)
-    tight = contributions(path, max_queries=free.queries // 2)
+    free = contributions(path, segments=6)
+    tight = contributions(path, max_queries=free.queries // 2, segments=6)
     assert tight.queries <= free.queries // 2
     assert len(tight.frames) < len(free.frames)
     assert tight.efficiency_error < 1e-6
@@ -202,6 +205,8 @@ def test_a_budget_bounds_the_queries(digits: World) -> None:
     assert digits.classifier.queries == before
     with pytest.raises(UserError, match="orders=3: an even number"):
         contributions(path, orders=3)
+    with pytest.raises(UserError, match="segments=0: at least one"):
+        contributions(path, segments=0)
 
 
 def test_parts_carry_the_users_names(iris: World) -> None:

@@ -33,8 +33,10 @@ def test_every_frame_has_a_body_in_animation_terminal_and_report(
     assert len(drawn.gif_bodies(path, world)) == len(frames) + 1
     for coloured in (True, False):
         assert len(drawn.terminal_bodies(path, world, frames, coloured)) == len(frames)
-    cells = drawn.report_cells(path, world, frames)
-    assert (cells is None) == drawn.shows_pictures
+    film = list(range(len(frames)))
+    face = drawn.face(path, world, frames, film, path.steps, [])
+    assert len(face.frames) == len(frames)
+    assert (face.thumbnails is not None) == drawn.shows_pictures
     screen = Console(width=100, record=True, file=io.StringIO())
     PathScreen(path, world, screen).show()
     said = screen.export_text()

@@ -10,12 +10,12 @@ import numpy as np
 from agents.explanation.figures import style as figures_style
 
 
-def test_the_difference_is_orange_where_it_became_more_and_blue_where_less() -> None:
+def test_the_difference_is_green_where_it_is_more_and_purple_where_less() -> None:
     start, end = np.full((1, 3), 0.5), np.array([[0.5, 1.0, 0.0]])
     same, more, less = figures_style.difference(end, start, 0.5)[0].astype(int)
     assert same.min() > 240
-    assert more[0] > more[2] + 100
-    assert less[2] > less[0] + 100
+    assert more[1] > more[0] + 80
+    assert min(less[0], less[2]) > less[1] + 60
 
 
 def test_drawing_loads_no_display_and_importing_loads_no_plotting_library() -> None:

@@ -1,12 +1,11 @@
 // The index: filters, order, layers, and the keys that lead from card to card.
 const tools = document.querySelector("#tools"), list = document.querySelector(".index"), place = document.querySelector("#cards");
 const entries = new Map([...document.querySelectorAll("[data-entry]")].map((entry) => [entry.dataset.entry, entry]));
-const BADGES = ["holds", "not checked", "unusual end", "flips this model only", "target not reached"];
 const ORDERS = {
   number: (a, b) => a.dataset.card - b.dataset.card,
   p: (a, b) => b.dataset.pEnd - a.dataset.pEnd,
   steps: (a, b) => a.dataset.steps - b.dataset.steps,
-  badge: (a, b) => BADGES.indexOf(a.dataset.badge) - BADGES.indexOf(b.dataset.badge),
+  badge: (a, b) => a.dataset.rank - b.dataset.rank,
 };
 
 function arrange() {

@@ -1,0 +1,84 @@
+"""The badge of a path: whether its end holds up against what the search did not use, with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agents.errors import UserError
+from agents.explanation.badge.result import ALONE, FAILED, HOLDS, UNUSUAL, Badge
+
+if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory
+
+
+def badge(path: Trajectory | Sequence[Trajectory], source: Any = None) -> Any:
+    """The badge of a path, from second opinions, the typicality of its end, and whether frame 0 keeps the input's class.
+
+    Thresholds are quantiles among real inputs that the opinions were not fitted to, see
+    `agents.explanation.badge.opinions`. No query is made.
+
+    Args:
+        path: one path or several.
+        source: the world or run in which they were walked; None: the paths' own world.
+
+    Returns:
+        A `Badge`, or a list of them for several paths.
+
+    Raises:
+        UserError: no world is known.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> badge(explain(make_world(), 0, walker="line")).kind
+        'flips this model only'
+    """
+    single = not isinstance(path, Sequence)
+    paths: list[Trajectory] = [path] if single else list(path)  # type: ignore[list-item, arg-type]
+    found = []
+    for each in paths:
+        world = each.world if source is None else getattr(source, "world", source)
+        if world is None:
+            raise UserError(f"the path {each.name!r} was read from a file: give the world that it was walked in as source=")
+        found.append(_badge(each, world))
+    return found[0] if single else found
+
+
+def _badge(path: Trajectory, world: Any) -> Badge:
+    import torch
+
+    from agents.explanation.badge.opinions import opinions_of
+    from agents.explanation.contributions.compute import explained_class
+
+    names, c = path.class_names, explained_class(path)
+    name, source = names[c], names[path.source]
+    if not path.success:
+        end = names[int(path.predicted[-1])]
+        return Badge(FAILED, [f"The walk did not satisfy its task; its end is predicted as {end}."])
+    opinions = opinions_of(world)
+    with torch.inference_mode():
+        last = torch.from_numpy(path.frames(world)[-1:])
+        z = torch.from_numpy(path.z[-1:])
+        seen = opinions.agreement(last)[0]
+        typical = float(world.manifold.typicality(z)[0])
+        away = float(opinions.distance(world.manifold.coordinates(z, last), torch.tensor([c]))[0])
+    least = opinions.least_agreement
+    agree = int(np.argmax(seen)) == c and float(seen[c]) >= least
+    usual, near = typical >= opinions.least_typicality, away <= opinions.most_distance
+    faithful = not path.reconstructs or path.keeps_class
+    likely = "" if agree else f", and most likely {names[int(np.argmax(seen))]}; of real inputs, 95 % have {least:.2f} or more"
+    first = names[int(path.predicted[0])]
+    told = [
+        (agree, f"Other classifiers give the end p({name}) = {seen[c]:.2f}{likely}."),
+        (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {opinions.least_typicality:.2f} or more."),
+        (
+            near,
+            f"The nearest real {name} is {away:.2f} away; of real inputs, 95 % lie within {opinions.most_distance:.2f}.",
+        ),
+        (faithful, f"Frame 0 is predicted as {first}, the input as {source}."),
+    ]
+    kind = ALONE if not agree else HOLDS if usual and near and faithful else UNUSUAL
+    return Badge(kind, [text for _, text in sorted(told, key=lambda entry: entry[0])])

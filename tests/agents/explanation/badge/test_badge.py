@@ -1,0 +1,114 @@
+"""The badge: what it says of real data, of ends that fool the classifier alone, and of paths that did not arrive."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import envs
+from agents.errors import UserError
+from agents.explain import explain
+from agents.explanation.badge import ALONE, FAILED, HOLDS, UNUSUAL, Badge, badge, opinions
+from agents.trajectories.trajectory import Trajectory, TrajectoryError
+from envs.core.world import World
+
+
+@pytest.fixture(scope="module")
+def iris() -> World:
+    return envs.make_world(data="iris")
+
+
+@pytest.fixture(scope="module")
+def path(iris: World) -> Trajectory:
+    return explain(iris, 10, walker="line")
+
+
+def believed(monkeypatch: pytest.MonkeyPatch, path: Trajectory, **changes: Any) -> Badge:
+    """The badge where the second opinions say what they are told to."""
+    agreement = np.full((1, 3), 0.05)
+    agreement[0, path.target] = changes.pop("seen", 0.9)
+    given: dict[str, Any] = {"least_agreement": 0.6, "least_typicality": 0.0, "most_distance": np.inf, **changes}
+    found = SimpleNamespace(agreement=lambda x: agreement, distance=lambda z, c: np.array([1.0]), **given)
+    monkeypatch.setattr(opinions, "opinions_of", lambda world: found)
+    return badge(path)
+
+
+def test_each_check_decides_its_kind(monkeypatch: pytest.MonkeyPatch, path: Trajectory) -> None:
+    assert believed(monkeypatch, path).kind == HOLDS
+    alone = believed(monkeypatch, path, seen=0.5)
+    assert alone.kind == ALONE
+    name = path.class_names[path.target]
+    assert alone.reasons[0] == (
+        f"Other classifiers give the end p({name}) = 0.50, and most likely {name}; of real inputs, 95 % have 0.60 or more."
+    )
+    assert believed(monkeypatch, path, least_typicality=1.1).kind == UNUSUAL
+    far = believed(monkeypatch, path, most_distance=0.5)
+    assert far.kind == UNUSUAL
+    assert far.reasons[0].startswith("The nearest real")
+    failed = dataclasses.replace(path, success=False)
+    failed.__dict__["world"] = path.world
+    assert believed(monkeypatch, failed).kind == FAILED
+
+
+def test_a_reconstruction_of_another_class_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = envs.make_world(data="digits")
+    path = explain(digits, 11, walker="line")
+    predictions = path.predictions.copy()
+    predictions[0] = np.eye(10)[path.target]
+    unfaithful = dataclasses.replace(path, predictions=predictions)
+    unfaithful.__dict__["world"] = digits
+    found = SimpleNamespace(agreement=lambda x: np.eye(10)[[path.target]], distance=lambda z, c: np.array([0.0]),
+                            least_agreement=0.5, least_typicality=0.0, most_distance=1.0)  # fmt: skip
+    monkeypatch.setattr(opinions, "opinions_of", lambda world: found)
+    said = badge(unfaithful)
+    assert said.kind == UNUSUAL
+    assert said.reasons[0].startswith("Frame 0 is predicted as")
+
+
+def test_no_query_is_made_and_other_kinds_of_data_have_opinions(iris: World) -> None:
+    for world in (iris, envs.make_world(data="sentences")):
+        before = world.classifier.queries
+        found = opinions.opinions_of(world)
+        assert opinions.opinions_of(world) is found
+        seen = found.agreement(world.reference.x[:300])
+        np.testing.assert_allclose(seen.sum(1), 1, atol=1e-5)
+        assert (seen.argmax(1) == world.reference.label[:300].numpy()).mean() > 0.8
+        assert world.classifier.queries == before
+
+
+def test_pictures_are_judged_by_other_kinds_of_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opinions, "STEPS", 60)
+    digits = envs.make_world(data="digits")
+    found = opinions.Opinions(digits)
+    rows = digits.held_out.x[:200]
+    assert (found.agreement(rows).argmax(1) == digits.held_out.truth[:200].numpy()).mean() > 0.8
+    random = torch.rand(20, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert found.agreement(random).max(1).mean() < found.agreement(rows).max(1).mean()
+
+
+def test_half_of_the_inputs_fixes_the_thresholds(iris: World) -> None:
+    found = opinions.opinions_of(iris)
+    share = (iris.manifold.typicality(iris.reference.z).numpy() >= found.least_typicality).mean()
+    assert share == pytest.approx(0.95, abs=0.06)
+    label = iris.reference.label
+    assert (found.distance(iris.reference.coordinates, label) <= found.most_distance).mean() > 0.9
+
+
+def test_the_badge_is_saved_with_the_path(iris: World, path: Trajectory, tmp_path: Path) -> None:
+    found = path.badge()
+    back = Trajectory.load(path.save(tmp_path / "path"))
+    assert back.badge() == found
+    assert Badge.from_json(found.to_json()) == found
+    plain = dataclasses.replace(path, saved_badge=None)
+    with pytest.raises(UserError, match="read from a file: give the world"):
+        plain.badge()
+    assert plain.badge(iris) == found
+    assert badge([path, path]) == [found, found]
+    with pytest.raises(TrajectoryError, match="kind is 'sure', it must be one of holds, unusual end"):
+        dataclasses.replace(path, saved_badge={"kind": "sure", "reasons": []})
