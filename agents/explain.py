@@ -335,6 +335,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
+    if run is None and config.data is not None:
+        for line in _first_answer(config, world, walker):
+            print(line, file=out)
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
         print(said, file=out)
     if config.lime != "none":
@@ -345,6 +348,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     if inputs is not None and many and (skipped := len(inputs.x) - len(paths)):
         print(f"left out {skipped} of {len(inputs.x)} inputs: the classifier calls them {config.target!r} already", file=out)
     return 0
+
+
+def _first_answer(config: ExplainConfig, world: World, walker: str | None) -> list[str]:
+    """What was fitted to the user's data, and what a training would cost."""
+    from agents.explanation.first_answer import about_fits, about_training
+
+    flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
+    told = about_training(world, flags, program("train")) if walker == "line" else None
+    return about_fits(world) + ([told] if told else [])
 
 
 def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
