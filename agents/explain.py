@@ -79,6 +79,9 @@ class ExplainConfig(DataConfig):
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
     )  # fmt: skip
+    redact: list[str] = option(  # noqa: RUF009
+        [], "columns of a table that are shown as hidden, and left out of saved paths", metavar="COLUMN"
+    )
     json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar with --all, on a terminal", "-P")
@@ -301,9 +304,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("say what to explain: --index N, --all, or --input FILE (one of them)")
     if config.lime != "none" and without_run and config.out is None:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
+    if config.lime != "none" and config.redact:
+        raise UserError(f"--lime {config.lime} writes figures of all columns: leave out it or --redact")
     prepare_process(config.num_threads)
     from agents.explanation.inputs import inputs_of_file
     from agents.explanation.output import report, save
+    from agents.redaction import redacted
 
     source = open_source(config)
     world, run = world_and_run(source)
@@ -319,7 +325,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def keep(made: list[Trajectory]) -> None:
         if folder is not None:
-            save(made, world, folder, config.format, bar, files)
+            save(redacted(made, world, config.redact), world, folder, config.format, bar, files)
 
     try:
         walker = config.walker or ("line" if run is None else None)
@@ -328,7 +334,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
-    paths = paths if isinstance(paths, list) else [paths]
+    paths = redacted(paths if isinstance(paths, list) else [paths], world, config.redact)
     if config.json:
         print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
         out: Any = sys.stderr

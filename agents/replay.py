@@ -93,6 +93,7 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
 
     Raises:
         TrajectoryError: the world has another manifold or other classes.
+        UserError: the path was saved without the values of hidden columns.
     """
     import numpy as np
     import torch
@@ -100,6 +101,11 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     from envs.core import dynamics
 
     path.check_world(world)
+    if path.lacks_values:
+        raise UserError(
+            f"the values of {', '.join(path.hidden or ())} are hidden in this path, so that it cannot be walked again and the "
+            "classifier cannot be queried with them: the recorded steps are all that can be shown"
+        )
     # Ids of words outside the vocabulary are given as they are met: a text is entered by its words.
     x = torch.from_numpy(path.source_input)[None] if path.texts is None else world.units.inward(path.texts[0])
     cells = path.factual(world).cells if world.units.anchored else None

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from agents.constraints import KEY, constraints_of
+from agents.redaction import blanked
 from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
@@ -85,6 +86,8 @@ class Trajectory:
         training_queries: queries made before, in training.
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
         versions: installed distribution -> version.
+        hidden: column -> its cell and its places in data space, of columns whose values are shown as hidden and left out of
+            files, see `agents.redaction`; None: no column is.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
 
     Raises:
@@ -125,6 +128,7 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+    hidden: dict[str, list[int]] | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
@@ -321,13 +325,28 @@ class Trajectory:
             TrajectoryError: `world` has another manifold, or the path of a table lacks the user's own cells.
         """
         self.check_world(world)
-        cells = None if self.source_cells is None else self.source_cells[None]
+        cells = self._filled(world) if self.lacks_values else None if self.source_cells is None else self.source_cells[None]
         if cells is None and world.units.anchored:
             raise TrajectoryError(
                 "this path of a table was made by an earlier version, whose frames did not start at the input: explain that "
                 "input again"
             )
         return factual_of(world, self.source_input[None], self.z[:1], cells)
+
+    @property
+    def lacks_values(self) -> bool:
+        """Whether this path was read from a file that leaves out the values of hidden columns."""
+        columns = [column for column, _, _ in (self.hidden or {}).values()]
+        return bool(columns) and self.source_cells is not None and bool(np.isnan(self.source_cells[columns]).all())
+
+    def _filled(self, world: Any) -> np.ndarray:
+        """(1, C) cells with stand-ins in the hidden columns, so that the other columns can be decoded."""
+        import torch
+
+        usual = world.units.nearest(torch.from_numpy(self.source_input[None])).numpy()
+        return np.where(
+            np.isin(np.arange(usual.shape[1]), [place[0] for place in self.hidden.values()]), usual, self.source_cells
+        )
 
     @property
     def reconstructs(self) -> bool:
@@ -382,7 +401,7 @@ class Trajectory:
 
     def _parts(self) -> tuple[dict[str, np.ndarray], str]:
         """The arrays that are not None, and all other fields as one JSON text."""
-        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        arrays = blanked({name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}, self.hidden)
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ARRAYS}
         try:
             return arrays, json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)

@@ -53,8 +53,8 @@ class TableRenderer(Renderer):
     def change(self, path: Trajectory, world: Any, most: int) -> str:
         """The columns that differ from the input in the last frame."""
         frames = path.frames(world)
-        names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world))
-        changed = np.flatnonzero(changed_cells(world, frames, path.factual(world))[:, -1])
+        names, texts = row_texts(world, [path.source_input, frames[-1]], path.factual(world), path.hidden)
+        changed = np.flatnonzero(changed_cells(world, frames, path.factual(world), path.hidden)[:, -1])
         moved = [f"{names[i]} {texts[i, 0]} → {texts[i, 1]}" for i in changed]
         left = len(moved) - most
         more = f" and {left} more column{'' if left == 1 else 's'}" if left > 0 else ""
@@ -67,15 +67,15 @@ class TableRenderer(Renderer):
     def gif_bodies(self, path: Trajectory, world: Any) -> list[Image.Image]:
         """Lines of names and values; changed ones are marked."""
         frames = path.frames(world)
-        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
+        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+        changed = changed_cells(world, frames, path.factual(world), path.hidden)
         same = np.zeros(len(names), bool)
         return [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else same) for t in range(-1, len(frames))]
 
     def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
         """Lines of names and values; changed ones stand behind a mark."""
-        names, texts = row_texts(world, list(frames), path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
+        names, texts = row_texts(world, list(frames), path.factual(world), path.hidden)
+        changed = changed_cells(world, frames, path.factual(world), path.hidden)
         return [_lines(names, texts[:, t], changed[:, t]) for t in range(len(frames))]
 
     def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
@@ -90,8 +90,8 @@ class TableRenderer(Renderer):
 
     def report_cells(self, path: Trajectory, world: Any, frames: np.ndarray) -> list[dict[str, Any]]:
         """See `Renderer.report_cells`."""
-        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
+        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+        changed = changed_cells(world, frames, path.factual(world), path.hidden)
         return [{"name": name, "input": texts[i, 0], "texts": texts[i, 1:].tolist(), "changed": changed[i].tolist()}
                 for i, name in enumerate(names)]  # fmt: skip
 
@@ -104,8 +104,10 @@ def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:
 def table_strip(path: Trajectory, world: Any) -> bytes:
     """The film strip of a path through a table, as PNG: a line per column of the data, a column per frame."""
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-    changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames, path.factual(world))], axis=1)
+    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+    changed = np.concatenate(
+        [np.zeros((len(names), 1), bool), changed_cells(world, frames, path.factual(world), path.hidden)], axis=1
+    )
     shown = [0, *(t + 1 for t in shown_frames(len(frames)))]
     left = 0.085 * max(len(_cut(name, 40)) for name in [*names, f"p({path.class_names[path.target]})"]) + 0.1
     longest = max(len(str(text)) for text in texts[:, shown].ravel())
@@ -223,8 +225,8 @@ def row_table(path: Trajectory, world: Any, width: int = 80) -> Any:
     from rich.text import Text
 
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-    changed = changed_cells(world, frames, path.factual(world))
+    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+    changed = changed_cells(world, frames, path.factual(world), path.hidden)
     moving = np.flatnonzero(changed.any(1))
     cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
     named = max((len(names[i]) for i in moving), default=0)

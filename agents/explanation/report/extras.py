@@ -134,7 +134,9 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
         # A number has one place; of the places of a category, the chosen one counts.
         weight = np.where(_numbers(world), 1.0, rounded)
         found = np.stack([(slopes * weight)[:, a:b].sum(1) for a, b in zip(places, ends, strict=True)], axis=1)
+    found = found * np.array([name not in (path.hidden or ()) for name in names])
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
+    chosen = chosen[[names[i] not in (path.hidden or ()) for i in chosen]]
     known = r2[np.isfinite(r2)]
     fit = f" The fits' R² is {known.min():.2f} to {known.max():.2f}." if len(known) else ""
     note = (

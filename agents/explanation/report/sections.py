@@ -172,8 +172,12 @@ def gain(page: PathPage) -> dict[str, Any] | None:
     return gain_bars(page.path)
 
 
-def map_(page: PathPage) -> dict[str, Any]:
-    """The path on the plane through its ends, coloured by the classifier's predictions there."""
+def map_(page: PathPage) -> dict[str, Any] | None:
+    """The path on the plane through its ends, coloured by the classifier's predictions there; none where values are missing
+    that the classifier would be queried with."""
+    if page.path.lacks_values:
+        page.data["points"] = [[0, 0]] * len(page.path.z)
+        return None
     area = path_map(page.path, page.world)
     page.asked += area.queries
     drawn = map_context(area, page.path.z, page.world.class_names)
