@@ -307,8 +307,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if config.lime != "none" and config.redact:
         raise UserError(f"--lime {config.lime} writes figures of all columns: leave out it or --redact")
     prepare_process(config.num_threads)
+    from agents.explanation.first_answer import first_answer
     from agents.explanation.inputs import inputs_of_file
-    from agents.explanation.output import report, save
+    from agents.explanation.output import for_machines, report, save
     from agents.redaction import redacted
 
     source = open_source(config)
@@ -342,7 +343,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
     if run is None and config.data is not None:
-        for line in _first_answer(config, world, walker):
+        flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
+        for line in first_answer(world, flags, program("train"), walker == "line"):
             print(line, file=out)
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
         print(said, file=out)
@@ -354,37 +356,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if inputs is not None and many and (skipped := len(inputs.x) - len(paths)):
         print(f"left out {skipped} of {len(inputs.x)} inputs: the classifier calls them {config.target!r} already", file=out)
     return 0
-
-
-def _first_answer(config: ExplainConfig, world: World, walker: str | None) -> list[str]:
-    """What was fitted to the user's data, and what a training would cost."""
-    from agents.explanation.first_answer import about_fits, about_training
-
-    flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
-    told = about_training(world, flags, program("train")) if walker == "line" else None
-    return about_fits(world) + ([told] if told else [])
-
-
-def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """What ``--json`` prints of each path: classes by name, whether it arrived, queries, its frames, and its first file."""
-    return [
-        {
-            "index": path.index,
-            "row": path.row,
-            "source": path.class_names[path.source],
-            "target": path.class_names[path.target],
-            "end": path.class_names[path.predicted[-1]],
-            "success": path.success,
-            "steps": path.steps,
-            "queries": path.queries,
-            "walker": path.walker,
-            "summary": path.summary(),
-            "file": str(files[k]) if k < len(files) else None,
-            "frames": path.table(),
-            **({} if path.texts is None else {"texts": path.texts}),
-        }
-        for k, path in enumerate(paths)
-    ]
 
 
 def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:

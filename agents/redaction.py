@@ -55,6 +55,7 @@ def redacted(paths: Iterable[Trajectory], world: World, columns: Sequence[str]) 
 def _with(path: Trajectory, hidden: dict[str, Any]) -> Trajectory:
     """A copy of a path with hidden columns; what is known of it in this process alone is kept."""
     found = dataclasses.replace(path, hidden=hidden)
-    live = {name: path.__dict__[name] for name in ("world", "position", "walked_here") if name in path.__dict__}
-    found.__dict__.update(live)
+    for name in ("world", "position", "walked_here"):
+        if name in path.__dict__:
+            found.__dict__[name] = path.__dict__[name]
     return found

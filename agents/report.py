@@ -54,9 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = redacted(paths, world, config.redact)
     whole = [path for path in paths if not path.lacks_values]
     if (config.lime or config.treeview) and len(whole) < len(paths):
-        raise UserError(
-            "--lime and --treeview query the classifier with the input, whose values some of these files leave out"
-        )
+        raise UserError("--lime and --treeview query the classifier, and some of these files leave out values of the input")
     extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
     extras += [Extras(file=name) for name in names[MOST_PATHS:]]
     out = config.out or (run / "report.html" if run is not None else "report.html")

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 MOST_ASKED = 500  # held-out rows, for the accuracy of a classifier that was fitted here
 
 
+def first_answer(world: World, flags: dict[str, Any], command: str, by_the_line: bool) -> list[str]:
+    """See `about_fits` and `about_training`; the latter for answers of the line alone."""
+    told = about_training(world, flags, command) if by_the_line else None
+    return about_fits(world) + ([told] if told else [])
+
+
 def about_fits(world: World) -> list[str]:
     """What this library fitted to the user's data, one line each; nothing of what the user gave."""
     lines = []

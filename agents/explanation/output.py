@@ -122,6 +122,28 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         console.print(f"replay with: python -m agents.replay {quoted}", markup=False, soft_wrap=True)
 
 
+def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """What ``--json`` prints of each path: classes by name, whether it arrived, queries, its frames, and its first file."""
+    return [
+        {
+            "index": path.index,
+            "row": path.row,
+            "source": path.class_names[path.source],
+            "target": path.class_names[path.target],
+            "end": path.class_names[path.predicted[-1]],
+            "success": path.success,
+            "steps": path.steps,
+            "queries": path.queries,
+            "walker": path.walker,
+            "summary": path.summary(),
+            "file": str(files[k]) if k < len(files) else None,
+            "frames": path.table(),
+            **({} if path.texts is None else {"texts": path.texts}),
+        }
+        for k, path in enumerate(paths)
+    ]
+
+
 def place_of(path: Trajectory, world: World | None = None) -> str:
     """Which input a path is of: the row of the user's file, with its line, or of the user's data frame; else the row of the
     split; empty for an input of the user's own."""

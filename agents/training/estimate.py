@@ -55,7 +55,7 @@ def _seconds_a_step(world: World, count: int, steps: int) -> float:
 
     batch = LatentVectorEnv(count, world=world)
     batch.reset(seed=0)
-    shape = batch.single_action_space.shape
+    shape = batch.single_action_space.shape or ()
     actions = np.random.default_rng(0).uniform(-1, 1, (steps + 1, count, *shape)).astype(np.float32)
     batch.step(actions[0])  # the first step computes what is kept
     started = time.perf_counter()

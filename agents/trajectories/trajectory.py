@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from agents.constraints import KEY, constraints_of
-from agents.redaction import blanked
-from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
+from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, blanked, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
 from envs.modalities.alignment import edit_distance
@@ -183,6 +182,9 @@ class Trajectory:
             self.predictions.min() < -1e-5 or np.abs(self.predictions.sum(1) - 1).max() > 1e-3
         ):
             raise TrajectoryError("rows of predictions are no probabilities: each must be at least 0 and sum to 1")
+        columns = 0 if self.source_cells is None else len(self.source_cells)
+        if any(not place[0] < columns for place in (self.hidden or {}).values()):
+            raise TrajectoryError(f"hidden columns at {self.hidden}, but the row has {columns} cells")
         extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
         for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
             if not 0 <= value < k:
@@ -344,9 +346,10 @@ class Trajectory:
         import torch
 
         usual = world.units.nearest(torch.from_numpy(self.source_input[None])).numpy()
-        return np.where(
-            np.isin(np.arange(usual.shape[1]), [place[0] for place in self.hidden.values()]), usual, self.source_cells
-        )
+        gone = [column for column, _, _ in (self.hidden or {}).values()]
+        found = np.array(self.source_cells)[None]
+        found[:, gone] = usual[:, gone]
+        return found
 
     @property
     def reconstructs(self) -> bool:

@@ -105,9 +105,8 @@ def table_strip(path: Trajectory, world: Any) -> bytes:
     """The film strip of a path through a table, as PNG: a line per column of the data, a column per frame."""
     frames = path.frames(world)
     names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
-    changed = np.concatenate(
-        [np.zeros((len(names), 1), bool), changed_cells(world, frames, path.factual(world), path.hidden)], axis=1
-    )
+    moved = changed_cells(world, frames, path.factual(world), path.hidden)
+    changed = np.concatenate([np.zeros((len(names), 1), bool), moved], axis=1)
     shown = [0, *(t + 1 for t in shown_frames(len(frames)))]
     left = 0.085 * max(len(_cut(name, 40)) for name in [*names, f"p({path.class_names[path.target]})"]) + 0.1
     longest = max(len(str(text)) for text in texts[:, shown].ravel())
