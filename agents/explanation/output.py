@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
+MEANING = "The changes change this model's answer, and promise nothing about the world."
 SHOWN = 5  # of more paths than this, each gets one line
 
 
@@ -112,6 +113,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
             console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
         if failed:
             console.print(f"not explained: {', '.join(failed[:20])}{' ...' if len(failed) > 20 else ''}")
+    if world is not None and paths and not brief:
+        console.print(MEANING, markup=False, soft_wrap=True)
     if not files:
         console.print("not saved: name a folder with --out DIR", markup=False)
         return

@@ -28,6 +28,7 @@ class Units:
 
     Attributes:
         initial_latent: the modality's default of `WorldConfig.entry`.
+        keeps_all: whether rows come back from data space as they were; if not, by design, other predictions are warned of.
         codes_are_coordinates: data have no metric of their own and use their codes as coordinates.
         metric_is_of_coordinates: whether `Manifold.metric` measures lengths in `Manifold.coordinates`.
 
@@ -149,6 +150,7 @@ class Units:
 
     initial_latent: ClassVar[str] = "code"
     codes_are_coordinates: ClassVar[bool] = False
+    keeps_all: ClassVar[bool] = True
     metric_is_of_coordinates: ClassVar[bool] = True
 
     def render(self, x: Tensor, factual: Factual | None = None) -> Any:

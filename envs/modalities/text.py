@@ -53,8 +53,9 @@ class TextUnits(Units):
 
     def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
         """See `Units.raw_asker`."""
-        return lambda raw: None  # words outside the vocabulary are lost on the way in; explanations say so
+        return lambda raw: [str(text) for text in raw]
 
+    keeps_all = False  # case, spaces, and words beyond the longest sentence are lost
     initial_latent = "kept"
     codes_are_coordinates = True
     metric_is_of_coordinates = False  # it is that of the logits

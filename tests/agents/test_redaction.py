@@ -121,3 +121,9 @@ def test_damaged_places_are_refused(path: Trajectory, tmp_path: Path) -> None:
     broken["hidden"] = {"income": [0, "x", 1]}
     with pytest.raises(TrajectoryError, match="hidden"):
         Trajectory.load(write_parts(tmp_path / "bad.npz", arrays, json.dumps(broken)))
+
+
+def test_a_report_holds_no_row_but_the_explained_ones(csv: Path, world: envs.World) -> None:
+    page = render_report([explain(world, 3, split="own", walker="line")], world).replace(",", "")
+    others = pd.read_csv(csv)["income"].drop(index=3)
+    assert not [value for value in others if f">{value}<" in page or f'"{value}"' in page]
