@@ -12,6 +12,7 @@ import pytest
 
 import envs
 from agents import Explainer, Trajectory
+from agents import evaluate as evaluate_script
 from agents import explain as script
 from agents.explain import explain
 from envs.errors import ManifoldError
@@ -99,3 +100,16 @@ def test_a_first_answer_says_what_was_fitted_and_what_a_training_costs(csv: Path
     assert "a training would take about" in said
     assert f"train --data {csv} --target-column rich" in said
     assert max(map(len, said.split("latent space")[0].splitlines()[1:-1])) <= 80
+
+
+def test_evaluate_takes_the_same_flags_and_names_the_rows_of_the_file(
+    csv: Path, world: envs.World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--data", str(csv), "--target-column", "rich", "--manifold", "pca", "--env-kwargs", "latent_dim:2"]
+    quick = ["--walker", "random", "--max-steps", "1", "--no-oracles", "--closely", "0", "--alone", "0", "--no-progress"]
+    assert evaluate_script.main([*flags, *quick, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["walkers"]["random"]
+    assert world.row_labels is not None
+    assert told["failed_rows"] == [world.row_labels.held_out[row] for row in told["failed"]] != []
+    assert evaluate_script.main([*flags, *quick]) == 0
+    assert f"random: not explained: rows {told['failed_rows'][0]}" in capsys.readouterr().out
