@@ -102,7 +102,8 @@ def evaluate(
         walker -> measure -> `Estimate`. Besides `MEASURES`, each walker has `training_queries` (made before), `break_even`
         (rival -> number of explanations after which this walker has made fewer queries in all; None: never), `cpu_ms` (CPU
         time per explanation in the batch), `alone_p50_ms` and `alone_p95_ms` (CPU time of one explained alone),
-        `analysis_queries` (made for the measures, not for explanations) and `failed` (rows not explained).
+        `analysis_queries` (made for the measures, not for explanations), `failed` (rows not explained) and, for the user's
+        own file or data frame, `failed_rows` (their row numbers or labels there).
 
     Example:
         >>> import envs
@@ -137,6 +138,8 @@ def evaluate(
         goals = [None] * len(rows) if wanted is None else wanted
         measures |= time_alone(one, list(zip(rows, goals, strict=True))[: max(alone, 0)], seed)
         measures["failed"] = [path.index for path in paths if not path.success]
+        if world.row_labels is not None:
+            measures["failed_rows"] = [path.row for path in paths if not path.success]
         name, k = walker.name, 2
         while name in found:
             name, k = f"{walker.name} {k}", k + 1
@@ -292,9 +295,10 @@ def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]]
         print(line)
     print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
-        if failed := measures["failed"]:
+        if failed := measures.get("failed_rows", measures["failed"]):
             more = " ..." if len(failed) > 20 else ""
-            print(f"{walker}: not explained: {', '.join(map(str, failed[:20]))}{more}")
+            what = "rows " if "failed_rows" in measures else ""
+            print(f"{walker}: not explained: {what}{', '.join(map(str, failed[:20]))}{more}")
 
 
 if __name__ == "__main__":

@@ -93,6 +93,9 @@ class ExplainConfig(DataConfig):
         1000, "rows of a part, which is explained in one batch and written as one file", metavar="N", low=1
     )
     keep_frames: bool = option(False, "with --engine: keep the codes and predictions of all frames")
+    redact: list[str] = option(  # noqa: RUF009
+        [], "columns of a table that are shown as hidden, and left out of saved paths", metavar="COLUMN"
+    )
     json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar with --all, on a terminal", "-P")
@@ -317,13 +320,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--jobs, --address and --keep-frames belong to --engine local or --engine ray")
     if config.lime != "none" and without_run and config.out is None:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
+    if config.lime != "none" and config.redact:
+        raise UserError(f"--lime {config.lime} writes figures of all columns: leave out it or --redact")
     prepare_process(config.num_threads)
     if config.engine is not None:
         from agents.engine.command import explain_parts
 
         return explain_parts(config, open_source(config))
+    from agents.explanation.first_answer import first_answer
     from agents.explanation.inputs import inputs_of_file
-    from agents.explanation.output import SHOWN, add_contributions, report, save
+    from agents.explanation.output import SHOWN, add_contributions, for_machines, report, save
+    from agents.redaction import redacted
 
     source = open_source(config)
     world, run = world_and_run(source)
@@ -344,7 +351,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for path in made:
                 path.badge()
         if folder is not None:
-            save(made, world, folder, config.format, bar, files)
+            save(redacted(made, world, config.redact), world, folder, config.format, bar, files)
 
     try:
         walker = config.walker or ("line" if run is None else None)
@@ -353,13 +360,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                         fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
-    paths = paths if isinstance(paths, list) else [paths]
+    paths = redacted(paths if isinstance(paths, list) else [paths], world, config.redact)
     if config.json:
         print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
         out: Any = sys.stderr
     else:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
+    if run is None and config.data is not None:
+        flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
+        for line in first_answer(world, flags, program("train"), walker == "line"):
+            print(line, file=out)
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
         print(said, file=out)
     if config.lime != "none":
@@ -370,31 +381,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if inputs is not None and many and (skipped := len(inputs.x) - len(paths)):
         print(f"left out {skipped} of {len(inputs.x)} inputs: the classifier calls them {config.target!r} already", file=out)
     return 0
-
-
-def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """What ``--json`` prints of each path: classes by name, whether it arrived, queries, its frames, and its first file."""
-    return [
-        {
-            "index": path.index,
-            "row": path.row,
-            "source": path.class_names[path.source],
-            "target": path.class_names[path.target],
-            "end": path.class_names[path.predicted[-1]],
-            "success": path.success,
-            "steps": path.steps,
-            "queries": path.queries,
-            "walker": path.walker,
-            "headline": path.headline,
-            "summary": path.summary(),
-            "contributions": None if path.saved_contributions is None else path.saved_contributions.to_json(),
-            "badge": None if path.saved_badge is None else path.saved_badge.to_json(),
-            "file": str(files[k]) if k < len(files) else None,
-            "frames": path.table(),
-            **({} if path.texts is None else {"texts": path.texts}),
-        }
-        for k, path in enumerate(paths)
-    ]
 
 
 def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:

@@ -30,6 +30,7 @@ class ReportConfig(LoadingConfig):
     format: str = option("png", "of the card's file", choices=CARD_FORMATS)
     lime: bool = option(False, "show at every frame what moves the prediction there (latent LIME; queries the classifier)")
     treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
+    redact: list[str] = option([], "columns of a table that are shown as hidden", metavar="COLUMN")  # noqa: RUF009
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 
@@ -41,17 +42,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.explanation.report.extras import Extras, layers
     from agents.explanation.report.page import MOST_PATHS, write_report
+    from agents.redaction import redacted
 
     world, paths, names, run = read_paths(config)
+    paths = redacted(paths, world, config.redact)
     if config.card is not None:
         print(f"wrote {write_card(config, world, paths, run)}")
         return 0
+    whole = [path for path in paths if not path.lacks_values]
+    if (config.lime or config.treeview) and len(whole) < len(paths):
+        raise UserError("--lime and --treeview query the classifier, and some of these files leave out values of the input")
     extras = layers(paths[:MOST_PATHS], world, names, config.lime, config.treeview)
     extras += [Extras(file=name) for name in names[MOST_PATHS:]]
     out = config.out or (run / "report.html" if run is not None else "report.html")
     over = f"these {len(paths)} paths" if len(paths) > 1 else "this path"
+    over += f" but {len(paths) - len(whole)} with hidden values" if len(whole) < len(paths) else ""
     made = {"command": "python -m agents.report RUN", "measured over": over}
-    measured, panels = evaluate_paths(world, paths), gain_panels(run, paths[:MOST_PATHS], config.trust)
+    measured, panels = evaluate_paths(world, whole) if whole else {}, gain_panels(run, paths[:MOST_PATHS], config.trust)
     print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
     return 0
 

@@ -92,7 +92,7 @@ def _labelled(world: World, chosen: Any) -> Inputs:
     single = isinstance(chosen, str) or (np.ndim(chosen) == 0 and not isinstance(chosen, range))
     labels = [plain_label(label) if hasattr(label, "item") else label for label in ([chosen] if single else list(chosen))]
     places = [known.place(label) for label in labels]
-    parts = {"held_out": world.held_out, "reference": world.reference}
+    parts: dict[str, Any] = {"held_out": world.held_out, "reference": world.reference}
     x = torch.stack([parts[split].x[row] for split, row in places])
     cells = torch.stack([parts[split].cells[row] for split, row in places])
     return Inputs(x, [row for _, row in places], single, cells, labels=labels)

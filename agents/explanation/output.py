@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
+MEANING = "The changes change this model's answer, and promise nothing about the world."
 SHOWN = 5  # of more paths than this, each gets one line
 
 
@@ -118,6 +119,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
             console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
         if failed:
             console.print(f"not explained: {', '.join(failed[:20])}{' ...' if len(failed) > 20 else ''}")
+    if world is not None and paths and not brief:
+        console.print(MEANING, markup=False, soft_wrap=True)
     if not files:
         console.print("not saved: name a folder with --out DIR", markup=False)
         return
@@ -126,6 +129,31 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
     if files[0].suffix == ".npz":
         quoted = f"'{files[0]}'" if " " in str(files[0]) else str(files[0])
         console.print(f"replay with: python -m agents.replay {quoted}", markup=False, soft_wrap=True)
+
+
+def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """What ``--json`` prints of each path: classes by name, whether it arrived, queries, its frames, and its first file."""
+    return [
+        {
+            "index": path.index,
+            "row": path.row,
+            "source": path.class_names[path.source],
+            "target": path.class_names[path.target],
+            "end": path.class_names[path.predicted[-1]],
+            "success": path.success,
+            "steps": path.steps,
+            "queries": path.queries,
+            "walker": path.walker,
+            "headline": path.headline,
+            "summary": path.summary(),
+            "contributions": None if path.saved_contributions is None else path.saved_contributions.to_json(),
+            "badge": None if path.saved_badge is None else path.saved_badge.to_json(),
+            "file": str(files[k]) if k < len(files) else None,
+            "frames": path.table(),
+            **({} if path.texts is None else {"texts": path.texts}),
+        }
+        for k, path in enumerate(paths)
+    ]
 
 
 def place_of(path: Trajectory, world: World | None = None) -> str:

@@ -81,9 +81,17 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
         known = checks.text if isinstance(value, str) else partial(checks.whole, low=-(2**63), high=2**63 - 1)
         return known(value, name, error=error)
 
+    def hidden(value: Any, name: str, *, error: type[ValueError]) -> Any:
+        for column, place in checks.mapping(value, name, error=error).items():
+            if not isinstance(place, list) or len(place) < 2:
+                raise error(f"{name}: {column!r} has a cell and its places, not {place!r:.60}")
+            for number in place:
+                count(number, f"{name}: {column!r}", error=error)
+        return value
+
     known: dict[str, Check] = {
         "source": count, "target": count, "queries": count, "training_queries": count, "planned": count,
-        "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "row": row, "success": checks.flag,
+        "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "row": row, "hidden": hidden, "success": checks.flag,
         "label_only": checks.flag, "class_names": checks.texts, "texts": checks.texts, "environment": checks.mapping,
         "versions": checks.mapping, "manifold_key": checks.text, "walker": checks.text, "held": checks.texts,
         "saved_contributions": checks.mapping, "saved_badge": checks.mapping,
@@ -92,7 +100,7 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
         if name not in known:
             raise error(f"{told}: holds a field {name!r}, which paths do not have; they have {', '.join(known)}")
         older = name == "planned" and isinstance(value, bool)  # paths of before the planned steps were counted
-        if not (value is None and name in ("index", "row", "texts")) and not older:
+        if not (value is None and name in ("index", "row", "texts", "hidden")) and not older:
             known[name](value, f"{told}: {name}", error=error)
     if fields.get("environment", {}).get("step_length") is not None:
         checks.number(fields["environment"]["step_length"], f"{told}: environment.step_length", 0, above=True, error=error)

@@ -12,6 +12,7 @@ import numpy as np
 from agents.explanation.figures.path import draw_curves, film_strip, probability_curves
 from agents.explanation.figures.style import pyplot_figure
 from agents.explanation.sentences import heading
+from agents.redaction import SHOWN
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -68,7 +69,12 @@ def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence
         world.units.exact(torch.from_numpy(np.array(part)), path.factual(world))
         for path, part in zip(paths, frames, strict=True)
     ]
-    return world.units.as_frame(torch.cat(cells))
+    found = world.units.as_frame(torch.cat(cells))
+    for name in {name for path in paths for name in path.hidden or ()}:
+        label = found.columns[list(world.units.columns).index(name)]
+        mask = np.repeat([name in (path.hidden or ()) for path in paths], [len(part) for part in frames])
+        found[label] = found[label].astype(object).where(~mask, SHOWN)
+    return found
 
 
 def html(path: Trajectory) -> str:

@@ -50,6 +50,17 @@ def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
     return target
 
 
+def blanked(arrays: dict[str, np.ndarray], hidden: dict[str, Any] | None) -> dict[str, np.ndarray]:
+    """The arrays of a path without the values of its hidden columns."""
+    if not hidden:
+        return arrays
+    arrays = {**arrays, "source_cells": arrays["source_cells"].copy(), "source_input": arrays["source_input"].copy()}
+    for column, *places in hidden.values():
+        arrays["source_cells"][column] = np.nan
+        arrays["source_input"][places] = 0
+    return arrays
+
+
 def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read the arrays and the fields of the JSON text of `write_parts`; nothing is executed.
 

@@ -25,7 +25,7 @@ import numpy as np
 from agents.constraints import KEY, constraints_of
 from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
-from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, checksum, read_parts, write_parts
+from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, blanked, checksum, read_parts, write_parts
 from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
 from envs.config import DEFAULTS
 from envs.modalities.alignment import edit_distance
@@ -91,6 +91,8 @@ class Trajectory:
         training_queries: queries made before, in training.
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
         versions: installed distribution -> version.
+        hidden: column -> its cell and its places in data space, of columns whose values are shown as hidden and left out of
+            files, see `agents.redaction`; None: no column is.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
         held: names of the table's columns that this path keeps as in the input, so that few change (see
@@ -137,6 +139,7 @@ class Trajectory:
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
     saved_badge: Badge | None = None
+    hidden: dict[str, list[int]] | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given
@@ -195,6 +198,9 @@ class Trajectory:
             self.predictions.min() < -1e-5 or np.abs(self.predictions.sum(1) - 1).max() > 1e-3
         ):
             raise TrajectoryError("rows of predictions are no probabilities: each must be at least 0 and sum to 1")
+        columns = 0 if self.source_cells is None else len(self.source_cells)
+        if any(cell >= columns or max(places) >= self.source_input.size for cell, *places in (self.hidden or {}).values()):
+            raise TrajectoryError(f"hidden columns at {self.hidden}, but the row has {columns} cells")
         extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
         for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
             if not 0 <= value < k:
@@ -381,7 +387,7 @@ class Trajectory:
         import torch
 
         self.check_world(world)
-        cells = None if self.source_cells is None else self.source_cells[None]
+        cells = self._filled(world) if self.lacks_values else None if self.source_cells is None else self.source_cells[None]
         if cells is None and world.units.anchored:
             raise TrajectoryError(
                 "this path of a table was made by an earlier version, whose frames did not start at the input: explain that "
@@ -392,6 +398,22 @@ class Trajectory:
             return found
         names = [str(name) for name in world.units.columns]
         return found._replace(held=torch.isin(world.units.column_of, torch.tensor([names.index(n) for n in self.held]))[None])
+
+    @property
+    def lacks_values(self) -> bool:
+        """Whether this path was read from a file that leaves out the values of hidden columns."""
+        columns = [column for column, *_ in (self.hidden or {}).values()]
+        return bool(columns) and self.source_cells is not None and bool(np.isnan(self.source_cells[columns]).all())
+
+    def _filled(self, world: Any) -> np.ndarray:
+        """(1, C) cells with placeholders in the hidden columns, so that the other columns can be decoded."""
+        import torch
+
+        usual = world.units.nearest(torch.from_numpy(self.source_input[None])).numpy()
+        gone = [column for column, *_ in (self.hidden or {}).values()]
+        found = np.array(self.source_cells)[None]
+        found[:, gone] = usual[:, gone]
+        return found
 
     @property
     def reconstructs(self) -> bool:
@@ -446,7 +468,7 @@ class Trajectory:
 
     def _parts(self, without: Sequence[str] = ()) -> tuple[dict[str, np.ndarray], str]:
         """The arrays that are not None, and all other fields as one JSON text."""
-        arrays = {name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}
+        arrays = blanked({name: getattr(self, name) for name in ARRAYS if getattr(self, name) is not None}, self.hidden)
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in (*ARRAYS, *without)}
         for name in DERIVED:
             found = fields.pop(name, None)

@@ -151,8 +151,10 @@ def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tupl
     if columns is not None and not described and sorted(map(str, columns)) != sorted(frame.names):
         raise ManifoldError(f"columns={list(columns)}, but the data frame has the columns {frame.names}: leave columns= out")
     later = parts.held_out if held_out is None else held_out
-    labels = list(later.index) if is_frame(later) else None if later is None else range(len(later))
-    parts = parts._replace(labels=list(parts.x.index), held_out_labels=labels)
+    own: Any = parts.x
+    new: Any = later
+    labels = list(new.index) if is_frame(new) else None if new is None else range(len(new))
+    parts = parts._replace(labels=list(own.index), held_out_labels=labels)
     later = None if later is None else in_order(later, frame.names, True)
     told = columns if described else {}
     if not described and is_numeric(cells, frame):

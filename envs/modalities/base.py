@@ -31,6 +31,7 @@ class Units:
     Attributes:
         initial_latent: the modality's default of `WorldConfig.initial_latent`.
         rows_are_strings: the user's rows, which a classifier receives, are strings.
+        keeps_all: whether rows come back from data space as they were; if not, by design, other predictions are warned of.
         codes_are_coordinates: data have no metric of their own and use their codes as coordinates.
         metric_is_of_coordinates: whether `Manifold.metric` measures lengths in `Manifold.coordinates`.
 
@@ -153,6 +154,7 @@ class Units:
     initial_latent: ClassVar[str] = "code"
     rows_are_strings: ClassVar[bool] = False
     codes_are_coordinates: ClassVar[bool] = False
+    keeps_all: ClassVar[bool] = True
     metric_is_of_coordinates: ClassVar[bool] = True
 
     def render(self, x: Tensor, factual: Factual | None = None) -> Any:

@@ -54,8 +54,9 @@ class TextUnits(Units):
 
     def raw_asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Any], Any]:
         """See `Units.raw_asker`."""
-        return lambda raw: None  # words outside the vocabulary are lost on the way in; explanations say so
+        return lambda raw: [str(text) for text in raw]
 
+    keeps_all = False  # case, spaces, and words beyond the longest sentence are lost
     initial_latent = "kept"
     rows_are_strings = True
     codes_are_coordinates = True

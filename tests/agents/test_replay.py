@@ -186,9 +186,10 @@ def test_a_table_whose_classifier_was_fitted_to_other_rows_since_says_by_how_muc
     assert replay.main([str(saved), "--no-show"]) == 0
     capsys.readouterr()
     file.write_text("n,c,y\n" + "\n".join(f"{line[:-1]}{int(i % 17 > 12)}" for i, line in enumerate(lines)) + "\n")
-    assert replay.main([str(saved), "--no-show"]) == 1
+    assert replay.main([str(saved), "--no-show"]) == 0, "the walk is the same"
     told = capsys.readouterr().out
-    assert "the classifier has changed since: its answers differ by up to 0." in told
+    assert "the walk reproduces, frame by frame; the classifier's predictions differ by up to 0." in told
+    assert "asked twice it answers the same, so it has changed since" in told
 
 
 @pytest.mark.parametrize(("onednn", "aten"), [("AVX2", "avx2"), pytest.param("SSE41", "default", marks=pytest.mark.slow)])
@@ -200,3 +201,51 @@ def test_the_example_replays_on_older_processors_and_says_by_how_much_it_differs
     told = [float(found) for found in re.findall(r"reproduced: largest difference (\S+) ", done.stdout)]
     assert len(told) == len(list((ROOT / "runs" / "example" / "paths").glob("*.npz")))
     assert max(told) <= 1e-4
+
+
+def noisy(world: World, size: float, shift: float = 0.0) -> World:
+    """The world with a classifier whose probabilities differ from query to query, and are moved towards even odds."""
+    generator = torch.Generator().manual_seed(0)
+
+    class Noisy:
+        class_names, label_only, queries = world.class_names, False, 0
+
+        @staticmethod
+        def predict_proba(x: torch.Tensor, cells: torch.Tensor | None = None) -> torch.Tensor:
+            p = (1 - shift) * world.classifier.predict_proba(x) + shift / len(world.class_names)
+            p = p * torch.exp(size * torch.randn(p.shape, generator=generator))
+            return p / p.sum(1, keepdim=True)
+
+    return world.replace(classifier=Noisy())
+
+
+def test_noise_is_told_from_a_change(path: Trajectory, world: World) -> None:
+    found = replay.compare(path, noisy(world, 0.05))
+    assert found.walk_reproduced
+    assert found.noise > 0
+    told = replay.verdict(path, found)
+    assert f"the classifier's predictions differ by up to {found.predictions:.3g}, {found.mean:.3g} on average" in told
+    assert "it is noisy: between two identical queries" in told
+    both = replay.compare(path, noisy(world, 0.001, shift=0.5))
+    assert both.mean > replay.NOISE * both.noise > 0
+    assert "and has changed by more than that" in replay.verdict(path, both)
+
+
+def test_the_share_of_frames_with_another_class_is_said(path: Trajectory, world: World) -> None:
+    class Other:
+        class_names, label_only, queries = world.class_names, False, 0
+
+        @staticmethod
+        def predict_proba(x: torch.Tensor, cells: torch.Tensor | None = None) -> torch.Tensor:
+            return world.classifier.predict_proba(x).roll(1, 1)
+
+    found = replay.compare(path, world.replace(classifier=Other()))
+    assert found.walk_reproduced
+    assert "another class on 1.00 of the frames (0, 1" in replay.verdict(path, found)
+
+
+def test_a_recorded_end_that_is_none_is_noticed_though_the_walk_reproduces(path: Trajectory, world: World) -> None:
+    found = replay.compare(replace(path, success=not path.success), world)
+    assert found.moved_alike
+    assert not found.walk_reproduced
+    assert "NOT reproduced: walk and predictions are the same" in replay.verdict(path, found)

@@ -225,7 +225,9 @@ def test_a_fit_learns_what_the_classifier_answers_and_counts_the_rows():
     record: list[list[str]] = []
     parts = {"data": texts, "classifier": asked(record), "class_names": ["bad", "good"]}
     own = make_world(**parts, fit={**SMALL, "epochs": 30, "learning_rate": 0.02, "prediction_weight": 30.0}, latent_dim=3)
-    assert own.classifier.queries == sum(map(len, record)) == 3 * 120  # for the fit, on the starts, on their frames
+    assert own.round_trip is not None
+    compared = own.round_trip.queries  # texts as they are, and from data space
+    assert own.classifier.queries == sum(map(len, record)) == 3 * 120 + compared  # for the fit, starts, their frames
     assert own.manifold.input_conditioned
     told = own.manifold.head(own.reference.z).argmax(1)
     assert float((told == own.reference.label).float().mean()) > 0.9
@@ -233,7 +235,7 @@ def test_a_fit_learns_what_the_classifier_answers_and_counts_the_rows():
     without = make_world(**parts, fit={**SMALL, "prediction_weight": 0, "anchor": 0.0}, latent_dim=3)
     assert without.manifold.head is None
     assert not without.manifold.input_conditioned
-    assert without.classifier.queries == sum(map(len, record)) == 2 * 120
+    assert without.classifier.queries == sum(map(len, record)) == 2 * 120 + compared
 
 
 def test_sentences_in_memory_with_a_classifier_and_the_shipped_manifold():

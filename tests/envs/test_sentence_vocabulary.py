@@ -166,3 +166,24 @@ def test_files_that_hold_no_corpus_are_refused(tmp_path, name, content, told):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ManifoldError, match="no data file"):
         read_corpus(tmp_path / "none.txt")
+
+
+def test_a_classifier_that_sees_what_the_conversion_loses_is_warned_of():
+    """Case is lost on the way to ids: a classifier that depends on it is another one in walks."""
+    import envs
+
+    texts = [f"{start} film was {word}" for start in ("The", "the") for word in ("good", "dull", "long", "short")] * 3
+    kwargs = {"data": np.array(texts, dtype=object), "class_names": ["no", "yes"], "progress": False}
+    kwargs["fit"] = {"epochs": 1, "prediction_weight": 0}
+
+    def by_case(rows):
+        return np.array([0.9 if row[0].isupper() or "dull" in row else 0.1 for row in rows])
+
+    def by_word(rows):
+        return np.array([0.9 if "good" in row else 0.1 for row in rows])
+
+    with pytest.warns(UserWarning, match=r"labels agree for 0\.625 of 24 rows.*lower case, with single spaces"):
+        envs.make_world(classifier=by_case, **kwargs)
+    world = envs.make_world(classifier=by_word, **kwargs)
+    assert world.round_trip is not None
+    assert (world.round_trip.agreement, world.round_trip.largest) == (1.0, 0.0)

@@ -24,6 +24,7 @@ from agents.explanation.figures.style import (
     pyplot_figure,
     rgb,
 )
+from agents.redaction import SHOWN
 from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
@@ -62,10 +63,12 @@ class TableRenderer(Renderer):
         self, path: Trajectory, world: Any, components: Sequence[Component], frames: Tensor
     ) -> list[tuple[str, str]]:
         """The column, and its value in the input and at the end."""
-        names, texts = row_texts(world, [frames[0].numpy(), frames[-1].numpy()], path.factual(world))
+        rows = [frames[0].numpy(), frames[-1].numpy()]
+        names, texts = row_texts(world, rows, path.factual(world), path.hidden)
         cells = {name: (old, new) for name, (old, new) in zip(names, texts, strict=True)}
+        hidden = path.hidden or ()
         return [
-            (part.name, f"{old} → {new}" if old != new else f"{old}, changed on the way")
+            (part.name, f"({SHOWN})" if part.name in hidden else f"{old} → {new}" if old != new else f"{old}, changed on the way")
             for part in components
             for old, new in [cells[part.name]]
         ]
@@ -82,15 +85,15 @@ class TableRenderer(Renderer):
     def gif_bodies(self, path: Trajectory, world: Any) -> list[Image.Image]:
         """Lines of names and values; changed ones are marked."""
         frames = path.frames(world)
-        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
+        names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+        changed = changed_cells(world, frames, path.factual(world), path.hidden)
         same = np.zeros(len(names), bool)
         return [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else same) for t in range(-1, len(frames))]
 
     def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
         """Lines of names and values; changed ones stand behind a mark."""
-        names, texts = row_texts(world, list(frames), path.factual(world))
-        changed = changed_cells(world, frames, path.factual(world))
+        names, texts = row_texts(world, list(frames), path.factual(world), path.hidden)
+        changed = changed_cells(world, frames, path.factual(world), path.hidden)
         return [_lines(names, texts[:, t], changed[:, t]) for t in range(len(frames))]
 
     def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
@@ -120,8 +123,9 @@ def shown_frames(count: int, most: int = MOST_COLUMNS) -> list[int]:
 def table_strip(path: Trajectory, world: Any) -> bytes:
     """The film strip of a path through a table, as PNG: a line per column of the data, a column per frame."""
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-    changed = np.concatenate([np.zeros((len(names), 1), bool), changed_cells(world, frames, path.factual(world))], axis=1)
+    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+    moved = changed_cells(world, frames, path.factual(world), path.hidden)
+    changed = np.concatenate([np.zeros((len(names), 1), bool), moved], axis=1)
     shown = [0, *(t + 1 for t in shown_frames(len(frames)))]
     left = 0.085 * max(len(_cut(name, 40)) for name in [*names, f"p({path.class_names[path.target]})"]) + 0.1
     longest = max(len(str(text)) for text in texts[:, shown].ravel())
@@ -239,8 +243,8 @@ def row_table(path: Trajectory, world: Any, width: int = 80) -> Any:
     from rich.text import Text
 
     frames = path.frames(world)
-    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world))
-    changed = changed_cells(world, frames, path.factual(world))
+    names, texts = row_texts(world, [path.source_input, *frames], path.factual(world), path.hidden)
+    changed = changed_cells(world, frames, path.factual(world), path.hidden)
     moving = np.flatnonzero(changed.any(1))
     cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
     named = max((len(name_cell(names[i])) for i in moving), default=0)

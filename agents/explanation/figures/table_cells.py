@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from agents.explanation.figures.style import row_values
+from agents.redaction import SHOWN
 
 if TYPE_CHECKING:
     from envs.core.factual import Factual
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 NOTICEABLE = 0.1  # change of a number that counts, in standard deviations of its column among the reference inputs
 
 
-def row_texts(world: Any, rows: Sequence[np.ndarray], factual: Factual | None = None) -> tuple[list[str], np.ndarray]:
+def row_texts(
+    world: Any, rows: Sequence[np.ndarray], factual: Factual | None = None, hidden: Collection[str] | None = None
+) -> tuple[list[str], np.ndarray]:
     """The cells of data-space rows as texts in the user's units.
 
     Args:
         world: of the table.
         rows: the input and frames of its walk.
         factual: the input, if known.
+        hidden: columns whose values are not shown.
 
     Returns:
         Column names, and texts (columns, rows).
@@ -33,6 +37,7 @@ def row_texts(world: Any, rows: Sequence[np.ndarray], factual: Factual | None = 
         for row, values in enumerate(shown):  # numbers that differ have different texts
             if line[row] == line[0] and values[name] != shown[0][name] and isinstance(values[name], float):
                 line[row] = f"{values[name]:.8g}"
+    texts = [[SHOWN] * len(rows) if name in (hidden or ()) else line for name, line in zip(names, texts, strict=True)]
     return names, np.array(texts, dtype=object)
 
 
@@ -46,7 +51,9 @@ def _text(value: Any) -> str:
     return f"{number:.2f}" if abs(number) >= 0.1 or number == 0 else f"{number:.3g}"
 
 
-def changed_cells(world: Any, frames: np.ndarray, factual: Factual | None = None) -> np.ndarray:
+def changed_cells(
+    world: Any, frames: np.ndarray, factual: Factual | None = None, hidden: Collection[str] | None = None
+) -> np.ndarray:
     """Cells that differ from the input, however little, (columns, T+1) bool.
 
     Args:
@@ -54,12 +61,14 @@ def changed_cells(world: Any, frames: np.ndarray, factual: Factual | None = None
         frames: (T+1, D).
         factual: the input. None: cells are compared with the first row, and numbers count as changed where they differ by more
             than a tenth of the standard deviation of their column among the reference inputs.
+        hidden: columns that count as unchanged.
     """
     if factual is not None:
         import torch
 
         cells, own = world.units.exact(torch.from_numpy(np.array(frames)), factual).numpy(), factual.cells.numpy()
-        return ((cells != own) & ~(np.isnan(cells) & np.isnan(own))).T
+        open_ = np.array([name not in (hidden or ()) for name in world.units.columns])
+        return ((cells != own) & ~(np.isnan(cells) & np.isnan(own))).T & open_[:, None]
     shown = [row_values(world, frame) for frame in frames]
     sample = [row_values(world, x) for x in np.asarray(world.reference.x[:200])]
     marks = []

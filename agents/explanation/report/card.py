@@ -117,7 +117,7 @@ class Card:
     @cached_property
     def map(self) -> MapDrawing | None:
         """The path on the plane through its ends."""
-        return map_drawing(self.path, self.world) if self.mapped else None
+        return map_drawing(self.path, self.world) if self.mapped and not self.path.lacks_values else None
 
     @property
     def turned(self) -> bool:

@@ -134,8 +134,9 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
         # A number has one place; of the places of a category, the chosen one counts.
         weight = np.where(_numbers(world), 1.0, rounded)
         found = np.stack([(slopes * weight)[:, a:b].sum(1) for a, b in zip(places, ends, strict=True)], axis=1)
-    found = np.where(followed(r2)[:, None], found, 0.0)
+    found = np.where(followed(r2)[:, None], found, 0.0) * np.array([name not in (path.hidden or ()) for name in names])
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
+    chosen = chosen[[names[i] not in (path.hidden or ()) for i in chosen]]
     note = (
         f"Change of p({path.class_names[path.target]}) with each column along the manifold, by one standard deviation of a "
         f"number or by its present category (latent LIME). {fit_note(r2)}"

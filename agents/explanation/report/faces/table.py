@@ -25,8 +25,8 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
         turn: the turning point.
     """
     factual = path.factual(world)
-    names, texts = row_texts(world, [path.source_input, *frames], factual)
-    changed = changed_cells(world, frames, factual)
+    names, texts = row_texts(world, [path.source_input, *frames], factual, path.hidden)
+    changed = changed_cells(world, frames, factual, path.hidden)
     moves = directions(world, frames, factual)
     shown = [int(i) for i in np.flatnonzero(changed[:, [*film, turn, path.steps]].any(1))]
 

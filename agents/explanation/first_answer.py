@@ -1,0 +1,68 @@
+"""What is said beside explanations of own data that were made without a training: what was fitted, what a training costs."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from envs.core.world import World
+
+MOST_ASKED = 500  # held-out rows, for the accuracy of a classifier that was fitted here
+
+
+def first_answer(world: World, flags: dict[str, Any], command: str, by_the_line: bool) -> list[str]:
+    """See `about_fits` and `about_training`; the latter for answers of the line alone."""
+    told = about_training(world, flags, command) if by_the_line else None
+    return about_fits(world) + ([told] if told else [])
+
+
+def about_fits(world: World) -> list[str]:
+    """What this library fitted to the user's data, one line each; nothing of what the user gave."""
+    lines = []
+    if not isinstance(world.config.manifold, str) or ":" not in world.config.manifold:
+        kind = type(world.manifold).__name__
+        lines.append(
+            f"latent space: {kind} of {world.latent_dim} dimensions, fitted to {len(world.reference.x):,} rows, and kept"
+        )
+    truth = world.held_out.truth
+    if world.config.classifier is None and truth is not None:
+        import torch
+
+        rows = torch.arange(min(MOST_ASKED, len(truth)))
+        right = float((world.answers_held_out(rows).argmax(1) == truth[rows]).float().mean())
+        most = float(torch.bincount(truth[rows]).max()) / len(rows)
+        lines.append(
+            f"classifier: none was given, so a small network was fitted: right for {right:.2f} of {len(rows)} held-out rows "
+            f"(always the largest class: {most:.2f})"
+        )
+    return lines
+
+
+def about_training(world: World, flags: dict[str, Any], command: str) -> str | None:
+    """One line on the cost and the use of a training; None where the estimate would need many further queries.
+
+    Args:
+        world: of the explanations.
+        flags: of the command line that describe the world.
+        command: how the user calls the training.
+    """
+    from agents.training.estimate import training_cost
+
+    if world.task.scores_coverage or world.reference.known_end_predictions is None:
+        return None
+    cost = training_cost(world)
+    given = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in flags.items())
+    return (
+        f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {cost.steps:,} "
+        f"classifier rows (estimated with {cost.asked:,}), once. Its agent then explains any row; "
+        f"the training ends with how many rows agent and line explain: {command} {given}"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """Seconds or minutes, in two digits."""
+    if seconds < 100:
+        return f"{max(1, round(seconds, 1 - int(math.log10(max(seconds, 1))))):.0f} s"
+    return f"{seconds / 60:.0f} minutes"

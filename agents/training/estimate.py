@@ -1,0 +1,64 @@
+"""What a training would cost, estimated from a few measured steps."""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from envs.core.world import World
+from envs.registration import CUSTOM
+
+FEW = 8  # environments that are timed first; all of them only if that was quick
+PATIENCE = 2.0  # seconds that timing all of them may take
+STEPS = 4  # of all environments that are timed
+UPDATES = 3.0  # time of a training, as a multiple of its environment steps alone: 2.8 to 4.1 were measured
+
+
+class Estimate(NamedTuple):
+    """The cost of a training with the default settings.
+
+    Attributes:
+        steps: environment steps; each is one classifier query.
+        seconds: of one thread.
+        asked: rows that this estimate queried.
+
+    Example:
+        >>> from envs import make_world
+        >>> training_cost(make_world()).steps
+        290000
+    """
+
+    steps: int
+    seconds: float
+    asked: int
+
+
+def training_cost(world: World, algo: str = "ppo") -> Estimate:
+    """Estimate the cost of a training, from the speed of a few environment steps with random actions."""
+    from agents.training.algorithms import load_hyperparameters
+    from agents.training.environments import trained_walk
+
+    settings = load_hyperparameters(algo, CUSTOM)
+    steps, count, before = int(settings["n_timesteps"]), int(settings["n_envs"]), world.classifier.queries
+    walked_in = trained_walk(world)
+    each = _seconds_a_step(walked_in, FEW, 1)
+    if each * count * (STEPS + 2) < PATIENCE:
+        each = UPDATES * _seconds_a_step(walked_in, count, STEPS)
+    return Estimate(steps, each * steps, world.classifier.queries - before)
+
+
+def _seconds_a_step(world: World, count: int, steps: int) -> float:
+    """Wall time of a step of one of `count` environments, over so many steps of all."""
+    from envs.gym.latent_vector_env import LatentVectorEnv
+
+    batch = LatentVectorEnv(count, world=world)
+    batch.reset(seed=0)
+    shape = batch.single_action_space.shape or ()
+    actions = np.random.default_rng(0).uniform(-1, 1, (steps + 1, count, *shape)).astype(np.float32)
+    batch.step(actions[0])  # the first step computes what is kept
+    started = time.perf_counter()
+    for action in actions[1:]:
+        batch.step(action)
+    return (time.perf_counter() - started) / (steps * count)

@@ -1,0 +1,129 @@
+"""Hidden columns: no value of theirs is in a file, a figure's cells, a report or a data frame."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import envs
+from agents import Trajectory, replay
+from agents import explain as script
+from agents import report as report_script
+from agents.console.cli import run_main
+from agents.errors import UserError
+from agents.explain import explain
+from agents.explanation.figures.renderer import renderer_of
+from agents.explanation.report.page import render_report
+from agents.redaction import redacted
+from envs.errors import ManifoldError
+
+TOWNS = ("Aarhus", "Bergen", "Cork")
+INCOME = 98_765  # of the explained row
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(0)
+    n = 90
+    frame = pd.DataFrame({"age": random.integers(18, 80, n), "town": random.choice(TOWNS, n)})
+    frame["income"] = random.integers(10_000, 99_999, n)
+    frame["rich"] = np.where(frame["age"] + random.normal(0, 5, n) > 50, "yes", "no")
+    frame.loc[3, "income"] = INCOME
+    file = tmp_path_factory.mktemp("data") / "people.csv"
+    frame.to_csv(file, index=False)
+    return file
+
+
+@pytest.fixture(scope="module")
+def world(csv: Path) -> envs.World:
+    return envs.make_world(data=str(csv), target_column="rich", manifold="pca", latent_dim=3, progress=False)
+
+
+@pytest.fixture
+def path(world: envs.World) -> Trajectory:
+    return redacted([explain(world, 3, split="own", walker="line")], world, ["income", "town"])[0]
+
+
+def test_no_figure_of_words_holds_a_hidden_value(world: envs.World, path: Trajectory) -> None:
+    whole = explain(world, 3, split="own", walker="line")
+    told = [path._repr_html_(), render_report([path], world), str(path.to_pandas(world).to_dict())]
+    told += [json.dumps(renderer_of(path).report_cells(path, world, path.frames(world)))]
+    told += [renderer_of(path).change(path, world, 3), path.to_json()]
+    for text in told:
+        assert str(INCOME) not in text.replace(",", "")
+    for text in told[2:4]:
+        assert not any(town in text for town in TOWNS)
+        assert "hidden" in text
+    assert str(INCOME) in render_report([whole], world).replace(",", ""), "it is there where it is not hidden"
+
+
+def test_a_saved_path_lacks_the_values_and_shows_the_others(world: envs.World, path: Trajectory, tmp_path: Path) -> None:
+    read = Trajectory.load(path.save(tmp_path / "one.npz"))
+    assert read.source_cells is not None
+    names = list(world.units.columns)
+    assert np.isnan(read.source_cells[[names.index("income"), names.index("town")]]).all()
+    assert (read.source_input[[k for _, a, b in read.hidden.values() for k in range(a, b)]] == 0).all()  # type: ignore[union-attr]
+    assert read.to_pandas(world)["age"].tolist() == path.to_pandas(world)["age"].tolist()
+    assert set(read.to_pandas(world)["town"]) == {"hidden"}
+    assert read == Trajectory.load(read.save(tmp_path / "two.npz"))
+    assert "hidden" in render_report([read], world)
+    with pytest.raises(UserError, match="the values of income, town are hidden in this path"):
+        replay.compare(read, world)
+
+
+def test_the_commands_hide_columns(csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = [
+        "--data",
+        str(csv),
+        "--target-column",
+        "rich",
+        "--manifold",
+        "pca",
+        "--env-kwargs",
+        "latent_dim:3",
+        "--index",
+        "3",
+    ]
+    out = tmp_path / "paths"
+    made = [*flags, "--walker", "line", "--out", str(out), "--format", "npz", "json", "--redact", "income"]
+    assert script.main(made) == 0
+    shown = capsys.readouterr().out
+    assert str(INCOME) not in shown.replace(",", "")
+    assert all(str(INCOME) not in file.read_text() for file in out.glob("*.json"))
+    saved = next(out.glob("*.npz"))
+    assert run_main(replay.main, [str(saved)]) == 2, "shown, but not walked again"
+    assert "the values of income are hidden" in capsys.readouterr().err
+    assert report_script.main([str(saved), "--out", str(tmp_path / "r.html"), "--redact", "town"]) == 0
+    page = (tmp_path / "r.html").read_text()
+    assert not any(town in page for town in TOWNS)
+    with pytest.raises(ManifoldError, match="unknown column to hide 'incom': did you mean 'income'"):
+        script.main([*flags, "--redact", "incom"])
+    with pytest.raises(UserError, match="leave out it or --redact"):
+        script.main([*flags, "--lime", "latent", "--out", str(out), "--redact", "income"])
+
+
+def test_pictures_have_no_columns() -> None:
+    world = envs.make_world(data="digits", progress=False)
+    with pytest.raises(UserError, match="these data have no columns"):
+        redacted([explain(world, 0, walker="line")], world, ["age"])
+
+
+def test_damaged_places_are_refused(path: Trajectory, tmp_path: Path) -> None:
+    from agents.trajectories.file import TrajectoryError, write_parts
+
+    arrays, text = path._parts()
+    broken: dict[str, Any] = json.loads(text)
+    broken["hidden"] = {"income": [0, "x", 1]}
+    with pytest.raises(TrajectoryError, match="hidden"):
+        Trajectory.load(write_parts(tmp_path / "bad.npz", arrays, json.dumps(broken)))
+
+
+def test_a_report_holds_no_row_but_the_explained_ones(csv: Path, world: envs.World) -> None:
+    page = render_report([explain(world, 3, split="own", walker="line")], world).replace(",", "")
+    others = pd.read_csv(csv)["income"].drop(index=3)
+    assert not [value for value in others if f">{value}<" in page or f'"{value}"' in page]
