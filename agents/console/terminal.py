@@ -23,11 +23,11 @@ def visible(text: str) -> str:
 
 
 def name_cell(name: str, most: int = LONGEST_NAME) -> str:
-    """A name as a table of a terminal shows it: one line, control characters shown, cut to `most` columns.
+    r"""A name as a table of a terminal shows it: one line, control characters shown, cut to `most` columns.
 
     Example:
-        >>> name_cell("a\x1b[2Jb"), name_cell("two\nlines"), name_cell("猫" * 40, 9)
-        ('a\\x1b[2Jb', 'two lines', '猫猫猫猫…')
+        >>> name_cell("a\x1b[2Jb"), name_cell("two\nlines"), name_cell("abcdefgh", 5)
+        ('a\\x1b[2Jb', 'two lines', 'abcd…')
     """
     from rich.cells import cell_len, set_cell_size
 

@@ -196,8 +196,8 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
     before = made.n_timesteps
     if config.num_threads != made.num_threads:
         print(
-            f"the run was trained in {made.num_threads} threads, and goes on in {config.num_threads}: sums are rounded in "
-            "another order, so the policy will differ slightly from one of an uninterrupted training; "
+            f"the run was trained with --num-threads {made.num_threads} and goes on with {config.num_threads}: sums are "
+            "rounded in another order, so the policy will differ slightly from one of an uninterrupted training; "
             f"--num-threads {made.num_threads} avoids that",
             file=sys.stderr,
         )

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from agents.console.cli import UserError
+from agents.runs.folder import RunFolder
 from agents.train import train
+from agents.training.config import TrainConfig
+from agents.training.session import resume
 
 NET = {"policy_kwargs": {"net_arch": [16]}}
 OFF = {**NET, "learning_starts": 32, "batch_size": 16, "gradient_steps": 2}
@@ -113,3 +116,14 @@ def test_a_resumed_run_keeps_its_settings(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=told):
             train(trained_agent=str(run.folder.root), n_timesteps=128, **settings)
+
+
+def test_another_number_of_threads_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = begin(tmp_path, "a2c", n_timesteps=64)
+    for threads, told in ((1, ""), (2, "was trained with --num-threads 1 and goes on with 2")):
+        capsys.readouterr()
+        given = TrainConfig(trained_agent=str(run.folder.root), n_timesteps=128, num_threads=threads)
+        assert resume(given, None, RunFolder.open(run.folder.root)).config.num_threads == threads
+        error = capsys.readouterr().err
+        assert told in error
+        assert ("num-threads" in error) == bool(told)

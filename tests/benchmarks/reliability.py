@@ -116,8 +116,10 @@ def page(record: Record) -> str:
     editions = {code: [name for name, part in found.items() if code in part["code"]]
                 for code in sorted({code for part in found.values() for code in part["code"]})}  # fmt: skip
     told = "; ".join(f"`{code}` read {', '.join(names)}" for code, names in editions.items())
+    unread = [kind for kind in KINDS if kind not in found]
     return render(
         "reliability",
+        unread=f"Not read in this campaign, but with 200 mutants in the tests: {', '.join(unread)}.\n" if unread else "",
         editions=f"Editions of the code that read them: {told}." if len(editions) > 1 else "",
         **{name: f"{value:,}" for name, value in total.items()}, kinds=len(found), peak=f"{peak:,.0f}",
         within="under" if peak < 2000 else "**above**", seconds=record["seconds"], once=f"{moments_tried['once']:,}",
