@@ -36,9 +36,10 @@ WALKERS = ("line", "agent")
 
 
 def german_csv(cache: Path) -> Path:
-    """german.data with a first line of names."""
+    """german.data with a first line of names, and the classes in words: a number as a target would be the name of a class."""
     source = data_folder("german/german.data") / "german" / "german.data"
     rows = [line.split() for line in source.read_text().splitlines() if line.strip()]
+    rows = [[*row[:-1], {"1": "good", "2": "bad"}[row[-1]]] for row in rows]
     return _written(cache / "german.csv", [*(f"a{j + 1}" for j in range(20)), "target"], rows)
 
 
