@@ -98,7 +98,7 @@ class RandomConv:
         scale = math.sqrt(2.0 / layer.weight[0].numel())
         layer.weight = nn.Parameter(scale * torch.randn(layer.weight.shape, generator=generator), requires_grad=False)
         layer.bias = nn.Parameter(torch.zeros(len(layer.weight)), requires_grad=False)
-        return layer  # type: ignore[no-any-return]
+        return layer
 
     def __call__(self, batch: Any) -> Tensor:
         """Return features (B, m) of B images."""

@@ -100,7 +100,7 @@ class PredictionTarget:
         """Return the largest absolute values (D,) of the features of next observations (B, O), of which
         changes are differences; 1 if the features are a function, which is not computed again for this."""
         if callable(self.predict) or not len(next_obs):
-            return torch.full((self.count,), float(len(next_obs) > 0))
+            return torch.full((self.count,), float(len(next_obs) > 0), dtype=torch.float32)
         return self(next_obs).abs().amax(0)
 
     def r2(self, batch: Transitions, predicted: Tensor, whitener: Whitener) -> float:

@@ -29,6 +29,7 @@ from tests.benchmarks.curiosity.protocol import (
     versions_text,
 )
 from tests.benchmarks.curiosity.training import Training, manifold_figures
+from tests.benchmarks.curiosity.variants import bonus_of
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
 from tests.benchmarks.harness.statistics import iqm, median
 from tests.benchmarks.harness.tables import table, within
@@ -55,7 +56,9 @@ def options_of(arm: str, env: str = PAIR) -> dict[str, Any]:
     """A bonus's settings: those that ship, and the protocol's schedule (the task's own, if it has one)."""
     if arm == "none":
         return {}
-    return dict(curiosity_settings(arm, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env).options)
+    bonus, variant = bonus_of(arm)
+    shipped = curiosity_settings(bonus, None, dict(schedule_of(env)), make_world_of(EXPLORE, {}), env)
+    return {**shipped.options, **variant}
 
 
 def training_of(env: str, arm: str, eta: float | None, seed: int, **env_kwargs: Any) -> Training:

@@ -3,13 +3,18 @@
 import pytest
 import torch
 
-from vime import BONUSES, VIME, BonusMixer, make_bonus
+from vime import BONUSES, POSTERIORS, VIME, BonusMixer, make_bonus
 
 SMALL = {"min_pool": 64, "updates": 5, "batch_size": 32}
-VARIANTS = {name: {} for name in BONUSES} | {
-    "fixed noise": {"noise": 0.3, "common_scale": True},
-    "gradient step": {"estimator": "gradient_step", "steps": 2},
-}
+VARIANTS = (
+    {name: {} for name in BONUSES}
+    | {
+        "fixed noise": {"noise": 0.3, "common_scale": True},
+        "gradient step": {"estimator": "gradient_step", "steps": 2},
+        "anchored noise": {"estimator": "linearized", "noise": "anchored"},
+    }
+    | {f"posterior {kind}": {"estimator": "linearized", "posterior": kind} for kind in POSTERIORS}
+)
 
 
 @pytest.fixture

@@ -18,14 +18,15 @@ from vime.bonuses.base import Bonus
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "concepts" / "curiosity.md").read_text()
 PROGRAMS = re.findall(r"<!-- run -->\n```python\n(.*?)```", PAGE, re.S)
-PROGRAMS[2:] = ["\n".join(PROGRAMS[1:])]  # the third goes on where the second ends
+for _later in (1, 3):  # they go on where those before them end
+    PROGRAMS[_later] = "\n".join(PROGRAMS[_later - 1 : _later + 1])
 
 
 def test_every_program_is_marked():
-    assert len(PROGRAMS) == PAGE.count("```python") == 3
+    assert len(PROGRAMS) == PAGE.count("```python") == 4
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=["gymnasium", "stable-baselines3", "resumed"])
+@pytest.mark.parametrize("program", PROGRAMS, ids=["gymnasium", "vector", "stable-baselines3", "resumed"])
 def test_programs_run(program, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", program]

@@ -28,7 +28,8 @@ class BALD(VIME):
         >>> import vime
         >>> env = gym.make("Pendulum-v1")
         >>> bonus = vime.make_bonus("bald", env.observation_space, env.action_space, min_pool=64, updates=10)
-        >>> obs, act, nxt = (np.random.default_rng(0).normal(size=(64, k)) for k in (3, 1, 3))
+        >>> draw = np.random.default_rng(0)
+        >>> obs, act, nxt = (draw.normal(size=(64, k)) for k in (3, 1, 3))
         >>> bonus.add(obs, act, nxt)
         >>> figures = bonus.fit()
         >>> bool((bonus.score(obs, act, nxt) == bonus.score(obs, act, nxt + 1)).all())

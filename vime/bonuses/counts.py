@@ -61,9 +61,9 @@ class Counts(Bonus):
         super().__init__(observation_space, action_space, **shared)
         self.width = positive_number("width", width)
         kept = whole_number("dimensions", dimensions)
-        self.directions = torch.eye(self.target_size)
+        self.directions = torch.eye(self.target_size, dtype=torch.float32)
         if self.target_size > kept:
-            drawn = torch.randn(self.target_size, kept, generator=self.random.generator)
+            drawn = torch.randn(self.target_size, kept, generator=self.random.generator, dtype=torch.float32)
             self.directions = drawn / drawn.norm(dim=0)
         self.cells = torch.zeros(0, dtype=torch.int64)
         self.visits = torch.zeros(0, dtype=torch.int64)
@@ -80,7 +80,7 @@ class Counts(Bonus):
         cells = self._cells(self.surprising(batch)[0])
         places = torch.searchsorted(self.cells, cells).clamp(max=max(len(self.cells) - 1, 0))
         seen = torch.where(self.cells[places] == cells, self.visits[places], 0)
-        return (seen + 1.0).rsqrt()
+        return (seen.to(torch.float32) + 1.0).rsqrt()
 
     def _fit(self, updates: int) -> dict[str, float]:
         self.cells, self.visits = self._cells(self.target_whitener(self.pool.all().target)).unique(return_counts=True)

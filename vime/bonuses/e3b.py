@@ -63,7 +63,7 @@ class E3B(Bonus):
 
     def _fit(self, updates: int) -> dict[str, float]:
         rows = self.target_whitener(self.pool.all().target)
-        self.ellipsoid.begin(1.0 / self.ridge, torch.ones(1))
+        self.ellipsoid.begin(1.0 / self.ridge, torch.ones(1, dtype=torch.float32))
         self.ellipsoid.add(rows, rows.new_zeros(len(rows), 1))
         return {}
 

@@ -174,7 +174,7 @@ class VIME(Bonus):
         """What a first change of a target is worth to an estimator that does not see it: the surprise of a standard normal
         target in nats, 1/2 ln(1 + c^2) for a change of c deviations."""
         if not self.first_changes:
-            return torch.zeros(len(batch.obs))
+            return torch.zeros(len(batch.obs), dtype=torch.float32)
         return 0.5 * torch.log1p(self.target_whitener.first_changes(batch.target).square()).sum(1)
 
     def _score_rollout(self, batch: Transitions) -> Tensor:

@@ -90,6 +90,9 @@ def moments_given_prefix(moments: Moments, features: Tensor, targets: Tensor) ->
         features: (n, k), see :func:`given_prefix`.
         targets: (n, D), whitened.
 
+    Exact if all targets share the features and their noise is fixed, as for the last layer; else the covariances are averages
+    over the targets.
+
     Returns:
         Moments whose epistemic variances and means hold what the prefix has taught.
     """

@@ -1,4 +1,4 @@
-"""A deep ensemble: networks that differ in their first weights and in the batches they saw; disagreement in nats."""
+"""A deep ensemble: networks that differ in their first weights and in the weights of the rows; disagreement in nats."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class DeepEnsemble(Posterior):
         for update, (inputs, targets) in enumerate(batches):
             mean, log_sd = self.head.split(self.ensemble(inputs.unsqueeze(0)))
             cost = 0.5 * ((targets - mean) * torch.exp(-log_sd)).square() + log_sd
-            times = torch.empty(self.members, len(inputs), 1).exponential_()  # Bayesian bootstrap
+            times = torch.empty(self.members, len(inputs), 1, dtype=torch.float32).exponential_()  # Bayesian bootstrap
             loss = (cost * mask * times).sum((0, 2)).mean()
             self.trainer.step(loss, update, check)
         return {"loss": float(loss.detach())}

@@ -56,8 +56,9 @@ class WeightSites(Posterior):
             self.guide = _guide_class(options.get("guide", "AutoNormal"))(
                 self.model, init_scale=init_sd, init_loc_fn=autoguide.init_to_value(values=values)
             )
-            self.guide(torch.zeros(1, inputs), torch.zeros(1, targets), torch.ones(targets, dtype=torch.bool), 1)
-        self.optimizer = torch.optim.Adam(self.guide.parameters(), lr=learning_rate)
+            rows = torch.zeros(1, inputs + targets, dtype=torch.float32)
+            self.guide(rows[:, :inputs], rows[:, inputs:], torch.ones(targets, dtype=torch.bool), 1)
+        self.optimizer = torch.optim.Adam(self.guide.parameters(), lr=learning_rate, fused=True)
         self.weights: list[Tensor] = []
         self._draw()
 

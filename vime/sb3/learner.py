@@ -22,7 +22,7 @@ Mode = Literal["auto", "rollout", "step"]
 FIT_EVERY = 2048
 """Default number of transitions between two fits, if the bonus is paid per step."""
 
-DROWNED = 1e-3
+DROWNED = 1e-4
 """Share of the bonus in the sum of magnitudes below which a warning says that it has no effect."""
 
 FlatTransition = tuple[Tensor, Tensor, Tensor]

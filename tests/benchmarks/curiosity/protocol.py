@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tests.benchmarks.curiosity.training import Training
+from tests.benchmarks.curiosity.variants import VARIANTS
 from tests.benchmarks.harness.experiment import Options, one_of
 
 PROTOCOL: dict[str, Any] = yaml.safe_load((Path(__file__).parents[1] / "vime_protocol.yml").read_text())
@@ -20,7 +21,7 @@ def flags(tasks: Iterable[str], algorithms: Sequence[str] = ("ppo",)) -> dict[st
     """Flags of the benchmarks of curiosity."""
     return {
         "--tasks": one_of(list(tasks)),
-        "--arms": one_of(PROTOCOL["arms"]),
+        "--arms": one_of([*PROTOCOL["arms"], *VARIANTS], *PROTOCOL["arms"]),
         "--algorithms": one_of(algorithms),
         "--merge": {"action": "store_true", "help": "train nothing: write the tables from the trainings that are kept"},
         "--keep": {"action": "store_true", "help": "rows that are not measured now stay as the page has them"},

@@ -16,6 +16,7 @@ from agents.training.algorithms import make_model
 from agents.training.environments import add_curiosity, curiosity_of, make_vec_env, make_world_of
 from agents.training.evaluation import evaluate_in_world
 from envs.registration import CONTROL
+from tests.benchmarks.curiosity.variants import VARIANTS, bonus_of
 from tests.benchmarks.curiosity.witness import CELLS, Witness
 from tests.benchmarks.harness.runs import Run, timed
 
@@ -30,7 +31,7 @@ class Training:
     Attributes:
         env: the environment's id.
         algo: the algorithm.
-        arm: the bonus, or ``none``.
+        arm: the bonus, a variant of it (variants.py), or ``none``.
         steps: of all environments together.
         seed: of everything random in the training.
         settings: the algorithm's hyperparameters, n_envs among them.
@@ -66,6 +67,8 @@ class Training:
         own = LATENT_SOURCES
         if self.env in CONTROL:
             own = ("envs/control/vector_env.py", f"envs/control/{CONTROL[self.env][0]}.py")
+        if self.arm in VARIANTS:
+            own = (*own, "tests/benchmarks/curiosity/variants.py")
         return own if self.arm == "none" else (*own, "vime/**/*.py")
 
     def run(self, figures: Callable[[Training], dict[str, Any]]) -> Run:
@@ -80,7 +83,8 @@ def trained(one: Training, world: Any = None) -> tuple[Any, Witness]:
         env: Any = Witness(monitored, CELLS.get(one.env))
         witness = env
         if one.arm != "none":
-            curiosity = CuriosityConfig(name=one.arm, eta=one.eta, options=dict(one.options))
+            bonus, variant = bonus_of(one.arm)
+            curiosity = CuriosityConfig(name=bonus, eta=one.eta, options={**one.options, **variant})
             env = add_curiosity(env, curiosity, one.seed, world)
         model = make_model(one.algo, env, dict(one.settings), one.seed, "cpu")
         curious = curiosity_of(env)

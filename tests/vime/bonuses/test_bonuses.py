@@ -446,11 +446,9 @@ def test_ranks_survive_units_that_round(toy):
     assert spearmanr(scores[2], scores[1]).statistic > 0.9
 
 
-@EVERY
+@pytest.mark.parametrize("name", list(BONUSES))
 def test_a_bit_that_turns_on_for_the_first_time_is_paid(name, toy):
     """By every bonus, before the fit that would learn it."""
-    if name == OWN:
-        pytest.skip("a user's own bonus decides for itself")
 
     def draw(count, seed):
         obs, action, following = toy.draw(count, seed=seed)

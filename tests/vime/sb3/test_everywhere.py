@@ -130,7 +130,7 @@ def test_an_encoder_keeps_large_images_small_and_resumes():
 
 def test_a_bonus_that_drowns_is_warned_of_once():
     env = curious(OBSERVATIONS["box"], DISCRETE)
-    paid = torch.ones(4), torch.full((4,), 0.01), np.full(4, 100.0)
+    paid = torch.ones(4), torch.full((4,), 0.001), np.full(4, 100.0)
     with pytest.warns(UserWarning, match="it has no effect; raise eta"):
         env.record(*paid)
     with warnings.catch_warnings():
