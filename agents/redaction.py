@@ -47,7 +47,8 @@ def redacted(paths: Iterable[Trajectory], world: World, columns: Sequence[str]) 
             raise UnknownNameError("column to hide", name, names)
     if not columns:
         return list(paths)
-    hidden = {name: [j := names.index(name), *world.units.places_of(j)] for name in columns}
+    places = {name: names.index(name) for name in columns}
+    hidden = {name: [j, *world.units.places_of(j)] for name, j in places.items()}  # type: ignore[attr-defined]
     return [_with(path, {**(path.hidden or {}), **hidden}) for path in paths]
 
 

@@ -96,11 +96,11 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     Raises:
         UserError: there is no such card.
     """
-    from envs.files import in_home
     from agents.explanation.report.card import Card
     from agents.explanation.report.export import export
     from agents.explanation.report.told import add_contributions
     from agents.files import write_whole, writing
+    from envs.files import in_home
 
     number = config.card or 1
     if number > len(paths):

@@ -168,6 +168,8 @@ def place_of(path: Trajectory, world: World | None = None) -> str:
 def _short(path: Trajectory) -> str:
     """The row of a path in a list."""
     return str(path.index if path.row is None else path.row)
+
+
 def add_contributions(paths: Sequence[Trajectory]) -> None:
     """Compute the contributions of paths, and keep them with each; where one has too many parts, that is said instead."""
     for path in paths:

@@ -20,7 +20,6 @@ from agents.explanation.metrics.measures import label
 from agents.explanation.report.card import Card
 from agents.explanation.report.export import export
 from agents.trajectories.trajectory import Trajectory
-from envs.files import in_home
 
 if TYPE_CHECKING:
     from agents.runs.run import Run

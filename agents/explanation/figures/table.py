@@ -24,9 +24,9 @@ from agents.explanation.figures.style import (
     pyplot_figure,
     rgb,
 )
-from agents.redaction import SHOWN
 from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.sentences import heading
+from agents.redaction import SHOWN
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -68,7 +68,10 @@ class TableRenderer(Renderer):
         cells = {name: (old, new) for name, (old, new) in zip(names, texts, strict=True)}
         hidden = path.hidden or ()
         return [
-            (part.name, f"({SHOWN})" if part.name in hidden else f"{old} → {new}" if old != new else f"{old}, changed on the way")
+            (
+                part.name,
+                f"({SHOWN})" if part.name in hidden else f"{old} → {new}" if old != new else f"{old}, changed on the way",
+            )
             for part in components
             for old, new in [cells[part.name]]
         ]
