@@ -49,13 +49,14 @@ def headline(
 
     found = path.saved_contributions if contributions is None else contributions
     world = path.world if world is None else world
-    said = f"Called {path.class_names[path.source]}{'' if found is None else f' ({found.called:.2f})'}. {_outcome(path)}"
+    sure = "" if found is None or path.label_only else f" ({found.called:.2f})"
+    said = f"Called {path.class_names[path.source]}{sure}. {_outcome(path)}"
     if path.steps == 0:
         return f"{said}."
     measured = _measured(path, world, attributes)
     if found is not None:
         words = renderer_of(path).joined(*_told(found))
-        share = _share(found)
+        share = "" if path.label_only else _share(found)
     elif world is not None:
         parts = [f"{name} {change}" for name, change in changed_parts(path, world)]
         words, share = renderer_of(path).joined([_cut(part) for part in parts[:MOST]], len(parts) - MOST), ""
