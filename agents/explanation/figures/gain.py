@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.explanation.figures.map import starts_map
-from agents.explanation.figures.style import INK, figure_png, figure_svg, mathless, pyplot_figure
+from agents.explanation.figures.style import INK, ON_LIGHT, figure_png, figure_svg, mathless, pyplot_figure
 from agents.explanation.information_gain import GainMap, bonus_in_nats, expected_gain_map
 from agents.explanation.report.extras import Panel
 from agents.trajectories.trajectory import Trajectory
@@ -48,13 +48,13 @@ def gain_map_figure(
     halo = withStroke(linewidth=2.5, foreground="white", alpha=0.8)
     taken = np.concatenate([area.places(path.z) for path in paths]) if paths else np.zeros((0, 2))
     for index, x, y in area.labels(taken):
-        name = axes.text(x, y, mathless(world.class_names[index]), fontsize=13, ha="center", va="center", color=INK,
+        name = axes.text(x, y, mathless(world.class_names[index]), fontsize=13, ha="center", va="center", color=ON_LIGHT,
                          fontweight="bold")  # fmt: skip
         name.set_path_effects([halo])
     for path in paths:
         x, y = area.places(path.z).T
         axes.plot(x, y, color="white", linewidth=3)
-        axes.plot(x, y, color=INK, linewidth=1.2, marker=".", markersize=4)
+        axes.plot(x, y, color=ON_LIGHT, linewidth=1.2, marker=".", markersize=4)
     axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[])
     axes.set_title("expected information gain of a step", fontsize=10, loc="left", color=INK)
     bar = figure.colorbar(shown, cax=figure.add_axes((0.87, 0.02, 0.035, 0.88)))

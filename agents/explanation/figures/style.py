@@ -27,6 +27,7 @@ TARGET, SOURCE, OTHER, INK, FAINT = "#0072b2", "#d55e00", "#8a8f98", "#1b1f24", 
 MORE, LESS = "#00735a", "#8f2f7f"  # of a value, compared with the input
 RAISES = (TARGET, SOURCE)  # a slope of the target's probability that is positive, and one that is negative
 GAIN, CHANGED = "#117733", "#fff0c2"
+ON_LIGHT = "#1c2025"  # on a light tile or map, whatever the page's colours; `figure_svg` replaces INK alone
 # Muted light tones of equal lightness, so that black dots and lines are readable on each.
 REGIONS = ("#cfe3f5", "#f6d9c6", "#d5ead0", "#eccfe2", "#f7eec0", "#cdeaea", "#dcd5f0", "#f3cccf", "#dfdcc8", "#d6dbe2")
 

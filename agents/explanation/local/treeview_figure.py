@@ -11,6 +11,7 @@ from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import (
     FAINT,
     INK,
+    ON_LIGHT,
     OTHER,
     SOURCE,
     TARGET,
@@ -75,7 +76,7 @@ def _frames(axes: Any, path: Trajectory, world: Any, routes: Routes, columns: np
             switched = frame > 0 and routes.meta[frame - 1, factor] != cluster
             axes.add_patch(Rectangle((place + 0.04, top + factor + 0.04), 0.92, 0.92, facecolor=region_colour(cluster),
                                      edgecolor=INK if switched else "none", linewidth=1.4))  # fmt: skip
-            axes.text(place + 0.5, top + factor + 0.5, str(cluster), ha="center", va="center", fontsize=7, color=INK)
+            axes.text(place + 0.5, top + factor + 0.5, str(cluster), ha="center", va="center", fontsize=7, color=ON_LIGHT)
         for row, says in enumerate((path.predicted[frame], routes.predicted[frame])):
             differs = path.predicted[frame] != routes.predicted[frame]
             axes.text(place + 0.5, top + factors + 0.65 + 0.9 * row, mathless(path.class_names[says][:4]), ha="center",
