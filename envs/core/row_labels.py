@@ -49,7 +49,10 @@ class RowLabels(NamedTuple):
         if self.lines is not None:
             raise ManifoldError(f"row {label!r} is not in the file: it has the rows 0 to {len(self.lines) - 1}")
         shown = ", ".join(map(repr, every[:MOST_SHOWN]))
-        raise ManifoldError(f"no row of the data frame has the label {label!r}; its index begins with {shown}")
+        raise ManifoldError(
+            f"no row of the data frame has the label {label!r}; its index begins with {shown} "
+            "(split held_out counts positions)"
+        )
 
     def words(self, label: Any) -> str:
         """The row for people: ``row 3 (line 5 of the file)``."""

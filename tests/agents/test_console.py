@@ -81,6 +81,6 @@ def test_tab_completion_knows_commands_flags_and_choices(shell: str) -> None:
     )
     if shell == "bash":
         done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-        assert done.stdout.split() == ["held_out", "reference"]
+        assert done.stdout.split() == ["own", "held_out", "reference"]
     with pytest.raises(UserError, match="known shells"):
         completion("fish")

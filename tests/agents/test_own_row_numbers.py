@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import envs
 from agents import Explainer, Trajectory
@@ -113,3 +115,21 @@ def test_evaluate_takes_the_same_flags_and_names_the_rows_of_the_file(
     assert told["failed_rows"] == [world.row_labels.held_out[row] for row in told["failed"]] != []
     assert evaluate_script.main([*flags, *quick]) == 0
     assert f"random: not explained: rows {told['failed_rows'][0]}" in capsys.readouterr().out
+
+
+def test_titles_of_short_values_are_whole_at_80_columns() -> None:
+    from rich.console import Console
+
+    from agents.explanation.figures.table import row_table
+
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.integers(0, 9, (120, 3)), columns=["a", "b", "c"])
+    model = LogisticRegression().fit(frame, frame.sum(axis=1) > 12)
+    path = explain(envs.make_world(data=frame, classifier=model, manifold="pca", latent_dim=2), rows=[0], walker="line")[0]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(row_table(path, path.world, 80))
+    said = console.export_text()
+    assert "input" in said
+    assert f"frame {path.steps}" in said
+    assert "…" not in said
+    assert max(map(len, said.splitlines())) <= 80

@@ -24,6 +24,10 @@ from tests.benchmarks.own.measured import measured
 CASES = {**numbers.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
 QUICK = 2048  # steps
 SOURCES = ("envs/**/*.py", "agents/**/*.py", "tests/benchmarks/own/*.py")
+SHORT = (
+    "\n\nThis is a short run: its agents are hardly trained, so that their figures say nothing of a usual training. The line "
+    "takes the inputs that they miss."
+)
 AGREE, FLIPS, FOUND, AGENT = 1.0, 0.97, 0.99, 0.90  # the aims
 
 
@@ -66,6 +70,7 @@ def page(record: Record) -> str:
         command=record["command"],
         items=record["items"],
         steps="the default number of steps" if record["steps"] is None else f"{record['steps']:,} steps",
+        short="" if record["steps"] is None else SHORT + record.get("note", ""),
         seeds=", ".join(map(str, record["seeds"])),
         table=table(
             TITLES, [[name, *cells_of(runs)] for name, runs in explained.items()]

@@ -250,6 +250,7 @@ def row_table(path: Trajectory, world: Any, width: int = 80) -> Any:
     changed = changed_cells(world, frames, path.factual(world), path.hidden)
     moving = np.flatnonzero(changed.any(1))
     cell = min(MOST_LETTERS, max((len(str(text)) for text in texts[moving].ravel()), default=0)) + 2
+    cell = max(cell, len(f"frame {len(frames) - 1}"))  # titles are never cut
     named = max((len(name_cell(names[i])) for i in moving), default=0)
     places = shown_frames(len(frames), max(2, (width - named - cell) // (cell + 2)))
     table = Table(box=None, pad_edge=False, caption_justify="left")

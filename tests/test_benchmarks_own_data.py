@@ -1,0 +1,86 @@
+"""The benchmark of own data: its cases, what must be refused, and the rivals without a walk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import envs
+from envs.errors import ManifoldError
+from tests.benchmarks import own_data
+from tests.benchmarks.own import refusals
+from tests.benchmarks.own.cases import Case, Entry
+from tests.benchmarks.own.measured import agreement, measured
+from tests.benchmarks.own.unlike import asked, differing, nearest_unlike, put_back
+
+FAST: dict[str, Any] = {"manifold": "pca", "latent_dim": 2, "progress": False}
+
+
+@pytest.mark.parametrize("name", refusals.CASES)
+def test_what_must_be_refused_is_refused_by_name(name: str) -> None:
+    entry = refusals.CASES[name]
+    with pytest.raises(ManifoldError) as refused:
+        envs.make_world(**entry.make(0).settings, **FAST)
+    assert entry.must_refuse is not None
+    assert entry.must_refuse in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["wine, forest, text classes", "iris, bool classes", "colour, channels last, uint8",
+                                  "breast cancer, frame in another order", "odd columns, forest by column name"])  # fmt: skip
+def test_the_world_asks_the_classifier_of_the_case(name: str) -> None:
+    case = own_data.CASES[name].make(0)
+    found = agreement(envs.make_world(**case.settings, **FAST), case)
+    assert found["agreement"] == 1
+    assert found["largest"] < 1e-5
+
+
+def test_columns_are_put_back_only_where_the_class_stays_another() -> None:
+    case = own_data.CASES["wine, forest, text classes"].make(0)
+    world = envs.make_world(**case.settings, **FAST)
+    x, cells = world.held_out.x[:20], world.held_out.cells[:20]  # type: ignore[index]
+    source = world.classifier.predict_proba(x, cells).argmax(1)
+    plain = nearest_unlike(world, x, source)
+    back = put_back(world, cells, source, plain.cells)
+    assert (asked(world, plain.cells) != source).all()
+    assert (asked(world, back.cells) != source).all()
+    assert (differing(cells, back.cells).sum(1) <= differing(cells, plain.cells).sum(1)).all()
+    assert bool((back.queries == differing(cells, plain.cells).sum(1)).all())
+
+
+def test_missing_cells_are_alike() -> None:
+    nan = float("nan")
+    found = differing(torch.tensor([[nan, nan, 1.0]]), torch.tensor([[nan, 1.0, 2.0]]))
+    assert found.tolist() == [[False, True, True]]
+
+
+def test_a_missing_package_and_a_traceback_are_figures_too() -> None:
+    def broken(seed: int) -> Case:
+        raise RuntimeError("the user's own fault")
+
+    assert measured(Entry(broken, None, "no_such_package"), 0, 1, 1)["skipped"] == "no_such_package"
+    assert "the user's own fault" in measured(Entry(broken), 0, 1, 1)["traceback"]
+
+
+def test_the_page_names_what_is_missed() -> None:
+    figures = {"found": 0.5, "agent_found": 0.4, "line_found": 0.5, "agreement": 1.0, "flips": 0.5, "train_seconds": 3.0}
+    refused = [{"refused": "dates", "expected": True}]
+    record = {"command": "python", "seeds": [0], "steps": None, "items": 5,
+              "cases": {"iris, forest": [{**figures, "queries": 3.0}], "a column of dates": refused,
+                        "20 classes": [{"traceback": "..."}]}}  # fmt: skip
+    page = own_data.page(record)
+    assert "| iris, forest | 1.000 | 0.50, 0.40, 0.50 | 0.50 |" in page
+    assert "aim >= 0.97: 0 of 1 cases. Missed: iris, forest (0.500)" in page
+    assert "Tracebacks: 20 classes." in page
+    assert "| a column of dates | yes | dates |" in page
+    assert len(own_data.TITLES) <= 8
+
+
+def test_rows_are_split_alike_for_data_and_classes() -> None:
+    from tests.benchmarks.own.cases import split
+
+    x, later, y, later_y = split(np.arange(20)[:, None], np.arange(20) % 2, 0)
+    assert (x[:, 0] % 2 == y).all()
+    assert (later[:, 0] % 2 == later_y).all()
