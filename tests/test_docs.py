@@ -153,6 +153,7 @@ def test_every_public_package_has_a_place_in_the_reference():
         "envs.gym",
         "envs.manifolds.networks",
         "agents.console",
+        "agents.explanation.report.faces",
         "envs.reading",
         "envs.runtime",
     }

@@ -24,6 +24,7 @@ from agents.explanation.figures.style import (
     pyplot_figure,
     rgb,
 )
+from agents.explanation.figures.words import LETTER, LINE, draw_words, wrapped
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word, compare, marked
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from agents.explanation.report.faces.face import Face
     from envs.modalities.components import Component
 
-LINE = 0.25  # inches
-LETTER = 0.082  # inches of a letter of the sentences' font
-WIDEST = 72  # letters of a line; longer sentences continue below
 NARROW = 32  # letters of a line in an animation
 
 
@@ -116,19 +114,6 @@ def sentence_words(path: Trajectory) -> list[list[Word]]:
     return [compare(before, after) for before, after in zip([texts[0], *texts[:-1]], texts, strict=True)]
 
 
-def wrapped(words: list[Word], width: int = WIDEST) -> list[list[Word]]:
-    """The words, in lines of at most `width` letters."""
-    lines: list[list[Word]] = [[]]
-    used = 0
-    for word in words:
-        if used and used + len(word.text) > width:
-            lines.append([])
-            used = 0
-        lines[-1].append(word)
-        used += len(word.text) + 1
-    return lines
-
-
 def sentence_strip(path: Trajectory) -> bytes:
     """The film strip of sentences as PNG: a line for the input and each frame, its class, and p(target) with a bar."""
     blocks = [wrapped(words) for words in sentence_words(path)]
@@ -159,31 +144,6 @@ def sentence_strip(path: Trajectory) -> bytes:
             y += LINE
         y += 0.08
     return figure_png(figure)
-
-
-def draw_words(axes: Any, words: list[Word], x: float, y: float) -> None:
-    """Words from x on at height y: new ones on a yellow ground, removed ones struck through."""
-    from matplotlib.patches import Rectangle
-
-    for word in words:
-        width = LETTER * len(word.text)
-        if word.change == "new":
-            ground = Rectangle((x - 0.02, y - 0.1), width + 0.04, 0.2, facecolor=CHANGED, edgecolor="#c9a227", linewidth=0.5)
-            axes.add_patch(ground)
-        colour = "#8a8f98" if word.change == "gone" else INK
-        axes.text(
-            x,
-            y,
-            mathless(word.text),
-            fontsize=9.8,
-            family="monospace",
-            va="center",
-            color=colour,
-            fontweight="bold" if word.change == "new" else "normal",
-        )
-        if word.change == "gone":
-            axes.plot((x, x + width), (y, y), color="#8a8f98", linewidth=0.8)
-        x += width + LETTER
 
 
 def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, names: float) -> None:
