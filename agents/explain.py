@@ -64,6 +64,7 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
+    sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
@@ -95,6 +96,7 @@ def explain(
     seed: int = 0,
     skip_present: bool = False,
     fallback: bool | None = None,
+    sparse: bool = True,
     progress: bool = False,
     on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
@@ -115,6 +117,7 @@ def explain(
         skip_present: leave out inputs that are of the target class already, instead of an error.
         fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
             queries of both count. None: only where no walker is named. False: the run's policy alone.
+        sparse: of tables, change few columns, the others keep the input's values; False: as many as the walk changes.
         progress: show a bar.
         on_batch: called with the paths of each finished batch of inputs, for example to save them.
 
@@ -147,8 +150,8 @@ def explain(
     from agents.trajectories.recording import trajectories_of
     from agents.trajectories.world import installed_versions
     from agents.walkers.base import select
-    from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
+    from agents.walkers.strategy import find_paths
     from agents.walkers.walker import rows_asked_before
 
     world, run = world_and_run(source)
@@ -179,11 +182,16 @@ def explain(
                 items = torch.nonzero(group & ~present).flatten()
                 if len(items) == 0:
                     continue
-                start = select(state, items)
-                walk = walks.walk(walked_in, start, queries[items], generator, max_steps)
-                by = [walks.name] * len(items)
-                if fallback:
-                    walk, by = with_the_line(walks, walked_in, start, walk, generator, max_steps)
+                start, walk, by = find_paths(
+                    walks,
+                    walked_in,
+                    select(state, items),
+                    queries[items],
+                    generator,
+                    max_steps,
+                    fallback=fallback,
+                    sparse=sparse,
+                )
                 if curious is not None:
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))
                 if walked_in is not world:
@@ -317,7 +325,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         walker = config.walker or ("line" if run is None else None)
         paths = explain(source, inputs, config.target, walker, rows=rows, split=config.split,
                         max_steps=config.max_steps, seed=config.seed, skip_present=many,
-                        fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
+                        fallback=None if config.fallback else False, sparse=config.sparse,
+                        progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
     paths = paths if isinstance(paths, list) else [paths]
@@ -373,7 +382,7 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
         )
     return (
         f"the line walked for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}, "
-        "where the policy found no path (--no-fallback: the policy alone)"
+        "where the policy found no path, or one with more changed columns (--no-fallback: the policy alone)"
     )
 
 

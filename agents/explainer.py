@@ -195,6 +195,7 @@ class Explainer:
         split: str = "held_out",
         features_to_vary: str | Sequence[str] = "all",
         permitted_range: Mapping[str, Sequence[float]] | None = None,
+        sparse: bool = True,
         max_steps: int | None = None,
         seed: int = 0,
         skip_present: bool = False,
@@ -212,6 +213,7 @@ class Explainer:
             split: ``held_out`` or ``reference``.
             features_to_vary: columns of a table that may change; the others keep the input's values exactly.
             permitted_range: column -> (least, largest) value, in your own units.
+            sparse: of tables, change few columns; False: as many as the walk does.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.
             skip_present: leave out inputs of the target class instead of an error.
@@ -229,7 +231,7 @@ class Explainer:
             X, single = [X], True  # a row of whole numbers, which `explain` would take for numbers of rows
         paths = explain(
             self._constrained(features_to_vary, permitted_range), X, target, self.walker, rows=rows, split=split,
-            max_steps=max_steps, seed=seed, skip_present=skip_present, progress=progress, on_batch=on_batch,
+            max_steps=max_steps, seed=seed, skip_present=skip_present, sparse=sparse, progress=progress, on_batch=on_batch,
         )  # fmt: skip
         return paths[0] if single and isinstance(paths, list) and paths else paths
 

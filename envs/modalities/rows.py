@@ -131,7 +131,6 @@ class RowUnits(Units):
         """Index (D,) of the column that each place of an encoded row belongs to."""
         return torch.arange(self.data_shape[0])
 
-
     @property
     def anchored(self) -> bool:
         """See `Units.anchored`."""

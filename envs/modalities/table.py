@@ -318,7 +318,6 @@ class TableUnits(RowUnits):
         widths = torch.tensor([column.width for column in self.table.columns])
         return torch.arange(len(widths)).repeat_interleave(widths)
 
-
     def shrunk(self, change: Tensor) -> Tensor:
         """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""
         return torch.where(self._is_number, super().shrunk(change), change)
