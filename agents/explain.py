@@ -144,6 +144,7 @@ def explain(
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     checks.seed(seed, error=UserError)
+    from agents.constraints.rules import check_inputs
     from agents.explanation.information_gain import bonus_in_nats, information_gain
     from agents.explanation.inputs import gather, read_targets
     from agents.runs.world_record import describe_world
@@ -174,6 +175,7 @@ def explain(
             part = None if targets is None else [targets[row] for row in now]
             own = None if given.cells is None else given.cells[low : now.stop]
             state, queries, present = _enter(world, given.x[low : now.stop], part, own)
+            check_inputs(world.units, state.cells, lambda i, low=low: _name(given, low + i))  # type: ignore[misc]
             bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
@@ -280,11 +282,15 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
     return [(chosen, own | ~own)]
 
 
+def _name(given: Inputs, row: int) -> str:
+    return f"input {row}" if given.rows is None else f"row {given.rows[row]}"
+
+
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
     """Raise an error that names the inputs whose target is the class that they are predicted as."""
     from envs.errors import ManifoldError
 
-    name = f"input {rows[0]}" if given.rows is None else f"row {given.rows[rows[0]]}"
+    name = _name(given, rows[0])
     present = world.class_names[int(state.source[rows[0] % BATCH])]
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     raise ManifoldError(

@@ -24,6 +24,7 @@ from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.data_frame import Frame, in_order, is_frame
+from envs.modalities.rules import Allowed, Relation, group_of
 
 DEAD_ZONE = 0.05  # standard deviations of a number: smaller changes of the decoded row are ignored
 FADED = 0.5  # standard deviations: a number that has moved this far equals the decoded one
@@ -41,6 +42,7 @@ class RowUnits(Units):
         mean, scale: float64, of the numbers, so that a column far from zero keeps its digits.
         dtype: float type of the user's rows, float64 unless they came as float32.
         low, high: (D,) bounds of every place.
+        allowed, relations: rules between values, see `envs.modalities.rules`.
     """
 
     named: bool = True
@@ -51,6 +53,8 @@ class RowUnits(Units):
     dtype: torch.dtype = torch.float64
     low: Tensor = field(default_factory=lambda: torch.zeros(0))
     high: Tensor = field(default_factory=lambda: torch.zeros(0))
+    allowed: list[Allowed] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
@@ -114,7 +118,12 @@ class RowUnits(Units):
 
     def exact(self, x: Tensor, factual: Factual | None) -> Tensor:
         """See `Units.exact`."""
-        return self.nearest(x) if factual is None or not factual.cells.shape[1] else self.since(x, factual)
+        if factual is None or not factual.cells.shape[1]:
+            return self.nearest(x)
+        cells = self.since(x, factual)
+        for relation in self.relations:
+            cells = relation.cells(cells, factual.cells)
+        return cells
 
     def rows(self, x: Tensor, factual: Factual | None = None) -> np.ndarray:
         """Rows (B, C) in the user's own values of encoded ones (B, D); of frames of walks from `factual`, see `exact`."""
@@ -132,6 +141,11 @@ class RowUnits(Units):
         return torch.arange(self.data_shape[0])
 
     @property
+    def group_of(self) -> Tensor:
+        """Index (C,) of the group of columns with which each column changes, see `envs.modalities.rules.group_of`."""
+        return group_of(len(self.columns), self.relations)
+
+    @property
     def anchored(self) -> bool:
         """See `Units.anchored`."""
         return True
@@ -146,6 +160,10 @@ class RowUnits(Units):
             moved = self.shrunk(change)
             frame = factual.x + moved - self.faded(moved) * (factual.x - factual.base)
             frame = self.bounded(frame, factual.x)
+            for moves in self.allowed:
+                frame = moves.frames(frame, factual.x)
+            for relation in self.relations:
+                frame = relation.frames(frame, factual.x)
             frame = frame if factual.held is None else torch.where(factual.held, factual.x, frame)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 

@@ -22,7 +22,7 @@ from agents.walkers.follow import follow, latent_step
 from agents.walkers.merge import merge
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.sparse.search import Choice, Search, Tried, search
-from agents.walkers.sparse.stand_in import StandIn
+from agents.walkers.sparse.stand_in import StandIn, per_group
 from envs.core.factual import differs
 from envs.core.state import State
 from envs.core.tasks import log_odds
@@ -183,7 +183,7 @@ def _options(
         goals: whether reference rows are ends.
     """
     units: Any = world.units
-    column_of: Tensor = units.column_of
+    groups: Tensor = units.group_of
     codes = world.manifold.prior.project(start.z + settings.reach * (last - start.z))[:, None]
     if goals:
         codes = torch.cat((codes, _goals(world, start, target, settings.ends)), dim=1)
@@ -192,11 +192,13 @@ def _options(
     batch, count = codes.shape[:2]
     home = start.home.repeated(count)
     frames = world.decode(codes.flatten(0, 1), home)
-    moved = differs(units.exact(frames, home), home.cells).unflatten(0, (batch, count))
+    moved = per_group(differs(units.exact(frames, home), home.cells).float(), groups, len(groups)) > 0
+    moved = moved.unflatten(0, (batch, count))
     frames = frames.unflatten(0, (batch, count))
     change = frames - start.factual[:, None]
-    worth = stand_in_of(world).worth(change, column_of, start.source, target) * moved
-    present = differs(units.exact(world.decode(last, start.home), start.home), start.cells).sum(1)
+    worth = stand_in_of(world).worth(change, groups[units.column_of], len(groups), start.source, target) * moved
+    cells = units.exact(world.decode(last, start.home), start.home)
+    present = (per_group(differs(cells, start.cells).float(), groups, len(groups)) > 0).sum(1)
     return _Options(
         codes,
         frames,
@@ -210,7 +212,8 @@ def _options(
 
 def _searched(world: World, start: State, options: _Options, whole: bool, settings: SparseSettings) -> Found:
     """Search for each of B items; all items' tries of one round are one batch of queries."""
-    column_of: Tensor = world.units.column_of  # type: ignore[attr-defined]
+    units: Any = world.units
+    group: Tensor = units.group_of[units.column_of]
     begin, goal = world.task.evidence(start).tolist(), float(log_odds(torch.tensor(world.task.tau)))
     found = Found(
         start.z.clone(),
@@ -227,7 +230,7 @@ def _searched(world: World, start: State, options: _Options, whole: bool, settin
             asked[i] = choice
     while asked:
         items, at = torch.tensor(list(asked)), torch.tensor([choice.end for choice in asked.values()])
-        places = torch.stack([_places(column_of, choice.columns) for choice in asked.values()])
+        places = torch.stack([_places(group, choice.columns) for choice in asked.values()])
         found.queries[items] += 1
         here = select(start, items)
         frame = torch.where(places, options.frames[items, at], here.factual)
@@ -240,7 +243,7 @@ def _searched(world: World, start: State, options: _Options, whole: bool, settin
             except StopIteration as stop:
                 if stop.value is not None:
                     found.end[i], found.own[i] = options.codes[i, stop.value.end], stop.value.end == 0
-                    found.free[i] = _places(column_of, stop.value.columns)
+                    found.free[i] = _places(group, stop.value.columns)
         asked = after
     return found
 
@@ -272,6 +275,6 @@ def stand_in_of(world: World) -> StandIn:
     return found
 
 
-def _places(column_of: Tensor, columns: frozenset[int]) -> Tensor:
-    """Which places (D,) belong to columns."""
-    return torch.from_numpy(np.isin(column_of.numpy(), list(columns)))
+def _places(group: Tensor, columns: frozenset[int]) -> Tensor:
+    """Which places (D,) belong to groups of columns."""
+    return torch.from_numpy(np.isin(group.numpy(), list(columns)))
