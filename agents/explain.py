@@ -381,6 +381,8 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
     if not lines or not fallback:
         return None
     rates = run.evaluation
+    why = "where the policy found no path"
+    why += ", or more columns change on its own" if any(path.held for path in lines) else ""
     if run.trails_the_line:
         return (
             f"the line walked: at the training's end it found {rates['line_success_rate']:.2f} of held-out inputs, the policy "
@@ -388,7 +390,7 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
         )
     return (
         f"the line walked for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}, "
-        "where the policy found no path, or one with more changed columns (--no-fallback: the policy alone)"
+        f"{why} (--no-fallback: the policy alone)"
     )
 
 

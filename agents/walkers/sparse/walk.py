@@ -102,7 +102,7 @@ def with_few_columns(
 
     Returns:
         States at frame 0 with `held` set; the walks, with the queries of the search added; and which of them now go to another
-        end than the walk's own, (B,) bool.
+        end than the walk's own, or go on where it failed, (B,) bool.
     """
     settings = SparseSettings() if settings is None else settings
     elsewhere = torch.zeros(len(walk.length), dtype=torch.bool)
@@ -133,7 +133,7 @@ def with_few_columns(
     follow(recorder, way_points, counts)
     refine_last(recorder, settings.refine)
     again = recorder.walk()
-    elsewhere[items] = again.success & ~own
+    elsewhere[items] = again.success & ~(own & success[some])
     held = start.held.clone()
     held[items[again.success]] = moving.held[again.success]
     return start._replace(held=held), merge(walk, items, again), elsewhere
