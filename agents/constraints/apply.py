@@ -76,7 +76,7 @@ def constrained(
     if len(fixed) == len(vary):
         raise ManifoldError(
             f"nothing may vary: features_to_vary names {fixed}, which the table holds fixed (immutable); name another column, "
-            "or free these in the description of the columns"
+            "or free these (free=[...], or immutable: false in the description)"
         )
     ranges = {name: _ends(name, ends) for name, ends in ranges.items()}
     changed = copy.copy(world)  # shares what was computed: none of it depends on the constraints
@@ -164,7 +164,7 @@ def _immutable(units: Any, column: int) -> bool:
     """Whether no walk changes a column."""
     held = getattr(units, "held", None)
     place = int((units.column_of == column).nonzero()[0])
-    return bool(held[place]) if held is not None else bool(units.low[place] > units.high[place])
+    return bool(held[place]) if held is not None else bool(units.low[place] == math.inf and units.high[place] == -math.inf)
 
 
 def _plain(given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:

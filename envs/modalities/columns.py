@@ -50,6 +50,8 @@ class Column:
         missing: The user's text for an unknown value; None if every value is known.
         immutable: Whether walks leave the column unchanged.
         only: ``up`` or ``down``: walks never bring the number below, or above, the input's.
+        decided: whether the description says `immutable` or `only`; else the column's name may hold it, see
+            `envs.modalities.protected`.
 
     Example:
         >>> Column("age", "number", low=17, high=90, integer=True).as_dict()
@@ -65,6 +67,7 @@ class Column:
     missing: str | None = None
     immutable: bool = False
     only: str | None = None
+    decided: bool = False
 
     @property
     def width(self) -> int:
@@ -174,8 +177,8 @@ def _check(name: str, about: Any) -> None:
     for key in ("immutable", "integer"):
         if not isinstance(about.get(key, False), bool):
             raise ManifoldError(f"{name}: {key} is true or false, not {about[key]!r}")
-    if about.get("only") not in (None, "up", "down"):
-        raise ManifoldError(f"{name}: only is up or down, not {about['only']!r}")
+    if about.get("only") not in (None, "up", "down", "both"):
+        raise ManifoldError(f"{name}: only is up, down or both, not {about['only']!r}")
 
 
 def describe(
@@ -225,6 +228,8 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
         if kind == "category" and len(different) > min(MOST_CATEGORIES, len(texts) / 2):
             return None
     column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
+    column = replace(column, decided="immutable" in about or "only" in about)
+    only = None if about.get("only") == "both" else about.get("only")
     if kind == "category":
         if "only" in about:
             raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; set immutable: true for a category")
@@ -239,9 +244,9 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
         raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
     whole = bool((numbers_known == np.round(numbers_known)).all())
     low, high = about.get("range", (float(numbers_known.min()), float(numbers_known.max())))
-    if about.get("only") and absent:
+    if only and absent:
         raise ManifoldError(f"column {name!r}: only: {about['only']} needs a column without missing values")
-    return replace(column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only"))
+    return replace(column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=only)
 
 
 def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:

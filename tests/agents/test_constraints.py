@@ -30,13 +30,15 @@ def world() -> Any:
             "home": rng.choice(["own", "rent", "other"], 120),
         }
     )
-    return make_world(data=frame, classifier=approves, class_names=["refused", "approved"], fit={"epochs": 20}, progress=False)
+    return make_world(
+        data=frame, classifier=approves, class_names=["refused", "approved"], fit={"epochs": 20}, free="age", progress=False
+    )
 
 
 def test_what_may_not_vary_stays_and_ranges_hold_on_every_frame(world: Any) -> None:
     refused = [row for row in range(len(world.held_out.x)) if int(world.reference.label[row]) == 0][:8]
     explainer = Explainer(world)
-    free = explainer.explain(rows=refused)
+    free = explainer.explain(rows=refused, sparse=False)
     assert any(path.to_pandas()["home"].nunique() > 1 or path.to_pandas()["age"].nunique() > 1 for path in free)
     for path in explainer.explain(rows=refused, features_to_vary=["income"], permitted_range={"income": (0, 60)}):
         rows = path.to_pandas()

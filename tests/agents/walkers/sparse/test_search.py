@@ -8,7 +8,9 @@ import pytest
 from agents.walkers.sparse.search import Choice, Tried, search
 
 
-def run(worth: list[list[float]], true: list[list[float]], start: float, **settings: int) -> tuple[Choice | None, list[Choice]]:
+def run(
+    worth: list[list[float]], true: list[list[float]], start: float, **settings: int
+) -> tuple[Choice | None, list[Choice]]:
     """What the search finds, and what it tries, where the true worth of columns adds up."""
     expected = np.array(worth)
     asks = search(expected, expected != 0, np.ones(len(worth)), start, 0.0, **{"fewer_than": 9, "budget": 9, **settings})
