@@ -64,7 +64,7 @@ def german_world(kind: str, seed: int) -> World:
     )
     models = {
         "forest": RandomForestClassifier(100, min_samples_leaf=3, random_state=seed),
-        "network": MLPClassifier((64, 64), alpha=1e-2, early_stopping=True, random_state=seed),
+        "network": MLPClassifier((64, 64), alpha=1.0, max_iter=100, random_state=seed),
     }
     model = make_pipeline(columns, models[kind]).fit(fit, classes)
     rows = {"data": fit.reset_index(drop=True), "held_out": rest.reset_index(drop=True)}
