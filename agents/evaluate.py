@@ -51,6 +51,7 @@ class EvaluateConfig(DataConfig):
     )
     targets: str = option("random", "towards which class each input is walked", choices=("random", "nearest"))
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
+    sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
     oracles: bool = option(True, "fit independent oracles of end points (once per data set, a few seconds)")
@@ -74,6 +75,7 @@ def evaluate(
     inputs: Any = None,
     max_steps: int | None = None,
     seed: int = 0,
+    sparse: bool = True,
     reference: Reference | None = None,
     oracles: bool = True,
     closely: int = 100,
@@ -91,6 +93,7 @@ def evaluate(
         inputs: rows of the held-out split; None: all of them.
         max_steps: most steps of a path; None: the world's limit.
         seed: of targets, walkers and bootstrap.
+        sparse: see `agents.explain.explain`.
         reference: real data and their classes, for the typicality ratio and the oracles; None: the world's own.
         oracles: fit independent oracles of end points, for `im1` and `oracle`: once per data set.
         closely: number of paths compared with a geodesic and by latent LIME (see `evaluate_paths`).
@@ -127,14 +130,16 @@ def evaluate(
     found: dict[str, dict[str, Any]] = {}
     for walker in chosen:
         started = time.process_time()
-        paths = explain(run or world, None, wanted, walker, rows=rows, max_steps=max_steps, seed=seed, progress=progress)
+        paths = explain(
+            run or world, None, wanted, walker, rows=rows, max_steps=max_steps, seed=seed, sparse=sparse, progress=progress
+        )
         seconds = time.process_time() - started
         asked = world.classifier.queries
         measures: dict[str, Any] = dict(evaluate_paths(world, paths, known, seed=seed, oracles=fitted, closely=closely))
         measures["analysis_queries"] = world.classifier.queries - asked
         measures["training_queries"] = paths[0].training_queries if paths else 0
         measures["cpu_ms"] = 1000 * seconds / max(len(paths), 1)
-        one = partial(_explain_alone, run or world, walker, max_steps, seed)
+        one = partial(_explain_alone, run or world, walker, max_steps, seed, sparse)
         goals = [None] * len(rows) if wanted is None else wanted
         measures |= time_alone(one, list(zip(rows, goals, strict=True))[: max(alone, 0)], seed)
         measures["failed"] = [path.index for path in paths if not path.success]
@@ -149,11 +154,13 @@ def evaluate(
     return found
 
 
-def _explain_alone(source: Run | World, walker: Walker, max_steps: int | None, seed: int, item: tuple[int, Any]) -> None:
+def _explain_alone(
+    source: Run | World, walker: Walker, max_steps: int | None, seed: int, sparse: bool, item: tuple[int, Any]
+) -> None:
     from agents.explain import explain
 
     row, target = item
-    explain(source, row, target, walker, max_steps=max_steps, seed=seed)
+    explain(source, row, target, walker, max_steps=max_steps, seed=seed, sparse=sparse)
 
 
 def draw_targets(world: World, rows: Sequence[int], seed: int) -> list[int] | None:
@@ -267,6 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
+        sparse=config.sparse,
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".oracles",
         progress=config.progress,
     )  # fmt: skip

@@ -67,6 +67,7 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
+    sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
@@ -115,6 +116,7 @@ def explain(
     seed: int = 0,
     skip_present: bool = False,
     fallback: bool | None = None,
+    sparse: bool = True,
     progress: bool = False,
     on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
@@ -136,6 +138,7 @@ def explain(
         skip_present: leave out inputs that are of the target class already, instead of an error.
         fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
             queries of both count. None: only where no walker is named. False: the run's policy alone.
+        sparse: of tables, change few columns, the others keep the input's values; False: as many as the walk changes.
         progress: show a bar.
         on_batch: called with the paths of each finished batch of inputs, for example to save them.
 
@@ -162,14 +165,15 @@ def explain(
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     checks.seed(seed, error=UserError)
+    from agents.constraints.rules import check_inputs
     from agents.explanation.information_gain import bonus_in_nats, information_gain
     from agents.explanation.inputs import gather, read_targets
     from agents.runs.world_record import describe_world
     from agents.trajectories.recording import trajectories_of
     from agents.trajectories.world import installed_versions
     from agents.walkers.base import select
-    from agents.walkers.fallback import with_the_line
     from agents.walkers.retarget import to_the_end_class
+    from agents.walkers.strategy import find_paths
     from agents.walkers.walker import rows_queried_before
 
     world, run = world_and_run(source)
@@ -192,6 +196,7 @@ def explain(
             part = None if targets is None else [targets[row] for row in now]
             own = None if given.cells is None else given.cells[low : now.stop]
             state, queries, present = _enter(world, given.x[low : now.stop], part, own)
+            check_inputs(world.units, state.cells, lambda i, low=low: _name(given, low + i))  # type: ignore[misc]
             bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
@@ -200,11 +205,16 @@ def explain(
                 items = torch.nonzero(group & ~present).flatten()
                 if len(items) == 0:
                     continue
-                start = select(state, items)
-                walk = walks.walk(walked_in, start, queries[items], generator, max_steps)
-                by = [walks.name] * len(items)
-                if fallback:
-                    walk, by = with_the_line(walks, walked_in, start, walk, generator, max_steps)
+                start, walk, by = find_paths(
+                    walks,
+                    walked_in,
+                    select(state, items),
+                    queries[items],
+                    generator,
+                    max_steps,
+                    fallback=fallback,
+                    sparse=sparse,
+                )
                 if curious is not None:
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))
                 if walked_in is not world:
@@ -294,12 +304,15 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
     return [(chosen, own | ~own)]
 
 
+def _name(given: Inputs, row: int) -> str:
+    return f"input {row}" if given.rows is None else f"row {given.rows[row]}"
+
+
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
     """Raise an error that names the inputs whose target is the class that they are predicted as."""
     from envs.errors import ManifoldError
 
-    known = given.labels if given.labels is not None else given.rows
-    name = f"input {rows[0]}" if known is None else f"row {known[rows[0]]}"
+    name = _name(given, rows[0])
     present = world.class_names[int(state.source[rows[0] % BATCH])]
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     raise ManifoldError(
@@ -357,7 +370,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         walker = config.walker or ("line" if run is None else None)
         paths = explain(source, inputs, config.target, walker, rows=rows, split=split,
                         max_steps=config.max_steps, seed=config.seed, skip_present=many,
-                        fallback=None if config.fallback else False, progress=bar, on_batch=keep)  # fmt: skip
+                        fallback=None if config.fallback else False, sparse=config.sparse,
+                        progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
     paths = redacted(paths if isinstance(paths, list) else [paths], world, config.redact)
@@ -389,6 +403,8 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
     if not lines or not fallback:
         return None
     rates = run.evaluation
+    why = "where the policy found no path"
+    why += ", or more columns change on its own" if any(path.held for path in lines) else ""
     if run.trails_the_line:
         return (
             f"the line walked: at the training's end it found {rates['line_success_rate']:.2f} of held-out inputs, the policy "
@@ -396,7 +412,7 @@ def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> 
         )
     return (
         f"the line walked for {len(lines)} of {len(paths)} input{'' if len(paths) == 1 else 's'}, "
-        "where the policy found no path (--no-fallback: the policy alone)"
+        f"{why} (--no-fallback: the policy alone)"
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from agents.console.cli import UserError
-from agents.constraints import constrained
+from agents.constraints import MORE, constrained
 from agents.evaluate import evaluate
 from agents.explain import explain, world_and_run
 from agents.files import write_whole, writing
@@ -197,6 +197,8 @@ class Explainer:
         split: str = "held_out",
         features_to_vary: str | Sequence[str] = "all",
         permitted_range: Mapping[str, Sequence[float]] | None = None,
+        rules: Mapping[str, Any] | None = None,
+        sparse: bool = True,
         max_steps: int | None = None,
         seed: int = 0,
         skip_present: bool = False,
@@ -214,6 +216,9 @@ class Explainer:
             split: ``held_out``, ``reference``, or ``own``: row numbers of your file (from 0), or index labels of your frame.
             features_to_vary: columns of a table that may change; the others keep the input's values exactly.
             permitted_range: column -> (least, largest) value, in your own units.
+            rules: further constraints, by the keywords of `agents.constraints.constrained`: ``direction``, ``ordered``,
+                ``forbidden``, ``relations``.
+            sparse: of tables, change few columns; False: as many as the walk does.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.
             skip_present: leave out inputs of the target class instead of an error.
@@ -230,8 +235,8 @@ class Explainer:
         if X is not None and not self.world.units.rows_are_strings and _is_whole_row(X):
             X, single = [X], True  # a row of whole numbers, which `explain` would take for numbers of rows
         paths = explain(
-            self._constrained(features_to_vary, permitted_range), X, target, self.walker, rows=rows, split=split,
-            max_steps=max_steps, seed=seed, skip_present=skip_present, progress=progress, on_batch=on_batch,
+            self._constrained(features_to_vary, permitted_range, rules or {}), X, target, self.walker, rows=rows, split=split,
+            max_steps=max_steps, seed=seed, skip_present=skip_present, sparse=sparse, progress=progress, on_batch=on_batch,
         )  # fmt: skip
         return paths[0] if single and isinstance(paths, list) and paths else paths
 
@@ -411,9 +416,12 @@ class Explainer:
         where = f"{self.world.modality} data, {self.world.latent_dim} latent dimensions, classes: {classes}"
         return f"<Explainer: {walker}{trained}>\n{where}"
 
-    def _constrained(self, features_to_vary: Any, permitted_range: Any) -> World | Run:
+    def _constrained(self, features_to_vary: Any, permitted_range: Any, rules: Mapping[str, Any]) -> World | Run:
         """The run or world to walk in."""
-        world = constrained(self.world, features_to_vary, permitted_range)
+        for name in rules:
+            if name not in MORE:
+                raise UnknownNameError("rule", name, MORE)
+        world = constrained(self.world, features_to_vary, permitted_range, **rules)
         if self.run is None:
             return world
         return self.run if world is self.world else replace(self.run, world=world)

@@ -117,6 +117,9 @@ class DataConfig(LoadingConfig):
         None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
     )
     columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
+    free: str | None = option(
+        None, "columns that may vary though their names look protected, such as sex,age", metavar="NAMES"
+    )
     target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
     encoding: str | None = option(None, "of a file of sentences or of a table (default: utf-8)", metavar="NAME")

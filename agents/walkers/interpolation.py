@@ -39,6 +39,7 @@ class SlerpWalker(LineWalker):
     """
 
     name: ClassVar[str] = "slerp"
+    straight: ClassVar[bool] = False
 
     def towards(self, recorder: Recorder, goals: Tensor, found: Tensor) -> None:
         """Walk along the curve through the codes of frame 0 and the goals (B, d)."""

@@ -34,6 +34,7 @@ class LineWalker(Walker):
 
     name: ClassVar[str] = "line"
     to_known_goals: ClassVar[bool] = True
+    straight: ClassVar[bool] = True
 
     def __init__(self, refine: int = 2, arriving: bool = True) -> None:
         self.refine = refine

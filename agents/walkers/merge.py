@@ -9,20 +9,21 @@ from torch.nn.functional import pad
 from agents.walkers.base import Walk
 
 
-def merge(walk: Walk, rows: Tensor, again: Walk) -> Walk:
+def merge(walk: Walk, rows: Tensor, again: Walk, failed: bool = False) -> Walk:
     """Replace items of a walk by their successful retries.
 
     Args:
         walk: B items.
         rows: (R,) the items that were walked again.
         again: those R items.
+        failed: take the retries that failed, too.
 
     Returns:
         `walk` with the items for which `again` succeeded taken from it. The queries of both are added for every retried item.
     """
     steps = max(len(walk.actions), len(again.actions))
     old, new = lengthen(walk, steps), lengthen(again, steps)
-    better = again.success
+    better = again.success | failed
     into = rows[better]
 
     def mixed(a: Tensor, b: Tensor, axis: int) -> Tensor:

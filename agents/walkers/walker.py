@@ -25,6 +25,7 @@ class Walker:
         to_known_goals: it walks towards reference inputs whose predictions are known: those queries were made before and are
             reported as such (`rows_queried_before`).
         needs_model: it is a trained agent and is built with the model of a run.
+        straight: its paths are straight lines to ends that are known before, so that another search may choose the end.
         refine: the most further queries per item for a shorter last step, see `agents.walkers.planning.refine`.
 
     Example:
@@ -43,6 +44,7 @@ class Walker:
     needs_gradient: ClassVar[bool] = False
     to_known_goals: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
+    straight: ClassVar[bool] = False
     refine: int = 0
 
     def walk(

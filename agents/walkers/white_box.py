@@ -44,7 +44,7 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """
     with torch.enable_grad():
         z = state.z.detach().clone().requires_grad_(True)
-        frame = world.decode(z, Factual(*(part.clone() for part in state.home)))
+        frame = world.decode(z, Factual(*(part.clone() for part in state.home if part is not None)))
         log_p = torch.log_softmax(module(frame), dim=1)
         rows = torch.arange(len(z))
         loss = -log_p[rows, state.target.clone()]

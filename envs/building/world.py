@@ -17,6 +17,7 @@ from envs.building.assembly import assemble, check_names
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.manifold import fitted_manifold, given_manifold
+from envs.building.protection import protect
 from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
@@ -52,6 +53,7 @@ def make_world(
     truth: Any = None,
     class_names: Sequence[Any] | None = None,
     columns: Any = None,
+    free: str | Sequence[str] | None = None,
     target_column: str | None = None,
     text_column: str | None = None,
     encoding: str = "utf-8",
@@ -203,6 +205,7 @@ def _of_text(config: WorldConfig, data: Data, key: str | None, progress: bool) -
 
     sentences, codes, asked = text_manifold(config, key, data, asker, progress)
     units = TextUnits(sentences.vocabulary)
+    protect(units, config.free)
     x, cells = units.entered(data.x)
     adapted = _adapted(config, standing, data, units, x, cells)
     adapted.queries += asked
@@ -213,6 +216,7 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
     """The parts of a world of pictures or tables. A manifold that is fitted may need the classifier, or have its own."""
     classifier = config.classifier
     units = asked_in = units_of(data, classifier)
+    protect(units, config.free)
     x, cells = units.entered(data.x)
     if on_terminal(progress) and data.frame is not None and data.table is not None:
         print(f"the columns of the data frame, as described or guessed:\n{data.table.as_yaml()}", file=sys.stderr)

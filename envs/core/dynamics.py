@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.core.factual import Factual, nothing_held
+from envs.core.factual import Factual, differs, nothing_held
 from envs.core.guidance import appraise
 from envs.core.state import State, StepInfo
 from envs.core.tasks import scaled_log
@@ -62,11 +62,17 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
             factual = world.factual_of(x)
             source = world.predictions(x, factual).argmax(1)
             z, frame, prediction, queries = world.initial_latent(world, x, source)
+        held = nothing_held(x, world.units.anchored)
         if target is None:
             target = world.default_target(world.manifold.coordinates(z, x), source)
         elif int(target.min()) < 0 or int(target.max()) >= world.classes:
             raise ManifoldError(f"targets must be class indices from 0 to {world.classes - 1}, got {target.tolist()}")
-        state = refresh(world, State(z, z.clone(), frame, *factual, prediction, source, target, target, target, target))
+        state = refresh(
+            world,
+            State(
+                z, z.clone(), frame, x, factual.cells, factual.base, held, prediction, source, target, target, target, target
+            ),
+        )
     return state, queries + 1
 
 
@@ -131,7 +137,7 @@ def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tens
     cells, old = (world.units.exact(part, before.home) for part in (frame, before.frame))
     if cells is None or old is None:
         return world.predictions(frame, before.home), torch.ones(len(frame), dtype=torch.bool)
-    new = ((cells != old) & ~(torch.isnan(cells) & torch.isnan(old))).any(1)
+    new = differs(cells, old).any(1)
     prediction = before.prediction.clone()
     if bool(new.any()):
         prediction[new] = world.classifier.predict_proba(frame[new], cells[new])

@@ -41,6 +41,11 @@ class Factual(NamedTuple):
         return Factual(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
 
 
+def differs(cells: Tensor, others: Tensor) -> Tensor:
+    """Which cells (..., C) differ; two missing ones (NaN) do not."""
+    return (cells != others) & ~(torch.isnan(cells) & torch.isnan(others))
+
+
 def nothing_held(x: Tensor, anchored: bool) -> Tensor:
     """`Factual.held` of walks from inputs x (B, \\*data_shape) that may change everything."""
     return torch.zeros(x.shape if anchored else (len(x), 0), dtype=torch.bool)

@@ -63,6 +63,8 @@ class Column:
         linked_to: Column of categories, each of which has one value of this column; None: this column stands for itself.
         exclusive_with: First of the zero-inflated columns of which at most one is not 0; None: no such columns, or this is it.
         followers: Number of columns that are exclusive with this one, their first.
+        decided: whether the description says `immutable` or `only`; else the column's name may hold it, see
+            `envs.modalities.protected`.
 
     Example:
         >>> Column("age", "number", low=17, high=90, integer=True).as_dict()
@@ -83,6 +85,7 @@ class Column:
     linked_to: str | None = None
     exclusive_with: str | None = None
     followers: int = 0
+    decided: bool = False
 
     @property
     def width(self) -> int:
@@ -210,8 +213,8 @@ def _check(name: str, about: Any) -> None:
     for key in ("immutable", "integer", "zero_inflated"):
         if not isinstance(about.get(key, False), bool):
             raise ManifoldError(f"{name}: {key} is true or false, not {about[key]!r}")
-    if about.get("only") not in (None, "up", "down"):
-        raise ManifoldError(f"{name}: only is up or down, not {about['only']!r}")
+    if about.get("only") not in (None, "up", "down", "both"):
+        raise ManifoldError(f"{name}: only is up, down or both, not {about['only']!r}")
 
 
 def describe(
@@ -287,6 +290,8 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
         if kind == "category" and len(different) > min(MOST_CATEGORIES, len(texts) / 2):
             return None
     column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
+    column = replace(column, decided="immutable" in about or "only" in about)
+    only = None if about.get("only") == "both" else about.get("only")
     if kind == "category":
         if "only" in about:
             raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; set immutable: true for a category")
@@ -301,18 +306,18 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
         raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
     whole = bool((numbers_known == np.round(numbers_known)).all())
     low, high = about.get("range", (float(numbers_known.min()), float(numbers_known.max())))
-    if about.get("only") and absent:
+    if only and absent:
         raise ManifoldError(f"column {name!r}: only: {about['only']} needs a column without missing values")
     inflated = about.get("zero_inflated")
     if inflated is None:  # a number that may only rise or fall has to be 0 or above for a choice to say the same
-        inflated = is_zero_inflated(numbers_known) and not (about.get("only") and low < 0)
-    elif inflated and about.get("only") and low < 0:
-        raise ManifoldError(f"column {name!r}: only: {about['only']} and zero_inflated: true need a range from 0 upwards")
+        inflated = is_zero_inflated(numbers_known) and not (only and low < 0)
+    elif inflated and only and low < 0:
+        raise ManifoldError(f"column {name!r}: only: {only} and zero_inflated: true need a range from 0 upwards")
     there = numbers_known[numbers_known != 0] if inflated else numbers_known
     if not len(there):
         raise ManifoldError(f"column {name!r}: zero_inflated: true, but every value is 0; describe it as kind: ignore")
     return replace(
-        column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=about.get("only"),
+        column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=only,
         zero_inflated=bool(inflated), scale=about.get("scale") or noticed_scale(there),
     )  # fmt: skip
 

@@ -106,6 +106,11 @@ class Quantities:
         """Encoded (Q,) least and largest numbers, (2, Q)."""
         return ((self._scales.forward(torch.stack([self.low, self.high])) - self._mean) / self._scale).float()
 
+    def scaling(self, columns: Sequence[int]) -> tuple[Tensor, float]:
+        """Standard deviations of the scaled numbers of these columns, and the mean of the first one."""
+        at = [int((self.columns == j).nonzero()[0, 0]) for j in columns]
+        return self._scale[at], float(self._mean[at[0]])
+
     def narrowed(self, j: int, low: float, high: float) -> Quantities:
         """The same, with the numbers of column j in a range."""
         found, at = copy.copy(self), self.columns == j

@@ -26,6 +26,7 @@ from envs.modalities.base import Units
 from envs.modalities.components import Component
 from envs.modalities.data_frame import Frame, in_order, is_frame
 from envs.modalities.scales import Scaled
+from envs.modalities.linear_relations import Relation, group_of
 
 DEAD_ZONE = 0.05  # standard deviations of a number: smaller changes of the decoded row are ignored
 FADED = 0.5  # standard deviations: a number that has moved this far equals the decoded one
@@ -44,6 +45,7 @@ class RowUnits(Units):
         scales: of the numbers.
         dtype: float type of the user's rows, float64 unless they came as float32.
         low, high: (D,) bounds of every place.
+        relations: linear relations between numbers, see `envs.modalities.linear_relations`.
     """
 
     named: bool = True
@@ -55,6 +57,7 @@ class RowUnits(Units):
     dtype: torch.dtype = torch.float64
     low: Tensor = field(default_factory=lambda: torch.zeros(0))
     high: Tensor = field(default_factory=lambda: torch.zeros(0))
+    relations: list[Relation] = field(default_factory=list)
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
@@ -118,7 +121,12 @@ class RowUnits(Units):
 
     def exact(self, x: Tensor, factual: Factual | None) -> Tensor:
         """See `Units.exact`."""
-        return self.nearest(x) if factual is None or not factual.cells.shape[1] else self.since(x, factual)
+        if factual is None or not factual.cells.shape[1]:
+            return self.nearest(x)
+        cells = self.since(x, factual)
+        for relation in self.relations:
+            cells = relation.cells(cells, factual.cells)
+        return cells
 
     def rows(self, x: Tensor, factual: Factual | None = None) -> np.ndarray:
         """Rows (B, C) in the user's own values of encoded ones (B, D); of frames of walks from `factual`, see `exact`."""
@@ -152,6 +160,23 @@ class RowUnits(Units):
         """Index (D,) of the column that each place of an encoded row belongs to."""
         return torch.arange(self.data_shape[0])
 
+    def scaling(self, columns: Sequence[int]) -> tuple[Tensor, float]:
+        """Standard deviations of the encoded numbers of these columns, float64, and the mean of the first one."""
+        return self.scale[list(columns)], float(self.mean[columns[0]])
+
+    def evenly_scaled(self, column: int) -> bool:
+        """Whether the encoded number of a column rises evenly with the number itself."""
+        return not self.scales.names or self.scales.names[column] == "linear"
+
+    @property
+    def group_of(self) -> Tensor:
+        """Index (C,) of the group of columns with which each column changes, see `envs.modalities.linear_relations.group_of`."""
+        return group_of(len(self.columns), self.together)
+
+    @property
+    def together(self) -> list[Sequence[int]]:
+        """Groups of columns that change together."""
+        return [relation.columns for relation in self.relations]
 
     @property
     def anchored(self) -> bool:
@@ -168,6 +193,8 @@ class RowUnits(Units):
             moved = self.shrunk(change)
             frame = factual.x + moved - self.faded(moved, factual.x) * (factual.x - factual.base)
             frame = self.bounded(frame, factual.x)
+            for relation in self.relations:
+                frame = relation.frames(frame, factual.x)
             frame = frame if factual.held is None else torch.where(factual.held, factual.x, frame)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 

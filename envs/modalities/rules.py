@@ -74,6 +74,21 @@ class Rules:
         rules._add(j, replace(self.columns[j], immutable=True))
         return rules
 
+    def restricted(self, j: int, moves: Tensor) -> Rules:
+        """These rules, and these moves alone between the categories of column j, (categories, categories) bool."""
+        rules = copy.copy(self)
+        rules._allow(self.places[j], moves)
+        return rules
+
+    def directed(self, j: int, way: str) -> Rules:
+        """These rules, and numbers of column j that only rise (`up`) or fall (`down`)."""
+        columns = [replace(column, only=way) if k == j else column for k, column in enumerate(self.columns)]
+        rules = Rules(columns, self.places, len(self.held), self.gates, self.links)
+        rules.held = rules.held | self.held
+        for first, allowed in self.allowed.items():
+            rules._allow(first, allowed)
+        return rules
+
     def within(self, j: int, low: float, high: float, possible: bool) -> Rules:
         """These rules for the choices beside numbers of column j, in a range.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -131,6 +131,21 @@ class TableUnits(RowUnits):
     def fix(self, j: int) -> None:
         """Hold column j in all walks from now on, as if it were immutable."""
         self.rules = self.rules.fixed(j)
+
+    def restrict(self, j: int, moves: Tensor) -> None:
+        """Hold the category of column j to these moves from now on: (categories, categories) bool, from one to another."""
+        self.rules = self.rules.restricted(j, moves)
+
+    def direct(self, j: int, way: str) -> None:
+        """Let the numbers of column j only rise (`up`) or fall (`down`) from now on."""
+        self.rules = self.rules.directed(j, way)
+
+    def loosen(self, j: int) -> None:
+        """Let column j vary from now on, though its description holds it."""
+        self.table = self.table._replace(
+            columns=[replace(c, immutable=False) if k == j else c for k, c in enumerate(self.table.columns)]
+        )
+        self.rules = Rules(self.table.columns, self.places, self.data_shape[0], self.gates, self.links)
 
     def narrow(self, j: int, low: float, high: float) -> None:
         """Hold the numbers of column j in a range from now on; an input's own number may stay outside of it."""
@@ -297,10 +312,23 @@ class TableUnits(RowUnits):
 
     @property
     def column_of(self) -> Tensor:
-        """See `RowUnits.column_of`."""
+        """See `RowUnits.column_of`; a linked column has no place of its own."""
         widths = torch.tensor([column.width for column in self.table.columns])
         return torch.arange(len(widths)).repeat_interleave(widths)
 
+    def scaling(self, columns: Sequence[int]) -> tuple[Tensor, float]:
+        """See `RowUnits.scaling`."""
+        return self.numbers.scaling(columns)
+
+    def evenly_scaled(self, column: int) -> bool:
+        """See `RowUnits.evenly_scaled`."""
+        return self.table.columns[column].scale == "linear"
+
+    @property
+    def together(self) -> list[Sequence[int]]:
+        """See `RowUnits.together`: linked columns, and columns that share a choice, among them."""
+        linked = [(link.column, link.head) for link in self.links]
+        return [*super().together, *linked, *(gate.members for gate in self.gates if len(gate.members) > 1)]
 
     def shrunk(self, change: Tensor) -> Tensor:
         """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""

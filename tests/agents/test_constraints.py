@@ -30,13 +30,15 @@ def world() -> Any:
             "home": rng.choice(["own", "rent", "other"], 120),
         }
     )
-    return make_world(data=frame, classifier=approves, class_names=["refused", "approved"], fit={"epochs": 20}, progress=False)
+    return make_world(
+        data=frame, classifier=approves, class_names=["refused", "approved"], fit={"epochs": 20}, free="age", progress=False
+    )
 
 
 def test_what_may_not_vary_stays_and_ranges_hold_on_every_frame(world: Any) -> None:
     refused = [row for row in range(len(world.held_out.x)) if int(world.reference.label[row]) == 0][:8]
     explainer = Explainer(world)
-    free = explainer.explain(rows=refused)
+    free = explainer.explain(rows=refused, sparse=False)
     assert any(path.to_pandas()["home"].nunique() > 1 or path.to_pandas()["age"].nunique() > 1 for path in free)
     for path in explainer.explain(rows=refused, features_to_vary=["income"], permitted_range={"income": (0, 60)}):
         rows = path.to_pandas()
@@ -58,3 +60,113 @@ def test_what_cannot_be_constrained_is_refused(world: Any) -> None:
         constrained(world, "income")
     with pytest.raises(ManifoldError, match="for tables"):
         constrained(make_world(data="digits", progress=False), ["age"])
+
+
+@pytest.fixture(scope="module")
+def budgets() -> Any:
+    """150 households whose total is rent + food; the class is whether the total passes 1,500. Schools are in an order."""
+    rng = np.random.default_rng(1)
+    rent, food = rng.integers(300, 1500, 150), rng.integers(200, 900, 150)
+    frame = pandas.DataFrame(
+        {"rent": rent, "food": food, "total": rent + food, "years": rng.integers(0, 30, 150),
+         "school": rng.choice(["primary", "secondary", "college"], 150)}
+    )  # fmt: skip
+
+    def high(rows: Any) -> np.ndarray:
+        good = 1 / (1 + np.exp(-(rows["total"].to_numpy(float) - 1500 + 300 * (rows["school"] == "college").to_numpy()) / 100))
+        return np.stack([1 - good, good], axis=1)
+
+    return make_world(data=frame, classifier=high, class_names=["low", "high"], fit={"epochs": 10}, progress=False)
+
+
+RULES: dict[str, Any] = {
+    "direction": {"years": "up"},
+    "ordered": {"school": ["primary", "secondary", "college"]},
+    "relations": ["total = rent + food"],
+}
+
+
+def broken(world: Any, path: Any) -> list[str]:
+    """The rules of `RULES` that a frame of a path breaks."""
+    rows, order = path.to_pandas(), RULES["ordered"]["school"]
+    ranks = [order.index(name) for name in rows["school"]]
+    found = ["relation"] if not (rows["total"] == rows["rent"] + rows["food"]).all() else []
+    found += ["direction"] if not (rows["years"] >= rows["years"].iloc[0]).all() else []
+    return found + (["order"] if min(ranks) < ranks[0] else [])
+
+
+@pytest.mark.parametrize("walker", ["line", "greedy"])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_no_frame_breaks_a_rule(budgets: Any, walker: str, sparse: bool) -> None:
+    from agents.replay import compare
+    from agents.walkers import make_walker
+
+    chosen = make_walker(walker)
+    free = Explainer(budgets, chosen).explain(rows=range(12), sparse=False)
+    assert any(broken(budgets, path) for path in free)
+    paths = Explainer(budgets, chosen).explain(rows=range(12), rules=RULES, sparse=sparse)
+    assert any(path.success and path.steps for path in paths)
+    for path in paths:
+        assert broken(path.world, path) == []
+        assert compare(path, path.world).reproduced
+
+
+def test_random_codes_break_no_rule(budgets: Any) -> None:
+    import torch
+    from hypothesis import given, settings
+    from hypothesis import strategies as st
+
+    world = constrained(budgets, permitted_range={"rent": (300, 900)}, forbidden={"school": [("primary", "college")]}, **RULES)
+    x, cells = world.held_out.x, world.held_out.cells
+
+    @settings(max_examples=40, deadline=None)
+    @given(seed=st.integers(0, 2**31), row=st.integers(0, len(x) - 1), scale=st.floats(0.1, 20))
+    def one(seed: int, row: int, scale: float) -> None:
+        z = scale * torch.randn(8, world.latent_dim, generator=torch.Generator().manual_seed(seed))
+        factual = world.factual_of(x[row : row + 1], None, cells[row : row + 1]).chosen(torch.zeros(8, dtype=torch.int64))
+        rows, own = world.units.as_frame(world.units.exact(world.decode(z, factual), factual)), cells[row]
+        assert (rows["total"] == rows["rent"] + rows["food"]).all()
+        assert (rows["years"] >= float(own[3])).all()
+        assert (rows["rent"] <= max(900, float(own[0]))).all()
+        school = world.units.as_frame(cells[row : row + 1])["school"].iloc[0]
+        if school == "primary":
+            assert "college" not in set(rows["school"])
+        if school == "college":
+            assert set(rows["school"]) == {"college"}
+
+    one()
+
+
+def test_rules_are_kept_with_a_path_and_rebuilt(budgets: Any) -> None:
+    from agents.constraints import constrained_as, constraints_of
+
+    world = constrained(budgets, **RULES)
+    again = constrained_as(budgets, {"constraints": constraints_of(world)})
+    assert constraints_of(again) == constraints_of(world)
+    assert again.units.relations[0].text == "total = rent + food"
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"direction": {"rent": "sideways"}}, "'up' or 'down'"),
+        ({"direction": {"school": "up"}}, "use ordered="),
+        ({"ordered": {"school": ["primary", "college"]}}, r"leaves out \['secondary'\]"),
+        ({"ordered": {"rent": ["1", "2"]}}, "holds numbers"),
+        ({"forbidden": {"school": [("primary", "colege")]}}, "'college'"),
+        ({"relations": ["total=rent+food"]}, "with spaces around"),
+        ({"relations": ["total = rent + fod"]}, "'food'"),
+        ({"relations": ["total = rent + school"]}, "relations are between numbers"),
+        ({"relations": ["total = rent + food", "total = 2 * years"]}, "two relations share the column 'total'"),
+        ({"relations": ["total = rent + food"], "features_to_vary": ["rent", "school"]}, "no freedom"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(budgets: Any, rules: dict[str, Any], message: str) -> None:
+    with pytest.raises(ManifoldError, match=message):
+        constrained(budgets, **rules)
+
+
+def test_an_input_that_breaks_a_relation_is_named(budgets: Any) -> None:
+    row = {"rent": 500, "food": 400, "total": 950, "years": 3, "school": "college"}
+    with pytest.raises(ManifoldError, match=r"input 0 itself breaks the relation 'total = rent \+ food' by 50"):
+        Explainer(budgets, "line").explain(row, rules={"relations": ["total = rent + food"]})

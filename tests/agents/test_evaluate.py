@@ -37,7 +37,7 @@ def test_walkers_meet_the_same_tasks(digits: Any) -> None:
     found = evaluate(digits, ["line", "random", make_walker("line", refine=0)], inputs=range(30))
     assert list(found) == ["line", "random", "line 2"]
     for measures in found.values():
-        assert set(MEASURES) - {"edit_input"} < set(measures)  # which is of texts
+        assert set(MEASURES) - {"edit_input", "changed_columns"} < set(measures)  # of texts, and of tables
         assert measures["validity"].n == 30
         assert measures["step_bound_share"].value == 1.0
     assert found["line"]["validity"].value == 1.0
@@ -109,7 +109,7 @@ def test_figures_go_through_json(digits: Any) -> None:
     assert found["random"]["validity"].value == 0.0
     text = json.dumps(plain(found), allow_nan=False)
     assert json.loads(text)["random"]["l2_input"] == {"value": None, "low": None, "high": None, "n": 0}
-    assert table(found).row_count == len(MEASURES) - 1 + 4
+    assert table(found).row_count == len(MEASURES) - 2 + 4
 
 
 def test_many_walkers_make_several_tables_with_every_interval(digits: Any) -> None:

@@ -77,8 +77,8 @@ def test_such_paths_are_reproduced_by_the_world_that_they_describe(world):
 def test_the_last_step_is_refined_to_just_where_the_answer_changes(world):
     from agents.walkers.line import LineWalker
 
-    plain = explain(world, ROWS, walker=LineWalker(refine=0))
-    fine = explain(world, ROWS, walker=LineWalker(refine=4))
+    plain = explain(world, ROWS, walker=LineWalker(refine=0), sparse=False)
+    fine = explain(world, ROWS, walker=LineWalker(refine=4), sparse=False)
     both = [(a, b) for a, b in zip(plain, fine, strict=True) if a.success and a.steps and b.success]
     assert np.mean([b.distances[-1] for _, b in both]) < np.mean([a.distances[-1] for a, _ in both])
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
 from agents.console.threads import one_threaded
 from agents.explanation.figures.renderer import renderer_of
@@ -20,6 +21,7 @@ from agents.explanation.metrics import path as of_path
 from agents.explanation.metrics.bootstrap import Estimate
 from agents.explanation.metrics.manifold import curve_columns, detours
 from agents.explanation.metrics.measures import MEASURES
+from envs.core.factual import differs
 from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:
@@ -125,7 +127,9 @@ def evaluate_paths(
     for name in MEASURES:
         if name not in found:
             found[name] = mean(name, valid)
-    return {name: found[name] for name in MEASURES if name != "edit_input" or not renderer_of(world).numeric}
+    absent = {"edit_input"} if renderer_of(world).numeric else set[str]()
+    absent |= set[str]() if world.units.anchored else {"changed_columns"}
+    return {name: found[name] for name in MEASURES if name not in absent}
 
 
 def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:
@@ -146,8 +150,10 @@ def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Re
     columns = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in (rows[0] if rows else _NAMES)}
     columns |= curve_columns(world, [path.z for path in trajectories], trajectories)
     if not rows:
-        return columns | {"knn_ratio": np.zeros(0), "worst_knn_ratio": np.zeros(0), "last_frame": np.zeros(0)}
+        names = ("knn_ratio", "worst_knn_ratio", "changed_columns", "last_frame")
+        return columns | {name: np.zeros(0) for name in names}
     ends = columns["last_frame"] = np.stack([shown[-1] for shown in frames])
+    columns["changed_columns"] = _changed_columns(world, trajectories, ends)
     near = of_path.knn_distance_to_class(ends, target_classes(trajectories), reference.bank, reference.bank_classes)
     columns["knn_ratio"] = near / reference.typical_distance()
     every = of_path.knn_distance(np.concatenate(frames), reference.bank)
@@ -155,6 +161,18 @@ def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Re
     worst = np.array([part.max() for part in np.split(every, cuts)])
     columns["worst_knn_ratio"] = worst / reference.typical_distance_any_class()
     return columns
+
+
+def _changed_columns(world: World, trajectories: Sequence[Trajectory], ends: np.ndarray) -> np.ndarray:
+    """Number (N,) of columns of the last frames (N, D) that differ from the input; `nan` where data have no columns."""
+    from agents.trajectories.world import origins_of
+
+    if not world.units.anchored:
+        return np.full(len(ends), np.nan)
+    factual = origins_of(world, trajectories)
+    cells = world.units.exact(torch.from_numpy(ends), factual)
+    assert cells is not None
+    return differs(cells, factual.cells).sum(1).numpy().astype(np.float64)
 
 
 def judged_columns(

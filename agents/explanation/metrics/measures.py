@@ -44,6 +44,7 @@ MEASURES: dict[str, Measure] = {
     "l1_input": Measure("L1 to the input", "sum of absolute differences to the true input", "data space"),
     "l1_reconstruction": Measure("L1 to frame 0", "the same to the reconstruction", "data space"),
     "edit_input": Measure("words changed", "words inserted, deleted or replaced between input and last frame (text)", "words"),
+    "changed_columns": Measure("columns changed", "columns of the last frame that differ from the input (tables)", "columns"),
     "latent_length": Measure("latent length", "sum of the latent lengths of the steps", "latent"),
     "path_length": Measure("path length", "sum of the distances from frame to frame", "data space"),
     "pullback_length": Measure("pullback length", "length of the decoded latent polyline (pullback metric)", "data space"),

@@ -45,26 +45,38 @@ class Tried(NamedTuple):
 Search = Generator[Choice, Tried, Choice | None]
 
 
-def search(worth: np.ndarray, size: np.ndarray, start: float, goal: float, fewer_than: int, budget: int, hope: float = 1.0) -> Search:
+def search(
+    worth: np.ndarray,
+    changes: np.ndarray,
+    away: np.ndarray,
+    start: float,
+    goal: float,
+    fewer_than: int,
+    budget: int,
+    hope: float = 1.0,
+    whole: bool = False,
+) -> Search:
     """Search few columns that suffice, as a generator: it yields a choice and is sent what was predicted for it.
 
-    At each end, columns are taken in the order of their worth until the stand-in expects the goal to be reached; the choice
-    with the fewest columns, and among these the smallest change, is tried. Each prediction corrects the stand-in's scale.
+    At each end, columns are taken in the order of their worth until the stand-in expects the goal to be reached. Of the
+    choices with the fewest columns, the one at the nearest end is tried. Each prediction corrects the stand-in's scale.
 
     Args:
         worth: (E, C) rise of the evidence that the stand-in expects of each column's change at each end.
-        size: (E, C) how much each column changes; 0: not at all.
+        changes: (E, C) bool, whether each column changes.
+        away: (E,) distance of each end.
         start: evidence of the input.
         goal: evidence at which the task is satisfied.
         fewer_than: choices of this many columns or more are not tried.
         budget: most choices that are tried.
         hope: once a choice has arrived, smaller ones are tried if this multiple of the expected rise would suffice.
+        whole: only try all columns of an end together.
 
     Returns:
         The choice that arrived with the fewest columns; None: none did.
 
     Example:
-        >>> asks = search(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]), start=-2.0, goal=0.0, fewer_than=3, budget=4)
+        >>> asks = search(np.array([[1.0, 3.0]]), np.ones((1, 2), bool), np.ones(1), -2.0, goal=0.0, fewer_than=3, budget=4)
         >>> next(asks)
         Choice(end=0, columns=frozenset({1}))
         >>> try:
@@ -73,11 +85,11 @@ def search(worth: np.ndarray, size: np.ndarray, start: float, goal: float, fewer
         ...     print(found.value)
         Choice(end=0, columns=frozenset({1}))
     """
-    changes = size > 0
     order = np.argsort(np.where(changes, -worth, np.inf), axis=1, kind="stable")
     rise = np.cumsum(np.take_along_axis(np.where(changes, worth, -np.inf), order, axis=1), axis=1)
-    change = np.cumsum(np.take_along_axis(size, order, axis=1), axis=1)
     possible = np.isfinite(rise)
+    if whole:
+        possible[:, :-1] &= ~possible[:, 1:]
     tried = np.zeros(rise.shape, dtype=bool)
     best: Choice | None = None
     scale, most = 1.0, fewer_than - 1
@@ -86,14 +98,15 @@ def search(worth: np.ndarray, size: np.ndarray, start: float, goal: float, fewer
         open_[:, most:] = False
         if not open_.any():
             break
-        enough = open_ & (start + scale * rise * (1.0 if best is None else hope) >= goal)
+        enough = open_ & (start + scale * rise >= goal)
         if enough.any():
             count = int(enough.any(0).argmax())
-            end = int(np.where(enough[:, count], change[:, count], np.inf).argmin())
-        elif best is None:
-            end, count = (int(i) for i in np.unravel_index(np.where(open_, rise, -np.inf).argmax(), rise.shape))
+            end = int(np.where(enough[:, count], away, np.inf).argmin())
         else:
-            break
+            hopeful = open_ if best is None else open_ & (start + hope * scale * rise >= goal)
+            if not hopeful.any():
+                break
+            end, count = (int(i) for i in np.unravel_index(np.where(hopeful, rise, -np.inf).argmax(), rise.shape))
         choice = Choice(end, frozenset(order[end, : count + 1].tolist()))
         answer = yield choice
         tried[end, count] = True

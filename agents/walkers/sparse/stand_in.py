@@ -33,20 +33,20 @@ class StandIn:
         gram = x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
         self.weights = torch.linalg.solve(gram, x.T @ (logits - logits.mean(0))).float()  # (D, K)
 
-    def worth(self, change: Tensor, column_of: Tensor, source: Tensor, target: Tensor) -> Tensor:
-        """Rise (B, E, C) of log p(target) - log p(source) by each column's part of changes.
+    def worth(self, change: Tensor, group: Tensor, count: int, source: Tensor, target: Tensor) -> Tensor:
+        """Rise (B, E, C) of log p(target) - log p(source) by each group's part of changes.
 
         Args:
             change: (B, E, D) of encoded rows.
-            column_of: (D,) column of each place.
+            group: (D,) index of each place's group of columns.
+            count: C.
             source: (B,) classes.
             target: (B,) classes.
         """
         slope = (self.weights[:, target] - self.weights[:, source]).T  # (B, D)
-        return per_column(change * slope[:, None], column_of)
+        return per_group(change * slope[:, None], group, count)
 
 
-def per_column(parts: Tensor, column_of: Tensor) -> Tensor:
-    """Sums (..., C) of parts (..., D) over the places of each column."""
-    zero = parts.new_zeros(*parts.shape[:-1], int(column_of.max()) + 1)
-    return zero.index_add_(-1, column_of, parts)
+def per_group(parts: Tensor, group: Tensor, count: int) -> Tensor:
+    """Sums (..., count) of parts (..., D) over groups (D,)."""
+    return parts.new_zeros(*parts.shape[:-1], count).index_add_(-1, group, parts)

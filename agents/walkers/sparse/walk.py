@@ -5,28 +5,30 @@ the codes of reference rows of the target class near the input. A frame in which
 the input's, is tried by one query; a linear stand-in says which to try next. Then the walk to that end is made with the
 other columns held (`Factual.held`), so that frames, actions and replay agree.
 
-Walks that failed are searched as well, with all columns: the task may be satisfied at another end than the one they headed for.
+Walks that failed are searched as well: the task may be satisfied at another end than the one they headed for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
-from agents.walkers.follow import follow
+from agents.walkers.follow import follow, latent_step
 from agents.walkers.merge import merge
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.sparse.search import Choice, Search, Tried, search
-from agents.walkers.sparse.stand_in import StandIn, per_column
+from agents.walkers.sparse.stand_in import StandIn, per_group
+from envs.core.factual import differs
 from envs.core.state import State
 from envs.core.tasks import log_odds
 from envs.core.world import World
 
+SPARE = 0.8  # share of the step limit within which ends are sought
 MOST_ROWS = 2000  # reference rows of a class among which ends are searched
 
 
@@ -40,19 +42,40 @@ class SparseSettings:
         queries: most queries of the search for one input whose walk succeeded; the walk that follows is not included.
         rescue: the same for an input whose walk failed.
         refine: most queries for a shorter last step.
+        hope: see `agents.walkers.sparse.search.search`.
 
     Example:
-        >>> SparseSettings(queries=6).ends
-        16
+        >>> SparseSettings(queries=4).ends
+        32
     """
 
-    ends: int = 16
+    ends: int = 32
     reach: float = 1.5
-    queries: int = 6
-    rescue: int = 10
+    queries: int = 8
+    rescue: int = 6
     refine: int = 1
-    hope: float = 1.5
-    short: bool = True
+    hope: float = 2.0
+
+
+class Found(NamedTuple):
+    """What a search found for B items.
+
+    Attributes:
+        end: (B, d) codes of the ends.
+        free: (B, D) bool, the places that change; none where nothing was found.
+        own: (B,) bool, whether the end is the walk's own, extended.
+        queries: (B,) int64, queries made.
+
+    Example:
+        >>> empty = torch.zeros(1, 2, dtype=torch.bool)
+        >>> Found(torch.zeros(1, 2), empty, empty[:, 0], torch.zeros(1, dtype=torch.int64)).free.any(1)
+        tensor([False])
+    """
+
+    end: Tensor
+    free: Tensor
+    own: Tensor
+    queries: Tensor
 
 
 def with_few_columns(
@@ -60,8 +83,10 @@ def with_few_columns(
     start: State,
     walk: Walk,
     max_steps: int | None = None,
+    *,
+    goals: bool = True,
+    whole: bool = False,
     settings: SparseSettings | None = None,
-    fewer: bool = True,
 ) -> tuple[State, Walk, Tensor]:
     """Replace walks through a table by walks that change fewer columns, and failed ones by walks that succeed, if such are
     found.
@@ -71,45 +96,81 @@ def with_few_columns(
         start: (B) their states at frame 0.
         walk: B items. Items whose target is their own class stay as they are.
         max_steps: step limit; None: the world's own.
+        goals: search the codes of reference rows, too, and replace failed walks; False: only the walks' own ends.
+        whole: change as many columns as the ends do: only failed walks are replaced.
         settings: of the search.
-        fewer: False: only replace failed walks.
 
     Returns:
-        States at frame 0 with `held` set; the walks, with the queries of the search added; and which of them were replaced,
-        (B,) bool.
+        States at frame 0 with `held` set; the walks, with the queries of the search added; and which of them now go to another
+        end than the walk's own, or go on where it failed, (B,) bool.
     """
     settings = SparseSettings() if settings is None else settings
-    replaced = torch.zeros(len(walk.length), dtype=torch.bool)
+    elsewhere = torch.zeros(len(walk.length), dtype=torch.bool)
     ends = walk.predictions[walk.length, torch.arange(len(walk.length))].argmax(1)
     other = (start.target != start.source) | (ends != start.source)
     wanted = other & ~lost_at_the_start(start, walk.predictions[0], walk.length) & ~(walk.success & (walk.length == 0))
-    rows = torch.nonzero(wanted & (~walk.success | fewer)).flatten()
+    wanted &= (walk.success & (not whole)) | (~walk.success & goals)
+    rows = torch.nonzero(wanted).flatten()
     if not world.units.anchored or len(rows) == 0:
-        return start, walk, replaced
-    here, success = select(start, rows), walk.success[rows]
-    target = torch.where(success, ends[rows], here.target)
-    end, free, queries = _searched(world, here, walk.z[walk.length[rows], rows], success, target, settings)
-    walk = walk._replace(queries=walk.queries.index_add(0, rows, queries))
-    found = free.any(1)
-    if not bool(found.any()):
-        return start, walk, replaced
-    items = rows[found]
-    moving = select(here, found)._replace(held=~free[found])
+        return start, walk, elsewhere
+    most = world.max_episode_steps if max_steps is None else max_steps
+    reach = SPARE * latent_step(world) * most
+    target = torch.where(walk.success, ends, start.target)[rows]
+    last, success = walk.z[walk.length[rows], rows], walk.success[rows]
+    options = _options(world, select(start, rows), last, success, target, reach, settings, goals)
+    found = _searched(world, select(start, rows), options, whole, settings)
+    walk = walk._replace(queries=walk.queries.index_add(0, rows, found.queries))
+    some = found.free.any(1)
+    items, own = rows[some], found.own[some]
+    if len(items) == 0:
+        return start, walk, elsewhere
+    moving = select(start, items)
+    moving = moving if whole else moving._replace(held=~found.free[some])
     recorder = Recorder(world, moving, torch.zeros(len(items), dtype=torch.int64), max_steps)
-    follow(recorder, end[found][None], torch.ones(len(items), dtype=torch.int64))
+    counts = torch.where(own, walk.length[items] + 1, 1)  # along the walk's own way to its own end, else straight
+    way_points = torch.cat((walk.z[1:, items], walk.z[:1, items]))
+    way_points[counts - 1, torch.arange(len(items))] = found.end[some]
+    follow(recorder, way_points, counts)
     refine_last(recorder, settings.refine)
     again = recorder.walk()
-    good = items[again.success]
-    replaced[good] = True
+    elsewhere[items] = again.success & ~(own & success[some])
     held = start.held.clone()
-    held[good] = moving.held[again.success]
-    return start._replace(held=held), merge(walk, items, again), replaced
+    held[items[again.success]] = moving.held[again.success]
+    return start._replace(held=held), merge(walk, items, again), elsewhere
 
 
-def _searched(
-    world: World, start: State, last: Tensor, success: Tensor, target: Tensor, settings: SparseSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Search for each of B items.
+class _Options(NamedTuple):
+    """What can be tried for B items: E ends, with C columns each.
+
+    Attributes:
+        codes: (B, E, d), the walk's own end first.
+        frames: (B, E, D) at the ends.
+        changes, worth: (B, E, C) see `search`.
+        away: (B, E) latent distances of the ends from frame 0.
+        fewer_than: (B,) number of columns that a choice must stay below.
+        budget: (B,) most queries.
+    """
+
+    codes: Tensor
+    frames: Tensor
+    changes: np.ndarray
+    worth: np.ndarray
+    away: np.ndarray
+    fewer_than: list[int]
+    budget: list[int]
+
+
+def _options(
+    world: World,
+    start: State,
+    last: Tensor,
+    success: Tensor,
+    target: Tensor,
+    reach: float,
+    settings: SparseSettings,
+    goals: bool,
+) -> _Options:
+    """Ends of B items, and what a stand-in expects of them.
 
     Args:
         world: where.
@@ -117,77 +178,74 @@ def _searched(
         last: (B, d) codes at the end of the walks.
         success: (B,) whether these succeeded.
         target: (B,) classes.
+        reach: latent distance from frame 0 within which ends lie.
         settings: of the search.
-
-    Returns:
-        Codes (B, d) of the ends that were found, the places (B, D) bool that change (none where nothing was found), and the
-        queries made (B,).
+        goals: whether reference rows are ends.
     """
     units: Any = world.units
-    column_of: Tensor = units.column_of
-    own = world.manifold.prior.project(start.z + settings.reach * (last - start.z))
-    codes = torch.cat((own[:, None], _goals(world, start, target, settings.ends)), dim=1)  # (B, E, d)
+    groups: Tensor = units.group_of
+    codes = world.manifold.prior.project(start.z + settings.reach * (last - start.z))[:, None]
+    if goals:
+        codes = torch.cat((codes, _goals(world, start, target, settings.ends)), dim=1)
+    away = codes - start.z[:, None]
+    codes = start.z[:, None] + away * (reach / away.norm(dim=2, keepdim=True).clamp_min(1e-12)).clamp_max(1)
     batch, count = codes.shape[:2]
     home = start.home.repeated(count)
     frames = world.decode(codes.flatten(0, 1), home)
-    cells = units.exact(frames, home)
-    moved = ((cells != home.cells) & ~(torch.isnan(cells) & torch.isnan(home.cells))).unflatten(0, (batch, count))
+    moved = per_group(differs(units.exact(frames, home), home.cells).float(), groups, len(groups)) > 0
+    moved = moved.unflatten(0, (batch, count))
     frames = frames.unflatten(0, (batch, count))
     change = frames - start.factual[:, None]
-    size = per_column(change.abs(), column_of) * moved
-    worth = stand_in_of(world).worth(change, column_of, start.source, target) * moved
-    begin = world.task.evidence(start)
-    goal = float(log_odds(torch.tensor(world.task.tau)))
-    final = _last_columns(world, start, last, success)
-    arrays = size.numpy(), worth.numpy()
+    worth = stand_in_of(world).worth(change, groups[units.column_of], len(groups), start.source, target) * moved
+    cells = units.exact(world.decode(last, start.home), start.home)
+    present = (per_group(differs(cells, start.cells).float(), groups, len(groups)) > 0).sum(1)
+    return _Options(
+        codes,
+        frames,
+        moved.numpy(),
+        worth.numpy(),
+        (codes - start.z[:, None]).norm(dim=2).numpy(),
+        torch.where(success, present, moved.shape[2] + 1).tolist(),
+        torch.where(success, settings.queries, settings.rescue).tolist(),
+    )
+
+
+def _searched(world: World, start: State, options: _Options, whole: bool, settings: SparseSettings) -> Found:
+    """Search for each of B items; all items' tries of one round are one batch of queries."""
+    units: Any = world.units
+    group: Tensor = units.group_of[units.column_of]
+    begin, goal = world.task.evidence(start).tolist(), float(log_odds(torch.tensor(world.task.tau)))
+    found = Found(
+        start.z.clone(),
+        torch.zeros(start.factual.shape, dtype=torch.bool),
+        torch.zeros(len(begin), dtype=torch.bool),
+        torch.zeros(len(begin), dtype=torch.int64),
+    )
     searches: dict[int, Search] = {}
     asked: dict[int, Choice] = {}
-    end, queries = start.z.clone(), torch.zeros(batch, dtype=torch.int64)
-    free = torch.zeros(start.factual.shape, dtype=torch.bool)
-    for i in range(batch):
-        budget = settings.queries if success[i] else settings.rescue
-        searches[i] = search(arrays[1][i], arrays[0][i], float(begin[i]), goal, int(final[i]), budget, settings.hope)
+    for i, rise in enumerate(options.worth):
+        limits = options.fewer_than[i], options.budget[i]
+        searches[i] = search(rise, options.changes[i], options.away[i], begin[i], goal, *limits, settings.hope, whole)
         if (choice := next(searches[i], None)) is not None:
             asked[i] = choice
     while asked:
-        items = torch.tensor(list(asked))
-        places = torch.stack([_places(column_of, choice.columns) for choice in asked.values()])
-        at = torch.tensor([choice.end for choice in asked.values()])
-        queries[items] += 1
+        items, at = torch.tensor(list(asked)), torch.tensor([choice.end for choice in asked.values()])
+        places = torch.stack([_places(group, choice.columns) for choice in asked.values()])
+        found.queries[items] += 1
         here = select(start, items)
-        laid = torch.where(places, frames[items, at], here.factual)
-        seen = here._replace(z=codes[items, at], frame=laid, prediction=world.predictions(laid, here.home))
+        frame = torch.where(places, options.frames[items, at], here.factual)
+        seen = here._replace(z=options.codes[items, at], frame=frame, prediction=world.predictions(frame, here.home))
         arrived = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
-        evidence = world.task.evidence(seen).tolist()
         after: dict[int, Choice] = {}
-        for i, *tried in zip(asked, arrived, evidence, strict=True):
+        for i, *tried in zip(asked, arrived, world.task.evidence(seen).tolist(), strict=True):
             try:
                 after[i] = searches[i].send(Tried(*tried))
             except StopIteration as stop:
                 if stop.value is not None:
-                    end[i], free[i] = codes[i, stop.value.end], _places(column_of, stop.value.columns)
+                    found.end[i], found.own[i] = options.codes[i, stop.value.end], stop.value.end == 0
+                    found.free[i] = _places(group, stop.value.columns)
         asked = after
-    return _shortened(world, start, end, free) if settings.short else end, free, queries
-
-
-def _shortened(world: World, start: State, end: Tensor, free: Tensor) -> Tensor:
-    """Codes (B, d) of the rows in which only the places `free` (B, D) are an end's, where these decode to the same values;
-    else the ends (B, d). They are nearer to frame 0."""
-    home = start.home._replace(held=~free)
-    frame = world.decode(end, home)
-    nearer = world.manifold.encode(frame)
-    cells, others = world.units.exact(frame, home), world.units.exact(world.decode(nearer, home), home)
-    assert cells is not None and others is not None
-    same = ((cells == others) | (torch.isnan(cells) & torch.isnan(others))).all(1)
-    return torch.where(same[:, None], nearer, end)
-
-
-def _last_columns(world: World, start: State, last: Tensor, success: Tensor) -> Tensor:
-    """Number (B,) of columns that the walks change; one more than there are, for those that failed."""
-    cells = world.units.exact(world.decode(last, start.home), start.home)
-    assert cells is not None
-    changed = (cells != start.cells) & ~(torch.isnan(cells) & torch.isnan(start.cells))
-    return torch.where(success, changed.sum(1), cells.shape[1] + 1)
+    return found
 
 
 def _goals(world: World, start: State, target: Tensor, count: int) -> Tensor:
@@ -217,6 +275,6 @@ def stand_in_of(world: World) -> StandIn:
     return found
 
 
-def _places(column_of: Tensor, columns: frozenset[int]) -> Tensor:
-    """Which places (D,) belong to columns."""
-    return torch.from_numpy(np.isin(column_of.numpy(), list(columns)))
+def _places(group: Tensor, columns: frozenset[int]) -> Tensor:
+    """Which places (D,) belong to groups of columns."""
+    return torch.from_numpy(np.isin(group.numpy(), list(columns)))

@@ -61,8 +61,8 @@ def test_a_run_that_finds_less_than_the_line_lets_the_line_walk(run: Any) -> Non
 
 def test_the_line_walks_where_the_policy_found_nothing_and_both_count(run: Any) -> None:
     run = weak(run, 0.95, 0.95)
-    alone = explain(run, range(40), fallback=False)
-    paths = explain(run, range(40))
+    alone = explain(run, range(40), fallback=False, sparse=False)
+    paths = explain(run, range(40), sparse=False)
     helped = [(a, b) for a, b in zip(alone, paths, strict=True) if b.walker == "line"]
     assert helped
     for a, b in helped:
@@ -91,7 +91,7 @@ def test_the_script_says_who_walked(run: Any, capsys: pytest.CaptureFixture[str]
     told = json.loads(summary.read_text())
     summary.write_text(json.dumps({**told, "success_rate": 0.95, "line_success_rate": 0.95}))
     assert run_main(script.main, [str(run.folder.root), "--all", "--out", str(tmp_path), "--format", "npz"]) == 0
-    assert "where the policy found no path (--no-fallback: the policy alone)" in capsys.readouterr().out
+    assert "(--no-fallback: the policy alone)" in capsys.readouterr().out
     alone = ["--all", "--no-fallback", "--out", str(tmp_path), "--format", "npz"]
     assert run_main(script.main, [str(run.folder.root), *alone]) == 0
     assert "found no path" not in capsys.readouterr().out

@@ -12,18 +12,25 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from agents.constraints.rules import allowed_moves, directions, relation
 from envs.errors import ManifoldError, UnknownNameError
 
 if TYPE_CHECKING:
     from envs.core.world import World
 
 KEY = "constraints"  # in the record of a world
+MORE = ("direction", "ordered", "forbidden", "relations")  # recorded where they are given
 
 
 def constrained(
     world: World,
     features_to_vary: str | Sequence[str] = "all",
     permitted_range: Mapping[str, Sequence[float]] | None = None,
+    *,
+    direction: Mapping[str, str] | None = None,
+    ordered: Mapping[str, Sequence[Any]] | None = None,
+    forbidden: Mapping[str, Sequence[Sequence[Any]]] | None = None,
+    relations: Sequence[str] = (),
 ) -> World:
     """The world with frames in which other columns keep the input's own values; all parts are shared.
 
@@ -33,15 +40,22 @@ def constrained(
             description stay so.
         permitted_range: column -> (least, largest) number, in the user's units. An input outside of it may stay where it is,
             or move towards the range.
+        direction: column of numbers -> ``up`` or ``down``, the only way in which it may change.
+        ordered: column of categories -> all of them, in an order in which a walk only goes forward.
+        forbidden: column of categories -> pairs (from, to): a row that begins at the first never shows the second.
+        relations: linear relations between numbers that changes keep, such as ``total = rent + 0.5 * food``.
 
     Returns:
         The world itself where nothing is constrained.
 
     Raises:
         UnknownNameError: no such column; close names are offered.
-        ManifoldError: a world of pictures or text, or a range that is none.
+        ManifoldError: a world of pictures or text, a rule that does not fit its column, or nothing left that may vary.
     """
-    if isinstance(features_to_vary, str) and features_to_vary == "all" and not permitted_range:
+    more: dict[str, Any] = {"direction": directions(direction), "ordered": _plain(ordered), "forbidden": _plain(forbidden)}
+    relations = [relations] if isinstance(relations, str) else [str(text) for text in relations]
+    free = isinstance(features_to_vary, str) and features_to_vary == "all"
+    if free and not permitted_range and not any(more.values()) and not relations:
         return world
     names = [str(name) for name in world.units.columns or []]
     if not world.units.anchored or not names:
@@ -50,16 +64,25 @@ def constrained(
         raise ManifoldError(f"features_to_vary is 'all' or a list of columns, such as [{features_to_vary!r}]")
     vary = names if isinstance(features_to_vary, str) else [str(name) for name in features_to_vary]
     ranges = {str(name): ends for name, ends in (permitted_range or {}).items()}
-    for argument, given in (("features_to_vary", vary), ("permitted_range", ranges)):
+    for argument, given in (("features_to_vary", list(vary)), ("permitted_range", list(ranges)), *more.items()):
         for name in given:
             if name not in names:
                 raise UnknownNameError(f"column in {argument}", name, names)
     if not vary:
         raise ManifoldError("features_to_vary is empty: a walk needs at least one column that it may change")
+    fixed = [name for name in vary if _immutable(world.units, names.index(name))]
+    if len(fixed) == len(vary):
+        raise ManifoldError(
+            f"nothing may vary: features_to_vary names {fixed}, which the table holds fixed (immutable); name another column, "
+            "or free these (free=[...], or immutable: false in the description)"
+        )
     ranges = {name: _ends(name, ends) for name, ends in ranges.items()}
     changed = copy.copy(world)  # shares what was computed: none of it depends on the constraints
     changed.__dict__.pop("untargeted", None)
     changed.units = _bounded(world.units, names, vary, ranges)
+    _ruled(changed.units, names, relations=relations, **more)
+    record = getattr(changed.units, KEY)
+    record |= {name: value for name, value in (*more.items(), ("relations", relations)) if value}
     return changed
 
 
@@ -76,9 +99,13 @@ def constrained_as(world: World, record: Mapping[str, Any]) -> World:
     """
     if (found := record.get(KEY)) is None:
         return world
-    if not isinstance(found, Mapping) or set(found) != {"features_to_vary", "permitted_range"}:
+    needed = {"features_to_vary", "permitted_range"}
+    if not isinstance(found, Mapping) or not needed <= set(found) <= needed | set(MORE):
         raise ManifoldError(f"the constraints of this record are damaged: {found!r:.80}")
     if not isinstance(found["features_to_vary"], str | list) or not isinstance(found["permitted_range"], Mapping):
+        raise ManifoldError(f"the constraints of this record are damaged: {found!r:.80}")
+    mappings = [found.get(name, {}) for name in MORE if name != "relations"]
+    if not all(isinstance(part, Mapping) for part in mappings) or not isinstance(found.get("relations", []), list):
         raise ManifoldError(f"the constraints of this record are damaged: {found!r:.80}")
     return constrained(world, **found)
 
@@ -120,3 +147,60 @@ def _bounded(units: Any, names: Sequence[str], vary: Sequence[str], ranges: Mapp
         units, KEY, {"features_to_vary": "all" if list(vary) == list(names) else list(vary), "permitted_range": dict(ranges)}
     )
     return units
+
+
+def _immutable(units: Any, column: int) -> bool:
+    """Whether no walk changes a column."""
+    if getattr(units, "table", None) is not None:
+        return bool(units.held[units.places_of(column)].all())
+    return bool(units.low[column] == math.inf and units.high[column] == -math.inf)
+
+
+def _plain(given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
+    """The same as JSON holds it."""
+    return {
+        str(name): [list(map(str, part)) if isinstance(part, list | tuple) else str(part) for part in parts]
+        for name, parts in (given or {}).items()
+    }
+
+
+def _ruled(
+    units: Any,
+    names: Sequence[str],
+    direction: Mapping[str, str],
+    ordered: Mapping[str, Sequence[str]],
+    forbidden: Mapping[str, Sequence[Sequence[str]]],
+    relations: Sequence[str],
+) -> None:
+    """Give rules to units that are a copy already."""
+    table = getattr(units, "table", None)
+    units.relations = list(units.relations)
+    for name in (*ordered, *forbidden):
+        if table is None:
+            raise ManifoldError(f"column {name!r} holds numbers: its moves are bounded by direction= or permitted_range=")
+    for name in dict.fromkeys((*ordered, *forbidden)):
+        j = names.index(name)
+        units.restrict(j, allowed_moves(units, j, ordered.get(name), forbidden.get(name, ())))
+    for name, way in direction.items():
+        j = names.index(name)
+        if table is None:
+            end, far = (units.low, math.inf) if way == "up" else (units.high, -math.inf)
+            end[j] = far
+        elif table.columns[j].kind != "number" or table.columns[j].missing is not None:
+            raise ManifoldError(
+                f"direction of {name!r}: only a column of numbers without missing values has one; use ordered= for categories"
+            )
+        else:
+            units.direct(j, way)
+    fixed = [j for j in range(len(names)) if _immutable(units, j)]
+    found = [relation(units, text, fixed) for text in relations]
+    for one in found:
+        if len(set(one.columns) - set(fixed)) == 1 and len(one.columns) > 1:
+            raise ManifoldError(
+                f"the relation {one.text!r} leaves {names[one.columns[0]]!r} no freedom, as its other columns may not vary: "
+                "let one of them vary, or hold this one as well"
+            )
+    shared = {j for k, one in enumerate(found) for other in found[:k] for j in set(one.columns) & set(other.columns)}
+    if shared:
+        raise ManifoldError(f"two relations share the column {names[min(shared)]!r}; write them as one")
+    units.relations += found
