@@ -112,8 +112,8 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     cells = path.factual(world).cells if world.units.anchored else None
     state, _ = dynamics.enter(world, x, torch.tensor([path.target]), cells)
     source = int(state.source[0])
-    held = path.factual(world).held if world.units.anchored else state.held
-    state = state._replace(source=torch.tensor([path.source]), held=held)
+    held = path.factual(world).held if world.units.anchored else None
+    state = state._replace(source=torch.tensor([path.source]), held=state.held if held is None else held)
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0
     last = path.steps - max(path.planned - 1, 0)  # planned steps beyond the first one begin where the walk has arrived

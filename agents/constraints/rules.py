@@ -39,7 +39,9 @@ def allowed_moves(units: Any, column: int, order: Sequence[Any] | None, forbidde
     if about.kind != "category":
         raise ManifoldError(f"column {about.name!r} holds numbers: its moves are bounded by direction= or permitted_range=")
     if about.linked_to is not None:
-        raise ManifoldError(f"column {about.name!r} follows from {about.linked_to!r}: say which moves of that column are allowed")
+        raise ManifoldError(
+            f"column {about.name!r} follows from {about.linked_to!r}: say which moves of that column are allowed"
+        )
     index = {name: k for k, name in enumerate(about.categories)}
 
     def place(name: Any) -> int:
@@ -124,7 +126,9 @@ def _refuse_other_scales(units: Any, column: int, text: str) -> None:
     table, name = getattr(units, "table", None), units.columns[column]
     about = None if table is None else table.columns[column]
     if about is not None and about.linked_to is not None:
-        raise ManifoldError(f"the relation {text!r}: {name!r} follows from {about.linked_to!r}; describe it as linked_to: false")
+        raise ManifoldError(
+            f"the relation {text!r}: {name!r} follows from {about.linked_to!r}; describe it as linked_to: false"
+        )
     if about is not None and about.zero_inflated:
         raise ManifoldError(f"the relation {text!r}: {name!r} is often exactly 0; describe it as zero_inflated: false")
     if not units.evenly_scaled(column):

@@ -164,7 +164,7 @@ def check_hyperparameters(settings: dict[str, Any], algo: str | None = None) -> 
     Raises:
         UserError: naming the hyperparameter, its value and its limits.
     """
-    usual = {} if algo is None else inspect.signature(algorithm_class(algo).__init__).parameters  # type: ignore[misc]
+    usual = {} if algo is None else inspect.signature(algorithm_class(algo).__init__).parameters
     for name, value in settings.items():
         if value is None:
             continue

@@ -99,7 +99,7 @@ def trajectories_of(
                 distances=away[first : first + n],
                 texts=None if texts is None else [world.render(state.factual[i]), *texts[first : first + n]],
                 planned=planned[i],
-                held=held_columns(world.units, home.held[k]),
+                held=[] if home.held is None else held_columns(world.units, home.held[k]),
                 walker=walkers[i],
                 index=None if index is None else int(index[i]),
                 row=None if rows is None else plain_label(rows[i]),

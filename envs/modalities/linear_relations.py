@@ -69,7 +69,7 @@ class Relation:
 
 
 def group_of(count: int, together: Sequence[Sequence[int]]) -> Tensor:
-    """Index (C,) of the first column that each of `count` columns changes together with, from groups that may share columns."""
+    """Index (C,) of the first column that each of `count` columns changes with; the groups may share columns."""
     group = torch.arange(count)
     for _ in together:
         for columns in together:

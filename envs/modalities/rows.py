@@ -25,8 +25,8 @@ from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.components import Component
 from envs.modalities.data_frame import Frame, in_order, is_frame
-from envs.modalities.scales import Scaled
 from envs.modalities.linear_relations import Relation, group_of
+from envs.modalities.scales import Scaled
 
 DEAD_ZONE = 0.05  # standard deviations of a number: smaller changes of the decoded row are ignored
 FADED = 0.5  # standard deviations: a number that has moved this far equals the decoded one
@@ -170,7 +170,7 @@ class RowUnits(Units):
 
     @property
     def group_of(self) -> Tensor:
-        """Index (C,) of the group of columns with which each column changes, see `envs.modalities.linear_relations.group_of`."""
+        """Index (C,) of the first column that each column changes with."""
         return group_of(len(self.columns), self.together)
 
     @property

@@ -143,7 +143,7 @@ class TableUnits(RowUnits):
     def loosen(self, j: int) -> None:
         """Let column j vary from now on, though its description holds it."""
         self.table = self.table._replace(
-            columns=[replace(c, immutable=False) if k == j else c for k, c in enumerate(self.table.columns)]
+            columns=tuple(replace(c, immutable=False) if k == j else c for k, c in enumerate(self.table.columns))
         )
         self.rules = Rules(self.table.columns, self.places, self.data_shape[0], self.gates, self.links)
 

@@ -142,7 +142,7 @@ def _asked(world: World, z: Tensor, factual: Factual, draws: Tensor, columns: Te
     with torch.inference_mode():
         for low in range(0, len(z), per):
             codes = (z[low : low + per, None] + draws).reshape(-1, z.shape[1])
-            inputs = Factual(*(part[low : low + per] for part in factual)).repeated(len(draws))
+            inputs = factual.chosen(torch.arange(low, min(low + per, len(z)))).repeated(len(draws))
             prediction = world.predictions(world.decode(codes, inputs), inputs)
             own = columns[low : low + per].repeat_interleave(len(draws))
             left = own < 0

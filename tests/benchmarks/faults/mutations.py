@@ -111,7 +111,8 @@ def of_environment(rng: Rng, content: bytes) -> bytes:
         arrays = dict(archive)
     tree = json.loads(str(arrays["metadata"][0]))
     kwargs = tree["environment"]["config"]
-    names = ("task", "tau", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "initial_latent", "seed",
+    names = ("task", "tau", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps",
+             "initial_latent", "seed",
              "label_only", "class_names", "latent_dim", "fit", "manifold",
              "classifier", "pair", "columns", "data")  # fmt: skip
     kwargs[str(rng.choice(names))] = _value(rng)
