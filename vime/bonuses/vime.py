@@ -227,7 +227,7 @@ class VIME(Bonus):
         if not len(batch.obs):
             return batch.target
         with torch.no_grad():
-            return self.posterior.moments(self.input_whitener(self.inputs(batch))).mean
+            return self.posterior.predicted(self.input_whitener(self.inputs(batch)))
 
     def _model_state(self) -> State:
         return self.posterior.state() | nest(noise=self._noise_state())

@@ -91,6 +91,10 @@ class Posterior(ABC):
     def moments(self, inputs: Tensor) -> Moments:
         """Return the moments (B, D) of the targets of inputs (B, I). No gradients."""
 
+    def predicted(self, inputs: Tensor) -> Tensor:
+        """Return the means (B, D) alone, for statistics."""
+        return self.moments(inputs).mean
+
     @abstractmethod
     def features(self, inputs: Tensor) -> Tensor:
         """Return features (B, k) whose inner products are the covariances of predictions, averaged over the targets, in units

@@ -84,6 +84,10 @@ class LastLayer(MeanField):
         noise = typical.expand_as(epistemic) if self.noise is None else self.noise(inputs)
         return Moments(basis @ self.leverage.mean, epistemic, noise)
 
+    def predicted(self, inputs: Tensor) -> Tensor:
+        """Of the regression."""
+        return self.moments(inputs).mean
+
     def features(self, inputs: Tensor) -> Tensor:
         """The basis under its posterior."""
         return self.leverage.whitened(self._basis(inputs))

@@ -8,6 +8,7 @@ from pyro.infer import Trace_ELBO
 from torch import Tensor
 
 from vime.bnn.dynamics import DynamicsBNN, empty_guide
+from vime.bnn.gaussian_weights import LayerWeights
 from vime.errors import OptionError
 from vime.information_gain.linearized import Moments, hidden_features, mean_field_moments
 from vime.posteriors.base import Architecture, Batches, Check, Posterior
@@ -96,6 +97,12 @@ class MeanField(Posterior):
         """Linearised at the mean weights."""
         found = mean_field_moments(self.trunk, self.head, inputs)
         return found if self.noise is None else found._replace(noise=self.noise(inputs))
+
+    def predicted(self, inputs: Tensor) -> Tensor:
+        """By a draw of the network with scales of zero: normals are drawn, so that a seed gives the published numbers."""
+        with torch.no_grad():
+            means = [LayerWeights(k.mean, torch.zeros_like(k.scale), k.bias) for k in self.trunk]
+            return self.bnn.predict_with(means, inputs)[0]
 
     def features(self, inputs: Tensor) -> Tensor:
         """Inputs of the last layer, scaled by the deviations of its weights."""
