@@ -53,7 +53,7 @@ def _strokes(components: Sequence[Component], frames: Tensor) -> list[tuple[str,
         pixels = mask.numpy()
         was, now = ink[0] & pixels, ink[1] & pixels
         if by:
-            out.append((f"the {component.name}", "is closed" if by > 0 else "is opened"))
+            out.append((f"the {component.name} loop", "is closed" if by > 0 else "is opened"))
             continue
         old, new = int(was.sum()), int(now.sum())
         both = int((was & now).sum())
