@@ -15,7 +15,7 @@ import numpy as np
 from agents.console.cli import UserError
 from agents.constraints import MORE, constrained
 from agents.evaluate import evaluate
-from agents.explain import explain, world_and_run
+from agents.explanation.explain import explain, world_and_run
 from agents.files import write_whole, writing
 from agents.train import train
 from agents.training.config import TrainConfig
