@@ -36,6 +36,8 @@ EXCEPTIONS = {
     ("agents/runs/checkpoint_files.py", "np.savez"): "in that folder",
     ("agents/runs/checkpoint_files.py", "torch.save"): "into memory",
     ("agents/explanation/figures/style.py", "figure.savefig"): "into memory",
+    ("agents/explanation/report/export.py", ".savefig"): "into memory",
+    ("agents/explanation/report/export.py", "json.loads"): "what the path's `to_json` has written",
     ("agents/explanation/local/lime_figure.py", "np.savez"): "into memory",
     ("agents/trajectories/file.py", "np.savez_compressed"): "into memory",
     ("agents/explanation/atlas/style.py", "Image.open"): "a picture in memory",
