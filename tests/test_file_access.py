@@ -43,7 +43,7 @@ EXCEPTIONS = {
     ("agents/explanation/atlas/style.py", "Image.open"): "a picture in memory",
     ("agents/explanation/tensorboard.py", "Image.open"): "a picture in memory",
     ("agents/training/loop.py", "json.loads"): "what this function has written",
-    ("agents/trajectories/trajectory.py", "json.loads"): "what this method has written",
+    ("agents/trajectories/file.py", "json.loads"): "what `Trajectory` has written",
     ("vime/serialization.py", "json.loads"): "vime imports no envs; size and errors are checked where it stands",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""How a path presents itself in a notebook: its plot, its data frame and its HTML."""
+"""How a path presents itself: its plot, its table of frames, its data frame and its HTML."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from agents.explanation.figures.path import draw_curves, film_strip, probability
 from agents.explanation.figures.style import pyplot_figure
 from agents.explanation.sentences import heading
 from agents.redaction import SHOWN
+from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -58,6 +59,31 @@ def to_pandas(path: Trajectory, world: Any = None) -> Any:
     return pandas.concat([data, rows.rename(columns=clash)], axis=1)
 
 
+def table(path: Trajectory) -> list[dict[str, Any]]:
+    """See `Trajectory.table`."""
+    along = np.concatenate([[0.0], np.cumsum(path.step_lengths, dtype=np.float64)])
+    rows = []
+    for t, predicted in enumerate(path.predicted):
+        row: dict[str, Any] = {"frame": t, "class": path.class_names[predicted]}
+        if path.predictions is not None:
+            row |= {
+                "p_target": float(path.predictions[t, path.target]),
+                "p_source": float(path.predictions[t, path.source]),
+            }
+        row |= {
+            "step_length": _number(path.step_lengths, t - 1),
+            "path_length": float(along[t]),
+            "distance": _number(path.distances, t),
+            "typicality": _number(path.typicality, t),
+            "reward": _number(path.rewards, t - 1),
+            "information_gain": _number(path.information_gain, t - 1),
+        }
+        if path.texts is not None:
+            row["edit_distance"] = edit_distance(path.texts[0], path.texts[t + 1])
+        rows.append(row)
+    return rows
+
+
 def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence[np.ndarray]) -> Any:
     """A data frame of the frames (n, *data) of each path through a table, in the user's own units, one after the other.
 
@@ -91,3 +117,8 @@ def html(path: Trajectory) -> str:
 
 def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+
+
+def _number(values: np.ndarray | None, t: int) -> float | None:
+    """values[t]; None before the first, where nothing was measured, or for nan."""
+    return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])
