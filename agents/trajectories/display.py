@@ -103,6 +103,34 @@ def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence
     return found
 
 
+def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any] | None = None) -> Any:
+    """See `agents.explainer.Explainer.paths_to_pandas`; `world` is that of paths that do not know their own."""
+    pandas = require_pandas()
+    places = [k if path.position is None else path.position for k, path in enumerate(paths)]
+    rows = [place if path.row is None else path.row for path, place in zip(paths, places, strict=True)]
+    keys = rows if index is None else [index[place] for place in places]
+    found = pandas.DataFrame(
+        {
+            "from": [path.class_names[path.source] for path in paths],
+            "to": [path.class_names[path.predicted[-1]] for path in paths],
+            "success": [path.success for path in paths],
+            "steps": [path.steps for path in paths],
+            "distance": [np.nan if path.distances is None else float(path.distances[-1]) for path in paths],
+            "queries": [path.queries for path in paths],
+        },
+        index=keys,
+    )
+    if paths and paths[0].texts is not None:
+        found.insert(0, "text", [path.texts[-1] for path in paths])  # type: ignore[index]
+    if paths and paths[0].modality == "table":
+        world = world if paths[0].world is None else paths[0].world
+        ends = rows_in_user_units(world, paths, [path.frames(world)[-1:] for path in paths])
+        ends.index = found.index
+        found = found.rename(columns={name: f"path_{name}" for name in found.columns if name in ends.columns})
+        found = pandas.concat([ends, found], axis=1)
+    return found
+
+
 def html(path: Trajectory) -> str:
     """See `Trajectory._repr_html_`. Every text is escaped."""
     image = probability_curves(path) if path.world is None else film_strip(path, path.world)
