@@ -90,7 +90,7 @@ def atlas(source: Run | World | str | Path, figure: str | Callable[..., Drawing]
         UnknownNameError: no such figure or option; close names are offered.
         ManifoldError: a world that has no such picture, or options that do not fit.
     """
-    from agents.explain import world_and_run
+    from agents.explanation.explain import world_and_run
     from envs.errors import UnknownNameError
 
     draw = figure_of(figure)
@@ -160,7 +160,7 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
 
         with trusting(config.trust):  # a saved manifold's folder may name what it is made of
             return make_world_named(config.run, config.env_kwargs), None
-    from agents.explain import world_and_run
+    from agents.explanation.explain import world_and_run
     from agents.runs.run import load_run
 
     return world_and_run(load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder))

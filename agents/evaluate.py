@@ -116,7 +116,7 @@ def evaluate(
         >>> found["line"]["validity"].n
         3
     """
-    from agents.explain import choose_walker, explain, world_and_run
+    from agents.explanation.explain import choose_walker, explain, world_and_run
     from agents.explanation.metrics.cost import break_even, time_alone
     from agents.explanation.metrics.evaluate import evaluate_paths, reference_of
     from agents.explanation.metrics.oracle import oracles_of
@@ -264,7 +264,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
     from agents.console.terminal import console as visible_console
-    from agents.explain import open_source, world_and_run
+    from agents.explain import open_source
+    from agents.explanation.explain import world_and_run
 
     source = open_source(config)
     world, run = world_and_run(source)

@@ -1,4 +1,4 @@
-"""Explain inputs by walks: ``python -m agents.explain RUN --index 42 --target 9``, or :func:`explain` from Python.
+"""Explain inputs by walks: ``python -m agents.explain RUN --index 42 --target 9``, or `explain` from Python.
 
 ::
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,26 +27,17 @@ from agents.console.cli import (
     parse_config,
     prepare_process,
     program,
-    progress_bar,
     run_main,
 )
-from agents.console.deferred import in_usual_torch
-from agents.console.threads import one_threaded
+from agents.explanation.explain import explain, world_and_run
 from agents.walkers import WALKERS
-from envs.reading import checks
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from agents.explanation.inputs import Inputs
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
-    from agents.walkers.walker import Walker
-    from envs.core.state import State
     from envs.core.world import World
 
-BATCH = 2048  # inputs in one batch: larger is cheaper per input
-RETRIES = 2  # sampled walks for inputs that the deterministic policy did not explain
+__all__ = ["ExplainConfig", "explain", "main"]
 
 
 @dataclass(kw_only=True)
@@ -100,225 +91,6 @@ class ExplainConfig(DataConfig):
     json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
     progress: bool = option(True, "show a progress bar with --all, on a terminal", "-P")
-
-
-@one_threaded
-@in_usual_torch
-def explain(
-    source: Run | World | str | Path,
-    inputs: Any = None,
-    target: Any = None,
-    walker: str | Walker | None = None,
-    *,
-    rows: Any = None,
-    split: str = "held_out",
-    max_steps: int | None = None,
-    seed: int = 0,
-    skip_present: bool = False,
-    fallback: bool | None = None,
-    sparse: bool = True,
-    progress: bool = False,
-    on_batch: Callable[[list[Trajectory]], Any] | None = None,
-) -> Any:
-    """Walk from inputs to where the classifier's prediction changes.
-
-    Args:
-        source: a run (or its folder), or a world.
-        inputs: a row of `split`, a list, array or range of rows, None for all of them, or data in the user's own units: one
-            input of the data's shape or a batch.
-        target: class name or index for all, a list of one each, `own` for the most typical form of the predicted class, or
-            None: the nearest other class.
-        walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
-            explained clearly more inputs at the end of the training), and with target `own` the line.
-        rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
-        split: what rows are counted in: `held_out`, `reference`, or `own`: row numbers of the user's .csv file (from 0), or
-            index labels of the user's data frame.
-        max_steps: most steps of a path; None: the world's limit.
-        seed: of walkers that sample.
-        skip_present: leave out inputs that are of the target class already, instead of an error.
-        fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
-            queries of both count. None: only where no walker is named. False: the run's policy alone.
-        sparse: of tables, change few columns, the others keep the input's values; False: as many as the walk changes.
-        progress: show a bar.
-        on_batch: called with the paths of each finished batch of inputs, for example to save them.
-
-    Returns:
-        A `Trajectory` for one row or input, else a list of them in the order of the inputs. With a run that was trained with
-        a curiosity measured in nats (vime, bald), they hold the information gain of each step.
-
-    Raises:
-        ManifoldError: inputs or targets that do not fit; the message says what would.
-        UserError: a run that cannot be read.
-
-    Example:
-        >>> import envs
-        >>> from agents.explain import explain
-        >>> path = explain(envs.make_world(data="iris", progress=False), 0, walker="line")
-        >>> path.success
-        True
-    """
-    import torch
-
-    from envs.runtime.plain import plain
-
-    max_steps, seed = plain(max_steps), plain(seed)
-    if max_steps is not None and max_steps < 1:
-        raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
-    checks.seed(seed, error=UserError)
-    from agents.constraints.rules import check_inputs
-    from agents.explanation.information_gain import bonus_in_nats, information_gain
-    from agents.explanation.inputs import gather, read_targets
-    from agents.runs.world_record import describe_world
-    from agents.trajectories.recording import trajectories_of
-    from agents.trajectories.world import installed_versions
-    from agents.walkers.base import select
-    from agents.walkers.retarget import to_the_end_class
-    from agents.walkers.strategy import find_paths
-    from agents.walkers.walker import rows_queried_before
-
-    world, run = world_and_run(source)
-    by_default = walker is None
-    if by_default and run is not None and run.trails_the_line and fallback is not False:
-        walker = "line"
-    chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
-    fallback = by_default and run is not None if fallback is None else fallback
-    given = gather(world, inputs, split, rows)
-    targets = read_targets(world, target, len(given.x) if given.given is None else given.given)
-    if targets is not None and given.kept is not None:
-        targets = [targets[row] for row in given.kept]
-    walked_in = world.untargeted if targets is None else world
-    generator = torch.Generator().manual_seed(seed)
-    versions, environment = installed_versions(), describe_world(world)
-    paths: list[Trajectory] = []
-    with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
-        for low in range(0, len(given.x), BATCH):
-            now = range(low, min(low + BATCH, len(given.x)))
-            part = None if targets is None else [targets[row] for row in now]
-            own = None if given.cells is None else given.cells[low : now.stop]
-            state, queries, present = _enter(world, given.x[low : now.stop], part, own)
-            check_inputs(world.units, state.cells, lambda i, low=low: _name(given, low + i))  # type: ignore[misc]
-            bar.update(len(now))
-            if bool(present.any()) and (given.single or not skip_present):
-                _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
-            found: dict[int, Trajectory] = {}
-            for walks, group in _groups(world, state, chosen, by_default):
-                items = torch.nonzero(group & ~present).flatten()
-                if len(items) == 0:
-                    continue
-                start, walk, by = find_paths(
-                    walks,
-                    walked_in,
-                    select(state, items),
-                    queries[items],
-                    generator,
-                    max_steps,
-                    fallback=fallback,
-                    sparse=sparse,
-                )
-                if curious is not None:
-                    walk = walk._replace(gain=information_gain(curious, world, start, walk))
-                if walked_in is not world:
-                    start, walk = to_the_end_class(world, start, walk)
-                policy = run if getattr(walks, "needs_model", False) else None
-                queried_before = rows_queried_before(walks, world) if policy is None else policy.queries
-                made = trajectories_of(
-                    world, start, walk, walker=by, seed=seed, versions=versions, training_queries=queried_before,
-                    index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
-                    rows=None if given.labels is None else [given.labels[low + i] for i in items.tolist()],
-                    environment=environment,
-                )  # fmt: skip
-                for i, path in zip(items.tolist(), made, strict=True):
-                    position = low + i if given.kept is None else given.kept[low + i]
-                    path.__dict__.update(world=world, position=position)  # of this process alone: neither is saved
-                found |= dict(zip(items.tolist(), made, strict=True))
-            ordered = [found[i] for i in sorted(found)]
-            paths += ordered
-            if on_batch is not None:
-                on_batch(ordered)
-    return paths[0] if given.single else paths
-
-
-def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
-    """The walker of a name (None and `policy`: the run's trained agent, with retries), or the given object.
-
-    Raises:
-        ManifoldError: an unknown name, or a policy without a run.
-    """
-    from agents.walkers import make_walker
-
-    if walker is not None and not isinstance(walker, str):
-        return walker
-    if walker in (None, "policy") and run is not None:
-        return make_walker("policy", run.model, run.surrogate, retries=RETRIES, ensemble=run.ensemble)
-    return make_walker(walker or "policy")
-
-
-def world_and_run(source: Any) -> tuple[World, Run | None]:
-    """The world, and the run behind it if there is one."""
-    if isinstance(source, str | Path):
-        from agents.runs.run import load_run
-
-        source = load_run(source)
-    if hasattr(source, "manifold"):
-        return source, None
-    if getattr(source, "world", None) is None:
-        name = getattr(getattr(source, "folder", None), "root", type(source).__name__)
-        raise UserError(f"{str(name)!r} has no latent space to walk in: give a run of a Manifold/ environment, or a world")
-    return source.world, source
-
-
-def _enter(
-    world: World, x: Tensor, targets: list[int | None] | None, cells: Tensor | None = None
-) -> tuple[State, Tensor, Tensor]:
-    """States at frame 0 of inputs x with the user's own cells, the queries made for each (B,), and (B,) bool: which inputs
-    are of their target class already.
-
-    A target None is the predicted class of the input.
-    """
-    import torch
-
-    from envs.core import dynamics
-
-    if targets is None:
-        state, queries = dynamics.enter(world, x, cells=cells)
-        return state, queries, torch.zeros(len(x), dtype=torch.bool)
-    asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
-    state, queries = dynamics.enter(world, x, asked.clamp_min(0), cells)
-    own = asked < 0
-    if bool(own.any()):
-        state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
-    return state, queries, asked == state.source
-
-
-def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> list[tuple[Walker, Tensor]]:
-    """Pairs of a walker and a mask (B,) of the items that it takes.
-
-    An agent that was trained to reach other classes was not trained for the typical form of the own class: by default, the
-    line takes such items.
-    """
-    own = state.target == state.source
-    if by_default and getattr(chosen, "needs_model", False) and world.task.takes_target and bool(own.any()):
-        from agents.walkers import make_walker
-
-        return [(chosen, ~own), (make_walker("line"), own)]
-    return [(chosen, own | ~own)]
-
-
-def _name(given: Inputs, row: int) -> str:
-    return f"input {row}" if given.rows is None else f"row {given.rows[row]}"
-
-
-def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
-    """Raise an error that names the inputs whose target is the class that they are predicted as."""
-    from envs.errors import ManifoldError
-
-    name = _name(given, rows[0])
-    present = world.class_names[int(state.source[rows[0] % BATCH])]
-    more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
-    raise ManifoldError(
-        f"target {present!r} is what the classifier already says of {name}{more}: ask for another class, "
-        "or for 'own' to walk to that class's most typical form"
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

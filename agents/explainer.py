@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +13,7 @@ import numpy as np
 from agents.console.cli import UserError
 from agents.constraints import MORE, constrained
 from agents.evaluate import evaluate
-from agents.explain import explain, world_and_run
-from agents.files import write_whole, writing
+from agents.explanation.explain import explain, world_and_run
 from agents.train import train
 from agents.training.config import TrainConfig
 from envs.config import FIELDS
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     from agents.walkers.walker import Walker
     from envs.core.world import World
 
-FILE = "explainer.json"  # in a folder of `save`, where there was no training
-FORMAT_VERSION = 1
 REPORTED = 12  # held-out inputs that a report shows, unless it is given paths
 
 
@@ -166,26 +161,17 @@ class Explainer:
             UserError: no such folder, a damaged file, or live objects that are missing.
             UntrustedNameError: the folder names objects that nobody allowed.
         """
-        from agents.runs.folder import RunFolder, read_json
+        from agents.runs.explainer_folder import FILE, read_explainer, world_of_run
+        from agents.runs.folder import RunFolder
         from agents.runs.run import load_run
-        from agents.runs.world_record import build_world
 
         _refuse_unknown(live)
         folder = Path(in_home(str(path)))
-        if (file := folder / FILE).is_file():
-            record = read_json(file)
-            if record.get("format_version") != FORMAT_VERSION or not isinstance(record.get("walker"), str):
-                raise UserError(f"{str(file)!r} is damaged, or of another version: save the explainer again")
-            how = f"Pass them: Explainer.load({str(folder)!r}, data=..., classifier=...)"
-            found = build_world(record["world"], folder, world, repr(str(file)), how, trust, file, live)
-            return cls(found, record["walker"] if walker is None else walker)
+        if (folder / FILE).is_file():
+            found, name = read_explainer(folder, world, trust, live)
+            return cls(found, name if walker is None else walker)
         if live:
-            run_folder = RunFolder.open(path, log_folder)
-            config = run_folder.run_config()
-            if config.world is None:
-                raise UserError(f"{str(run_folder.root)!r} holds no latent space: leave {', '.join(live)} out")
-            where, file = repr(str(run_folder.root)), run_folder.root / "config.json"
-            world = build_world(config.world, run_folder.root, world, where, "", trust, file, live)
+            world = world_of_run(RunFolder.open(path, log_folder), world, trust, live)
         return cls(load_run(path, checkpoint, trust, world, log_folder), walker)
 
     def explain(
@@ -294,32 +280,9 @@ class Explainer:
         Raises:
             ImportError: pandas is not installed.
         """
-        from agents.trajectories.display import require_pandas, rows_in_user_units
+        from agents.trajectories.display import ends_to_pandas
 
-        pandas, paths = require_pandas(), list(paths)
-        places = [k if path.position is None else path.position for k, path in enumerate(paths)]
-        rows = [place if path.row is None else path.row for path, place in zip(paths, places, strict=True)]
-        keys = rows if index is None else [index[place] for place in places]
-        found = pandas.DataFrame(
-            {
-                "from": [path.class_names[path.source] for path in paths],
-                "to": [path.class_names[path.predicted[-1]] for path in paths],
-                "success": [path.success for path in paths],
-                "steps": [path.steps for path in paths],
-                "distance": [np.nan if path.distances is None else float(path.distances[-1]) for path in paths],
-                "queries": [path.queries for path in paths],
-            },
-            index=keys,
-        )
-        if paths and paths[0].texts is not None:
-            found.insert(0, "text", [path.texts[-1] for path in paths])  # type: ignore[index]
-        if paths and paths[0].modality == "table":
-            world = self.world if paths[0].world is None else paths[0].world
-            ends = rows_in_user_units(world, paths, [path.frames(world)[-1:] for path in paths])
-            ends.index = found.index
-            found = found.rename(columns={name: f"path_{name}" for name in found.columns if name in ends.columns})
-            found = pandas.concat([ends, found], axis=1)
-        return found
+        return ends_to_pandas(list(paths), self.world, index)
 
     def evaluate(self, walkers: Sequence[str | Walker] | None = None, *, frame: bool = False, **options: Any) -> Any:
         """Explain held-out inputs by one or more walkers, and measure the paths.
@@ -379,34 +342,9 @@ class Explainer:
         Raises:
             UserError: the folder exists, or the explainer has a live walker.
         """
-        from agents.runs.folder import RunFolder
-        from agents.runs.world_record import describe_world
+        from agents.runs.explainer_folder import write_explainer
 
-        target = Path(in_home(str(folder)))
-        if target.exists():
-            raise UserError(f"{str(target)!r} exists already; choose another folder, or remove it first")
-        if self.run is None and not isinstance(self.walker, str):
-            raise UserError(f"a live walker ({self.walker!r}) cannot be written; name it, as module:object, to save it")
-        beside = target.with_name(f".{target.name}-unfinished")
-        with writing("the explainer", "make room, or choose another folder"):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.rmtree(beside, ignore_errors=True)
-            try:
-                if self.run is not None:
-                    shutil.copytree(self.run.folder.root, beside)
-                else:
-                    beside.mkdir()
-                    if self.world.manifold.portable:
-                        self.world.manifold.save(beside / "manifold")
-                    record = {"format_version": FORMAT_VERSION, "walker": self.walker, "world": describe_world(self.world)}
-                    write_whole(beside / FILE, json.dumps(record, indent=2) + "\n")
-                os.rename(beside, target)
-            except BaseException:
-                shutil.rmtree(beside, ignore_errors=True)
-                raise
-        if self.run is not None and self.run.folder.is_own():
-            RunFolder.open(target).remember()
-        return target
+        return write_explainer(Path(in_home(str(folder))), self.world, self.run, self.walker)
 
     def __repr__(self) -> str:
         """Two lines: who walks, and in what."""

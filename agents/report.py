@@ -98,7 +98,7 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     """
     from agents.explanation.report.card import Card
     from agents.explanation.report.export import export
-    from agents.explanation.report.told import add_contributions
+    from agents.explanation.report.statement import add_contributions
     from agents.files import write_whole, writing
     from envs.files import in_home
 

@@ -36,12 +36,14 @@ EXCEPTIONS = {
     ("agents/runs/checkpoint_files.py", "np.savez"): "in that folder",
     ("agents/runs/checkpoint_files.py", "torch.save"): "into memory",
     ("agents/explanation/figures/style.py", "figure.savefig"): "into memory",
+    ("agents/explanation/report/export.py", ".savefig"): "into memory",
+    ("agents/explanation/report/export.py", "json.loads"): "what the path's `to_json` has written",
     ("agents/explanation/local/lime_figure.py", "np.savez"): "into memory",
     ("agents/trajectories/file.py", "np.savez_compressed"): "into memory",
     ("agents/explanation/atlas/style.py", "Image.open"): "a picture in memory",
     ("agents/explanation/tensorboard.py", "Image.open"): "a picture in memory",
     ("agents/training/loop.py", "json.loads"): "what this function has written",
-    ("agents/trajectories/trajectory.py", "json.loads"): "what this method has written",
+    ("agents/trajectories/file.py", "json.loads"): "what `Trajectory` has written",
     ("vime/serialization.py", "json.loads"): "vime imports no envs; size and errors are checked where it stands",
 }  # fmt: skip
 

@@ -11,9 +11,9 @@ MOST = 10
 #: Public functions whose settings are keywords, so that help() and an editor list them; and the optimiser of the fits.
 KEYWORDS_ARE_VISIBLE = {
     "agents.evaluate.evaluate",
-    "agents.explain.explain",
     "agents.explainer.explain",
     "agents.explainer.train",
+    "agents.explanation.explain.explain",
     "envs.building.world.make_world",
     "envs.classifiers.networks.fit_classifier",
     "envs.manifolds.fitting.descend",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.modalities.linear_relations import Relation
+
+if TYPE_CHECKING:
+    import torch
+
+    from envs.modalities.linear_relations import Relation
 
 DIRECTIONS = ("up", "down")
 
@@ -35,6 +37,8 @@ def allowed_moves(units: Any, column: int, order: Sequence[Any] | None, forbidde
     Raises:
         ManifoldError, UnknownNameError: no column of categories, no such category, or an order that leaves some out.
     """
+    import torch
+
     about = units.table.columns[column]
     if about.kind != "category":
         raise ManifoldError(f"column {about.name!r} holds numbers: its moves are bounded by direction= or permitted_range=")
@@ -77,6 +81,10 @@ def relation(units: Any, text: str, fixed: Sequence[int]) -> Relation:
     Raises:
         ManifoldError, UnknownNameError: another form, no such column, or a column without numbers.
     """
+    import torch
+
+    from envs.modalities.linear_relations import Relation
+
     left, equals, right = text.partition(" = ")
     if not equals:
         raise ManifoldError(f"the relation {text!r} needs the form 'total = a + b', with spaces around = and +")
@@ -146,6 +154,8 @@ def check_inputs(units: Any, cells: torch.Tensor, name: Callable[[int], str]) ->
     Raises:
         ManifoldError: an input breaks one.
     """
+    import torch
+
     for rule in getattr(units, "relations", ()):
         values = cells[:, list(rule.columns)]
         gap = (values[:, 0] - values[:, 1:] @ rule.weights).abs()

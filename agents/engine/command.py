@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import UserError
 from agents.engine.dataset import explain_dataset
@@ -11,13 +11,16 @@ from agents.engine.parts import MANIFEST
 from agents.engine.work import LEFT_OUT
 
 if TYPE_CHECKING:
-    from agents.explain import ExplainConfig
     from agents.runs.run import Run
     from envs.core.world import World
 
 
-def explain_parts(config: ExplainConfig, source: Run | World) -> int:
+def explain_parts(config: Any, source: Run | World) -> int:
     """Explain the rows of ``--input`` into the folder ``--out``, and print what was found.
+
+    Args:
+        config: an `agents.explain.ExplainConfig`.
+        source: the run or the world.
 
     Raises:
         UserError: flags that are missing, or that belong to single explanations.

@@ -13,6 +13,8 @@ from agents.console.cli import UserError, progress_bar
 from agents.console.threads import one_threaded
 from agents.engine.parts import Parts
 from agents.engine.work import Job, Worker
+from envs.files import in_home
+from envs.reading.files import parse_json
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -76,7 +78,7 @@ def explain_dataset(
         raise UserError(f"jobs={jobs}, batch_size={settings.get('batch_size')}: both are at least 1")
     folder = source if isinstance(source, str | Path) else getattr(getattr(source, "folder", None), "root", None)
     live = None if isinstance(source, str | Path) else source
-    job = Job("" if folder is None else str(Path(folder).resolve()), str(Path(rows).expanduser().resolve()), **settings)
+    job = Job("" if folder is None else str(Path(folder).resolve()), str(Path(in_home(str(rows))).resolve()), **settings)
     worker = Worker(job, live)
     apart = jobs > 1 or engine != "local"
     if apart and folder is None:
@@ -140,7 +142,7 @@ def with_ray(job: Job, parts: Parts, jobs: int, address: str | None) -> Iterator
             num_cpus=1,
         )
         for row in found.iter_rows():
-            yield int(row["part"]), json.loads(row["statuses"])
+            yield int(row["part"]), parse_json(row["statuses"], "the result of a Ray worker")
     finally:
         if began:
             ray.shutdown()

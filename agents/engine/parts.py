@@ -15,8 +15,9 @@ from typing import Any
 
 from agents.console.cli import UserError
 from agents.files import remove_litter, write_whole, writing
+from envs.files import in_home
 from envs.reading import checks
-from envs.reading.files import read_object
+from envs.reading.files import LARGEST_FILE, parse_json, read_object, read_text
 
 MANIFEST = "_manifest.json"  # readers of Parquet folders leave out names that begin with "_"
 FORMAT_VERSION = 1
@@ -51,8 +52,8 @@ class Parts:
     def __init__(self, folder: str | Path, job: Mapping[str, Any], count: int, kind: str) -> None:
         if kind not in FORMATS:
             raise UserError(f"results are written as {' or '.join(FORMATS)}, not as {kind!r}")
-        self.folder, self.count, self.kind = Path(folder).expanduser(), count, kind
-        self.job = json.loads(json.dumps({**job, "parts": count, "format": kind}))
+        self.folder, self.count, self.kind = Path(in_home(str(folder))), count, kind
+        self.job = parse_json(json.dumps({**job, "parts": count, "format": kind}), "the job")
         self.done: dict[int, dict[str, int]] = {}
         with writing("to the folder", "choose another folder with --out DIR"):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -148,14 +149,15 @@ def read_results(folder: str | Path) -> list[dict[str, Any]]:
     Args:
         folder: that `agents.engine.dataset.explain_dataset` wrote.
     """
-    folder = Path(folder)
+    folder = Path(in_home(str(folder)))
     found = read_object(folder / MANIFEST, error=UserError)
     kind = found["job"]["format"]
     rows: list[dict[str, Any]] = []
     for part in sorted(found["done"], key=int):
         file = folder / f"part-{int(part):06d}.{kind}"
         if kind == "jsonl":
-            rows += [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+            text = read_text(file, limit=LARGEST_FILE, error=UserError)
+            rows += [parse_json(line, str(file), error=UserError) for line in text.splitlines()]
         else:
             from pyarrow import parquet
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from agents.console.cli import UserError
 from agents.explanation.inputs import FILES, PICTURES, csv_cells, read_file
+from envs.files import in_home
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -42,7 +43,7 @@ def open_rows(world: World, path: str | Path) -> Rows:
     Raises:
         ManifoldError, UserError: there is no such file, or it does not hold inputs of this world.
     """
-    path = Path(path).expanduser()
+    path = Path(in_home(str(path)))
     if path.is_dir():
         return _pictures(world, path)
     if path.suffix.lower() in PARQUET:

@@ -91,7 +91,7 @@ class Worker:
     @cached_property
     def world(self) -> World:
         """Where the rows are explained."""
-        from agents.explain import world_and_run
+        from agents.explanation.explain import world_and_run
 
         return world_and_run(self.source)[0]
 
@@ -118,7 +118,7 @@ class Worker:
 
         A batch that fails is halved until the rows are found that fail by themselves; their messages join `failures`.
         """
-        from agents.explain import explain
+        from agents.explanation.explain import explain
 
         job = self.job
         try:

@@ -1,4 +1,4 @@
-"""How a path presents itself in a notebook: its plot, its data frame and its HTML."""
+"""How a path presents itself: its plot, its table of frames, its data frame and its HTML."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from agents.explanation.figures.path import draw_curves, film_strip, probability
 from agents.explanation.figures.style import pyplot_figure
 from agents.explanation.sentences import heading
 from agents.redaction import SHOWN
+from envs.modalities.alignment import edit_distance
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -58,6 +59,31 @@ def to_pandas(path: Trajectory, world: Any = None) -> Any:
     return pandas.concat([data, rows.rename(columns=clash)], axis=1)
 
 
+def table(path: Trajectory) -> list[dict[str, Any]]:
+    """See `Trajectory.table`."""
+    along = np.concatenate([[0.0], np.cumsum(path.step_lengths, dtype=np.float64)])
+    rows = []
+    for t, predicted in enumerate(path.predicted):
+        row: dict[str, Any] = {"frame": t, "class": path.class_names[predicted]}
+        if path.predictions is not None:
+            row |= {
+                "p_target": float(path.predictions[t, path.target]),
+                "p_source": float(path.predictions[t, path.source]),
+            }
+        row |= {
+            "step_length": _number(path.step_lengths, t - 1),
+            "path_length": float(along[t]),
+            "distance": _number(path.distances, t),
+            "typicality": _number(path.typicality, t),
+            "reward": _number(path.rewards, t - 1),
+            "information_gain": _number(path.information_gain, t - 1),
+        }
+        if path.texts is not None:
+            row["edit_distance"] = edit_distance(path.texts[0], path.texts[t + 1])
+        rows.append(row)
+    return rows
+
+
 def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence[np.ndarray]) -> Any:
     """A data frame of the frames (n, *data) of each path through a table, in the user's own units, one after the other.
 
@@ -77,6 +103,34 @@ def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence
     return found
 
 
+def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any] | None = None) -> Any:
+    """See `agents.explainer.Explainer.paths_to_pandas`; `world` is that of paths that do not know their own."""
+    pandas = require_pandas()
+    places = [k if path.position is None else path.position for k, path in enumerate(paths)]
+    rows = [place if path.row is None else path.row for path, place in zip(paths, places, strict=True)]
+    keys = rows if index is None else [index[place] for place in places]
+    found = pandas.DataFrame(
+        {
+            "from": [path.class_names[path.source] for path in paths],
+            "to": [path.class_names[path.predicted[-1]] for path in paths],
+            "success": [path.success for path in paths],
+            "steps": [path.steps for path in paths],
+            "distance": [np.nan if path.distances is None else float(path.distances[-1]) for path in paths],
+            "queries": [path.queries for path in paths],
+        },
+        index=keys,
+    )
+    if paths and paths[0].texts is not None:
+        found.insert(0, "text", [path.texts[-1] for path in paths])  # type: ignore[index]
+    if paths and paths[0].modality == "table":
+        world = world if paths[0].world is None else paths[0].world
+        ends = rows_in_user_units(world, paths, [path.frames(world)[-1:] for path in paths])
+        ends.index = found.index
+        found = found.rename(columns={name: f"path_{name}" for name in found.columns if name in ends.columns})
+        found = pandas.concat([ends, found], axis=1)
+    return found
+
+
 def html(path: Trajectory) -> str:
     """See `Trajectory._repr_html_`. Every text is escaped."""
     image = probability_curves(path) if path.world is None else film_strip(path, path.world)
@@ -91,3 +145,8 @@ def html(path: Trajectory) -> str:
 
 def _cell(value: Any) -> str:
     return "" if value is None else f"{value:.3f}" if isinstance(value, float) else escape(str(value))
+
+
+def _number(values: np.ndarray | None, t: int) -> float | None:
+    """values[t]; None before the first, where nothing was measured, or for nan."""
+    return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])

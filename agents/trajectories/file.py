@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,14 @@ def write_parts(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], 
     return target
 
 
+def file_name(words: Sequence[str]) -> str:
+    """A file name for any system; each word gives at most 40 bytes of digits, underscores, and letters that it may have."""
+    system = sys.getfilesystemencoding()
+    known = (word.encode(system, "replace").decode(system) for word in words)  # `?` for what file names cannot have
+    plain = ("".join(c if c.isalnum() else "_" for c in word) for word in known)
+    return "-".join(word.encode()[:40].decode(errors="ignore") or "_" for word in plain)
+
+
 def blanked(arrays: dict[str, np.ndarray], hidden: dict[str, Any] | None) -> dict[str, np.ndarray]:
     """The arrays of a path without the values of its hidden columns."""
     if not hidden:
@@ -59,6 +69,27 @@ def blanked(arrays: dict[str, np.ndarray], hidden: dict[str, Any] | None) -> dic
         arrays["source_cells"][column] = np.nan
         arrays["source_input"][places] = 0
     return arrays
+
+
+def as_text(fields: Mapping[str, Any]) -> str:
+    """The fields without the arrays as one JSON text.
+
+    Raises:
+        TrajectoryError: more than texts and numbers.
+    """
+    try:
+        return json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)
+    except TypeError as error:
+        raise TrajectoryError(f"environment or versions hold more than texts and numbers: {error}") from None
+
+
+def as_object(arrays: Mapping[str, np.ndarray], text: str) -> dict[str, Any]:
+    """One object of JSON's types: the fields of the text, and the arrays as nested lists, with None for nan."""
+    whole: dict[str, Any] = {**json.loads(text), **{name: value.tolist() for name, value in arrays.items()}}
+    for name in ("information_gain", "source_cells"):
+        if name in whole:
+            whole[name] = [None if np.isnan(value) else value for value in whole[name]]
+    return whole
 
 
 def read_parts(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

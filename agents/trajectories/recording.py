@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,19 +14,35 @@ from envs.core.row_labels import plain_label
 PLAIN = ("source", "target", "success", "queries")  # one value per item
 
 
+class Origin(NamedTuple):
+    """How the walks of one call were made; all its paths share this.
+
+    Attributes:
+        seed: of the walks.
+        training_queries: queries made before the walks.
+        versions: of the installed distributions; None: those of this process.
+        environment: record of the world; None: that of the world of the walks.
+
+    Example:
+        >>> Origin(seed=3)._replace(training_queries=100).training_queries
+        100
+    """
+
+    seed: int = 0
+    training_queries: int = 0
+    versions: Mapping[str, str] | None = None
+    environment: Mapping[str, Any] | None = None
+
+
 def trajectories_of(
     world: Any,
     state: Any,
     walk: Any,
+    origin: Origin,
     *,
     walker: str | Sequence[str],
-    seed: int = 0,
-    items: Sequence[int] | None = None,
-    index: Mapping[int, int] | Sequence[int] | None = None,
+    index: Sequence[int] | None = None,
     rows: Sequence[Any] | None = None,
-    training_queries: int = 0,
-    versions: Mapping[str, str] | None = None,
-    environment: Mapping[str, Any] | None = None,
 ) -> list[Trajectory]:
     """Make one `Trajectory` of each walk of a batch. Frames are decoded in one batch; this costs no query.
 
@@ -34,14 +50,10 @@ def trajectories_of(
         world: where the walks took place.
         state: (B) states at frame 0.
         walk: B items.
+        origin: how the walks were made.
         walker: name of the walker, or of each item's walker.
-        seed: of the walk.
-        items: which of the B walks; None: all.
         index: row of each item in its split, for those that have one.
-        rows: the user's own label of each chosen item.
-        training_queries: queries made before the walks.
-        versions: of the installed distributions; None: those of this process.
-        environment: record of the world; None: that of `world`.
+        rows: the user's own label of each item.
 
     Returns:
         One path per item.
@@ -49,47 +61,44 @@ def trajectories_of(
     import torch
 
     from agents.runs.world_record import describe_world
-    from agents.walkers.base import select
 
-    chosen = list(range(walk.z.shape[1])) if items is None else list(items)
-    ends = [int(n) + 1 for n in walk.length[chosen].tolist()]
+    ends = [int(n) + 1 for n in walk.length.tolist()]
     z, predictions, actions, rewards = (as_array(a) for a in (walk.z, walk.predictions, walk.actions, walk.rewards))
     gains = np.full(rewards.shape, np.nan, np.float32) if walk.gain is None else as_array(walk.gain).astype(np.float32)
-    latents = [z[:n, i] for i, n in zip(chosen, ends, strict=True)]
+    latents = [z[:n, i] for i, n in enumerate(ends)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
-    factuals = as_array(state.factual)[chosen]
-    home = select(state, torch.as_tensor(chosen, dtype=torch.int64)).home
-    frames = decode(world, together, home.chosen(torch.arange(len(chosen)).repeat_interleave(torch.tensor(ends))))
+    factuals, home = as_array(state.factual), state.home
+    frames = decode(world, together, home.chosen(torch.arange(len(ends)).repeat_interleave(torch.tensor(ends))))
     typical = on_latents(world.manifold.typicality, together)
     places = coordinates(world, together, frames)
-    homes = np.repeat(coordinates(world, as_array(state.z0)[chosen], factuals), ends, axis=0)
+    homes = np.repeat(coordinates(world, as_array(state.z0), factuals), ends, axis=0)
     away = np.linalg.norm(places - homes, axis=1)
     lengths = np.linalg.norm(np.diff(places, axis=0), axis=1)  # between a path's last frame and the next one's first: unused
     each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
     planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
     texts = world.units.texts(torch.from_numpy(frames))
     shared: dict[str, Any] = {
-        "seed": seed,
-        "training_queries": training_queries,
+        "seed": origin.seed,
+        "training_queries": origin.training_queries,
         "label_only": world.label_only,
-        "versions": dict(versions or installed_versions()),
+        "versions": dict(origin.versions or installed_versions()),
         "class_names": list(world.class_names),
-        "environment": describe_world(world) if environment is None else dict(environment),
+        "environment": describe_world(world) if origin.environment is None else dict(origin.environment),
         "manifold_key": manifold_key(world),
     }
     walkers = [walker] * walk.z.shape[1] if isinstance(walker, str) else list(walker)
     rewards, lengths, typical, away = (np.asarray(part, np.float32) for part in (rewards, lengths, typical, away))
     sound = _sound(world, (together, actions, rewards, lengths, typical, away, factuals), predictions)
     paths, first = [], 0
-    for k, (i, n, own_z) in enumerate(zip(chosen, ends, latents, strict=True)):
+    for i, (n, own_z) in enumerate(zip(ends, latents, strict=True)):
         asked = predictions[:n, i].copy()
         paths.append(
             (Trajectory.trusted if sound else Trajectory)(
                 z=own_z.copy(),
                 actions=actions[: n - 1, i].copy(),
                 rewards=rewards[: n - 1, i].copy(),
-                source_input=factuals[k],
-                source_cells=as_array(home.cells[k]) if world.units.anchored else None,
+                source_input=factuals[i],
+                source_cells=as_array(home.cells[i]) if world.units.anchored else None,
                 **{name: values[i] for name, values in each.items()},
                 predictions=None if world.label_only else asked,
                 labels=asked.argmax(1) if world.label_only else None,
@@ -99,7 +108,7 @@ def trajectories_of(
                 distances=away[first : first + n],
                 texts=None if texts is None else [world.render(state.factual[i]), *texts[first : first + n]],
                 planned=planned[i],
-                held=[] if home.held is None else held_columns(world.units, home.held[k]),
+                held=[] if home.held is None else held_columns(world.units, home.held[i]),
                 walker=walkers[i],
                 index=None if index is None else int(index[i]),
                 row=None if rows is None else plain_label(rows[i]),

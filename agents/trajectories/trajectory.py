@@ -4,8 +4,7 @@ A `Trajectory` holds arrays and plain metadata, never a live object. On disk it 
 pickle, written atomically, with a sha256 checksum of all content.
 
 Symbols: T steps, T+1 frames, d latent dimensions, K classes. *Data space* is the decoder's output: pictures in [0, 1],
-    standardised
-rows of a table, word ids of text.
+standardised rows of a table, word ids of text.
 """
 
 from __future__ import annotations
@@ -13,55 +12,27 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from agents.constraints import KEY, constraints_of
 from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
-from agents.trajectories.file import FORMAT_VERSION, TrajectoryError, blanked, checksum, read_parts, write_parts
-from agents.trajectories.world import coordinates, decode, factual_of, manifold_key
+from agents.trajectories.arrays import ARRAYS, check_arrays, typed
+from agents.trajectories.file import TrajectoryError, as_object, as_text, blanked, checksum, file_name, read_parts, write_parts
+from agents.trajectories.resampling import Resampled, resample
+from agents.trajectories.world import check_world, decode, factual_of, filled
 from envs.config import DEFAULTS
-from envs.modalities.alignment import edit_distance
 from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
     from envs.core.factual import Factual
 
-STEP_ARRAYS = ("actions", "rewards", "information_gain", "step_lengths")
-FRAME_ARRAYS = ("z", "predictions", "labels", "typicality", "distances")
-ARRAYS = (*FRAME_ARRAYS, *STEP_ARRAYS, "source_input", "source_cells")
-OF_INPUT = ("source_input", "source_cells")
-DERIVED = (
-    "saved_contributions",
-    "saved_badge",
-)  # from the rest: stored where they were computed, and not compared
-SUBDIVISION = 16  # points per segment in the measurement of arc length between frames
-
-
-class Resampled(NamedTuple):
-    """A path resampled at equal distances in data space.
-
-    Attributes:
-        z: (n, d) latents.
-        frames: (n, *data).
-
-    Example:
-        >>> from agents.explain import explain
-        >>> from envs import make_world
-        >>> world = make_world()
-        >>> explain(world, 0, walker="line").resample(5, world).z.shape
-        (5, 2)
-    """
-
-    z: np.ndarray
-    frames: np.ndarray
+DERIVED = ("saved_contributions", "saved_badge")  # from the rest: stored where they were computed, and not compared
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -162,49 +133,14 @@ class Trajectory:
         plain["class_names"] = [str(name) for name in self.class_names]
         if self.information_gain is None:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
-        for name in ARRAYS:
-            value = plain.get(name, getattr(self, name))
-            if value is not None:
-                whole = name == "labels" or (name == "source_input" and np.asarray(value).dtype.kind in "iu")
-                dtype = np.float64 if name == "source_cells" else np.int64 if whole else np.float32
-                plain[name] = np.ascontiguousarray(value, dtype=dtype)
+        plain |= {name: typed(name, plain.get(name, getattr(self, name))) for name in ARRAYS}
         if isinstance(self.saved_contributions, dict):
             plain["saved_contributions"] = Contributions.from_json(self.saved_contributions, error=TrajectoryError)
         if isinstance(self.saved_badge, dict):
             plain["saved_badge"] = Badge.from_json(self.saved_badge, error=TrajectoryError)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
-        self._check()
-
-    def _check(self) -> None:
-        if self.z.ndim != 2 or len(self.z) == 0:
-            raise TrajectoryError(f"z has shape {self.z.shape}; a path needs (T+1, d) with at least one frame")
-        frames, d, k = len(self.z), self.z.shape[1], len(self.class_names)
-        tails = {"z": (d,), "actions": (d,), "predictions": (k,)}
-        for name in ARRAYS:
-            value = getattr(self, name)
-            if value is None:
-                continue
-            shape = (frames - (name in STEP_ARRAYS), *tails.get(name, ()))
-            if name not in OF_INPUT and value.shape != shape:
-                raise TrajectoryError(f"{name} has shape {value.shape}; with z {self.z.shape} it must have {shape}")
-            if name not in ("information_gain", "source_cells") and not np.isfinite(value).all():
-                raise TrajectoryError(f"{name} holds values that are not finite; a path is made of numbers")
-        if self.texts is not None and len(self.texts) != frames + 1:
-            raise TrajectoryError(f"{len(self.texts)} texts for the input and {frames} frames; one each is needed")
-        if self.label_only != (self.predictions is None) or self.label_only != (self.labels is not None):
-            raise TrajectoryError("label_only paths have labels and no probabilities, all others probabilities and no labels")
-        if self.predictions is not None and (
-            self.predictions.min() < -1e-5 or np.abs(self.predictions.sum(1) - 1).max() > 1e-3
-        ):
-            raise TrajectoryError("rows of predictions are no probabilities: each must be at least 0 and sum to 1")
-        columns = 0 if self.source_cells is None else len(self.source_cells)
-        if any(cell >= columns or max(places) >= self.source_input.size for cell, *places in (self.hidden or {}).values()):
-            raise TrajectoryError(f"hidden columns at {self.hidden}, but the row has {columns} cells")
-        extremes = () if self.labels is None else (self.labels.min(), self.labels.max())
-        for name, value in (("source", self.source), ("target", self.target), *(("labels", c) for c in extremes)):
-            if not 0 <= value < k:
-                raise TrajectoryError(f"{name} {value} is not one of the {k} classes {self.class_names[:12]}")
+        check_arrays(self)
 
     # ---- what it says ------------------------------------------------------------------------------------------
 
@@ -236,11 +172,7 @@ class Trajectory:
         """
         own = self.index if self.row is None else self.row
         place = "input" if own is None else f"{own:04d}" if isinstance(own, int) else own
-        words = [self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]]
-        system = sys.getfilesystemencoding()
-        known = (word.encode(system, "replace").decode(system) for word in words)  # `?` for what file names cannot have
-        plain = ("".join(c if c.isalnum() else "_" for c in word) for word in known)
-        return "-".join(word.encode()[:40].decode(errors="ignore") or "_" for word in plain)
+        return file_name([self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]])
 
     @property
     def world_settings(self) -> str:
@@ -338,31 +270,11 @@ class Trajectory:
         """One row per frame; the numbers of a step are in the row of the frame it leads to; None where not measured.
 
         Keys: frame, class, p_target, p_source (both absent where labels alone are shown), step_length, path_length, distance
-            (to
-        the true input), typicality, reward, information_gain; for text also edit_distance (words inserted, deleted or replaced
-        since the true input).
+        (to the true input), typicality, reward, information_gain; for text also edit_distance (words inserted, deleted or
+        replaced since the true input).
         """
-        along = np.concatenate([[0.0], np.cumsum(self.step_lengths, dtype=np.float64)])
-        rows = []
-        for t, predicted in enumerate(self.predicted):
-            row: dict[str, Any] = {"frame": t, "class": self.class_names[predicted]}
-            if self.predictions is not None:
-                row |= {
-                    "p_target": float(self.predictions[t, self.target]),
-                    "p_source": float(self.predictions[t, self.source]),
-                }
-            row |= {
-                "step_length": _number(self.step_lengths, t - 1),
-                "path_length": float(along[t]),
-                "distance": _number(self.distances, t),
-                "typicality": _number(self.typicality, t),
-                "reward": _number(self.rewards, t - 1),
-                "information_gain": _number(self.information_gain, t - 1),
-            }
-            if self.texts is not None:
-                row["edit_distance"] = edit_distance(self.texts[0], self.texts[t + 1])
-            rows.append(row)
-        return rows
+        found: list[dict[str, Any]] = _display("agents.trajectories.display:table")(self)
+        return found
 
     def frames(self, world: Any) -> np.ndarray:
         """Decode the frames.
@@ -387,12 +299,14 @@ class Trajectory:
         import torch
 
         self.check_world(world)
-        cells = self._filled(world) if self.lacks_values else None if self.source_cells is None else self.source_cells[None]
+        cells = None if self.source_cells is None else self.source_cells[None]
         if cells is None and world.units.anchored:
             raise TrajectoryError(
                 "this path of a table was made by an earlier version, whose frames did not start at the input: explain that "
                 "input again"
             )
+        if self.lacks_values:
+            cells = filled(world, self.source_input[None], cells, [column for column, *_ in (self.hidden or {}).values()])
         found = factual_of(world, self.source_input[None], self.z[:1], cells)
         if not self.held:
             return found
@@ -404,16 +318,6 @@ class Trajectory:
         """Whether this path was read from a file that leaves out the values of hidden columns."""
         columns = [column for column, *_ in (self.hidden or {}).values()]
         return bool(columns) and self.source_cells is not None and bool(np.isnan(self.source_cells[columns]).all())
-
-    def _filled(self, world: Any) -> np.ndarray:
-        """(1, C) cells with placeholders in the hidden columns, so that the other columns can be decoded."""
-        import torch
-
-        usual = world.units.nearest(torch.from_numpy(self.source_input[None])).numpy()
-        gone = [column for column, *_ in (self.hidden or {}).values()]
-        found = np.array(self.source_cells)[None]
-        found[:, gone] = usual[:, gone]
-        return found
 
     @property
     def reconstructs(self) -> bool:
@@ -427,17 +331,7 @@ class Trajectory:
             n: number of points, at least 1.
             world: where the path was walked.
         """
-        if n < 1:
-            raise TrajectoryError(f"resample({n}): at least one point is needed")
-        factual = self.factual(world)
-        share = np.arange(1, SUBDIVISION + 1)[None, :, None] / SUBDIVISION
-        between = self.z[:-1, None] + share * np.diff(self.z, axis=0)[:, None]
-        fine = np.concatenate([self.z[:1], between.reshape(-1, self.z.shape[1])])
-        shown = coordinates(world, fine, decode(world, fine, factual))
-        arc = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shown, axis=0), axis=1), dtype=np.float64)])
-        wanted = np.linspace(0.0, arc[-1], n)
-        z = np.stack([np.interp(wanted, arc, column) for column in fine.T], axis=1).astype(np.float32)
-        return Resampled(z, decode(world, z, factual))
+        return resample(world, self.z, self.factual(world), n)
 
     def check_world(self, world: Any) -> None:
         """Check that `world` has the manifold and the classes of this path.
@@ -445,19 +339,7 @@ class Trajectory:
         Raises:
             TrajectoryError: it has others.
         """
-        if manifold_key(world) != self.manifold_key:
-            raise TrajectoryError(
-                f"this path was walked on the manifold {self.manifold_key!r}, this world has "
-                f"{manifold_key(world)!r}: use the world in which it was walked ({self.world_settings})"
-            )
-        own, found = self.environment.get(KEY), constraints_of(world)
-        if own != found:
-            raise TrajectoryError(
-                f"this path was walked with the constraints {own}, this world has {found}: use path.world, or "
-                "agents.constraints.constrained(world, ...)"
-            )
-        if list(world.class_names) != self.class_names:
-            raise TrajectoryError(f"the path has the classes {self.class_names}, the world {list(world.class_names)}")
+        check_world(self, world)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trajectory):
@@ -473,20 +355,11 @@ class Trajectory:
         for name in DERIVED:
             found = fields.pop(name, None)
             fields |= {} if found is None else {name: found.to_json()}
-        try:
-            return arrays, json.dumps({"format": FORMAT_VERSION, **fields}, sort_keys=True)
-        except TypeError as error:
-            raise TrajectoryError(f"environment or versions hold more than texts and numbers: {error}") from None
+        return arrays, as_text(fields)
 
     def to_json(self, indent: int | None = None) -> str:
         """All fields as one JSON text: arrays as nested lists, not measured as null."""
-        arrays, text = self._parts()
-        whole = {**json.loads(text), "predicted": self.predicted.tolist(), "summary": self.summary()}
-        for name, value in arrays.items():
-            whole[name] = value.tolist()
-        for name in ("information_gain", "source_cells"):
-            if name in whole and whole[name] is not None:
-                whole[name] = [None if np.isnan(value) else value for value in whole[name]]
+        whole = as_object(*self._parts()) | {"predicted": self.predicted.tolist(), "summary": self.summary()}
         return json.dumps(whole, indent=indent, ensure_ascii=False, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -523,8 +396,3 @@ def _display(name: str) -> Callable[..., Any]:
     """The function ``module:function`` that presents a path: loaded on first use, since it imports this module."""
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)
-
-
-def _number(values: np.ndarray | None, t: int) -> float | None:
-    """values[t]; None before the first, where nothing was measured, or for nan."""
-    return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])

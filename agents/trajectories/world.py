@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from agents.constraints import KEY, constraints_of
+from agents.trajectories.file import TrajectoryError
+
 if TYPE_CHECKING:
     from envs.core.factual import Factual
 
@@ -49,6 +52,15 @@ def factual_of(world: Any, x: np.ndarray, z0: np.ndarray, cells: np.ndarray | No
         return world.factual_of(torch.from_numpy(np.array(x)), torch.from_numpy(np.array(z0, dtype=np.float32)), known)
 
 
+def filled(world: Any, x: np.ndarray, cells: Any, hidden: Sequence[int]) -> np.ndarray:
+    """Cells (1, C) with placeholders in the hidden columns, so that the others can be decoded. x is the encoded row (1, D)."""
+    import torch
+
+    usual, found = world.units.nearest(torch.from_numpy(x)).numpy(), np.array(cells)
+    found[:, hidden] = usual[:, hidden]
+    return found
+
+
 def origins_of(world: Any, paths: Sequence[FromInput], repeats: Sequence[int] | None = None) -> Factual:
     """The inputs of many paths, each repeated `repeats` times (None: once)."""
     import torch
@@ -82,6 +94,23 @@ def manifold_key(world: Any) -> str:
     for name, value in sorted(world.manifold.state_dict().items()):
         digest.update(name.encode() + as_array(value).tobytes())
     return f"{world.manifold.kind}-{world.manifold.latent_dim}d-{digest.hexdigest()[:16]}"
+
+
+def check_world(path: Any, world: Any) -> None:
+    """See `Trajectory.check_world`."""
+    if manifold_key(world) != path.manifold_key:
+        raise TrajectoryError(
+            f"this path was walked on the manifold {path.manifold_key!r}, this world has "
+            f"{manifold_key(world)!r}: use the world in which it was walked ({path.world_settings})"
+        )
+    own, found = path.environment.get(KEY), constraints_of(world)
+    if own != found:
+        raise TrajectoryError(
+            f"this path was walked with the constraints {own}, this world has {found}: use path.world, or "
+            "agents.constraints.constrained(world, ...)"
+        )
+    if list(world.class_names) != path.class_names:
+        raise TrajectoryError(f"the path has the classes {path.class_names}, the world {list(world.class_names)}")
 
 
 def installed_versions() -> dict[str, str]:

@@ -15,7 +15,8 @@ import torch
 import envs
 from agents import explain as script
 from agents.console.cli import UserError, run_main
-from agents.explain import choose_walker, explain
+from agents.explanation import explain as inputs_explained
+from agents.explanation.explain import RETRIES, choose_walker, explain
 from agents.trajectories.trajectory import Trajectory
 
 
@@ -172,7 +173,7 @@ def test_the_other_split(digits: Any) -> None:
 
 
 def test_every_row_of_a_split_in_batches(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "BATCH", 200)
+    monkeypatch.setattr(inputs_explained, "BATCH", 200)
     paths = explain(digits, walker="line")
     assert [path.index for path in paths] == list(range(540))
     assert sum(path.success for path in paths) >= 535
@@ -185,7 +186,7 @@ def test_a_path_says_what_was_asked_before(digits: Any, run: Any) -> None:
     assert explain(run, 0, fallback=False).walker == "policy"  # hardly trained: by default the line may walk
     assert explain(run, 0, walker="line").walker == "line"
     assert explain(str(run.folder.root), 0) == explain(run, 0)
-    assert choose_walker("policy", run).retries == script.RETRIES
+    assert choose_walker("policy", run).retries == RETRIES
 
 
 # --- bad input ------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.explain import choose_walker
+from agents.explanation.explain import choose_walker
 from agents.train import train
 from agents.walkers import make_walker
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers

@@ -20,7 +20,7 @@ import torch
 import envs
 from agents.explain import explain
 from agents.explanation.badge import KINDS, badge
-from agents.explanation.badge.opinions import MOST, SEED
+from agents.explanation.badge.oracles import MOST, SEED
 from agents.explanation.contributions import contributions
 from agents.explanation.contributions.compute import explained_class
 from agents.explanation.local.lime_path import slopes_along

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from agents.evaluate import draw_targets
-from agents.explain import choose_walker, explain
+from agents.explanation.explain import choose_walker, explain
 from agents.runs.run import load_run
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.policy import PolicyWalker

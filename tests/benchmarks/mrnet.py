@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 from agents.evaluate import evaluate
-from agents.explain import RETRIES
+from agents.explanation.explain import RETRIES
 from agents.explanation.metrics.evaluate import Reference
 from agents.train import train
 from agents.walkers.policy import PolicyWalker

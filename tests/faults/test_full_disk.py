@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from agents import explain as explain_script
 from agents.console.cli import UserError, run_main
 from agents.evaluate import main as evaluate
 from agents.explain import main as explain
+from agents.explanation import explain as explain_script
 from agents.files import write_whole
 from agents.report import main as report
 from agents.trajectories.trajectory import Trajectory

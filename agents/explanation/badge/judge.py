@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def badge(path: Trajectory | Sequence[Trajectory], source: Any = None) -> Any:
-    """The badge of a path, from second opinions, the typicality of its end, and whether frame 0 keeps the input's class.
+    """The badge of a path, from oracles, the typicality of its end, and whether frame 0 keeps the input's class.
 
-    Thresholds are quantiles among real inputs that the opinions were not fitted to, see
-    `agents.explanation.badge.opinions`. No query is made.
+    Thresholds are quantiles among real inputs that the oracles were not fitted to, see
+    `agents.explanation.badge.oracles`. No query is made.
 
     Args:
         path: one path or several.
@@ -50,7 +50,7 @@ def badge(path: Trajectory | Sequence[Trajectory], source: Any = None) -> Any:
 def _badge(path: Trajectory, world: Any) -> Badge:
     import torch
 
-    from agents.explanation.badge.opinions import opinions_of
+    from agents.explanation.badge.oracles import oracles_of
     from agents.explanation.contributions.compute import explained_class
 
     names, c = path.class_names, explained_class(path)
@@ -58,27 +58,27 @@ def _badge(path: Trajectory, world: Any) -> Badge:
     if not path.success:
         end = names[int(path.predicted[-1])]
         return Badge(FAILED, [f"The walk did not satisfy its task; its end is predicted as {end}."])
-    opinions = opinions_of(world)
+    oracles = oracles_of(world)
     with torch.inference_mode():
         last = torch.from_numpy(path.frames(world)[-1:])
         z = torch.from_numpy(path.z[-1:])
-        seen = opinions.agreement(last)[0]
+        seen = oracles.agreement(last)[0]
         typical = float(world.manifold.typicality(z)[0])
-        away = float(opinions.distance(world.manifold.coordinates(z, last), torch.tensor([c]))[0])
-    least = opinions.least_agreement
+        away = float(oracles.distance(world.manifold.coordinates(z, last), torch.tensor([c]))[0])
+    least = oracles.least_agreement
     agree = int(np.argmax(seen)) == c and float(seen[c]) >= least
-    usual, near = typical >= opinions.least_typicality, away <= opinions.most_distance
+    usual, near = typical >= oracles.least_typicality, away <= oracles.most_distance
     faithful = not path.reconstructs or path.keeps_class
     likely = "" if agree else f", and most likely {names[int(np.argmax(seen))]}; of real inputs, 95 % have {least:.2f} or more"
     first = names[int(path.predicted[0])]
-    told = [
+    checks = [
         (agree, f"Other classifiers give the end p({name}) = {seen[c]:.2f}{likely}."),
-        (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {opinions.least_typicality:.2f} or more."),
+        (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {oracles.least_typicality:.2f} or more."),
         (
             near,
-            f"The nearest real {name} is {away:.2f} away; of real inputs, 95 % lie within {opinions.most_distance:.2f}.",
+            f"The nearest real {name} is {away:.2f} away; of real inputs, 95 % lie within {oracles.most_distance:.2f}.",
         ),
         (faithful, f"Frame 0 is predicted as {first}, the input as {source}."),
     ]
     kind = ALONE if not agree else HOLDS if usual and near and faithful else UNUSUAL
-    return Badge(kind, [text for _, text in sorted(told, key=lambda entry: entry[0])])
+    return Badge(kind, [text for _, text in sorted(checks, key=lambda entry: entry[0])])

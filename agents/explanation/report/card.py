@@ -1,7 +1,7 @@
 """A card: one path of a report, on one screen.
 
 `Card` gathers what the templates draw. What is shown of the frames comes from the face of the data's modality
-(`agents.explanation.report.faces`), what is said from `agents.explanation.report.told`, curves and maps from
+(`agents.explanation.report.faces`), what is said from `agents.explanation.report.statement`, curves and maps from
 `agents.explanation.report.drawing`.
 """
 
@@ -19,7 +19,7 @@ from agents.explanation.headline import turning_point as turn_of
 from agents.explanation.report.drawing import Curves, MapDrawing, curves, gain_bars, map_drawing
 from agents.explanation.report.extras import Extras
 from agents.explanation.report.faces.face import Face
-from agents.explanation.report.told import Told, told
+from agents.explanation.report.statement import Statement, statement
 from agents.explanation.report.words import metric_rows
 from agents.explanation.sentences import distance_unit, frame_sentence, heading
 from agents.trajectories.trajectory import Trajectory
@@ -89,14 +89,14 @@ class Card:
         return sorted({*even.tolist(), self.turn})
 
     @cached_property
-    def told(self) -> Told:
+    def statement(self) -> Statement:
         """Headline, badge and contributions."""
-        return told(self.path, self.world)
+        return statement(self.path, self.world)
 
     @cached_property
     def face(self) -> Face:
         """What is shown of the frames."""
-        regions = self.told.regions
+        regions = self.statement.regions
         return renderer_of(self.path).face(self.path, self.world, self.frames, self.film, self.turn, regions)
 
     @cached_property
@@ -135,7 +135,11 @@ class Card:
         given = place == 0
         p = None if path.predictions is None else float(path.predictions[t, path.target])
         if given and path.reconstructs:  # frame 0 is not the input: its probability is known with the contributions alone
-            p = self.told.start if self.told.bars and p is not None and explained_class(path) == path.target else None
+            p = (
+                self.statement.start
+                if self.statement.bars and p is not None and explained_class(path) == path.target
+                else None
+            )
         name = path.class_names[path.source if given else int(path.predicted[t])]
         return Answer(name, "source" if given else self.role(t), p)
 

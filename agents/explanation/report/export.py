@@ -29,9 +29,9 @@ SOFT = "#575f6a"
 
 def card_figure(card: Card) -> Any:
     """The card as a matplotlib figure: headline, badge, input, turning point, end and contributions."""
-    lines = textwrap.wrap(card.told.headline, LETTERS) or [""]
-    reasons = textwrap.wrap("; ".join(card.told.reasons), 124)
-    body = max(card.face.height, 1.1 + 0.24 * len(card.told.bars))
+    lines = textwrap.wrap(card.statement.headline, LETTERS) or [""]
+    reasons = textwrap.wrap("; ".join(card.statement.reasons), 124)
+    body = max(card.face.height, 1.1 + 0.24 * len(card.statement.bars))
     head = 0.62 + LINE * (len(lines) + len(reasons))
     high = head + body + 0.15
     figure = pyplot_figure(WIDTH, high)
@@ -40,23 +40,25 @@ def card_figure(card: Card) -> Any:
         figure.text(x / WIDTH, 1 - y / high, mathless(text), va="top", **{"color": INK, "fontsize": 10.5, **look})
 
     write(0.15, 0.12, card.heading, fontsize=14, fontweight="bold")
-    write(WIDTH - 0.15, 0.14, card.told.badge, ha="right", bbox={"facecolor": "none", "edgecolor": INK, "boxstyle": "round"})
+    write(
+        WIDTH - 0.15, 0.14, card.statement.badge, ha="right", bbox={"facecolor": "none", "edgecolor": INK, "boxstyle": "round"}
+    )
     for k, line in enumerate(lines):
         write(0.15, 0.5 + LINE * k, line)
     for k, line in enumerate(reasons):
         write(0.15, 0.52 + LINE * (len(lines) + k), line, fontsize=9, color=SOFT)
-    share = 0.62 if card.told.bars else 0.97
+    share = 0.62 if card.statement.bars else 0.97
     axes = figure.add_axes((0.015, 0.1 / high, share, (body - 0.05) / high))
     axes.axis("off")
     card.face.draw(axes, card)
-    if card.told.bars:
+    if card.statement.bars:
         _contributions(figure.add_axes((0.83, 0.1 / high, 0.15, (body - 0.35) / high)), card)
     return figure
 
 
 def _contributions(axes: Any, card: Card) -> None:
     """Bars that add up, from p(target) of the input to that of the end."""
-    bars = card.told.bars
+    bars = card.statement.bars
     numbered = card.face.context.get("numbered", False)
     for k, bar in enumerate(bars):
         axes.barh(k, 1, color=FAINT, height=0.55)
@@ -64,15 +66,15 @@ def _contributions(axes: Any, card: Card) -> None:
                   hatch="" if bar.raises else "///", edgecolor="white", linewidth=0)  # fmt: skip
         label = textwrap.shorten(f"{k + 1} {bar.name}" if numbered else bar.name, 30, placeholder=" …")
         axes.text(-0.06, k, mathless(f"{label}  {bar.value:+.2f}"), ha="right", va="center", fontsize=8.5, color=INK)
-    axes.barh(len(bars), card.told.end - card.told.start, left=card.told.start, color=SOFT, height=0.55)
-    total = f"in all  {card.told.end - card.told.start:+.2f}"
+    axes.barh(len(bars), card.statement.end - card.statement.start, left=card.statement.start, color=SOFT, height=0.55)
+    total = f"in all  {card.statement.end - card.statement.start:+.2f}"
     axes.text(-0.06, len(bars), total, ha="right", va="center", fontsize=8.5, fontweight="bold", color=INK)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(bars) + 0.6, -0.6)
     axes.set_yticks([])
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    title = f"p({card.explained[:16]}) from {card.told.start:.2f} to {card.told.end:.2f}"
+    title = f"p({card.explained[:16]}) from {card.statement.start:.2f} to {card.statement.end:.2f}"
     axes.set_title(mathless(title), fontsize=9, loc="right", color=INK)
 
 
@@ -87,14 +89,14 @@ def _pdf(card: Card) -> bytes:
 
 
 def _json(card: Card) -> bytes:
-    told = card.told
+    statement = card.statement
     said = {
         "heading": card.heading,
-        "headline": told.headline,
-        "badge": told.badge,
-        "reasons": told.reasons,
+        "headline": statement.headline,
+        "badge": statement.badge,
+        "reasons": statement.reasons,
         "turning_point": card.turn,
-        "contributions": [{"part": bar.name, "value": bar.value, "spread": bar.spread} for bar in told.bars],
+        "contributions": [{"part": bar.name, "value": bar.value, "spread": bar.spread} for bar in statement.bars],
     }
     return json.dumps({"card": said, "path": json.loads(card.path.to_json())}, indent=1, ensure_ascii=False).encode()
 

@@ -21,7 +21,7 @@ from agents.console.threads import one_threaded
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
-from agents.explanation.report.told import ORDER, add_contributions
+from agents.explanation.report.statement import ORDER, add_contributions
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
@@ -105,7 +105,7 @@ def render_report(
     divided = add_contributions(shown, world)
     cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
-    badges = Counter(card.told.badge for card in cards)
+    badges = Counter(card.statement.badge for card in cards)
     return templates.get_template("report.html").render(
         title=title or _title(paths),
         summary=_summary(cards, made or {}),
@@ -132,7 +132,7 @@ def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
     """How many of the paths shown arrived, and how many have which badge."""
     reached = sum(card.path.success for card in cards)
     text = f"{reached} of {len(cards)} path{'' if len(cards) == 1 else 's'} reached the target"
-    badges = Counter(card.told.badge for card in cards if card.path.success)
+    badges = Counter(card.statement.badge for card in cards if card.path.success)
     text += ": " + ", ".join(f"{badges[kind]} with the badge “{kind}”" for kind in ORDER if badges[kind]) if badges else ""
     targets = f" Targets: {made['targets']}." if made.get("targets") else ""
     labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""

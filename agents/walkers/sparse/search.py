@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-LEAST, MOST = 0.25, 4.0  # bounds of the correction of the stand-in's scale
+LEAST, MOST = 0.25, 4.0  # bounds of the correction of the surrogate's scale
 
 
 class Choice(NamedTuple):
@@ -58,11 +58,11 @@ def search(
 ) -> Search:
     """Search few columns that suffice, as a generator: it yields a choice and is sent what was predicted for it.
 
-    At each end, columns are taken in the order of their worth until the stand-in expects the goal to be reached. Of the
-    choices with the fewest columns, the one at the nearest end is tried. Each prediction corrects the stand-in's scale.
+    At each end, columns are taken in the order of their worth until the surrogate expects the goal to be reached. Of the
+    choices with the fewest columns, the one at the nearest end is tried. Each prediction corrects the surrogate's scale.
 
     Args:
-        worth: (E, C) rise of the evidence that the stand-in expects of each column's change at each end.
+        worth: (E, C) rise of the evidence that the surrogate expects of each column's change at each end.
         changes: (E, C) bool, whether each column changes.
         away: (E,) distance of each end.
         start: evidence of the input.

@@ -2,7 +2,7 @@
 
 A walk on the manifold changes most columns a little, and few of these changes decide. Ends are the walk's own, extended, and
 the codes of reference rows of the target class near the input. A frame in which only some columns are an end's, and the others
-the input's, is tried by one query; a linear stand-in says which to try next. Then the walk to that end is made with the
+the input's, is tried by one query; a linear surrogate says which to try next. Then the walk to that end is made with the
 other columns held (`Factual.held`), so that frames, actions and replay agree.
 
 Walks that failed are searched as well: the task may be satisfied at another end than the one they headed for.
@@ -22,7 +22,7 @@ from agents.walkers.follow import follow, latent_step
 from agents.walkers.merge import merge
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.sparse.search import Choice, Search, Tried, search
-from agents.walkers.sparse.stand_in import StandIn, per_group
+from agents.walkers.sparse.surrogate import LinearSurrogate, per_group
 from envs.core.factual import differs
 from envs.core.state import State
 from envs.core.tasks import log_odds
@@ -170,7 +170,7 @@ def _options(
     settings: SparseSettings,
     goals: bool,
 ) -> _Options:
-    """Ends of B items, and what a stand-in expects of them.
+    """Ends of B items, and what a surrogate expects of them.
 
     Args:
         world: where.
@@ -196,7 +196,7 @@ def _options(
     moved = moved.unflatten(0, (batch, count))
     frames = frames.unflatten(0, (batch, count))
     change = frames - start.factual[:, None]
-    worth = stand_in_of(world).worth(change, groups[units.column_of], len(groups), start.source, target) * moved
+    worth = surrogate_of(world).worth(change, groups[units.column_of], len(groups), start.source, target) * moved
     cells = units.exact(world.decode(last, start.home), start.home)
     present = (per_group(differs(cells, start.cells).float(), groups, len(groups)) > 0).sum(1)
     return _Options(
@@ -266,12 +266,12 @@ def _goals(world: World, start: State, target: Tensor, count: int) -> Tensor:
     return found
 
 
-def stand_in_of(world: World) -> StandIn:
-    """The stand-in of a world, fitted on first use and kept with its reference data."""
+def surrogate_of(world: World) -> LinearSurrogate:
+    """The surrogate of a world, fitted on first use and kept with its reference data."""
     kept = world.reference.__dict__
-    if "stand_in" not in kept:
-        kept["stand_in"] = StandIn(world.reference)
-    found: StandIn = kept["stand_in"]
+    if "linear_surrogate" not in kept:
+        kept["linear_surrogate"] = LinearSurrogate(world.reference)
+    found: LinearSurrogate = kept["linear_surrogate"]
     return found
 
 

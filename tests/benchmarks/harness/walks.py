@@ -39,7 +39,7 @@ RIVALS: dict[str, tuple[str, dict[str, Any]]] = {
 #: code that the figures of walks depend on: worlds, walkers, training, measures, splits
 SOURCES = (
     "envs/**/*.py", "agents/walkers/*.py", "agents/train*.py", "agents/explanation/metrics*.py", "agents/training/vec_env.py",
-    "agents/explain.py", "tests/benchmarks/harness/splits.py", "tests/benchmarks/harness/walks.py",
+    "agents/explanation/explain.py", "tests/benchmarks/harness/splits.py", "tests/benchmarks/harness/walks.py",
 )  # fmt: skip
 
 

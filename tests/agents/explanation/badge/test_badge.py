@@ -14,7 +14,7 @@ import torch
 import envs
 from agents.errors import UserError
 from agents.explain import explain
-from agents.explanation.badge import ALONE, FAILED, HOLDS, UNUSUAL, Badge, badge, opinions
+from agents.explanation.badge import ALONE, FAILED, HOLDS, UNUSUAL, Badge, badge, oracles
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
 
@@ -30,12 +30,12 @@ def path(iris: World) -> Trajectory:
 
 
 def believed(monkeypatch: pytest.MonkeyPatch, path: Trajectory, **changes: Any) -> Badge:
-    """The badge where the second opinions say what they are told to."""
+    """The badge where the oracles say what the test sets."""
     agreement = np.full((1, 3), 0.05)
     agreement[0, path.target] = changes.pop("seen", 0.9)
     given: dict[str, Any] = {"least_agreement": 0.6, "least_typicality": 0.0, "most_distance": np.inf, **changes}
     found = SimpleNamespace(agreement=lambda x: agreement, distance=lambda z, c: np.array([1.0]), **given)
-    monkeypatch.setattr(opinions, "opinions_of", lambda world: found)
+    monkeypatch.setattr(oracles, "oracles_of", lambda world: found)
     return badge(path)
 
 
@@ -65,17 +65,17 @@ def test_a_reconstruction_of_another_class_is_named(monkeypatch: pytest.MonkeyPa
     unfaithful.__dict__["world"] = digits
     found = SimpleNamespace(agreement=lambda x: np.eye(10)[[path.target]], distance=lambda z, c: np.array([0.0]),
                             least_agreement=0.5, least_typicality=0.0, most_distance=1.0)  # fmt: skip
-    monkeypatch.setattr(opinions, "opinions_of", lambda world: found)
+    monkeypatch.setattr(oracles, "oracles_of", lambda world: found)
     said = badge(unfaithful)
     assert said.kind == UNUSUAL
     assert said.reasons[0].startswith("Frame 0 is predicted as")
 
 
-def test_no_query_is_made_and_other_kinds_of_data_have_opinions(iris: World) -> None:
+def test_no_query_is_made_and_other_kinds_of_data_have_oracles(iris: World) -> None:
     for world in (iris, envs.make_world(data="sentences")):
         before = world.classifier.queries
-        found = opinions.opinions_of(world)
-        assert opinions.opinions_of(world) is found
+        found = oracles.oracles_of(world)
+        assert oracles.oracles_of(world) is found
         seen = found.agreement(world.reference.x[:300])
         np.testing.assert_allclose(seen.sum(1), 1, atol=1e-5)
         assert (seen.argmax(1) == world.reference.label[:300].numpy()).mean() > 0.8
@@ -83,9 +83,9 @@ def test_no_query_is_made_and_other_kinds_of_data_have_opinions(iris: World) -> 
 
 
 def test_pictures_are_judged_by_other_kinds_of_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opinions, "STEPS", 60)
+    monkeypatch.setattr(oracles, "STEPS", 60)
     digits = envs.make_world(data="digits")
-    found = opinions.Opinions(digits)
+    found = oracles.Oracles(digits)
     rows = digits.held_out.x[:200]
     assert (found.agreement(rows).argmax(1) == digits.held_out.truth[:200].numpy()).mean() > 0.8
     random = torch.rand(20, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -93,7 +93,7 @@ def test_pictures_are_judged_by_other_kinds_of_classifiers(monkeypatch: pytest.M
 
 
 def test_half_of_the_inputs_fixes_the_thresholds(iris: World) -> None:
-    found = opinions.opinions_of(iris)
+    found = oracles.oracles_of(iris)
     share = (iris.manifold.typicality(iris.reference.z).numpy() >= found.least_typicality).mean()
     assert share == pytest.approx(0.95, abs=0.06)
     label = iris.reference.label

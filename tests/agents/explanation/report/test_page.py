@@ -30,7 +30,7 @@ from agents.explanation.report.export import export
 from agents.explanation.report.extras import columns_slopes, slopes_view
 from agents.explanation.report.faces.picture import rings
 from agents.explanation.report.page import Extras, Panel, View, render_report, write_report
-from agents.explanation.report.told import add_contributions, told
+from agents.explanation.report.statement import add_contributions, statement
 from agents.report import CARD_FORMATS, main
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs.core.world import World
@@ -103,7 +103,7 @@ def test_every_card_shows_input_turning_point_end_and_headline_without_a_script(
 def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory]) -> None:
     for path in paths:
         found = path.contributions(world)
-        said = told(path, world)
+        said = statement(path, world)
         assert len(said.bars) == len(found.parts)
         assert sum(bar.value for bar in said.bars) == pytest.approx(said.end - said.start)
         edges = [(bar.low, bar.high) if bar.raises else (bar.high, bar.low) for bar in said.bars]

@@ -40,7 +40,7 @@ def test_the_end_at_which_fewer_columns_suffice_is_taken() -> None:
     assert run(worth, worth, -3.0)[0] == Choice(1, frozenset({1}))
 
 
-def test_predictions_correct_the_stand_in() -> None:
+def test_predictions_correct_the_surrogate() -> None:
     found, tried = run([[3.0, 2.0, 1.0]], [[1.5, 1.0, 0.5]], -2.0)
     assert tried == [Choice(0, frozenset({0})), Choice(0, frozenset({0, 1}))]
     assert found == tried[-1]

@@ -46,7 +46,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Told:
+class Statement:
     """The words and contributions of one card.
 
     Attributes:
@@ -59,7 +59,7 @@ class Told:
         regions: (H, W) bool, the part of the picture that each bar is about; empty for tables and text.
 
     Example:
-        >>> Told("Called 4.", "holds", []).slug
+        >>> Statement("Called 4.", "holds", []).slug
         'holds'
     """
 
@@ -88,21 +88,21 @@ class Told:
         return self.badge in (UNUSUAL, ALONE)
 
 
-def told(path: Trajectory, world: Any) -> Told:
+def statement(path: Trajectory, world: Any) -> Statement:
     """What is said of a path, with the contributions and the badge that are saved with it.
 
     Args:
-        path: to be told of. Without contributions, the headline names the changed parts without shares.
+        path: the path. Without contributions, the headline names the changed parts without shares.
         world: where it was walked.
     """
     said, judged, found = headline(path, world=world), path.saved_badge, path.saved_contributions
     badge, reasons = (NOT_CHECKED, []) if judged is None else (judged.kind, judged.reasons)
     if found is None:
-        return Told(said, badge if judged or path.success else FAILED, reasons)
+        return Statement(said, badge if judged or path.success else FAILED, reasons)
     parts = sorted(found.parts, key=lambda part: -abs(part.value))
     bars = waterfall([(part.words, part.value, part.spread) for part in parts], found.start)
     masks = [part.mask for part in parts if part.mask is not None]
-    return Told(said, badge, reasons, bars, found.start, found.end, found.queries, masks)
+    return Statement(said, badge, reasons, bars, found.start, found.end, found.queries, masks)
 
 
 def add_contributions(paths: Sequence[Trajectory], world: Any) -> int:

@@ -1,4 +1,4 @@
-"""A linear stand-in of the classifier: what a change of each column is worth, by answers that are known already."""
+"""A linear surrogate of the classifier: what a change of each column is worth, by answers that are known already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RIDGE = 1.0  # penalty, in rows
 FLOOR = 0.01  # probabilities are kept this far from 0 and 1
 
 
-class StandIn:
+class LinearSurrogate:
     """Ridge regression of the log probabilities on encoded rows, fitted to the reference rows. It costs no query.
 
     A linear fit is rough, but it only orders what is tried next; each find is checked by a query.
@@ -21,7 +21,7 @@ class StandIn:
 
     Example:
         >>> from envs import make_world
-        >>> StandIn(make_world(data="iris", progress=False).reference).weights.shape
+        >>> LinearSurrogate(make_world(data="iris", progress=False).reference).weights.shape
         torch.Size([4, 3])
     """
 

@@ -1,4 +1,4 @@
-"""Second opinions: other classifiers, of other kinds than the explained one, fitted to half of the reference inputs.
+"""Oracles: other classifiers, of other kinds than the explained one, fitted to half of the reference inputs.
 
 They learn the labels that the explained classifier gives to real inputs, which were queried when the world was built, so they
 cost no query; where they disagree with it at the end of a walk, the data do not support its prediction. The other half of the
@@ -22,18 +22,18 @@ from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 
 SEED = 41_017  # of halves, weights and draws; no benchmark, run or registered world uses it
-MOST = 6000  # inputs that opinions are fitted to, and that thresholds are fixed on
+MOST = 6000  # inputs that oracles are fitted to, and that thresholds are fixed on
 MEMBERS, STEPS, BATCH, RATE = 2, 500, 64, 3e-3  # of the networks
 POLYNOMIAL = 400  # columns at most of a logistic regression
 NOISE = 0.1  # of pictures in training, standard deviation
 QUANTILE = 0.05  # of real inputs: what is rarer among them is unusual
 Predict = Callable[[Tensor], np.ndarray]
 
-_kept: WeakKeyDictionary[ReferenceData, Opinions] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[ReferenceData, Oracles] = WeakKeyDictionary()
 
 
-class Opinions:
-    """Second opinions on data of one world, and what they say of real inputs. `opinions_of` makes and keeps them.
+class Oracles:
+    """Oracles on data of one world, and what they say of real inputs. `oracles_of` makes and keeps them.
 
     Attributes:
         least_agreement: the probability of their own class that 95 % of real inputs reach.
@@ -43,7 +43,7 @@ class Opinions:
     Example:
         >>> from envs import make_world
         >>> world = make_world(data="iris")
-        >>> found = opinions_of(world)
+        >>> found = oracles_of(world)
         >>> found.agreement(world.reference.x[:4]).shape
         (4, 3)
     """
@@ -61,7 +61,7 @@ class Opinions:
         self.most_distance = float(np.quantile(self.distance(reference.coordinates[other], label), 1 - QUANTILE))
 
     def agreement(self, x: Tensor) -> np.ndarray:
-        """(N, K) the mean probabilities of all opinions on data x (N, \\*data_shape)."""
+        """(N, K) the mean probabilities of all oracles on data x (N, \\*data_shape)."""
         return np.mean([member(x) for member in self._members], axis=0)
 
     def distance(self, places: Tensor, label: Tensor) -> np.ndarray:
@@ -74,10 +74,10 @@ class Opinions:
         return found.numpy()
 
 
-def opinions_of(world: World) -> Opinions:
-    """The second opinions of a world, fitted on first use (seconds) and kept as long as its reference data."""
+def oracles_of(world: World) -> Oracles:
+    """The oracles of a world, fitted on first use (seconds) and kept as long as its reference data."""
     if world.reference not in _kept:
-        _kept[world.reference] = Opinions(world)
+        _kept[world.reference] = Oracles(world)
     return _kept[world.reference]
 
 
