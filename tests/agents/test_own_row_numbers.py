@@ -67,6 +67,7 @@ def test_a_path_keeps_its_row_in_its_file_and_its_name(world: envs.World, tmp_pa
 
 def test_the_command_counts_in_the_file(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--data", str(csv), "--target-column", "rich", "--manifold", "pca", "--walker", "line", "--no-progress"]
+    flags += ["--free", "age"]
     assert script.main([*flags, "--index", "3"]) == 0
     said = capsys.readouterr().out
     assert "[row 3 (line 5 of the file)]" in said

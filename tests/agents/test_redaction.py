@@ -41,7 +41,7 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(csv: Path) -> envs.World:
-    return envs.make_world(data=str(csv), target_column="rich", manifold="pca", latent_dim=3, progress=False)
+    return envs.make_world(data=str(csv), target_column="rich", manifold="pca", latent_dim=3, progress=False, free="age")
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_saved_path_lacks_the_values_and_shows_the_others(world: envs.World, p
     assert read.source_cells is not None
     names = list(world.units.columns)
     assert np.isnan(read.source_cells[[names.index("income"), names.index("town")]]).all()
-    assert (read.source_input[[k for _, a, b in read.hidden.values() for k in range(a, b)]] == 0).all()  # type: ignore[union-attr]
+    assert (read.source_input[[k for _, *places in read.hidden.values() for k in places]] == 0).all()  # type: ignore[union-attr]
     assert read.to_pandas(world)["age"].tolist() == path.to_pandas(world)["age"].tolist()
     assert set(read.to_pandas(world)["town"]) == {"hidden"}
     assert read == Trajectory.load(read.save(tmp_path / "two.npz"))

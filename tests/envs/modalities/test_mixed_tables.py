@@ -197,7 +197,7 @@ def world() -> World:
         return np.stack([1 - rich, rich], axis=1)
 
     return make_world(
-        data=people(), columns={name: {} for name in NAMES}, held_out=people(200, seed=5), classifier=classifier,
+        data=people(), columns={**{name: {} for name in NAMES}, "age": {"immutable": False}}, held_out=people(200, seed=5), classifier=classifier,
         class_names=["poor", "rich"], latent_dim=4, fit={"epochs": 40},
     )  # fmt: skip
 
@@ -245,11 +245,12 @@ def test_a_number_counts_where_it_has_a_value() -> None:
     assert "gates" not in TableVAE(size=4, blocks=[(2, 2)], latent_dim=1).settings  # as saved before
 
 
-def test_paths_begin_at_the_input_and_their_ends_keep_the_relations() -> None:
+@pytest.mark.parametrize("sparse", [True, False])
+def test_paths_begin_at_the_input_and_their_ends_keep_the_relations(sparse: bool) -> None:
     from agents.explain import explain
 
     made = world()
-    paths = explain(made, range(80), walker="line")
+    paths = explain(made, range(80), walker="line", sparse=sparse)
     units: Any = made.units
     cells = made.held_out.cells
     assert cells is not None
