@@ -96,13 +96,16 @@ def test_rows_without_labels_say_so() -> None:
 
 
 def test_a_first_answer_says_what_was_fitted_and_what_a_training_costs(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert script.main(["--data", str(csv), "--target-column", "rich", "--walker", "line", "--index", "3"]) == 0
+    flags = ["--data", str(csv), "--target-column", "rich", "--walker", "line", "--index", "3", "--free", "age", "--no-sparse"]
+    assert script.main(flags) == 0
     said = capsys.readouterr().out
     assert "latent space: TableVAE" in said
     assert "classifier: none was given, so a small network was fitted: right for" in said
     assert "a training would take about" in said
-    assert f"train --data {csv} --target-column rich" in said
-    assert max(map(len, said.split("latent space")[0].splitlines()[1:-1])) <= 80
+    assert f"train --data {csv} --free age --target-column rich" in said
+    tables = said.split("queries: ")[1].split("The changes")[0].splitlines()[1:]  # sentences are left to the terminal
+    assert len(tables) > 4
+    assert max(map(len, tables)) <= 80
 
 
 def test_evaluate_takes_the_same_flags_and_names_the_rows_of_the_file(
