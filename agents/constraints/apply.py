@@ -152,7 +152,7 @@ def _bounded(units: Any, names: Sequence[str], vary: Sequence[str], ranges: Mapp
 def _immutable(units: Any, column: int) -> bool:
     """Whether no walk changes a column."""
     if getattr(units, "table", None) is not None:
-        return bool(units.held[units.places_of(column)].all())
+        return bool(units.rules.columns[column].immutable or units.held[units.places_of(column)].all())
     return bool(units.low[column] == math.inf and units.high[column] == -math.inf)
 
 

@@ -213,6 +213,8 @@ def test_constraints_hold_through_gates_and_links() -> None:
     assert (
         (found[:, :, 3][moved] >= 100) & (found[:, :, 3][moved] <= np.maximum(4000, rows[:, None, 3].repeat(40, 1)[moved]))
     ).all()
+    with pytest.raises(ManifoldError, match="nothing may vary"):
+        constrained(constrained(world(), ["age"]), ["gain"])  # its gate still closes, as the loss shares it
     units = constrained(world(), permitted_range={"years": (11, 13)}).units
     found = frames_of(units, rows)
     assert all(11 <= row[2] <= 13 or row[2] == own[2] for frames, own in zip(found, rows, strict=True) for row in frames)
