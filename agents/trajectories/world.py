@@ -55,7 +55,7 @@ def origins_of(world: Any, paths: Sequence[FromInput], repeats: Sequence[int] | 
 
     found = [path.factual(world) for path in paths]
     parts = zip(*found, strict=True)
-    together = type(found[0])(*(None if part[0] is None else torch.cat(part) for part in parts))
+    together = type(found[0])(*(None if part[0] is None else torch.cat(part) for part in parts))  # type: ignore[arg-type]
     if repeats is None:
         return together
     return together.chosen(torch.arange(len(found)).repeat_interleave(torch.tensor(repeats)))

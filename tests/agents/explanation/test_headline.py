@@ -64,7 +64,7 @@ def test_where_the_prediction_turns(path: Trajectory) -> None:
 
 def test_tables_say_whether_anything_else_changes() -> None:
     iris = envs.make_world(data="iris")
-    flower = explain(iris, 4, walker="line")
+    flower = explain(iris, 4, walker="line", sparse=False)
     whole = flower.contributions()
     assert flower.headline.endswith(", petal width in cm 1.40 → 1.44, and 2 more columns (0.95 of the rise).")
     alone = dataclasses.replace(whole, parts=whole.parts[:1])

@@ -333,7 +333,7 @@ def test_no_file_and_no_text(tmp_path: Path) -> None:
         ({"age": {"range": [5, 1]}}, r"range is \[least, largest\]"),
         ({"sex": {"kind": "category", "range": [0, 1]}}, "has no range"),
         ({"age": {"immutable": "yes"}}, "immutable is true or false"),
-        ({"age": {"only": "more"}}, "only is up or down"),
+        ({"age": {"only": "more"}}, "only is up, down or both"),
         ({"wealth": {"only": "up"}}, "without missing values"),
         ({"sex": {"kind": "category", "only": "up"}}, "is for numbers"),
         ({n: {"kind": "ignore"} for n in ("age", "work", "hours", "sex", "wealth")}, "no column is left"),
