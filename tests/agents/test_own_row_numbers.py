@@ -58,6 +58,12 @@ def test_the_labels_of_a_frame_are_kept_though_rows_are_left_out(world: envs.Wor
     assert explain(world, series, walker="line").row == "eve"
 
 
+def test_errors_name_rows_by_their_labels(world: envs.World) -> None:
+    frame = pd.DataFrame({"age": [20, 75], "work": ["a", "b"]}, index=["ann", "bob"])
+    with pytest.raises(ManifoldError, match="'yes' is what the classifier already says of row bob"):
+        explain(world, frame, target="yes", walker="line")
+
+
 def test_a_path_keeps_its_row_in_its_file_and_its_name(world: envs.World, tmp_path: Path) -> None:
     path = explain(world, rows=[3], split="own", walker="line")[0]
     assert path.name.startswith("line-0003-")
