@@ -20,7 +20,8 @@ def redacted(paths: Iterable[Trajectory], world: World, columns: Sequence[str]) 
     """Paths whose values in some columns are shown as `hidden`, and left out of their files.
 
     The codes stay, because a path is nothing without them: whoever has the run's manifold can decode them to an approximation
-    of the hidden values.
+    of the hidden values. Columns that would tell a hidden value are hidden with it: linked ones, exclusive ones, and those of
+    one relation.
 
     Args:
         paths: through a table.
@@ -47,8 +48,12 @@ def redacted(paths: Iterable[Trajectory], world: World, columns: Sequence[str]) 
             raise UnknownNameError("column to hide", name, names)
     if not columns:
         return list(paths)
-    places = {name: names.index(name) for name in columns}
-    hidden = {name: [j, *world.units.places_of(j)] for name, j in places.items()}  # type: ignore[attr-defined]
+    import torch
+
+    units: Any = world.units
+    group = units.group_of
+    closed = torch.isin(group, group[[names.index(name) for name in columns]]).nonzero().flatten().tolist()
+    hidden = {names[j]: [j, *units.places_of(j)] for j in closed}
     return [_with(path, {**(path.hidden or {}), **hidden}) for path in paths]
 
 

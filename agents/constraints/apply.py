@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.constraints.rules import allowed_moves, directions, relation
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.columns import text_of
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -152,14 +153,14 @@ def _bounded(units: Any, names: Sequence[str], vary: Sequence[str], ranges: Mapp
 def _immutable(units: Any, column: int) -> bool:
     """Whether no walk changes a column."""
     if getattr(units, "table", None) is not None:
-        return bool(units.held[units.places_of(column)].all())
+        return bool(units.rules.columns[column].immutable or units.held[units.places_of(column)].all())
     return bool(units.low[column] == math.inf and units.high[column] == -math.inf)
 
 
 def _plain(given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
-    """The same as JSON holds it."""
+    """The same as JSON holds it, with categories as a description writes them."""
     return {
-        str(name): [list(map(str, part)) if isinstance(part, list | tuple) else str(part) for part in parts]
+        str(name): [list(map(text_of, part)) if isinstance(part, list | tuple) else text_of(part) for part in parts]
         for name, parts in (given or {}).items()
     }
 

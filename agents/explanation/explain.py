@@ -227,7 +227,8 @@ def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> lis
 
 
 def _name(given: Inputs, row: int) -> str:
-    return f"input {row}" if given.rows is None else f"row {given.rows[row]}"
+    known = given.labels if given.labels is not None else given.rows
+    return f"input {row}" if known is None else f"row {known[row]}"
 
 
 def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:

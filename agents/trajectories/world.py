@@ -66,7 +66,8 @@ def origins_of(world: Any, paths: Sequence[FromInput], repeats: Sequence[int] | 
     import torch
 
     found = [path.factual(world) for path in paths]
-    together = type(found[0])(*(torch.cat(part) for part in zip(*found, strict=True)))
+    parts = zip(*found, strict=True)
+    together = type(found[0])(*(None if part[0] is None else torch.cat(part) for part in parts))  # type: ignore[arg-type]
     if repeats is None:
         return together
     return together.chosen(torch.arange(len(found)).repeat_interleave(torch.tensor(repeats)))

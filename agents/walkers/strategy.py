@@ -49,12 +49,12 @@ def find_paths(
         if len(rows):
             nothing = torch.zeros(len(rows), dtype=torch.int64)
             walk = merge(walk, rows, walker.walk(world, select(start, rows), nothing, generator, max_steps), failed=True)
-        return start, walk, names
-    walk = walker.walk(world, start, queries, generator, max_steps)
-    goals = fallback or straight
-    if anchored and (sparse or goals):
-        start, walk, elsewhere = with_few_columns(world, start, walk, max_steps, goals=goals, whole=not sparse)
-        names = [LineWalker.name if other else walker.name for other in elsewhere.tolist()]
+    else:
+        walk = walker.walk(world, start, queries, generator, max_steps)
+        goals = fallback or straight
+        if anchored and (sparse or goals):
+            start, walk, elsewhere = with_few_columns(world, start, walk, max_steps, goals=goals, whole=not sparse)
+            names = [LineWalker.name if other else walker.name for other in elsewhere.tolist()]
     if fallback:
         walk, by = with_the_line(walker, world, start, walk, generator, max_steps)
         names = [new if new != walker.name else old for old, new in zip(names, by, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,8 +72,13 @@ class Rules:
     def fixed(self, j: int) -> Rules:
         """These rules, and column j immutable."""
         rules = copy.copy(self)
-        rules._add(j, replace(self.columns[j], immutable=True))
+        rules.columns = self._described(j, immutable=True)
+        rules._add(j, rules.columns[j])
         return rules
+
+    def loosened(self, j: int) -> Rules:
+        """The rules of the columns, with column j not immutable; `restricted` and `within` come after it."""
+        return Rules(self._described(j, immutable=False), self.places, len(self.held), self.gates, self.links)
 
     def restricted(self, j: int, moves: Tensor) -> Rules:
         """These rules, and these moves alone between the categories of column j, (categories, categories) bool."""
@@ -82,8 +88,7 @@ class Rules:
 
     def directed(self, j: int, way: str) -> Rules:
         """These rules, and numbers of column j that only rise (`up`) or fall (`down`)."""
-        columns = [replace(column, only=way) if k == j else column for k, column in enumerate(self.columns)]
-        rules = Rules(columns, self.places, len(self.held), self.gates, self.links)
+        rules = Rules(self._described(j, only=way), self.places, len(self.held), self.gates, self.links)
         rules.held = rules.held | self.held
         for first, allowed in self.allowed.items():
             rules._allow(first, allowed)
@@ -106,6 +111,10 @@ class Rules:
             if link.column == j:
                 rules._allow(self.places[link.head], link.within(low, high))
         return rules
+
+    def _described(self, j: int, **changes: Any) -> list[Column]:
+        """The columns, with another description of column j."""
+        return [replace(column, **changes) if k == j else column for k, column in enumerate(self.columns)]
 
     def _add(self, j: int, column: Column) -> None:
         """Add what the description of column j forbids."""

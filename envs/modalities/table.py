@@ -145,7 +145,7 @@ class TableUnits(RowUnits):
         self.table = self.table._replace(
             columns=tuple(replace(c, immutable=False) if k == j else c for k, c in enumerate(self.table.columns))
         )
-        self.rules = Rules(self.table.columns, self.places, self.data_shape[0], self.gates, self.links)
+        self.rules = self.rules.loosened(j)
 
     def narrow(self, j: int, low: float, high: float) -> None:
         """Hold the numbers of column j in a range from now on; an input's own number may stay outside of it."""

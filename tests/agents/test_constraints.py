@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from agents import Explainer, constrained
+from agents.constraints.apply import constraints_of
 from envs import ManifoldError, UnknownNameError, make_world
 
 pandas = pytest.importorskip("pandas")
@@ -135,6 +136,15 @@ def test_random_codes_break_no_rule(budgets: Any) -> None:
             assert set(rows["school"]) == {"college"}
 
     one()
+
+
+def test_categories_are_named_as_the_data_write_them() -> None:
+    rows = pandas.DataFrame({"size": [1.0, 2.0, 3.0, 4.5] * 10, "kind": [" a", " b", " c", " b"] * 10})
+    rule = {"kind": list(rows["kind"].unique())}
+    made = make_world(data=rows, classifier=lambda rows: np.eye(2)[(rows["size"] > 2).to_numpy(int)], class_names=["s", "l"],
+                      fit={"epochs": 1}, progress=False)  # fmt: skip
+    plain = constrained(made, ordered={"kind": ["a", "b", "c"]})
+    assert constraints_of(constrained(made, ordered=rule)) == constraints_of(plain)
 
 
 def test_rules_are_kept_with_a_path_and_rebuilt(budgets: Any) -> None:

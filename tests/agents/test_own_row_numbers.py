@@ -58,6 +58,12 @@ def test_the_labels_of_a_frame_are_kept_though_rows_are_left_out(world: envs.Wor
     assert explain(world, series, walker="line").row == "eve"
 
 
+def test_errors_name_rows_by_their_labels(world: envs.World) -> None:
+    frame = pd.DataFrame({"age": [20, 75], "work": ["a", "b"]}, index=["ann", "bob"])
+    with pytest.raises(ManifoldError, match="'yes' is what the classifier already says of row bob"):
+        explain(world, frame, target="yes", walker="line")
+
+
 def test_a_path_keeps_its_row_in_its_file_and_its_name(world: envs.World, tmp_path: Path) -> None:
     path = explain(world, rows=[3], split="own", walker="line")[0]
     assert path.name.startswith("line-0003-")
@@ -67,6 +73,7 @@ def test_a_path_keeps_its_row_in_its_file_and_its_name(world: envs.World, tmp_pa
 
 def test_the_command_counts_in_the_file(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--data", str(csv), "--target-column", "rich", "--manifold", "pca", "--walker", "line", "--no-progress"]
+    flags += ["--free", "age"]
     assert script.main([*flags, "--index", "3"]) == 0
     said = capsys.readouterr().out
     assert "[row 3 (line 5 of the file)]" in said
@@ -95,13 +102,16 @@ def test_rows_without_labels_say_so() -> None:
 
 
 def test_a_first_answer_says_what_was_fitted_and_what_a_training_costs(csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert script.main(["--data", str(csv), "--target-column", "rich", "--walker", "line", "--index", "3"]) == 0
+    flags = ["--data", str(csv), "--target-column", "rich", "--walker", "line", "--index", "3", "--free", "age", "--no-sparse"]
+    assert script.main(flags) == 0
     said = capsys.readouterr().out
     assert "latent space: TableVAE" in said
     assert "classifier: none was given, so a small network was fitted: right for" in said
     assert "a training would take about" in said
-    assert f"train --data {csv} --target-column rich" in said
-    assert max(map(len, said.split("latent space")[0].splitlines()[1:-1])) <= 80
+    assert f"train --data {csv} --free age --target-column rich" in said
+    tables = said.split("queries: ")[1].split("The changes")[0].splitlines()[1:]  # sentences are left to the terminal
+    assert len(tables) > 4
+    assert max(map(len, tables)) <= 80
 
 
 def test_evaluate_takes_the_same_flags_and_names_the_rows_of_the_file(

@@ -17,7 +17,7 @@ from agents import report as report_script
 from agents.console.cli import run_main
 from agents.errors import UserError
 from agents.explain import explain
-from agents.explanation.figures.renderer import renderer_of
+from agents.explanation.report.card import Card
 from agents.explanation.report.page import render_report
 from agents.redaction import redacted
 from envs.errors import ManifoldError
@@ -41,7 +41,7 @@ def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(csv: Path) -> envs.World:
-    return envs.make_world(data=str(csv), target_column="rich", manifold="pca", latent_dim=3, progress=False)
+    return envs.make_world(data=str(csv), target_column="rich", manifold="pca", latent_dim=3, progress=False, free="age")
 
 
 @pytest.fixture
@@ -52,8 +52,9 @@ def path(world: envs.World) -> Trajectory:
 def test_no_figure_of_words_holds_a_hidden_value(world: envs.World, path: Trajectory) -> None:
     whole = explain(world, 3, split="own", walker="line")
     told = [path._repr_html_(), render_report([path], world), str(path.to_pandas(world).to_dict())]
-    told += [json.dumps(renderer_of(path).report_cells(path, world, path.frames(world)))]
-    told += [renderer_of(path).change(path, world, 3), path.to_json()]
+    face = Card(1, path, world).face
+    told += [json.dumps([face.context, face.frames, face.brief])]
+    told += [path.headline, path.to_json()]
     for text in told:
         assert str(INCOME) not in text.replace(",", "")
     for text in told[2:4]:
@@ -67,7 +68,7 @@ def test_a_saved_path_lacks_the_values_and_shows_the_others(world: envs.World, p
     assert read.source_cells is not None
     names = list(world.units.columns)
     assert np.isnan(read.source_cells[[names.index("income"), names.index("town")]]).all()
-    assert (read.source_input[[k for _, a, b in read.hidden.values() for k in range(a, b)]] == 0).all()  # type: ignore[union-attr]
+    assert (read.source_input[[k for _, *places in read.hidden.values() for k in places]] == 0).all()  # type: ignore[union-attr]
     assert read.to_pandas(world)["age"].tolist() == path.to_pandas(world)["age"].tolist()
     assert set(read.to_pandas(world)["town"]) == {"hidden"}
     assert read == Trajectory.load(read.save(tmp_path / "two.npz"))
@@ -124,6 +125,36 @@ def test_damaged_places_are_refused(path: Trajectory, tmp_path: Path) -> None:
 
 
 def test_a_report_holds_no_row_but_the_explained_ones(csv: Path, world: envs.World) -> None:
-    page = render_report([explain(world, 3, split="own", walker="line")], world).replace(",", "")
+    path = explain(world, 3, split="own", walker="line", sparse=False)
+    path.contributions()
+    page = render_report([path], world).replace(",", "")
+    shown = path.to_pandas(world)["income"]
+    assert shown.nunique() > 1
     others = pd.read_csv(csv)["income"].drop(index=3)
+    others = others[~others.isin(shown)]  # a frame may have the income of another row by chance
     assert not [value for value in others if f">{value}<" in page or f'"{value}"' in page]
+
+
+def test_columns_that_tell_a_hidden_value_are_hidden_with_it(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    n = 200
+    frame = pd.DataFrame({"score": random.normal(0, 1, n), "school": random.choice(["first", "second", "third"], n)})
+    frame["years"] = frame["school"].map({"first": 9, "second": 12, "third": 16})
+    which = random.random(n)
+    frame["gain"] = np.where(which < 0.3, random.integers(1000, 5000, n), 0)
+    frame["loss"] = np.where(which > 0.7, random.integers(1000, 5000, n), 0)
+
+    def classifier(rows: pd.DataFrame) -> np.ndarray:
+        high = 1 / (1 + np.exp(-rows["score"].to_numpy(float) - rows["years"].to_numpy(float) / 4 + 3))
+        return np.stack([1 - high, high], axis=1)
+
+    world = envs.make_world(
+        data=frame, classifier=classifier, class_names=["low", "high"], latent_dim=3, fit={"epochs": 5}, progress=False
+    )
+    assert world.units.group_of.tolist() == [0, 1, 1, 3, 3]  # type: ignore[attr-defined]
+    whole = explain(world, range(10), walker="line", sparse=False)
+    for column, others in (("years", ["score", "gain", "loss"]), ("loss", ["score", "school", "years"])):
+        for path, hidden in zip(whole, redacted(whole, world, [column]), strict=True):
+            read = Trajectory.load(hidden.save(tmp_path / f"{column}-{path.index}.npz")).to_pandas(world)
+            assert read[others].equals(path.to_pandas(world)[others]), "the other columns are as they were"
+            assert (read[[name for name in frame.columns if name not in others]] == "hidden").all(axis=None)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from agents import Explainer
 from envs import ManifoldError, UnknownNameError, make_world
@@ -62,6 +63,17 @@ def test_a_freed_age_only_rises(words: bool) -> None:
     ages = [path.to_pandas()["Age"] for path in paths]
     assert any(rows.iloc[-1] > rows.iloc[0] for rows in ages)
     assert all((rows >= rows.iloc[0]).all() for rows in ages)
+
+
+@pytest.mark.parametrize(("free", "others"), [("Age", "sex"), ("sex", "Age"), ("Age,sex", "")])
+def test_freeing_one_column_leaves_the_rules_of_the_others(free: str, others: str) -> None:
+    units = world_of(free=free).units
+    for name in ("Age", "sex"):
+        held = units.held[units.places_of(units.columns.index(name))]
+        assert held.all() if name == others else not held.any()
+    if "Age" in free:
+        low = units.encode(torch.tensor([[45.0, 40.0, 0.0, 0.0], [30.0, 40.0, 0.0, 0.0]], dtype=torch.float64))
+        assert units.hold(low[1:].clone(), low[:1])[0, 0] == low[0, 0], "a freed age only rises, whatever is freed after it"
 
 
 def test_a_description_decides() -> None:

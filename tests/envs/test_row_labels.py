@@ -42,8 +42,8 @@ def test_rows_of_a_file_keep_their_numbers_and_lines(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_frame_keep_their_labels() -> None:
-    frame = people().set_index(pd.Index([f"p{k}" for k in range(60)]))
-    x, later = frame[["age"]].iloc[:40], frame[["age"]].iloc[40:]
+    frame = people().rename(columns={"age": "years"}).set_index(pd.Index([f"p{k}" for k in range(60)]))
+    x, later = frame[["years"]].iloc[:40], frame[["years"]].iloc[40:]
     model = LogisticRegression().fit(x, frame["rich"].iloc[:40])
     world = envs.make_world(data=x, held_out=later, classifier=model, **{**FAST, "latent_dim": 1})
     assert world.row_labels == RowLabels(list(x.index), list(later.index))

@@ -143,11 +143,12 @@ def test_such_paths_are_reproduced(coarse: envs.World) -> None:
     assert all(compare(path, coarse).reproduced for path in lost)
 
 
-def test_the_line_may_take_more_steps_than_an_agent(run: Any) -> None:
+@pytest.mark.parametrize("sparse", [True, False])
+def test_the_line_may_take_more_steps_than_an_agent(run: Any, sparse: bool) -> None:
     """Steps of bounded length: within the world's own limit the line is cut off, with more room it arrives."""
     tight = dataclasses.replace(run, world=run.world.replace(max_step=0.05, max_episode_steps=4))
-    cut_off = [path.success for path in explain(tight, range(10), walker="line")]
-    found = explain(weak(tight, 0.31, 1.0), range(10))
+    cut_off = [path.success for path in explain(tight, range(10), walker="line", sparse=sparse)]
+    found = explain(weak(tight, 0.31, 1.0), range(10), sparse=sparse)
     assert sum(path.success for path in found) > sum(cut_off)
     assert max(path.steps for path in found) > 4
-    assert max(path.steps for path in explain(tight, range(10), max_steps=4)) <= 4
+    assert max(path.steps for path in explain(tight, range(10), max_steps=4, sparse=sparse)) <= 4

@@ -197,7 +197,7 @@ def world() -> World:
         return np.stack([1 - rich, rich], axis=1)
 
     return make_world(
-        data=people(), columns={name: {} for name in NAMES}, held_out=people(200, seed=5), classifier=classifier,
+        data=people(), columns={**{name: {} for name in NAMES}, "age": {"immutable": False}}, held_out=people(200, seed=5), classifier=classifier,
         class_names=["poor", "rich"], latent_dim=4, fit={"epochs": 40},
     )  # fmt: skip
 
@@ -213,6 +213,8 @@ def test_constraints_hold_through_gates_and_links() -> None:
     assert (
         (found[:, :, 3][moved] >= 100) & (found[:, :, 3][moved] <= np.maximum(4000, rows[:, None, 3].repeat(40, 1)[moved]))
     ).all()
+    with pytest.raises(ManifoldError, match="nothing may vary"):
+        constrained(constrained(world(), ["age"]), ["gain"])  # its gate still closes, as the loss shares it
     units = constrained(world(), permitted_range={"years": (11, 13)}).units
     found = frames_of(units, rows)
     assert all(11 <= row[2] <= 13 or row[2] == own[2] for frames, own in zip(found, rows, strict=True) for row in frames)
@@ -245,11 +247,12 @@ def test_a_number_counts_where_it_has_a_value() -> None:
     assert "gates" not in TableVAE(size=4, blocks=[(2, 2)], latent_dim=1).settings  # as saved before
 
 
-def test_paths_begin_at_the_input_and_their_ends_keep_the_relations() -> None:
+@pytest.mark.parametrize("sparse", [True, False])
+def test_paths_begin_at_the_input_and_their_ends_keep_the_relations(sparse: bool) -> None:
     from agents.explain import explain
 
     made = world()
-    paths = explain(made, range(80), walker="line")
+    paths = explain(made, range(80), walker="line", sparse=sparse)
     units: Any = made.units
     cells = made.held_out.cells
     assert cells is not None

@@ -29,7 +29,7 @@ class Line:
 
 def world(**changes: Any) -> Any:
     parts = {"manifold": Line(), "max_step": 1.0, "task": Task(tau=0.9),
-             "decode": lambda z, factual: z, "modality": "table"}  # fmt: skip
+             "decode": lambda z, factual: z, "modality": "table", "units": SimpleNamespace(anchored=False)}  # fmt: skip
     return SimpleNamespace(**{**parts, **changes})
 
 
@@ -61,7 +61,7 @@ def two_paths() -> list[Any]:
 def test_a_set_of_two_paths_by_hand() -> None:
     found = metrics.evaluate_paths(world(), two_paths(), REFERENCE)
     value = {name: estimate.value for name, estimate in found.items()}
-    assert list(found) == [name for name in metrics.MEASURES if name != "edit_input"]  # of text alone
+    assert list(found) == [name for name in metrics.MEASURES if name not in ("edit_input", "changed_columns")]
     assert value["validity"] == 0.5
     assert value["validity_argmax"] == 1.0
     # Over the one that arrived: end (2, 0.5), input (-1, 0), frame 0 (0, 0).
