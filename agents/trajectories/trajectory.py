@@ -86,6 +86,7 @@ class Trajectory:
         queries: classifier queries for this path, including input, frame 0 and search.
         training_queries: queries made before, in training.
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
+        beyond: number of last steps taken after the task was satisfied for the first time, as people do (`agents.app`).
         versions: installed distribution -> version.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions: what the changed parts are worth, once computed by `contributions`; None: not computed.
@@ -130,6 +131,7 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+    beyond: int = 0
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
 
@@ -150,7 +152,8 @@ class Trajectory:
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}
         plain |= {"seed": int(self.seed), "index": None if self.index is None else int(self.index)}
-        plain |= {"success": bool(self.success), "label_only": bool(self.label_only), "planned": int(self.planned)}
+        plain |= {"success": bool(self.success), "label_only": bool(self.label_only)}
+        plain |= {"planned": int(self.planned), "beyond": int(self.beyond)}
         plain["class_names"] = [str(name) for name in self.class_names]
         if self.information_gain is None:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
