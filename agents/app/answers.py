@@ -39,9 +39,7 @@ def about(explorer: Explorer) -> dict[str, Any]:
         "takesTarget": world.task.takes_target,
         "walkers": explorer.walkers,
         "agent": explorer.run is not None,
-        "directions": [
-            {"name": one.name, "kind": one.kind, "low": one.low, "high": one.high} for one in explorer.directions
-        ],
+        "directions": [{"name": one.name, "kind": one.kind, "low": one.low, "high": one.high} for one in explorer.directions],
         "budget": explorer.budget,
         "sliceQueries": SLICE**2,
         "gain": explorer.gains is not None,
@@ -181,7 +179,7 @@ def _codes(walk: HandWalk) -> list[Any]:
 
 
 def _places(area: Map, z: np.ndarray) -> list[list[float]]:
-    return (100 * area.places(z)).round(2).tolist()  # type: ignore[no-any-return]
+    return (100 * area.places(z)).round(2).tolist()
 
 
 def _rounded(values: np.ndarray) -> list[float]:

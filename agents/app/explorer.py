@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from agents.app import BUDGET
 from agents.app.directions import Direction, directions
 from agents.app.errors import Busy, RequestError
 from agents.explain import choose_walker, world_and_run
@@ -22,12 +23,22 @@ from agents.walkers.follow import aim, latent_step
 from agents.walkers.walker import Walker
 from envs.core.state import State
 
-if TYPE_CHECKING:
-    from agents.app.session import Session
-
 BUSY_SECONDS = 20.0  # that a request waits for the classifier
 SLICE = 24  # cells along each side of the slice, each of which is a query
-BUDGET = 20_000  # classifier queries of a session, unless another number is given
+
+
+class Paying(Protocol):
+    """Who pays for queries: a session.
+
+    Attributes:
+        used: queries so far.
+    """
+
+    used: int
+
+    def check_budget(self, rows: int) -> None:
+        """Raise BudgetSpent where fewer than `rows` queries are left."""
+        ...
 
 
 class Explorer:
@@ -51,10 +62,14 @@ class Explorer:
         self.budget = budget
         self.lock = threading.Lock()
 
+    def prepare(self) -> None:
+        """Compute what the first visitor would wait for."""
+        _ = self.area, self.directions, self.reach, self.walkers, self.gains, self.world.class_neighbours
+
     # ---- queries -----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def asking(self, session: Session, rows: int = 1) -> Iterator[None]:
+    def asking(self, session: Paying, rows: int = 1) -> Iterator[None]:
         """Within: the session may query the classifier, which no other session does meanwhile; its queries are counted.
 
         Args:

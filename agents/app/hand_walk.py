@@ -154,7 +154,7 @@ class HandWalk:
         own = self.entered
         path = trajectories_of(
             self.world, self.start, walk, walker=by,
-            index=None if own.index is None else [own.index], rows=None if own.row is None else [own.row],
+            index=None if own.held_out is None else [own.held_out], rows=None if own.row is None else [own.row],
         )[0]  # fmt: skip
         first = next((t for t in range(self.cursor + 1) if self._arrived_at(t)), self.cursor)
         path.__dict__.update(world=self.world, beyond=self.cursor - max(first, 1) if self.cursor else 0)

@@ -33,7 +33,7 @@ class Entered(NamedTuple):
         x: (1, \\*data_shape).
         cells: (1, C) the user's own cells of a table's row.
         label: what people call it.
-        index: its row among the held-out data, if it is one.
+        held_out: its row among the held-out data, if it is one.
         row: the user's own number or label of that row.
         note: what was done to it before, such as a change of size.
         record: kind and value with which it can be entered again.
@@ -42,7 +42,7 @@ class Entered(NamedTuple):
     x: Tensor
     cells: Tensor | None
     label: str
-    index: int | None = None
+    held_out: int | None = None
     row: Any = None
     note: str = ""
     record: tuple[str, Any] = ("", None)
@@ -112,7 +112,7 @@ def uploaded(world: World, content: bytes) -> Entered:
         picture: Any = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP"))
         if math.prod(picture.size) > MOST_PIXELS:
             wide, high = picture.size
-            raise RequestError(f"the picture has {wide:,} x {high:,} pixels; at most {MOST_PIXELS:,} are read: make it smaller")
+            raise RequestError(f"the picture has {wide:,} x {high:,} pixels; at most {MOST_PIXELS:,} are read")
         picture.load()
     except RequestError:
         raise

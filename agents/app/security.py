@@ -1,4 +1,4 @@
-"""What every request passes before it reaches the explorer: whose page sent it, how large it is, and what the answer allows."""
+"""What every request passes before it reaches the explorer: where it comes from, its size, and what the answer allows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from agents.app import LOOPBACK
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -29,7 +31,6 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 )
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Guard:

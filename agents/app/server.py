@@ -28,6 +28,7 @@ from agents.explanation.report.export import FORMATS, export
 from envs.errors import ManifoldError
 
 FILES = Path(__file__).parent / "static"
+STYLES = Path(__file__).parents[1] / "explanation" / "report" / "templates" / "style"  # the report's colours, buttons and bars
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MEDIA = {"png": "image/png", "pdf": "application/pdf", "gif": "image/gif", "json": "application/json"}
 TOKEN = "x-session"
@@ -128,7 +129,8 @@ def application(explorer: Explorer, host: str = "127.0.0.1") -> Any:
         host: that the server is bound to; requests that name another are refused.
     """
     sessions = Sessions(explorer)
-    files = {file.name: (file.read_bytes(), TYPES[file.suffix]) for file in FILES.iterdir() if file.suffix in TYPES}
+    served = [*FILES.iterdir(), STYLES / "page.css", STYLES / "card.css"]
+    files = {file.name: (file.read_bytes(), TYPES[file.suffix]) for file in served if file.suffix in TYPES}
 
     def page(request: Request) -> Response:
         content, kind = files["index.html"]

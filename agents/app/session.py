@@ -53,11 +53,12 @@ class Session:
 
     def check_budget(self, rows: int) -> None:
         """Raise BudgetSpent where fewer than `rows` queries are left."""
-        left = self.explorer.budget - self.used
+        budget = self.explorer.budget
+        left = max(budget - self.used, 0)
         if rows > left:
             raise BudgetSpent(
-                f"this takes {rows:,} quer{'y' if rows == 1 else 'ies'} of the classifier, and {max(left, 0):,} of this session's "
-                f"{self.explorer.budget:,} are left: save the walk, and reload with a new session (or start with --budget N)"
+                f"this takes {rows:,} or more queries of the classifier, and {left:,} of the session's {budget:,} are left: "
+                "save the walk, and open the page in a new tab, or start the server with --budget N"
             )
 
     @property
@@ -150,10 +151,9 @@ class Session:
                 self.explorer.world, select(walk.start, torch.tensor([0])), torch.zeros(1, dtype=torch.int64),
                 torch.Generator().manual_seed(0),
             )  # fmt: skip
-        self.lines[walker.name] = {
-            "z": found.z[: int(found.length[0]) + 1, 0].numpy(), "success": bool(found.success[0]), "steps": int(found.length[0]),
-            "queries": int(found.queries[0]),
-        }  # fmt: skip
+        steps = int(found.length[0])
+        reached = {"steps": steps, "success": bool(found.success[0]), "queries": int(found.queries[0])}
+        self.lines[walker.name] = {"z": found.z[: steps + 1, 0].numpy(), **reached}
 
     def slice(self) -> Any:
         """The classes on the plane through the present frame, see `Explorer.slice_at`."""
@@ -186,7 +186,9 @@ class Session:
 
     def _room(self, walk: HandWalk) -> None:
         if walk.cursor >= MOST_STEPS:
-            raise RequestError(f"the walk has {MOST_STEPS} steps, the most of this page: go back to an earlier frame, or begin again")
+            raise RequestError(
+                f"the walk has {MOST_STEPS} steps, the most of this page: go back to an earlier frame, or begin again"
+            )
 
 
 class Sessions:

@@ -82,8 +82,9 @@ def form_fields(world: World) -> list[dict[str, Any]]:
 
 def exact_row(world: World, state: State) -> dict[str, str]:
     """The frame's row as texts that can be typed again: column -> value, unrounded, in the user's units."""
-    values = world.units.values(world.units.exact(state.frame, state.home))[0]
-    return {str(name): str(value) for name, value in zip(world.units.columns, values, strict=True)}
+    units: Any = world.units
+    values = units.values(units.exact(state.frame, state.home))[0]
+    return {str(name): str(value) for name, value in zip(units.columns, values, strict=True)}
 
 
 def _share(mask: np.ndarray) -> str:
