@@ -54,6 +54,7 @@ export function showExplained(world, walk, { headline, badge, slug, reasons, bar
   one("#badge").className = `badge ${slug}`;
   one("#badge").replaceChildren(made("span", { class: `sign ${slug}`, "aria-hidden": "true" }), badge);
   one("#reasons").replaceChildren(...reasons.map((reason) => made("li", {}, reason)));
+  one("#parts").hidden = !bars.length;
   one("#rise").textContent = bars.length ? `What each change adds to p(${world.classes[walk.target]}), from ${fixed(start)} to ${fixed(end)}` : "";
   one("#bars").replaceChildren(...bars.map(({ name, value, low, high, raises }) => made("tr", {},
     made("td", {}, name), made("td", { class: "n" }, `${value < 0 ? "−" : "+"}${fixed(Math.abs(value))}`), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));

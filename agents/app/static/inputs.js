@@ -25,7 +25,7 @@ function makeBoard(use) {
   let pen = { x: canvas.width / 2, y: canvas.height / 4 }, down = false;
   const clear = () => { ink.fillStyle = "#000"; ink.fillRect(0, 0, canvas.width, canvas.height); };
   const line = (to) => {
-    ink.strokeStyle = "#fff"; ink.lineWidth = canvas.width / 11; ink.lineCap = ink.lineJoin = "round";
+    ink.strokeStyle = "#fff"; ink.lineWidth = canvas.width / 8; ink.lineCap = ink.lineJoin = "round";
     ink.beginPath(); ink.moveTo(pen.x, pen.y); ink.lineTo(to.x + 0.01, to.y); ink.stroke();
     pen = to;
   };
