@@ -1,11 +1,23 @@
 // The frame beside the input, and the model's answer.
-import { fixed, made, one, track } from "./dom.js";
+import { drawn, fixed, made, one, track } from "./dom.js";
 
 const SIGNS = { "1": ["▲", "more-text"], "-1": ["▼", "less-text"], "0": ["●", "other-text"] };
 const MOST = 12;  // classes with a bar
 
 function figure(source, alt, caption, blocks, kind = "") {
-  return made("figure", { class: kind }, made("img", { src: source, alt, class: blocks ? "pixels" : "" }), made("figcaption", {}, caption));
+  return made("figure", { class: kind }, made("div", { class: "framed" }, made("img", { src: source, alt, class: blocks ? "pixels" : "" })), made("figcaption", {}, caption));
+}
+
+// The parts that the contributions are about, ringed and numbered on the frame as on a card of the report.
+function ringed(frame, rings, [width, height]) {
+  const outlines = rings.flatMap(({ outline, more }) => ["halo", more ? "more" : "less"].map((kind) => drawn("path", { d: outline, class: kind })));
+  frame.append(drawn("svg", { viewBox: `0 0 ${width} ${height}`, class: "rings", "aria-hidden": "true" }, ...outlines));
+  rings.forEach(({ x, y }, k) => {
+    const label = made("span", { class: "label at", "aria-hidden": "true" }, String(k + 1));
+    label.style.left = `${(100 * x) / width}%`;
+    label.style.top = `${(100 * y) / height}%`;
+    frame.append(label);
+  });
 }
 
 const VIEWS = {
@@ -48,15 +60,17 @@ function showAnswers(world, walk) {
   }));
 }
 
-export function showExplained(world, walk, { headline, badge, slug, reasons, bars, start, end, why, queries }) {
+export function showExplained(world, walk, { headline, badge, slug, reasons, bars, start, end, why, queries, rings, size }) {
   one("#explained").hidden = false;
   one("#headline").textContent = headline;
   one("#badge").className = `badge ${slug}`;
   one("#badge").replaceChildren(made("span", { class: `sign ${slug}`, "aria-hidden": "true" }), badge);
   one("#reasons").replaceChildren(...reasons.map((reason) => made("li", {}, reason)));
+  const framed = one(".now .framed"), numbered = rings.length > 0;
+  if (framed && numbered) ringed(framed, rings, size);
   one("#parts").hidden = !bars.length;
   one("#rise").textContent = bars.length ? `What each change adds to p(${world.classes[walk.target]}), from ${fixed(start)} to ${fixed(end)}` : "";
-  one("#bars").replaceChildren(...bars.map(({ name, value, low, high, raises }) => made("tr", {},
-    made("td", {}, name), made("td", { class: "n" }, `${value < 0 ? "−" : "+"}${fixed(Math.abs(value))}`), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));
+  one("#bars").replaceChildren(...bars.map(({ name, value, low, high, raises }, k) => made("tr", {},
+    made("td", {}, ...(numbered ? [made("span", { class: "label" }, String(k + 1)), " "] : []), name), made("td", { class: "n" }, `${value < 0 ? "−" : "+"}${fixed(Math.abs(value))}`), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));
   one("#why").textContent = why || `The contributions took ${queries} queries.`;
 }
