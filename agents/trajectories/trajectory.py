@@ -299,7 +299,8 @@ class Trajectory:
         return f"<Trajectory {self.name}: {self.steps} steps by {self.walker!r}>\n{self.summary()}"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the summary, the film strip (or the curves, without a world) and the frames as a table."""
+        """For notebooks: a player of the path, which also works in a saved notebook, and the frames as a table; without a
+        world, the summary, the curves and the table."""
         return _display("agents.trajectories.display:html")(self)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,8 +9,6 @@ The command is `agents.report`. `agents.explanation.report.card` gathers what a 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +22,7 @@ from agents.explanation.contributions.result import Contributions
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
+from agents.explanation.report.templating import digest, joined, templates
 from agents.explanation.report.told import NOT_CHECKED, NOT_REACHED
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
@@ -89,24 +88,19 @@ def render_report(
     panels: Sequence[Panel] = (),
 ) -> str:
     """The page as text; arguments as in `write_report`."""
-    from jinja2 import Environment, PackageLoader
-
     if not paths:
         raise ValueError("a report needs at least one path; make some with python -m agents.explain")
     if extras is not None and len(extras) != len(paths):
         raise ValueError(f"{len(extras)} extras for {len(paths)} paths; give one for each")
     shown = list(paths[:MOST_PATHS])
     given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
-    templates = Environment(
-        loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
+    script = joined("script", SCRIPTS)
     contributed = contributions_of(shown, world)
     cards = [Card(n, path, world, more, found, n <= MOST_MAPS)
              for n, (path, more, found) in enumerate(zip(shown, given, contributed, strict=True), 1)]  # fmt: skip
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.told.badge for card in cards)
-    return templates.get_template("report.html").render(
+    return templates().get_template("report.html").render(
         title=title or _title(paths),
         summary=_summary(cards, made or {}),
         cards=cards,
@@ -121,8 +115,8 @@ def render_report(
         metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
         made=dict(made or {}),
         script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
+        script_hash=digest(script),
+        style=joined("style", STYLES),
         asked=sum(card.map.queries for card in cards if card.map),
         divided=sum(found.queries for found, path in zip(contributed, shown, strict=True)
                     if found is not None and path.saved_contributions is None),

@@ -226,7 +226,11 @@ def test_wrong_files_are_refused_in_words_and_right_ones_walked(tab: Tab) -> Non
         file = {"name": "x.png", "mimeType": "image/png", "buffer": content}
         tab.does(lambda file=file: tab.page.locator("#picture").set_input_files(file))  # type: ignore[misc]
         assert words in tab.text("#error")
-    tab.does(lambda: tab.page.locator("#picture").set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": fine.getvalue()}))
+    tab.does(
+        lambda: tab.page.locator("#picture").set_input_files(
+            {"name": "x.png", "mimeType": "image/png", "buffer": fine.getvalue()}
+        )
+    )
     assert "your picture" in tab.text("#told")
     assert not tab.page.locator("#error").is_visible()
     tab.problems[:] = [said for said in tab.problems if "status of 400" not in said]  # the browser's own words of a refusal
@@ -245,7 +249,9 @@ def test_a_digit_is_drawn_by_mouse(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize("data", ["digits", "iris", "sentences"])
-def test_a_phone_needs_no_sideways_scrolling_and_axe_finds_nothing(browser: Any, served: Callable[..., str], data: str) -> None:
+def test_a_phone_needs_no_sideways_scrolling_and_axe_finds_nothing(
+    browser: Any, served: Callable[..., str], data: str
+) -> None:
     for width in (390, 1200):
         tab = Tab(browser, served(data), width)
         tab.page.locator("#map").focus()

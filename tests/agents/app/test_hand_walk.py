@@ -76,7 +76,9 @@ def test_a_walk_beyond_the_arrival_is_saved_and_reproduces(world: World, tmp_pat
     assert path.beyond == 3
     assert path.success
     assert compare(path, world).reproduced
-    assert not compare(Trajectory(**{**path.__dict__, "beyond": 0}), world).reproduced, "another walker would have stopped there"
+    assert not compare(Trajectory(**{**path.__dict__, "beyond": 0}), world).reproduced, (
+        "another walker would have stopped there"
+    )
 
 
 def test_another_target_keeps_the_steps_and_queries_nothing(world: World) -> None:

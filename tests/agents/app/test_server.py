@@ -133,7 +133,12 @@ def test_pictures_are_resized_and_other_files_are_refused(visitor: Visitor) -> N
     assert status == 200
     assert answer["walk"]["note"] == "resized from 40x40 to 8x8"
     assert len(answer["kept"]) == 64
-    for wrong, words in ((b"GIF89a" + bytes(20), "no PNG"), (b"", "no PNG"), (png(4, 4)[:30], "no PNG"), (png(3000, 3000), "3,000 x 3,000")):
+    for wrong, words in (
+        (b"GIF89a" + bytes(20), "no PNG"),
+        (b"", "no PNG"),
+        (png(4, 4)[:30], "no PNG"),
+        (png(3000, 3000), "3,000 x 3,000"),
+    ):
         status, _, content = visitor.send("POST", "/api/picture", wrong)
         assert status == 400
         assert words in json.loads(content)["error"]
@@ -189,10 +194,16 @@ def test_regions_lines_and_explanations_cost_what_they_say(visitor: Visitor) -> 
 def test_only_its_own_files_and_its_own_page_are_served(visitor: Visitor) -> None:
     status, headers, content = visitor.send("GET", "/")
     assert status == 200
-    assert b"<script type=\"module\" src=\"/static/app.js\"></script>" in content
+    assert b'<script type="module" src="/static/app.js"></script>' in content
     assert "script-src 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
-    for place in ("/static/../server.py", "/static/%2e%2e/server.py", "/static/..%2fserver.py", "/static//etc/passwd", "/etc/passwd"):
+    for place in (
+        "/static/../server.py",
+        "/static/%2e%2e/server.py",
+        "/static/..%2fserver.py",
+        "/static//etc/passwd",
+        "/etc/passwd",
+    ):
         assert visitor.send("GET", place)[0] == 404
     assert visitor.send("GET", "/api/state")[0] == 405
     for headers in ({"Host": "elsewhere.example"}, {"Host": "127.0.0.1.elsewhere.example:80"}, {"Host": "127.0.0.1:x"}):
@@ -207,7 +218,9 @@ def test_a_classifier_that_fails_is_named_and_the_server_goes_on(served: Callabl
     visitor.post("input", kind="row", value=3)
     asked = type(world.classifier).predict_proba
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(world.classifier, "predict_proba", lambda *rows: (_ for _ in ()).throw(RuntimeError("the service is down")))
+        patch.setattr(
+            world.classifier, "predict_proba", lambda *rows: (_ for _ in ()).throw(RuntimeError("the service is down"))
+        )
         status, answer = visitor.ask("along", {"right": 1, "up": 0})
     assert status == 500
     assert "RuntimeError: the service is down" in answer["error"]
@@ -219,14 +232,16 @@ def test_a_table_s_row_can_be_edited_beside_the_walk(served: Callable[..., str])
     visitor = Visitor(served("iris"))
     answer = visitor.post("input", kind="row", value=3)
     row = answer["walk"]["row"]
-    assert row["petal length in cm"] == answer["walk"]["view"]["rows"][2]["input"].rstrip("0") or "." in row["petal length in cm"]
+    assert (
+        row["petal length in cm"] == answer["walk"]["view"]["rows"][2]["input"].rstrip("0") or "." in row["petal length in cm"]
+    )
     same = visitor.post("what_if", value=row)
     assert same["whatIf"] == pytest.approx(answer["walk"]["prediction"], abs=1e-4)
     other = visitor.post("what_if", value={**row, "petal length in cm": "6.5", "petal width in cm": "2.2"})
     assert np.argmax(other["whatIf"]) == 2
     assert other["walk"] == answer["walk"] | {"queries": other["walk"]["queries"]}
     assert visitor.post("input", kind="form", value={**row, "petal length in cm": "6.5"})["walk"]["input"] == "your row"
-    for wrong in ({name: "" for name in row}, {**row, "petal width in cm": "wide"}, {"petal width in cm": "1"}, [1, 2, 3, 4]):
+    for wrong in (dict.fromkeys(row, ""), {**row, "petal width in cm": "wide"}, {"petal width in cm": "1"}, [1, 2, 3, 4]):
         assert visitor.ask("what_if", {"value": wrong})[0] == 400
 
 
