@@ -135,7 +135,10 @@ class Session:
     # ---- walkers -----------------------------------------------------------------------------------------------------
 
     def drive(self, name: Any) -> int:
-        """Let a walker go on from the frame that is shown; returns the number of its steps."""
+        """Let a walker go on from the frame that is shown; returns the number of its steps.
+
+        Its walk is queried at once, and may take the session beyond its budget by as much.
+        """
         walker, walk = self.explorer.walker(name), self.walking
         if walk.arrived:
             raise RequestError("the walk has arrived: choose another target, or an earlier frame")
