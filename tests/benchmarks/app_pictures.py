@@ -48,7 +48,8 @@ def film(page: Any) -> list[Image.Image]:
 def save(frames: list[Image.Image], file: Path) -> None:
     """A GIF of few colours."""
     height = round(SHOWN * SIZE[1] / SIZE[0])
-    small = [frame.resize((SHOWN, height), Image.Resampling.LANCZOS).quantize(64, dither=Image.Dither.NONE) for frame in frames]
+    small = [frame.resize((SHOWN, height), Image.Resampling.LANCZOS) for frame in frames]
+    small = [frame.quantize(160, kmeans=2, dither=Image.Dither.NONE) for frame in small]
     times = [BEAT] * (len(small) - 1) + [END]
     small[0].save(file, save_all=True, append_images=small[1:], duration=times, loop=0, optimize=True)
 
@@ -72,7 +73,7 @@ def main() -> None:
         browser.close()
     served.stop()
     whole = Image.open(IMAGES / "explorer.png").convert("RGB")
-    whole.quantize(128, dither=Image.Dither.NONE).save(IMAGES / "explorer.png", optimize=True)
+    whole.quantize(160, kmeans=2, dither=Image.Dither.NONE).save(IMAGES / "explorer.png", optimize=True)
     save(frames, IMAGES / "explorer.gif")
     for name in ("explorer.png", "explorer.gif"):
         print(f"wrote docs/images/{name}: {(IMAGES / name).stat().st_size:,} bytes")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +21,9 @@ from agents.explainer import Explainer
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
 from tests.agents.app.conftest import Visitor
+
+
+LEARN = {"min_pool": 64, "updates": 5}  # so that a short training fits the curiosity's network
 
 
 def png(*size: int) -> bytes:
@@ -271,3 +277,101 @@ def test_other_machines_are_served_by_a_flag_alone_with_a_warning(capsys: pytest
     own.stop()
     assert own.address.startswith("http://127.0.0.1:")
     assert capsys.readouterr().err == ""
+
+
+def test_immutable_columns_are_locked_and_stay(served: Callable[..., str], tmp_path: Path) -> None:
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = np.random.default_rng(0)
+    age, sex = rng.integers(18, 80, 300), rng.integers(0, 2, 300)
+    rows = np.stack([age, rng.normal(50, 9, 300), sex], 1)
+    model = RandomForestClassifier(10, random_state=0).fit(rows, (rows[:, 1] > 50).astype(int))
+    columns = {"age": {"kind": "number"}, "hours": {"kind": "number"}, "sex": {"kind": "category", "immutable": True}}
+    world = envs.make_world(data=rows, classifier=model, columns=columns, manifold="vae", progress=False)
+    visitor = Visitor(served(world))
+    fields = {field["name"]: field for field in visitor.post("world")["world"]["fields"]}
+    assert [field["locked"] for field in fields.values()] == [False, False, True]
+    assert len(fields["sex"]["choices"]) == 2
+    visitor.post("input", kind="row", value=0)
+    for _ in range(6):
+        answer = visitor.post("along", right=1, up=1)
+    shown = {row["name"]: row for row in answer["walk"]["view"]["rows"]}
+    assert shown["sex"]["locked"]
+    assert shown["sex"]["move"] is None
+    assert shown["sex"]["frame"] == shown["sex"]["input"]
+    assert any(row["move"] is not None for row in shown.values())
+
+
+def test_a_classifier_that_shows_labels_alone_is_walked(served: Callable[..., str]) -> None:
+    visitor = Visitor(served(envs.make_world(data="digits", label_only=True)))
+    visitor.post("input", kind="row", value=3)
+    answer = visitor.post("along", right=1, up=0)
+    assert sorted(set(answer["walk"]["prediction"])) == [0.0, 1.0]
+    assert visitor.post("explain")["explained"]["headline"].startswith("Called 6")
+    assert visitor.send("POST", "/api/download/npz")[0] == 200
+
+
+def test_where_the_curiosity_has_not_been_is_shown_without_a_query(served: Callable[..., str], tmp_path: Path) -> None:
+    small = {"n_timesteps": 256, "eval_episodes": 0, "pictures": False, "progress": False, "n_envs": 4}
+    trained = Explainer.train(
+        data="iris", curiosity="vime", curiosity_kwargs=LEARN, hyperparams={"n_steps": 64}, log_folder=tmp_path, **small
+    )
+    visitor = Visitor(served(trained.run))
+    assert visitor.post("world")["world"]["gain"]
+    answer = visitor.post("gain")
+    assert answer["used"] == 0
+    assert answer["gain"]["image"].startswith("data:image/png")
+    assert answer["gain"]["top"] > 0
+
+
+def test_a_classifier_in_use_is_waited_for_and_then_said_to_be_busy(served: Callable[..., str]) -> None:
+    from agents.app import explorer, server
+
+    one = explorer.Explorer(envs.make_world())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explorer, "BUSY_SECONDS", 0.05)
+        session = server.Sessions(one).new()
+        with one.lock, pytest.raises(explorer.Busy, match="in use by other sessions"):
+            session.enter("row", 0)
+    session.enter("row", 0)
+    assert session.used == 1
+
+
+def test_the_session_that_was_used_longest_ago_makes_room(served: Callable[..., str]) -> None:
+    from agents.app import session as module
+    from agents.app.errors import UnknownSession
+    from agents.app.explorer import Explorer as Shared
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_SESSIONS", 2)
+        sessions = module.Sessions(Shared(envs.make_world()))
+        first, second = sessions.new(), sessions.new()
+        sessions.find(first.token)
+        third = sessions.new()
+    assert sessions.find(first.token) is first
+    assert sessions.find(third.token) is third
+    with pytest.raises(UnknownSession):
+        sessions.find(second.token)
+
+
+def test_the_command_prints_its_address_serves_and_ends(served: Callable[..., str]) -> None:
+    command = [sys.executable, "-m", "agents.app", "Manifold/DigitsPCA-v0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        assert Visitor(line.split()[2]).post("input", kind="row", value=0)["used"] == 2
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait(30) in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in said
+
+
+def test_a_run_or_id_and_flags_of_a_world_exclude_each_other(served: Callable[..., str]) -> None:
+    from agents.app.command import main
+    from agents.errors import UserError
+
+    with pytest.raises(UserError, match="leave out either"):
+        main(["latest", "--data", "iris"])
+    with pytest.raises(UserError, match="no run"):
+        main(["latest", "--log-folder", "/nonexistent"])
