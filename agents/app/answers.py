@@ -38,7 +38,7 @@ def about(explorer: Explorer) -> dict[str, Any]:
         "task": world.task.stop_rule(world.label_only),
         "takesTarget": world.task.takes_target,
         "walkers": explorer.walkers,
-        "agent": explorer.run is not None,
+        "whiteBox": [name for name in explorer.walkers if getattr(explorer.walker(name), "needs_gradient", False)],
         "directions": [{"name": one.name, "kind": one.kind, "low": one.low, "high": one.high} for one in explorer.directions],
         "budget": explorer.budget,
         "sliceQueries": SLICE**2,

@@ -7,7 +7,7 @@ import { makeMap, showRegions, showWalk } from "./map.js";
 
 const BEAT = 350;  // ms between the frames of a walker
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-let world, state = null, busy = false, next = null, playing = 0;
+let world, state = null, busy = false, next = null, playing = 0, sliced = "";
 
 const say = (text) => { one("#status").textContent = text; };
 
@@ -39,8 +39,14 @@ const send = (name, body) => { stop(); return request(() => call(name, body)); }
 function show(found) {
   state = found;
   one("#used").textContent = `${found.used.toLocaleString("en")} of ${found.budget.toLocaleString("en")} queries`;
-  if (found.map) { showRegions(found.map); one("#slice").setAttribute("aria-pressed", String(found.map.queries > 0)); }
   const walk = found.walk;
+  const place = walk && JSON.stringify(walk.places[walk.cursor]);
+  if (found.map) {
+    showRegions(found.map);
+    one("#slice").setAttribute("aria-pressed", String(found.map.queries > 0));
+    sliced = found.map.queries ? place : "";
+  }
+  one("#map-moved").hidden = !sliced || sliced === place;
   if (!walk) return;
   showFrame(world, walk);
   showWalk(walk);
@@ -114,13 +120,13 @@ function makeSliders() {
     const slider = made("input", { type: "range", id: `direction-${k}`, min: low, max: high, step: (high - low) / 40 });
     const move = () => send("direction", { direction: k, value: Number(slider.value) });
     slider.addEventListener("input", () => { slider.dataset.held = "yes"; move(); });
-    slider.addEventListener("change", () => { delete slider.dataset.held; });
+    slider.addEventListener("change", () => { delete slider.dataset.held; if (!busy) slider.value = state.walk.sliders[k]; });
     return made("label", {}, name, made("output"), slider);
   }));
 }
 
 function makeControls() {
-  const options = (names) => names.map((name) => made("option", { value: name }, name));
+  const options = (names) => names.map((name) => made("option", { value: name }, world.whiteBox.includes(name) ? `${name} (white box)` : name));
   one("#target").replaceChildren(...world.classes.map((name, c) => made("option", { value: c }, name)));
   one("#targets").hidden = !world.takesTarget;
   one("#walker").replaceChildren(...options(world.walkers));

@@ -236,6 +236,21 @@ def test_wrong_files_are_refused_in_words_and_right_ones_walked(tab: Tab) -> Non
     tab.problems[:] = [said for said in tab.problems if "status of 400" not in said]  # the browser's own words of a refusal
 
 
+def test_a_drag_walks_on_and_old_regions_say_so(tab: Tab) -> None:
+    tab.click("#slice")
+    assert "on a plane through one frame (576 queries)" in tab.text("#map-note")
+    assert not tab.page.locator("#map-moved").is_visible()
+    box = tab.page.locator("#map").bounding_box()
+    tab.page.mouse.move(box["x"] + 100, box["y"] + 100)
+    tab.does(tab.page.mouse.down)
+    tab.page.mouse.move(box["x"] + 120, box["y"] + 120, steps=3)
+    tab.wait("() => Number(document.querySelector('#frame').max) >= 3")
+    tab.page.mouse.up()
+    assert tab.page.locator("#map-moved").is_visible()
+    tab.click("#slice")
+    assert "reference inputs" in tab.text("#map-note")
+
+
 def test_a_digit_is_drawn_by_mouse(tab: Tab) -> None:
     tab.page.locator("#draw summary").click()
     box = tab.page.locator("#canvas").bounding_box()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import signal
@@ -21,7 +22,6 @@ from agents.explainer import Explainer
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
 from tests.agents.app.conftest import Visitor
-
 
 LEARN = {"min_pool": 64, "updates": 5}  # so that a short training fits the curiosity's network
 
@@ -149,6 +149,11 @@ def test_pictures_are_resized_and_other_files_are_refused(visitor: Visitor) -> N
         assert status == 400
         assert words in json.loads(content)["error"]
     assert visitor.send("POST", "/api/picture", bytes(9_000_000))[0] == 413
+    connection = http.client.HTTPConnection(str(visitor.address.hostname), visitor.address.port or 80, timeout=60)
+    chunks = (bytes(1_000_000) for _ in range(9))  # without a length
+    connection.request("POST", "/api/picture", chunks, {"X-Session": visitor.token}, encode_chunked=True)
+    assert connection.getresponse().status == 413
+    connection.close()
 
 
 def test_a_drawing_fills_the_picture_as_the_data_do(visitor: Visitor) -> None:
