@@ -14,7 +14,7 @@ from envs.geometry.attributes import attribute_vector
 from envs.geometry.strokes import attributes_of
 
 PRINCIPAL = 4  # principal directions that are offered, at most
-COLUMNS = 6  # columns of a table with a direction of their own, at most
+COLUMNS = 6  # numbers of a table with a direction of their own, at most
 MEASURED = 400  # reference rows on which attributes are measured
 ENDS = (0.01, 0.99)  # quantiles of the reference codes at which a slider ends
 
@@ -51,7 +51,7 @@ class Direction(NamedTuple):
 def directions(world: World) -> list[Direction]:
     """The directions of a world: the first principal axes of the reference codes, then attributes.
 
-    Attributes are those known for the data (`envs.geometry.strokes.ATTRIBUTES`), and the columns of tables: the difference
+    Attributes are those known for the data (`envs.geometry.strokes.ATTRIBUTES`), and the numbers of tables: the difference
     between the mean codes of the upper and of the lower half. No query.
 
     Args:
@@ -84,10 +84,10 @@ def _attributes(world: World) -> Iterator[tuple[str, Tensor, Tensor]]:
         yield attribute.name, attribute.measure(world.reference.x[rows]).float(), rows
     cells = world.reference.cells
     if cells is not None and world.units.anchored:
-        fixed = set(locked_columns(world))
+        table = getattr(world.units, "table", None)
         names = [str(name) for name in world.units.columns]
-        numbers = [j for j, name in enumerate(names) if name not in fixed and len(cells[:, j].unique()) > 2]
-        for j in numbers[:COLUMNS]:
+        fixed = {column.name for column in table.columns if column.immutable or column.kind != "number"} if table else set()
+        for j in [j for j, name in enumerate(names) if name not in fixed][:COLUMNS]:
             yield names[j], cells[:, j].float(), torch.arange(len(cells))
 
 

@@ -18,13 +18,13 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LARGEST_BODY = 8_000_000  # bytes of a request
-#: The page runs no script and loads no style but its own files, talks to its own server alone, and stands in no other page.
+#: The page runs its own scripts and loads its own styles alone, and talks to its own server alone.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors "
 )
+FRAMES = {False: "'none'", True: "http://localhost:* http://127.0.0.1:*"}  # pages that may show the page in a frame
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -34,7 +34,7 @@ HEADERS = (
 
 
 class Guard:
-    """Refuses requests of other origins and to other hosts, and those that are too large; adds `HEADERS` to every answer.
+    """Refuses requests of other origins and to other hosts, and those that are too large; adds its headers to every answer.
 
     A page elsewhere that names this server by a name of its own (DNS rebinding) sends that name as Host, and one that sends
     requests to this address sends its own Origin: both are refused.
@@ -42,6 +42,7 @@ class Guard:
     Args:
         application: what is guarded.
         host: that the server is bound to.
+        framed: whether pages of this machine may show the page in a frame.
 
     Example:
         >>> guard = Guard(print, "127.0.0.1")
@@ -49,8 +50,9 @@ class Guard:
         (True, False)
     """
 
-    def __init__(self, application: Any, host: str) -> None:
+    def __init__(self, application: Any, host: str, framed: bool = False) -> None:
         self.application: Application = application
+        self.headers = (*HEADERS, (b"content-security-policy", (POLICY + FRAMES[framed]).encode()))
         self.names = {*LOOPBACK, host}
         self.shared = host not in LOOPBACK
         if self.shared:
@@ -79,7 +81,7 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
+                message["headers"] = [*message.get("headers", []), *self.headers]
             await send(message)
 
         if refusal := self._refusal(headers):

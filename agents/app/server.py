@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from agents.app import HOST
 from agents.app.answers import about, card_of, explained, gain_picture, regions, whole
 from agents.app.errors import RequestError
 from agents.app.explorer import Explorer
@@ -25,6 +26,7 @@ from agents.app.security import Guard, TooLarge
 from agents.app.session import Session, Sessions
 from agents.errors import UserError
 from agents.explanation.report.export import FORMATS, export
+from agents.explanation.tensorboard import log_each_path
 from envs.errors import ManifoldError
 
 FILES = Path(__file__).parent / "static"
@@ -96,8 +98,10 @@ def _save(session: Session, body: Body) -> dict[str, Any]:
     run = session.explorer.run
     if run is None:
         raise RequestError("this page explores no run: download the path instead")
-    path = (card_of(session)[0]).path
-    return {"saved": run.folder.add_trajectory(path).name}
+    path = card_of(session)[0].path
+    file = run.folder.add_trajectory(path)
+    log_each_path(run.folder.root / "paths_in_tensorboard" / file.stem, session.explorer.world, [path])
+    return {"saved": file.name}
 
 
 #: name -> what a request changes and what it adds to the answer, which is always the whole session.
@@ -121,12 +125,13 @@ CALLS: dict[str, Call] = {
 }
 
 
-def application(explorer: Explorer, host: str = "127.0.0.1") -> Any:
+def application(explorer: Explorer, host: str = HOST, framed: bool = False) -> Any:
     """The ASGI application.
 
     Args:
         explorer: what is explored.
         host: that the server is bound to; requests that name another are refused.
+        framed: whether pages of this machine, such as a notebook's, may show the page in a frame.
     """
     sessions = Sessions(explorer)
     served = [*FILES.iterdir(), STYLES / "page.css", STYLES / "card.css"]
@@ -184,7 +189,7 @@ def application(explorer: Explorer, host: str = "127.0.0.1") -> Any:
         Route("/api/{name}", call, methods=["POST"]),
     ]
     handlers: Any = {ManifoldError: _told, UserError: _told, TooLarge: _too_large, ClientDisconnect: _gone, Exception: _failed}
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), host)
+    return Guard(Starlette(routes=routes, exception_handlers=handlers), host, framed)
 
 
 def _do(session: Session, call: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:

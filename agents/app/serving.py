@@ -12,6 +12,7 @@ from typing import Any
 from agents.app import BUDGET, HOST, LOOPBACK
 from agents.errors import UserError
 
+HEIGHT = 900  # pixels of the page in a notebook
 PATIENCE = 10.0  # seconds that `Served.stop` waits
 NEEDS_EXTRA = "the explorer needs Starlette and uvicorn: python -m pip install 'manifold-traversal[app]'"
 
@@ -40,8 +41,10 @@ class Served:
         self.thread.join(PATIENCE)
 
     def _repr_html_(self) -> str:
-        """For notebooks: a link to the page."""
-        return f'<a href="{self.address}" target="_blank" rel="noopener">{self.address}</a>'
+        """For notebooks on this machine: the page in a frame, and a link to it."""
+        link = f'<a href="{self.address}" target="_blank" rel="noopener">{self.address}</a>'
+        look = f"width:100%;height:{HEIGHT}px;border:0"
+        return f'<iframe title="Explore by hand" src="{self.address}" style="{look}"></iframe>{link}'
 
 
 def serve(source: Any, host: str = HOST, port: int = 0, budget: int = BUDGET, *, open_page: bool = False) -> None:
@@ -57,7 +60,7 @@ def serve(source: Any, host: str = HOST, port: int = 0, budget: int = BUDGET, *,
     Raises:
         UserError: the extra is not installed, or the address cannot be bound.
     """
-    server, listening, address = _prepared(source, host, port, budget)
+    server, listening, address = _prepared(source, host, port, budget, framed=False)
     print(f"exploring on {address}  (Ctrl-C ends it)", flush=True)
     if open_page:
         import webbrowser
@@ -68,8 +71,9 @@ def serve(source: Any, host: str = HOST, port: int = 0, budget: int = BUDGET, *,
 
 
 def start(source: Any, host: str = HOST, port: int = 0, budget: int = BUDGET) -> Served:
-    """Serve the page in a thread of this process; arguments and errors as in `serve`."""
-    server, listening, address = _prepared(source, host, port, budget)
+    """Serve the page in a thread of this process; arguments and errors as in `serve`. Notebooks of this machine show it in a
+    frame."""
+    server, listening, address = _prepared(source, host, port, budget, framed=True)
 
     def run() -> None:
         with listening:
@@ -80,7 +84,7 @@ def start(source: Any, host: str = HOST, port: int = 0, budget: int = BUDGET) ->
     return Served(address, server, thread)
 
 
-def _prepared(source: Any, host: str, port: int, budget: int) -> tuple[Any, socket.socket, str]:
+def _prepared(source: Any, host: str, port: int, budget: int, framed: bool) -> tuple[Any, socket.socket, str]:
     """The server, its listening socket and its address."""
     require_extra()
     import uvicorn
@@ -106,8 +110,8 @@ def _prepared(source: Any, host: str, port: int, budget: int) -> tuple[Any, sock
     explorer = Explorer(source, budget)
     explorer.prepare()
     settings = uvicorn.Config(
-        application(explorer, host), log_level="warning", access_log=False, server_header=False, ws="none", lifespan="off",
-        timeout_graceful_shutdown=2, limit_concurrency=200,
+        application(explorer, host, framed), log_level="warning", access_log=False, server_header=False, ws="none",
+        lifespan="off", timeout_graceful_shutdown=2, limit_concurrency=200,
     )  # fmt: skip
     name = f"[{host}]" if ":" in host else host
     return uvicorn.Server(settings), listening, f"http://{name}:{listening.getsockname()[1]}/"

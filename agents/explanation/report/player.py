@@ -20,17 +20,10 @@ def player_page(path: Trajectory, world: Any) -> str:
         path: to be shown.
         world: where it was walked; it is not queried.
     """
-    script = joined("script", ("card",))
-    return (
-        templates()
-        .get_template("player.html")
-        .render(  # type: ignore[no-any-return]
-            card=Card(1, path, world, mapped=False),
-            script=script,
-            script_hash=digest(script),
-            style=joined("style", ("page", "card")),
-        )
-    )
+    script, card = joined("script", ("card",)), Card(1, path, world, mapped=False)
+    page = templates().get_template("player.html")
+    style = joined("style", ("page", "card"))
+    return str(page.render(card=card, script=script, script_hash=digest(script), style=style))
 
 
 def player(path: Trajectory, world: Any) -> str:

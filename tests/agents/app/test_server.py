@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import envs
+from agents.app.security import Guard
 from agents.explainer import Explainer
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
@@ -208,6 +209,9 @@ def test_only_its_own_files_and_its_own_page_are_served(visitor: Visitor) -> Non
     assert b'<script type="module" src="/static/app.js"></script>' in content
     assert "script-src 'self'" in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
+    assert headers["content-security-policy"].endswith("frame-ancestors http://localhost:* http://127.0.0.1:*")
+    alone = dict(Guard(None, "127.0.0.1").headers)  # of the command: no notebook shows it
+    assert alone[b"content-security-policy"].endswith(b"frame-ancestors 'none'")
     for place in (
         "/static/../server.py",
         "/static/%2e%2e/server.py",
@@ -270,7 +274,6 @@ def test_a_sentence_is_entered_and_its_new_words_are_marked(served: Callable[...
 
 def test_other_machines_are_served_by_a_flag_alone_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("uvicorn", reason="the extra [app] is not installed")
-    from agents.app.security import Guard
     from agents.app.serving import start
 
     page = start(envs.make_world(), host="0.0.0.0")
@@ -279,6 +282,7 @@ def test_other_machines_are_served_by_a_flag_alone_with_a_warning(capsys: pytest
     assert Guard(None, "0.0.0.0").serves("192.0.2.7:80")
     assert not Guard(None, "0.0.0.0").serves("elsewhere.example")
     own = Explainer(envs.make_world(), "line").app()
+    assert f'src="{own.address}"' in own._repr_html_()
     own.stop()
     assert own.address.startswith("http://127.0.0.1:")
     assert capsys.readouterr().err == ""
