@@ -60,7 +60,7 @@ def directions(world: World) -> list[Direction]:
     Example:
         >>> from envs import make_world
         >>> [direction.name for direction in directions(make_world())][:3]
-        ['direction 1', 'direction 2', 'sepal length']
+        ['direction 1', 'direction 2', 'sepal length in cm']
     """
     codes = world.reference.z
     _, _, axes = torch.linalg.svd(codes - codes.mean(0), full_matrices=False)

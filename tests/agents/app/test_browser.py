@@ -198,6 +198,7 @@ def test_two_tabs_are_two_sessions_and_a_reload_keeps_the_walk(browser: Any, ser
     second.page.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_and_started_again_goes_on(browser: Any, served: Callable[..., str]) -> None:
     from agents.app.serving import start
 
@@ -237,6 +238,7 @@ def test_wrong_files_are_refused_in_words_and_right_ones_walked(tab: Tab) -> Non
     tab.problems[:] = [said for said in tab.problems if "status of 400" not in said]  # the browser's own words of a refusal
 
 
+@pytest.mark.slow
 def test_a_drag_walks_on_and_old_regions_say_so(tab: Tab) -> None:
     tab.click("#slice")
     assert "on a plane through one frame (576 queries)" in tab.text("#map-note")
@@ -264,7 +266,7 @@ def test_a_digit_is_drawn_by_mouse(tab: Tab) -> None:
     assert "your drawing, called 0" in tab.text("#told")
 
 
-@pytest.mark.parametrize("data", ["digits", "iris", "sentences"])
+@pytest.mark.parametrize("data", ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("iris", "sentences"))])
 def test_a_phone_needs_no_sideways_scrolling_and_axe_finds_nothing(
     browser: Any, served: Callable[..., str], data: str
 ) -> None:
@@ -284,6 +286,7 @@ def test_a_phone_needs_no_sideways_scrolling_and_axe_finds_nothing(
         tab.page.close()
 
 
+@pytest.mark.slow
 def test_a_table_s_form_asks_and_begins_anew(browser: Any, served: Callable[..., str]) -> None:
     tab = Tab(browser, served("iris"))
     tab.page.locator("#what-if summary").click()

@@ -288,6 +288,7 @@ def test_other_machines_are_served_by_a_flag_alone_with_a_warning(capsys: pytest
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow  # fits a VAE of a table
 def test_immutable_columns_are_locked_and_stay(served: Callable[..., str], tmp_path: Path) -> None:
     from sklearn.ensemble import RandomForestClassifier
 
