@@ -9,9 +9,8 @@ import numpy as np
 from agents.app.errors import RequestError
 from agents.app.explorer import SLICE, Explorer
 from agents.app.hand_walk import HandWalk
-from agents.app.inputs import OFFERED
 from agents.app.session import Session
-from agents.app.views import VIEWS, exact_row, form_fields
+from agents.app.views import exact_row, form_fields, shown_of
 from agents.errors import UserError
 from agents.explanation.contributions.compute import MAX_QUERIES, contributions
 from agents.explanation.figures.map import Map
@@ -32,7 +31,7 @@ def about(explorer: Explorer) -> dict[str, Any]:
         "labelOnly": world.label_only,
         "shape": list(world.manifold.data_shape),
         "latent": world.latent_dim,
-        "inputs": OFFERED[world.modality],
+        "inputs": shown_of(world).inputs,
         "rows": len(world.held_out.x),
         "fields": form_fields(world),
         "task": world.task.stop_rule(world.label_only),
@@ -83,7 +82,7 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
             for name, line in session.lines.items()
         ],
         "sliders": [round(one.at(z), 4) for one in explorer.directions],
-        "view": VIEWS[world.modality](world, state),
+        "view": shown_of(world).view(world, state),
         "row": exact_row(world, state) if world.units.anchored else None,
         "record": {
             "kind": walk.entered.record[0],

@@ -15,6 +15,7 @@ from torch import Tensor
 from agents.app import BUDGET
 from agents.app.directions import Direction, directions
 from agents.app.errors import Busy, RequestError
+from agents.app.views import shown_of
 from agents.explain import choose_walker, world_and_run
 from agents.explanation.figures.map import Map, starts_map
 from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
@@ -48,6 +49,9 @@ class Explorer:
         source: a world, a run, or the folder of a run.
         budget: classifier queries a session, in rows.
 
+    Raises:
+        UserError: data that the page cannot show.
+
     Example:
         >>> from envs import make_world
         >>> explorer = Explorer(make_world())
@@ -59,6 +63,7 @@ class Explorer:
 
     def __init__(self, source: Any, budget: int = BUDGET) -> None:
         self.world, self.run = world_and_run(source)
+        shown_of(self.world)  # refuses data that the page cannot show
         self.budget = budget
         self.lock = threading.Lock()
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from agents.app.errors import RequestError
+from agents.app.views import shown_of
 from agents.explanation.own_inputs import read_given
 from envs.core.world import World
-from envs.errors import ManifoldError
 from envs.modalities.image import COLOURS
 
 MOST_PIXELS = 4_000_000  # of an uploaded picture
@@ -168,12 +168,6 @@ READERS: dict[str, Callable[[World, Any], Entered]] = {
     "form": form,
     "sentence": sentence,
 }
-#: modality -> kinds that its page offers; `picture` is an upload, and not in a request of JSON.
-OFFERED: dict[str, tuple[str, ...]] = {
-    "image": ("row", "drawing", "picture"),
-    "table": ("row", "form"),
-    "text": ("row", "sentence"),
-}
 
 
 def read_input(world: World, kind: Any, value: Any) -> Entered:
@@ -182,9 +176,10 @@ def read_input(world: World, kind: Any, value: Any) -> Entered:
     Raises:
         RequestError, ManifoldError: an unknown kind, one of another modality, or a value that is no such input.
     """
-    offered = (*OFFERED[world.modality], "data") if world.modality == "image" else OFFERED[world.modality]
-    if not isinstance(kind, str) or kind not in offered or kind not in READERS:
-        raise RequestError(f"kind {kind!r:.40}: inputs of this page are {', '.join(OFFERED[world.modality])}")
+    offered = shown_of(world).inputs
+    known = (*offered, "data") if "picture" in offered else offered
+    if not isinstance(kind, str) or kind not in known or kind not in READERS:
+        raise RequestError(f"kind {kind!r:.40}: inputs of this page are {', '.join(offered)}")
     return READERS[kind](world, value)
 
 
@@ -200,8 +195,8 @@ def typed(text: Any) -> Any:
 
 
 def _own(world: World, pixels: np.ndarray, label: str, note: str) -> Entered:
-    if world.modality != "image":
-        raise ManifoldError("a picture is given, but the data of this page are no pictures")
+    if "picture" not in shown_of(world).inputs:
+        raise RequestError("a picture is given, but the data of this page are no pictures")
     x = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).reshape(1, *world.manifold.data_shape)
     return Entered(x, None, label, note=note, record=("data", x.flatten().tolist()))
 

@@ -1,16 +1,17 @@
 """The frame of a walk as the page shows it beside the input: one view per modality, in JSON's types.
 
-`VIEWS` is the table; a view gets a world and a state of one walk.
+`MODALITIES` is the table; a view gets a world and a state of one walk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.app.directions import locked_columns
+from agents.errors import UserError
 from agents.explanation.figures.style import data_uri, difference, picture, plane, shown_png
 from agents.explanation.figures.table_cells import changed_cells, directions, row_texts
 from agents.explanation.report.faces.text import differences
@@ -63,8 +64,39 @@ def text(world: World, state: State) -> dict[str, Any]:
     return {"input": given, "words": [list(word) for word in words], "said": f"{new} new word{'' if new == 1 else 's'}"}
 
 
-#: modality -> the view of its frames.
-VIEWS: dict[str, Callable[[World, State], dict[str, Any]]] = {"image": image, "table": table, "text": text}
+class Shown(NamedTuple):
+    """What the page shows of one modality.
+
+    Attributes:
+        view: the frame beside the input.
+        inputs: kinds of `agents.app.inputs.READERS` that can be chosen; `picture` is an upload.
+
+    Example:
+        >>> MODALITIES["text"].inputs
+        ('row', 'sentence')
+    """
+
+    view: Callable[[World, State], dict[str, Any]]
+    inputs: tuple[str, ...]
+
+
+#: modality -> what is shown; the page's script has a view of the same name (`static/frame.js`).
+MODALITIES: dict[str, Shown] = {
+    "image": Shown(image, ("row", "drawing", "picture")),
+    "table": Shown(table, ("row", "form")),
+    "text": Shown(text, ("row", "sentence")),
+}
+
+
+def shown_of(world: World) -> Shown:
+    """What the page shows of a world.
+
+    Raises:
+        UserError: its modality has no page.
+    """
+    if world.modality not in MODALITIES:
+        raise UserError(f"the explorer shows {', '.join(MODALITIES)}; these data are {world.modality}: use explain instead")
+    return MODALITIES[world.modality]
 
 
 def form_fields(world: World) -> list[dict[str, Any]]:

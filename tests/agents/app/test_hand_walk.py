@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import envs
+from agents.app import answers
+from agents.app.explorer import Explorer
 from agents.app.hand_walk import HAND, HandWalk
 from agents.app.inputs import held_out_row
+from agents.app.session import Sessions
+from agents.errors import UserError
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
 from agents.walkers import make_walker
+from envs.building.world import make_world_named
 from envs.core import dynamics
 from envs.core.world import World
+from envs.registration import SPECS
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +122,27 @@ def test_frames_at_which_a_walker_does_not_get_on_are_marked(world: World) -> No
     assert [walk.hesitates(t) for t in range(3)] == [False, p[1] <= p[0], p[2] <= p[1]]
     walk.move(-action(world, 0))
     assert not walk.hesitates(3), "people are not judged"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env_id", SPECS)
+def test_every_environment_can_be_explored(env_id: str) -> None:
+    explorer = Explorer(make_world_named(env_id, {}, False))
+    session = Sessions(explorer).new()
+    session.enter("row", 1)
+    session.move_along(1, 0.5)
+    session.move_on_map(0.5, 0.5)
+    session.move_direction(0, 0.0)
+    steps = session.drive("line")
+    session.goto(session.walking.cursor + steps)
+    told = answers.about(explorer), answers.whole(session), answers.explained(session)
+    json.dumps(told, allow_nan=False)
+    assert session.used >= session.walking.queries
+    assert compare(session.walking.trajectory(), explorer.world).reproduced
+
+
+def test_data_without_a_page_are_refused() -> None:
+    world = envs.make_world()
+    series = SimpleNamespace(manifold=world.manifold, modality="series")
+    with pytest.raises(UserError, match="these data are series"):
+        Explorer(series)
