@@ -4,8 +4,8 @@ no file but its own."""
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ STYLES = Path(__file__).parents[1] / "explanation" / "report" / "templates" / "s
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MEDIA = {"png": "image/png", "pdf": "application/pdf", "gif": "image/gif", "json": "application/json"}
 TOKEN = "x-session"
-log = logging.getLogger("agents.app")
+DRAWING = threading.Lock()  # matplotlib draws one figure at a time
 
 Body = dict[str, Any]
 Call = Callable[[Session, Body], dict[str, Any] | None]
@@ -222,7 +222,8 @@ def _file_of(session: Session, kind: str) -> tuple[bytes, str, str]:
         card, _ = card_of(session)
         stem = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in card.path.name)
         if kind != "npz":
-            return export(card, kind), MEDIA[kind], f"{stem}.{kind}"
+            with DRAWING:
+                return export(card, kind), MEDIA[kind], f"{stem}.{kind}"
         with tempfile.TemporaryDirectory() as folder:
             return card.path.save(Path(folder) / "path.npz").read_bytes(), "application/octet-stream", f"{stem}.npz"
 
@@ -241,5 +242,5 @@ async def _gone(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    log.error("a request failed", exc_info=error)
+    """What the page says; the server prints the traceback."""
     return JSONResponse({"error": f"the classifier or the manifold failed: {type(error).__name__}: {str(error)[:300]}"}, 500)

@@ -12,7 +12,7 @@ import torch
 
 from agents.app.errors import BudgetSpent, RequestError, UnknownSession
 from agents.app.explorer import SLICE, Explorer
-from agents.app.hand_walk import HandWalk
+from agents.app.hand_walk import HAND, HandWalk
 from agents.app.inputs import Entered, read_input
 from agents.walkers.base import select
 from envs.reading import checks
@@ -176,7 +176,7 @@ class Session:
             steps = np.asarray(actions, dtype=np.float32).reshape(-1, self.explorer.world.latent_dim)
         except (TypeError, ValueError):
             raise RequestError("the kept walk is damaged: choose an input again") from None
-        names = {"hand", *self.explorer.walkers}
+        names = {HAND, *self.explorer.walkers}
         whole = isinstance(by, list) and len(by) == len(steps) <= MOST_STEPS and all(name in names for name in by)
         if not whole or not np.isfinite(steps).all():
             raise RequestError("the kept walk is damaged: choose an input again")

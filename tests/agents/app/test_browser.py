@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,24 @@ def test_a_phone_needs_no_sideways_scrolling_and_axe_finds_nothing(
         assert [(one["id"], [node["html"][:90] for node in one["nodes"]]) for one in found] == []
         assert tab.problems == []
         tab.page.close()
+
+
+@pytest.mark.slow
+def test_the_page_says_that_it_waits_for_a_slow_model(browser: Any, served: Callable[..., str]) -> None:
+    world = envs.make_world()
+    tab, predict = Tab(browser, served(world)), world.classifier.predict_proba
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.classifier, "predict_proba", lambda *rows: (time.sleep(1.6), predict(*rows))[1])
+        tab.page.locator("#map").focus()
+        tab.page.keyboard.press("ArrowRight")
+        tab.wait("() => document.querySelector('#status').textContent.startsWith('The model is still answering')")
+        tab.wait("() => document.querySelector('#frame').value === '1'")
+        assert tab.text("#status") == ""
+        patch.setattr(world.classifier, "predict_proba", lambda *rows: 1 / 0)
+        tab.press("ArrowRight")
+        assert "ZeroDivisionError" in tab.text("#error")
+        assert tab.frame == (1, 1), "the walk is kept"
+    tab.page.close()
 
 
 @pytest.mark.slow
