@@ -1,6 +1,6 @@
 """Draw the explorer's pictures for the site: ``python -m tests.benchmarks.app_pictures``.
 
-Headless Chromium walks by hand and lets the agent of the example run go on; ``explorer.png`` and ``explorer.gif`` in docs/images.
+Headless Chromium walks by hand and lets the agent of the example run go on. It writes ``explorer.png`` and ``explorer.gif``.
 """
 
 from __future__ import annotations
