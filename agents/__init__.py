@@ -10,7 +10,7 @@
     explainer.evaluate(); explainer.report("report.html")
 
 The commands are ``manifold-traversal NAME`` or ``python -m agents.NAME`` with NAME one of train, explain, replay, evaluate,
-report, atlas, demo. Importing this package loads neither torch nor numpy, and changes nothing in the process.
+report, atlas, app, demo. Importing this package loads neither torch nor numpy, and changes nothing in the process.
 """
 
 from __future__ import annotations

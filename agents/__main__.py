@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "evaluate": ("agents.evaluate", "EvaluateConfig", "measure explanations, side by side with other walkers"),
     "report": ("agents.report", "ReportConfig", "write one self-contained HTML page"),
     "atlas": ("agents.atlas", "AtlasConfig", "draw a picture of a latent space"),
+    "app": ("agents.app.command", "AppConfig", "explore a latent space by hand, in the browser"),
     "demo": ("agents.demo", "DemoConfig", "train, explain and report handwritten digits"),
 }
 SHELLS = ("bash", "zsh")

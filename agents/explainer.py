@@ -22,6 +22,7 @@ from envs.files import in_home
 from envs.runtime.plain import plain
 
 if TYPE_CHECKING:
+    from agents.app.serving import Served
     from agents.engine.parts import Parts
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
@@ -333,6 +334,24 @@ class Explainer:
         world = self.world if not paths or paths[0].world is None else paths[0].world
         measured = {"measured over": f"these {len(paths)} paths" if len(paths) > 1 else "this path"}
         return write_report(file, paths, world, title=title, metrics=evaluate_paths(world, paths), made=measured)
+
+    def app(self, host: str = "127.0.0.1", port: int = 0, budget: int = 20_000) -> Served:
+        """Serve a page on which people walk by hand, see `agents.app`; it takes the extra ``[app]``.
+
+        Args:
+            host: address to bind; others than this machine's own let other people use the page.
+            port: 0: any free one.
+            budget: classifier queries of each visitor, in rows.
+
+        Returns:
+            The page: its ``address``, and ``stop()``. It also ends with this process.
+
+        Raises:
+            UserError: the extra is not installed, or the address cannot be bound.
+        """
+        from agents.app.serving import start
+
+        return start(self.world if self.run is None else self.run, host, port, budget)
 
     def save(self, folder: str | Path) -> Path:
         """Write everything that :meth:`load` needs into a new folder; for a run, a copy of its run folder.

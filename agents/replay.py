@@ -116,7 +116,8 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     state = state._replace(source=torch.tensor([path.source]), held=state.held if held is None else held)
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0
-    last = path.steps - max(path.planned - 1, 0)  # planned steps beyond the first one begin where the walk has arrived
+    # Planned steps beyond the first one begin where the walk has arrived, and people may go on after that.
+    last = path.steps - max(path.planned - 1, path.beyond, 0)
     ended = ended and path.keeps_class
     for t, action in enumerate(path.actions):
         state, info = dynamics.step(world, state, torch.from_numpy(action)[None])

@@ -90,7 +90,7 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
         return value
 
     known: dict[str, Check] = {
-        "source": count, "target": count, "queries": count, "training_queries": count, "planned": count,
+        "source": count, "target": count, "queries": count, "training_queries": count, "planned": count, "beyond": count,
         "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "row": row, "hidden": hidden, "success": checks.flag,
         "label_only": checks.flag, "class_names": checks.texts, "texts": checks.texts, "environment": checks.mapping,
         "versions": checks.mapping, "manifold_key": checks.text, "walker": checks.text, "held": checks.texts,

@@ -133,6 +133,8 @@ def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any]
 
 def html(path: Trajectory) -> str:
     """See `Trajectory._repr_html_`. Every text is escaped."""
+    from agents.explanation.report.player import player
+
     image = probability_curves(path) if path.world is None else film_strip(path, path.world)
     rows = path.table()[:MOST_ROWS]
     shown = [name for name in rows[0] if any(row[name] is not None for row in rows)]
@@ -140,7 +142,10 @@ def html(path: Trajectory) -> str:
     body = "".join("<tr>" + "".join(f"<td>{_cell(row[name])}</td>" for name in shown) + "</tr>" for row in rows)
     more = f"<p>... and {len(path.z) - MOST_ROWS} more frames</p>" if len(path.z) > MOST_ROWS else ""
     picture = f'<img alt="{escape(heading(path))}" src="data:image/png;base64,{base64.b64encode(image).decode()}">'
-    return f"<div><p>{escape(path.summary())}</p>{picture}<table><tr>{head}</tr>{body}</table>{more}</div>"
+    frames = f"{picture}<table><tr>{head}</tr>{body}</table>{more}"
+    if path.world is None:
+        return f"<div><p>{escape(path.summary())}</p>{frames}</div>"
+    return f"<div>{player(path, path.world)}<details><summary>{escape(path.summary())}</summary>{frames}</details></div>"
 
 
 def _cell(value: Any) -> str:

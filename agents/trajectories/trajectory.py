@@ -61,6 +61,7 @@ class Trajectory:
         queries: classifier queries for this path, including input, frame 0 and search.
         training_queries: queries made before, in training.
         planned: number of last steps that were planned on the agent's surrogate instead of chosen by its policy.
+        beyond: number of last steps taken after the task was satisfied for the first time, as people do (`agents.app`).
         versions: installed distribution -> version.
         hidden: column -> its cell and its places in data space, of columns whose values are shown as hidden and left out of
             files, see `agents.redaction`; None: no column is.
@@ -107,6 +108,7 @@ class Trajectory:
     label_only: bool = False
     texts: list[str] | None = None
     planned: int = 0
+    beyond: int = 0
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
     saved_badge: Badge | None = None
@@ -129,7 +131,8 @@ class Trajectory:
     def __post_init__(self) -> None:
         plain: dict[str, Any] = {n: int(getattr(self, n)) for n in ("source", "target", "queries", "training_queries")}
         plain |= {"seed": int(self.seed), "index": None if self.index is None else int(self.index)}
-        plain |= {"success": bool(self.success), "label_only": bool(self.label_only), "planned": int(self.planned)}
+        plain |= {"success": bool(self.success), "label_only": bool(self.label_only)}
+        plain |= {"planned": int(self.planned), "beyond": int(self.beyond)}
         plain["class_names"] = [str(name) for name in self.class_names]
         if self.information_gain is None:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
@@ -259,7 +262,8 @@ class Trajectory:
         return f"<Trajectory {self.name}: {self.steps} steps by {self.walker!r}>\n{self.summary()}"
 
     def _repr_html_(self) -> str:
-        """For notebooks: the summary, the film strip (or the curves, without a world) and the frames as a table."""
+        """For notebooks: a player of the path, which also works in a saved notebook, and the frames as a table; without a
+        world, the summary, the curves and the table."""
         return _display("agents.trajectories.display:html")(self)
 
     def __getstate__(self) -> dict[str, Any]:

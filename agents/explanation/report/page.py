@@ -9,8 +9,6 @@ The command is `agents.report`. `agents.explanation.report.card` gathers what a 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +20,7 @@ from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
 from agents.explanation.report.statement import ORDER, add_contributions
+from agents.explanation.report.templating import digest, joined, templates
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
 from agents.trajectories.trajectory import Trajectory
@@ -90,41 +89,40 @@ def render_report(
     panels: Sequence[Panel] = (),
 ) -> str:
     """The page as text; arguments as in `write_report`. Badges are those saved with the paths."""
-    from jinja2 import Environment, PackageLoader
-
     if not paths:
         raise ValueError("a report needs at least one path; make some with python -m agents.explain")
     if extras is not None and len(extras) != len(paths):
         raise ValueError(f"{len(extras)} extras for {len(paths)} paths; give one for each")
     shown = list(paths[:MOST_PATHS])
     given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
-    templates = Environment(
-        loader=PackageLoader("agents.explanation.report", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    script = "\n".join(templates.get_template(f"script/{name}.js").render() for name in SCRIPTS)
+    script = joined("script", SCRIPTS)
     divided = add_contributions(shown, world)
     cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.statement.badge for card in cards)
-    return templates.get_template("report.html").render(
-        title=title or _title(paths),
-        summary=_summary(cards, made or {}),
-        cards=cards,
-        first=paths[0],
-        total=len(paths),
-        pairs=sorted({card.heading for card in cards}),
-        badges=sorted(badges, key=ORDER.index),
-        pictures=any(card.face.thumbnails for card in cards),
-        tables=any(card.face.template == "table.html" for card in cards),
-        overview=overview_map(shown, world),
-        panels=panels,
-        metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
-        made=dict(made or {}),
-        script=script,
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style="\n".join(templates.get_template(f"style/{name}.css").render() for name in STYLES),
-        asked=sum(card.map.queries for card in cards if card.map),
-        divided=divided,
+    return (
+        templates()
+        .get_template("report.html")
+        .render(
+            title=title or _title(paths),
+            summary=_summary(cards, made or {}),
+            cards=cards,
+            first=paths[0],
+            total=len(paths),
+            pairs=sorted({card.heading for card in cards}),
+            badges=sorted(badges, key=ORDER.index),
+            pictures=any(card.face.thumbnails for card in cards),
+            tables=any(card.face.template == "table.html" for card in cards),
+            overview=overview_map(shown, world),
+            panels=panels,
+            metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
+            made=dict(made or {}),
+            script=script,
+            script_hash=digest(script),
+            style=joined("style", STYLES),
+            asked=sum(card.map.queries for card in cards if card.map),
+            divided=divided,
+        )
     )
 
 
