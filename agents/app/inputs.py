@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from agents.app.views import shown_of
 from agents.explanation.own_inputs import read_given
 from envs.core.world import World
 from envs.modalities.image import COLOURS
+from envs.reading.files import parse_picture
 
 MOST_PIXELS = 4_000_000  # of an uploaded picture
 MOST_DRAWN = 256  # pixels a side of a drawing
@@ -106,18 +106,9 @@ def uploaded(world: World, content: bytes) -> Entered:
     Raises:
         RequestError: no such picture, damaged, or larger than `MOST_PIXELS`.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        picture: Any = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP"))
-        if math.prod(picture.size) > MOST_PIXELS:
-            wide, high = picture.size
-            raise RequestError(f"the picture has {wide:,} x {high:,} pixels; at most {MOST_PIXELS:,} are read")
-        picture.load()
-    except RequestError:
-        raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        raise RequestError("this is no PNG, JPEG or BMP picture, or it is damaged") from None
+    picture = parse_picture(content, "the picture", MOST_PIXELS, error=RequestError)
     shape, (height, width) = tuple(world.manifold.data_shape), _size(world)
     grey = len(shape) == 2 or shape[0] == 1
     mode = "L" if grey else "RGBA" if shape[0] == 4 else "RGB"

@@ -3,7 +3,6 @@ no file but its own."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from agents.explanation.report.export import FORMATS, export
 from agents.explanation.tensorboard import log_paths
 from agents.training.event_files import EventWriter
 from envs.errors import ManifoldError
+from envs.reading.files import parse_json, read_bytes
 
 FILES = Path(__file__).parent / "static"
 STYLES = Path(__file__).parents[1] / "explanation" / "report" / "templates" / "style"  # the report's colours, buttons and bars
@@ -137,7 +137,7 @@ def application(explorer: Explorer, host: str = HOST, framed: bool = False) -> A
     """
     sessions = Sessions(explorer)
     served = [*FILES.iterdir(), STYLES / "page.css", STYLES / "card.css"]
-    files = {file.name: (file.read_bytes(), TYPES[file.suffix]) for file in served if file.suffix in TYPES}
+    files = {file.name: (read_bytes(file), TYPES[file.suffix]) for file in served if file.suffix in TYPES}
 
     def page(request: Request) -> Response:
         content, kind = files["index.html"]
@@ -214,9 +214,10 @@ async def _body(request: Request) -> Body:
         RequestError: it holds none.
     """
     try:
-        body = json.loads(await request.body() or b"{}")
-    except (ValueError, RecursionError):
+        text = (await request.body()).decode()
+    except UnicodeDecodeError:
         raise RequestError("the request is no JSON") from None
+    body = parse_json(text or "{}", "the request", error=RequestError)
     if not isinstance(body, dict):
         raise RequestError("the request is no JSON object")
     return body
@@ -233,7 +234,7 @@ def _file_of(session: Session, kind: str) -> tuple[bytes, str, str]:
             with DRAWING:
                 return export(card, kind), MEDIA[kind], f"{stem}.{kind}"
         with tempfile.TemporaryDirectory() as folder:
-            return card.path.save(Path(folder) / "path.npz").read_bytes(), "application/octet-stream", f"{stem}.npz"
+            return read_bytes(card.path.save(Path(folder) / "path.npz")), "application/octet-stream", f"{stem}.npz"
 
 
 async def _named(request: Request, error: Exception) -> Response:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from agents.constraints.rules import allowed_moves, directions, relation
 from envs.errors import ManifoldError, UnknownNameError
-from envs.modalities.columns import text_of
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -159,6 +158,8 @@ def _immutable(units: Any, column: int) -> bool:
 
 def _plain(given: Mapping[str, Sequence[Any]] | None) -> dict[str, list[Any]]:
     """The same as JSON holds it, with categories as a description writes them."""
+    from envs.modalities.columns import text_of  # loads torch
+
     return {
         str(name): [list(map(text_of, part)) if isinstance(part, list | tuple) else text_of(part) for part in parts]
         for name, parts in (given or {}).items()

@@ -300,18 +300,26 @@ def read_picture(path: str | Path, *, error: Error = ManifoldError) -> Any:
     """A picture as Pillow opened it, decoded; its size is checked before.
 
     Raises:
-        FileNotFoundError, error: see `read_bytes`; no picture, damaged, or of more than `PIXELS` pixels.
+        FileNotFoundError, error: see `read_bytes`; see `parse_picture`.
+    """
+    return parse_picture(read_bytes(path, LARGEST_TEXT, error=error), str(path), error=error)
+
+
+def parse_picture(content: bytes, where: str, most: int = PIXELS, *, error: Error = ManifoldError) -> Any:
+    """The picture in the content of a PNG, JPEG or BMP file, decoded; its size is checked before.
+
+    Raises:
+        error: no picture, damaged, or of more than `most` pixels; `where` names it.
     """
     from PIL import Image
 
-    content = read_bytes(path, LARGEST_TEXT, error=error)
     try:
         picture: Any = Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "BMP"))
-        if math.prod(picture.size) > PIXELS:
-            raise error(f"{path}: has {picture.size[0]:,} x {picture.size[1]:,} pixels; at most {PIXELS:,} are read")
+        if math.prod(picture.size) > most:
+            raise error(f"{where}: has {picture.size[0]:,} x {picture.size[1]:,} pixels; at most {most:,} are read")
         picture.load()
     except (*_DAMAGED, AttributeError, Image.DecompressionBombError) as problem:
-        raise _named(problem, error, f"cannot read {path}: no PNG, JPEG or BMP picture, or truncated or damaged") from None
+        raise _named(problem, error, f"cannot read {where}: no PNG, JPEG or BMP picture, or truncated or damaged") from None
     return picture
 
 

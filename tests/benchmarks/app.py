@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from tests.benchmarks.harness.experiment import Experiment, Options, Record, render, whole_numbers
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, as_json, render, whole_numbers
 from tests.benchmarks.harness.tables import reached, table
 
 AIMS = {"Manifold/Digits-v0": 100.0, "Manifold/MNIST-v0": 250.0}  # ms from key to picture, 95 %
@@ -86,7 +86,7 @@ def at_the_api(address: str, visitors: int, moves: int) -> list[float]:
         connection = http.client.HTTPConnection(str(place.hostname), place.port or 80)
 
         def post(call: str, body: Any, token: str = "") -> Any:
-            connection.request("POST", f"/api/{call}", json.dumps(body), {"X-Session": token})
+            connection.request("POST", f"/api/{call}", as_json(body), {"X-Session": token})
             return json.loads(connection.getresponse().read())
 
         token = post("session", {})["token"]

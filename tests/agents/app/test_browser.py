@@ -174,7 +174,7 @@ def test_the_agent_goes_on_is_taken_over_and_goes_on_again(browser: Any, served:
     assert path.success
     assert path.walker == "hand+policy"
     assert compare(path, run.world).reproduced
-    assert list((tmp_path / "run" / "paths_in_tensorboard" / name).rglob("events.out.tfevents*"))
+    assert list((tmp_path / "run" / "explored").glob("events.out.tfevents*"))
     assert name in tab.text("#status")
     assert tab.problems == []
     tab.page.close()
