@@ -21,7 +21,7 @@ class DeferredAdam:
         >>> optimizer = DeferredAdam([weight], lr=0.5)
         >>> weight.sum().backward()
         >>> optimizer.step()
-        >>> float(weight)
+        >>> round(float(weight), 3)
         0.5
     """
 

@@ -78,7 +78,7 @@ class Trajectory:
         >>> from envs import make_world
         >>> path = explain(make_world(), 0, walker="line")
         >>> path.name, path.steps, path.success
-        ('line-0000-virginica-to-versicolor', 6, True)
+        ('line-0000-virginica-to-versicolor', 7, True)
     """
 
     z: np.ndarray

@@ -113,11 +113,11 @@ class Recorder:
         >>> import torch
         >>> from envs import make_world
         >>> from envs.core import dynamics
-        >>> world = make_world()
+        >>> world = make_world(data="digits")
         >>> recorder = Recorder(world, *dynamics.enter(world, world.held_out.x[:2]), max_steps=1)
         >>> _ = recorder.step(recorder.active(), torch.zeros(2, world.latent_dim))
         >>> recorder.walk().queries.tolist()
-        [2, 2]
+        [3, 3]
     """
 
     def __init__(self, world: World, state: State, initial_latent_queries: Tensor, max_steps: int | None = None) -> None:

@@ -84,7 +84,7 @@ def contributions(
         >>> path = explain(make_world(), 0, walker="line")
         >>> found = contributions(path)
         >>> found.parts[0].name, found.efficiency_error < 1e-6
-        ('petal length in cm', True)
+        ('petal width in cm', True)
     """
     single = not isinstance(path, Sequence)
     paths: list[Trajectory] = [path] if single else list(path)  # type: ignore[list-item, arg-type]

@@ -63,7 +63,7 @@ class Card:
         >>> world = make_world()
         >>> card = Card(1, explain(world, 0, walker="line"), world)
         >>> card.heading, card.turn
-        ('virginica → versicolor', 4)
+        ('virginica → versicolor', 7)
     """
 
     number: int
