@@ -65,7 +65,7 @@ def serve(source: Any, host: str = HOST, port: int = 0, budget: int = BUDGET, *,
     if open_page:
         import webbrowser
 
-        webbrowser.open(address)
+        webbrowser.open_new_tab(address)
     with listening:
         server.run(sockets=[listening])
 
