@@ -21,7 +21,7 @@ WRITERS = {
 }  # fmt: skip
 MODULES = {"np", "numpy", "json", "yaml", "torch", "pickle", "joblib", "tomllib"}  # whose load, save and dump touch files
 OURS = {"read_text", "read_bytes", "read_csv"}  # functions of the reader that have such names
-METHODS = {"RunFolder.open", "webbrowser.open"}  # which open no file
+METHODS = {"RunFolder.open"}  # which open no file
 #: (file, call) -> why it may
 EXCEPTIONS = {
     ("agents/files.py", "open"): "syncs files that are there, their content untouched",
