@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,20 @@ def a_run(root: Path, steps: tuple[int, ...] = (10, 20)) -> RunFolder:
     return folder
 
 
-def make_one(root: str) -> str:
-    return str(RunFolder.create(root, "ppo", "A/B-v0").root)
-
-
 def test_numbers_go_up_and_processes_at_once_get_distinct_ones(tmp_path: Path) -> None:
     assert RunFolder.create(tmp_path, "ppo", "A/B-v0").root == tmp_path / "ppo" / "A-B-v0_1"
     (tmp_path / "ppo" / "A-B-v0_7").mkdir()
     (tmp_path / "ppo" / "A-B-v0_old").mkdir()
     assert RunFolder.create(tmp_path, "ppo", "A/B-v0").root.name == "A-B-v0_8"
-    with multiprocessing.get_context("fork").Pool(4) as pool:
-        made = pool.map(make_one, [str(tmp_path)] * 24, chunksize=1)
-    assert len(set(made)) == 24
+    # Processes of their own: a fork of this one may inherit locks that threads of other tests hold.
+    program = (
+        "import sys; from agents.runs.folder import RunFolder\n"
+        "for _ in range(6): print(RunFolder.create(sys.argv[1], 'ppo', 'A/B-v0').root)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    made = [line for process in running for line in process.communicate()[0].splitlines()]
+    assert len(made) == len(set(made)) == 24
 
 
 def test_checkpoints_come_back_whole(tmp_path: Path) -> None:
