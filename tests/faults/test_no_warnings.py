@@ -40,6 +40,7 @@ def command(folder: Path, *arguments: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_main_commands_give_no_warning(world: str, tmp_path: Path) -> None:
     command(tmp_path, "train", *WORLDS[world], *SMALL)

@@ -194,12 +194,14 @@ def command(digits: Path, out: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_give_the_same_bytes(tmp_path: Path, digits: Path, undisturbed: dict[str, str]) -> None:
     subprocess.run(command(digits, tmp_path, "--engine", "local", "--jobs", "2"), check=True)
     assert digests(tmp_path) == undisturbed
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_driver_loses_only_the_parts_under_way(tmp_path: Path, digits: Path, undisturbed: dict[str, str]) -> None:
     driver = subprocess.Popen(command(digits, tmp_path, "--engine", "local", "--jobs", "2"), start_new_session=True)
     deadline = time.monotonic() + 120
@@ -215,6 +217,7 @@ def test_a_killed_driver_loses_only_the_parts_under_way(tmp_path: Path, digits: 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_killed_node_is_replaced(tmp_path: Path, digits: Path, undisturbed: dict[str, str]) -> None:
     """Two nodes of a Ray cluster; one is removed as soon as a part is there."""
     ray = pytest.importorskip("ray")
