@@ -237,11 +237,11 @@ def break_even_lines(found: dict[str, dict[str, Any]]) -> list[str]:
     lines = []
     for walker, measures in found.items():
         counts = measures["break_even"].items()
-        told = [f"than {rival}: after {n:,} explanations" for rival, n in counts if n is not None]
+        counted = [f"than {rival}: after {n:,} explanations" for rival, n in counts if n is not None]
         never = [rival for rival, n in counts if n is None]
-        told += [f"than {', '.join(never)}: never"] if never else []
-        if told:
-            lines.append(f"{walker} made fewer queries in all {'; '.join(told)}")
+        counted += [f"than {', '.join(never)}: never"] if never else []
+        if counted:
+            lines.append(f"{walker} made fewer queries in all {'; '.join(counted)}")
     return lines
 
 

@@ -122,7 +122,7 @@ def measured(name: str, model: str, walker: str, seed: int, steps: int, cache: P
         folder = str(cache / f"mixed-{name}-{model}")
         source = train(world=world, algo="ppo", seed=seed, n_timesteps=steps, log_folder=folder, save_freq=0,
                        eval_episodes=0, pictures=False)  # fmt: skip
-    paths = explain(source, rows, targets, "line" if walker == "line" else None, seed=seed, fallback=False)
+    paths = explain(source, rows, targets, "line" if walker == "line" else None, seed=seed, fallback=False, sparse=False)
     first, ends = (_rows_at(world, paths, place) for place in (0, -1))
     arrived = np.array([path.success for path in paths])
     found["validity"] = float(arrived.mean())

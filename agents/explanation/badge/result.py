@@ -44,15 +44,15 @@ class Badge:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, found: Any, told: str = "badge", error: type[ValueError] = UserError) -> Badge:
+    def from_json(cls, found: Any, place: str = "badge", error: type[ValueError] = UserError) -> Badge:
         """Read what `to_json` wrote.
 
         Raises:
             ValueError: a field that is missing, unknown or of another type.
         """
-        fields = checks.mapping(found, told, error=error)
+        fields = checks.mapping(found, place, error=error)
         if set(fields) != {"kind", "reasons"}:
-            raise error(f"{told}: has the fields {sorted(fields)}, it must have kind and reasons")
+            raise error(f"{place}: has the fields {sorted(fields)}, it must have kind and reasons")
         if fields["kind"] not in KINDS:
-            raise error(f"{told}: kind is {fields['kind']!r:.40}, it must be one of {', '.join(KINDS)}")
-        return cls(fields["kind"], checks.texts(fields["reasons"], f"{told}: reasons", error=error))
+            raise error(f"{place}: kind is {fields['kind']!r:.40}, it must be one of {', '.join(KINDS)}")
+        return cls(fields["kind"], checks.texts(fields["reasons"], f"{place}: reasons", error=error))

@@ -105,63 +105,63 @@ class Contributions:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, found: Any, told: str = "contributions", error: type[ValueError] = UserError) -> Contributions:
+    def from_json(cls, found: Any, place: str = "contributions", error: type[ValueError] = UserError) -> Contributions:
         """Read what `to_json` wrote.
 
         Args:
             found: the JSON's content.
-            told: where it comes from, for messages.
+            place: where it comes from, for messages.
             error: class of the error.
 
         Raises:
             ValueError: a field that is missing, unknown or of another type.
         """
         number, count = partial(checks.number, error=error), partial(checks.whole, error=error)
-        fields = _only(found, {field.name for field in dataclasses.fields(cls)}, told, error)
+        fields = _only(found, {field.name for field in dataclasses.fields(cls)}, place, error)
         if not isinstance(fields["parts"], list) or not isinstance(fields["frames"], list):
-            raise error(f"{told}: parts and frames must be lists")
+            raise error(f"{place}: parts and frames must be lists")
         parts = []
         for k, entry in enumerate(fields["parts"]):
-            name = f"{told}: part {k}"
+            name = f"{place}: part {k}"
             part = _only(entry, {field.name for field in dataclasses.fields(Part)}, name, error)
             for text in ("name", "change"):
                 checks.text(part[text], f"{name}: {text}", error=error)
             _check_where(part["where"], f"{name}: where", error)
             parts.append(Part(part["name"], part["change"], part["where"], number(part["value"], f"{name}: value"),
                               number(part["spread"], f"{name}: spread", low=0)))  # fmt: skip
-        plain: dict[str, Any] = {n: number(fields[n], f"{told}: {n}", low=0, high=1) for n in ("start", "end", "called")}
-        plain |= {n: count(fields[n], f"{told}: {n}", low=0) for n in ("explained", "queries", "orders", "seed")}
+        plain: dict[str, Any] = {n: number(fields[n], f"{place}: {n}", low=0, high=1) for n in ("start", "end", "called")}
+        plain |= {n: count(fields[n], f"{place}: {n}", low=0) for n in ("explained", "queries", "orders", "seed")}
         return cls(
             parts=parts,
             **plain,
-            frames=[count(t, f"{told}: frames", low=-1) for t in fields["frames"]],
-            exact=checks.flag(fields["exact"], f"{told}: exact", error=error),
+            frames=[count(t, f"{place}: frames", low=-1) for t in fields["frames"]],
+            exact=checks.flag(fields["exact"], f"{place}: exact", error=error),
         )
 
 
 MOST_PIXELS = 2**26  # of a stored mask
 
 
-def _only(found: Any, names: set[str], told: str, error: type[ValueError]) -> Mapping[str, Any]:
-    fields = checks.mapping(found, told, error=error)
+def _only(found: Any, names: set[str], place: str, error: type[ValueError]) -> Mapping[str, Any]:
+    fields = checks.mapping(found, place, error=error)
     if set(fields) != names:
-        raise error(f"{told}: has the fields {sorted(fields)}, it must have {sorted(names)}")
+        raise error(f"{place}: has the fields {sorted(fields)}, it must have {sorted(names)}")
     return fields
 
 
-def _check_where(found: Any, told: str, error: type[ValueError]) -> None:
+def _check_where(found: Any, place: str, error: type[ValueError]) -> None:
     """Refuse places that are none: other fields, runs outside of the picture."""
-    where = checks.mapping(found, told, error=error)
+    where = checks.mapping(found, place, error=error)
     lists = [name for name in ("runs", "before", "after") if name in where]
     if set(where) not in ({"rows", "columns", "runs"}, {"column"}, {"before", "after"}):
-        raise error(f"{told}: has the fields {sorted(where)}; pixels, a column or words are needed")
+        raise error(f"{place}: has the fields {sorted(where)}; pixels, a column or words are needed")
     for name in lists:
         if not isinstance(where[name], list):
-            raise error(f"{told}: {name} must be a list of whole numbers")
+            raise error(f"{place}: {name} must be a list of whole numbers")
     for value in [*(where[name] for name in where if name not in lists), *(v for name in lists for v in where[name])]:
-        checks.whole(value, told, low=0, error=error)
+        checks.whole(value, place, low=0, error=error)
     if "runs" in where:
         size, pairs = where["rows"] * where["columns"], where["runs"]
         fits = len(pairs) % 2 == 0 and all(a + n <= size for a, n in zip(pairs[::2], pairs[1::2], strict=True))
         if not (size <= MOST_PIXELS and fits):
-            raise error(f"{told}: the runs lie outside of the picture, or it is too large")
+            raise error(f"{place}: the runs lie outside of the picture, or it is too large")
