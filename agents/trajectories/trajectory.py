@@ -3,8 +3,7 @@
 A `Trajectory` holds arrays and plain metadata, never a live object. On disk it is an ``.npz`` of numbers and one JSON text: no
 pickle, written atomically, with a sha256 checksum of all content.
 
-Symbols: T steps, T+1 frames, d latent dimensions, K classes. *Data space* is the decoder's output: pictures in [0, 1],
-standardised rows of a table, word ids of text.
+Symbols: T steps, T+1 frames, d latent dimensions, K classes. *Data space* is the decoder's output.
 """
 
 from __future__ import annotations
