@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,23 +146,37 @@ def test_a_closed_terminal_saves_and_nohup_goes_on(tmp_path: Path, monkeypatch: 
         signal.signal(signal.SIGHUP, under)
 
 
-class Kill(Disturbed):
-    def disturb(self) -> None:
-        os._exit(9)
+# Processes of their own: a fork of this one may inherit locks that threads of other tests hold.
+KILLED = """
+import json, os, sys
+from agents.train import train
+from agents.training import callbacks, loop
 
+class Kill(callbacks.ProgressCallback):
+    def _on_step(self) -> bool:
+        if self.model.num_timesteps == 200:
+            os._exit(9)
+        return True
 
-def killed(settings: dict[str, Any]) -> None:
-    training.ProgressCallback = Kill  # type: ignore[misc]
-    train(**settings)
+loop.ProgressCallback = Kill
+train(**json.loads(sys.argv[1]))
+"""
+
+HOLDS = """
+import signal, sys
+from agents.runs.folder import RunFolder
+
+with RunFolder.open(sys.argv[1]).lock():
+    print("held", flush=True)
+    signal.pause()
+"""
 
 
 def a_killed_training(folder: Path, **settings: Any) -> RunFolder:
     """A training whose process ends at once, 8 steps after it logged 192 steps and 136 after its checkpoint."""
-    asked = {**SMALL, "hyperparams": PPO, "log_folder": str(folder), "save_freq": 128, **settings}
-    process = multiprocessing.get_context("fork").Process(target=killed, args=(asked,))
-    process.start()
-    process.join()
-    assert process.exitcode == 9
+    settings = {**SMALL, "hyperparams": PPO, "log_folder": str(folder), "save_freq": 128, **settings}
+    process = subprocess.run([sys.executable, "-c", KILLED, json.dumps(settings)], capture_output=True, text=True, check=False)
+    assert process.returncode == 9, process.stderr
     return RunFolder.open("latest", folder)
 
 
@@ -226,24 +241,17 @@ def test_one_process_resumes_a_run_at_a_time(tmp_path: Path) -> None:
     run = small(tmp_path).folder
     with run.lock(), pytest.raises(UserError, match=r"is being trained by this process \(since .*\): wait.*leave -i out"):
         train(trained_agent=str(run.root), n_timesteps=512)
-    held = multiprocessing.get_context("fork").Process(target=hold, args=(run.root, tmp_path))
-    held.start()
+    held = subprocess.Popen([sys.executable, "-c", HOLDS, str(run.root)], stdout=subprocess.PIPE, text=True)
     try:
-        while not (tmp_path / "held").exists():
-            assert held.is_alive()
+        assert held.stdout is not None
+        assert held.stdout.readline() == "held\n"
         with pytest.raises(UserError, match=rf"is being trained by another process, number {held.pid} "):
             train(trained_agent=str(run.root), n_timesteps=512)
         assert os.uname().nodename not in (run.root / ".lock").read_text()
     finally:
         held.kill()  # the lock goes with its holder
-        held.join()
+        held.communicate()
     assert train(trained_agent=str(run.root), **{**SMALL, "n_envs": None, "n_timesteps": 320}).steps == 320
-
-
-def hold(root: Path, place: Path) -> None:
-    with RunFolder.open(root).lock():
-        (place / "held").touch()
-        signal.pause()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("-inf")])
