@@ -1,4 +1,4 @@
-"""Each system still computes what was recorded in tests/benchmarks/anchors.json; and a difference is noticed and named."""
+"""Each system still computes what tests/benchmarks/anchors.json records; a difference is detected and named."""
 
 from __future__ import annotations
 

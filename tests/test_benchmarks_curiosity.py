@@ -1,4 +1,4 @@
-"""What the benchmarks of curiosity rest on: the statistics, the witness, trainings that are kept, the protocol."""
+"""Foundations of the curiosity benchmarks: statistics, the witness, kept trainings, the protocol."""
 
 from __future__ import annotations
 

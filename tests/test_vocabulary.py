@@ -1,4 +1,4 @@
-"""The words of pages, help, messages, docstrings and names: those of the glossary, and none that readers stumbled over."""
+"""Words of pages, help, messages, docstrings and names are the glossary's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo from end to end, small: what it leaves and what it tells."""
+"""The demo from end to end, with a small budget: the files that it leaves and what it prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explaining from Python and from the script: what comes out, and what is said of bad input."""
+"""Explaining from Python and from the command line: results, and errors on bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks "until the answer changes": every black-box walker, without a target too, refined, replayed and measured."""
+"""Walks until the prediction changes: every black-box walker, with and without a target, refined, replayed and measured."""
 
 from __future__ import annotations
 

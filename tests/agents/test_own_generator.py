@@ -1,4 +1,4 @@
-"""Training on a generator of the user's own, which no run folder can hold; and the folder of data files."""
+"""Training on the user's own generator, which no run folder can hold; and the folder of data files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explanations are asked for and named by the rows of the user's own file or data frame."""
+"""Explanations take and show the row numbers of the user's own file or data frame."""
 
 from __future__ import annotations
 

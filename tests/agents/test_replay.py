@@ -1,4 +1,4 @@
-"""Replaying: a saved path reproduces, and whatever was changed since is noticed and told."""
+"""A saved path replays, and whatever changed since then is detected and reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: what it leaves, what interrupts it, and what it refuses."""
+"""Training: files, interruptions, and refused settings."""
 
 from __future__ import annotations
 

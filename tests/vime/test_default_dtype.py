@@ -1,4 +1,4 @@
-"""A process that works in float64 gets the same bonuses: what they compute in is their own affair."""
+"""Bonuses are the same in a process whose default dtype is float64."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What is seen of an observation, as changes or as it will be, and how a model of it is judged."""
+"""Prediction targets: components of an observation, as changes or values, and measures of a model of them."""
 
 import numpy as np
 import pytest

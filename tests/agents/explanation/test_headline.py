@@ -1,4 +1,4 @@
-"""The headline: what it says of every kind of path and of data."""
+"""The headline of every kind of path and data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The path object: what it refuses, that it comes back from disk as it went, and that a changed file is noticed."""
+"""Trajectories: what they refuse, round trips through files, and detection of changed files."""
 
 from __future__ import annotations
 

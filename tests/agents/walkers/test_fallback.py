@@ -1,4 +1,4 @@
-"""What a run's explanations do where its policy finds nothing, and what its training says of that."""
+"""The fallback of a run whose policy finds nothing, and what its training prints about it."""
 
 from __future__ import annotations
 

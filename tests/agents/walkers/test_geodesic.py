@@ -1,4 +1,4 @@
-"""Walkers along curves: what they follow, where they end, and that the way itself asks nothing."""
+"""Walkers along curves: the curve, its end, and that computing it costs no query."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walkers: what they ask is counted, what they do can be done again, and nothing leaves the bounds."""
+"""Walkers: queries are counted, walks can be repeated, and nothing leaves the bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the user brings as a classifier: adapted, asked in the user's units, counted, and refused with a reason."""
+"""The user's own classifiers: adapted, queried in the user's units, counted, and refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar: its entropy in closed form against enumeration and draws, and that every choice can be read off again."""
+"""The grammar: its entropy in closed form against enumeration and draws; every choice can be parsed back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IDX files, MNIST and Omniglot: what is read, and what is said of files that are missing or damaged."""
+"""IDX files, MNIST and Omniglot: reading, and errors on missing or damaged files."""
 
 from __future__ import annotations
 

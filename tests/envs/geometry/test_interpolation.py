@@ -1,4 +1,4 @@
-"""Ways between codes: exact ends, arcs of the sphere, and what has no arc."""
+"""Interpolation between codes: exact ends, arcs of the sphere, and pairs without an arc."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/concepts/geometry.md says what is so: its examples run, one after the other, as they stand."""
+"""The examples of docs/concepts/geometry.md run as they stand."""
 
 from __future__ import annotations
 

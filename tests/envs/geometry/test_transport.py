@@ -1,4 +1,4 @@
-"""Operations that keep the prior's law: closed forms, Kolmogorov-Smirnov tests, and controls that must fail them."""
+"""Operations that keep the prior: closed forms, Kolmogorov-Smirnov tests, and controls that must fail them."""
 
 from __future__ import annotations
 

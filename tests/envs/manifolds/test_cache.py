@@ -1,4 +1,4 @@
-"""Fits that are kept: the key, the folder, and what happens if either is bad."""
+"""Cached fits: the key, the folder, and what happens if either is bad."""
 
 from __future__ import annotations
 

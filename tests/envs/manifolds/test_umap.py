@@ -1,4 +1,4 @@
-"""The UMAP map: ways onto it and back, its wall, its errors. Most tests stand a projection in for umap-learn, which is slow."""
+"""The UMAP map: encoding, decoding, boundary, errors. Most tests replace umap-learn, which is slow, by a projection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does the bonus behave as curiosity should: decay, novelty, the noisy television."""
+"""VIME behaves as curiosity should: decay, novelty, the noisy television."""
 
 import numpy as np
 import pytest

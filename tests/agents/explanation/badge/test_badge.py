@@ -1,4 +1,4 @@
-"""The badge: what it says of real data, of ends that fool the classifier alone, and of paths that did not arrive."""
+"""The badge on real data, on ends that fool only the explained classifier, and on paths that did not arrive."""
 
 from __future__ import annotations
 

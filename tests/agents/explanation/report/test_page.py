@@ -1,4 +1,4 @@
-"""The report: its numbers are the paths' numbers, names stay text, and nothing in it reaches for the network."""
+"""The report: its numbers are the paths' numbers, names stay text, and it makes no network request."""
 
 from __future__ import annotations
 

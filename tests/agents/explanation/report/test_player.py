@@ -1,4 +1,4 @@
-"""The player of a path in a notebook: by itself, without a server, a query or a request."""
+"""The player of a path in a notebook: self-contained, without a server, a query or a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Second opinions: gradients, a fit that asks nothing, and ends that convince more than the explained classifier."""
+"""The ensemble: gradients, a fit without queries, and ends that convince other classifiers, too."""
 
 from __future__ import annotations
 

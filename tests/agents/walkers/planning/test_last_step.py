@@ -1,4 +1,4 @@
-"""The last step, made finer or planned: still arrives, stays within the bounds, and costs what it says."""
+"""The last step, refined or planned: it still arrives, stays within the bounds, and counts its queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small networks on arrays give what torch gives, and follow what the owner does to his layers."""
+"""Small networks on numpy arrays give torch's results, and follow changes to the layers."""
 
 from __future__ import annotations
 

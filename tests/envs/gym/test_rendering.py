@@ -1,4 +1,4 @@
-"""What is shown: pictures and text of the right form, of the right world."""
+"""Rendered pictures and text have the right form and show the right world."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped worlds of MNIST and of the digits GAN: offline, and true to their recipes."""
+"""The shipped worlds of MNIST and of the digits GAN work offline and match their recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns that look protected are held by default in the user's own tables, and freed by name."""
+"""Columns that look protected are immutable by default in the user's own tables, and are freed by name."""
 
 from __future__ import annotations
 

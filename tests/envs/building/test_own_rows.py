@@ -1,4 +1,4 @@
-"""The user's own rows: the classifier is asked about them bit for bit, with columns by name, in the container it was fitted to."""
+"""The classifier receives the user's own rows bit for bit, columns by name, in the container that it was fitted to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task "until the answer changes": when it ends, for whom it is the default, and that `tau` means another one."""
+"""The task "until the prediction changes": when it ends, where it is the default, and that `tau` selects another task."""
 
 from __future__ import annotations
 

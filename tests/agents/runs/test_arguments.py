@@ -1,4 +1,4 @@
-"""Arguments of environments that are no latent spaces: plain values pass, texts that name files or objects need trust."""
+"""Arguments of other environments: plain values pass, text that names files or objects needs trust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars of long work: by default on a terminal, never into a pipe."""
+"""Progress bars: on by default on a terminal, never written to a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long straight ways are, and the step limit that follows: lengths by hand, which worlds are long, who arrives."""
+"""Lengths of decoded straight lines, and the step limit that follows from them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_on_a_plane_a_line_is_as_long_as_the_gap_between_its_ends(linear):
     torch.testing.assert_close(straight_steps(linear.replace(max_step=1 / 12), 50, 3), 2 * steps)
 
 
-def test_measuring_asks_the_classifier_nothing(linear):
+def test_measuring_costs_no_query(linear):
     before = linear.classifier.queries
     straight_steps(linear)
     assert linear.classifier.queries == before
@@ -65,7 +65,7 @@ def test_a_map_is_long_and_spaces_of_many_dimensions_are_not(umap, linear):
     assert measured_horizon(make_world(data="digits").replace(max_step=1 / 6)) is None
 
 
-def test_training_sets_the_limit_by_the_ways_unless_it_was_given(umap, linear):
+def test_training_sets_the_limit_by_the_lines_unless_it_was_given(umap, linear):
     own = trained_walk(umap.replace(max_episode_steps=None))
     assert own.max_episode_steps == own.config.max_episode_steps == measured_horizon(own) > 2 * MAX_EPISODE_STEPS
     assert trained_walk(umap).max_episode_steps == 80

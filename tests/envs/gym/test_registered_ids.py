@@ -1,4 +1,4 @@
-"""The registered ids: Gymnasium's and SB3's own checks, specs through JSON, and an import that changes nothing."""
+"""The registered ids pass Gymnasium's and SB3's checkers; configs go through JSON; an import changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every step, whatever the world and the action: hypothesis looks for worlds where it doesn't."""
+"""Invariants of every step, for any world and action (hypothesis)."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_enter_on_a_start_equals_the_cached_start(digits):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4, msg=name)
 
 
-def test_the_default_target_is_the_class_of_the_nearest_start_called_otherwise(digits):
+def test_the_default_target_is_the_class_of_the_nearest_start_of_another_class(digits):
     x = digits.held_out.x[:50]
     state, _ = dynamics.enter(digits, x)
     for i in range(50):
@@ -174,7 +174,7 @@ def test_targets_outside_the_classes_are_refused(digits, target):
         dynamics.enter(digits, digits.held_out.x[:1], torch.tensor([target]))
 
 
-def test_observations_are_made_of_code_first_code_answer_and_target(toy_world):
+def test_observations_are_made_of_code_first_code_prediction_and_target(toy_world):
     world = toy_world()
     state = dynamics.start(world, torch.arange(6), (world.reference.label[:6] + 1) % 3)
     state, _ = dynamics.step(world, state, torch.ones(6, 3))

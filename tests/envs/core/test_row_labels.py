@@ -1,4 +1,4 @@
-"""Rows are named as the user's file or data frame numbers them, whichever split they fell into."""
+"""Rows keep the numbers of the user's file or data frame, whichever split they are in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of numpy, pandas and torch are taken wherever Python's are, and are saved as Python's."""
+"""Numbers of numpy, pandas and torch are accepted wherever Python's are, and are saved as Python's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said before a training: per class the rows that satisfy the task, the decoded rows that keep their class, advice."""
+"""Diagnosis before a training: rows of each class that satisfy the task, decoded rows that keep their class, advice."""
 
 from __future__ import annotations
 

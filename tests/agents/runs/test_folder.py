@@ -1,4 +1,4 @@
-"""Run folders: numbering, whole checkpoints, and what is said about missing or damaged ones."""
+"""Run folders: numbering, whole checkpoints, and errors on missing or damaged ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Costs that are known without asking: to the input and to the target class's own data, and which way they fall."""
+"""Known costs (distance to the input and to the target class's data), their gradients, and guidance features."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_large_classes_are_thinned():
 
 
 @pytest.mark.parametrize("implausibility", [0.0, 1.0])
-def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, implausibility):
+def test_guidance_is_half_the_downhill_gradient_of_the_cost(digits, implausibility):
     world = digits.replace(guidance=True, reward={"implausibility": implausibility, "distance": 2.0})
     index = torch.arange(40)
     target = (world.reference.label[index] + 3) % 10
@@ -69,7 +69,7 @@ def test_the_compass_is_half_the_downhill_gradient_of_the_cost(digits, implausib
 
 
 @pytest.mark.parametrize("task", ["reach", "leave", "prototype", "reach_label"])
-def test_observations_with_a_compass_stay_inside_their_space_and_ask_nothing_more(toy_world, task):
+def test_observations_with_guidance_stay_inside_their_space_and_cost_no_query(toy_world, task):
     world = toy_world(guidance=True, task=task, label_only=task == "reach_label")
     assert world.obs_dim == 4 * 3 + 2 * 3
     env = LatentVectorEnv(5, world=world, max_episode_steps=6)
@@ -84,7 +84,7 @@ def test_observations_with_a_compass_stay_inside_their_space_and_ask_nothing_mor
     assert world.asked.rows == asked
 
 
-def test_the_compass_tells_no_probability(toy_world):
+def test_guidance_reveals_no_probability(toy_world):
     seen = []
     for sharpness in (1.0, 50.0):
         world = toy_world(guidance=True, sharpness=sharpness, label_only=True)
@@ -95,7 +95,7 @@ def test_the_compass_tells_no_probability(toy_world):
     np.testing.assert_array_equal(*seen)
 
 
-def test_paying_and_getting_back_the_cost_sums_to_that_of_the_end_point(toy_world):
+def test_the_cost_telescopes_to_that_of_the_end_point(toy_world):
     """Whatever way was gone: the cost parts of the rewards add up to cost(start) - cost(end)."""
     rates = {"success": 0.0, "step": 0.0, "path": 0.0, "progress": 0.0, "distance": 1.5, "implausibility": 0.5}
     world = toy_world(reward=rates)

@@ -1,4 +1,4 @@
-"""Worlds from the user's own parts: arrays, files, names; units; specs; and every wrong argument named."""
+"""`make_world` with the user's own arrays, files and names; units; settings through JSON; every wrong argument is named."""
 
 from __future__ import annotations
 

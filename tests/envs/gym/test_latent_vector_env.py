@@ -1,4 +1,4 @@
-"""The vector environment: equal to single ones, in every autoreset mode; seeds, masks, saved states."""
+"""The vector environment equals single ones in every autoreset mode; seeds, masks, saved states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worlds of sentences: the same contracts as of pictures, classifiers of strings, the user's own corpora."""
+"""Worlds of sentences satisfy the same contracts as pictures; classifiers of strings; the user's own corpora."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_full_action_moves_its_share_of_the_class_distance(world, move):
     assert float((ends - z).norm(dim=1).median()) == pytest.approx(0.1 * moved.class_distance, rel=0.1)
 
 
-def test_the_compass_points_home_and_to_the_other_class(world):
+def test_guidance_points_to_the_input_and_to_the_other_class(world):
     aimed = world.replace(guidance=True, reward={"implausibility": 1.0})
     state = dynamics.start(aimed, torch.arange(5), 1 - aimed.reference.label[:5])
     state, _ = dynamics.step(aimed, state, torch.eye(16)[:5])

@@ -1,4 +1,4 @@
-"""Where walks enter: the class is kept where that can be had, by the nearest candidate, and every question is counted."""
+"""Initial latents: the nearest candidate that keeps the class, with every query counted."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def x(world):
     return torch.cat([world.units.inward(TEXTS), world.held_out.x[:200]])
 
 
-def test_sentences_enter_where_the_class_is_kept_and_others_at_the_code(world):
+def test_sentences_start_where_the_class_is_kept_and_others_at_the_code(world):
     assert world.initial_latent_name == "kept"
     assert make_world(data="iris", manifold="pca").initial_latent_name == "code"
     assert world.replace(initial_latent="code").initial_latent_name == "code"
@@ -74,7 +74,7 @@ def test_of_the_candidates_that_keep_the_class_the_nearest_is_taken(world, x):
         assert edit_distance(own, world.render(found.frame[row])) == min(gaps)
 
 
-def test_an_input_enters_alone_where_it_enters_in_a_batch(world, x):
+def test_an_input_starts_alone_where_it_starts_in_a_batch(world, x):
     state, queries = dynamics.enter(world, x[:8])
     for i in range(8):
         single, rows = dynamics.enter(world, x[i : i + 1])
@@ -83,7 +83,7 @@ def test_an_input_enters_alone_where_it_enters_in_a_batch(world, x):
         torch.testing.assert_close(single.z[0], state.z[i], atol=1e-5, rtol=0)
 
 
-def test_what_no_candidate_keeps_enters_at_its_code():
+def test_what_no_candidate_keeps_starts_at_its_code():
     def rare(texts):
         said = torch.tensor([0.9 if "zebra" in text else 0.6 if "soup" in text else 0.1 for text in texts])
         return torch.stack([1 - said, said], dim=1).numpy()
@@ -104,7 +104,7 @@ def test_what_no_candidate_keeps_enters_at_its_code():
     assert int(found.queries[0]) == 1  # candidates that say the same as the code are not worth a question
 
 
-def test_paths_begin_there_and_tell_the_questions(world):
+def test_paths_begin_there_and_count_the_queries(world):
     paths, plain = (explain(w, TEXTS, walker="line") for w in (world, world.replace(initial_latent="code")))
     assert all(path.predicted[0] == path.source for path in paths)
     lost = [i for i, path in enumerate(plain) if path.predicted[0] != path.source]

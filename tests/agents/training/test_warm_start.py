@@ -1,4 +1,4 @@
-"""A policy that begins by following the compass: the teacher, what is learned of it, and who gets it."""
+"""Warm start: a policy that first imitates the guidance; the teacher, what is learned from it, and which worlds use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label only means it: no probability is seen, kept or felt, anywhere an agent could look."""
+"""In label-only worlds no probability is observed, stored or rewarded."""
 
 from __future__ import annotations
 

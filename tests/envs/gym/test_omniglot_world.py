@@ -1,4 +1,4 @@
-"""The shipped world of Omniglot: offline, entered by inversion, and true to its recipe."""
+"""The shipped world of Omniglot works offline, starts by inversion, and matches its recipe."""
 
 from __future__ import annotations
 

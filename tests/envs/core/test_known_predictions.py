@@ -1,4 +1,4 @@
-"""Answers that are kept: a world is built again without its queries, and a classifier that changed is found out."""
+"""Known predictions: a world is rebuilt without its queries, and a classifier that changed is detected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_world_is_built_again_without_its_queries(world: envs.World, kept: Pat
     assert again.config == world.config  # a world does not remember the file
 
 
-def test_a_classifier_that_changed_is_found_out_and_queried_again() -> None:
+def test_a_classifier_that_changed_is_detected_and_queried_again() -> None:
     rows = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
 
     def make(sign: float, file: Path | None = None) -> envs.World:

@@ -1,4 +1,4 @@
-"""The prediction target of curiosity in a latent space: components of the frame and the prediction, nothing more."""
+"""What the curiosity model predicts in a latent space: components of the frame and the prediction, and nothing else."""
 
 import numpy as np
 import pytest

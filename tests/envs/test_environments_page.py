@@ -1,4 +1,4 @@
-"""docs/environments.md says what is so: it equals what its generator writes, and its examples run."""
+"""docs/environments.md equals what its generator writes, and its examples run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tasks ask and pay: success against hand-made states, shaping that telescopes, a reward computed by hand."""
+"""Tasks: success on hand-made states, shaping that telescopes, a reward computed by hand."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_tasks_of_the_own_class_have_it_as_target(task):
 
 @pytest.mark.parametrize("task", ["leave", "prototype"])
 @pytest.mark.parametrize("split", ["reference", "held_out"])
-def test_a_target_that_the_task_would_not_look_at_is_refused(toy_world, task, split):
+def test_a_target_that_the_task_ignores_is_refused(toy_world, task, split):
     world = toy_world(task=task)
     env = LatentEnv(world=world)
     own = int(world.reference.label[0])

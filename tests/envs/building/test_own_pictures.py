@@ -1,4 +1,4 @@
-"""Pictures in the user's own scale, type and channel order: a classifier is asked in these, whatever is used inside."""
+"""A picture classifier receives pictures in the user's scale, type and channel order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tasks where exploration is the problem: one far pair, coverage without reward, labels alone over a long way."""
+"""Ids in which exploration is the problem: one far pair, coverage without reward, labels alone over a long distance."""
 
 from __future__ import annotations
 
