@@ -75,6 +75,8 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     from envs.runtime.plain import plain
     from envs.runtime.threads import one_thread
 
+    if not isinstance(config, TrainConfig | None):
+        raise UserError(f"train({config!r}): settings are given by name, as in train(env=...), or as a TrainConfig")
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
         named = {

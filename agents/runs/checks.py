@@ -65,9 +65,18 @@ def check_files(files: Mapping[str, Any], folder: Path) -> None:
         checks.text(entry.get("sha256"), f"{told}: the sha256 of {name!r}", error=UserError)
 
 
-def check_progress(progress: Any, told: str) -> None:
-    """Refuse progress or a summary with texts or lists, or numbers beyond all limits (None and NaN: not measured)."""
-    for name, value in checks.mapping(progress, told, error=UserError).items():
+PROGRESS = ("training_queries", "evaluation_queries", "seconds", "cpu_seconds")  # what every checkpoint counts
+
+
+def check_progress(progress: Mapping[str, Any], told: str) -> None:
+    """Refuse a checkpoint's progress unless it has these counts, as finite numbers."""
+    for name in PROGRESS:
+        checks.number(progress.get(name), f"{told}: {name}", 0, error=UserError)
+
+
+def check_summary(summary: Any, told: str) -> None:
+    """Refuse a summary with texts or lists, or numbers beyond all limits (None and NaN: not measured)."""
+    for name, value in checks.mapping(summary, told, error=UserError).items():
         plain = isinstance(value, int | float | str | list | tuple | dict) and not isinstance(value, bool)
         if plain and not (isinstance(value, float) and math.isnan(value)):
             checks.number(value, f"{told}: {name}", error=UserError)

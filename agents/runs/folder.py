@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from agents.console.cli import UserError
 from agents.files import remove_litter, sync_folder, sync_tree, write_whole
 from agents.runs.arguments import texts_of
-from agents.runs.checks import check_files, check_progress, check_version
+from agents.runs.checks import check_files, check_summary, check_version
 from agents.runs.config import RunConfig
 from agents.runs.finding import find
 from agents.runs.lock import run_lock
@@ -320,7 +320,7 @@ class RunFolder:
             if name not in state and (only is None or name in only):
                 raise UserError(f"{str(folder)!r} is damaged: it lacks the checkpoint's {name}; {self._others(steps)}")
         if "progress" in state:
-            check_progress(state["progress"], f"{str(folder / 'progress.json')!r} is damaged")
+            check_summary(state["progress"], f"{str(folder / 'progress.json')!r} is damaged")
         return state
 
     def _check(self, steps: int) -> None:

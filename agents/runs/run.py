@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import UserError
 from agents.runs.arguments import check_arguments
-from agents.runs.checks import check_progress
+from agents.runs.checks import check_progress, check_summary
 from agents.runs.folder import RunFolder, read_json
 from agents.runs.world_record import build_world
 from agents.console.threads import one_threaded
@@ -203,17 +203,18 @@ def load_run(
 
 def totals_of(folder: RunFolder, steps: int, progress: dict[str, Any]) -> tuple[dict[str, Any], dict[str, float]]:
     """Progress and evaluation at a checkpoint: the last one was evaluated after it had been saved, see summary.json."""
+    check_progress(progress, f"the progress of {str(folder.checkpoint_path(steps))!r} is damaged")
     file = folder.root / "summary.json"
     if not file.is_file():
         return progress, {}
     summary = read_json(file)
-    lost = checks.texts(summary.pop(NOT_FINITE, []), f"{str(file)!r} is damaged: {NOT_FINITE}", error=UserError)
-    check_progress(summary, f"{str(file)!r} is damaged")
+    checks.texts(summary.pop(NOT_FINITE, []), f"{str(file)!r} is damaged: {NOT_FINITE}", error=UserError)
+    check_summary(summary, f"{str(file)!r} is damaged")
     if summary.pop("steps", None) != steps:
         return progress, {}
-    # What was lost is null in the file, and nothing that could be shown.
-    evaluation = {key: value for key, value in summary.items() if key not in progress and key not in lost}
-    return {key: summary.get(key, value) for key, value in progress.items()}, evaluation
+    measured = {key: value for key, value in summary.items() if value is not None}  # NaN and infinity are null in the file
+    evaluation = {key: value for key, value in measured.items() if key not in progress}
+    return {key: measured.get(key, value) for key, value in progress.items()}, evaluation
 
 
 def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:

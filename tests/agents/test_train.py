@@ -272,6 +272,11 @@ def test_bad_settings_are_named_and_leave_nothing(tmp_path: Path, settings: dict
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_id_without_its_name_is_refused() -> None:
+    with pytest.raises(UserError, match=r"train\('Manifold/Digits-v0'\): settings are given by name, as in train\(env="):
+        train("Manifold/Digits-v0")  # type: ignore[arg-type]
+
+
 def test_a_trusted_sb3_zip_starts_a_run(tmp_path: Path) -> None:
     run = small(tmp_path)
     run.model.save(tmp_path / "model.zip")

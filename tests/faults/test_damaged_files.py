@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from agents.console.cli import UserError
+from agents.runs.run import load_run, totals_of
+from agents.train import report, train
 from agents.trajectories.trajectory import Trajectory
 from envs import ManifoldError
 from envs.reading.checks import number, whole
@@ -140,3 +145,16 @@ def test_the_example_is_read() -> None:
     files = sorted((Path(__file__).parents[2] / "runs" / "example" / "paths").glob("*.npz"))
     assert files
     assert all(Trajectory.load(file).steps for file in files)
+
+
+def test_a_training_is_reported_with_the_counts_of_its_checkpoint_where_the_summary_lacks_them(tmp_path: Path) -> None:
+    quick: dict[str, Any] = {"n_timesteps": 64, "n_envs": 4, "eval_episodes": 4, "hyperparams": {"n_steps": 16}}
+    run = train(**quick, log_folder=str(tmp_path), progress=False, pictures=False)
+    whole = json.loads((run.folder.root / "summary.json").read_text())
+    (run.folder.root / "summary.json").write_text(json.dumps({**dict.fromkeys(whole), "steps": 64}))
+    again = load_run(run.folder.root)
+    assert again.progress["training_queries"] == run.progress["training_queries"]
+    assert again.evaluation == {}
+    assert "success rate" not in report(again)
+    with pytest.raises(UserError, match="is damaged: seconds is None"):
+        totals_of(run.folder, 64, {**again.progress, "seconds": None})
