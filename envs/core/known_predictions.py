@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
@@ -28,6 +29,7 @@ from envs.reading.files import read_metadata, read_safetensors
 
 FILE = "known_predictions.safetensors"  # of the reference rows, in a run's folder
 CHECKED = 32  # rows that are queried again: inputs, or half inputs and half frames 0
+OUTPUTS = ("own", "frame", "elsewhere")  # of models with a goal
 CLOSE = 1e-4  # predictions that differ by less are the same: batches of other sizes round differently
 
 
@@ -39,6 +41,7 @@ class KnownPredictions(NamedTuple):
         prediction: (N, K) predictions for their frames 0.
         elsewhere: (N, K) see `ReferenceData.end_predictions`; None if they were not needed.
         digest: of what the predictions belong to, see `digest_of`.
+        outputs: see `ReferenceData.outputs`.
 
     Example:
         >>> from envs import make_world
@@ -50,10 +53,12 @@ class KnownPredictions(NamedTuple):
     prediction: Tensor
     elsewhere: Tensor | None
     digest: str
+    outputs: dict[str, np.ndarray] | None = None
 
     def to_bytes(self) -> bytes:
         """The content of a safetensors file."""
         parts = {"label": self.label, "prediction": self.prediction, "elsewhere": self.elsewhere}
+        parts |= {f"outputs_{name}": torch.from_numpy(part) for name, part in (self.outputs or {}).items()}
         kept = {name: part.contiguous().clone() for name, part in parts.items() if part is not None}
         return save(kept, metadata={"digest": self.digest})
 
@@ -74,12 +79,18 @@ class KnownPredictions(NamedTuple):
                     raise ManifoldError(f"{name} is {part.dtype} of shape {tuple(part.shape)}, not probabilities of each row")
                 if part is not None and not bool(((part >= 0) & (part <= 1 + CLOSE)).all()):
                     raise ManifoldError(f"{name} holds numbers that are no probabilities")
+            outputs = {name: tensors[f"outputs_{name}"].numpy() for name in OUTPUTS if f"outputs_{name}" in tensors}
+            for name, output in outputs.items():
+                if output.dtype != np.float64 or output.shape[:-1] != label.shape or not np.isfinite(output).all():
+                    raise ManifoldError(f"outputs_{name} is {output.dtype} of shape {output.shape}, not outputs of each row")
+            if outputs and not {"own", "frame"} <= outputs.keys():
+                raise ManifoldError("it holds outputs of some of its predictions alone")
             classes = {part.shape[1] for part in (prediction, elsewhere) if part is not None}
             if len(classes) != 1 or label.min() < 0 or label.max() >= min(classes):
                 raise ManifoldError("its parts have different classes")
         except (OSError, KeyError, ManifoldError) as error:
             raise ManifoldError(f"the predictions kept in {str(file)!r} cannot be read ({error}); remove the file") from error
-        return cls(label, prediction, elsewhere, digest)
+        return cls(label, prediction, elsewhere, digest, outputs or None)
 
     def changed(self, ask: Callable[[Tensor, Tensor], Tensor], x: Tensor, frame: Tensor) -> str | None:
         """A sentence on how the classifier's predictions have changed, or None; at most 32 queries.
@@ -123,4 +134,4 @@ def predictions_of(world: World) -> KnownPredictions:
     reference = world.reference
     digest = digest_of(reference.x, reference.cells, world.units, world.manifold, world.classifier, world.config.classifier)
     elsewhere = None if reference.ends_match_frames else reference.known_end_predictions
-    return KnownPredictions(reference.label, reference.prediction, elsewhere, digest)
+    return KnownPredictions(reference.label, reference.prediction, elsewhere, digest, reference.outputs)

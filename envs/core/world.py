@@ -21,6 +21,7 @@ from envs.core.round_trip import RoundTrip
 from envs.core.row_labels import RowLabels
 from envs.core.tasks import Task
 from envs.core.typicality import ClassNeighbours
+from envs.goals import Goal
 from envs.manifolds.base import Manifold, Pull
 from envs.modalities.base import Units
 from envs.registration import MAX_EPISODE_STEPS
@@ -76,10 +77,11 @@ class World:
 
     def __repr__(self) -> str:
         shows = "labels alone" if self.label_only else "probabilities"
+        kind = f"{self.classes} classes, shows {shows}" if self.goal is None else f"{self.goal.kind}, goal {self.goal}"
         return (
             f"World of {self.modality} data {tuple(self.manifold.data_shape)}: {len(self.reference.x)} reference rows, "
             f"{len(self.held_out.x)} held out\n"
-            f"  classifier: {self.classes} classes, shows {shows}\n"
+            f"  classifier: {kind}\n"
             f"  manifold: {type(self.manifold).__name__}, {self.latent_dim} latent dimensions\n"
             f"  task {self.task.name} ({self.task.stop_rule(self.label_only)}), move {self.move.name}, "
             f"at most {self.max_episode_steps} steps"
@@ -125,6 +127,7 @@ class World:
         own["reward"] = own.pop("weights")
         own |= {"move": self.move.name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
         own |= {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps}
+        own |= {} if self.goal is None else {"goal": self.goal.text, "spread": self.config.spread}
         return own | {"initial_latent": self.initial_latent_name}
 
     def replace(self, **changes: Any) -> World:
@@ -159,6 +162,11 @@ class World:
     def class_names(self) -> list[str]:
         """One name a class."""
         return self.classifier.class_names
+
+    @property
+    def goal(self) -> Goal | None:
+        """The goal on the model's outputs, whose outcomes are the classes; None for a classifier of classes."""
+        return self.classifier.goal
 
     @property
     def classes(self) -> int:
