@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -23,6 +24,7 @@ from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
 from agents.trajectories.arrays import ARRAYS, check_arrays, typed
 from agents.trajectories.file import TrajectoryError, as_object, as_text, blanked, checksum, file_name, read_parts, write_parts
+from agents.trajectories.goal import goal_of, in_goal_of
 from agents.trajectories.resampling import Resampled, resample
 from agents.trajectories.world import check_world, decode, factual_of, filled
 from envs.config import DEFAULTS
@@ -30,6 +32,7 @@ from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
     from envs.core.factual import Factual
+    from envs.goals import Goal
 
 DERIVED = ("saved_contributions", "saved_badge")  # from the rest: stored where they were computed, and not compared
 
@@ -66,6 +69,7 @@ class Trajectory:
             files, see `agents.redaction`; None: no column is.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
+        asked: the target as it was asked for, where it is not one class: a group, or a goal such as ``+10 %``.
         held: names of the table's columns that this path keeps as in the input, so that few change (see
             `agents.walkers.sparse`).
 
@@ -111,6 +115,7 @@ class Trajectory:
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
     saved_badge: Badge | None = None
+    asked: str | None = None
     hidden: dict[str, list[int]] | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
@@ -161,6 +166,16 @@ class Trajectory:
         """Whether frame 0, the reconstruction, has the predicted class of the input."""
         return bool(self.predicted[0] == self.source)
 
+    @cached_property
+    def goal(self) -> Goal | None:
+        """The goal on a score or on labels whose outcomes are the classes; None for a classifier of classes."""
+        return goal_of(self.environment, self.class_names)
+
+    @property
+    def scores(self) -> np.ndarray | None:
+        """(T+1,) float64, the predicted score of every frame; None for a classifier of classes or labels."""
+        return None if self.goal is None or self.predictions is None else self.goal.scores(self.predictions)
+
     @property
     def modality(self) -> str:
         """`image`, `table` or `text`, by shape and type of the input."""
@@ -206,6 +221,7 @@ class Trajectory:
         Raises:
             UserError: no world is known, or the parts take more queries than `max_queries`.
         """
+        world = world if world is None else in_goal_of(self, world)
         if self.saved_contributions is None or settings:
             found = _display("agents.explanation.contributions.compute:contributions")(self, world, **settings)
             object.__setattr__(self, "saved_contributions", found)

@@ -5,7 +5,7 @@ N reference rows, K classes, d latent dimensions, D data coordinates (see `Manif
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -214,8 +214,9 @@ class ReferenceData:
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
         return means, precision
 
-    def nearest_other_class(self, place: Tensor, source: Tensor) -> Tensor:
-        """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D).
+    def nearest_other_class(self, place: Tensor, source: Tensor, group: Sequence[int] | None = None) -> Tensor:
+        """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D); of those in a
+        `group` of classes, if one is given.
 
         Candidates come from one matrix product with stored norms; the nearest of them by exact distances.
         """
@@ -224,6 +225,8 @@ class ReferenceData:
         for part, own in zip(place.split(rows), source.split(rows), strict=True):
             gaps = torch.addmm(self._squares[None], part, flat.T, alpha=-2)  # squared distances less |place|^2
             gaps.masked_fill_(own[:, None] == label[None, :], torch.inf)
+            if group is not None:
+                gaps.masked_fill_(~torch.isin(label, torch.tensor(group))[None], torch.inf)
             near = gaps.topk(min(CANDIDATES, len(flat)), largest=False)
             exact = torch.linalg.vector_norm(flat[near.indices] - part[:, None], dim=2)
             best = exact.masked_fill_(near.values.isinf(), torch.inf).argmin(1, keepdim=True)

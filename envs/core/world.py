@@ -125,6 +125,7 @@ class World:
         """The settings that `replace` changes, defaults filled in, in JSON's types."""
         own: dict[str, Any] = {"task": self.task.name, **asdict(self.task)}
         own["reward"] = own.pop("weights")
+        own.pop("group")  # of single walks
         own |= {"move": self.move.name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
         own |= {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps}
         own |= {} if self.goal is None else {"goal": self.goal.text, "spread": self.config.spread}
@@ -154,6 +155,12 @@ class World:
             return self
         world = copy.copy(self)  # shares what was computed: none of it depends on the target
         world.task = task
+        return world
+
+    def aiming(self, group: Sequence[int]) -> World:
+        """This world for walks that any class of a group ends (see `Task.aiming`); all other parts are shared."""
+        world = copy.copy(self)
+        world.task = self.task.aiming(group)
         return world
 
     # ---- sizes and names ---------------------------------------------------------------------------------------------
@@ -233,8 +240,10 @@ class World:
 
     def default_target(self, place: Tensor, source: Tensor) -> Tensor:
         """Targets (B,) of inputs at coordinates `place` (B, D) where none is requested: the class of the nearest reference row
-        that is not of class `source` (B,), or the source for tasks without a target."""
-        return self.reference.nearest_other_class(place, source) if self.task.takes_target else source.clone()
+        that is not of class `source` (B,), or the source for tasks without a target. For a group, of its nearest row."""
+        if not self.task.takes_target:
+            return source.clone()
+        return self.reference.nearest_other_class(place, source, self.task.group)
 
     # ---- between codes, frames and predictions -----------------------------------------------------------------------
 
