@@ -24,15 +24,16 @@ from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
 from agents.trajectories.arrays import ARRAYS, check_arrays, typed
 from agents.trajectories.file import TrajectoryError, as_object, as_text, blanked, checksum, file_name, read_parts, write_parts
-from agents.trajectories.goal import goal_of, in_goal_of
+from agents.trajectories.goal import goal_of
 from agents.trajectories.resampling import Resampled, resample
+from agents.trajectories.shown import Shown, shown_of
 from agents.trajectories.world import check_world, decode, factual_of, filled
 from envs.config import DEFAULTS
+from envs.goals import Goal, ScoreGoal
 from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
     from envs.core.factual import Factual
-    from envs.goals import Goal
 
 DERIVED = ("saved_contributions", "saved_badge")  # from the rest: stored where they were computed, and not compared
 
@@ -142,7 +143,10 @@ class Trajectory:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
         plain |= {name: typed(name, plain.get(name, getattr(self, name))) for name in ARRAYS}
         if isinstance(self.saved_contributions, dict):
-            plain["saved_contributions"] = Contributions.from_json(self.saved_contributions, error=TrajectoryError)
+            scored = isinstance(self.goal, ScoreGoal)
+            plain["saved_contributions"] = Contributions.from_json(
+                self.saved_contributions, error=TrajectoryError, scored=scored
+            )
         if isinstance(self.saved_badge, dict):
             plain["saved_badge"] = Badge.from_json(self.saved_badge, error=TrajectoryError)
         for name, value in plain.items():
@@ -175,6 +179,11 @@ class Trajectory:
     def scores(self) -> np.ndarray | None:
         """(T+1,) float64, the predicted score of every frame; None for a classifier of classes or labels."""
         return None if self.goal is None or self.predictions is None else self.goal.scores(self.predictions)
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What displays show along the path: the target's probability, or the score; None where labels alone are shown."""
+        return shown_of(self)
 
     @property
     def modality(self) -> str:
@@ -209,7 +218,8 @@ class Trajectory:
         return str(_display("agents.explanation.headline:headline")(self))
 
     def contributions(self, world: Any = None, **settings: Any) -> Contributions:
-        """What each changed part is worth: changes of the target's probability, which sum to p(end) - p(input).
+        """What each changed part is worth: changes of the target's probability, or of the score, which sum to the change from
+        the input to the end.
 
         The result is kept, and saved with the path; a second call without settings costs no query.
 
@@ -221,7 +231,6 @@ class Trajectory:
         Raises:
             UserError: no world is known, or the parts take more queries than `max_queries`.
         """
-        world = world if world is None else in_goal_of(self, world)
         if self.saved_contributions is None or settings:
             found = _display("agents.explanation.contributions.compute:contributions")(self, world, **settings)
             object.__setattr__(self, "saved_contributions", found)
@@ -288,7 +297,8 @@ class Trajectory:
     def table(self) -> list[dict[str, Any]]:
         """One row per frame; the numbers of a step are in the row of the frame it leads to; None where not measured.
 
-        Keys: frame, class, p_target, p_source (both absent where labels alone are shown), step_length, path_length, distance
+        Keys: frame, class, p_target, p_source (both absent where labels alone are shown; in their place score, where the model
+        has one), step_length, path_length, distance
         (to the true input), typicality, reward, information_gain; for text also edit_distance (words inserted, deleted or
         replaced since the true input).
         """
