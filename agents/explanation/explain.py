@@ -111,7 +111,7 @@ def explain(
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     fallback = by_default and run is not None if fallback is None else fallback
     given = gather(world, inputs, split, rows)
-    base, aims = world, read_aims(world, target, given)
+    base, aims = world, read_aims(world, target, given, skip_present)
     generator = torch.Generator().manual_seed(seed)
     origin = Origin(seed, versions=installed_versions())
     paths: list[Trajectory] = []

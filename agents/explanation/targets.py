@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,9 @@ from envs.goals import AnyOf, Goal, LabelGoal, Request, read_group, read_request
 
 if TYPE_CHECKING:
     from envs.core.world import World
+
+
+MOST_NAMED = 3  # inputs that a warning names
 
 
 class Aim(NamedTuple):
@@ -35,13 +39,14 @@ class Aim(NamedTuple):
     queries: int = 0
 
 
-def read_aims(world: World, target: Any, given: Inputs) -> list[Aim]:
+def read_aims(world: World, target: Any, given: Inputs, skip: bool = False) -> list[Aim]:
     """What inputs should walk to, by the world that each target needs.
 
     Args:
         world: of the explanation.
         target: as for `agents.explanation.explain.explain`.
         given: the inputs.
+        skip: leave out inputs whose goal cannot be walked to, with a warning, instead of an error.
 
     Raises:
         ManifoldError: an unknown class, a goal that does not fit the world's outputs or its data.
@@ -55,7 +60,7 @@ def read_aims(world: World, target: Any, given: Inputs) -> list[Aim]:
         return [Aim(world, world.untargeted if targets is None else world, everyone, targets)]
     if given.kept is not None:
         wanted = [wanted[row] for row in given.kept]
-    return _goals(world, wanted, given) if world.goal is not None else _groups(world, wanted)
+    return _goals(world, wanted, given, skip and not given.single) if world.goal is not None else _groups(world, wanted)
 
 
 def _each(world: World, target: Any, count: int) -> list[Any] | None:
@@ -120,8 +125,15 @@ def _groups(world: World, wanted: Sequence[Any]) -> list[Aim]:
     return aims
 
 
-def _goals(world: World, wanted: Sequence[Any], given: Inputs) -> list[Aim]:
+def _goals(world: World, wanted: Sequence[Any], given: Inputs, skip: bool) -> list[Aim]:
     """Aims at goals, one world for each goal; requests are resolved with one query an input."""
+    lost: dict[int, str] = {}
+
+    def refuse(rows: Sequence[int], error: ManifoldError) -> None:
+        if not skip or isinstance(error, UnknownNameError):
+            raise error if isinstance(error, UnknownNameError) else ManifoldError(f"{_place(given, rows[0])}: {error}")
+        lost.update(dict.fromkeys(rows, str(error)))
+
     relative = [i for i, one in enumerate(wanted) if isinstance(one, Request)]
     resolved: list[Any] = list(wanted)
     if relative:
@@ -129,22 +141,36 @@ def _goals(world: World, wanted: Sequence[Any], given: Inputs) -> list[Aim]:
             try:
                 resolved[i] = wanted[i].of(output, world.goal)
             except ManifoldError as error:
-                if isinstance(error, UnknownNameError):
-                    raise
-                raise ManifoldError(f"input {given.labels[i] if given.labels is not None else i}: {error}") from None
+                refuse([i], error)
     keys = [(goal.text if isinstance(goal, Goal) else goal, str(one)) for goal, one in zip(resolved, wanted, strict=True)]
     aims = []
     for key in dict.fromkeys(keys):
-        rows = [i for i, one in enumerate(keys) if one == key]
+        rows = [i for i, one in enumerate(keys) if one == key and i not in lost]
+        if not rows:
+            continue
         if not isinstance(goal := resolved[rows[0]], Goal):
             aims.append(Aim(world, world, rows, [goal] * len(rows)))
             continue
         assert world.goal is not None
-        own = world if goal.text == world.goal.text else world.replace(goal=goal)
+        try:
+            own = world if goal.text == world.goal.text else world.replace(goal=goal)
+        except ManifoldError as error:
+            refuse(rows, error)
+            continue
         assert own.goal is not None
         targets: list[int | None] = [own.goal.wanted] * len(rows)
         aims.append(Aim(own, own, rows, targets, key[1], int(isinstance(wanted[rows[0]], Request))))
+    if lost:
+        named = "; ".join(f"{_place(given, i)}: {why}" for i, why in list(lost.items())[:MOST_NAMED])
+        more = f"; and {len(lost) - MOST_NAMED} more" if len(lost) > MOST_NAMED else ""
+        warnings.warn(f"left out {len(lost)} of {len(wanted)} inputs: {named}{more}", stacklevel=4)
     return aims
+
+
+def _place(given: Inputs, i: int) -> str:
+    """The input in words."""
+    known = given.labels if given.labels is not None else given.rows
+    return f"input {i}" if known is None else f"row {known[i]}"
 
 
 def _outputs(world: World, given: Inputs, rows: Sequence[int]) -> np.ndarray:

@@ -198,7 +198,11 @@ class Trajectory:
         """
         own = self.index if self.row is None else self.row
         place = "input" if own is None else f"{own:04d}" if isinstance(own, int) else own
-        return file_name([self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]])
+        ends = [self.class_names[self.source], self.class_names[self.target]]
+        if self.goal is not None:
+            for sign, word in {">=": "ge", "<=": "le", ">": "gt", "<": "lt"}.items():
+                ends = [name.replace(sign, word) for name in ends]
+        return file_name([self.walker, place, ends[0], "to", ends[1]])
 
     @property
     def world_settings(self) -> str:

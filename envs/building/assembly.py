@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from envs.assets import ASSETS
-from envs.building.goals import classifier_for, refusal_of, with_goal
+from envs.building.goals import classifier_for, no_outputs, refusal_of, with_goal
 from envs.classifiers import Classifier
 from envs.classifiers.goals import GoalClassifier
 from envs.config import DEFAULTS, SETTINGS, WorldConfig
@@ -140,9 +140,7 @@ def replaced(world: World, **changes: Any) -> World:
             kept["reference"] = world.reference.viewed(kept["classifier"])
         config = config.replace(goal=kept["classifier"].goal, spread=getattr(kept["classifier"].goal, "spread", None))
     elif config.goal is not None:
-        raise ManifoldError(
-            f"goal={config.goal!r} is for worlds of a score or of labels; for classes, pass it as the target of an explanation"
-        )
+        raise ManifoldError(no_outputs(config.goal))
     same = (make_move(config.move), config.step or STEP) == (world.move, world.step)
     kept["step_length"] = parts.get("step_length", world.step_length if same else None)
     return assemble(**{**kept, "config": config})

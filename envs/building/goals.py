@@ -41,6 +41,13 @@ def classifier_for(config: WorldConfig, classifier: GoalClassifier) -> GoalClass
     return classifier.viewed(goal)
 
 
+def no_outputs(goal: str) -> str:
+    """Why a world of classes has no goal."""
+    return (
+        f"goal={goal!r} is for models with outputs='score' or 'labels'; for classes, pass it as the target of an explanation"
+    )
+
+
 def refusal_of(goal: Goal, reference: ReferenceData) -> str:
     """Why there is no walk to a goal that all reference rows reach, or none."""
     own = _own(reference)

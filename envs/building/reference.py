@@ -53,6 +53,7 @@ def make_reference(
 
         parts = cells, factual.base, manifold, classifier, anchored
         if known is not None:
+            known = known.viewed(classifier) if isinstance(classifier, GoalClassifier) else known
             if (changed := known.changed(predictions, x, frame)) is None:
                 reference = ReferenceData(x, z, frame, known.prediction, known.label, *parts, known.outputs)
                 if known.elsewhere is not None:

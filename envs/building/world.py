@@ -15,7 +15,7 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
-from envs.building.goals import classifier_for, with_goal
+from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.manifold import fitted_manifold, given_manifold
 from envs.building.protection import protect
@@ -174,7 +174,7 @@ def build(
             known_predictions, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
         )
     reference = make_reference(parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known)
-    kept = known is not None and reference.prediction is known.prediction
+    kept = known is not None and known.belongs_to(reference)
     if isinstance(parts.classifier, GoalClassifier):
         config = with_goal(config, parts.classifier, reference)
         viewed = classifier_for(config, parts.classifier)
@@ -254,17 +254,21 @@ def _adapted(
     """The classifier as a world queries it; a few rows of x, with their cells, show what kind of predictions it returns."""
     needs_labels = config.task is not None and make_task(config.task, None, None, None).needs_label_only
     few = range(0) if x is None else range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
-    return adapt(
+    adapted = adapt(
         classifier,
         units=units,
         class_names=config.class_names if config.class_names is not None else names_for(data, classifier),
         input_shape=config.input_shape,
         label_only=config.label_only or needs_labels,
         outputs=config.outputs,
-        goal=config.goal,
         sample=None if x is None else x[few],
         sample_cells=None if cells is None else cells[few],
     )
+    if config.goal is None:
+        return adapted
+    if not isinstance(adapted, GoalClassifier):
+        raise ManifoldError(no_outputs(config.goal))
+    return classifier_for(config, adapted)
 
 
 def _known(file: str | Path, digest: str) -> KnownPredictions | None:

@@ -33,7 +33,6 @@ def adapt(
     outputs: str | None = None,
     sample: Tensor | None = None,
     sample_cells: Tensor | None = None,
-    goal: Any = None,
 ) -> Classifier:
     """Wrap a model as a `Classifier`.
 
@@ -52,7 +51,6 @@ def adapt(
         sample: A few data-space rows that show what a `predict` without `classes_` returns; they count as queries. Default:
             one row of zeros.
         sample_cells: The user's own cells of these rows, see `Units.entered`.
-        goal: Of a model with a score or labels, see `envs.goals`.
 
     Raises:
         ManifoldError: If the object is not callable, or the classes are unknown.
@@ -71,14 +69,7 @@ def adapt(
     if outputs in KINDS and not isinstance(classifier, Classifier):
         if label_only:
             raise ManifoldError(f"label_only is for classifiers; this {type(classifier).__name__} has outputs={outputs!r}")
-        return goal_classifier(
-            classifier, outputs, goal=goal, units=units, names=class_names, input_shape=input_shape
-        )  # fmt: skip
-    if goal is not None and not isinstance(classifier, Classifier):
-        raise ManifoldError(
-            f"goal={str(goal)!r} is for models with outputs='score' or 'labels'; for classes, pass it as the target of an "
-            "explanation"
-        )
+        return goal_classifier(classifier, outputs, units=units, names=class_names, input_shape=input_shape)
     if outputs is not None and not isinstance(classifier, torch.nn.Module):
         raise ManifoldError(f"outputs={outputs!r} is for torch modules, not for a {type(classifier).__name__}: leave it out")
     if isinstance(classifier, Classifier):

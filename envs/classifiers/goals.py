@@ -13,7 +13,7 @@ from torch import Tensor
 from envs.classifiers.functions import FunctionClassifier
 from envs.classifiers.torch_module import _type_of, in_eval_mode, torch_shape
 from envs.errors import ManifoldError
-from envs.goals import Goal, LabelGoal, ScoreGoal, read_request
+from envs.goals import Goal, LabelGoal, ScoreGoal
 from envs.modalities.base import Units
 
 
@@ -122,14 +122,13 @@ def _columns(outputs: np.ndarray) -> np.ndarray:
 
 
 def goal_classifier(
-    model: Any, kind: str, *, goal: Any, units: Units, names: Sequence[Any] | None, input_shape: Sequence[int] | None
+    model: Any, kind: str, *, units: Units, names: Sequence[Any] | None, input_shape: Sequence[int] | None
 ) -> GoalClassifier:
-    """A model with such outputs, as a world queries it.
+    """A model with such outputs, seen through a placeholder of a goal: a score of at least 0, or the first label on.
 
     Args:
         model: A torch module, an estimator or a function.
         kind: Of its outputs, a key of `envs.goals.KINDS`.
-        goal: A goal, its text, or None: a placeholder, which `envs.building.goals` replaces.
         units: The user's units.
         names: Of the labels.
         input_shape: As for `envs.classifiers.adapt`.
@@ -140,9 +139,7 @@ def goal_classifier(
     labels = [str(name) for name in names or ()]
     if kind == LabelGoal.kind and not labels:
         raise ManifoldError(f"pass class_names=, the names of the labels that {type(model).__name__} predicts")
-    usual: Goal = LabelGoal(labels, labels[0]) if kind == LabelGoal.kind else ScoreGoal(low=0.0)
-    asked = usual if goal is None else read_request(goal, kind, labels)
-    standing = asked if isinstance(asked, Goal) else usual
+    standing: Goal = LabelGoal(labels, labels[0]) if kind == LabelGoal.kind else ScoreGoal(low=0.0)
     if isinstance(model, torch.nn.Module):
         if units.rows_are_strings:
             raise ManifoldError("a model of texts receives a list of strings: pass a function of strings that calls the module")

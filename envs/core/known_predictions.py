@@ -20,8 +20,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.classifiers.goals import GoalClassifier
+from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 from envs.errors import ManifoldError
+from envs.goals import LabelGoal
 from envs.manifolds.base import Manifold
 from envs.modalities.base import Units
 from envs.reading.checks import text
@@ -92,6 +95,17 @@ class KnownPredictions(NamedTuple):
             raise ManifoldError(f"the predictions kept in {str(file)!r} cannot be read ({error}); remove the file") from error
         return cls(label, prediction, elsewhere, digest, outputs or None)
 
+    def viewed(self, classifier: GoalClassifier) -> KnownPredictions:
+        """The same outputs seen through the goal of a classifier."""
+        if self.outputs is None:
+            return self
+        own, frame = (classifier.of_outputs(self.outputs[name]) for name in ("own", "frame"))
+        return self._replace(label=own.argmax(1), prediction=frame, elsewhere=None)
+
+    def belongs_to(self, reference: ReferenceData) -> bool:
+        """Whether reference data were made of these predictions."""
+        return self.prediction is reference.prediction if self.outputs is None else self.outputs is reference.outputs
+
     def changed(self, ask: Callable[[Tensor, Tensor], Tensor], x: Tensor, frame: Tensor) -> str | None:
         """A sentence on how the classifier's predictions have changed, or None; at most 32 queries.
 
@@ -120,7 +134,9 @@ def digest_of(x: Tensor, cells: Tensor, units: Units, manifold: Manifold, classi
     """sha256 of reference rows x (N, \\*data_shape), the user's values (cells (N, C) and `units`), the manifold's settings and
     weights, and the classifier's classes and name."""
     name = name if isinstance(name, str) else None
-    about = [manifold.settings, classifier.class_names, classifier.label_only, name, units.unseen]
+    goal = classifier.goal  # outputs are kept, whatever the goal
+    classes = classifier.class_names if goal is None else [goal.kind, *(goal.labels if isinstance(goal, LabelGoal) else ())]
+    about = [manifold.settings, classes, classifier.label_only, name, units.unseen]
     found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for key, value in sorted(manifold.state_dict().items()):
         found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -133,5 +149,5 @@ def predictions_of(world: World) -> KnownPredictions:
     """The predictions that a world has for its reference rows. No query."""
     reference = world.reference
     digest = digest_of(reference.x, reference.cells, world.units, world.manifold, world.classifier, world.config.classifier)
-    elsewhere = None if reference.ends_match_frames else reference.known_end_predictions
+    elsewhere = None if reference.ends_match_frames or reference.outputs is not None else reference.known_end_predictions
     return KnownPredictions(reference.label, reference.prediction, elsewhere, digest, reference.outputs)

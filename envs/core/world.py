@@ -83,7 +83,7 @@ class World:
             f"{len(self.held_out.x)} held out\n"
             f"  classifier: {kind}\n"
             f"  manifold: {type(self.manifold).__name__}, {self.latent_dim} latent dimensions\n"
-            f"  task {self.task.name} ({self.task.stop_rule(self.label_only)}), move {self.move.name}, "
+            f"  task {self.task.name} ({self.stop_rule}), move {self.move.name}, "
             f"at most {self.max_episode_steps} steps"
         )
 
@@ -174,6 +174,11 @@ class World:
     def goal(self) -> Goal | None:
         """The goal on the model's outputs, whose outcomes are the classes; None for a classifier of classes."""
         return self.classifier.goal
+
+    @property
+    def stop_rule(self) -> str:
+        """When a walk ends, in a few words."""
+        return self.task.stop_rule(self.label_only) if self.goal is None else f"the goal {self.goal.text}"
 
     @property
     def classes(self) -> int:

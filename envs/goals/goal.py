@@ -78,7 +78,7 @@ class Request(ABC):
     Example:
         >>> from envs.goals import Change
         >>> Change(10.0, percent=True).of(np.array([50.0])).text
-        '>= 55.0'
+        '>= 55'
     """
 
     text: str

@@ -16,6 +16,11 @@ def _short(value: float) -> str:
     return f"{value:.6g}"
 
 
+def _exact(value: float) -> str:
+    """The number in as few digits as read back to it."""
+    return _short(value) if float(_short(value)) == value else repr(float(value))
+
+
 @dataclass(frozen=True)
 class ScoreGoal(Goal):
     """A score from `low` to `high`; one of them may be infinite.
@@ -35,7 +40,7 @@ class ScoreGoal(Goal):
     Example:
         >>> goal = ScoreGoal(low=2.0, high=4.0)
         >>> goal.text, goal.names
-        ('2.0..4.0', ['< 2', '2..4', '> 4'])
+        ('2..4', ['< 2', '2..4', '> 4'])
         >>> goal.progress(np.array([[1.0], [2.0], [3.0], [6.0]])).round(3).tolist()
         [0.25, 0.5, 0.75, 0.167]
         >>> goal.scores(goal.shares(np.array([[1.0], [6.0]]))).round(6).tolist()
@@ -65,9 +70,9 @@ class ScoreGoal(Goal):
     def text(self) -> str:  # type: ignore[override]
         """See `Goal`."""
         if self.ranged:
-            return f"{float(self.low)!r}..{float(self.high)!r}"
+            return f"{_exact(self.low)}..{_exact(self.high)}"
         sign, limit = (">", self.low) if math.isfinite(self.low) else ("<", self.high)
-        return f"{sign}{'' if self.strict else '='} {float(limit)!r}"
+        return f"{sign}{'' if self.strict else '='} {_exact(limit)}"
 
     @property
     def names(self) -> list[str]:  # type: ignore[override]
@@ -130,7 +135,7 @@ class Change(Request):
 
     Example:
         >>> Change(-5.0).of(np.array([12.0])).text
-        '<= 7.0'
+        '<= 7'
     """
 
     amount: float

@@ -149,6 +149,8 @@ class Card:
         when = ("input", f"turning point, step {t}" if self.turned else f"step {t}", f"end, step {t}")[place]
         shown = self.path.shown
         sure = "" if said.p is None or shown is None else f", {shown.name} {shown.text(said.p)}"
+        if shown is not None and shown.is_score:
+            return f"{when}{sure}" if sure else f"{when}: {said.name}"
         return f"{when}: {said.name}{sure}"
 
     @property
