@@ -298,7 +298,7 @@ def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]]
     for part in tables(found):
         console.print(part)
         console.print()
-    rule = world.task.stop_rule(world.label_only)
+    rule = world.stop_rule
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
     for line in break_even_lines(found):
         print(line)

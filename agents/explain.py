@@ -48,7 +48,9 @@ class ExplainConfig(DataConfig):
     index: list[int] = option([], "which input(s) of the split", metavar="N")  # noqa: RUF009
     all: bool = option(False, "explain every input of the split")
     target: str | None = option(
-        None, "class to reach; 'own': the own class's most typical form (default: whichever other class is nearest)"
+        None,
+        "class to reach, 'any of a, b', or of ordered classes '>= medium'; of a score '>= 0.7', '2..4', '+10 %', --target=-5; of "
+        "labels 'flip a, hold b'; 'own': the own class's most typical form (default: whichever other class is nearest)",
     )
     split: str | None = option(
         None, "which data --index counts in (default: own, rows of your file counted from 0, if it has rows; else held_out)",
@@ -165,7 +167,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = save_lime(paths, files, world, config.lime, config.seed)
         print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}", file=out)
     if inputs is not None and many and (skipped := len(inputs.x) - len(paths)):
-        print(f"left out {skipped} of {len(inputs.x)} inputs: the classifier calls them {config.target!r} already", file=out)
+        why = f"the classifier calls them {config.target!r} already"
+        why += "" if world.goal is None else ", or no reference row is there"
+        print(f"left out {skipped} of {len(inputs.x)} inputs: {why}", file=out)
     return 0
 
 

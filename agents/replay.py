@@ -99,9 +99,11 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     import numpy as np
     import torch
 
+    from agents.trajectories.goal import in_goal_of
     from envs.core import dynamics
 
     path.check_world(world)
+    world = in_goal_of(path, world)
     if path.lacks_values:
         raise UserError(
             f"the values of {', '.join(path.hidden or ())} are hidden in this path, so that it cannot be walked again and the "

@@ -100,6 +100,7 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     from agents.explanation.report.export import export
     from agents.explanation.report.statement import add_contributions
     from agents.files import write_whole, writing
+    from agents.trajectories.goal import in_goal_of
     from envs.files import in_home
 
     number = config.card or 1
@@ -109,7 +110,7 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     target = Path(in_home(config.out)) if config.out else default
     add_contributions(paths[number - 1 : number], world)
     paths[number - 1].badge(world)
-    card = export(Card(number, paths[number - 1], world, mapped=False), config.format)
+    card = export(Card(number, paths[number - 1], in_goal_of(paths[number - 1], world), mapped=False), config.format)
     with writing("the card", "make room, or choose another place with --out FILE"):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, card)

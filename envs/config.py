@@ -11,11 +11,12 @@ from typing import Any, Self
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
+from envs.goals.goal import Goal, Request
 from envs.reading.checks import check_world_settings
 from envs.runtime.plain import listed
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
-NAMES = ("class_names", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists, which may come as arrays
+NAMES = ("class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists, which may come as arrays
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
 PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
@@ -79,7 +80,14 @@ class WorldConfig:
         channels: ``first`` or ``last``: the axis of a picture's channels. Default: guessed from the shape.
         input_shape: shape of one input of the classifier, if it is not that of the data. Pictures with their channels on the
             other axis are transposed.
-        outputs: what a torch module returns, ``logits`` or ``probabilities``. Default: detected.
+        outputs: what the model returns: ``score``, one real number; ``labels``, probabilities of independent labels; of a torch
+            module also ``logits`` or ``probabilities``. Default: detected; a regressor has a score.
+        goal: for such a score, ``">= 0.7"``, ``"<= 3"`` or ``"2..4"``; for labels, ``"NAME=yes, OTHER=no"``; see `envs.goals`.
+            The target of an explanation may be another goal. Default: the median of the reference rows' scores; the first
+            label.
+        spread: unit of the progress towards a goal on a score. Default: the standard deviation of the reference rows' scores.
+        class_order: the classes from the lowest to the highest, for targets such as ``">= medium"``. Default: unordered, unless
+            they are numbers.
         label_only: the classifier shows labels alone. Tasks that need this set it.
         latent_dim: d of a fitted manifold, or of the user's own generator. Small values make walks easy and frames coarse.
             Default: half the size of the data, from 2 to 8.
@@ -136,6 +144,9 @@ class WorldConfig:
     channels: str | None = None
     input_shape: Sequence[int] | None = None
     outputs: str | None = None
+    goal: Any = None
+    spread: float | None = None
+    class_order: Sequence[Any] | None = None
     label_only: bool = False
     latent_dim: int | None = None
     fit: Mapping[str, Any] | None = None
@@ -159,6 +170,8 @@ class WorldConfig:
             if name in NAMES and getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
                 value = value.tolist()
             value = _plain(value, nested=name not in ROWS)
+            if name == "goal" and isinstance(value, Goal | Request):
+                value = value.text
             self._put(name, in_home(value) if name in PATHS and isinstance(value, str) else value)
         if not isinstance(self.task, type) and (named := getattr(self.task, "settings", None)) is not None:
             self._take_task(named())
@@ -275,6 +288,7 @@ FIELDS = tuple(DEFAULTS)
 # Settings that `World.replace` changes; the others belong to the parts that a world is built from.
 SETTINGS = (
     "task", "tau", "pair", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "initial_latent",
+    "goal", "spread", "class_order",
 )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ def about(explorer: Explorer) -> dict[str, Any]:
         "inputs": shown_of(world).inputs,
         "rows": len(world.held_out.x),
         "fields": form_fields(world),
-        "task": world.task.stop_rule(world.label_only),
+        "task": world.stop_rule,
         "takesTarget": world.task.takes_target,
         "walkers": explorer.walkers,
         "whiteBox": [name for name in explorer.walkers if getattr(explorer.walker(name), "needs_gradient", False)],

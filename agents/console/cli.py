@@ -124,6 +124,12 @@ class DataConfig(LoadingConfig):
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
     encoding: str | None = option(None, "of a file of sentences or of a table (default: utf-8)", metavar="NAME")
     classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
+    outputs: str | None = option(
+        None, "what it returns, if not classes: score or labels (default: detected; a regressor has a score)", metavar="KIND"
+    )
+    goal: str | None = option(
+        None, "of the training on a score, such as '>= 0.7' or '2..4' (default: its median); on labels 'NAME=yes'", metavar="GOAL"
+    )
     manifold: str | None = option(
         None,
         "latent space of your data: vae, pca, umap, joint, embedding (fitted), a saved folder, or module:object",

@@ -170,7 +170,7 @@ class Worker:
         return [dict(zip(columns, map(_plain, row, columns.values()), strict=True)) for row in values]
 
     def _result(self, path: Trajectory) -> dict[str, Any]:
-        shown = path.predictions
+        shown, scores = path.predictions, path.scores
         result = {
             "status": EXPLAINED if path.success else NOT_FOUND,
             "source": path.class_names[path.source],
@@ -179,6 +179,7 @@ class Worker:
             "success": path.success,
             "p_first": None if shown is None else float(shown[0, path.target]),
             "p_end": None if shown is None else float(shown[-1, path.target]),
+            **({} if scores is None else {"score_first": float(scores[0]), "score_end": float(scores[-1])}),
             "steps": path.steps,
             "queries": path.queries,
             "walker": path.walker,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import UserError, progress_bar
 from agents.console.deferred import in_usual_torch
 from agents.console.threads import one_threaded
+from envs.errors import ManifoldError
 from envs.reading import checks
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from agents.explanation.inputs import Inputs
+    from agents.explanation.targets import Aim
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
     from agents.walkers.walker import Walker
@@ -50,7 +52,9 @@ def explain(
         inputs: a row of `split`, a list, array or range of rows, None for all of them, or data in the user's own units: one
             input of the data's shape or a batch.
         target: class name or index for all, a list of one each, `own` for the most typical form of the predicted class, or
-            None: the nearest other class.
+            None: the nearest other class. Groups of classes are a set or ``any of a, b``, of ordered classes ``>= medium``.
+            For a score ``>= 0.7``, ``<= 3``, ``2..4``, ``+10 %`` or ``-5`` (of the input's own); for labels ``flip a, hold b``;
+            or an object of `envs.goals`.
         walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
             explained clearly more inputs at the end of the training), and with target `own` the line.
         rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
@@ -90,7 +94,8 @@ def explain(
     checks.seed(seed, error=UserError)
     from agents.constraints.rules import check_inputs
     from agents.explanation.information_gain import bonus_in_nats, information_gain
-    from agents.explanation.inputs import gather, read_targets
+    from agents.explanation.inputs import gather
+    from agents.explanation.targets import read_aims
     from agents.runs.world_record import describe_world
     from agents.trajectories.recording import Origin, trajectories_of
     from agents.trajectories.world import installed_versions
@@ -106,23 +111,25 @@ def explain(
     chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
     fallback = by_default and run is not None if fallback is None else fallback
     given = gather(world, inputs, split, rows)
-    targets = read_targets(world, target, len(given.x) if given.given is None else given.given)
-    if targets is not None and given.kept is not None:
-        targets = [targets[row] for row in given.kept]
-    walked_in = world.untargeted if targets is None else world
+    base, aims = world, read_aims(world, target, given, skip_present)
     generator = torch.Generator().manual_seed(seed)
-    origin = Origin(seed, versions=installed_versions(), environment=describe_world(world))
+    origin = Origin(seed, versions=installed_versions())
     paths: list[Trajectory] = []
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
-        for low in range(0, len(given.x), BATCH):
-            now = range(low, min(low + BATCH, len(given.x)))
-            part = None if targets is None else [targets[row] for row in now]
-            own = None if given.cells is None else given.cells[low : now.stop]
-            state, queries, present = _enter(world, given.x[low : now.stop], part, own)
-            check_inputs(world.units, state.cells, lambda i, low=low: _name(given, low + i))  # type: ignore[misc]
+        for aim, now in _batches(aims):
+            world, walked_in, targets = aim.world, aim.walked_in, aim.targets
+            origin = origin._replace(environment=describe_world(world), asked=aim.asked)
+            if world is not base:
+                chosen = _at_another_goal(choose_walker(walker, run), base, world)
+            rows_now = [aim.rows[k] for k in now]
+            part = None if targets is None else [targets[k] for k in now]
+            own = None if given.cells is None else given.cells[rows_now]
+            state, queries, present = _enter(walked_in, given.x[rows_now], part, own)
+            queries = queries + aim.queries
+            check_inputs(world.units, state.cells, lambda i, at=rows_now: _name(given, at[i]))  # type: ignore[misc]
             bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
-                _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
+                _refuse(world, [rows_now[int(i)] for i in torch.nonzero(present)], given, state.source[present], aim.asked)
             found: dict[int, Trajectory] = {}
             for walks, group in _groups(world, state, chosen, by_default):
                 items = torch.nonzero(group & ~present).flatten()
@@ -146,17 +153,19 @@ def explain(
                 queried_before = rows_queried_before(walks, world) if policy is None else policy.queries
                 made = trajectories_of(
                     world, start, walk, origin._replace(training_queries=queried_before), walker=by,
-                    index=None if given.rows is None else [given.rows[low + i] for i in items.tolist()],
-                    rows=None if given.labels is None else [given.labels[low + i] for i in items.tolist()],
+                    index=None if given.rows is None else [given.rows[rows_now[i]] for i in items.tolist()],
+                    rows=None if given.labels is None else [given.labels[rows_now[i]] for i in items.tolist()],
                 )  # fmt: skip
                 for i, path in zip(items.tolist(), made, strict=True):
-                    position = low + i if given.kept is None else given.kept[low + i]
+                    position = rows_now[i] if given.kept is None else given.kept[rows_now[i]]
                     path.__dict__.update(world=world, position=position)  # of this process alone: neither is saved
                 found |= dict(zip(items.tolist(), made, strict=True))
             ordered = [found[i] for i in sorted(found)]
             paths += ordered
             if on_batch is not None:
                 on_batch(ordered)
+    if len(aims) > 1:
+        paths.sort(key=lambda path: path.position or 0)
     return paths[0] if given.single else paths
 
 
@@ -203,13 +212,39 @@ def _enter(
 
     if targets is None:
         state, queries = dynamics.enter(world, x, cells=cells)
-        return state, queries, torch.zeros(len(x), dtype=torch.bool)
+        present = torch.zeros(len(x), dtype=torch.bool) if world.task.group is None else world.task.in_group(state.source)
+        return state, queries, present
     asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
     state, queries = dynamics.enter(world, x, asked.clamp_min(0), cells)
     own = asked < 0
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
     return state, queries, asked == state.source
+
+
+def _batches(aims: Sequence[Aim]) -> Iterator[tuple[Aim, range]]:
+    """Each aim with places of at most `BATCH` of its inputs."""
+    for aim in aims:
+        for low in range(0, len(aim.rows), BATCH):
+            yield aim, range(low, min(low + BATCH, len(aim.rows)))
+
+
+def _at_another_goal(walker: Walker, trained: World, world: World) -> Walker:
+    """The walker in a world with another goal than that of its training: an agent walks without its surrogate.
+
+    Raises:
+        ManifoldError: an agent that was trained for another number of outcomes.
+    """
+    from agents.walkers.policy import PolicyWalker
+
+    if not getattr(walker, "needs_model", False):
+        return walker
+    if world.classes != trained.classes:
+        raise ManifoldError(
+            f"the run was trained for the goal {str(trained.goal)!r} with {trained.classes} outcomes, and {str(world.goal)!r} has "
+            f"{world.classes}: train with goal={str(world.goal)!r}, or name a walker that needs no training, such as the line"
+        )
+    return PolicyWalker(walker.model, retries=RETRIES) if isinstance(walker, PolicyWalker) else walker
 
 
 def _groups(world: World, state: State, chosen: Walker, by_default: bool) -> list[tuple[Walker, Tensor]]:
@@ -231,14 +266,13 @@ def _name(given: Inputs, row: int) -> str:
     return f"input {row}" if known is None else f"row {known[row]}"
 
 
-def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
+def _refuse(world: World, rows: list[int], given: Inputs, present: Tensor, asked: str | None) -> None:
     """Raise an error that names the inputs whose target is the class that they are predicted as."""
-    from envs.errors import ManifoldError
-
     name = _name(given, rows[0])
-    present = world.class_names[int(state.source[rows[0] % BATCH])]
+    target = world.class_names[int(present[0])] if asked is None else asked
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
+    instead = "ask for another class, or for 'own' to walk to that class's most typical form"
     raise ManifoldError(
-        f"target {present!r} is what the classifier already says of {name}{more}: ask for another class, "
-        "or for 'own' to walk to that class's most typical form"
+        f"target {target!r} is what the classifier already says of {name}{more}: "
+        + (instead if asked is None else "ask for another target")
     )

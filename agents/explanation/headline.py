@@ -49,8 +49,11 @@ def headline(
 
     found = path.saved_contributions if contributions is None else contributions
     world = path.world if world is None else world
-    sure = "" if found is None or path.label_only else f" ({found.called:.2f})"
-    said = f"Called {path.class_names[path.source]}{sure}. {_outcome(path)}"
+    if path.shown is not None and path.shown.is_score:
+        said = _scored(path, None if found is None else found.start)
+    else:
+        sure = "" if found is None or path.label_only else f" ({found.called:.2f})"
+        said = f"Called {path.class_names[path.source]}{sure}. {_outcome(path)}"
     if path.steps == 0:
         return f"{said}."
     measured = _measured(path, world, attributes)
@@ -75,6 +78,19 @@ def _measured(path: Trajectory, world: Any, attributes: Sequence[Attribute]) -> 
         raise UserError(f"the path {path.name!r} was read from a file: its attributes are measured with world=")
     changes = attribute_changes(path, world, attributes)
     return f" From frame 0 to the end: {', '.join(changes)}." if changes else ""
+
+
+def _scored(path: Trajectory, start: float | None) -> str:
+    """From which score to which a path goes, and where it reaches the goal; `start` is the input's, if it is known."""
+    assert path.shown is not None
+    first = path.shown.values[0] if start is None else start
+    asked = path.class_names[path.target] + (f" ({path.asked})" if path.asked and path.asked[0] in "+-" else "")
+    if path.steps == 0:
+        return f"Predicted {path.shown.text(first)}. No step was made; the goal is {asked}"
+    way = f"Predicted {path.shown.text(first)} → {path.shown.text(path.shown.values[-1])}"
+    if path.predicted[-1] != path.target:
+        return f"{way} after {path.steps} steps, and the goal {asked} is not reached"
+    return f"{way}, the goal {asked} is reached at step {turning_point(path.predicted, path.target)}"
 
 
 def _outcome(path: Trajectory) -> str:

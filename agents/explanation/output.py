@@ -182,13 +182,14 @@ def add_contributions(paths: Sequence[Trajectory]) -> None:
 def show_worth(console: Any, path: Trajectory) -> None:
     """Print the badge and the contributions of a path, as far as they were computed."""
     from agents.explanation.figures.terminal import contribution_table
+    from agents.trajectories.shown import shown_of
 
     if path.saved_badge is not None:
         text = f"Badge: {path.saved_badge.kind}. {' '.join(path.saved_badge.reasons)}"
         console.print(text, markup=False, soft_wrap=True)
     if (found := path.saved_contributions) is None:
         return
-    console.print(contribution_table(found, path.class_names[found.explained], console.width))
+    console.print(contribution_table(found, shown_of(path, found.explained) or path.class_names[found.explained], console.width))
     console.print(f"queries: search {path.queries}, contributions {found.queries}", markup=False, soft_wrap=True)
 
 
@@ -201,7 +202,7 @@ def step_table(path: Trajectory) -> Any:
     from agents.explanation.sentences import is_planned
 
     titles = {
-        "frame": "frame", "class": "class", "p_target": f"p({path.class_names[path.target]})",
+        "frame": "frame", "class": "class", "score": "score", "p_target": f"p({path.class_names[path.target]})",
         "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "path",
         "distance": "to input", "edit_distance": "words changed", "typicality": "typicality",
         "information_gain": "gain (nats)",

@@ -67,11 +67,12 @@ def _rise(path: Trajectory) -> str:
     if path.predictions is None:
         passed = [path.class_names[c] for c in run_starts(path.predicted)]
         return "predicted classes " + " → ".join(passed)
-    name, values = path.class_names[path.target], path.predictions[:, path.target]
+    assert path.shown is not None
+    name, values, text = path.shown.name, path.shown.values, path.shown.text
     if len(values) == 1:
-        return f"p({name}) = {values[0]:.2f}"
+        return f"{name} = {text(values[0])}"
     verb = "rises" if values[-1] > values[0] else "falls"
-    return f"p({name}) {verb} {values[0]:.2f} → {values[-1]:.2f}"
+    return f"{name} {verb} {text(values[0])} → {text(values[-1])}"
 
 
 def run_starts(values: np.ndarray) -> np.ndarray:
@@ -90,7 +91,9 @@ def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
     t = row["frame"]
     what = "" if t else ", the reconstruction of the input" if path.reconstructs else ", the input"
     text = f"Frame {t} of {path.steps}{what}: class {row['class']}"
-    if "p_target" in row:
+    if path.shown is not None and path.shown.is_score:
+        text += f", score {path.shown.exact(row['score'])}"
+    elif "p_target" in row:
         text += f", probability of {path.class_names[path.target]} {row['p_target']:.3f}"
     if row["step_length"] is not None:
         text += f", {'planned ' if is_planned(path, t) else ''}step of {row['step_length']:.2f}"

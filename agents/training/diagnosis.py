@@ -74,7 +74,7 @@ def lines_of(found: Diagnosis, world: World) -> list[str]:
     decoded = any(facts.as_ends is not None for facts in found.classes.values())
     cells = {name: name_cell(name) for name in shown}
     width = max(len("class"), *map(cell_len, cells.values()))
-    rule = world.task.stop_rule(world.label_only)
+    rule = world.stop_rule
     lines = [
         f"reference rows by class; a walk ends at {rule}:",
         f"  {'class':<{width}}  {'rows':>7}  {'satisfy that':>12}  {'keep the class in frame 0':>25}"

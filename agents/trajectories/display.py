@@ -65,7 +65,9 @@ def table(path: Trajectory) -> list[dict[str, Any]]:
     rows = []
     for t, predicted in enumerate(path.predicted):
         row: dict[str, Any] = {"frame": t, "class": path.class_names[predicted]}
-        if path.predictions is not None:
+        if path.scores is not None:
+            row["score"] = float(path.scores[t])
+        elif path.predictions is not None:
             row |= {
                 "p_target": float(path.predictions[t, path.target]),
                 "p_source": float(path.predictions[t, path.source]),
@@ -113,6 +115,7 @@ def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any]
         {
             "from": [path.class_names[path.source] for path in paths],
             "to": [path.class_names[path.predicted[-1]] for path in paths],
+            **_scores_of(paths),
             "success": [path.success for path in paths],
             "steps": [path.steps for path in paths],
             "distance": [np.nan if path.distances is None else float(path.distances[-1]) for path in paths],
@@ -129,6 +132,14 @@ def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any]
         found = found.rename(columns={name: f"path_{name}" for name in found.columns if name in ends.columns})
         found = pandas.concat([ends, found], axis=1)
     return found
+
+
+def _scores_of(paths: Sequence[Trajectory]) -> dict[str, list[float]]:
+    """The scores of frame 0 and of the end, for a model that has one."""
+    along = [path.scores for path in paths]
+    if not along or any(scores is None for scores in along):
+        return {}
+    return {"score_from": [float(s[0]) for s in along], "score_to": [float(s[-1]) for s in along]}  # type: ignore[index]
 
 
 def html(path: Trajectory) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -23,9 +24,12 @@ from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
 from agents.trajectories.arrays import ARRAYS, check_arrays, typed
 from agents.trajectories.file import TrajectoryError, as_object, as_text, blanked, checksum, file_name, read_parts, write_parts
+from agents.trajectories.goal import goal_of
 from agents.trajectories.resampling import Resampled, resample
+from agents.trajectories.shown import Shown, shown_of
 from agents.trajectories.world import check_world, decode, factual_of, filled
 from envs.config import DEFAULTS
+from envs.goals import Goal, ScoreGoal
 from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
@@ -66,6 +70,7 @@ class Trajectory:
             files, see `agents.redaction`; None: no column is.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
+        asked: the target as it was asked for, where it is not one class: a group, or a goal such as ``+10 %``.
         held: names of the table's columns that this path keeps as in the input, so that few change (see
             `agents.walkers.sparse`).
 
@@ -111,6 +116,7 @@ class Trajectory:
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
     saved_badge: Badge | None = None
+    asked: str | None = None
     hidden: dict[str, list[int]] | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
@@ -137,7 +143,10 @@ class Trajectory:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
         plain |= {name: typed(name, plain.get(name, getattr(self, name))) for name in ARRAYS}
         if isinstance(self.saved_contributions, dict):
-            plain["saved_contributions"] = Contributions.from_json(self.saved_contributions, error=TrajectoryError)
+            scored = isinstance(self.goal, ScoreGoal)
+            plain["saved_contributions"] = Contributions.from_json(
+                self.saved_contributions, error=TrajectoryError, scored=scored
+            )
         if isinstance(self.saved_badge, dict):
             plain["saved_badge"] = Badge.from_json(self.saved_badge, error=TrajectoryError)
         for name, value in plain.items():
@@ -161,6 +170,21 @@ class Trajectory:
         """Whether frame 0, the reconstruction, has the predicted class of the input."""
         return bool(self.predicted[0] == self.source)
 
+    @cached_property
+    def goal(self) -> Goal | None:
+        """The goal on a score or on labels whose outcomes are the classes; None for a classifier of classes."""
+        return goal_of(self.environment, self.class_names)
+
+    @property
+    def scores(self) -> np.ndarray | None:
+        """(T+1,) float64, the predicted score of every frame; None for a classifier of classes or labels."""
+        return None if self.goal is None or self.predictions is None else self.goal.scores(self.predictions)
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What displays show along the path: the target's probability, or the score; None where labels alone are shown."""
+        return shown_of(self)
+
     @property
     def modality(self) -> str:
         """`image`, `table` or `text`, by shape and type of the input."""
@@ -174,7 +198,11 @@ class Trajectory:
         """
         own = self.index if self.row is None else self.row
         place = "input" if own is None else f"{own:04d}" if isinstance(own, int) else own
-        return file_name([self.walker, place, self.class_names[self.source], "to", self.class_names[self.target]])
+        ends = [self.class_names[self.source], self.class_names[self.target]]
+        if self.goal is not None:
+            for sign, word in {">=": "ge", "<=": "le", ">": "gt", "<": "lt"}.items():
+                ends = [name.replace(sign, word) for name in ends]
+        return file_name([self.walker, place, ends[0], "to", ends[1]])
 
     @property
     def world_settings(self) -> str:
@@ -194,7 +222,8 @@ class Trajectory:
         return str(_display("agents.explanation.headline:headline")(self))
 
     def contributions(self, world: Any = None, **settings: Any) -> Contributions:
-        """What each changed part is worth: changes of the target's probability, which sum to p(end) - p(input).
+        """What each changed part is worth: changes of the target's probability, or of the score, which sum to the change from
+        the input to the end.
 
         The result is kept, and saved with the path; a second call without settings costs no query.
 
@@ -272,7 +301,8 @@ class Trajectory:
     def table(self) -> list[dict[str, Any]]:
         """One row per frame; the numbers of a step are in the row of the frame it leads to; None where not measured.
 
-        Keys: frame, class, p_target, p_source (both absent where labels alone are shown), step_length, path_length, distance
+        Keys: frame, class, p_target, p_source (both absent where labels alone are shown; in their place score, where the model
+        has one), step_length, path_length, distance
         (to the true input), typicality, reward, information_gain; for text also edit_distance (words inserted, deleted or
         replaced since the true input).
         """

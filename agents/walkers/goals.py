@@ -69,6 +69,8 @@ def arriving_reference(world: World, source: int, target: int) -> Tensor:
 
 def _unlike(world: World, source: int, target: int) -> Tensor:
     """Reference inputs predicted as `target`, or as any class but `source` where the two are equal, (N,) bool."""
+    if world.task.group is not None:
+        return world.task.in_group(world.reference.label)
     any_other = target == source or world.task.any_other
     return world.reference.label != source if any_other else world.reference.label == target
 
@@ -84,5 +86,7 @@ def _arrived(world: World, source: int, target: int) -> Tensor:
     if not world.units.anchored:
         return there
     # The decoded code is not the reference input itself: both must be of the class, or a walk could end where it begins.
+    if world.task.group is not None:
+        return there & world.task.in_group(label)
     away = not world.task.towards_target or (world.task.any_other and target != source)
     return there & (label != source if away else label == target)

@@ -33,7 +33,7 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """Gradient (B, d) of each item's loss by its code.
 
     The loss is -log of the target's probability, plus `closeness` times the squared distance to the input as a share of the
-    class distance. Under the task `leave` the probability is that of all classes but the source; where the target is the own
+    class distance. Under the task `leave` the probability is that of all classes but the source, with a group that of its classes; where the target is the own
     class, the first term is the squared distance to its prototype as a share of the class distance.
 
     Args:
@@ -49,7 +49,9 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
         rows = torch.arange(len(z))
         loss = -log_p[rows, state.target.clone()]
         own = (state.target == state.source).clone()
-        if world.task.any_other:
+        if world.task.group is not None:
+            loss = -torch.logsumexp(log_p[:, world.task.group], dim=1)
+        elif world.task.any_other:
             own_class = torch.nn.functional.one_hot(state.source.clone(), log_p.shape[1]).bool()
             loss = -torch.logsumexp(log_p.masked_fill(own_class, -torch.inf), dim=1)
         elif bool(own.any()):

@@ -7,7 +7,9 @@ import math
 from typing import Any
 
 from envs.assets import ASSETS
+from envs.building.goals import classifier_for, no_outputs, refusal_of, with_goal
 from envs.classifiers import Classifier
+from envs.classifiers.goals import GoalClassifier
 from envs.config import DEFAULTS, SETTINGS, WorldConfig
 from envs.core.initial_latent import make_initial_latent
 from envs.core.moves import make_move
@@ -19,6 +21,7 @@ from envs.core.tasks import Flip, Task, make_task
 from envs.core.world import STEP, World
 from envs.datasets import DATASETS, Units
 from envs.errors import ManifoldError, UnknownNameError
+from envs.goals import Goal
 from envs.manifolds import Manifold
 from envs.registration import CUSTOM, SPECS
 
@@ -36,18 +39,23 @@ PARTS = {
 }
 
 
-def task_of(config: WorldConfig, label_only: bool) -> Task:
-    """The task of a config; see `WorldConfig` for the default.
+def task_of(config: WorldConfig, label_only: bool, goal: Goal | None = None) -> Task:
+    """The task of a config; see `WorldConfig` for the default. With a goal on outputs, walks end where it is reached.
 
     Raises:
         UnknownNameError, ManifoldError: no such task, or a setting that it does not take.
     """
     name = config.task
+    if goal is not None and config.tau is not None:
+        raise ManifoldError(f"tau={config.tau} is for classes; this world's walks end at the goal {goal.text!r}: leave tau out")
     if name is None:
         shipped = isinstance(config.data, str) and config.data in DATASETS and config.data != SPECS[CUSTOM]["data"]
         own = config.classifier is not None and not (isinstance(config.classifier, str) and config.classifier in ASSETS)
-        name = Task.name if (shipped and not own) or label_only or config.tau is not None else Flip.name
-    return make_task(name, config.tau, config.pair, config.reward)
+        name = Task.name if goal is None and (shipped and not own) or label_only or config.tau is not None else Flip.name
+    task = make_task(name, config.tau, config.pair, config.reward)
+    if goal is not None and task.takes_tau and not task.scores_coverage:
+        raise ManifoldError(f"the task {task.name!r} ends at a probability, and this world has a {goal.kind}: use task='flip'")
+    return task
 
 
 def check_names(config: WorldConfig) -> None:
@@ -85,10 +93,12 @@ def assemble(
     Raises:
         UnknownNameError, ManifoldError: parts or settings that do not fit together.
     """
-    task, move = task_of(config, classifier.label_only), make_move(config.move)
+    task, move = task_of(config, classifier.label_only, classifier.goal), make_move(config.move)
     if task.needs_label_only and not classifier.label_only:
         raise ManifoldError(f"the task {task.name!r} is for classifiers that show labels alone; pass label_only=True")
     present = reference.label.unique()
+    if len(present) < 2 and classifier.goal is not None:
+        raise ManifoldError(refusal_of(classifier.goal, reference))
     if len(present) < 2:
         name = classifier.class_names[int(present[0])]
         raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")
@@ -124,6 +134,13 @@ def replaced(world: World, **changes: Any) -> World:
     if parts.keys() & {"manifold", "classifier", "units"}:
         bound = {name: kept[name] for name in ("manifold", "classifier")}
         kept["reference"] = dataclasses.replace(kept["reference"], **bound, anchored=kept["units"].anchored)
+    if isinstance(kept["classifier"], GoalClassifier):
+        if "classifier" not in parts and (config.goal, config.spread) != (world.config.goal, world.config.spread):
+            kept["classifier"] = classifier_for(with_goal(config, world.classifier, world.reference), world.classifier)
+            kept["reference"] = world.reference.viewed(kept["classifier"])
+        config = config.replace(goal=kept["classifier"].goal, spread=getattr(kept["classifier"].goal, "spread", None))
+    elif config.goal is not None:
+        raise ManifoldError(no_outputs(config.goal))
     same = (make_move(config.move), config.step or STEP) == (world.move, world.step)
     kept["step_length"] = parts.get("step_length", world.step_length if same else None)
     return assemble(**{**kept, "config": config})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.classifiers.goals import GoalClassifier
 from envs.core.factual import Factual
 from envs.core.known_predictions import KnownPredictions
 from envs.core.reference_data import BATCH, ReferenceData
@@ -52,13 +53,21 @@ def make_reference(
 
         parts = cells, factual.base, manifold, classifier, anchored
         if known is not None:
+            known = known.viewed(classifier) if isinstance(classifier, GoalClassifier) else known
             if (changed := known.changed(predictions, x, frame)) is None:
-                reference = ReferenceData(x, z, frame, known.prediction, known.label, *parts)
+                reference = ReferenceData(x, z, frame, known.prediction, known.label, *parts, known.outputs)
                 if known.elsewhere is not None:
                     reference.end_predictions = known.elsewhere
                 return reference
             warnings.warn(f"{changed}: all {len(x):,} reference rows are queried again", stacklevel=2)
         every = torch.arange(len(x)).split(BATCH)
+        if isinstance(classifier, GoalClassifier):
+            outputs = {"own": classifier.outputs_of(lambda: [predictions(x, rows) for rows in every])}
+            outputs["frame"] = (
+                outputs["own"] if anchored else classifier.outputs_of(lambda: [predictions(frame, rows) for rows in every])
+            )
+            prediction, own = (classifier.of_outputs(outputs[name]) for name in ("frame", "own"))
+            return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts, outputs)
         own = torch.cat([predictions(x, rows) for rows in every])
         prediction = own if anchored else torch.cat([predictions(frame, rows) for rows in every])
         return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts)

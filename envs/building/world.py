@@ -15,12 +15,14 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
+from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.manifold import fitted_manifold, given_manifold
 from envs.building.protection import protect
 from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
+from envs.classifiers.goals import GoalClassifier
 from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
 from envs.core.reference_data import Examples, ReferenceData
@@ -62,6 +64,9 @@ def make_world(
     channels: str | None = None,
     input_shape: Sequence[int] | None = None,
     outputs: str | None = None,
+    goal: Any = None,
+    spread: float | None = None,
+    class_order: Sequence[Any] | None = None,
     label_only: bool = False,
     latent_dim: int | None = None,
     fit: Mapping[str, Any] | None = None,
@@ -169,7 +174,11 @@ def build(
             known_predictions, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
         )
     reference = make_reference(parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known)
-    kept = known is not None and reference.prediction is known.prediction
+    kept = known is not None and known.belongs_to(reference)
+    if isinstance(parts.classifier, GoalClassifier):
+        config = with_goal(config, parts.classifier, reference)
+        viewed = classifier_for(config, parts.classifier)
+        parts, reference = parts._replace(classifier=viewed), reference.viewed(viewed)
     checked = None if kept else _round_trip(whole, data, parts, reference, progress)
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
     truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
@@ -245,7 +254,7 @@ def _adapted(
     """The classifier as a world queries it; a few rows of x, with their cells, show what kind of predictions it returns."""
     needs_labels = config.task is not None and make_task(config.task, None, None, None).needs_label_only
     few = range(0) if x is None else range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
-    return adapt(
+    adapted = adapt(
         classifier,
         units=units,
         class_names=config.class_names if config.class_names is not None else names_for(data, classifier),
@@ -255,6 +264,11 @@ def _adapted(
         sample=None if x is None else x[few],
         sample_cells=None if cells is None else cells[few],
     )
+    if config.goal is None:
+        return adapted
+    if not isinstance(adapted, GoalClassifier):
+        raise ManifoldError(no_outputs(config.goal))
+    return classifier_for(config, adapted)
 
 
 def _known(file: str | Path, digest: str) -> KnownPredictions | None:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.classifiers.functions import FunctionClassifier, LabelClassifier
-from envs.classifiers.outputs import ONE_LABEL, REGRESSOR
+from envs.classifiers.goals import goal_classifier
 from envs.classifiers.torch_module import TorchClassifier, probe, torch_shape
 from envs.errors import ManifoldError
+from envs.goals import KINDS, LabelGoal, ScoreGoal
 from envs.modalities.base import Units
 from envs.modalities.image import ImageUnits
 from envs.reading.objects import load_object
@@ -44,13 +45,15 @@ def adapt(
         input_shape: Shape of one input of the classifier. Default: that of the data for torch modules and functions, flat for
             scikit-learn estimators; for mixed tables see `TableUnits.input_shape`.
         label_only: Show only the argmax, even if probabilities are available.
-        outputs: Output of a torch module, ``logits`` or ``probabilities``; None detects it, see `TorchClassifier`.
+        outputs: ``score``: one real number; ``labels``: probabilities of independent labels, which `class_names` names. Of a
+            torch module also ``logits`` or ``probabilities``. None detects it: a regressor has a score, an estimator of
+            several outputs has labels; for torch modules see `TorchClassifier`.
         sample: A few data-space rows that show what a `predict` without `classes_` returns; they count as queries. Default:
             one row of zeros.
         sample_cells: The user's own cells of these rows, see `Units.entered`.
 
     Raises:
-        ManifoldError: If the object is not callable or is a regressor, or the classes are unknown.
+        ManifoldError: If the object is not callable, or the classes are unknown.
 
     Example:
         >>> from envs.modalities.fitting import fit_units
@@ -62,6 +65,11 @@ def adapt(
         classifier = load_object(classifier)
     if isinstance(classifier, type):
         raise ManifoldError(f"{classifier.__name__} is a class; pass a fitted instance of it")
+    outputs = _kind_of(classifier) if outputs is None else outputs
+    if outputs in KINDS and not isinstance(classifier, Classifier):
+        if label_only:
+            raise ManifoldError(f"label_only is for classifiers; this {type(classifier).__name__} has outputs={outputs!r}")
+        return goal_classifier(classifier, outputs, units=units, names=class_names, input_shape=input_shape)
     if outputs is not None and not isinstance(classifier, torch.nn.Module):
         raise ManifoldError(f"outputs={outputs!r} is for torch modules, not for a {type(classifier).__name__}: leave it out")
     if isinstance(classifier, Classifier):
@@ -87,11 +95,7 @@ def adapt(
         known = class_names if class_names is not None else range(max(2, probe(classifier, shape)[0]))
         return TorchClassifier(classifier, known, shape, units, label_only, outputs)
     shape = units.input_shape(classifier, input_shape)
-    if _is_regressor(classifier):
-        raise ManifoldError(f"{type(classifier).__name__} is a regressor: it predicts a quantity, not classes; {REGRESSOR}")
     classes = getattr(classifier, "classes_", None)
-    if isinstance(classes, list) and any(np.ndim(part) for part in classes):
-        raise ManifoldError(f"{type(classifier).__name__} predicts {len(classes)} labels for each row; {ONE_LABEL}")
     names = class_names if class_names is not None else classes
     if classes is not None and class_names is not None and len(class_names) != len(classes):
         raise ManifoldError(f"{len(class_names)} class names {list(class_names)} for a classifier of {len(classes)} classes")
@@ -121,6 +125,15 @@ def adapt(
     raise ManifoldError(
         f"a {type(classifier).__name__} is no classifier: it needs predict_proba or predict, or must be callable"
     )
+
+
+def _kind_of(classifier: Any) -> str | None:
+    """``score`` for a regressor, ``labels`` for an estimator of several outputs, else None."""
+    if _is_regressor(classifier):
+        return ScoreGoal.kind
+    classes = getattr(classifier, "classes_", None)
+    several = isinstance(classes, list) and any(np.ndim(part) for part in classes)
+    return LabelGoal.kind if several or getattr(classifier, "multilabel_", False) is True else None
 
 
 def _is_regressor(classifier: Any) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from envs.classifiers.outputs import ONE_LABEL
 from envs.errors import ManifoldError, UnknownNameError
+from envs.goals.goal import Goal
 
 
 class Classifier(ABC):
@@ -44,6 +45,7 @@ class Classifier(ABC):
     """
 
     tolerance = 1e-3
+    goal: Goal | None = None  # of a model whose outputs are no classes, see `envs.classifiers.goals`
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
         self.class_names = [str(name) for name in class_names]

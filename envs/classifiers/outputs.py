@@ -13,16 +13,8 @@ from envs.errors import ManifoldError
 ROUNDED = 0.011  # largest deviation from 1 of a sum of probabilities rounded to two digits
 
 
-REGRESSOR = (
-    "to explain a predicted quantity, turn it into classes with a function, such as "
-    "lambda rows: (model.predict(rows) > limit).astype(float) with class_names=['below', 'above']"
-)
-
-
-ONE_LABEL = (
-    "if a row may have several labels (multi-label), explain one label at a time with a function that returns its "
-    "probability, such as lambda rows: model.predict_proba(rows)[0][:, 1] with class_names=['no', 'yes']"
-)
+REGRESSOR = "if it is a predicted quantity, pass outputs='score' and a target such as '>= 0.7'"
+ONE_LABEL = "if a row may have several labels, pass outputs='labels' and a target such as 'flip NAME, hold others'"
 
 
 @contextlib.contextmanager

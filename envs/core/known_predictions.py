@@ -14,13 +14,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.classifiers.goals import GoalClassifier
+from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 from envs.errors import ManifoldError
+from envs.goals import LabelGoal
 from envs.manifolds.base import Manifold
 from envs.modalities.base import Units
 from envs.reading.checks import text
@@ -28,6 +32,7 @@ from envs.reading.files import read_metadata, read_safetensors
 
 FILE = "known_predictions.safetensors"  # of the reference rows, in a run's folder
 CHECKED = 32  # rows that are queried again: inputs, or half inputs and half frames 0
+OUTPUTS = ("own", "frame", "elsewhere")  # of models with a goal
 CLOSE = 1e-4  # predictions that differ by less are the same: batches of other sizes round differently
 
 
@@ -39,6 +44,7 @@ class KnownPredictions(NamedTuple):
         prediction: (N, K) predictions for their frames 0.
         elsewhere: (N, K) see `ReferenceData.end_predictions`; None if they were not needed.
         digest: of what the predictions belong to, see `digest_of`.
+        outputs: see `ReferenceData.outputs`.
 
     Example:
         >>> from envs import make_world
@@ -50,10 +56,12 @@ class KnownPredictions(NamedTuple):
     prediction: Tensor
     elsewhere: Tensor | None
     digest: str
+    outputs: dict[str, np.ndarray] | None = None
 
     def to_bytes(self) -> bytes:
         """The content of a safetensors file."""
         parts = {"label": self.label, "prediction": self.prediction, "elsewhere": self.elsewhere}
+        parts |= {f"outputs_{name}": torch.from_numpy(part) for name, part in (self.outputs or {}).items()}
         kept = {name: part.contiguous().clone() for name, part in parts.items() if part is not None}
         return save(kept, metadata={"digest": self.digest})
 
@@ -74,12 +82,29 @@ class KnownPredictions(NamedTuple):
                     raise ManifoldError(f"{name} is {part.dtype} of shape {tuple(part.shape)}, not probabilities of each row")
                 if part is not None and not bool(((part >= 0) & (part <= 1 + CLOSE)).all()):
                     raise ManifoldError(f"{name} holds numbers that are no probabilities")
+            outputs = {name: tensors[f"outputs_{name}"].numpy() for name in OUTPUTS if f"outputs_{name}" in tensors}
+            for name, output in outputs.items():
+                if output.dtype != np.float64 or output.shape[:-1] != label.shape or not np.isfinite(output).all():
+                    raise ManifoldError(f"outputs_{name} is {output.dtype} of shape {output.shape}, not outputs of each row")
+            if outputs and not {"own", "frame"} <= outputs.keys():
+                raise ManifoldError("it holds outputs of some of its predictions alone")
             classes = {part.shape[1] for part in (prediction, elsewhere) if part is not None}
             if len(classes) != 1 or label.min() < 0 or label.max() >= min(classes):
                 raise ManifoldError("its parts have different classes")
         except (OSError, KeyError, ManifoldError) as error:
             raise ManifoldError(f"the predictions kept in {str(file)!r} cannot be read ({error}); remove the file") from error
-        return cls(label, prediction, elsewhere, digest)
+        return cls(label, prediction, elsewhere, digest, outputs or None)
+
+    def viewed(self, classifier: GoalClassifier) -> KnownPredictions:
+        """The same outputs seen through the goal of a classifier."""
+        if self.outputs is None:
+            return self
+        own, frame = (classifier.of_outputs(self.outputs[name]) for name in ("own", "frame"))
+        return self._replace(label=own.argmax(1), prediction=frame, elsewhere=None)
+
+    def belongs_to(self, reference: ReferenceData) -> bool:
+        """Whether reference data were made of these predictions."""
+        return self.prediction is reference.prediction if self.outputs is None else self.outputs is reference.outputs
 
     def changed(self, ask: Callable[[Tensor, Tensor], Tensor], x: Tensor, frame: Tensor) -> str | None:
         """A sentence on how the classifier's predictions have changed, or None; at most 32 queries.
@@ -109,7 +134,9 @@ def digest_of(x: Tensor, cells: Tensor, units: Units, manifold: Manifold, classi
     """sha256 of reference rows x (N, \\*data_shape), the user's values (cells (N, C) and `units`), the manifold's settings and
     weights, and the classifier's classes and name."""
     name = name if isinstance(name, str) else None
-    about = [manifold.settings, classifier.class_names, classifier.label_only, name, units.unseen]
+    goal = classifier.goal  # outputs are kept, whatever the goal
+    classes = classifier.class_names if goal is None else [goal.kind, *(goal.labels if isinstance(goal, LabelGoal) else ())]
+    about = [manifold.settings, classes, classifier.label_only, name, units.unseen]
     found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for key, value in sorted(manifold.state_dict().items()):
         found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
@@ -122,5 +149,5 @@ def predictions_of(world: World) -> KnownPredictions:
     """The predictions that a world has for its reference rows. No query."""
     reference = world.reference
     digest = digest_of(reference.x, reference.cells, world.units, world.manifold, world.classifier, world.config.classifier)
-    elsewhere = None if reference.ends_match_frames else reference.known_end_predictions
-    return KnownPredictions(reference.label, reference.prediction, elsewhere, digest)
+    elsewhere = None if reference.ends_match_frames or reference.outputs is not None else reference.known_end_predictions
+    return KnownPredictions(reference.label, reference.prediction, elsewhere, digest, reference.outputs)

@@ -5,15 +5,17 @@ N reference rows, K classes, d latent dimensions, D data coordinates (see `Manif
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
+from envs.classifiers.goals import GoalClassifier
 from envs.core.factual import Factual
 from envs.core.typicality import ClassNeighbours
 from envs.manifolds.base import Manifold
@@ -60,6 +62,8 @@ class ReferenceData:
         manifold: the manifold of the codes.
         classifier: the classifier of the predictions.
         anchored: whether frame 0 is the input itself, see `Units.anchored`.
+        outputs: of a `GoalClassifier`, the model's own outputs (N, M) for the inputs (``own``), for the frames (``frame``) and,
+            once they were needed, for the ends (``elsewhere``), so that another goal takes no query.
 
     Example:
         >>> from envs import make_world
@@ -80,6 +84,7 @@ class ReferenceData:
     manifold: Manifold
     classifier: Classifier
     anchored: bool = False
+    outputs: dict[str, np.ndarray] | None = None
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.tensors)
@@ -121,8 +126,18 @@ class ReferenceData:
         if self.ends_match_frames:
             return self.prediction
         with torch.inference_mode():
-            parts = [self.manifold.decode_near(z, None) for z in self.z.split(BATCH)]
-            return torch.cat([self.classifier.predict_proba(part) for part in parts])
+            parts = (self.manifold.decode_near(z, None) for z in self.z.split(BATCH))
+            if self.outputs is None or not isinstance(self.classifier, GoalClassifier):
+                return torch.cat([self.classifier.predict_proba(part) for part in parts])
+            if "elsewhere" not in self.outputs:
+                self.outputs["elsewhere"] = np.concatenate([self.classifier.outputs(part) for part in parts])
+            return self.classifier.of_outputs(self.outputs["elsewhere"])
+
+    def viewed(self, classifier: GoalClassifier) -> ReferenceData:
+        """The same rows for another goal on the same model. No query."""
+        assert self.outputs is not None
+        own, frame = (classifier.of_outputs(self.outputs[name]) for name in ("own", "frame"))
+        return replace(self, classifier=classifier, label=own.argmax(1), prediction=frame)
 
     @property
     def known_end_predictions(self) -> Tensor | None:
@@ -199,8 +214,9 @@ class ReferenceData:
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
         return means, precision
 
-    def nearest_other_class(self, place: Tensor, source: Tensor) -> Tensor:
-        """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D).
+    def nearest_other_class(self, place: Tensor, source: Tensor, group: Sequence[int] | None = None) -> Tensor:
+        """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D); of those in a
+        `group` of classes, if one is given.
 
         Candidates come from one matrix product with stored norms; the nearest of them by exact distances.
         """
@@ -209,6 +225,8 @@ class ReferenceData:
         for part, own in zip(place.split(rows), source.split(rows), strict=True):
             gaps = torch.addmm(self._squares[None], part, flat.T, alpha=-2)  # squared distances less |place|^2
             gaps.masked_fill_(own[:, None] == label[None, :], torch.inf)
+            if group is not None:
+                gaps.masked_fill_(~torch.isin(label, torch.tensor(group))[None], torch.inf)
             near = gaps.topk(min(CANDIDATES, len(flat)), largest=False)
             exact = torch.linalg.vector_norm(flat[near.indices] - part[:, None], dim=2)
             best = exact.masked_fill_(near.values.isinf(), torch.inf).argmin(1, keepdim=True)

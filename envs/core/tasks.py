@@ -7,7 +7,7 @@ the state of the walks and the reference data, nothing else of the world. B walk
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -68,6 +68,7 @@ class Task:
     Args:
         tau: the probability in (0, 1] at which a walk has arrived.
         weights: of the reward.
+        group: classes of which any ends the walk (see `aiming`); None: the target alone.
 
     Attributes:
         name: key in `TASKS`.
@@ -87,6 +88,7 @@ class Task:
 
     tau: float = 0.9
     weights: Weights = field(default_factory=Weights)
+    group: tuple[int, ...] | None = field(default=None, repr=False, kw_only=True)
     name: ClassVar[str] = "reach"
     needs_label_only: ClassVar[bool] = False
     takes_target: ClassVar[bool] = True
@@ -122,7 +124,9 @@ class Task:
         return other + (other >= source)
 
     def goal(self, state: State) -> Tensor:
-        """The probability that the walk raises, (B,): that of the target class."""
+        """The probability that the walk raises, (B,): that of the target class, or of the group's classes together."""
+        if self.group is not None:
+            return state.prediction[:, self.group].sum(1).clamp_max(1.0)
         return torch.from_numpy(state.prediction.numpy()[np.arange(len(state.target)), state.target.numpy()])
 
     def evidence(self, state: State) -> Tensor:
@@ -138,6 +142,20 @@ class Task:
         """The task of a walk without a requested target."""
         return self
 
+    def aiming(self, group: Iterable[int]) -> Task:
+        """The task of walks that any class of a group ends.
+
+        Raises:
+            ManifoldError: the task takes no target.
+        """
+        if not self.takes_target:
+            raise ManifoldError(f"the task {self.name!r} takes no target, so no group of classes: leave it out, or use 'flip'")
+        return replace(self, group=tuple(group))
+
+    def in_group(self, label: Tensor) -> Tensor:
+        """Whether classes (B,) are in the group, (B,) bool."""
+        return torch.isin(label, torch.tensor(self.group))
+
     def stop_rule(self, label_only: bool = False) -> str:
         """When a walk ends, in a few words."""
         return "the label" if label_only else f"p >= {self.tau:g}"
@@ -145,6 +163,8 @@ class Task:
     def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """Whether walks with `goal` (B,) have arrived, (B,) bool."""
         there = torch.from_numpy(goal.numpy() >= self.tau)
+        if self.group is not None:
+            return there & self.in_group(state.prediction.argmax(1))
         own = state.target.numpy() == state.source.numpy()
         return there & (near_prototype(reference, state) | torch.from_numpy(~own)) if own.any() else there
 
@@ -204,6 +224,10 @@ class Flip(Task):
 
     def evidence(self, state: State) -> Tensor:
         """Log ratio (B,) of the target's probability (untargeted: of the largest other than the source's) to its rival's."""
+        if self.group is not None:
+            p, ends = torch.log(state.prediction.clamp_min(1e-6)), torch.zeros(state.prediction.shape[1], dtype=torch.bool)
+            ends[list(self.group)] = True
+            return p[:, ends].amax(1) - p[:, ~ends].amax(1)
         asked = (state.source if self.any_other else state.target)[:, None]
         p = state.prediction.clamp_min(1e-6)
         own, rival = torch.log(p.gather(1, asked)[:, 0]), torch.log(p.scatter(1, asked, 0.0).amax(1))
@@ -220,6 +244,8 @@ class Flip(Task):
     def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """See `Task.arrived`."""
         own, label = state.target == state.source, state.prediction.argmax(1)
+        if self.group is not None:
+            return self.in_group(label)
         there = label != state.source if self.any_other else label == state.target
         return (
             torch.where(own, (label == state.source) & near_prototype(reference, state), there) if bool(own.any()) else there

@@ -21,6 +21,7 @@ from envs.core.round_trip import RoundTrip
 from envs.core.row_labels import RowLabels
 from envs.core.tasks import Task
 from envs.core.typicality import ClassNeighbours
+from envs.goals import Goal
 from envs.manifolds.base import Manifold, Pull
 from envs.modalities.base import Units
 from envs.registration import MAX_EPISODE_STEPS
@@ -76,12 +77,13 @@ class World:
 
     def __repr__(self) -> str:
         shows = "labels alone" if self.label_only else "probabilities"
+        kind = f"{self.classes} classes, shows {shows}" if self.goal is None else f"{self.goal.kind}, goal {self.goal}"
         return (
             f"World of {self.modality} data {tuple(self.manifold.data_shape)}: {len(self.reference.x)} reference rows, "
             f"{len(self.held_out.x)} held out\n"
-            f"  classifier: {self.classes} classes, shows {shows}\n"
+            f"  classifier: {kind}\n"
             f"  manifold: {type(self.manifold).__name__}, {self.latent_dim} latent dimensions\n"
-            f"  task {self.task.name} ({self.task.stop_rule(self.label_only)}), move {self.move.name}, "
+            f"  task {self.task.name} ({self.stop_rule}), move {self.move.name}, "
             f"at most {self.max_episode_steps} steps"
         )
 
@@ -123,8 +125,10 @@ class World:
         """The settings that `replace` changes, defaults filled in, in JSON's types."""
         own: dict[str, Any] = {"task": self.task.name, **asdict(self.task)}
         own["reward"] = own.pop("weights")
+        own.pop("group")  # of single walks
         own |= {"move": self.move.name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
         own |= {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps}
+        own |= {} if self.goal is None else {"goal": self.goal.text, "spread": self.config.spread}
         return own | {"initial_latent": self.initial_latent_name}
 
     def replace(self, **changes: Any) -> World:
@@ -153,12 +157,28 @@ class World:
         world.task = task
         return world
 
+    def aiming(self, group: Sequence[int]) -> World:
+        """This world for walks that any class of a group ends (see `Task.aiming`); all other parts are shared."""
+        world = copy.copy(self)
+        world.task = self.task.aiming(group)
+        return world
+
     # ---- sizes and names ---------------------------------------------------------------------------------------------
 
     @property
     def class_names(self) -> list[str]:
         """One name a class."""
         return self.classifier.class_names
+
+    @property
+    def goal(self) -> Goal | None:
+        """The goal on the model's outputs, whose outcomes are the classes; None for a classifier of classes."""
+        return self.classifier.goal
+
+    @property
+    def stop_rule(self) -> str:
+        """When a walk ends, in a few words."""
+        return self.task.stop_rule(self.label_only) if self.goal is None else f"the goal {self.goal.text}"
 
     @property
     def classes(self) -> int:
@@ -225,8 +245,10 @@ class World:
 
     def default_target(self, place: Tensor, source: Tensor) -> Tensor:
         """Targets (B,) of inputs at coordinates `place` (B, D) where none is requested: the class of the nearest reference row
-        that is not of class `source` (B,), or the source for tasks without a target."""
-        return self.reference.nearest_other_class(place, source) if self.task.takes_target else source.clone()
+        that is not of class `source` (B,), or the source for tasks without a target. For a group, of its nearest row."""
+        if not self.task.takes_target:
+            return source.clone()
+        return self.reference.nearest_other_class(place, source, self.task.group)
 
     # ---- between codes, frames and predictions -----------------------------------------------------------------------
 

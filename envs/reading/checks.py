@@ -190,6 +190,9 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "seed": seed,
     "channels": text,
     "outputs": text,
+    "goal": text,
+    "spread": partial(number, low=0, above=True),
+    "class_order": names,
     "check_rows": partial(whole, low=0, high=LARGEST_SIZE),
     "progress": flag,
 }

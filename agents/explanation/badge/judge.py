@@ -9,6 +9,7 @@ import numpy as np
 
 from agents.errors import UserError
 from agents.explanation.badge.result import ALONE, FAILED, HOLDS, UNUSUAL, Badge
+from agents.trajectories.goal import in_goal_of
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -43,6 +44,7 @@ def badge(path: Trajectory | Sequence[Trajectory], source: Any = None) -> Any:
         world = each.world if source is None else getattr(source, "world", source)
         if world is None:
             raise UserError(f"the path {each.name!r} was read from a file: give the world that it was walked in as source=")
+        world = in_goal_of(each, world)
         found.append(_badge(each, world))
     return found[0] if single else found
 

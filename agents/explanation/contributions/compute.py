@@ -11,6 +11,8 @@ import numpy as np
 from agents.errors import UserError
 from agents.explanation.contributions.orders import Segment, cost, credit, segment
 from agents.explanation.contributions.result import Contributions, Part
+from agents.trajectories.goal import in_goal_of
+from agents.trajectories.shown import measured, shown_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +59,8 @@ def contributions(
     part_names: PartNames | None = None,
     segments: int = SEGMENTS,
 ) -> Any:
-    """What each changed part of a path is worth: changes of p(explained class) that sum exactly to p(end) - p(input).
+    """What each changed part of a path is worth: changes of p(explained class) that sum exactly to p(end) - p(input); of a
+    model with a score, changes of the score.
 
     The parts are switched from the input to the end in random orders; each is credited with its step of p, averaged over
     orders (Shapley values). With more segments, they are switched from key frame to key frame, chosen where p moves. All rows
@@ -92,7 +95,7 @@ def contributions(
         raise UserError(f"orders={orders}: an even number from 2 on is needed, each order is used with its reverse")
     if segments < 1:
         raise UserError(f"segments={segments}: at least one is needed, from the input to the end")
-    worlds = [each.world if world is None else world for each in paths]
+    worlds = [each.world if world is None else in_goal_of(each, world) for each in paths]
     for each, found in zip(paths, worlds, strict=True):
         if found is None:
             raise UserError(f"the path {each.name!r} was read from a file: give the world that it was walked in as world=")
@@ -187,7 +190,8 @@ def _first_equal(frames: Tensor, components: Sequence[Component]) -> np.ndarray:
 def _along(path: Trajectory) -> np.ndarray:
     """(T+2,) the explained class's probability along the input and the frames; that of the input is taken for frame 0's."""
     c = explained_class(path)
-    p = path.predictions[:, c] if path.predictions is not None else (path.predicted == c).astype(float)
+    shown = shown_of(path, c)
+    p = shown.values if shown is not None else (path.predicted == c).astype(float)
     return np.concatenate([p[:1], p]).astype(np.float64)
 
 
@@ -222,7 +226,7 @@ def _result(
     path: Trajectory, plan: Plan, predictions: np.ndarray, orders: int, seed: int, part_names: PartNames | None
 ) -> Contributions:
     explained = explained_class(path)
-    p = predictions[:, explained]
+    p = measured(path, predictions, explained)
     value, variance, exact = np.zeros(len(plan.components)), np.zeros(len(plan.components)), True
     for active, coalitions, places in plan.segments:
         each = credit(coalitions, p[places])
@@ -238,7 +242,7 @@ def _result(
     parts.sort(key=lambda part: -part.value)
     return Contributions(
         parts=parts, explained=explained, start=float(p[0]), end=float(p[plan.end]),
-        called=float(predictions[0, path.source]), queries=len(p), frames=plan.frames, orders=orders, exact=exact, seed=seed,
+        called=float(measured(path, predictions, path.source)[0]), queries=len(p), frames=plan.frames, orders=orders, exact=exact, seed=seed,
     )  # fmt: skip
 
 

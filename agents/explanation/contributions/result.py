@@ -59,9 +59,9 @@ class Contributions:
     Attributes:
         parts: by value, the largest first.
         explained: class whose probability is divided among the parts: the target, or where the walk had none, the class of
-            the end.
-        start, end: its probability for the input and for the last frame.
-        called: the probability, for the input, of the class that the input is predicted as.
+            the end. Of a model with a score, the score is divided.
+        start, end: its probability, or the score, for the input and for the last frame.
+        called: the probability, for the input, of the class that the input is predicted as; or the input's score.
         queries: classifier queries made for this result.
         frames: the key frames between which parts were switched, -1 is the input.
         orders: random orders between two key frames.
@@ -105,13 +105,16 @@ class Contributions:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, found: Any, place: str = "contributions", error: type[ValueError] = UserError) -> Contributions:
+    def from_json(
+        cls, found: Any, place: str = "contributions", error: type[ValueError] = UserError, scored: bool = False
+    ) -> Contributions:
         """Read what `to_json` wrote.
 
         Args:
             found: the JSON's content.
             place: where it comes from, for messages.
             error: class of the error.
+            scored: the parts divide a score, which may be any number; else a probability.
 
         Raises:
             ValueError: a field that is missing, unknown or of another type.
@@ -129,7 +132,8 @@ class Contributions:
             _check_where(part["where"], f"{name}: where", error)
             parts.append(Part(part["name"], part["change"], part["where"], number(part["value"], f"{name}: value"),
                               number(part["spread"], f"{name}: spread", low=0)))  # fmt: skip
-        plain: dict[str, Any] = {n: number(fields[n], f"{place}: {n}", low=0, high=1) for n in ("start", "end", "called")}
+        limits: dict[str, float] = {} if scored else {"low": 0, "high": 1}
+        plain: dict[str, Any] = {n: number(fields[n], f"{place}: {n}", **limits) for n in ("start", "end", "called")}
         plain |= {n: count(fields[n], f"{place}: {n}", low=0) for n in ("explained", "queries", "orders", "seed")}
         return cls(
             parts=parts,

@@ -72,11 +72,12 @@ def _page(path: Trajectory, body: Image.Image, t: int) -> Image.Image:
 def _progress(draw: ImageDraw.ImageDraw, path: Trajectory, t: int, top: int) -> None:
     """The probability of the target as a bar; where labels alone are shown, the share of the steps taken."""
     right = WIDTH - MARGIN
-    if path.predictions is None:
+    if path.shown is None:
         share, words, colour = t / max(1, path.steps), "", OTHER
     else:
-        share, colour = float(path.predictions[t, path.target]), TARGET
-        words = f"p({path.class_names[path.target]}) = {share:.2f}"
+        value = float(path.shown.values[t])
+        share, colour = path.shown.share(value), TARGET
+        words = f"{path.shown.name} = {path.shown.text(value)}"
     draw.rectangle((MARGIN, top + 4, right, top + 11), fill=rgb(FAINT))
     if share > 0.003:
         draw.rectangle((MARGIN, top + 4, MARGIN + round(share * (right - MARGIN)), top + 11), fill=rgb(colour))

@@ -126,7 +126,7 @@ def _strip(path: Trajectory, world: Any) -> bytes:
         _predict(figure.add_subplot(grid[4 * band + 1, column]), path, place - 1)
         axes = figure.add_subplot(grid[4 * band + 2, column])
         if below is None:
-            bar = "" if path.predictions is None else f"bar: p({short(path.class_names[path.target], 8)})\n\n"
+            bar = "" if path.shown is None else f"bar: {path.shown.name if path.shown.is_score else f'p({short(path.class_names[path.target], 8)})'}\n\n"
             gain = "\ngreen: nats gained" if np.isfinite(path.information_gain).any() else ""  # type: ignore[arg-type]
             _blank(axes, bar + "below: the\ndifference to\nthe input, green\nmore, purple less" + gain)
         else:
@@ -182,14 +182,14 @@ def _predict(axes: Any, path: Trajectory, t: int) -> None:
     index = path.source if t < 0 else int(path.predicted[t])
     name = {"fontsize": 7.5, "va": "center", "color": class_colour(path, index), "fontweight": "bold"}
     text = short(path.class_names[index])
-    if t < 0 or path.predictions is None:
+    if t < 0 or path.shown is None:
         axes.text(0.5, 0.62, text, ha="center", **name)
         return
-    p = float(path.predictions[t, path.target])
+    p = float(path.shown.values[t])
     axes.text(0.01, 0.62, text, ha="left", **name)
-    axes.text(0.99, 0.62, f"{p:.2f}", ha="right", va="center", fontsize=7, color=INK)
+    axes.text(0.99, 0.62, path.shown.text(p), ha="right", va="center", fontsize=7, color=INK)
     axes.barh(0.16, 1, height=0.2, color=FAINT, linewidth=0)
-    axes.barh(0.16, p, height=0.2, color=TARGET, linewidth=0)
+    axes.barh(0.16, path.shown.share(p), height=0.2, color=TARGET, linewidth=0)
 
 
 def _blocks(pixels: np.ndarray, coloured: bool) -> Any:

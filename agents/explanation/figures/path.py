@@ -70,7 +70,13 @@ def draw_curves(axes: Any, path: Trajectory) -> None:
 
 
 def _curves(axes: Any, path: Trajectory, t: np.ndarray) -> None:
-    assert path.predictions is not None
+    assert path.predictions is not None and path.shown is not None
+    if path.shown.is_score:
+        axes.plot(t, path.shown.values, color=TARGET, linewidth=2, marker="o", markersize=3.5)
+        axes.axhspan(*_goal_band(path), color=TARGET, alpha=0.12, linewidth=0)
+        axes.set_ylim(path.shown.low, path.shown.high)
+        axes.set_ylabel(f"score (goal {path.class_names[path.target]})", fontsize=8.5)
+        return
     ends = []
     for index in shown_classes(path, 6):
         colour = OTHER if class_colour(path, index) == INK else class_colour(path, index)
@@ -101,6 +107,13 @@ def _curves(axes: Any, path: Trajectory, t: np.ndarray) -> None:
         )
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("probability", fontsize=8.5)
+
+
+def _goal_band(path: Trajectory) -> tuple[float, float]:
+    """The part of the axis of scores on which the walk may end."""
+    assert path.shown is not None
+    ends = [path.shown.low, *path.shown.limits, path.shown.high]
+    return ends[path.target], ends[path.target + 1]
 
 
 def _label_steps(axes: Any, path: Trajectory, t: np.ndarray) -> None:

@@ -162,11 +162,11 @@ def table_strip(path: Trajectory, world: Any) -> bytes:
             )
         _predict(axes, path, t, x, top + LINE * (len(names) + 1), cell)
     axes.text(0, top + LINE * (len(names) + 1), "class", fontsize=8, va="center", color="#555b64")
-    if path.predictions is not None:
+    if path.shown is not None:
         axes.text(
             0,
             top + LINE * (len(names) + 2),
-            mathless(f"p({path.class_names[path.target]})"),
+            mathless(path.shown.name),
             fontsize=8,
             va="center",
             color="#555b64",
@@ -187,13 +187,13 @@ def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, cell: floa
     axes.text(
         x, y, mathless(_cut(path.class_names[index])), fontsize=7.5, ha="center", va="center", fontweight="bold", color=colour
     )
-    if path.predictions is None or t < 0:
+    if path.shown is None or t < 0:
         return
     from matplotlib.patches import Rectangle
 
-    p, width = float(path.predictions[t, path.target]), cell - 0.12
-    axes.text(x, y + LINE, f"{p:.2f}", fontsize=8, ha="center", va="center", color=INK)
-    for share, shade in ((1.0, FAINT), (p, TARGET)):
+    p, width = float(path.shown.values[t]), cell - 0.12
+    axes.text(x, y + LINE, path.shown.text(p), fontsize=8, ha="center", va="center", color=INK)
+    for share, shade in ((1.0, FAINT), (path.shown.share(p), TARGET)):
         axes.add_patch(Rectangle((x - width / 2, y + 1.5 * LINE), width * share, 0.08, facecolor=shade, linewidth=0))
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from agents.console.terminal import name_cell
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import SOURCE, TARGET
 from agents.explanation.sentences import role, shown_classes
+from agents.trajectories.shown import Shown
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -79,6 +82,15 @@ class PathScreen:
         from rich.text import Text
 
         lines = Table(box=None, show_header=False, padding=(0, 1))
+        shown = self.path.shown
+        if shown is not None and shown.is_score:
+            value = float(shown.values[t])
+            full = round(shown.share(value) * BAR)
+            bar = Text("█" * full, TARGET, no_wrap=True)
+            bar.append("·" * (BAR - full), "dim")
+            name = Text(name_cell(self.path.class_names[self.path.target]), "dim")
+            lines.add_row(Text("score"), bar, Text(shown.exact(value), "bold"), name)
+            return lines
         for index in self.classes:
             kind = role(self.path, index)
             colour = {"target": TARGET, "source": SOURCE}.get(kind, "")
@@ -113,12 +125,12 @@ class PathScreen:
         return lines
 
 
-def contribution_table(found: Contributions, name: str, width: int = 80) -> Any:
+def contribution_table(found: Contributions, name: str | Shown, width: int = 80) -> Any:
     """Contributions as a rich table: each part, a bar that begins where the one before it ends, and its value.
 
     Args:
         found: of a path.
-        name: of the class whose probability they divide.
+        name: of the class whose probability they divide; or what else they divide.
         width: characters; names of parts are cut to it.
 
     Example:
@@ -133,18 +145,22 @@ def contribution_table(found: Contributions, name: str, width: int = 80) -> Any:
 
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     longest = max(width - BAR - 18, 12)
-    title = Text(f"p({name}) {found.start:.2f} → {found.end:.2f}")
+    shown = Shown(np.zeros(0), f"p({name})") if isinstance(name, str) else name
+    title = Text(f"{shown.name} {shown.text(found.start)} → {shown.text(found.end)}")
     table.add_column(title, max_width=longest, no_wrap=True, overflow="ellipsis")
     table.add_column("", no_wrap=True)
     table.add_column("adds", justify="right", no_wrap=True)
+    sums = found.start + np.cumsum([part.value for part in sorted(found.parts, key=lambda part: -abs(part.value))])
+    shown = shown.over([found.start, found.end, *sums.tolist()])
     reached = found.start
     for part in sorted(found.parts, key=lambda part: -abs(part.value)):
         low, high = sorted((reached, reached + part.value))
         reached += part.value
-        spread = f" ±{part.spread:.2f}" if part.spread >= 0.005 else ""
-        table.add_row(Text(part.words), _waterfall(low, high, part.value >= 0), Text(f"{part.value:+.2f}{spread}"))
-    whole = _waterfall(min(found.start, found.end), max(found.start, found.end), None)
-    table.add_row(Text("in all", "bold"), whole, Text(f"{found.total:+.2f}", "bold"))
+        spread = f" ±{shown.text(part.spread)}" if part.spread >= 0.005 * (shown.high - shown.low) else ""
+        bar = _waterfall(shown.share(low), shown.share(high), part.value >= 0)
+        table.add_row(Text(part.words), bar, Text(f"{shown.change(part.value)}{spread}"))
+    whole = _waterfall(*sorted((shown.share(found.start), shown.share(found.end))), None)
+    table.add_row(Text("in all", "bold"), whole, Text(shown.change(found.total), "bold"))
     return table
 
 

@@ -131,9 +131,10 @@ def sentence_strip(path: Trajectory) -> bytes:
     right = left + text_width + 0.2
     axes.text(0, 0.42, "frame", fontsize=7.5, color="#555b64", va="center")
     axes.text(left, 0.42, "marked: new words; struck through: removed words", fontsize=7.5, color="#555b64", va="center")
-    if path.predictions is not None:
+    if path.shown is not None:
         shown = textwrap.shorten(path.class_names[path.target], 18, placeholder="…")
-        axes.text(right + names, 0.42, mathless(f"p({shown})"), fontsize=7.5, color="#555b64", va="center")
+        named = path.shown.name if path.shown.is_score else f"p({shown})"
+        axes.text(right + names, 0.42, mathless(named), fontsize=7.5, color="#555b64", va="center")
     y = 0.42 + LINE * 1.1
     for t, block in enumerate(blocks, start=-1):
         label = {-1: "input", 0: "0 (decoded)"}.get(t, str(t))
@@ -151,13 +152,13 @@ def _predict(axes: Any, path: Trajectory, t: int, x: float, y: float, names: flo
     index = path.source if t < 0 else int(path.predicted[t])
     colour = {path.source: SOURCE, path.target: TARGET}.get(index, INK)
     axes.text(x, y, mathless(path.class_names[index]), fontsize=8.5, va="center", fontweight="bold", color=colour)
-    if path.predictions is None or t < 0:
+    if path.shown is None or t < 0:
         return
     from matplotlib.patches import Rectangle
 
-    p = float(path.predictions[t, path.target])
-    axes.text(x + names, y, f"{p:.2f}", fontsize=8, va="center", color=INK)
-    for share, shade in ((1.0, FAINT), (p, TARGET)):
+    p = float(path.shown.values[t])
+    axes.text(x + names, y, path.shown.text(p), fontsize=8, va="center", color=INK)
+    for share, shade in ((1.0, FAINT), (path.shown.share(p), TARGET)):
         axes.add_patch(Rectangle((x + names + 0.4, y - 0.04), 1.0 * share, 0.08, facecolor=shade, linewidth=0))
 
 

@@ -100,7 +100,7 @@ def evaluate_paths(
     Returns:
         key -> Estimate. Where the paths hold labels alone, measures of p are `nan`.
     """
-    columns = path_columns(world, trajectories, reference_of(world) if reference is None else reference)
+    columns = _at_their_goals(world, trajectories, reference)
     columns |= judged_columns(trajectories, columns.pop("last_frame"), oracles)
     columns |= close_columns(world, trajectories, closely, seed)
     valid = columns["valid"] == 1
@@ -130,6 +130,24 @@ def evaluate_paths(
     absent = {"edit_input"} if renderer_of(world).numeric else set[str]()
     absent |= set[str]() if world.units.anchored else {"changed_columns"}
     return {name: found[name] for name in MEASURES if name not in absent}
+
+
+def _at_their_goals(world: World, trajectories: Sequence[Trajectory], reference: Reference | None) -> dict[str, np.ndarray]:
+    """`path_columns`; paths with goals of their own are compared with the reference rows that are at those goals."""
+    from agents.trajectories.goal import in_goal_of
+
+    goals = [None if path.goal is None else path.goal.text for path in trajectories]
+    parts, order = [], []
+    for goal in dict.fromkeys(goals) or [None]:
+        rows = [i for i, one in enumerate(goals) if one == goal]
+        chosen = [trajectories[i] for i in rows]
+        own = in_goal_of(chosen[0], world) if chosen else world
+        parts.append(path_columns(own, chosen, reference_of(own) if reference is None else reference))
+        order += rows
+    if len(parts) == 1:
+        return parts[0]
+    back = np.argsort(order)
+    return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
 
 def path_columns(world: World, trajectories: Sequence[Trajectory], reference: Reference) -> dict[str, np.ndarray]:

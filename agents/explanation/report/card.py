@@ -33,7 +33,7 @@ class Answer(NamedTuple):
     Attributes:
         name: of the predicted class.
         role: ``source``, ``target`` or ``other``.
-        p: the target's probability; None where it is not known.
+        p: the target's probability, or the score; None where it is not known.
 
     Example:
         >>> Answer("4", "source", 0.02).name
@@ -52,7 +52,7 @@ class Card:
     Attributes:
         number: in the page, from 1.
         path: to be shown.
-        world: where it was walked.
+        world: where it was walked, with the path's own goal.
         extras: its optional parts.
         found: its contributions; None: those saved with the path, if any.
         mapped: draw its map, which queries the classifier.
@@ -133,7 +133,7 @@ class Card:
         """What the classifier predicts for the input (0), at the turning point (1) and at the end (2)."""
         path, t = self.path, (0, self.turn, self.path.steps)[place]
         given = place == 0
-        p = None if path.predictions is None else float(path.predictions[t, path.target])
+        p = None if path.shown is None else float(path.shown.values[t])
         if given and path.reconstructs:  # frame 0 is not the input: its probability is known with the contributions alone
             p = (
                 self.statement.start
@@ -147,7 +147,10 @@ class Card:
         """Of the input (0), the turning point (1) or the end (2), in figures: ``turning point, step 6: 9, p(9) 0.72``."""
         t, said = (0, self.turn, self.path.steps)[place], self.answer(place)
         when = ("input", f"turning point, step {t}" if self.turned else f"step {t}", f"end, step {t}")[place]
-        sure = "" if said.p is None else f", p({self.path.class_names[self.path.target]}) {said.p:.2f}"
+        shown = self.path.shown
+        sure = "" if said.p is None or shown is None else f", {shown.name} {shown.text(said.p)}"
+        if shown is not None and shown.is_score:
+            return f"{when}{sure}" if sure else f"{when}: {said.name}"
         return f"{when}: {said.name}{sure}"
 
     @property
@@ -187,14 +190,15 @@ class Card:
     @cached_property
     def data(self) -> dict[str, Any]:
         """What the page's script needs: one entry for each frame of the player."""
-        probabilities = None if self.path.predictions is None else self.path.predictions[self.film, self.path.target]
+        shown = self.path.shown
         return {
             "steps": self.film,
             "turn": self.film.index(self.turn),
             "texts": [frame_sentence(self.path, self.rows[t]) for t in self.film],
             "classes": [self.rows[t]["class"] for t in self.film],
             "roles": [self.role(t) for t in self.film],
-            "p": None if probabilities is None else [round(float(p), 4) for p in probabilities],
+            "p": None if shown is None else [round(shown.share(float(shown.values[t])), 4) for t in self.film],
+            "said": None if shown is None else [shown.text(float(shown.values[t])) for t in self.film],
             "frames": self.face.frames,
             "views": [[view.images[t] for t in self.film] for view in self.extras.views],
         }

@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 320, 130  # the curves' drawing area, in SVG units
 APART = 13  # between the names at the curves' ends
 TICKS = 8  # numbers on the axis of steps, at most
 MOST_DOTS = 300  # reference inputs on the map of all paths
+LEVELS = [(HEIGHT, "0"), (HEIGHT // 2, "0.5"), (0, "1")]  # (y, name) on the axis of probabilities
 GREYS = (10, 26, 42)  # opacities of neighbouring regions
 
 
@@ -46,6 +47,7 @@ class Curves(NamedTuple):
         lines: the curves; none where labels alone are shown.
         ticks: (x, step) of the horizontal axis.
         turn: x of the turning point.
+        levels: (y, name) of the vertical axis.
 
     Example:
         >>> Curves([], [(0.0, 0)], 0.0).lines
@@ -55,6 +57,7 @@ class Curves(NamedTuple):
     lines: list[Curve]
     ticks: list[tuple[float, int]]
     turn: float
+    levels: Sequence[tuple[int, str]] = LEVELS
 
 
 class MapDrawing(NamedTuple):
@@ -90,14 +93,25 @@ def curves(path: Trajectory, turn: int) -> Curves:
         turn: its turning point.
     """
     lines: list[Curve] = []
-    for c in shown_classes(path) if path.predictions is not None else ():
+    shown = path.shown
+    if shown is not None and shown.is_score:
+        heights = [HEIGHT * (1 - shown.share(float(value))) for value in shown.values]
+        points = " ".join(f"{across(t, path.steps)},{height:.1f}" for t, height in enumerate(heights))
+        lines.append(Curve(f"score {shown.text(float(shown.values[-1]))}", "target", points, heights[-1]))
+        for limit in shown.limits:
+            height = HEIGHT * (1 - shown.share(limit))
+            lines.append(Curve(f"goal {shown.text(limit)}", "other", f"0,{height:.1f} {WIDTH},{height:.1f}", height))
+    for c in shown_classes(path) if path.predictions is not None and not lines else ():
         values = path.predictions[:, c].tolist()  # type: ignore[index]
         if role(path, c) or max(values) > 0.1:
             points = " ".join(f"{across(t, path.steps)},{HEIGHT * (1 - p):.1f}" for t, p in enumerate(values))
             lines.append(Curve(path.class_names[c], role(path, c) or "other", points, HEIGHT * (1 - values[-1])))
     stride = -(-(path.steps + 1) // TICKS)
     ticks = [(across(t, path.steps), t) for t in range(0, path.steps + 1, stride)]
-    return Curves(_kept_apart(lines), ticks, across(turn, path.steps))
+    levels = LEVELS
+    if shown is not None and shown.is_score:
+        levels = [(y, shown.text(value)) for y, value in ((HEIGHT, shown.low), (0, shown.high))]
+    return Curves(_kept_apart(lines), ticks, across(turn, path.steps), levels)
 
 
 def _kept_apart(lines: list[Curve]) -> list[Curve]:

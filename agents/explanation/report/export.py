@@ -58,23 +58,26 @@ def card_figure(card: Card) -> Any:
 
 def _contributions(axes: Any, card: Card) -> None:
     """Bars that add up, from p(target) of the input to that of the end."""
-    bars = card.statement.bars
+    bars, shown = card.statement.bars, card.statement.shown
     numbered = card.face.context.get("numbered", False)
     for k, bar in enumerate(bars):
         axes.barh(k, 1, color=FAINT, height=0.55)
-        axes.barh(k, bar.high - bar.low, left=bar.low, color=TARGET if bar.raises else SOURCE, height=0.55,
+        low, high = shown.share(bar.low), shown.share(bar.high)
+        axes.barh(k, high - low, left=low, color=TARGET if bar.raises else SOURCE, height=0.55,
                   hatch="" if bar.raises else "///", edgecolor="white", linewidth=0)  # fmt: skip
         label = textwrap.shorten(f"{k + 1} {bar.name}" if numbered else bar.name, 30, placeholder=" …")
-        axes.text(-0.06, k, mathless(f"{label}  {bar.value:+.2f}"), ha="right", va="center", fontsize=8.5, color=INK)
-    axes.barh(len(bars), card.statement.end - card.statement.start, left=card.statement.start, color=SOFT, height=0.55)
-    total = f"in all  {card.statement.end - card.statement.start:+.2f}"
+        axes.text(-0.06, k, mathless(f"{label}  {shown.change(bar.value)}"), ha="right", va="center", fontsize=8.5, color=INK)
+    start, end = card.statement.start, card.statement.end
+    axes.barh(len(bars), shown.share(end) - shown.share(start), left=shown.share(start), color=SOFT, height=0.55)
+    total = f"in all  {shown.change(end - start)}"
     axes.text(-0.06, len(bars), total, ha="right", va="center", fontsize=8.5, fontweight="bold", color=INK)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(bars) + 0.6, -0.6)
     axes.set_yticks([])
-    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"], fontsize=8)
+    ends = [shown.text(shown.low + share * (shown.high - shown.low)) for share in (0, 0.5, 1)] if shown.is_score else None
+    axes.set_xticks([0, 0.5, 1], ends or ["0", "0.5", "1"], fontsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    title = f"p({card.explained[:16]}) from {card.statement.start:.2f} to {card.statement.end:.2f}"
+    title = f"{'score' if shown.is_score else f'p({card.explained[:16]})'} from {shown.text(start)} to {shown.text(end)}"
     axes.set_title(mathless(title), fontsize=9, loc="right", color=INK)
 
 

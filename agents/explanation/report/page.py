@@ -23,6 +23,7 @@ from agents.explanation.report.statement import ORDER, add_contributions
 from agents.explanation.report.templating import digest, joined, templates
 from agents.explanation.report.words import gathered, metric_rows
 from agents.files import write_whole, writing
+from agents.trajectories.goal import in_goal_of
 from agents.trajectories.trajectory import Trajectory
 from envs.files import in_home
 
@@ -97,7 +98,7 @@ def render_report(
     given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
     script = joined("script", SCRIPTS)
     divided = add_contributions(shown, world)
-    cards = [Card(n, path, world, more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
+    cards = [Card(n, path, in_goal_of(path, world), more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.statement.badge for card in cards)
     return (

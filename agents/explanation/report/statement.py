@@ -12,8 +12,10 @@ import numpy as np
 from agents.errors import UserError
 from agents.explanation.badge.result import ALONE, FAILED, KINDS, UNUSUAL
 from agents.explanation.headline import headline
+from agents.trajectories.shown import Shown, shown_of
 from agents.trajectories.trajectory import Trajectory
 
+PROBABILITY = Shown(np.zeros(0), "p")
 NOT_CHECKED = "not checked"
 ORDER = (*KINDS[:1], NOT_CHECKED, *KINDS[1:])  # in which badges are sorted
 
@@ -57,6 +59,7 @@ class Statement:
         start, end: p(target) of the input and of the end, where there are bars.
         queries: that the contributions took.
         regions: (H, W) bool, the part of the picture that each bar is about; empty for tables and text.
+        shown: what the bars divide, on an axis that holds all of them.
 
     Example:
         >>> Statement("Called 4.", "holds", []).slug
@@ -71,6 +74,7 @@ class Statement:
     end: float = 0.0
     queries: int = 0
     regions: list[np.ndarray] = field(default_factory=list)
+    shown: Shown = PROBABILITY
 
     @property
     def slug(self) -> str:
@@ -102,7 +106,9 @@ def statement(path: Trajectory, world: Any) -> Statement:
     parts = sorted(found.parts, key=lambda part: -abs(part.value))
     bars = waterfall([(part.words, part.value, part.spread) for part in parts], found.start)
     masks = [part.mask for part in parts if part.mask is not None]
-    return Statement(said, badge, reasons, bars, found.start, found.end, found.queries, masks)
+    ends = [found.start, found.end, *(end for bar in bars for end in (bar.low, bar.high))]
+    shown = (shown_of(path, found.explained) or PROBABILITY).over(ends)
+    return Statement(said, badge, reasons, bars, found.start, found.end, found.queries, masks, shown)
 
 
 def add_contributions(paths: Sequence[Trajectory], world: Any) -> int:

@@ -27,7 +27,7 @@ function makeCard(section) {
     answer.className = `answer ${data.roles[shown]}`;
     answer.querySelector("[data-class]").textContent = data.classes[shown];
     if (data.p) {
-      answer.querySelector("[data-p]").textContent = data.p[shown].toFixed(2);
+      answer.querySelector("[data-p]").textContent = data.said[shown];
       answer.querySelector("[data-bar]").style.width = `${(100 * data.p[shown]).toFixed(1)}%`;
     }
     if (picture) {
