@@ -10,6 +10,7 @@ from envs.modalities.base import Units
 from envs.modalities.columns import Table
 from envs.modalities.image import ImageUnits
 from envs.modalities.numbers import NumberUnits
+from envs.modalities.series import SeriesUnits
 from envs.modalities.table import TableUnits
 from envs.modalities.text import TextUnits
 
@@ -31,6 +32,7 @@ __all__ = [
     "Data",
     "ImageUnits",
     "NumberUnits",
+    "SeriesUnits",
     "Table",
     "TableUnits",
     "TextUnits",
