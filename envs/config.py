@@ -49,7 +49,7 @@ class WorldConfig:
     the field's text names.
 
     Args:
-        data: ``digits``, ``iris``, ``sentences``, ``mnist`` or ``omniglot`` (the last two are read from `data_dir`); a .csv or
+        data: ``digits``, ``iris``, ``oscillator``, ``sentences``, ``mnist`` or ``omniglot`` (the last two are read from `data_dir`); a .csv or
             .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see `envs.datasets.arrays.load_npz`); a file
             of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`); ``module:object``; a `Data`; a data frame, whose
             columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with

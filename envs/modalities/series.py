@@ -204,10 +204,12 @@ class SeriesUnits(NumberUnits):
 
     def components(self, frames: Tensor, factual: Factual) -> list[Component]:
         """See `Units.components`: connected intervals of one channel, see `envs.modalities.intervals`."""
-        return changed_intervals(frames, self.shape, self.spread, self.names)
+        return changed_intervals(frames, self.shape, self.spread, self.names if self.shape[0] > 1 else ())
 
     def words(self, part: Component, before: Tensor, after: Tensor) -> tuple[str, str]:
-        """Name and change of an interval, such as ``points 40-62 (0.4-0.62 s)`` and ``fall by 0.8``.
+        """Name and change of an interval, such as ``points 40-62 (0.4-0.62 s)`` and ``fall by 0.8 V``.
+
+        The unit of a channel is what follows ``in`` in its name.
 
         Args:
             part: of `components`.
@@ -217,10 +219,13 @@ class SeriesUnits(NumberUnits):
         change = ((after - before).double() * self.scale)[part.mask]
         mean, size = float(change.mean()), float(change.abs().mean())
         verbs = ("fall", "rise") if first != last else ("falls", "rises")
+        channel = int(part.mask.nonzero()[0]) // self.shape[1]
+        _, _, of = self.names[channel].rpartition(" in ") if self.names else ("", "", "")
+        of = f" {of}" if self.names and of != self.names[channel] else ""
         if abs(mean) < 0.5 * size:
-            how = f"change{'' if first != last else 's'} by {size:.2g}"
+            how = f"change{'' if first != last else 's'} by {size:.2g}{of}"
         else:
-            how = f"{verbs[mean > 0]} by {abs(mean):.2g}"
+            how = f"{verbs[mean > 0]} by {abs(mean):.2g}{of}"
         when = ""
         if self.sampling is not None:
             step, unit = self.sampling
@@ -229,7 +234,7 @@ class SeriesUnits(NumberUnits):
 
     def difference(self, before: Tensor, after: Tensor) -> str:
         """The intervals that changed, and how."""
-        parts = changed_intervals(torch.stack([before, after]), self.shape, self.spread, self.names)
+        parts = self.components(torch.stack([before, after]), Factual(before[None], before[None], before[None]))
         return ", ".join(" ".join(self.words(part, before, after)) for part in parts) or "no change"
 
     def values_of(self, x: Tensor, factual: Factual | None = None) -> np.ndarray:

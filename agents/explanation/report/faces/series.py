@@ -58,6 +58,6 @@ def draw(axes: Any, card: Any) -> None:
     channels = card.world.units.shape[0]
     axes.axis("off")
     high = 0.8 / channels
-    panels = [axes.inset_axes((0.06, 0.2 + (channels - 1 - c) * high, 0.9, 0.9 * high)) for c in range(channels)]
+    panels = [axes.inset_axes((0.06, 0.2 + (channels - 1 - c) * high, 0.82, 0.9 * high)) for c in range(channels)]
     draw_series(panels, card.path, card.world, card.frames)
     axes.set_title("; ".join(card.caption(k) for k in (0, 2)), fontsize=9, loc="left")
