@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from PIL import Image
 
+from agents.explanation.figures.curves import as_tensor, curves, draw_series
 from agents.explanation.figures.lettering import PICTURE
 from agents.explanation.figures.path import draw_curves
-from agents.explanation.figures.renderer import Renderer
-from agents.explanation.figures.style import CHANGED, OTHER, TARGET, enlarge, figure_png, mathless, pyplot_figure
+from agents.explanation.figures.renderer import Renderer, side_by_side
+from agents.explanation.figures.style import enlarge, figure_png, pyplot_figure
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from agents.explanation.report.faces.face import Face
     from envs.modalities.components import Component
-
-BETWEEN = 6  # frames drawn between the input and the end
-MARK = "^"  # beneath points that changed, in a terminal
 
 
 class SeriesRenderer(Renderer):
@@ -69,13 +67,11 @@ class SeriesRenderer(Renderer):
         """A line of blocks for each channel."""
         from rich.text import Text
 
-        return [Text("\n".join(world.units.sketch(_tensor(frame)))) for frame in frames]
+        return [Text("\n".join(world.units.sketch(as_tensor(frame)))) for frame in frames]
 
     def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
         """The curves above bars and numbers, which fits 80 columns."""
         from rich.console import Group
-
-        from agents.explanation.figures.renderer import side_by_side
 
         return Group(title, body, side_by_side(None, bars, numbers))
 
@@ -86,38 +82,3 @@ class SeriesRenderer(Renderer):
         from agents.explanation.report.faces.series import face
 
         return face(path, world, frames, film, turn, regions)
-
-
-def curves(path: Trajectory, world: Any, x: np.ndarray) -> np.ndarray:
-    """A frame as a picture (H, W, 3) uint8 over the input in grey."""
-    return np.asarray(world.units.render(_tensor(x), path.factual(world)))
-
-
-def draw_series(axes: Sequence[Any], path: Trajectory, world: Any, frames: np.ndarray) -> None:
-    """The channels of the input, of a few frames between, and of the end, on one matplotlib axes each."""
-    units, factual = world.units, path.factual(world)
-    own, end = (units.values_of(_tensor(x), factual) for x in (path.source_input, frames[-1]))
-    chosen = np.unique(np.linspace(0, len(frames) - 1, BETWEEN + 2).round().astype(int))[1:-1]
-    between = [units.values_of(_tensor(frames[t]), factual) for t in chosen]
-    far = np.abs(frames[-1] - path.source_input) > 0.1 * units.spread.numpy()
-    step, unit = units.sampling or (1.0, "")
-    for c, (panel, moved) in enumerate(zip(axes, far.reshape(units.shape), strict=True)):
-        t = np.arange(units.shape[1]) * step
-        for place in np.flatnonzero(moved):
-            panel.axvspan(t[place] - step / 2, t[place] + step / 2, color=CHANGED, linewidth=0)
-        for k, x in enumerate(between):
-            panel.plot(t, x[c], color=TARGET, alpha=0.15 + 0.3 * k / BETWEEN, linewidth=0.8)
-        panel.plot(t, own[c], color=OTHER, linewidth=1.8, label="input")
-        panel.plot(t, end[c], color=TARGET, linewidth=1.6, label="end")
-        if units.names:
-            panel.set_ylabel(mathless(units.names[c]), fontsize=8.5)
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.tick_params(labelsize=8)
-    axes[0].legend(fontsize=8, frameon=False, loc="best")
-    axes[-1].set_xlabel(f"time in {unit}" if unit else "time" if units.sampling else "point", fontsize=8.5)
-
-
-def _tensor(x: np.ndarray) -> Any:
-    import torch
-
-    return torch.from_numpy(np.array(x))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.explanation.figures.series import curves, draw_series
+from agents.explanation.figures.curves import curves, draw_series
 from agents.explanation.figures.style import data_uri, png
 from agents.explanation.report.faces.face import Face
 from agents.explanation.report.faces.picture import Ring
