@@ -155,6 +155,7 @@ class Units:
     rows_are_strings: ClassVar[bool] = False
     codes_are_coordinates: ClassVar[bool] = False
     keeps_all: ClassVar[bool] = True
+    in_time: ClassVar[bool] = False  # values follow each other: what walks change are intervals
     metric_is_of_coordinates: ClassVar[bool] = True
 
     def render(self, x: Tensor, factual: Factual | None = None) -> Any:

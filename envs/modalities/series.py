@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -49,6 +49,8 @@ class SeriesUnits(NumberUnits):
         >>> units.difference(units.inward([[0, 1, 2, 3]])[0], units.inward([[0, 1, 4, 5]])[0])
         'points 2-3 rise by 2'
     """
+
+    in_time: ClassVar[bool] = True
 
     own_shape: tuple[int, ...] = ()
     names: list[str] = field(default_factory=list)
