@@ -23,6 +23,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "Manifold/DigitsUMAP-v0": {"data": "digits", "manifold": "digits_umap", "max_episode_steps": 80},
     "Manifold/DigitsJoint-v0": {"data": "digits", "manifold": "digits_joint"},
     "Manifold/DigitsEmbedding-v0": {"data": "digits", "manifold": "digits_embedding"},
+    "Manifold/Oscillator-v0": {"data": "oscillator"},
     "Manifold/Sentences-v0": {"data": "sentences"},
     "Manifold/DigitsLabelOnlyLong-v0": {
         "data": "digits",

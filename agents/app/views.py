@@ -12,7 +12,7 @@ import numpy as np
 
 from agents.app.directions import locked_columns
 from agents.errors import UserError
-from agents.explanation.figures.style import data_uri, difference, picture, plane, shown_png
+from agents.explanation.figures.style import data_uri, difference, picture, plane, png, shown_png
 from agents.explanation.figures.table_cells import changed_cells, directions, row_texts
 from agents.explanation.report.faces.text import differences
 from agents.trajectories.world import as_array
@@ -56,6 +56,17 @@ def table(world: World, state: State) -> dict[str, Any]:
     return {"rows": rows, "said": f"{count} of {len(rows)} values changed"}
 
 
+def series(world: World, state: State) -> dict[str, Any]:
+    """The curve of the input, and that of the frame over it with the changed intervals tinted."""
+    given, frame = (png(np.asarray(world.render(part[0], state.home))) for part in (state.factual, state.frame))
+    moved = (state.frame[0] - state.factual[0]).abs() > 0.1 * world.units.spread  # type: ignore[attr-defined]
+    return {
+        "input": data_uri(given),
+        "frame": data_uri(frame),
+        "said": f"{int(moved.sum())} of {moved.numel()} points changed",
+    }
+
+
 def text(world: World, state: State) -> dict[str, Any]:
     """The input, and the frame with its changed words marked."""
     given, frame = (str(world.render(part[0])) for part in (state.factual, state.frame))
@@ -85,6 +96,7 @@ MODALITIES: dict[str, Shown] = {
     "image": Shown(image, ("row", "drawing", "picture")),
     "table": Shown(table, ("row", "form")),
     "text": Shown(text, ("row", "sentence")),
+    "series": Shown(series, ("row",)),
 }
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.own_inputs import Inputs, held_rows, read_given
 from envs.core.row_labels import plain_label
-from envs.datasets import NumberUnits, TextUnits
+from envs.datasets import NumberUnits, SeriesUnits, TextUnits
 from envs.datasets.corpora import read_corpus
+from envs.datasets.series import read_series_csv, read_ts
 from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
@@ -171,6 +172,9 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
 def inputs_of_file(world: World, path: str | Path) -> Inputs:
     """The user's own inputs from a file, see `read_file`, with the number of each row in the file."""
     place = Path(in_home(path))
+    if isinstance(world.units, SeriesUnits) and place.suffix.lower() in (".csv", ".tsv", ".ts"):
+        given = _series(world, place)
+        return read_given(world.units, given, tuple(world.manifold.data_shape))._replace(labels=list(range(len(given))))
     if isinstance(world.units, RowUnits) and place.suffix.lower() in (".csv", ".tsv") and place.is_file():
         rows, kept, given = _csv(world, place)
         found = read_given(world.units, rows, tuple(world.manifold.data_shape))
@@ -218,6 +222,17 @@ def read_file(world: World, path: str | Path) -> np.ndarray:
         return _csv(world, path)[0] if kind in (".csv", ".tsv") else _picture(world, path)
     except FileNotFoundError:
         raise ManifoldError(f"{path}: there is no such file") from None
+
+
+def _series(world: World, path: Path) -> np.ndarray:
+    """The series of a .ts file, or of the rows of a .csv file, in which a column of classes is left out."""
+    if path.suffix.lower() == ".ts":
+        return read_ts(path)[0]
+    target = world.config.target_column
+    try:
+        return read_series_csv(path, target, world.config.encoding)[0]
+    except UnknownNameError:  # it has no classes
+        return read_series_csv(path, None, world.config.encoding)[0]
 
 
 def csv_cells(world: World, path: Path) -> tuple[np.ndarray, Callable[[int], str]]:

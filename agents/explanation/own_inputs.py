@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from envs.datasets import ImageUnits, TextUnits, Units
+from envs.datasets import ImageUnits, SeriesUnits, TextUnits, Units
 from envs.errors import ManifoldError
 from envs.modalities.data_frame import is_frame, is_row, is_series
 from envs.modalities.rows import RowUnits, Where
@@ -142,6 +142,15 @@ def _refused(units: RowUnits, row: np.ndarray, place: str) -> ManifoldError | No
     except ManifoldError as error:
         return error
     return None
+
+
+@read_given.register
+def _(units: SeriesUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
+    """Series in the user's own units: one of the layouts of `SeriesUnits.layouts`, or a batch."""
+    given = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else inputs
+    single = np.shape(given) in units.layouts if not is_frame(given) else False
+    x, cells = units.entered(np.asarray(given)[None] if single else given)
+    return Inputs(x, None, single, cells)
 
 
 @read_given.register

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.explanation.figures.path import draw_curves, film_strip, probability_curves
+from agents.explanation.figures.renderer import renderer_of
 from agents.explanation.figures.style import pyplot_figure
 from agents.explanation.sentences import heading
 from agents.redaction import SHOWN
@@ -51,7 +52,7 @@ def to_pandas(path: Trajectory, world: Any = None) -> Any:
     if path.texts is not None:
         rows.insert(0, "text", path.texts[1:])
     world = path.world if world is None else world
-    if world is None or path.modality != "table":
+    if world is None or not renderer_of(path).has_columns:
         return rows
     data = rows_in_user_units(world, [path], [path.frames(world)])
     data.index = rows.index
@@ -125,7 +126,7 @@ def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any]
     )
     if paths and paths[0].texts is not None:
         found.insert(0, "text", [path.texts[-1] for path in paths])  # type: ignore[index]
-    if paths and paths[0].modality == "table":
+    if paths and renderer_of(paths[0]).has_columns:
         world = world if paths[0].world is None else paths[0].world
         ends = rows_in_user_units(world, paths, [path.frames(world)[-1:] for path in paths])
         ends.index = found.index

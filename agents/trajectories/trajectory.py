@@ -187,7 +187,9 @@ class Trajectory:
 
     @property
     def modality(self) -> str:
-        """`image`, `table` or `text`, by shape and type of the input."""
+        """`image`, `table`, `text` or `series`: as the world is described, else by shape and type of the input."""
+        if (told := self.environment.get("modality")) is not None:
+            return str(told)
         return "text" if self.source_input.dtype.kind == "i" else "image" if self.source_input.ndim > 1 else "table"
 
     @property

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from envs.classifiers.bag_of_words import BagOfWords
-from envs.classifiers.networks import cnn_classifier, mlp_classifier
+from envs.classifiers.networks import cnn_classifier, mlp_classifier, series_classifier
 from envs.datasets.arrays import Data
 from envs.files import write_whole
 from envs.manifolds.base import Manifold
@@ -23,6 +23,7 @@ from envs.reading.files import read_safetensors
 HERE = Path(__file__).parent
 DIGITS_CLASSIFIER = (64, 64, 10)
 MNIST_CLASSIFIER = ((28, 28), 10, (12, 24), 64)
+OSCILLATOR_CLASSIFIER = ((1, 96), 3, 8)
 OMNIGLOT_CLASSIFIER = ((28, 28), 5, (12, 24), 64)
 
 
@@ -74,10 +75,12 @@ def _mnist_manifold() -> tuple[Manifold, Tensor | None]:
     return Manifold.load(HERE / "mnist"), None
 
 
-def _cnn(name: str, shape: tuple[Any, ...]) -> Callable[[Data, int], torch.nn.Module]:
+def _cnn(
+    name: str, shape: tuple[Any, ...], build: Callable[..., torch.nn.Module] = cnn_classifier
+) -> Callable[[Data, int], torch.nn.Module]:
     def classifier(data: Data, seed: int) -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):  # construction draws weights, which are then overwritten
-            module = cnn_classifier(*shape)
+            module = build(*shape)
         module.load_state_dict(read_safetensors(HERE / name / "classifier.safetensors"))
         return module.eval().requires_grad_(False)
 
@@ -115,6 +118,9 @@ ASSETS: dict[str, Asset] = {
     "mnist_decoded": Asset(_manifold("mnist"), _cnn("mnist", MNIST_CLASSIFIER), "mnist_decoded", fixed_split=True),
     "omniglot_decoded": Asset(
         _manifold("omniglot"), _cnn("omniglot", OMNIGLOT_CLASSIFIER), "omniglot_decoded", fixed_split=True
+    ),
+    "oscillator": Asset(
+        _manifold("oscillator"), _cnn("oscillator", OSCILLATOR_CLASSIFIER, series_classifier), "oscillator"
     ),
     "sentences": Asset(_manifold("sentences"), _sentences_classifier, "sentences"),
 }

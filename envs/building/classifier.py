@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
-from envs.classifiers.networks import fit_classifier, mlp_classifier
+from envs.classifiers.networks import fit_classifier, mlp_classifier, series_classifier
 from envs.datasets import DATASETS, Data
 from envs.errors import ManifoldError, UnknownNameError
 from envs.reading.objects import load_object
@@ -17,18 +17,22 @@ from envs.reading.objects import load_object
 CLASSIFIER_STEPS = 4000  # gradient steps of a fitted classifier
 
 
-def fitted_classifier(x: torch.Tensor, truth: np.ndarray, seed: int, progress: bool) -> torch.nn.Module:
-    """The default classifier of a table with classes: a small network, the same for the same seed.
+def fitted_classifier(
+    x: torch.Tensor, truth: np.ndarray, seed: int, progress: bool, series: tuple[int, int] | None = None
+) -> torch.nn.Module:
+    """The default classifier of a table or of series with classes: a small network, the same for the same seed.
 
     Args:
         x: (N, D) encoded rows.
         truth: (N,) class indices.
         seed: of the weights and batches.
         progress: show the fit.
+        series: (channels, points) if the rows are series.
     """
+    classes = int(truth.max()) + 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = mlp_classifier((x.shape[1], 64, 64, int(truth.max()) + 1))
+        module = mlp_classifier((x.shape[1], 64, 64, classes)) if series is None else series_classifier(series, classes)
     epochs = int(np.clip(CLASSIFIER_STEPS * 64 / len(x), 5, 100))
     return fit_classifier(module, x, torch.as_tensor(truth), epochs=epochs, seed=seed, progress=progress)
 

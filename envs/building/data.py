@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,20 @@ import torch
 
 from envs.assets import ASSETS
 from envs.config import WorldConfig
-from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, TableUnits, Units, load_csv, load_npz
+from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, SeriesUnits, TableUnits, Units, load_csv, load_npz
 from envs.datasets.corpora import is_corpus, read_corpus
+from envs.datasets.series import is_ts, load_series_csv, load_ts
 from envs.datasets.tables import describe_rows
 from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.data_frame import Frame, in_order, is_frame, is_numeric, read_frame
 from envs.modalities.fitting import fit_units
 from envs.modalities.rows import column_names
+from envs.modalities.series import guessed_series
 from envs.modalities.text import is_text
 from envs.reading.objects import load_object
+
+MODALITIES = ("series", "image")  # that can be declared
+PIXELS = ("pixel_range", "channels")  # settings of pictures
 
 
 def gathered(config: WorldConfig) -> tuple[Data, str | None]:
@@ -35,7 +41,13 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
     described = isinstance(columns, str | Path | Mapping)
     if folder is not None and not (isinstance(data, str) and data in FROM_FILES):
         raise ManifoldError(f"data_dir= is for data={' or '.join(map(repr, FROM_FILES))}, not for data={data!r:.60}")
-    if isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
+    if config.modality is not None and config.modality not in MODALITIES:
+        raise UnknownNameError("modality", config.modality, MODALITIES)
+    if is_ts(data):
+        data = load_ts(data, seed)
+    elif config.modality == "series" and isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
+        data, target = load_series_csv(data, target, seed, encoding=config.encoding), None
+    elif isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
         if columns is not None and not described:
             raise ManifoldError("a .csv file has column names; columns= takes their description, a file or a mapping")
         data, described, columns = load_csv(data, columns, target, seed, encoding=config.encoding), False, None
@@ -51,8 +63,11 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
         elif ":" in data:
             data = _uncalled(data, load_object(data))
         else:
-            raise UnknownNameError("data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "module:object"])
+            raise UnknownNameError("data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "FILE.ts", "module:object"])
     parts, held_out = data if isinstance(data, Data) else Data(data), config.held_out
+    if config.modality == "series" and is_frame(parts.x):  # its columns are the points
+        parts = parts._replace(x=np.asarray(parts.x, dtype=np.float64))
+        held_out = np.asarray(held_out, dtype=np.float64) if is_frame(held_out) else held_out
     if is_frame(parts.x):
         parts, columns, described = _of_frame(parts, held_out, columns, described)
         held_out = None
@@ -65,7 +80,7 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
     if described and parts.table is None:
         parts = parts._replace(table=describe_rows(parts.x, parts.columns, columns))
         columns = [column.name for column in parts.table.columns]
-    more = {name: getattr(config, name) for name in ("truth", "class_names", "data_shape", "channels")}
+    more = {name: getattr(config, name) for name in ("truth", "class_names", "data_shape", "channels", "modality", "sampling")}
     more |= {"columns": columns, "held_out": held_out}
     more["pixel_range"] = None if config.pixel_range is None else tuple(config.pixel_range)
     parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
@@ -100,6 +115,8 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     """
     pixels = {"pixel_range": parts.pixel_range, "channels": parts.channels}
     rows = np.asarray(parts.x)
+    if (series := _series_units(parts, rows)) is not None:
+        return series
     if parts.table is None and len(rows.shape[1:] if parts.data_shape is None else parts.data_shape) > 1:
         return fit_units(rows, parts.data_shape, parts.columns, more=parts.held_out, **pixels)
     refuse_pixels(parts)
@@ -118,13 +135,36 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     return NumberUnits.of_rows(parts.x, names, parts.frame)
 
 
+def _series_units(parts: Data, rows: np.ndarray) -> SeriesUnits | None:
+    """The units of series, declared or guessed; None for other data. A guess is printed."""
+    shape = rows.shape[1:] if parts.data_shape is None else tuple(parts.data_shape)
+    if parts.modality is None and (parts.table is not None or any(getattr(parts, name) is not None for name in PIXELS)):
+        return None
+    guessed = parts.modality is None and guessed_series(shape, rows.dtype)
+    if not guessed and parts.modality != "series":
+        if parts.sampling is not None:
+            raise ManifoldError(f"sampling={parts.sampling!r} belongs to series: pass modality='series', or leave it out")
+        return None
+    refuse_pixels(parts)
+    if parts.table is not None:
+        raise ManifoldError("modality='series' and a described table: give series as an array, a .csv or a .ts file")
+    units = SeriesUnits.of_series(rows, shape, parts.columns, parts.sampling)
+    if guessed:
+        print(
+            f"rows of shape {shape} are taken for series: {units.shape[0]} channel{'' if units.shape[0] == 1 else 's'} of "
+            f"{units.shape[1]} points; --modality image (modality='image') takes them for pictures",
+            file=sys.stderr,
+        )
+    return units
+
+
 def refuse_pixels(parts: Data) -> None:
     """Refuse settings of pictures for other data.
 
     Raises:
         ManifoldError: there are some.
     """
-    for name in ("pixel_range", "channels"):
+    for name in PIXELS:
         if (value := getattr(parts, name)) is not None:
             raise ManifoldError(
                 f"{name}={value!r} belongs to pictures; data of shape {np.shape(parts.x)} are not pictures: leave it out, or "

@@ -16,16 +16,20 @@ from envs.assets import ASSETS
 from envs.classifiers import Classifier
 from envs.config import WorldConfig
 from envs.core.reference_data import BATCH
-from envs.datasets import TableUnits, Units
+from envs.datasets import SeriesUnits, TableUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import FITS, MANIFOLDS, VAE, Generator, Manifold, Pair, TableVAE
+from envs.manifolds import FITS, MANIFOLDS, VAE, Generator, Manifold, Pair, SeriesVAE, TableVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
 
 FIT_STEPS = 6000  # gradient steps of a fitted manifold: what the digits take, a few seconds
 MOST_DIM = 8  # of a fitted manifold by default
-FOR_TABLES: dict[type[Manifold], type[Manifold]] = {VAE: TableVAE}  # kinds that have a kind of their own for mixed tables
+#: Kinds that have a kind of their own for mixed tables, and for series.
+OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
+    TableUnits: {VAE: TableVAE},
+    SeriesUnits: {VAE: SeriesVAE},
+}
 # Arguments of a fit that are no settings of `WorldConfig.fit`.
 OURS = (
     "x",
@@ -155,7 +159,7 @@ def fitted_manifold(
     """
     latent_dim, fit, seed, name = config.latent_dim, config.fit, config.seed, getattr(kind, "kind", kind.__name__)
     table = isinstance(units, TableUnits)
-    maker: Any = FOR_TABLES.get(kind, kind) if table else kind
+    maker: Any = OWN_KINDS.get(type(units), {}).get(kind, kind)
     batch_size = 128 if table and maker is not kind else 32
     own = inspect.signature(maker.fit).parameters
     for setting in fit or {}:
@@ -177,6 +181,8 @@ def fitted_manifold(
     if "y" in own:
         sees["y"] = more["y"] = _labels(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
         settings["classes"] = classes if classifier is None else len(classifier.class_names)
+    if isinstance(units, SeriesUnits) and issubclass(maker, SeriesVAE):
+        settings["shape"] = units.shape
     if "classifier" in own:
         assert classifier is not None
         more["classifier"] = classifier

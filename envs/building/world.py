@@ -30,7 +30,7 @@ from envs.core.round_trip import ROWS, RoundTrip, check_round_trip
 from envs.core.row_labels import RowLabels
 from envs.core.tasks import Task, make_task
 from envs.core.world import World
-from envs.datasets import Data, ImageUnits, TextUnits, Units
+from envs.datasets import Data, ImageUnits, SeriesUnits, TextUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Joint, Manifold
 from envs.modalities.text import is_text
@@ -40,7 +40,7 @@ from envs.runtime.progress import on_terminal
 from envs.runtime.threads import one_thread
 from envs.runtime.torch_defaults import in_usual_torch
 
-PARTS = ("data", "classifier", "manifold", "fit", "held_out")  # fixed by a registered id
+PARTS = ("data", "modality", "classifier", "manifold", "fit", "held_out")  # fixed by a registered id
 SAMPLE = 16  # rows that show what kind of predictions a classifier returns
 
 
@@ -48,6 +48,8 @@ def make_world(
     config: WorldConfig | None = None,
     *,
     data: Any = "iris",
+    modality: str | None = None,
+    sampling: str | float | None = None,
     data_dir: str | Path | None = None,
     classifier: Any = None,
     manifold: Any = None,
@@ -236,11 +238,15 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
             model = fitted_manifold(model, x, units, config, truth=classes_of(data.truth), classes=count, progress=progress)
         classifier = model.classifier()
         asked_in = Units(units.modality, units.data_shape, units.columns)  # it reads data space, as its encoder does
+    elif classifier is None and isinstance(units, SeriesUnits) and key is None and data.truth is not None:
+        classifier = fitted_classifier(x, np.asarray(data.truth), config.seed, progress, units.shape)
+        asked_in = Units(units.modality, units.data_shape, units.columns)
     elif classifier is None and data.table is not None and data.truth is not None:
         classifier = fitted_classifier(x, np.asarray(data.truth), config.seed, progress)
     else:
-        if isinstance(units, ImageUnits) and (classifier is None or (isinstance(classifier, str) and classifier in ASSETS)):
-            asked_in = Units("image", units.data_shape)  # shipped classifiers of pictures read data space
+        shipped = classifier is None or (isinstance(classifier, str) and classifier in ASSETS)
+        if shipped and isinstance(units, ImageUnits | SeriesUnits):
+            asked_in = Units(units.modality, units.data_shape)  # shipped classifiers of pictures and series read data space
         classifier = given_classifier(classifier, config.data, data, key, config.seed)
     adapted = _adapted(config, classifier, data, asked_in, x, cells)
     if isinstance(model, type):

@@ -46,6 +46,27 @@ def cnn_classifier(data_shape: Sequence[int], classes: int, channels: Sequence[i
     )
 
 
+def series_classifier(shape: Sequence[int], classes: int, channels: int = 16) -> nn.Sequential:
+    """Two stride-2 convolutions in time, the mean over coarse intervals, and a linear layer: flat series (C T,) to logits.
+
+    Args:
+        shape: (C, T).
+        classes: Number of classes K.
+        channels: Channels of the convolutions.
+    """
+    return nn.Sequential(
+        nn.Unflatten(1, tuple(shape)),
+        nn.Conv1d(shape[0], channels, 7, 2, 3),
+        nn.ReLU(),
+        nn.Conv1d(channels, 2 * channels, 5, 2, 2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool1d(min(8, -(-shape[1] // 4))),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(2 * channels * min(8, -(-shape[1] // 4)), classes),
+    )
+
+
 @in_usual_torch
 def fit_classifier(
     module: nn.Module,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from envs.datasets import digits, iris, mnist, omniglot, sentences
+from envs.datasets import digits, iris, mnist, omniglot, oscillator, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
 from envs.datasets.tables import load_csv
@@ -10,6 +10,7 @@ from envs.modalities.base import Units
 from envs.modalities.columns import Table
 from envs.modalities.image import ImageUnits
 from envs.modalities.numbers import NumberUnits
+from envs.modalities.series import SeriesUnits
 from envs.modalities.table import TableUnits
 from envs.modalities.text import TextUnits
 
@@ -20,6 +21,7 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "mnist_decoded": mnist.decoded,
     "omniglot": omniglot.load,
     "omniglot_decoded": omniglot.decoded,
+    "oscillator": oscillator.load,
     "sentences": sentences.load,
 }
 #: Sets that are read from the user's own files: they take `data_dir`.
@@ -31,6 +33,7 @@ __all__ = [
     "Data",
     "ImageUnits",
     "NumberUnits",
+    "SeriesUnits",
     "Table",
     "TableUnits",
     "TextUnits",

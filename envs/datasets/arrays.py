@@ -33,6 +33,8 @@ class Data(NamedTuple):
         labels: Labels of the rows of `x`: their numbers in the file, or their index labels in the data frame; or None.
         held_out_labels: Labels of the rows of `held_out`, or None.
         lines: Line in the file of each row number, or None.
+        modality: ``series`` or ``image``, see `envs.make_world`, or None.
+        sampling: Time between two points of series, see `envs.make_world`, or None.
 
     Example:
         >>> from envs.datasets import DATASETS
@@ -56,6 +58,8 @@ class Data(NamedTuple):
     labels: Any = None
     held_out_labels: Any = None
     lines: Any = None
+    modality: str | None = None
+    sampling: Any = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -89,6 +93,7 @@ def load_npz(path: str | Path) -> Data:
         known["data_shape"] = tuple(int(n) for n in known["data_shape"])
     if "pixel_range" in known:
         known["pixel_range"] = tuple(known["pixel_range"].ravel().tolist())
-    if "channels" in known:
-        known["channels"] = str(known["channels"])
+    for name in ("channels", "modality", "sampling"):
+        if name in known:
+            known[name] = str(known[name])
     return Data(**known)

@@ -216,6 +216,17 @@ def _classes(rows: Rows, target: str, missing: Sequence[str], where: Any) -> tup
     for row, text in enumerate(texts):
         if text in missing:
             raise ManifoldError(f"{where(row)}, column {target!r}: the class is missing ({text!r}); remove such rows")
+    names = classes_of_column(texts, target)
+    index = {name: k for k, name in enumerate(names)}
+    return np.array([index[text] for text in texts], dtype=np.int64), names
+
+
+def classes_of_column(texts: Sequence[str], target: str) -> list[str]:
+    """The class names in the target column, in order.
+
+    Raises:
+        ManifoldError: If there is only one, or too many for classes.
+    """
     names = sorted(set(texts), key=by_size)
     if len(names) < 2:
         raise ManifoldError(f"the target column {target!r} holds only one class, {names[0]!r}")
@@ -224,8 +235,7 @@ def _classes(rows: Rows, target: str, missing: Sequence[str], where: Any) -> tup
             f"the target column {target!r} holds {len(names)} different values in {len(texts)} rows, too many for classes; "
             "group them into ranges first"
         )
-    index = {name: k for k, name in enumerate(names)}
-    return np.array([index[text] for text in texts], dtype=np.int64), names
+    return names
 
 
 def _split(count: int, truth: np.ndarray | None, seed: int, test_size: float) -> tuple[np.ndarray, np.ndarray]:

@@ -77,6 +77,8 @@ class Renderer:
         assert self.state is not None
         shown, target = self._said()
         line = f"step {len(self.codes) - 1}: predicted {shown}, target {target}"
+        if (lines := self.world.units.sketch(self.state.frame[0], self.state.home)) is not None:
+            return "\n".join([line, *(f"  {part}" for part in lines)])
         datum = self.world.render(self.state.frame[0])
         if isinstance(datum, str):
             changed = int(self.world.units.distance(self.state.factual, self.state.frame[:, None]))
@@ -99,7 +101,7 @@ class Renderer:
 
         assert self.state is not None
         sheet = Image.new("RGB", (2 * SIDE, SIDE), "white")
-        datum = self.world.render(self.state.frame[0])
+        datum = self.world.render(self.state.frame[0], self.state.home if self.world.units.anchored else None)
         if isinstance(datum, str):
             lines = textwrap.fill(self._marked(), 38)
             ImageDraw.Draw(sheet).multiline_text((8, 8), lines, fill="black", spacing=6)

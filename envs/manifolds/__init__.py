@@ -10,6 +10,7 @@ from envs.manifolds.pair import Pair
 from envs.manifolds.pca import PCA
 from envs.manifolds.prior import Prior
 from envs.manifolds.sentence.vae import SentenceVAE
+from envs.manifolds.series_vae import SeriesVAE
 from envs.manifolds.table_vae import TableVAE
 from envs.manifolds.umap import UMAPMap
 from envs.manifolds.vae import VAE
@@ -24,6 +25,7 @@ MANIFOLDS: dict[str, type[Manifold]] = {
     "joint": Joint,
     "embedding": Embedding,
     "table_vae": TableVAE,
+    "series_vae": SeriesVAE,
     "sentences": SentenceVAE,
     "pair": Pair,
     "generator": Generator,
@@ -45,6 +47,7 @@ __all__ = [
     "Pair",
     "Prior",
     "SentenceVAE",
+    "SeriesVAE",
     "TableVAE",
     "UMAPMap",
 ]

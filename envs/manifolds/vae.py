@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from envs.manifolds.base import NetworkManifold, Pull
 from envs.manifolds.fitting import check_fit, descend, untrained
-from envs.manifolds.networks.conv import ConvDecoder
+from envs.manifolds.networks.conv import Pushed
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 from envs.runtime.torch_defaults import in_usual_torch
@@ -59,7 +59,7 @@ class VAE(NetworkManifold):
         self.prior = Prior("normal", latent_dim)
         size = math.prod(self.data_shape)
         self.encoder: nn.Module = MLP((size, *self.hidden, 2 * latent_dim))
-        self.decoder: MLP | ConvDecoder = MLP((latent_dim, *reversed(self.hidden), size), squash=modality == "image")
+        self.decoder: MLP | Pushed = MLP((latent_dim, *reversed(self.hidden), size), squash=modality == "image")
         # Table columns stay inside the observed range.
         self.register_buffer("low", torch.full((size,), -math.inf))
         self.register_buffer("high", torch.full((size,), math.inf))

@@ -24,7 +24,7 @@ class Units:
     channels first in data space; the user's own have `ImageUnits`. Arrays of the user are copied, never written to.
 
     Args:
-        modality: ``image``, ``table`` or ``text``.
+        modality: ``image``, ``table``, ``text`` or ``series``.
         data_shape: shape of one datum in data space.
         columns: column names of a table.
 
@@ -155,6 +155,7 @@ class Units:
     rows_are_strings: ClassVar[bool] = False
     codes_are_coordinates: ClassVar[bool] = False
     keeps_all: ClassVar[bool] = True
+    in_time: ClassVar[bool] = False  # values follow each other: what walks change are intervals
     metric_is_of_coordinates: ClassVar[bool] = True
 
     def render(self, x: Tensor, factual: Factual | None = None) -> Any:
@@ -165,6 +166,10 @@ class Units:
             factual: the input of the walk of which x is a frame, if that is known.
         """
         return picture(x)
+
+    def sketch(self, x: Tensor, factual: Factual | None = None) -> list[str] | None:
+        """One datum as lines of text for a terminal; None: made of what `render` gives."""
+        return None
 
     def texts(self, x: Tensor) -> list[str] | None:
         """The sentences of data x (B, \\*data_shape); None for other modalities."""

@@ -195,8 +195,12 @@ class RowUnits(Units):
             frame = self.bounded(frame, factual.x)
             for relation in self.relations:
                 frame = relation.frames(frame, factual.x)
-            frame = frame if factual.held is None else torch.where(factual.held, factual.x, frame)
+            frame = frame if factual.held is None else self.kept(frame, factual.x, factual.held)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
+
+    def kept(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
+        """Frames (B, D) whose places `held` (B, D) are the input's."""
+        return torch.where(held, factual, frame)
 
     def shrunk(self, change: Tensor) -> Tensor:
         """Changes (B, D), reduced by the dead zone."""

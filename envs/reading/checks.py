@@ -165,6 +165,7 @@ LONGEST_WALK = 10**9
 #: Settings of a world -> what checks a value; None stands for "not said" and is passed over.
 WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "data_dir": text,
+    "modality": text,
     "held_out": rows,
     "truth": rows,
     "columns": description,

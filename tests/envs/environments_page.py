@@ -38,6 +38,11 @@ ABOUT = {
         "regression on words as black box. Walk from a sentence to one with the other sentiment. Lengths are measured between codes. "
         "See [Sentences](concepts/sentences.md)."
     ),
+    "Manifold/Oscillator-v0": (
+        "Simulated series of 96 points: the displacement of a damped oscillator that is struck twice, sound, with a spring that "
+        "comes loose, or with dry friction; an 8-dimensional `SeriesVAE` and a small network of convolutions as black box. Frame 0 "
+        "is the input itself. See [Time series](concepts/series.md)."
+    ),
     "Manifold/MNIST-v0": (
         "MNIST's 28x28 digits, a 16-dimensional VAE with a convolutional encoder, and a small CNN as black box. It works offline: "
         "the pictures are decoded from the shipped codes of 4,000 training and 1,000 test images. For all 70,000 real ones "
@@ -135,6 +140,17 @@ env.reset(seed=0, options={"index": 3, "target": "positive", "split": "held_out"
 for _ in range(5):
     env.step(env.action_space.sample())
     print(env.render())
+""",
+    "Manifold/Oscillator-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/Oscillator-v0", render_mode="ansi")
+env.reset(seed=0, options={"index": 3, "target": "sound", "split": "held_out"})
+env.step(env.action_space.sample())
+print(env.render())
 """,
     "Manifold/MNIST-v0": """
 import gymnasium as gym

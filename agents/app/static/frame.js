@@ -35,6 +35,9 @@ const VIEWS = {
     });
     return [made("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "The row" }, made("table", { class: "rows" }, head, made("tbody", {}, ...rows)))];
   },
+  series: (view, walk) => [made("div", { class: "trio" },
+    figure(view.input, "the input", "input", false),
+    figure(view.frame, `frame ${walk.cursor}: ${view.said}`, `frame ${walk.cursor} over the input in grey; changed points are tinted`, false, "now"))],
   text: (view, walk) => [made("p", { class: "when" }, "input"), made("p", { class: "says" }, view.input), made("p", { class: "when" }, `frame ${walk.cursor}`),
     made("p", { class: "says" }, ...view.words.flatMap(([word, change]) => [change ? made(change === "new" ? "ins" : "del", {}, word) : word, " "]))],
 };

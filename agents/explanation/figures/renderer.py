@@ -28,6 +28,7 @@ RENDERERS: dict[str, str] = {
     "image": "agents.explanation.figures.image:ImageRenderer",
     "table": "agents.explanation.figures.table:TableRenderer",
     "text": "agents.explanation.figures.text:TextRenderer",
+    "series": "agents.explanation.figures.series:SeriesRenderer",
 }
 
 
@@ -37,6 +38,7 @@ class Renderer:
     Attributes:
         shows_pictures: a frame is a picture of its own, so it can be a thumbnail.
         numeric: the values of a frame are numbers that can change by a little, so slopes by them have a meaning.
+        has_columns: a frame is a row of a table in the user's own values.
 
     Example:
         >>> renderer_for("table").numeric, renderer_for("text").numeric
@@ -45,6 +47,7 @@ class Renderer:
 
     shows_pictures: ClassVar[bool] = False
     numeric: ClassVar[bool] = True
+    has_columns: ClassVar[bool] = False
 
     def unit(self, path: Trajectory) -> str:
         """Unit of distances to the input, such as ``L2 over 64 pixels``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -54,6 +54,8 @@ class TableRenderer(Renderer):
         >>> TableRenderer().unit(path)
         'L2 over 4 scaled values'
     """
+
+    has_columns: ClassVar[bool] = True
 
     def unit(self, path: Trajectory) -> str:
         """See `Renderer.unit`."""

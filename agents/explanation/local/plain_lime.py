@@ -160,7 +160,7 @@ def _text(world: World, x: np.ndarray, label: int, samples: int, seed: int) -> t
 
 #: modality -> how the library is called.
 _EXPLAINERS: dict[str, Callable[..., tuple[np.ndarray, float, list[str] | None]]] = {
-    "image": _image, "table": _table, "text": _text,
+    "image": _image, "table": _table, "text": _text, "series": _table,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ Walks that failed are searched as well: the task may be satisfied at another end
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
 from agents.walkers.follow import follow, latent_step
 from agents.walkers.merge import merge
 from agents.walkers.planning.refine import refine_last
+from agents.walkers.sparse.intervals import ENDS, choose
 from agents.walkers.sparse.search import Choice, Search, Tried, search
 from agents.walkers.sparse.surrogate import LinearSurrogate, per_group
 from envs.core.factual import differs
@@ -43,6 +44,7 @@ class SparseSettings:
         rescue: the same for an input whose walk failed.
         refine: most queries for a shorter last step.
         hope: see `agents.walkers.sparse.search.search`.
+        intervals: most queries of the search in a series.
 
     Example:
         >>> SparseSettings(queries=4).ends
@@ -55,6 +57,7 @@ class SparseSettings:
     rescue: int = 6
     refine: int = 1
     hope: float = 2.0
+    intervals: int = 18
 
 
 class Found(NamedTuple):
@@ -117,8 +120,11 @@ def with_few_columns(
     reach = SPARE * latent_step(world) * most
     target = torch.where(walk.success, ends, start.target)[rows]
     last, success = walk.z[walk.length[rows], rows], walk.success[rows]
-    options = _options(world, select(start, rows), last, success, target, reach, settings, goals)
-    found = _searched(world, select(start, rows), options, whole, settings)
+    if world.units.in_time and not whole:
+        found = _intervals(world, select(start, rows), last, target, reach, settings, goals)
+    else:
+        options = _options(world, select(start, rows), last, success, target, reach, settings, goals)
+        found = _searched(world, select(start, rows), options, whole, settings)
     walk = walk._replace(queries=walk.queries.index_add(0, rows, found.queries))
     some = found.free.any(1)
     items, own = rows[some], found.own[some]
@@ -184,14 +190,9 @@ def _options(
     """
     units: Any = world.units
     groups: Tensor = units.group_of
-    codes = world.manifold.prior.project(start.z + settings.reach * (last - start.z))[:, None]
-    if goals:
-        codes = torch.cat((codes, _goals(world, start, target, settings.ends)), dim=1)
-    away = codes - start.z[:, None]
-    codes = start.z[:, None] + away * (reach / away.norm(dim=2, keepdim=True).clamp_min(1e-12)).clamp_max(1)
+    codes, frames = _ends(world, start, last, target, reach, settings, goals)
     batch, count = codes.shape[:2]
     home = start.home.repeated(count)
-    frames = world.decode(codes.flatten(0, 1), home)
     moved = per_group(differs(units.exact(frames, home), home.cells).float(), groups, len(groups)) > 0
     moved = moved.unflatten(0, (batch, count))
     frames = frames.unflatten(0, (batch, count))
@@ -208,6 +209,28 @@ def _options(
         torch.where(success, present, moved.shape[2] + 1).tolist(),
         torch.where(success, settings.queries, settings.rescue).tolist(),
     )
+
+
+def _ends(
+    world: World, start: State, last: Tensor, target: Tensor, reach: float, settings: SparseSettings, goals: bool
+) -> tuple[Tensor, Tensor]:
+    """Codes (B, E, d) of ends, and their frames (B E, D); the arguments are those of `_options`."""
+    codes = world.manifold.prior.project(start.z + settings.reach * (last - start.z))[:, None]
+    if goals:
+        codes = torch.cat((codes, _goals(world, start, target, settings.ends)), dim=1)
+    away = codes - start.z[:, None]
+    codes = start.z[:, None] + away * (reach / away.norm(dim=2, keepdim=True).clamp_min(1e-12)).clamp_max(1)
+    return codes, world.decode(codes.flatten(0, 1), start.home.repeated(codes.shape[1]))
+
+
+def _intervals(
+    world: World, start: State, last: Tensor, target: Tensor, reach: float, settings: SparseSettings, goals: bool
+) -> Found:
+    """Search intervals for each of B series; the arguments are those of `_options`."""
+    codes, frames = _ends(world, start, last, target, reach, replace(settings, ends=ENDS), goals)
+    chosen = choose(world, start, frames.unflatten(0, codes.shape[:2]), target, settings.intervals)
+    end = codes[torch.arange(len(codes)), chosen.end.clamp_min(0)]
+    return Found(end, chosen.free, torch.zeros(len(end), dtype=torch.bool), chosen.queries)
 
 
 def _searched(world: World, start: State, options: _Options, whole: bool, settings: SparseSettings) -> Found:
@@ -233,7 +256,7 @@ def _searched(world: World, start: State, options: _Options, whole: bool, settin
         places = torch.stack([_places(group, choice.columns) for choice in asked.values()])
         found.queries[items] += 1
         here = select(start, items)
-        frame = torch.where(places, options.frames[items, at], here.factual)
+        frame = units.kept(options.frames[items, at], here.factual, ~places)
         seen = here._replace(z=options.codes[items, at], frame=frame, prediction=world.predictions(frame, here.home))
         arrived = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
         after: dict[int, Choice] = {}

@@ -14,6 +14,7 @@ from envs.assets import DIGITS_CLASSIFIER, HERE
 from envs.assets.make.digits_gan import make_digits_gan
 from envs.assets.make.mnist import make_mnist
 from envs.assets.make.omniglot import make_omniglot
+from envs.assets.make.oscillator import make_oscillator
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.classifiers.networks import accuracy, fit_classifier, mlp_classifier
 from envs.datasets import DATASETS, Data, grammar
@@ -126,6 +127,7 @@ RECIPES = {
     "iris": make_iris,
     "mnist": make_mnist,
     "omniglot": make_omniglot,
+    "oscillator": make_oscillator,
     "sentences": make_sentences,
 }
 

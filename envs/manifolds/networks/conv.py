@@ -65,7 +65,33 @@ class ConvEncoder(nn.Module):
         return last(F.silu(hidden(h.flatten(1))))
 
 
-class ConvDecoder(nn.Module):
+class Pushed(nn.Module):
+    """A decoder whose derivatives are made by torch, for all rows at once: rows are independent.
+
+    Example:
+        >>> class Double(Pushed):
+        ...     def forward(self, z):
+        ...         return 2 * z
+        >>> Double().jacobian(torch.zeros(1, 2)).tolist()
+        [[[2.0, 0.0], [0.0, 2.0]]]
+    """
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """Jacobian (B, D, d) of the output, one Jacobian-vector product per coordinate for all rows at once."""
+        unit = torch.eye(z.shape[1])
+        columns = [self.jvp(z, direction.expand_as(z)) for direction in unit]
+        return torch.stack(columns, dim=2)
+
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """Change (B, D) along code tangents (B, d). Rows are independent, so one pass serves all."""
+        return torch.func.jvp(self.forward, (z,), (tangent,))[1]
+
+    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
+        """Gradient (B, d) of <cotangent, output> for cotangents (B, D)."""
+        return torch.func.vjp(self.forward, z)[1](cotangent)[0]
+
+
+class ConvDecoder(Pushed):
     """Two linear layers and two transposed convolutions with SiLU between them: codes (B, d) to flat images (B, D).
 
     Args:
@@ -99,17 +125,3 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Pixels (B, D) in [0, 1]."""
         return torch.sigmoid(self.logits(z))
-
-    def jacobian(self, z: Tensor) -> Tensor:
-        """Jacobian (B, D, d) of the pixels, one Jacobian-vector product per coordinate for all rows at once."""
-        unit = torch.eye(z.shape[1])
-        columns = [self.jvp(z, direction.expand_as(z)) for direction in unit]
-        return torch.stack(columns, dim=2)
-
-    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
-        """Change (B, D) along code tangents (B, d). Rows are independent, so one pass serves all."""
-        return torch.func.jvp(self.forward, (z,), (tangent,))[1]
-
-    def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
-        """Gradient (B, d) of <cotangent, pixels> for cotangents (B, D)."""
-        return torch.func.vjp(self.forward, z)[1](cotangent)[0]
