@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 BATCH = 2048  # inputs in one batch: larger is cheaper per input
-RETRIES = 2  # sampled walks for inputs that the deterministic policy did not explain
 
 
 @one_threaded
@@ -180,7 +179,7 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
     if walker is not None and not isinstance(walker, str):
         return walker
     if walker in (None, "policy") and run is not None:
-        return make_walker("policy", run.model, run.surrogate, retries=RETRIES, ensemble=run.ensemble)
+        return run.walker
     return make_walker(walker or "policy")
 
 

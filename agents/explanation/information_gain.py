@@ -51,7 +51,7 @@ def bonus_in_nats(run: Run | None) -> Any:
 
     A bonus that was saved in another format gives None and a line on stderr.
     """
-    if run is None or run.world is None or run.folder.run_config().curiosity is None:
+    if run is None or run.world is None or run.folder.config.get("curiosity") is None:
         return None
     from vime.serialization import StateMismatchError
 

@@ -92,10 +92,10 @@ class Run:
 
     @cached_property
     def walker(self) -> PolicyWalker:
-        """The trained policy as a walker; its last step is planned where the run has a surrogate."""
-        from agents.walkers.policy import PolicyWalker
+        """The trained policy as a walker, with retries; its last step is planned where the run has a surrogate."""
+        from agents.walkers.policy import RETRIES, PolicyWalker
 
-        return PolicyWalker(self.model, self.surrogate, ensemble=self.ensemble)
+        return PolicyWalker(self.model, self.surrogate, retries=RETRIES, ensemble=self.ensemble)
 
     @cached_property
     def surrogate(self) -> Surrogate | None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -90,11 +91,28 @@ def coordinates(world: Any, z: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def manifold_key(world: Any) -> str:
-    """A key that identifies the manifold of a world: its kind, dimension, and the sha256 of settings and weights."""
-    digest = hashlib.sha256(json.dumps(world.manifold.settings, sort_keys=True).encode())
-    for name, value in sorted(world.manifold.state_dict().items()):
+    """A key that identifies the manifold of a world: its kind, dimension, and the sha256 of settings and weights.
+
+    It is kept, and computed again when a fingerprint of the settings and weights has changed.
+    """
+    import torch
+
+    manifold = world.manifold
+    settings, weights = json.dumps(manifold.settings, sort_keys=True), sorted(manifold.state_dict().items())
+    bits = as_array(torch.cat([torch.zeros(1), *(value.reshape(-1).float() for _, value in weights)])).view(np.uint32)
+    seen = settings, bits.size, int(bits.sum(dtype=np.uint64)), int(bits[1:] @ bits[:-1])  # the products wrap around
+    known = _keys.get(manifold)
+    if known is not None and known[0] == seen:
+        return known[1]
+    digest = hashlib.sha256(settings.encode())
+    for name, value in weights:
         digest.update(name.encode() + as_array(value).tobytes())
-    return f"{world.manifold.kind}-{world.manifold.latent_dim}d-{digest.hexdigest()[:16]}"
+    key = f"{manifold.kind}-{manifold.latent_dim}d-{digest.hexdigest()[:16]}"
+    _keys[manifold] = seen, key
+    return key
+
+
+_keys: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()  # manifold -> fingerprint and key
 
 
 def check_world(path: Any, world: Any) -> None:

@@ -20,6 +20,8 @@ from envs.core import dynamics
 from envs.core.state import State
 from envs.core.world import World
 
+RETRIES = 2  # sampled walks for inputs that the deterministic policy of a run did not explain
+
 
 class PolicyWalker(Walker):
     """Walks by a stable-baselines3 model, or anything whose `predict(observations, deterministic=)` gives actions.

@@ -18,6 +18,7 @@ from envs.core.state import State, StepInfo
 from envs.core.tasks import scaled_log
 from envs.core.world import World
 from envs.errors import ManifoldError
+from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
 
 MAX_SHORTENINGS = 30
@@ -114,16 +115,21 @@ def step(
         size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
         action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
-        frame = _decoded(world, z, state.home)
+        frame, pull = _decoded(world, z, state.home)
         before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.factual)
-        length = torch.from_numpy(norm((manifold.coordinates(z, frame) - before).numpy()))
+        place = manifold.coordinates(z, frame)
+        length = torch.from_numpy(norm(place.numpy() - before.numpy()))
         if world.max_step is not None:
-            z, frame, length = _shortened(world, state, z, frame, length)
-        asked = torch.full((len(z),), known is None)
-        if known is None:
-            known, asked = _predicted(world, state, frame) if reuse else (world.predictions(frame, state.home), asked)
-        prediction = known
-        cost, guidance = appraise(world, z, manifold.coordinates(z, frame), home, state.target)
+            z, frame, length, pull = _shortened(world, state, z, frame, length, pull)
+            place = manifold.coordinates(z, frame)
+        asked = torch.from_numpy(np.full(len(z), known is None))
+        if known is not None:
+            prediction = known
+        elif reuse and world.units.anchored:
+            prediction, asked = _predicted(world, state, frame)
+        else:
+            prediction = world.predictions(frame, state.home)
+        cost, guidance = appraise(world, z, place, home, state.target, pull)
         moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world.reference, moved, goal)
@@ -144,9 +150,10 @@ def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tens
     return prediction, new
 
 
-def _decoded(world: World, z: Tensor, factual: Factual) -> Tensor:
-    """`World.decode`, by the path that is faster for single rows."""
-    return torch.from_numpy(world.linear_decode(z.numpy(), factual)[0])
+def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull]:
+    """`World.decode`, and its vector-Jacobian product at the codes."""
+    frame, pull = world.linear_decode(z.numpy(), factual)
+    return torch.from_numpy(frame), pull
 
 
 def _reward(world: World, before: State, after: State, success: Tensor, length: Tensor) -> Tensor:
@@ -161,19 +168,30 @@ def _reward(world: World, before: State, after: State, success: Tensor, length: 
     return torch.from_numpy(reward)
 
 
-def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Pull codes back along their segments until no frame is further than `max_step` from the last one."""
+def _shortened(
+    world: World, state: State, z: Tensor, frame: Tensor, length: Tensor, pull: Pull | None
+) -> tuple[Tensor, Tensor, Tensor, Pull | None]:
+    """Pull codes back along their segments until no frame is further than `max_step` from the last one.
+
+    `pull` is the vector-Jacobian product at the codes; None for the new ones where a part of it cannot be replaced.
+    """
     assert world.max_step is not None
     # Views of the tensors: writing to them changes the tensors.
     code, picture, far, first, start = (part.numpy() for part in (z, frame, length, state.z, state.frame))
     rows = np.flatnonzero(far > world.max_step)
     for _ in range(MAX_SHORTENINGS):
         if not len(rows):
-            return z, frame, length
+            return z, frame, length, pull
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
         share = (0.98 * world.max_step / far[rows])[:, None]
         code[rows] = nearer = first[rows] + share * (code[rows] - first[rows])
-        shorter = _decoded(world, torch.from_numpy(nearer), state.home.chosen(torch.from_numpy(rows)))
+        shorter, part = _decoded(world, torch.from_numpy(nearer), state.home.chosen(torch.from_numpy(rows)))
+        if len(rows) == len(code):
+            pull = part
+        elif (put := getattr(pull, "put", None)) is not None:
+            put(rows, part)
+        else:
+            pull = None
         picture[rows] = shorter.numpy()
         before, after = (
             world.manifold.coordinates(torch.from_numpy(a), b).numpy()
@@ -183,7 +201,7 @@ def _shortened(world: World, state: State, z: Tensor, frame: Tensor, length: Ten
         rows = rows[far[rows] > world.max_step]
     # A decoder that jumps, or rounds more coarsely than the bound: these walks stay where they are.
     code[rows], picture[rows], far[rows] = first[rows], start[rows], 0.0
-    return z, frame, length
+    return z, frame, length, None if len(rows) else pull
 
 
 def observe(world: World, state: State) -> Tensor:

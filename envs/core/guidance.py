@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from envs.core.world import World
+from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
 
 LIMIT = 10.0  # guidance features are clipped here, so that observations are bounded
@@ -22,7 +23,9 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
     return torch.linalg.vector_norm((a - b).flatten(1), dim=1)
 
 
-def appraise(world: World, z: Tensor, place: Tensor, home: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def appraise(
+    world: World, z: Tensor, place: Tensor, home: Tensor, target: Tensor, pull: Pull | None = None
+) -> tuple[Tensor, Tensor]:
     """Cost (B,) of states, see `envs.core.tasks.Weights`, and their guidance features (B, 2 d).
 
     The features are half the downhill gradient of the cost by the code, J^T (-dc/dx) / 2 in class distances, and the pull
@@ -33,6 +36,7 @@ def appraise(world: World, z: Tensor, place: Tensor, home: Tensor, target: Tenso
         z: (B, d) codes.
         place, home: (B, D) coordinates of the frames and of the inputs, see `Manifold.coordinates`.
         target: (B,) classes.
+        pull: the decoder's vector-Jacobian product at z, if it is at hand, see `Manifold.linearized`.
     """
     weights = world.task.weights
     implausibility = weights.implausibility if world.task.towards_target else 0.0
@@ -48,8 +52,9 @@ def appraise(world: World, z: Tensor, place: Tensor, home: Tensor, target: Tenso
         return torch.from_numpy(cost), place.new_zeros(len(place), 0)
     downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None] - outward * (0.5 * implausibility)
     means, precision = (part.numpy()[classes] for part in world.reference.class_codes)
-    pull = (precision @ (means - z.numpy())[:, :, None])[:, :, 0]
-    guidance = np.concatenate((world.manifold.vjp(z, torch.from_numpy(downhill)).numpy(), PULL_SCALE * pull), axis=1)
+    drift = (precision @ (means - z.numpy())[:, :, None])[:, :, 0]
+    slope = world.manifold.vjp(z, torch.from_numpy(downhill)).numpy() if pull is None else pull(downhill[None])[0]
+    guidance = np.concatenate((slope, PULL_SCALE * drift), axis=1)
     return torch.from_numpy(cost), torch.from_numpy(
         np.minimum(np.maximum(guidance, -LIMIT, out=guidance), LIMIT, out=guidance)
     )

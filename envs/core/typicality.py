@@ -66,11 +66,22 @@ class ClassNeighbours:
     def near(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The same as a call, on arrays."""
         if len(x) == 1:
-            return self._sorted(x, target)
+            return self._sorted(x, target) if self.scarce else self._one(x[0], int(target[0]))
         order = target.argsort(kind="stable")
         distance, gradient = np.empty(len(x), np.float32), np.empty_like(x)
         distance[order], gradient[order] = self._sorted(x[order], target[order])
         return distance, gradient
+
+    def _one(self, x: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
+        """`near` for one datum x (D,) and class c: the overhead of calls dominates, so that there are few."""
+        gaps = self.points[c] @ x
+        gaps *= -2
+        gaps += self.square[c]
+        place = gaps.argpartition(self.k - 1)[: self.k]
+        distance = np.sqrt(np.maximum(gaps[place] + x @ x, np.float32(1e-4)))
+        share = np.float32(1 / self.k)
+        weight = share / distance
+        return distance.sum(keepdims=True) * share, (x * weight.sum() - weight @ self.points[c, place])[None]
 
     def _sorted(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`near` for data with ascending targets."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
+from envs.core.starts import Starts
 from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError, UnknownNameError
@@ -73,9 +74,11 @@ class Draws:
         self.block, self.position = state["block"].copy(), state["position"].copy()
 
 
-def drawn(world: World, draws: np.ndarray) -> State:
-    """States of random reference rows with random targets, from two uniform numbers each (m, 2). No query."""
-    return dynamics.start(world, *world.task.begin(world.reference, draws))
+def drawn(world: World, draws: np.ndarray, starts: Starts | None = None) -> State:
+    """States of random reference rows with random targets, from two uniform numbers each (m, 2), by `starts` if they are
+    prepared. No query."""
+    index, target = world.task.begin(world.reference, draws)
+    return dynamics.start(world, index, target) if starts is None else starts(index, target)
 
 
 def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple[State, Tensor]:

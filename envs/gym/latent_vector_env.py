@@ -14,6 +14,7 @@ from gymnasium.vector.utils import batch_space
 
 from envs.core import dynamics
 from envs.core.factual import nothing_held
+from envs.core.starts import Starts
 from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
@@ -24,6 +25,7 @@ from envs.gym.rendering import Renderer
 from envs.runtime.plain import plain
 from envs.runtime.torch_defaults import in_usual_torch
 
+MANY = 16  # walks from which preparing all starts pays
 SHARED = ("z0", "factual", "cells", "base", "source", "target")  # parts of the state that a step does not change
 
 
@@ -75,6 +77,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         self.single_observation_space, self.single_action_space = world_spaces(self.world)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
+        self._starts = Starts(self.world) if num_envs >= MANY else None
         self._draws: Draws | None = None
         self._state: State | None = None
         self._steps = np.zeros(num_envs, dtype=np.int64)
@@ -197,7 +200,7 @@ class LatentVectorEnv(gym.vector.VectorEnv):
     def _restart(self, rows: np.ndarray, stepped: bool = False) -> State:
         """Begin random episodes for the walks `rows`, and return their states."""
         assert self._draws is not None
-        begun = drawn(self.world, self._draws(rows))
+        begun = drawn(self.world, self._draws(rows), self._starts)
         self._put(rows, begun, stepped=stepped)
         if self.render_mode is not None:
             self._trace(rows, restart=True)
@@ -210,12 +213,14 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         else:
             # Only arrays that a step has just made are written in place: earlier states must not change.
             names = State._fields if not stepped else SHARED
-            parts = {
-                name: part.numpy().copy() if name in names else part.numpy() for name, part in self._state._asdict().items()
-            }
-            for part, new in zip(parts.values(), state, strict=True):
+            parts = {}
+            for name, old, new in zip(State._fields, self._state, state, strict=True):
+                if not old.shape[-1]:
+                    continue
+                part = old.numpy().copy() if name in names else old.numpy()
                 part[rows] = new.numpy()
-            self._state = State(**{name: torch.from_numpy(part) for name, part in parts.items()})
+                parts[name] = torch.from_numpy(part)
+            self._state = self._state._replace(**parts)
         if fresh:
             self._steps[rows] = 0
             self._over[rows] = False

@@ -16,8 +16,9 @@ import envs
 from agents import explain as script
 from agents.console.cli import UserError, run_main
 from agents.explanation import explain as inputs_explained
-from agents.explanation.explain import RETRIES, choose_walker, explain
+from agents.explanation.explain import choose_walker, explain
 from agents.trajectories.trajectory import Trajectory
+from agents.walkers.policy import RETRIES
 
 
 @pytest.fixture(scope="module")

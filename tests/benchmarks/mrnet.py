@@ -25,10 +25,9 @@ from typing import Any
 import torch
 
 from agents.evaluate import evaluate
-from agents.explanation.explain import RETRIES
 from agents.explanation.metrics.evaluate import Reference
 from agents.train import train
-from agents.walkers.policy import PolicyWalker
+from agents.walkers.policy import RETRIES, PolicyWalker
 from envs.building.world import make_world
 from envs.classifiers.mrnet import fgm_accuracy, fit_adversarial, fit_mrnet
 from envs.classifiers.networks import fit_classifier, mlp_classifier

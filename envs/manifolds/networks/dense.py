@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -83,7 +83,7 @@ class MLP(nn.Module):
         """Weight (out, in) and bias (out,) of each layer as views: later changes are visible."""
         return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in (*self.hidden, self.last)]
 
-    def linearized(self, h: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    def linearized(self, h: np.ndarray) -> tuple[np.ndarray, Linearized]:
         """`forward` and `vjp` in one pass, on arrays.
 
         Args:
@@ -101,16 +101,43 @@ class MLP(nn.Module):
         out += bias
         if self.squash:
             out = sigmoid(out)
+        return out, Linearized([first for first, _ in self.arrays], units, out if self.squash else None)
 
-        def pull(cotangent: np.ndarray) -> np.ndarray:
-            if self.squash:
-                cotangent = cotangent * (out - out * out)
-            cotangent = cotangent @ weight
-            for (first, _), unit in zip(reversed(hidden), reversed(units), strict=True):
-                cotangent = (cotangent * silu_slope(*unit)) @ first
-            return cotangent
 
-        return out, pull
+class Linearized:
+    """The vector-Jacobian product of an `MLP` at B inputs, from what its forward pass computed.
+
+    Args:
+        weights: of the layers, from first to last, (out, in).
+        units: activations and gates (B, width) of each hidden layer.
+        out: outputs (B, out) of a sigmoid; None: there is none.
+
+    Example:
+        >>> out, pull = MLP((2, 8, 5)).linearized(np.zeros((3, 2), np.float32))
+        >>> pull(np.ones_like(out)).shape
+        (3, 2)
+    """
+
+    def __init__(self, weights: list[np.ndarray], units: list[tuple[np.ndarray, np.ndarray]], out: np.ndarray | None) -> None:
+        self.weights, self.units, self.out = weights, units, out
+
+    def __call__(self, cotangent: np.ndarray) -> np.ndarray:
+        """Gradients (..., B, in) of cotangents (..., B, out)."""
+        if self.out is not None:
+            cotangent = cotangent * (self.out - self.out * self.out)
+        *hidden, last = self.weights
+        cotangent = cotangent @ last
+        for first, unit in zip(reversed(hidden), reversed(self.units), strict=True):
+            cotangent = (cotangent * silu_slope(*unit)) @ first
+        return cotangent
+
+    def put(self, rows: np.ndarray, other: Linearized) -> None:
+        """Take over `other`'s inputs for the inputs `rows` (R,)."""
+        for own, new in zip(self.units, other.units, strict=True):
+            for part, value in zip(own, new, strict=True):
+                part[rows] = value
+        if self.out is not None and other.out is not None:
+            self.out[rows] = other.out
 
 
 def _linear(layer: nn.Linear, h: Tensor) -> Tensor:

@@ -51,3 +51,15 @@ def test_layers_of_other_kinds_or_listened_to_are_left_to_torch() -> None:
     heard = nn.Linear(2, 2)
     heard.register_forward_hook(lambda *_: None)
     assert on_arrays([heard]) is None
+
+
+def test_inputs_of_a_linearized_network_can_be_replaced() -> None:
+    network = MLP((3, 8, 5), squash=True)
+    h = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).numpy()
+    other = h[[1, 3]] + 1
+    _, pull = network.linearized(h)
+    pull.put(np.array([1, 3]), network.linearized(other)[1])
+    changed = h.copy()
+    changed[[1, 3]] = other
+    cotangent = np.ones((4, 5), np.float32)
+    np.testing.assert_allclose(pull(cotangent), network.linearized(changed)[1](cotangent), rtol=1e-5)
