@@ -119,6 +119,8 @@ def explain(
             part = None if targets is None else [targets[row] for row in now]
             own = None if given.cells is None else given.cells[low : now.stop]
             state, queries, present = _enter(world, given.x[low : now.stop], part, own)
+            if given.held is not None:
+                state = state._replace(held=given.held[low : now.stop])
             check_inputs(world.units, state.cells, lambda i, low=low: _name(given, low + i))  # type: ignore[misc]
             bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
