@@ -36,8 +36,11 @@ from agents.walkers import WALKERS, walkers_for
 if TYPE_CHECKING:
     from agents.explanation.metrics.evaluate import Reference
     from agents.runs.run import Run
+    from agents.trajectories.trajectory import Trajectory
     from agents.walkers.walker import Walker
     from envs.core.world import World
+
+MOST_DIVIDED = 100  # paths whose contributions are computed for patterns
 
 
 @dataclass(kw_only=True)
@@ -57,6 +60,7 @@ class EvaluateConfig(DataConfig):
     oracles: bool = option(True, "fit independent oracles of end points (once per data set, a few seconds)")
     closely: int = option(100, "number of paths compared with a geodesic and by latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "number of inputs explained one at a time for the latency; 0: none", metavar="N", low=0)
+    patterns: bool = option(False, "say what the paths from one class to another have in common (takes queries)")
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     json: bool = option(False, "print the measures as one JSON object, and nothing else, on stdout")
     out: str | None = option(None, "write the measures as JSON to this file, too", metavar="FILE")
@@ -80,6 +84,7 @@ def evaluate(
     oracles: bool = True,
     closely: int = 100,
     alone: int = 20,
+    patterns: bool = False,
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, Any]]:
@@ -98,6 +103,7 @@ def evaluate(
         oracles: fit independent oracles of end points, for `im1` and `oracle`: once per data set.
         closely: number of paths compared with a geodesic and by latent LIME (see `evaluate_paths`).
         alone: number of inputs explained one at a time, for the latency.
+        patterns: add what the paths from one class to another have in common, with the contributions of the first hundred.
         cache: folder for fitted oracles; None: in memory alone.
         progress: show bars.
 
@@ -136,6 +142,8 @@ def evaluate(
         seconds = time.process_time() - started
         asked = world.classifier.queries
         measures: dict[str, Any] = dict(evaluate_paths(world, paths, known, seed=seed, oracles=fitted, closely=closely))
+        if patterns:
+            measures["patterns"] = common_to(paths, world)
         measures["analysis_queries"] = world.classifier.queries - asked
         measures["training_queries"] = paths[0].training_queries if paths else 0
         measures["cpu_ms"] = 1000 * seconds / max(len(paths), 1)
@@ -152,6 +160,16 @@ def evaluate(
     for name, counts in break_even(found).items():
         found[name]["break_even"] = counts
     return found
+
+
+def common_to(paths: Sequence[Trajectory], world: World) -> list[dict[str, Any]]:
+    """`agents.explanation.across.patterns.patterns` in JSON's types, of the first hundred paths, with their contributions,
+    which take queries."""
+    from agents.explanation.across.patterns import patterns
+    from agents.explanation.report.statement import add_contributions
+
+    add_contributions(paths[:MOST_DIVIDED], world)
+    return [pattern.to_json() for pattern in patterns(paths[:MOST_DIVIDED], world)]
 
 
 def _explain_alone(
@@ -275,7 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
-        sparse=config.sparse,
+        sparse=config.sparse, patterns=config.patterns,
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".oracles",
         progress=config.progress,
     )  # fmt: skip
@@ -295,6 +313,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]], count: int, console: Any) -> None:
     """Print the tables and the notes beneath them."""
+    from agents.explanation.across.patterns import pattern_lines
+
     for part in tables(found):
         console.print(part)
         console.print()
@@ -304,6 +324,8 @@ def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]]
         print(line)
     print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
+        for line in pattern_lines(measures.get("patterns", [])):
+            console.print(f"{walker}: {line}", markup=False, soft_wrap=True)
         if failed := measures.get("failed_rows", measures["failed"]):
             more = " ..." if len(failed) > 20 else ""
             what = "rows " if "failed_rows" in measures else ""

@@ -96,20 +96,24 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     Raises:
         UserError: there is no such card.
     """
-    from agents.explanation.report.card import Card
     from agents.explanation.report.export import export
+    from agents.explanation.report.page import cards_of
     from agents.explanation.report.statement import add_contributions
     from agents.files import write_whole, writing
     from envs.files import in_home
 
-    number = config.card or 1
-    if number > len(paths):
-        raise UserError(f"--card {number}: {config.source} has {len(paths)} paths that can be read, counted from 1")
+    number, cards = config.card or 1, cards_of(paths, world)
+    if number > len(cards):
+        raise UserError(f"--card {number}: {config.source} has {len(cards)} cards that can be read, counted from 1")
     default = (run or Path(".")) / f"card-{number}.{config.format}"
     target = Path(in_home(config.out)) if config.out else default
-    add_contributions(paths[number - 1 : number], world)
-    paths[number - 1].badge(world)
-    card = export(Card(number, paths[number - 1], world, mapped=False), config.format)
+    chosen = cards[number - 1]
+    shown = [chosen.path, *(other.path for other in chosen.others)]
+    add_contributions(shown, world)
+    for path in shown:
+        path.badge(world)
+    chosen.mapped = False
+    card = export(chosen, config.format)
     with writing("the card", "make room, or choose another place with --out FILE"):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, card)

@@ -190,9 +190,7 @@ def _leave_out(world: World, every: list[Found], walk: Callable[[list[Found], li
                     one.queries += asked
                     if column is not None:
                         jobs.append((one, (path, changed)))
-                        tries.append(
-                            torch.isin(units.group_of[units.column_of], torch.tensor(column)) | path.factual(world).held[0]
-                        )
+                        tries.append(torch.isin(units.group_of[units.column_of], torch.tensor(column)) | _kept(world, path))
         if not jobs:
             return
         for (one, before), path in zip(jobs, walk([one for one, _ in jobs], tries), strict=True):
@@ -203,6 +201,13 @@ def _leave_out(world: World, every: list[Found], walk: Callable[[list[Found], li
                 one.add(path, fewer, True)
             else:
                 one.queries += path.queries
+
+
+def _kept(world: World, path: Trajectory) -> Tensor:
+    """Places (D,) that the path holds."""
+    held = path.factual(world).held
+    assert held is not None
+    return held[0]
 
 
 def _needless(world: World, path: Trajectory) -> tuple[int | None, int]:
@@ -256,7 +261,7 @@ def _told(one: Found, n: int, world: World) -> Alternatives:
     said = f"{count} way{'' if count == 1 else 's'} found" + (f" of {n} wanted" if count < n else "")
     if world.units.anchored and count:
         names = [str(name) for name in world.units.columns]
-        groups = world.units.group_of
+        groups: Tensor = world.units.group_of  # type: ignore[attr-defined]
         each = [", ".join(names[j] for j in range(len(names)) if changed[int(groups[j])]) for changed in one.changes]
         said += ": " + "; ".join(each)
     if count == n:

@@ -26,8 +26,8 @@ def any_is_high(rows: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def toy() -> Any:
     rows = np.random.default_rng(0).normal(0, 1, (400, 4))
-    return envs.make_world(data=rows, columns=NAMES, classifier=any_is_high, class_names=["no", "yes"], manifold="pca", latent_dim=4,
-                           progress=False)  # fmt: skip
+    settings: dict[str, Any] = {"columns": NAMES, "class_names": ["no", "yes"], "manifold": "pca", "latent_dim": 4}
+    return envs.make_world(data=rows, classifier=any_is_high, progress=False, **settings)
 
 
 def changed(path: Trajectory) -> set[str]:
@@ -124,7 +124,7 @@ def test_the_command_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> 
         == 0
     )
     out = capsys.readouterr().out
-    assert "way 1: Called virginica" in out and "2 ways found of 3 wanted" in out and "width <b> 2.40" in out
+    assert all(part in out for part in ("way 1: Called virginica", "2 ways found of 3 wanted", "width <b> 2.40"))
     assert len(list(tmp_path.glob("*.npz"))) == 2
     assert main([*own, "--scenarios", "--features-to-vary", "petal length in cm", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
