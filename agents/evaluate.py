@@ -61,6 +61,10 @@ class EvaluateConfig(DataConfig):
     closely: int = option(100, "number of paths compared with a geodesic and by latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "number of inputs explained one at a time for the latency; 0: none", metavar="N", low=0)
     patterns: bool = option(False, "say what the paths from one class to another have in common (takes queries)")
+    audit: bool = option(
+        False, "of a table, how often protected columns change in flips, and whether each alone flips answers (up to 100 rows)"
+    )
+    protected: list[str] = option([], "with --audit: its columns (default: those that look protected)", metavar="COLUMN")  # noqa: RUF009
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     json: bool = option(False, "print the measures as one JSON object, and nothing else, on stdout")
     out: str | None = option(None, "write the measures as JSON to this file, too", metavar="FILE")
@@ -278,6 +282,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse_config(EvaluateConfig, argv, program("evaluate"))
     if config.inputs is not None and config.inputs < 1:
         raise UserError(f"--inputs {config.inputs}: at least 1 is needed")
+    if config.protected and not config.audit:
+        raise UserError("--protected names columns of --audit: add --audit, or leave it out")
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
@@ -297,13 +303,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".oracles",
         progress=config.progress,
     )  # fmt: skip
+    audited = None
+    if config.audit:
+        from agents.explanation.across.audit import MOST_ROWS, audit
+
+        audited = audit(source, config.protected or None, min(count, MOST_ROWS), names[0], config.seed)
     about = {"inputs": count, "targets": config.targets, "seed": config.seed}
     about |= {"task": world.task.name, "tau": world.task.tau}
-    measured = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
+    more = {} if audited is None else {"audit": audited.to_json()}
+    measured = json.dumps({"settings": about, "walkers": plain(found), **more}, indent=1, allow_nan=False)
     if config.json:
         print(measured)
     else:
         _show(config, world, found, count, visible_console(highlight=False))
+        print(*([] if audited is None else audited.lines), sep="\n", end="" if audited is None else "\n")
     if config.out is not None:
         with writing("the measures", "the tables above hold them: make room, or choose another place with --out FILE"):
             write_whole(Path(config.out), measured + "\n")

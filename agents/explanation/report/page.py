@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.console.threads import one_threaded
+from agents.explanation.across.audit import Audit
 from agents.explanation.across.patterns import patterns
 from agents.explanation.figures.means import mean_pictures
 from agents.explanation.report.card import Card
@@ -49,6 +50,7 @@ def write_report(
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
     badges: bool = True,
+    audit: Audit | None = None,
 ) -> Path:
     """Write the report atomically.
 
@@ -63,6 +65,7 @@ def write_report(
         extras: one per path.
         panels: static figures for all paths.
         badges: compute the badges of the paths that lack them, which takes seconds once for a world, and no query.
+        audit: of protected columns, shown in a section of its own, see `agents.audit`.
 
     Returns:
         The file of the report.
@@ -74,7 +77,7 @@ def write_report(
     target = Path(in_home(os.fspath(file)))
     for path in paths[:MOST_PATHS] if badges else ():
         path.badge(world)
-    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
+    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels, audit=audit)
     with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, page)
@@ -91,6 +94,7 @@ def render_report(
     made: Mapping[str, Any] | None = None,
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
+    audit: Audit | None = None,
 ) -> str:
     """The page as text; arguments as in `write_report`. Badges are those saved with the paths."""
     if not paths:
@@ -121,6 +125,7 @@ def render_report(
             patterns=[(pattern, mean_pictures(pattern)) for pattern in common[:MOST_PATTERNS]],
             overview=overview_map([card.path for card in cards], world),
             panels=panels,
+            audit=audit,
             metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
             made=dict(made or {}),
             script=script,
