@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -61,6 +61,10 @@ class EvaluateConfig(DataConfig):
     closely: int = option(100, "number of paths compared with a geodesic and by latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "number of inputs explained one at a time for the latency; 0: none", metavar="N", low=0)
     patterns: bool = option(False, "say what the paths from one class to another have in common (takes queries)")
+    stability: int = option(
+        0, "measure how many flips survive so many classifiers trained again, and near-identical inputs; 0: not", metavar="K",
+        low=0, high=50,
+    )  # fmt: skip
     audit: bool = option(
         False, "of a table, how often protected columns change in flips, and whether each alone flips answers (up to 100 rows)"
     )
@@ -89,6 +93,8 @@ def evaluate(
     closely: int = 100,
     alone: int = 20,
     patterns: bool = False,
+    stability: int = 0,
+    retrain: Callable[[int], Any] | None = None,
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, Any]]:
@@ -108,6 +114,8 @@ def evaluate(
         closely: number of paths compared with a geodesic and by latent LIME (see `evaluate_paths`).
         alone: number of inputs explained one at a time, for the latency.
         patterns: add what the paths from one class to another have in common, with the contributions of the first hundred.
+        stability: number of classifiers trained again, see `agents.explanation.across.stability.stability`; 0: not measured.
+        retrain: from a seed to such a classifier; None: see there.
         cache: folder for fitted oracles; None: in memory alone.
         progress: show bars.
 
@@ -148,6 +156,10 @@ def evaluate(
         measures: dict[str, Any] = dict(evaluate_paths(world, paths, known, seed=seed, oracles=fitted, closely=closely))
         if patterns:
             measures["patterns"] = common_to(paths, world)
+        if stability:
+            from agents.explanation.across.stability import stability as stable
+
+            measures["stability"] = stable(paths, run or world, stability, retrain, walker, seed).to_json()
         measures["analysis_queries"] = world.classifier.queries - asked
         measures["training_queries"] = paths[0].training_queries if paths else 0
         measures["cpu_ms"] = 1000 * seconds / max(len(paths), 1)
@@ -299,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
-        sparse=config.sparse, patterns=config.patterns,
+        sparse=config.sparse, patterns=config.patterns, stability=config.stability,
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".oracles",
         progress=config.progress,
     )  # fmt: skip
@@ -327,6 +339,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]], count: int, console: Any) -> None:
     """Print the tables and the notes beneath them."""
     from agents.explanation.across.patterns import pattern_lines
+    from agents.explanation.across.stability import stability_lines
 
     for part in tables(found):
         console.print(part)
@@ -337,6 +350,8 @@ def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]]
         print(line)
     print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
+        if (stable := measures.get("stability")) is not None:
+            print(*(f"{walker}: {line}" for line in stability_lines(stable)), sep="\n")
         for line in pattern_lines(measures.get("patterns", [])):
             console.print(f"{walker}: {line}", markup=False, soft_wrap=True)
         if failed := measures.get("failed_rows", measures["failed"]):
