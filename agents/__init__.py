@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agents.constraints import constrained
     from agents.errors import UserError
     from agents.explainer import Explainer
+    from agents.explanation.across.audit import audit
     from agents.explanation.report.page import write_report
     from agents.runs.run import Run, load_run
     from agents.training.algorithms import ALGORITHMS
@@ -47,6 +48,7 @@ _HOME = {
     "WALKERS": "agents.walkers",
     "Walk": "agents.walkers.base",
     "Walker": "agents.walkers.walker",
+    "audit": "agents.explanation.across.audit",
     "constrained": "agents.constraints",
     "load_run": "agents.runs.run",
     "make_walker": "agents.walkers",
@@ -66,6 +68,7 @@ __all__ = [
     "Walk",
     "Walker",
     "__version__",
+    "audit",
     "constrained",
     "load_run",
     "make_walker",

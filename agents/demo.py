@@ -92,6 +92,7 @@ def write(
     save_gif(shown[longest], world, files[longest].with_suffix(".gif"))
     with EventWriter(root) as writer:
         tensorboard.log_metrics(writer, metrics, run.steps)
+        tensorboard.log_patterns(writer, world, paths, run.steps)
         tensorboard.log_paths(writer, world, shown, run.steps, most=4)
     tensorboard.log_projector(root / "latent_space", world, shown, run.steps)
     command = f"python -m agents.demo --env {config.env} --n-timesteps {config.n_timesteps} --seed {config.seed}"

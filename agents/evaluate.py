@@ -10,7 +10,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -36,8 +36,11 @@ from agents.walkers import WALKERS, walkers_for
 if TYPE_CHECKING:
     from agents.explanation.metrics.evaluate import Reference
     from agents.runs.run import Run
+    from agents.trajectories.trajectory import Trajectory
     from agents.walkers.walker import Walker
     from envs.core.world import World
+
+MOST_DIVIDED = 100  # paths whose contributions are computed for patterns
 
 
 @dataclass(kw_only=True)
@@ -57,6 +60,15 @@ class EvaluateConfig(DataConfig):
     oracles: bool = option(True, "fit independent oracles of end points (once per data set, a few seconds)")
     closely: int = option(100, "number of paths compared with a geodesic and by latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "number of inputs explained one at a time for the latency; 0: none", metavar="N", low=0)
+    patterns: bool = option(False, "say what the paths from one class to another have in common (takes queries)")
+    stability: int = option(
+        0, "measure how many flips survive so many classifiers trained again, and near-identical inputs; 0: not", metavar="K",
+        low=0, high=50,
+    )  # fmt: skip
+    audit: bool = option(
+        False, "of a table, how often protected columns change in flips, and whether each alone flips answers (up to 100 rows)"
+    )
+    protected: list[str] = option([], "with --audit: its columns (default: those that look protected)", metavar="COLUMN")  # noqa: RUF009
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     json: bool = option(False, "print the measures as one JSON object, and nothing else, on stdout")
     out: str | None = option(None, "write the measures as JSON to this file, too", metavar="FILE")
@@ -80,6 +92,9 @@ def evaluate(
     oracles: bool = True,
     closely: int = 100,
     alone: int = 20,
+    patterns: bool = False,
+    stability: int = 0,
+    retrain: Callable[[int], Any] | None = None,
     cache: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, dict[str, Any]]:
@@ -98,6 +113,9 @@ def evaluate(
         oracles: fit independent oracles of end points, for `im1` and `oracle`: once per data set.
         closely: number of paths compared with a geodesic and by latent LIME (see `evaluate_paths`).
         alone: number of inputs explained one at a time, for the latency.
+        patterns: add what the paths from one class to another have in common, with the contributions of the first hundred.
+        stability: number of classifiers trained again, see `agents.explanation.across.stability.stability`; 0: not measured.
+        retrain: from a seed to such a classifier; None: see there.
         cache: folder for fitted oracles; None: in memory alone.
         progress: show bars.
 
@@ -136,6 +154,12 @@ def evaluate(
         seconds = time.process_time() - started
         asked = world.classifier.queries
         measures: dict[str, Any] = dict(evaluate_paths(world, paths, known, seed=seed, oracles=fitted, closely=closely))
+        if patterns:
+            measures["patterns"] = common_to(paths, world)
+        if stability:
+            from agents.explanation.across.stability import stability as stable
+
+            measures["stability"] = stable(paths, run or world, stability, retrain, walker, seed).to_json()
         measures["analysis_queries"] = world.classifier.queries - asked
         measures["training_queries"] = paths[0].training_queries if paths else 0
         measures["cpu_ms"] = 1000 * seconds / max(len(paths), 1)
@@ -152,6 +176,16 @@ def evaluate(
     for name, counts in break_even(found).items():
         found[name]["break_even"] = counts
     return found
+
+
+def common_to(paths: Sequence[Trajectory], world: World) -> list[dict[str, Any]]:
+    """`agents.explanation.across.patterns.patterns` in JSON's types, of the first hundred paths, with their contributions,
+    which take queries."""
+    from agents.explanation.across.patterns import patterns
+    from agents.explanation.report.statement import add_contributions
+
+    add_contributions(paths[:MOST_DIVIDED], world)
+    return [pattern.to_json() for pattern in patterns(paths[:MOST_DIVIDED], world)]
 
 
 def _explain_alone(
@@ -260,6 +294,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse_config(EvaluateConfig, argv, program("evaluate"))
     if config.inputs is not None and config.inputs < 1:
         raise UserError(f"--inputs {config.inputs}: at least 1 is needed")
+    if config.protected and not config.audit:
+        raise UserError("--protected names columns of --audit: add --audit, or leave it out")
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
@@ -275,17 +311,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     count = len(world.held_out.x) if config.inputs is None else min(config.inputs, len(world.held_out.x))
     found = evaluate(
         source, names, targets=config.targets, inputs=range(count), max_steps=config.max_steps, seed=config.seed,
-        sparse=config.sparse,
+        sparse=config.sparse, patterns=config.patterns, stability=config.stability,
         oracles=config.oracles, closely=config.closely, alone=config.alone, cache=Path(config.log_folder) / ".oracles",
         progress=config.progress,
     )  # fmt: skip
+    audited = None
+    if config.audit:
+        from agents.explanation.across.audit import MOST_ROWS, audit
+
+        audited = audit(source, config.protected or None, min(count, MOST_ROWS), names[0], config.seed)
     about = {"inputs": count, "targets": config.targets, "seed": config.seed}
     about |= {"task": world.task.name, "tau": world.task.tau}
-    measured = json.dumps({"settings": about, "walkers": plain(found)}, indent=1, allow_nan=False)
+    more = {} if audited is None else {"audit": audited.to_json()}
+    measured = json.dumps({"settings": about, "walkers": plain(found), **more}, indent=1, allow_nan=False)
     if config.json:
         print(measured)
     else:
         _show(config, world, found, count, visible_console(highlight=False))
+        print(*([] if audited is None else audited.lines), sep="\n", end="" if audited is None else "\n")
     if config.out is not None:
         with writing("the measures", "the tables above hold them: make room, or choose another place with --out FILE"):
             write_whole(Path(config.out), measured + "\n")
@@ -295,6 +338,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]], count: int, console: Any) -> None:
     """Print the tables and the notes beneath them."""
+    from agents.explanation.across.patterns import pattern_lines
+    from agents.explanation.across.stability import stability_lines
+
     for part in tables(found):
         console.print(part)
         console.print()
@@ -304,6 +350,10 @@ def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]]
         print(line)
     print(kept_line(next(iter(found.values()))["class_kept"].value))
     for walker, measures in found.items():
+        if (stable := measures.get("stability")) is not None:
+            print(*(f"{walker}: {line}" for line in stability_lines(stable)), sep="\n")
+        for line in pattern_lines(measures.get("patterns", [])):
+            console.print(f"{walker}: {line}", markup=False, soft_wrap=True)
         if failed := measures.get("failed_rows", measures["failed"]):
             more = " ..." if len(failed) > 20 else ""
             what = "rows " if "failed_rows" in measures else ""

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,13 @@ class ExplainConfig(DataConfig):
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
     sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
+    ways: int = option(1, "different ways to the target for each input, as far as they are found", metavar="N", low=1, high=20)
+    scenarios: bool = option(
+        False, "the nearest path, the most typical one and, with --features-to-vary, one that changes those columns alone"
+    )
+    features_to_vary: list[str] = option([], "of a table, the columns that may change", metavar="COLUMN")  # noqa: RUF009
+    rules: str | None = option(None, "further constraints on a table's row (.yml or .json)", metavar="FILE")
+    part_names: dict[str, Any] = option({}, "your names for columns or parts, which headlines then use")  # noqa: RUF009
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
@@ -109,17 +117,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--lime {config.lime} is written beside the saved paths: name a folder with --out DIR")
     if config.lime != "none" and config.redact:
         raise UserError(f"--lime {config.lime} writes figures of all columns: leave out it or --redact")
+    if config.ways > 1 and config.scenarios:
+        raise UserError("--ways and --scenarios are two ways to show several paths: leave out one of them")
+    if config.part_names and (config.all or not config.contributions):
+        raise UserError("--part-names are names of contributions, which --all and --no-contributions leave out")
+    for name in ("ways", "scenarios", "features_to_vary", "rules", "part_names"):
+        if config.engine is not None and getattr(config, name) != getattr(ExplainConfig(), name):
+            raise UserError(f"--{name.replace('_', '-')} is for single explanations: leave out it or --engine")
     prepare_process(config.num_threads)
     if config.engine is not None:
         from agents.engine.command import explain_parts
 
         return explain_parts(config, open_source(config))
+    from agents.explanation.alternatives.result import flat, sentences
+    from agents.explanation.contributions.names import rename_parts
     from agents.explanation.first_answer import first_answer
     from agents.explanation.inputs import inputs_of_file
     from agents.explanation.output import SHOWN, add_contributions, for_machines, report, save
     from agents.redaction import redacted
 
-    source = open_source(config)
+    source, asked = how_asked(config, *world_and_run(open_source(config)))
     world, run = world_and_run(source)
     inputs = inputs_of_file(world, config.input) if config.input else None
     count = 0 if inputs is None else inputs.given or len(inputs.x)
@@ -132,8 +149,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     files: list[Path] = []
 
     def keep(made: list[Trajectory]) -> None:
-        if config.contributions and not config.all and len(made) <= SHOWN:
+        if config.contributions and not config.all and len(made) <= SHOWN * (3 if config.scenarios else config.ways):
             add_contributions(made)
+            unused = rename_parts(made, config.part_names, world)
+            if unused and not world.units.anchored:
+                print(f"--part-names: no changed part is called {', '.join(map(repr, unused))}", file=sys.stderr)
         if config.badge:
             for path in made:
                 path.badge()
@@ -142,35 +162,61 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         walker = config.walker or ("line" if run is None else None)
-        paths = explain(source, inputs, config.target, walker, rows=rows, split=split,
-                        max_steps=config.max_steps, seed=config.seed, skip_present=many,
-                        fallback=None if config.fallback else False, sparse=config.sparse,
-                        progress=bar, on_batch=keep)  # fmt: skip
+        found = asked(source, inputs, config.target, walker=walker, rows=rows, split=split,
+                      max_steps=config.max_steps, seed=config.seed, skip_present=many,
+                      fallback=None if config.fallback else False, sparse=config.sparse,
+                      progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
-    paths = redacted(paths if isinstance(paths, list) else [paths], world, config.redact)
+    paths, told = redacted(flat(found), world, config.redact), sentences(found, world)
     if config.json:
-        print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
+        more = {"alternatives": told} if told else {}
+        print(json.dumps({"paths": for_machines(paths, files), **more}, allow_nan=False))
         out: Any = sys.stderr
     else:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
+    for line in told:
+        print(line, file=out)
     if run is None and config.data is not None:
         flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
             print(line, file=out)
-    if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):
+    if run is not None and config.walker is None and not told and (said := who_walked(run, paths, config.fallback)):
         print(said, file=out)
     if config.lime != "none":
         from agents.explanation.local.lime_figure import save_lime
 
         made = save_lime(paths, files, world, config.lime, config.seed)
         print(f"{config.lime} LIME of {len(made)} path{'' if len(made) == 1 else 's'} in {made[0].parent}", file=out)
-    if inputs is not None and many and (skipped := len(inputs.x) - len(paths)):
+    explained = len(found) if isinstance(found, list) else 1
+    if inputs is not None and many and (skipped := len(inputs.x) - explained):
         why = f"the classifier calls them {config.target!r} already"
         why += "" if world.goal is None else ", or no reference row is there"
         print(f"left out {skipped} of {len(inputs.x)} inputs: {why}", file=out)
     return 0
+
+
+def how_asked(config: ExplainConfig, world: World, run: Run | None) -> tuple[Run | World, Any]:
+    """The run or world with the constraints of the flags, and the function that explains: one path, ways or scenarios.
+
+    Raises:
+        UserError: the columns that may vary are given twice.
+        ManifoldError: constraints that do not fit.
+    """
+    from agents.constraints.apply import constrained_source
+    from agents.constraints.rules_file import read_rules
+    from agents.explanation.alternatives import scenarios, several_ways
+
+    constraints = {} if config.rules is None else read_rules(config.rules)
+    if config.features_to_vary and not config.scenarios:
+        if "features_to_vary" in constraints:
+            raise UserError(f"--features-to-vary, and features_to_vary in {config.rules}: leave out one of them")
+        constraints["features_to_vary"] = config.features_to_vary
+    source = constrained_source(world, run, **constraints)
+    if config.scenarios:
+        return source, partial(scenarios, features_to_vary=config.features_to_vary)
+    return source, explain if config.ways == 1 else partial(several_ways, n=config.ways)
 
 
 def who_walked(run: Run, paths: Sequence[Trajectory], fallback: bool = True) -> str | None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from agents.console.cli import UserError
-from agents.constraints import MORE, constrained
+from agents.constraints import constrained_source
 from agents.evaluate import evaluate
 from agents.explanation.explain import explain, world_and_run
 from agents.train import train
@@ -19,7 +16,6 @@ from agents.training.config import TrainConfig
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
 from envs.files import in_home
-from envs.runtime.plain import plain
 
 if TYPE_CHECKING:
     from agents.app.serving import Served
@@ -180,6 +176,7 @@ class Explainer:
         X: Any = None,
         target: Any = None,
         *,
+        n: int = 1,
         rows: Any = None,
         split: str = "held_out",
         features_to_vary: str | Sequence[str] = "all",
@@ -199,6 +196,7 @@ class Explainer:
                 list); or the number of one row of `split`; None with `rows`: all rows of `split`.
             target: class name or index for all inputs, a list of one each, ``own`` (the most typical form of the predicted
                 class), or None: the task's own rule, the nearest other class by default.
+            n: most paths for each input, diverse in what they change; fewer where no more are found.
             rows: numbers of rows of `split`, instead of X.
             split: ``held_out``, ``reference``, or ``own``: row numbers of your file (from 0), or index labels of your frame.
             features_to_vary: columns of a table that may change; the others keep the input's values exactly.
@@ -213,19 +211,45 @@ class Explainer:
             on_batch: called with the paths of each finished batch.
 
         Returns:
-            A `Trajectory` for one input; a list of them, in the order of the inputs, for several.
+            A `Trajectory` for one input; a list of them, in the order of the inputs, for several. With n > 1, `Alternatives`
+            instead of each.
 
         Raises:
             ManifoldError: inputs, targets or constraints that do not fit; the message says what would.
         """
-        single = False
-        if X is not None and not self.world.units.rows_are_strings and _is_whole_row(X):
-            X, single = [X], True  # a row of whole numbers, which `explain` would take for numbers of rows
-        paths = explain(
-            self._constrained(features_to_vary, permitted_range, rules or {}), X, target, self.walker, rows=rows, split=split,
-            max_steps=max_steps, seed=seed, skip_present=skip_present, sparse=sparse, progress=progress, on_batch=on_batch,
-        )  # fmt: skip
-        return paths[0] if single and isinstance(paths, list) and paths else paths
+        options: dict[str, Any] = {"rows": rows, "split": split, "max_steps": max_steps, "seed": seed, "sparse": sparse,
+                                   "skip_present": skip_present, "progress": progress, "on_batch": on_batch}  # fmt: skip
+        source = constrained_source(self.world, self.run, features_to_vary=features_to_vary, permitted_range=permitted_range,
+                                    **rules or {})  # fmt: skip
+        from agents.explanation.alternatives.ways import several_ways
+
+        more = {} if n == 1 else {"n": n}
+        return self._explained(several_ways if more else explain, source, X, target, {**options, **more})
+
+    def scenarios(self, X: Any = None, target: Any = None, features_to_vary: Sequence[str] = (), **options: Any) -> Any:
+        """The nearest path, the most typical one and, of a table, one that changes only some columns, side by side.
+
+        Args:
+            X, target: as for :meth:`explain`.
+            features_to_vary: the columns of the third path; none: no such path.
+            options: further arguments of :meth:`explain`.
+
+        Returns:
+            `Alternatives` for one input, else a list of them; see `agents.explanation.alternatives.scenarios`.
+        """
+        from agents.explanation.alternatives.scenarios import scenarios
+
+        ranges, rules = options.pop("permitted_range", None), options.pop("rules", None) or {}
+        source = constrained_source(self.world, self.run, permitted_range=ranges, **rules)
+        return self._explained(scenarios, source, X, target, {"features_to_vary": features_to_vary, **options})
+
+    def _explained(self, how: Any, source: World | Run, X: Any, target: Any, options: dict[str, Any]) -> Any:
+        """What a function of inputs returns; for one row of whole numbers, that of one input."""
+        from agents.explanation.inputs import is_whole_row
+
+        single = X is not None and not self.world.units.rows_are_strings and is_whole_row(X)
+        found = how(source, [X] if single else X, target, walker=self.walker, **options)
+        return found[0] if single and isinstance(found, list) and found else found
 
     def explain_dataset(self, rows: str | Path, out: str | Path, **options: Any) -> Parts:
         """Explain all rows of a file into a folder, see `agents.engine.dataset.explain_dataset`.
@@ -303,15 +327,9 @@ class Explainer:
         found = evaluate(self.run or self.world, chosen, **options)
         if not frame:
             return found
-        from agents.trajectories.display import require_pandas
+        from agents.trajectories.display import measures_to_pandas
 
-        numbers = {
-            walker: {
-                name: getattr(value, "value", value) for name, value in measures.items() if not isinstance(value, list | dict)
-            }
-            for walker, measures in found.items()
-        }
-        return require_pandas().DataFrame(numbers)
+        return measures_to_pandas(found)
 
     def report(
         self, file: str | os.PathLike[str] = "report.html", paths: Sequence[Trajectory] | None = None, title: str | None = None
@@ -372,26 +390,6 @@ class Explainer:
         classes = ", ".join(map(str, self.world.class_names[:6])) + (", ..." if self.world.classes > 6 else "")
         where = f"{self.world.modality} data, {self.world.latent_dim} latent dimensions, classes: {classes}"
         return f"<Explainer: {walker}{trained}>\n{where}"
-
-    def _constrained(self, features_to_vary: Any, permitted_range: Any, rules: Mapping[str, Any]) -> World | Run:
-        """The run or world to walk in."""
-        for name in rules:
-            if name not in MORE:
-                raise UnknownNameError("rule", name, MORE)
-        world = constrained(self.world, features_to_vary, permitted_range, **rules)
-        if self.run is None:
-            return world
-        return self.run if world is self.world else replace(self.run, world=world)
-
-
-def _is_whole_row(X: Any) -> bool:
-    """Whether this is one row of whole numbers, rather than the number of a row."""
-    if isinstance(X, range | str | bytes | dict) or hasattr(X, "columns"):
-        return False
-    X = plain(X) if isinstance(X, list | tuple) else X
-    if isinstance(X, list | tuple):
-        return bool(X) and all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in X)
-    return getattr(X, "ndim", 0) == 1 and np.asarray(X).dtype.kind in "iu"
 
 
 def _refuse_unknown(live: Mapping[str, Any]) -> None:

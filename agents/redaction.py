@@ -61,7 +61,11 @@ def _with(path: Trajectory, hidden: dict[str, Any]) -> Trajectory:
     """A copy of a path with hidden columns; what is known of it in this process alone is kept."""
     worth = path.saved_contributions
     if worth is not None:
-        parts = [dataclasses.replace(part, change=f"({SHOWN})") if part.name in hidden else part for part in worth.parts]
+        closed = {column for column, *_ in hidden.values()}  # a part may have a name of the user's own
+        parts = [
+            dataclasses.replace(part, change=f"({SHOWN})") if part.where.get("column") in closed else part
+            for part in worth.parts
+        ]
         worth = dataclasses.replace(worth, parts=parts)
     found = dataclasses.replace(path, hidden=hidden, saved_contributions=worth)
     for name in ("world", "position", "walked_here"):

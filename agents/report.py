@@ -30,6 +30,8 @@ class ReportConfig(LoadingConfig):
     format: str = option("png", "of the card's file", choices=CARD_FORMATS)
     lime: bool = option(False, "show at every frame what moves the prediction there (latent LIME; queries the classifier)")
     treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
+    audit: bool = option(False, "of a table, add an audit of the columns that look protected (queries the classifier)")
+    part_names: dict[str, Any] = option({}, "your names for columns or parts, which headlines then use")  # noqa: RUF009
     redact: list[str] = option([], "columns of a table that are shown as hidden", metavar="COLUMN")  # noqa: RUF009
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
@@ -38,13 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command, see `ReportConfig`. Files that cannot be read or belong to another world are left out."""
     config = parse_config(ReportConfig, argv, program("report"))
     prepare_process(config.num_threads)
+    from agents.explanation.across.audit import audit
+    from agents.explanation.contributions.names import rename_parts
     from agents.explanation.figures.gain import gain_panels
     from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.explanation.report.extras import Extras, layers
     from agents.explanation.report.page import MOST_PATHS, write_report
+    from agents.explanation.report.statement import add_contributions
     from agents.redaction import redacted
 
     world, paths, names, run = read_paths(config)
+    if config.part_names:
+        add_contributions(paths[:MOST_PATHS], world)
+        rename_parts(paths, config.part_names, world)
     paths = redacted(paths, world, config.redact)
     if config.card is not None:
         print(f"wrote {write_card(config, world, paths, run)}")
@@ -59,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     over += f" but {len(paths) - len(whole)} with hidden values" if len(whole) < len(paths) else ""
     made = {"command": "python -m agents.report RUN", "measured over": over}
     measured, panels = evaluate_paths(world, whole) if whole else {}, gain_panels(run, paths[:MOST_PATHS], config.trust)
-    print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
+    found = audit(world) if config.audit else None
+    page = write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels, audit=found)
+    print(f"wrote {page}")
     return 0
 
 
@@ -96,21 +106,25 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     Raises:
         UserError: there is no such card.
     """
-    from agents.explanation.report.card import Card
     from agents.explanation.report.export import export
+    from agents.explanation.report.page import cards_of
     from agents.explanation.report.statement import add_contributions
     from agents.files import write_whole, writing
     from agents.trajectories.goal import in_goal_of
     from envs.files import in_home
 
-    number = config.card or 1
-    if number > len(paths):
-        raise UserError(f"--card {number}: {config.source} has {len(paths)} paths that can be read, counted from 1")
+    number, cards = config.card or 1, cards_of(paths, world)
+    if number > len(cards):
+        raise UserError(f"--card {number}: {config.source} has {len(cards)} cards that can be read, counted from 1")
     default = (run or Path(".")) / f"card-{number}.{config.format}"
     target = Path(in_home(config.out)) if config.out else default
-    add_contributions(paths[number - 1 : number], world)
-    paths[number - 1].badge(world)
-    card = export(Card(number, paths[number - 1], in_goal_of(paths[number - 1], world), mapped=False), config.format)
+    chosen = cards[number - 1]
+    shown = [chosen.path, *(other.path for other in chosen.others)]
+    add_contributions(shown, world)
+    for path in shown:
+        path.badge(world)
+    chosen.mapped = False
+    card = export(chosen, config.format)
     with writing("the card", "make room, or choose another place with --out FILE"):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, card)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from agents.constraints.rules import allowed_moves, directions, relation
@@ -84,6 +85,23 @@ def constrained(
     record = getattr(changed.units, KEY)
     record |= {name: value for name, value in (*more.items(), ("relations", relations)) if value}
     return changed
+
+
+def constrained_source(world: World, run: Any = None, **constraints: Any) -> Any:
+    """The run, or without one the world, with constraints on what may vary.
+
+    Args:
+        world: to be constrained.
+        run: that holds it; None: there is none.
+        constraints: arguments of `constrained`.
+    """
+    for name in constraints:
+        if name not in (*MORE, "features_to_vary", "permitted_range"):
+            raise UnknownNameError("rule", name, MORE)
+    found = constrained(world, **constraints)
+    if run is None:
+        return found
+    return run if found is world else replace(run, world=found)
 
 
 def constraints_of(world: Any) -> dict[str, Any] | None:

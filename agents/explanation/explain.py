@@ -125,6 +125,8 @@ def explain(
             own = None if given.cells is None else given.cells[rows_now]
             state, queries, present = _enter(walked_in, given.x[rows_now], part, own)
             queries = queries + aim.queries
+            if given.held is not None:
+                state = state._replace(held=given.held[rows_now])
             check_inputs(world.units, state.cells, lambda i, at=rows_now: _name(given, at[i]))  # type: ignore[misc]
             bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):

@@ -124,7 +124,7 @@ def turning_point(predicted: np.ndarray, c: int) -> int:
     return int(others[-1]) + 1 if len(others) else 0
 
 
-def _named(found: Contributions) -> list[Part]:
+def named_parts(found: Contributions) -> list[Part]:
     """The parts that a headline names: the largest ones, in the direction of the whole change."""
     sign = 1 if found.total >= 0 else -1
     order = sorted((part for part in found.parts if sign * part.value > 0), key=lambda part: -sign * part.value)
@@ -138,7 +138,7 @@ def _named(found: Contributions) -> list[Part]:
 
 
 def _told(found: Contributions) -> tuple[list[str], int]:
-    named = _named(found)
+    named = named_parts(found)
     return [_cut(part.words) for part in named], len(found.parts) - len(named)
 
 
@@ -146,7 +146,7 @@ def _share(found: Contributions) -> str:
     """The share of the rise that the named parts have together; empty where the probability did not change."""
     if not found.total or not found.parts:
         return ""
-    share, way = found.share(*_named(found)), "rise" if found.total > 0 else "fall"
+    share, way = found.share(*named_parts(found)), "rise" if found.total > 0 else "fall"
     return f" ({'all' if share >= 0.995 else f'{share:.2f}'} of the {way})"  # above 1 where other parts work against it
 
 

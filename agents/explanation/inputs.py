@@ -20,6 +20,7 @@ from envs.files import in_home
 from envs.modalities.image import COLOURS
 from envs.modalities.rows import RowUnits
 from envs.reading.files import read_npy, read_npz, read_picture
+from envs.runtime.plain import plain
 
 if TYPE_CHECKING:
     from envs.core.world import World
@@ -111,6 +112,16 @@ def _as_rows(inputs: Any) -> list[int] | None:
     array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else np.asarray(inputs)
     numbers = array.dtype.kind in "iu" and (array.ndim == 0 or (array.ndim == 1 and array.dtype.itemsize > 1))
     return array.reshape(-1).tolist() if numbers else None  # one byte each: pixels
+
+
+def is_whole_row(X: Any) -> bool:
+    """Whether this is one row of whole numbers, rather than the number of a row."""
+    if isinstance(X, range | str | bytes | dict) or hasattr(X, "columns"):
+        return False
+    X = plain(X) if isinstance(X, list | tuple) else X
+    if isinstance(X, list | tuple):
+        return bool(X) and all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in X)
+    return getattr(X, "ndim", 0) == 1 and np.asarray(X).dtype.kind in "iu"
 
 
 def _names(inputs: Any) -> bool:

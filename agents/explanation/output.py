@@ -101,7 +101,8 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
     console = visible_console(highlight=False)
     for path in () if brief else paths:
         place = place_of(path, world)
-        console.print((f"[{place}] " if place else "") + headline(path, world=world), markup=False, soft_wrap=True)
+        label = (f"[{place}] " if place else "") + (f"{path.scenario}: " if path.scenario else "")
+        console.print(label + headline(path, world=world), markup=False, soft_wrap=True)
         console.print(path.summary(), markup=False, soft_wrap=True)
         show_worth(console, path)
         if len(paths) <= SHOWN:
@@ -144,6 +145,7 @@ def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> lis
             "steps": path.steps,
             "queries": path.queries,
             "walker": path.walker,
+            **({} if path.scenario is None else {"scenario": path.scenario}),
             "headline": path.headline,
             "summary": path.summary(),
             "contributions": None if path.saved_contributions is None else path.saved_contributions.to_json(),

@@ -28,6 +28,7 @@ class Inputs(NamedTuple):
         kept: which of the given rows these are, where some had to be left out; None: all.
         given: how many rows were given, where some had to be left out.
         labels: the user's own label of each row: its number in a file, its index label in a data frame; None: there are none.
+        held: (N, D) bool, places of a table's row that its walk keeps, besides those that all walks keep; None: no place.
     """
 
     x: Tensor
@@ -37,6 +38,13 @@ class Inputs(NamedTuple):
     kept: list[int] | None = None
     given: int | None = None
     labels: list[Any] | None = None
+    held: Tensor | None = None
+
+    def chosen(self, places: list[int], held: Tensor | None = None) -> Inputs:
+        """The inputs at these places as a batch, with other places held."""
+        rows, labels = ([of[i] for i in places] if of is not None else None for of in (self.rows, self.labels))
+        cells = None if self.cells is None else self.cells[places]
+        return Inputs(self.x[places], rows, False, cells, labels=labels, held=held)
 
 
 @singledispatch

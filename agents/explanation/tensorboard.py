@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.explanation.across.patterns import patterns
 from agents.explanation.figures.gif import gif_bytes
 from agents.explanation.figures.map import map_figure
+from agents.explanation.figures.means import means_figure
 from agents.explanation.figures.path import film_strip
 from agents.explanation.metrics.measures import label
 from agents.explanation.report.card import Card
@@ -75,6 +77,30 @@ def log_paths(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 
         log_png(writer, f"film_strip/{name}", film_strip(path, world), step)
         log_png(writer, f"animation/{name}", gif_bytes(path, world), step)
         writer.add_text(f"steps/{name}", markdown_table(path), step)
+
+
+def log_patterns(writer: Any, world: Any, paths: Sequence[Trajectory], step: int = 0) -> None:
+    """Log what the paths from one class to another have in common: a table ``explain/patterns`` and, of pictures, the mean
+    inputs, ends and changes ``explain/mean_paths``; costs no query.
+
+    Args:
+        writer: a SummaryWriter.
+        world: where the paths were walked.
+        paths: to be logged.
+        step: training step.
+    """
+    found = patterns(paths, world)
+    rows = [
+        f"| {_plain(pattern.source)} → {_plain(pattern.target)} | {pattern.count} | "
+        + "; ".join(f"{count}: {_plain(words)}" for words, count in pattern.phrases) + " |"
+        for pattern in found
+    ]  # fmt: skip
+    if rows:
+        writer.add_text(
+            "explain/patterns", "\n".join(["| classes | paths | how many change what |", "|---|---|---|", *rows]), step
+        )
+    if any(pattern.means for pattern in found):
+        log_png(writer, "explain/mean_paths", means_figure(found), step)
 
 
 def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:

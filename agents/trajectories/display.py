@@ -167,3 +167,14 @@ def _cell(value: Any) -> str:
 def _number(values: np.ndarray | None, t: int) -> float | None:
     """values[t]; None before the first, where nothing was measured, or for nan."""
     return None if values is None or t < 0 or np.isnan(values[t]) else float(values[t])
+
+
+def measures_to_pandas(found: dict[str, dict[str, Any]]) -> Any:
+    """The measures of `agents.evaluate.evaluate` as a ``pandas.DataFrame``: one row per measure, one column per walker."""
+    numbers = {
+        walker: {
+            name: getattr(value, "value", value) for name, value in measures.items() if not isinstance(value, list | dict)
+        }
+        for walker, measures in found.items()
+    }
+    return require_pandas().DataFrame(numbers)

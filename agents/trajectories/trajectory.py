@@ -71,8 +71,8 @@ class Trajectory:
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
         asked: the target as it was asked for, where it is not one class: a group, or a goal such as ``+10 %``.
-        held: names of the table's columns that this path keeps as in the input, so that few change (see
-            `agents.walkers.sparse`).
+        held: names of the table's columns that this path keeps as in the input, so that few change.
+        scenario: what this path is among several of its input, such as ``way 2``; None: it is no one of several.
 
     Raises:
         TrajectoryError: arrays of contradicting shapes or with values that are not finite, classes outside `class_names`.
@@ -118,6 +118,7 @@ class Trajectory:
     saved_badge: Badge | None = None
     asked: str | None = None
     hidden: dict[str, list[int]] | None = None
+    scenario: str | None = None
 
     walked_here: ClassVar[bool] = False  # set where the path is made: this account may load again the objects that it names
     position: ClassVar[int | None] = None  # set by `agents.explain.explain`: which of the inputs that it was given

@@ -36,6 +36,7 @@ class Oracles:
     """Oracles on data of one world, and what they say of real inputs. `oracles_of` makes and keeps them.
 
     Attributes:
+        members: the classifiers, each from data (N, \\*data_shape) to probabilities (N, K).
         least_agreement: the probability of their own class that 95 % of real inputs reach.
         least_typicality: the typicality that 95 % of real inputs reach.
         most_distance: the distance to the nearest other real input of their class that 95 % of real inputs do not exceed.
@@ -52,7 +53,7 @@ class Oracles:
         reference = world.reference
         order = torch.randperm(len(reference.x), generator=torch.Generator().manual_seed(SEED))[: 2 * MOST]
         own, other = order[: len(order) // 2], order[len(order) // 2 :]
-        self._members = _fitted(world, reference.x[own], reference.label[own])
+        self.members = _fitted(world, reference.x[own], reference.label[own])
         self._places, self._labels = reference.coordinates[own], reference.label[own]
         label = reference.label[other]
         given = self.agreement(reference.x[other])[np.arange(len(other)), label]
@@ -62,7 +63,7 @@ class Oracles:
 
     def agreement(self, x: Tensor) -> np.ndarray:
         """(N, K) the mean probabilities of all oracles on data x (N, \\*data_shape)."""
-        return np.mean([member(x) for member in self._members], axis=0)
+        return np.mean([member(x) for member in self.members], axis=0)
 
     def distance(self, places: Tensor, label: Tensor) -> np.ndarray:
         """(N,) distances from coordinates (N, D) to the nearest real input of the class `label` (N,)."""

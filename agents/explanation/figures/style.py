@@ -175,6 +175,11 @@ def plane(x: np.ndarray) -> np.ndarray:
     raise ValueError(f"an image of shape {x.shape} cannot be drawn; (H, W), (C, H, W) and (H, W, C) can")
 
 
+def picture_levels(values: np.ndarray) -> np.ndarray:
+    """Grey levels in [0, 1], (H, W), as (H, W, 3) uint8."""
+    return np.repeat(np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def difference(x: np.ndarray, start: np.ndarray, scale: float, ends: tuple[str, str] = (MORE, LESS)) -> np.ndarray:
     """x - start as (H, W, 3) uint8: white where it is unchanged, in the first colour where it increased, else the second.
 

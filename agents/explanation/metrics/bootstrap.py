@@ -95,3 +95,22 @@ def _resampling_counts(n: int, resamples: int, seed: int) -> np.ndarray:
     """(resamples, n) how often each item is drawn in each resample: multinomial counts, each row sums to n."""
     generator = np.random.default_rng(seed)
     return generator.multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+
+
+def share(count: int, n: int) -> Estimate:
+    """count / n with its 95 % Wilson interval [2]_, which holds for few items and for shares of 0 and 1; `nan` of none.
+
+    References
+    ----------
+    .. [2] Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22 (1927).
+
+    Example:
+        >>> [round(number, 3) for number in share(0, 10)[:3]]
+        [0.0, 0.0, 0.278]
+    """
+    if n == 0:
+        return EMPTY
+    z, p = 1.959964, count / n
+    middle, half = (p + z * z / (2 * n)), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return Estimate(p, max(0.0, float(low)), min(1.0, float(high)), n)

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -56,6 +57,7 @@ class Card:
         extras: its optional parts.
         found: its contributions; None: those saved with the path, if any.
         mapped: draw its map, which queries the classifier.
+        others: cards of further paths from the same input, which are shown beneath this one.
 
     Example:
         >>> from agents.explain import explain
@@ -71,6 +73,7 @@ class Card:
     world: Any
     extras: Extras = field(default_factory=Extras)
     mapped: bool = True
+    others: Sequence[Card] = ()
 
     @cached_property
     def frames(self) -> np.ndarray:
@@ -118,6 +121,20 @@ class Card:
     def map(self) -> MapDrawing | None:
         """The path on the plane through its ends."""
         return map_drawing(self.path, self.world) if self.mapped and not self.path.lacks_values else None
+
+    @property
+    def comparison(self) -> list[tuple[str, str, list[dict[str, Any]]]]:
+        """Of a table with other paths, one row for each column that changes on any: its name, the input's value, and its value
+        at the end of each path."""
+        if self.face.template != "table.html" or not self.others:
+            return []
+        tables = [{row["name"]: row for row in card.face.context["rows"]} for card in (self, *self.others)]
+        inputs = {name: row["input"] for table in reversed(tables) for name, row in table.items()}
+        same = {name: {"text": value, "move": None} for name, value in inputs.items()}
+        return [
+            (name, value, [table[name]["end"] if name in table else same[name] for table in tables])
+            for name, value in inputs.items()
+        ]
 
     @property
     def turned(self) -> bool:

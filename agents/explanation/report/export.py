@@ -29,8 +29,11 @@ SOFT = "#575f6a"
 
 def card_figure(card: Card) -> Any:
     """The card as a matplotlib figure: headline, badge, input, turning point, end and contributions."""
-    lines = textwrap.wrap(card.statement.headline, LETTERS) or [""]
+    label = f"{card.path.scenario}: " if card.path.scenario else ""
+    lines = textwrap.wrap(label + card.statement.headline, LETTERS) or [""]
     reasons = textwrap.wrap("; ".join(card.statement.reasons), 124)
+    for other in card.others:
+        reasons += textwrap.wrap(f"{other.path.scenario}: {other.statement.headline}", 124)
     body = max(card.face.height, 1.1 + 0.24 * len(card.statement.bars))
     head = 0.62 + LINE * (len(lines) + len(reasons))
     high = head + body + 0.15
@@ -99,6 +102,7 @@ def _json(card: Card) -> bytes:
         "badge": statement.badge,
         "reasons": statement.reasons,
         "turning_point": card.turn,
+        **({"others": [other.statement.headline for other in card.others]} if card.others else {}),
         "contributions": [{"part": bar.name, "value": bar.value, "spread": bar.spread} for bar in statement.bars],
     }
     return json.dumps({"card": said, "path": json.loads(card.path.to_json())}, indent=1, ensure_ascii=False).encode()

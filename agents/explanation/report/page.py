@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from agents.console.threads import one_threaded
+from agents.explanation.across.audit import Audit
+from agents.explanation.across.patterns import patterns
+from agents.explanation.figures.means import mean_pictures
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import overview_map
 from agents.explanation.report.extras import Extras, Panel, View
+from agents.explanation.report.groups import grouped
 from agents.explanation.report.statement import ORDER, add_contributions
 from agents.explanation.report.templating import digest, joined, templates
 from agents.explanation.report.words import gathered, metric_rows
@@ -31,6 +35,7 @@ __all__ = ["Extras", "Panel", "View", "render_report", "write_report"]
 
 MOST_PATHS = 200  # paths in one page; the others are in the run folder
 MOST_MAPS = 24  # cards with a map of their own, each of which queries the classifier thousands of times
+MOST_PATTERNS = 30  # pairs of classes
 STYLES, SCRIPTS = ("page", "card", "print"), ("card", "index")
 
 
@@ -46,6 +51,7 @@ def write_report(
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
     badges: bool = True,
+    audit: Audit | None = None,
 ) -> Path:
     """Write the report atomically.
 
@@ -60,6 +66,7 @@ def write_report(
         extras: one per path.
         panels: static figures for all paths.
         badges: compute the badges of the paths that lack them, which takes seconds once for a world, and no query.
+        audit: of protected columns, shown in a section of its own, see `agents.audit`.
 
     Returns:
         The file of the report.
@@ -71,7 +78,7 @@ def write_report(
     target = Path(in_home(os.fspath(file)))
     for path in paths[:MOST_PATHS] if badges else ():
         path.badge(world)
-    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels)
+    page = render_report(paths, world, title=title, metrics=metrics, made=made, extras=extras, panels=panels, audit=audit)
     with writing("the report", "make room, or choose another place with --out FILE; the paths themselves are saved"):
         target.parent.mkdir(parents=True, exist_ok=True)
         write_whole(target, page)
@@ -88,6 +95,7 @@ def render_report(
     made: Mapping[str, Any] | None = None,
     extras: Sequence[Extras] | None = None,
     panels: Sequence[Panel] = (),
+    audit: Audit | None = None,
 ) -> str:
     """The page as text; arguments as in `write_report`. Badges are those saved with the paths."""
     if not paths:
@@ -98,24 +106,27 @@ def render_report(
     given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
     script = joined("script", SCRIPTS)
     divided = add_contributions(shown, world)
-    cards = [Card(n, path, in_goal_of(path, world), more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
+    cards = cards_of(shown, world, given)
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.statement.badge for card in cards)
+    common = patterns(shown, world)
     return (
         templates()
         .get_template("report.html")
         .render(
-            title=title or _title(paths),
+            title=title or _title([card.path for card in cards] + list(paths[MOST_PATHS:])),
             summary=_summary(cards, made or {}),
             cards=cards,
             first=paths[0],
-            total=len(paths),
+            left_out=len(paths) - len(shown),
             pairs=sorted({card.heading for card in cards}),
             badges=sorted(badges, key=ORDER.index),
             pictures=any(card.face.thumbnails for card in cards),
             tables=any(card.face.template == "table.html" for card in cards),
-            overview=overview_map(shown, world),
+            patterns=[(pattern, mean_pictures(pattern)) for pattern in common[:MOST_PATTERNS]],
+            overview=overview_map([card.path for card in cards], world),
             panels=panels,
+            audit=audit,
             metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
             made=dict(made or {}),
             script=script,
@@ -127,12 +138,25 @@ def render_report(
     )
 
 
+def cards_of(paths: Sequence[Trajectory], world: Any, extras: Sequence[Extras] | None = None) -> list[Card]:
+    """The cards of paths, one an input where these are alternatives from it; arguments as in `render_report`."""
+    given = [Extras()] * len(paths) if extras is None else extras
+    worlds = [in_goal_of(path, world) for path in paths]
+    return [
+        Card(n, paths[first], worlds[first], given[first], n <= MOST_MAPS,
+             [Card(n, paths[k], worlds[k], given[k], mapped=False) for k in others])
+        for n, (first, *others) in enumerate(grouped(paths), 1)
+    ]  # fmt: skip
+
+
 def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
     """How many of the paths shown arrived, and how many have which badge."""
     reached = sum(card.path.success for card in cards)
     text = f"{reached} of {len(cards)} path{'' if len(cards) == 1 else 's'} reached the target"
     badges = Counter(card.statement.badge for card in cards if card.path.success)
     text += ": " + ", ".join(f"{badges[kind]} with the badge “{kind}”" for kind in ORDER if badges[kind]) if badges else ""
+    others = sum(len(card.others) for card in cards)
+    text += f", and {others} other path{'' if others == 1 else 's'} from the same inputs" if others else ""
     targets = f" Targets: {made['targets']}." if made.get("targets") else ""
     labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""
     return f"{text}.{targets}{labels}"

@@ -21,6 +21,7 @@ from PIL import Image
 import envs
 from agents.console.cli import UserError
 from agents.explain import explain
+from agents.explanation.alternatives import several_ways
 from agents.explanation.badge.result import Badge
 from agents.explanation.contributions import contributions
 from agents.explanation.figures.style import data_uri, png
@@ -402,3 +403,23 @@ def test_cards_of_tables_and_sentences_are_drawn(data: str) -> None:
     assert Image.open(io.BytesIO(card)).width > 900
     with pytest.raises(envs.UnknownNameError, match="format of a card 'jpeg'"):
         export(Card(1, path, world, mapped=False), "jpeg")
+
+
+@pytest.mark.parametrize("data", ["iris", "digits", "sentences"])
+def test_ways_from_one_input_share_a_card(data: str) -> None:
+    world = envs.make_world(data=data, progress=False)
+    first, alone = several_ways(world, 0, n=2, walker="line"), explain(world, 1, walker="line")
+    html = render_report([*first, alone], world, title=None)
+    assert html.count("<article") == 2
+    assert "2 inputs explained" in html
+    assert "way 1:" in html
+    assert html.count("<h4>way 2") == 1
+    assert html.count('class="row ends"') == (data == "iris")
+
+
+def test_the_name_of_a_way_is_escaped() -> None:
+    world = envs.make_world(progress=False)
+    ways = [replace(path, scenario=f"<b>{k}</b>") for k, path in enumerate(several_ways(world, 0, n=2, walker="line"))]
+    html = render_report(ways, world)
+    assert "<b>1</b>" not in html
+    assert "&lt;b&gt;1&lt;/b&gt;" in html

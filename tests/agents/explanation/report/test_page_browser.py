@@ -13,6 +13,7 @@ import pytest
 
 import envs
 from agents.explain import explain
+from agents.explanation.alternatives import several_ways
 from agents.explanation.badge.result import Badge
 from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.report.card import turning_point
@@ -219,6 +220,27 @@ def test_axe_finds_nothing(browser: Any, report: str) -> None:
         found = axe.Axe().run(page)["violations"]
         assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
         page.close()
+
+
+@pytest.mark.parametrize("data", ["iris", "digits", "sentences"])
+def test_other_paths_of_an_input_fit_a_phone_and_paper(
+    browser: Any, data: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core-python is not installed")
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    world, folder = envs.make_world(data=data, progress=False), tmp_path_factory.mktemp("ways")
+    found = several_ways(world, 0, n=3, walker="line")
+    file = write_report(folder / "report.html", list(found), world, badges=False)
+    page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page.goto(file.as_uri())
+    assert fits(page)
+    assert page.locator(".others li").count() == len(found) - 1
+    violations = axe.Axe().run(page)["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in violations] == []
+    page.pdf(path=str(folder / "report.pdf"), prefer_css_page_size=True)
+    printed = plain(" ".join(each.extract_text() for each in pypdf.PdfReader(folder / "report.pdf").pages))
+    assert all(plain(text) in printed for text in page.locator(".others li p").all_inner_texts())
+    page.close()
 
 
 def test_the_print_holds_every_headline_and_two_cards_a_page(

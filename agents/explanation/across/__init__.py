@@ -1,0 +1,1 @@
+"""What many paths have in common: patterns, an audit of protected columns, and stability."""

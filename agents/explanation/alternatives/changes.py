@@ -1,0 +1,69 @@
+"""What a path changes, as numbers that are compared with what another path changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from agents.trajectories.trajectory import Trajectory
+
+MOST_OVERLAP = 0.5  # of pictures and text: paths whose changes share more are one way
+
+
+def change(world: Any, start: Tensor, end: Tensor, factual: Any) -> np.ndarray:
+    """The change from one datum to another, (n,) not negative.
+
+    Of a table: 1 for each group of columns that changed. Of text: 1 for each word of the input that is replaced or removed,
+    and for each place where words are added. Of a picture: by how much each pixel rises, and by how much it falls.
+
+    Args:
+        world: of the data.
+        start, end: (\\*data_shape); of pictures, the start is frame 0, so that its reconstruction is no part of the change.
+        factual: the input, a batch of one.
+    """
+    import torch
+
+    if world.modality == "image":
+        moved = (end - start).flatten().numpy().astype(np.float64)
+        return np.concatenate([moved.clip(min=0), (-moved).clip(min=0)])
+    parts = [part.where for part in world.units.components(torch.stack([start, end]), factual)]
+    if world.units.anchored:
+        found = np.zeros(len(world.units.columns))
+        found[[int(world.units.group_of[where["column"]]) for where in parts]] = 1
+        return found
+    words = max(len(start), len(end))
+    found = np.zeros(2 * words + 1)
+    for where in parts:
+        found[where["before"] or [words + place for place in where["after"][:1]]] = 1
+    return found
+
+
+def change_of(path: Trajectory, world: Any) -> np.ndarray:
+    """The `change` of a whole path."""
+    import torch
+
+    frames, factual = torch.from_numpy(path.frames(world)), path.factual(world)
+    return change(world, frames[0] if world.modality == "image" else factual.x[0], frames[-1], factual)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of two changes that they have in common: 0 for none, 1 for equal ones (weighted Jaccard index).
+
+    Example:
+        >>> overlap(np.array([1.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0]))
+        0.3333333333333333
+    """
+    both = float(np.maximum(one, other).sum())
+    return float(np.minimum(one, other).sum()) / both if both else 1.0
+
+
+def is_new(world: Any, one: np.ndarray, others: list[np.ndarray]) -> bool:
+    """Whether a change is another way than each of `others`: of tables, it contains none of them; else it shares at most
+    half with each."""
+    if world.units.anchored:
+        return all(bool((other > one).any()) for other in others)
+    return all(overlap(one, other) <= MOST_OVERLAP for other in others)

@@ -1,0 +1,76 @@
+"""Several paths from one input, each with its name among them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+if TYPE_CHECKING:
+    from agents.trajectories.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Alternatives(Sequence["Trajectory"]):
+    """Paths from one input; each names itself in `Trajectory.scenario`. A sequence of the paths, the first one the default.
+
+    Attributes:
+        paths: what was found; the default explanation alone where it did not arrive.
+        sentence: how many there are, and what was not found.
+        queries: classifier rows of walks that are not among the paths; part of no path's queries.
+
+    Example:
+        >>> import envs
+        >>> from agents import Explainer
+        >>> explainer = Explainer(envs.make_world(progress=False), walker="line")
+        >>> print(explainer.explain(rows=0, n=2).sentence)
+        2 ways found: petal width in cm; petal length in cm.
+    """
+
+    paths: list[Trajectory]
+    sentence: str
+    queries: int
+
+    @overload
+    def __getitem__(self, place: int) -> Trajectory: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Trajectory]: ...
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.paths[place]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def with_paths(self, paths: Sequence[Trajectory]) -> Alternatives:
+        """The same with other forms of its paths, such as redacted ones."""
+        return dataclasses.replace(self, paths=list(paths))
+
+
+def named(path: Trajectory, scenario: str) -> Trajectory:
+    """A path with its name among others; what is known of it in this process alone is kept."""
+    found = dataclasses.replace(path, scenario=scenario)
+    for name in ("world", "position", "walked_here"):
+        if name in path.__dict__:
+            found.__dict__[name] = path.__dict__[name]
+    return found
+
+
+def flat(found: Any) -> list[Trajectory]:
+    """The paths of what a function of inputs returned: a path or `Alternatives`, or a list of either."""
+    every = found if isinstance(found, list) else [found]
+    return [path for one in every for path in (one.paths if isinstance(one, Alternatives) else [one])]
+
+
+def sentences(found: Any, world: Any) -> list[str]:
+    """One line for each input with alternatives: which input, how many were found, and what the search took besides."""
+    from agents.explanation.output import place_of
+
+    lines = []
+    for one in found if isinstance(found, list) else [found]:
+        if isinstance(one, Alternatives):
+            place = place_of(one.paths[0], world)
+            lines.append((f"[{place}] " if place else "") + f"{one.sentence} Queries of other walks: {one.queries}.")
+    return lines
