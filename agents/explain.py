@@ -59,6 +59,7 @@ class ExplainConfig(DataConfig):
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
     sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
+    convincing: bool = option(False, "of pictures, go on until an ensemble sees the target: networks fitted first (seconds)")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
@@ -142,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         walker = config.walker or ("line" if run is None else None)
         paths = explain(source, inputs, config.target, walker, rows=rows, split=split,
                         max_steps=config.max_steps, seed=config.seed, skip_present=many,
-                        fallback=None if config.fallback else False, sparse=config.sparse,
+                        fallback=None if config.fallback else False, sparse=config.sparse, convincing=config.convincing,
                         progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None

@@ -111,10 +111,12 @@ class DataConfig(LoadingConfig):
     env: str | None = option(None, "environment id (with --data or --classifier: Manifold/Custom-v0)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     data: str | None = option(
-        None, "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
+        None,
+        "your own inputs: a .csv, .npz, .txt, .tsv or .jsonl file, module:object, or mnist, fashion_mnist",
+        metavar="FILE",
     )
     data_dir: str | None = option(
-        None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
+        None, "folder of the files behind --data mnist, fashion_mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
     )
     columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
     free: str | None = option(
