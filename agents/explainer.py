@@ -207,7 +207,7 @@ class Explainer:
             rules: further constraints, by the keywords of `agents.constraints.constrained`: ``direction``, ``ordered``,
                 ``forbidden``, ``relations``.
             sparse: of tables, change few columns; False: as many as the walk does.
-            convincing: of pictures, go on until an ensemble of networks sees the target class, see `agents.explanation.explain`.
+            convincing: of pictures, go on until an ensemble sees the target class, see `agents.explanation.explain`.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.
             skip_present: leave out inputs of the target class instead of an error.
@@ -225,7 +225,8 @@ class Explainer:
             X, single = [X], True  # a row of whole numbers, which `explain` would take for numbers of rows
         paths = explain(
             self._constrained(features_to_vary, permitted_range, rules or {}), X, target, self.walker, rows=rows, split=split,
-            max_steps=max_steps, seed=seed, skip_present=skip_present, sparse=sparse, convincing=convincing, progress=progress, on_batch=on_batch,
+            max_steps=max_steps, seed=seed, skip_present=skip_present, sparse=sparse, convincing=convincing,
+            progress=progress, on_batch=on_batch,
         )  # fmt: skip
         return paths[0] if single and isinstance(paths, list) and paths else paths
 

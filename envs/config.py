@@ -49,11 +49,11 @@ class WorldConfig:
     the field's text names.
 
     Args:
-        data: ``digits``, ``iris``, ``sentences``, ``mnist``, ``fashion_mnist`` or ``omniglot`` (the last three are read from `data_dir`); a .csv or
-            .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see `envs.datasets.arrays.load_npz`); a file
-            of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`); ``module:object``; a `Data`; a data frame, whose
-            columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with
-            more than one axis are pictures, strings are sentences.
+        data: ``digits``, ``iris``, ``sentences``, ``mnist``, ``fashion_mnist`` or ``omniglot`` (the last three are read from
+            `data_dir`); a .csv or .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see
+            `envs.datasets.arrays.load_npz`); a file of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`);
+            ``module:object``; a `Data`; a data frame, whose columns are described by guesses if they are not all numbers; or
+            raw rows (N, ...) in the user's units. Rows with more than one axis are pictures, strings are sentences.
         data_dir: folder of the files of ``mnist``, ``fashion_mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known

@@ -64,7 +64,7 @@ def explain(
             queries of both count. None: only where no walker is named. False: the run's policy alone.
         sparse: of tables, change few columns, the others keep the input's values; False: as many as the walk changes.
         convincing: of pictures, plan the end anew, and go on, until an ensemble sees the target class: small networks that
-            learn the classifier's labels of reference inputs, see `agents.walkers.planning.pictures.ensemble`. They are fitted on
+            learn the classifier's labels of reference inputs (`agents.walkers.planning.pictures.ensemble`). They are fitted on
             first use, in seconds, and cost no query; the further steps do.
         progress: show a bar.
         on_batch: called with the paths of each finished batch of inputs, for example to save them.

@@ -67,15 +67,15 @@ def read_set(known: IdxSet, data_dir: str | Path | None = None) -> Data:
     for name, images, labels in ((FILES[0], x, truth), (FILES[2], held_out, held_out_truth)):
         if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != (len(images),) or not len(images):
             raise ManifoldError(
-                f"{name} holds {images.shape} and its labels {labels.shape}: {known.title} has images (n, 28, 28) and n labels; "
-                "the files belong to another data set, or to two"
+                f"{name} holds {images.shape} and its labels {labels.shape}: {known.title} has images (n, 28, 28) and "
+                "n labels; the files belong to another data set, or to two"
             )
         if labels.max() > 9:
             raise ManifoldError(f"the labels of {name} reach to {labels.max()}: {known.title}'s are 0 to 9")
     if len(truth) == OFFICIAL and (np.ptp(np.bincount(truth, minlength=10)) == 0) != known.balanced:
         raise ManifoldError(
-            f"{FILES[1]} is not {known.title}'s: {known.title} has {'as many' if known.balanced else 'unequal numbers of'} images "
-            f"of every class, this file has not; put {known.title}'s four files into {known.folders[0]}/ of the data folder"
+            f"{FILES[1]} is not {known.title}'s: {known.title} has {'as many' if known.balanced else 'unequal numbers of'} "
+            f"images of every class, this file has not; put {known.title}'s four files into {known.folders[0]}/ of the data folder"
         )
     pictures, more = (np.float32(1 / 255) * part for part in (x, held_out))
     return Data(pictures, more, truth.astype(np.int64), held_out_truth.astype(np.int64), list(known.class_names))

@@ -78,7 +78,7 @@ def convinced(
         world: where it was walked.
         start: (B) the states at frame 0.
         walk: of any walker; items without success stay as they are.
-        check: of `agents.walkers.planning.pictures.ensemble`. What it predicts is no query: it is not the explained classifier.
+        check: of `agents.walkers.planning.pictures.ensemble`. What it predicts is no query of the classifier.
         max_steps: step limit; None: the world's own.
         surrogate: of the classifier; None: the ensemble takes its place.
 

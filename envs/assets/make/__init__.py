@@ -1,4 +1,4 @@
-"""Recipes of the shipped assets: `python -m envs.assets.make [NAME ...]`. MNIST, Fashion-MNIST and Omniglot need their files."""
+"""Recipes of the shipped assets: `python -m envs.assets.make [NAME ...]`. (Fashion-)MNIST and Omniglot need their files."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from envs.files import write_whole
 from envs.manifolds import ConvVAE, Manifold
 
 STARTS, HELD_OUT = 4000, 1000  # numbers of shipped codes, spread evenly over both sets
-#: Latent dimensions and beta. Clothes differ in more than digits do: with 16 and 0.5 reconstructions keep the class of 0.889 of
-#: the held-out ones, with 32 and 0.05 of 0.929.
+#: Latent dimensions and beta. Clothes differ in more than digits do: with 16 and 0.5, reconstructions keep the class of 0.889
+#: of the held-out ones, with 32 and 0.05 of 0.929.
 LATENT = {"mnist": (16, 0.5), "fashion_mnist": (32, 0.05)}
 
 

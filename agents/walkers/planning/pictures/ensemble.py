@@ -78,7 +78,7 @@ class Convolutions(nn.Module):
 
 
 class PictureEnsemble:
-    """PictureEnsemble of several kinds; that of the least confident one counts. Has the interface of `Ensemble`.
+    """Ensembles of several kinds, of which the least confident one counts. Has the interface of `Ensemble`.
 
     Args:
         kinds: ensembles, each with the methods `judge` and `odds`.

@@ -1,7 +1,7 @@
 """Small networks of convolutions that learn which class a picture shows, of several architectures.
 
-The ensemble of `agents.walkers.planning.pictures.ensemble` and badges (`agents.explanation.badge.oracles`) are such networks, each of
-its own architectures, so that one does not repeat the other's mistakes.
+The ensemble that checks ends (`agents.walkers.planning.pictures.ensemble`) and the badge (`agents.explanation.badge.oracles`)
+consist of such networks, each of its own architectures, so that one does not repeat the other's mistakes.
 
 Symbols: N pictures, C channels, K classes.
 """
