@@ -75,7 +75,7 @@ def read_set(known: IdxSet, data_dir: str | Path | None = None) -> Data:
     if len(truth) == OFFICIAL and (np.ptp(np.bincount(truth, minlength=10)) == 0) != known.balanced:
         raise ManifoldError(
             f"{FILES[1]} is not {known.title}'s: {known.title} has {'as many' if known.balanced else 'unequal numbers of'} "
-            f"images of every class, this file has not; put {known.title}'s four files into {known.folders[0]}/ of the data folder"
+            f"images of every class, this file has not; put the files of {known.title} into {known.folders[0]}/"
         )
     pictures, more = (np.float32(1 / 255) * part for part in (x, held_out))
     return Data(pictures, more, truth.astype(np.int64), held_out_truth.astype(np.int64), list(known.class_names))
