@@ -51,5 +51,5 @@ class PlanSettings:
 PLANS: dict[str, PlanSettings] = {
     "near": PlanSettings(),
     "typical": PlanSettings(implausibility=2.4, confidence=0.95),
-    "convincing": PlanSettings(implausibility=1.2, confidence=0.95, capped=False, further=3),
+    "convincing": PlanSettings(iterations=12, implausibility=0.6, confidence=0.96, capped=False, further=4),
 }

@@ -1,4 +1,4 @@
-"""Judges from outside: a support vector machine and a network that know the true classes of test pictures which are not explained.
+"""Judges from outside: a support vector machine and a network, which know the true classes of other test pictures.
 
 Neither the explained classifier, nor the manifold, nor the ensemble that checks ends has seen these pictures. The judges are
 asked once, at the end.

@@ -140,12 +140,16 @@ def picture_ensemble_of(world: World) -> PictureEnsemble:
     return _kept[world.reference]
 
 
+def half(world: World) -> Tensor:
+    """The reference inputs that the networks learn from: those that the badge's classifiers do not."""
+    count = len(world.reference.x)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(HALVES))[: 2 * MOST]
+    return order[len(order) // 2 :]
+
+
 def _fitted(world: World) -> PictureEnsemble:
-    reference = world.reference
-    order = torch.randperm(len(reference.x), generator=torch.Generator().manual_seed(HALVES))[: 2 * MOST]
-    rows = order[len(order) // 2 :]
+    reference, rows = world.reference, half(world)
     x = torch.cat([reference.x[rows], reference.decoded[rows]]).float().clone()
     label = reference.label[rows].repeat(2).clone()
     nets = [fit_network(x, label, world.classes, kind, SEED + k) for k, kind in enumerate(ARCHITECTURES)]
-    shape = x.shape[1:]
-    return PictureEnsemble([Ensemble.fit(world, SEED), *(Convolutions([net], shape) for net in nets)])
+    return PictureEnsemble([Ensemble.fit(world, SEED), *(Convolutions([net], x.shape[1:]) for net in nets)])
