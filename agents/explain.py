@@ -69,6 +69,7 @@ class ExplainConfig(DataConfig):
     features_to_vary: list[str] = option([], "of a table, the columns that may change", metavar="COLUMN")  # noqa: RUF009
     rules: str | None = option(None, "further constraints on a table's row (.yml or .json)", metavar="FILE")
     part_names: dict[str, Any] = option({}, "your names for columns or parts, which headlines then use")  # noqa: RUF009
+    convincing: bool = option(False, "of pictures, go on until an ensemble sees the target: networks fitted first (seconds)")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
@@ -164,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         walker = config.walker or ("line" if run is None else None)
         found = asked(source, inputs, config.target, walker=walker, rows=rows, split=split,
                       max_steps=config.max_steps, seed=config.seed, skip_present=many,
-                      fallback=None if config.fallback else False, sparse=config.sparse,
+                      fallback=None if config.fallback else False, sparse=config.sparse, convincing=config.convincing,
                       progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None

@@ -183,6 +183,7 @@ class Explainer:
         permitted_range: Mapping[str, Sequence[float]] | None = None,
         rules: Mapping[str, Any] | None = None,
         sparse: bool = True,
+        convincing: bool = False,
         max_steps: int | None = None,
         seed: int = 0,
         skip_present: bool = False,
@@ -204,6 +205,7 @@ class Explainer:
             rules: further constraints, by the keywords of `agents.constraints.constrained`: ``direction``, ``ordered``,
                 ``forbidden``, ``relations``.
             sparse: of tables, change few columns; False: as many as the walk does.
+            convincing: of pictures, go on until an ensemble sees the target class, see `agents.explanation.explain`.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.
             skip_present: leave out inputs of the target class instead of an error.
@@ -218,7 +220,7 @@ class Explainer:
             ManifoldError: inputs, targets or constraints that do not fit; the message says what would.
         """
         options: dict[str, Any] = {"rows": rows, "split": split, "max_steps": max_steps, "seed": seed, "sparse": sparse,
-                                   "skip_present": skip_present, "progress": progress, "on_batch": on_batch}  # fmt: skip
+                                   "convincing": convincing, "skip_present": skip_present, "progress": progress, "on_batch": on_batch}  # fmt: skip
         source = constrained_source(self.world, self.run, features_to_vary=features_to_vary, permitted_range=permitted_range,
                                     **rules or {})  # fmt: skip
         from agents.explanation.alternatives.ways import several_ways

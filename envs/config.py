@@ -50,16 +50,17 @@ class WorldConfig:
     the field's text names.
 
     Args:
-        data: ``digits``, ``iris``, ``oscillator``, ``sentences``, ``mnist`` or ``omniglot`` (the last two are read from `data_dir`); a .csv or
-            .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see `envs.datasets.arrays.load_npz`); a file
-            of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`); ``module:object``; a `Data`; a data frame, whose
-            columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with
-            more than one axis are pictures, strings are sentences. A .ts file holds series.
+        data: ``digits``, ``iris``, ``oscillator``, ``sentences``, ``mnist``, ``fashion_mnist`` or ``omniglot`` (the last three
+            are read from `data_dir`); a .csv or .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see
+            `envs.datasets.arrays.load_npz`); a .ts file of series; a file of sentences, .txt, .tsv or .jsonl (see
+            `envs.datasets.corpora`); ``module:object``; a `Data`; a data frame, whose columns are described by guesses if they
+            are not all numbers; or raw rows (N, ...) in the user's units. Rows with more than one axis are pictures or series,
+            strings are sentences.
         modality: ``series``: the rows are series (points,) or (channels, points) at regular times, in arrays, .npz and .csv
             files; ``image``: they are pictures. Default: guessed; rows of 1 to 16 channels with at least 4 times as many
             points are series.
         sampling: time between two points of series, such as ``0.01 s``, for words. Default: points are numbered.
-        data_dir: folder of the files of ``mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
+        data_dir: folder of the files of ``mnist``, ``fashion_mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
             classes, logistic regression on their words.

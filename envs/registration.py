@@ -18,6 +18,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "Manifold/DigitsLabelOnly-v0": {"data": "digits", "task": "reach_label", "label_only": True},
     "Manifold/DigitsGAN-v0": {"data": "digits", "manifold": "digits_gan"},
     "Manifold/MNIST-v0": {"data": "mnist_decoded"},
+    "Manifold/FashionMNIST-v0": {"data": "fashion_mnist_decoded"},
     "Manifold/OmniglotGAN-v0": {"data": "omniglot_decoded", "max_episode_steps": 60},
     "Manifold/DigitsPCA-v0": {"data": "digits", "manifold": "pca"},
     "Manifold/DigitsUMAP-v0": {"data": "digits", "manifold": "digits_umap", "max_episode_steps": 80},

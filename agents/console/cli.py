@@ -111,12 +111,13 @@ class DataConfig(LoadingConfig):
     env: str | None = option(None, "environment id (with --data or --classifier: Manifold/Custom-v0)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     data: str | None = option(
-        None, "your own inputs: a .csv, .npz, .ts, .txt, .tsv or .jsonl file, module:object, or mnist", metavar="FILE"
+        None, "your own inputs: a .csv, .npz, .ts, .txt, .tsv or .jsonl file, module:object, or mnist, fashion_mnist",
+        metavar="FILE",
     )
     modality: str | None = option(None, "series: rows are time series (default: guessed); image: pictures", metavar="NAME")
     sampling: str | None = option(None, "time between two points of series, such as '0.01 s'", metavar="STEP")
     data_dir: str | None = option(
-        None, "folder of the files behind --data mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
+        None, "folder of the files behind --data mnist, fashion_mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
     )
     columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
     free: str | None = option(

@@ -41,6 +41,7 @@ def explain(
     skip_present: bool = False,
     fallback: bool | None = None,
     sparse: bool = True,
+    convincing: bool = False,
     progress: bool = False,
     on_batch: Callable[[list[Trajectory]], Any] | None = None,
 ) -> Any:
@@ -65,6 +66,9 @@ def explain(
         fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
             queries of both count. None: only where no walker is named. False: the run's policy alone.
         sparse: of tables, change few columns, the others keep the input's values; False: as many as the walk changes.
+        convincing: of pictures, plan the end anew, and go on, until an ensemble sees the target class: small networks that
+            learn the classifier's labels of reference inputs (`agents.walkers.planning.pictures.ensemble`). They are fitted on
+            first use, in seconds, and cost no query; the further steps do.
         progress: show a bar.
         on_batch: called with the paths of each finished batch of inputs, for example to save them.
 
@@ -99,6 +103,7 @@ def explain(
     from agents.trajectories.recording import Origin, trajectories_of
     from agents.trajectories.world import installed_versions
     from agents.walkers.base import select
+    from agents.walkers.planning.pictures.ensemble import picture_ensemble_of
     from agents.walkers.retarget import to_the_end_class
     from agents.walkers.strategy import find_paths
     from agents.walkers.walker import rows_queried_before
@@ -117,6 +122,7 @@ def explain(
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
         for aim, now in _batches(aims):
             world, walked_in, targets = aim.world, aim.walked_in, aim.targets
+            check = picture_ensemble_of(world) if convincing else None
             origin = origin._replace(environment=describe_world(world), asked=aim.asked)
             if world is not base:
                 chosen = _at_another_goal(choose_walker(walker, run), base, world)
@@ -145,6 +151,7 @@ def explain(
                     max_steps,
                     fallback=fallback,
                     sparse=sparse,
+                    check=check,
                 )
                 if curious is not None:
                     walk = walk._replace(gain=information_gain(curious, world, start, walk))

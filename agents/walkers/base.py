@@ -135,6 +135,35 @@ class Recorder:
         self.planned = torch.zeros(batch, dtype=torch.int64)
         self.queries = torch.as_tensor(initial_latent_queries, dtype=torch.int64).expand(batch).clone()
 
+    @classmethod
+    def resumed(cls, world: World, start: State, walk: Walk, max_steps: int | None = None) -> Recorder:
+        """A recorder at the ends of a walk, which can go on from there; costs no query.
+
+        Args:
+            world: where to go on.
+            start: (B) the states at frame 0, with the targets to go on to.
+            walk: of these items.
+            max_steps: S, the step limit, the walk's own steps included; None: the world's own.
+        """
+        limit = world.max_episode_steps if max_steps is None else max_steps
+        found = cls(world, start, walk.queries, max(limit, len(walk.actions)))
+        steps, items = len(walk.actions), torch.arange(len(walk.length))
+        found.z[: steps + 1], found.predictions[: steps + 1] = walk.z, walk.predictions
+        found.actions[:steps], found.rewards[:steps] = walk.actions, walk.rewards
+        found.length, found.success = walk.length.clone(), walk.success.clone()
+        found.planned = torch.zeros_like(walk.length) if walk.planned is None else walk.planned.clone()
+
+        def at(index: Tensor) -> State:
+            z, prediction = walk.z[index, items].clone(), walk.predictions[index, items].clone()
+            with torch.inference_mode():
+                frame = torch.where(
+                    (index == 0).view(-1, *[1] * (start.frame.ndim - 1)), start.frame, world.decode(z, start.home)
+                )
+                return dynamics.refresh(world, start._replace(z=z, frame=frame, prediction=prediction))
+
+        found.state, found.before = at(walk.length), at((walk.length - 1).clamp_min(0))
+        return found
+
     def active(self) -> Tensor:
         """Items that have neither succeeded nor reached the step limit, int64 (A,)."""
         return torch.from_numpy(np.flatnonzero(~self.success.numpy() & (self.length.numpy() < self.max_steps)))

@@ -9,6 +9,8 @@ from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
 from agents.walkers.fallback import with_the_line
 from agents.walkers.line import LineWalker
 from agents.walkers.merge import merge
+from agents.walkers.planning.last_step import convinced
+from agents.walkers.planning.pictures.ensemble import PictureEnsemble
 from agents.walkers.sparse.walk import with_few_columns
 from agents.walkers.walker import Walker
 from envs.core.state import State
@@ -25,6 +27,7 @@ def find_paths(
     *,
     fallback: bool = False,
     sparse: bool = True,
+    check: PictureEnsemble | None = None,
 ) -> tuple[State, Walk, list[str]]:
     """Walk from every state of a batch.
 
@@ -37,6 +40,7 @@ def find_paths(
         max_steps: step limit; None: the world's own.
         fallback: where the walker finds no path, other ends are searched, and the line is walked.
         sparse: of tables, change few columns (see `agents.walkers.sparse.walk`).
+        check: an ensemble that must see the class that was reached; None: none.
 
     Returns:
         The states at frame 0, with the columns that are held; the walks; and the name of each item's walker (B).
@@ -58,4 +62,6 @@ def find_paths(
     if fallback:
         walk, by = with_the_line(walker, world, start, walk, generator, max_steps)
         names = [new if new != walker.name else old for old, new in zip(names, by, strict=True)]
+    if check is not None:
+        walk = convinced(world, start, walk, check, max_steps, getattr(walker, "surrogate", None))
     return start, walk, names

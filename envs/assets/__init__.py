@@ -70,9 +70,9 @@ def _sentences_classifier(data: Data, seed: int) -> Any:
     return BagOfWords.load(HERE / "sentences")
 
 
-def _mnist_manifold() -> tuple[Manifold, Tensor | None]:
-    """The MNIST manifold without codes: encoding 60,000 images is faster than shipping them."""
-    return Manifold.load(HERE / "mnist"), None
+def _without_codes(name: str) -> Callable[[], tuple[Manifold, None]]:
+    """The manifold alone: encoding the 60,000 images of MNIST is faster than shipping their codes."""
+    return lambda: (Manifold.load(HERE / name), None)
 
 
 def _cnn(
@@ -107,6 +107,15 @@ def halved(file: Path) -> None:
     write_whole(file, save({name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}))
 
 
+def _of_files(name: str) -> dict[str, Asset]:
+    """Both entries of a set in MNIST's format: with the user's files, and decoded from the shipped codes."""
+    classifier, decoded = _cnn(name, MNIST_CLASSIFIER), f"{name}_decoded"
+    return {
+        name: Asset(_without_codes(name), classifier, name, fixed_split=True),
+        decoded: Asset(_manifold(name), classifier, decoded, fixed_split=True),
+    }
+
+
 ASSETS: dict[str, Asset] = {
     "digits": Asset(_manifold("digits"), _digits_classifier, "digits"),
     "digits_gan": Asset(_manifold("digits_gan"), _digits_classifier, "digits"),
@@ -114,8 +123,8 @@ ASSETS: dict[str, Asset] = {
     "digits_joint": Asset(_manifold("digits_joint"), _digits_classifier, "digits"),
     "digits_embedding": Asset(_manifold("digits_embedding"), _digits_classifier, "digits"),
     "iris": Asset(_manifold("iris"), _iris_classifier, "iris"),
-    "mnist": Asset(_mnist_manifold, _cnn("mnist", MNIST_CLASSIFIER), "mnist", fixed_split=True),
-    "mnist_decoded": Asset(_manifold("mnist"), _cnn("mnist", MNIST_CLASSIFIER), "mnist_decoded", fixed_split=True),
+    **_of_files("mnist"),
+    **_of_files("fashion_mnist"),
     "omniglot_decoded": Asset(
         _manifold("omniglot"), _cnn("omniglot", OMNIGLOT_CLASSIFIER), "omniglot_decoded", fixed_split=True
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from envs.datasets import digits, iris, mnist, omniglot, oscillator, sentences
+from envs.datasets import digits, fashion_mnist, iris, mnist, omniglot, oscillator, sentences
 from envs.datasets.arrays import Data, load_npz
 from envs.datasets.corpora import read_corpus
 from envs.datasets.tables import load_csv
@@ -16,6 +16,8 @@ from envs.modalities.text import TextUnits
 
 DATASETS: dict[str, Callable[..., Data]] = {
     "digits": digits.load,
+    "fashion_mnist": fashion_mnist.load,
+    "fashion_mnist_decoded": fashion_mnist.decoded,
     "iris": iris.load,
     "mnist": mnist.load,
     "mnist_decoded": mnist.decoded,
@@ -25,7 +27,7 @@ DATASETS: dict[str, Callable[..., Data]] = {
     "sentences": sentences.load,
 }
 #: Sets that are read from the user's own files: they take `data_dir`.
-FROM_FILES = ("mnist", "omniglot")
+FROM_FILES = ("mnist", "fashion_mnist", "omniglot")
 
 __all__ = [
     "DATASETS",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,32 @@ from envs.files import in_home
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 SOURCES = "https://ossci-datasets.s3.amazonaws.com/mnist/ or https://yann.lecun.com/exdb/mnist/"
 CLASS_NAMES = [str(digit) for digit in range(10)]
+OFFICIAL = 60_000  # training images of the whole set
+
+
+class IdxSet(NamedTuple):
+    """A data set in MNIST's four files: 28x28 grey images of ten classes.
+
+    Attributes:
+        title: Its name, for messages.
+        folders: Folders below the user's own in which the files may lie; they may lie in it directly, too.
+        class_names: Names of the classes.
+        sources: Where to get the files.
+        balanced: Whether every class has as many of the 60,000 training images; the sets cannot be told apart by their names.
+
+    Example:
+        >>> MNIST.title, len(MNIST.class_names)
+        ('MNIST', 10)
+    """
+
+    title: str
+    folders: tuple[str, ...]
+    class_names: list[str]
+    sources: str
+    balanced: bool
+
+
+MNIST = IdxSet("MNIST", ("mnist", "MNIST/raw"), CLASS_NAMES, SOURCES, balanced=False)
 
 
 def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
@@ -28,33 +55,44 @@ def load(seed: int = 0, data_dir: str | Path | None = None) -> Data:
         data_dir: Folder with the four files, or with a folder ``mnist`` that contains them; default: $MANIFOLD_DATA.
 
     Raises:
-        ManifoldError: If there is no folder, or files are missing (the message says where to get them), damaged or
-            inconsistent.
+        ManifoldError: If there is no folder, or files are missing (the message says where to get them), damaged,
+            inconsistent, or those of another set.
     """
-    x, truth, held_out, held_out_truth = (read_idx(path) for path in find_files(data_dir))
+    return read_set(MNIST, data_dir)
+
+
+def read_set(known: IdxSet, data_dir: str | Path | None = None) -> Data:
+    """A data set in [0, 1] in its official split; arguments and errors as in `load`."""
+    x, truth, held_out, held_out_truth = (read_idx(path) for path in find_files(data_dir, known))
     for name, images, labels in ((FILES[0], x, truth), (FILES[2], held_out, held_out_truth)):
         if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != (len(images),) or not len(images):
             raise ManifoldError(
-                f"{name} holds {images.shape} and its labels {labels.shape}: MNIST has images (n, 28, 28) and n labels; "
-                "the files belong to another data set, or to two"
+                f"{name} holds {images.shape} and its labels {labels.shape}: {known.title} has images (n, 28, 28) and "
+                "n labels; the files belong to another data set, or to two"
             )
         if labels.max() > 9:
-            raise ManifoldError(f"the labels of {name} reach to {labels.max()}: MNIST's are 0 to 9")
+            raise ManifoldError(f"the labels of {name} reach to {labels.max()}: {known.title}'s are 0 to 9")
+    if len(truth) == OFFICIAL and (np.ptp(np.bincount(truth, minlength=10)) == 0) != known.balanced:
+        raise ManifoldError(
+            f"{FILES[1]} is not {known.title}'s: {known.title} has {'as many' if known.balanced else 'unequal numbers of'} "
+            f"images of every class, this file has not; put the files of {known.title} into {known.folders[0]}/"
+        )
     pictures, more = (np.float32(1 / 255) * part for part in (x, held_out))
-    return Data(pictures, more, truth.astype(np.int64), held_out_truth.astype(np.int64), CLASS_NAMES)
+    return Data(pictures, more, truth.astype(np.int64), held_out_truth.astype(np.int64), list(known.class_names))
 
 
-def find_files(data_dir: str | Path | None = None) -> list[Path]:
+def find_files(data_dir: str | Path | None = None, known: IdxSet = MNIST) -> list[Path]:
     """The four files, compressed or plain, in the order of `FILES`.
 
     Args:
         data_dir: See `load`.
+        known: Which data set.
 
     Raises:
         ManifoldError: If there is no folder, or files are missing.
     """
-    given = data_folder(data_dir, "MNIST", ", ".join(f"{name}.gz" for name in FILES), SOURCES)
-    folders = [given / "mnist", given / "MNIST" / "raw", given]
+    given = data_folder(data_dir, known.title, ", ".join(f"{name}.gz" for name in FILES), known.sources)
+    folders = [*(given / folder for folder in known.folders), given]
     found = {}
     for name in FILES:
         places = [folder / file for folder in folders for file in (f"{name}.gz", name, name.replace("-idx", ".idx"))]
@@ -62,7 +100,8 @@ def find_files(data_dir: str | Path | None = None) -> list[Path]:
     missing = [f"{name}[.gz]" for name, place in found.items() if place is None]
     if missing:
         raise ManifoldError(
-            f"MNIST is incomplete in {given}: {', '.join(missing)} missing there and in its mnist/; get them from {SOURCES}"
+            f"{known.title} is incomplete in {given}: {', '.join(missing)} missing there and in its {known.folders[0]}/; "
+            f"get them from {known.sources}"
         )
     return [place for place in found.values() if place is not None]
 

@@ -48,6 +48,11 @@ ABOUT = {
         "the pictures are decoded from the shipped codes of 4,000 training and 1,000 test images. For all 70,000 real ones "
         'pass `data="mnist"` to `Manifold/Custom-v0`, with the folder of the files as `data_dir=` or in MANIFOLD_DATA.'
     ),
+    "Manifold/FashionMNIST-v0": (
+        "Fashion-MNIST's 28x28 articles of clothing, a 32-dimensional VAE with a convolutional encoder, and a small CNN as black "
+        "box. It works offline, as MNIST's id does. For all 70,000 real pictures pass "
+        '`data="fashion_mnist"` to `Manifold/Custom-v0`, with the folder of the files as `data_dir=` or in MANIFOLD_DATA.'
+    ),
     "Manifold/OmniglotGAN-v0": (
         "Handwritten characters of 28x28 in five scripts, on the 64-dimensional latent space of a convolutional GAN that was "
         "trained on 30 alphabets of Omniglot; the black box is a small CNN that predicts the script. It works offline: the "
@@ -163,6 +168,17 @@ many = gym.make_vec("Manifold/MNIST-v0", num_envs=16, autoreset_mode=AutoresetMo
 observation, infos = many.reset(seed=0, options={"split": "held_out"})
 observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
 print(observation.shape, infos["target_probability"])
+""",
+    "Manifold/FashionMNIST-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/FashionMNIST-v0", render_mode="ansi")
+observation, info = env.reset(seed=0, options={"index": 3, "target": "dress", "split": "held_out"})
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+print(env.render(), info)
 """,
     "Manifold/OmniglotGAN-v0": """
 import gymnasium as gym

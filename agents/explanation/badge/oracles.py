@@ -3,7 +3,7 @@
 They learn the labels that the explained classifier gives to real inputs, which were queried when the world was built, so they
 cost no query; where they disagree with it at the end of a walk, the data do not support its prediction. The other half of the
 reference inputs fixes what counts as agreement and as usual: quantiles among real inputs, never among judged ends. No walker
-uses these classifiers.
+uses these classifiers: the ensemble of convincing ends has other architectures and learns from the other half.
 
 N inputs, K classes.
 """
@@ -18,14 +18,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.walkers.planning.pictures.networks import Architecture, fit_network
 from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 
 SEED = 41_017  # of halves, weights and draws; no benchmark, run or registered world uses it
 MOST = 6000  # inputs that oracles are fitted to, and that thresholds are fixed on
-MEMBERS, STEPS, BATCH, RATE = 2, 500, 64, 3e-3  # of the networks
+LARGE = 20  # pixels a side from which pictures are judged by networks alone: trees see single pixels
+ARCHITECTURES = (
+    Architecture(3, (12, 24), nn.GELU, nn.AvgPool2d, places=0, hidden=0),
+    Architecture(7, (12, 16), nn.Tanh, nn.MaxPool2d, places=0, hidden=48),
+    Architecture(3, (16, 32), nn.SiLU, nn.MaxPool2d, places=4, hidden=0),
+)
 POLYNOMIAL = 400  # columns at most of a logistic regression
-NOISE = 0.1  # of pictures in training, standard deviation
 QUANTILE = 0.05  # of real inputs: what is rarer among them is unusual
 Predict = Callable[[Tensor], np.ndarray]
 
@@ -88,8 +93,8 @@ def _fitted(world: World, x: Tensor, label: Tensor) -> list[Predict]:
         return [_words(world, x, label, ngrams) for ngrams in (1, 2)]
     if x.ndim == 2:
         return _tabular(x.numpy(), label.numpy(), world.classes, most=POLYNOMIAL)
-    trees = _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0)
-    return [*trees, *(_convolutions(x, label, world.classes, SEED + k) for k in range(MEMBERS))]
+    trees = _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0) if max(x.shape[1:]) < LARGE else []
+    return [*trees, *(_convolutions(x, label, world.classes, SEED + k, kind) for k, kind in enumerate(ARCHITECTURES))]
 
 
 def _words(world: World, x: Tensor, label: Tensor, ngrams: int) -> Predict:
@@ -124,38 +129,11 @@ def _tabular(x: np.ndarray, label: np.ndarray, classes: int, most: int) -> list[
     return [predict(model.fit(x, label)) for model in models]
 
 
-def _convolutions(x: Tensor, label: Tensor, classes: int, seed: int) -> Predict:
-    """A small network of convolutions, trained with noise and shifts by up to one pixel in sixteen."""
-    from envs.modalities.regions import channel_axis
-
-    axis = channel_axis(tuple(x.shape[1:]))
-
-    def layered(rows: Tensor) -> Tensor:
-        return rows[:, None].float() if axis is None else rows.movedim(axis + 1, 1).float()
-
-    first, generator = layered(x[:1]), torch.Generator().manual_seed(seed)
-    shift, stride = first.shape[2] // 16, max(1, first.shape[2] // 14)
-    with torch.random.fork_rng(devices=[]), torch.enable_grad():
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            nn.Conv2d(first.shape[1], 16, 2 * stride + 1, stride, stride), nn.ReLU(),
-            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.AdaptiveMaxPool2d(4), nn.Flatten(), nn.Linear(512, classes),
-        )  # fmt: skip
-        optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
-        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
-        for _ in range(STEPS):
-            rows = torch.randint(len(x), (BATCH,), generator=generator)
-            seen = layered(x[rows])
-            move = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist()
-            seen = seen.roll(move, (2, 3)) + NOISE * torch.randn(seen.shape, generator=generator)
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(network(seen), label[rows]).backward()
-            optimizer.step()
-            schedule.step()
-    network.eval().requires_grad_(False)
+def _convolutions(x: Tensor, label: Tensor, classes: int, seed: int, kind: Architecture) -> Predict:
+    trained = fit_network(x.float().clone(), label.clone(), classes, kind, seed)
 
     def predict(rows: Tensor) -> np.ndarray:
         with torch.inference_mode():
-            return torch.cat([network(layered(part)).softmax(1) for part in rows.split(2048)]).numpy()
+            return torch.cat([trained(part.float()).softmax(1) for part in rows.split(2048)]).numpy()
 
     return predict

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agents.walkers.planning.ensemble import Ensemble
+from agents.walkers.planning.pictures.ensemble import PictureEnsemble
 from agents.walkers.planning.settings import PlanSettings
 from agents.walkers.planning.surrogate import Surrogate
 from envs.core.factual import Factual
@@ -51,7 +52,7 @@ class Ends:
     Args:
         world: where the items walk.
         end: (B) the states where the walks ended.
-        surrogate: of the classifier.
+        surrogate: of the classifier; None: the ensemble takes its place.
         ensemble: whose doubts add to the cost; None: none.
         settings: of the plan.
         steady: the classifier's log odds must not fall below those at `end`.
@@ -64,8 +65,8 @@ class Ends:
         self,
         world: World,
         end: State,
-        surrogate: Surrogate,
-        ensemble: Ensemble | None,
+        surrogate: Surrogate | None,
+        ensemble: Ensemble | PictureEnsemble | None,
         settings: PlanSettings,
         steady: bool = False,
     ) -> None:
@@ -95,11 +96,15 @@ class Ends:
         distance, outward = self.world.class_neighbours.near(place, self.target)
         cost = away + implausibility * distance
         uphill = gap / np.maximum(away, 0.1)[:, None] + implausibility * outward
-        margin, normal = self.surrogate.judge(place, self.target)
+        if self.ensemble is not None:
+            odds, turn = self.ensemble.judge(place, self.target)
+        if self.surrogate is not None:
+            margin, normal = self.surrogate.judge(place, self.target)
+        else:
+            margin, normal = odds, turn(np.arange(len(place)))
         sure = margin + self.shift
         if self.ensemble is None:
             return Look(cost, uphill, sure, normal, sure, np.inf)
-        odds, turn = self.ensemble.judge(place, self.target)
         convinced = odds - self.enough
         cost += self.doubt * np.maximum(-convinced, 0)
         reluctant = np.flatnonzero(convinced < sure)

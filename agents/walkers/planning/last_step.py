@@ -17,18 +17,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.walkers.base import Recorder, select
+from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim
 from agents.walkers.planning.ends import Ends
 from agents.walkers.planning.ensemble import Ensemble
+from agents.walkers.planning.pictures.ensemble import PictureEnsemble
 from agents.walkers.planning.settings import PLANS, PlanSettings
 from agents.walkers.planning.surrogate import Surrogate
+from envs.core.state import State
+from envs.core.world import World
 
-__all__ = ["PLANS", "PlanSettings", "plan_last"]
+__all__ = ["PLANS", "PlanSettings", "convinced", "plan_last"]
 
 
 def plan_last(
-    recorder: Recorder, surrogate: Surrogate, ensemble: Ensemble | None = None, settings: PlanSettings | None = None
+    recorder: Recorder,
+    surrogate: Surrogate | None,
+    ensemble: Ensemble | PictureEnsemble | None = None,
+    settings: PlanSettings | None = None,
 ) -> None:
     """Replace the last step of successful items by a better one, with one or two further queries per item.
 
@@ -37,7 +43,7 @@ def plan_last(
 
     Args:
         recorder: holds the batch; changed in place.
-        surrogate: of the classifier.
+        surrogate: of the classifier; None: the ensemble takes its place.
         ensemble: independent networks that must agree with the end; None: none.
         settings: None: the defaults of `PlanSettings`.
     """
@@ -58,8 +64,41 @@ def plan_last(
             _replan(recorder, items, surrogate, ensemble, settings, further=True)
 
 
+def convinced(
+    world: World,
+    start: State,
+    walk: Walk,
+    check: PictureEnsemble,
+    max_steps: int | None = None,
+    surrogate: Surrogate | None = None,
+) -> Walk:
+    """Plan the ends of a walk anew, and go on, until an ensemble of networks sees the class that was reached.
+
+    Args:
+        world: where it was walked.
+        start: (B) the states at frame 0.
+        walk: of any walker; items without success stay as they are.
+        check: of `agents.walkers.planning.pictures.ensemble`. What it predicts is no query of the classifier.
+        max_steps: step limit; None: the world's own.
+        surrogate: of the classifier; None: the ensemble takes its place.
+
+    Returns:
+        The walk with other ends, and the further queries of the classifier counted.
+    """
+    end = walk.predictions[walk.length, torch.arange(len(walk.length))].argmax(1)
+    target = torch.where(walk.success & (start.target != start.source), end, start.target)
+    recorder = Recorder.resumed(world, start._replace(target=target), walk, max_steps)
+    plan_last(recorder, surrogate, check, PLANS["convincing"])
+    return recorder.walk()
+
+
 def _replan(
-    recorder: Recorder, items: Tensor, surrogate: Surrogate, ensemble: Ensemble | None, settings: PlanSettings, further: bool
+    recorder: Recorder,
+    items: Tensor,
+    surrogate: Surrogate | None,
+    ensemble: Ensemble | PictureEnsemble | None,
+    settings: PlanSettings,
+    further: bool,
 ) -> None:
     """Plan the last step of `items` anew, or a `further` one, and take it where it succeeds."""
     if len(items) == 0:

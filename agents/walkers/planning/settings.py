@@ -19,8 +19,9 @@ class PlanSettings:
         implausibility: weight of the distance to the target class's own data against the distance to the input.
         shares: parts of the planned change that are queried, one after the other, until one succeeds.
         gain: smallest planned improvement that is worth a query, as a share of the class distance.
-        confidence: p(target) that the ensemble must reach (at most what the task requires of the classifier).
+        confidence: p(target) that the ensemble must reach.
         doubt: cost of each log odd below that, in class distances.
+        capped: the ensemble need not be surer than the task requires of the classifier.
         further: the most steps planned beyond the end of a walk that the ensemble doubts.
 
     Example:
@@ -36,14 +37,19 @@ class PlanSettings:
     gain: float = 0.0025
     confidence: float = 0.85
     doubt: float = 0.5
+    capped: bool = True
     further: int = 1
 
     def enough(self, world: World) -> float:
         """`confidence` in log odds."""
-        share = min(self.confidence, world.task.tau, 1 - 1e-6)
+        share = min(self.confidence, world.task.tau if self.capped else 1.0, 1 - 1e-6)
         return math.log(share / (1 - share))
 
 
 #: Settings by name. `near`: little change. `typical`: ends deeper among the target class's own data, where the ensemble is
-#: more confident, at a larger distance from the input.
-PLANS: dict[str, PlanSettings] = {"near": PlanSettings(), "typical": PlanSettings(implausibility=2.4, confidence=0.95)}
+#: more confident, at a larger distance from the input. `convincing`: the walk goes on until an ensemble sees the target.
+PLANS: dict[str, PlanSettings] = {
+    "near": PlanSettings(),
+    "typical": PlanSettings(implausibility=2.4, confidence=0.95),
+    "convincing": PlanSettings(iterations=12, implausibility=0.6, confidence=0.96, capped=False, further=4),
+}

@@ -1,9 +1,10 @@
-"""Recipes of the shipped assets: `python -m envs.assets.make [NAME ...]`. MNIST and Omniglot need their files."""
+"""Recipes of the shipped assets: `python -m envs.assets.make [NAME ...]`. (Fashion-)MNIST and Omniglot need their files."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -126,6 +127,7 @@ RECIPES = {
     "digits_gan": make_digits_gan,
     "iris": make_iris,
     "mnist": make_mnist,
+    "fashion_mnist": partial(make_mnist, "fashion_mnist"),
     "omniglot": make_omniglot,
     "oscillator": make_oscillator,
     "sentences": make_sentences,

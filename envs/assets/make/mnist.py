@@ -1,4 +1,6 @@
-"""Recipe of the MNIST assets, from the user's own files: `python -m envs.assets.make mnist` (three minutes on one core).
+"""Recipe of the MNIST and Fashion-MNIST assets, from the user's own files: `python -m envs.assets.make mnist fashion_mnist`.
+
+Three minutes each on one core.
 
 Weights and codes ship in half precision; no image ships.
 """
@@ -13,9 +15,12 @@ from envs.assets import HERE, MNIST_CLASSIFIER, halved
 from envs.classifiers.networks import accuracy, cnn_classifier, fit_classifier
 from envs.datasets import DATASETS
 from envs.files import write_whole
-from envs.manifolds import ConvVAE
+from envs.manifolds import ConvVAE, Manifold
 
 STARTS, HELD_OUT = 4000, 1000  # numbers of shipped codes, spread evenly over both sets
+#: Latent dimensions and beta. Clothes differ in more than digits do: with 16 and 0.5, reconstructions keep the class of 0.889
+#: of the held-out ones, with 32 and 0.05 of 0.929.
+LATENT = {"mnist": (16, 0.5), "fashion_mnist": (32, 0.05)}
 
 
 def mnist_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = False) -> nn.Module:
@@ -29,27 +34,33 @@ def mnist_classifier(x: Tensor, y: Tensor, seed: int = 0, progress: bool = False
     )  # fmt: skip
 
 
-def mnist_vae(x: Tensor, seed: int = 0, progress: bool = False) -> ConvVAE:
-    """Train the 16-dimensional VAE: convolutional encoder, MLP decoder, beta 0.5, 14 epochs, a minute and a half."""
+def mnist_vae(x: Tensor, name: str = "mnist", seed: int = 0, progress: bool = False) -> ConvVAE:
+    """Train the VAE: convolutional encoder, MLP decoder, 14 epochs, a minute and a half."""
+    latent_dim, beta = LATENT[name]
     return ConvVAE.fit(
-        x, latent_dim=16, hidden=(400,), channels=(8, 16), decoder="mlp", beta=0.5, epochs=14, batch_size=128,
+        x, latent_dim=latent_dim, hidden=(400,), channels=(8, 16), decoder="mlp", beta=beta, epochs=14, batch_size=128,
         learning_rate=1.5e-3, seed=seed, progress=progress,
     )  # fmt: skip
 
 
-def make_mnist() -> None:
-    """Write classifier, manifold and codes."""
-    data = DATASETS["mnist"]()
+def make_mnist(name: str = "mnist") -> None:
+    """Write classifier, manifold and codes of MNIST, or of another set of its format."""
+    data = DATASETS[name]()
     x, held_out = torch.from_numpy(data.x), torch.from_numpy(data.held_out)
     truth, held_out_truth = torch.from_numpy(data.truth), torch.from_numpy(data.held_out_truth)
     module = mnist_classifier(x, truth, progress=True)
-    save_mnist(module, mnist_vae(x, progress=True), x, truth, held_out, held_out_truth)
-    print(f"held-out MNIST: classifier accuracy {accuracy(module, held_out, held_out_truth):.4f}")
+    save_mnist(module, mnist_vae(x, name, progress=True), x, truth, held_out, held_out_truth, name)
+    vae = Manifold.load(HERE / name)
+    with torch.inference_mode():
+        kept = accuracy(module, vae.decode(vae.encode(held_out)), module(held_out).argmax(1))
+    print(f"held-out {name}: classifier accuracy {accuracy(module, held_out, held_out_truth):.4f}, class kept {kept:.4f}")
 
 
-def save_mnist(module: nn.Module, vae: ConvVAE, x: Tensor, truth: Tensor, held_out: Tensor, held_out_truth: Tensor) -> None:
+def save_mnist(
+    module: nn.Module, vae: ConvVAE, x: Tensor, truth: Tensor, held_out: Tensor, held_out_truth: Tensor, name: str = "mnist"
+) -> None:
     """Write trained models and codes in half precision."""
-    folder = HERE / "mnist"
+    folder = HERE / name
     vae.save(folder)
     halved(folder / "manifold.safetensors")
     write_whole(folder / "classifier.safetensors", save({name: value.half() for name, value in module.state_dict().items()}))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from envs import ManifoldError, make_world
-from envs.datasets import DATASETS, mnist, omniglot
+from envs.datasets import DATASETS, fashion_mnist, mnist, omniglot
 from envs.datasets.idx import read_idx
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
@@ -84,18 +84,33 @@ def write_mnist(folder: Path, compressed: bool = False, **changes: np.ndarray) -
         (folder / (f"{name}.gz" if compressed else name)).write_bytes(gzip.compress(content) if compressed else content)
 
 
-@pytest.mark.parametrize("place", ["", "mnist", "MNIST/raw"])
+@pytest.mark.parametrize(
+    ("known", "place"),
+    [*((mnist, place) for place in ("", "mnist", "MNIST/raw")),
+     *((fashion_mnist, place) for place in ("", "fashion-mnist", "FashionMNIST/raw"))],
+)  # fmt: skip
 @pytest.mark.parametrize("compressed", [False, True])
-def test_mnist_is_found_in_the_usual_places(tmp_path, monkeypatch, place, compressed):
+def test_sets_of_idx_files_are_found_in_the_usual_places(tmp_path, monkeypatch, known, place, compressed):
     write_mnist(tmp_path / place, compressed)
-    data = mnist.load(data_dir=tmp_path)
+    data = known.load(data_dir=tmp_path)
+    assert len(data.class_names) == 10
     assert data.x.shape == (30, 28, 28)
     assert data.x.dtype == np.float32
     assert 0 <= data.x.min() < data.x.max() <= 1
     assert data.held_out is not None
     assert len(data.held_out) == 20
     monkeypatch.setenv("MANIFOLD_DATA", str(tmp_path))
-    np.testing.assert_array_equal(mnist.load(seed=3).x, data.x)
+    np.testing.assert_array_equal(known.load(seed=3).x, data.x)
+
+
+@pytest.mark.parametrize(("known", "other"), [(mnist, fashion_mnist), (fashion_mnist, mnist)])
+def test_the_files_of_one_set_are_not_taken_for_the_other(tmp_path, monkeypatch, known, other):
+    monkeypatch.setattr(mnist, "OFFICIAL", 30)
+    labels = np.arange(30, dtype=np.uint8) % 10 if known is fashion_mnist else np.arange(30, dtype=np.uint8) // 4
+    write_mnist(tmp_path, **{mnist.FILES[1]: labels})
+    assert len(known.load(data_dir=tmp_path).x) == 30
+    with pytest.raises(ManifoldError, match=r"train-labels-idx1-ubyte is not .*MNIST's: .* images of every class"):
+        other.load(data_dir=tmp_path)
 
 
 def test_missing_files_are_named_with_their_source(tmp_path, monkeypatch):
@@ -130,7 +145,9 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path, changes, told):
 
 
 def test_a_data_folder_is_for_sets_that_have_one():
-    with pytest.raises(ManifoldError, match=r"data_dir= is for data='mnist' or 'omniglot', not for data='digits'"):
+    with pytest.raises(
+        ManifoldError, match=r"data_dir= is for data='mnist' or 'fashion_mnist' or 'omniglot', not for data='digits'"
+    ):
         make_world(data="digits", data_dir="somewhere")
 
 
@@ -176,4 +193,7 @@ def test_the_real_files_hold_what_they_are_known_to_hold(data_dir):
     counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert np.bincount(data.truth).tolist() == counts
     assert data.x.mean() == pytest.approx(0.1307, abs=1e-4)
+    clothes = DATASETS["fashion_mnist"](data_dir=data_dir)
+    assert np.bincount(clothes.truth).tolist() == [6000] * 10
+    assert clothes.x.mean() == pytest.approx(0.2860, abs=1e-4)
     assert len(DATASETS["omniglot"](data_dir=data_dir).x) == 19_280

@@ -41,15 +41,29 @@ def test_mnist_works_without_any_file_of_mnist(monkeypatch, mnist):
     assert (mnist.reference.label == truth).float().mean() > 0.96
 
 
-def test_the_mnist_assets_keep_the_class_of_real_images(data_dir):
-    data = DATASETS["mnist"](data_dir=data_dir)
+def test_fashion_mnist_works_without_its_files(monkeypatch):
+    monkeypatch.delenv("MANIFOLD_DATA", raising=False)
+    env = gym.make("Manifold/FashionMNIST-v0")
+    observation, _ = env.reset(seed=0, options={"index": 0, "split": "held_out"})
+    assert env.observation_space.contains(observation)
+    world = env.unwrapped.world
+    assert world.class_names[9] == "ankle boot"
+    assert (len(world.reference.x), len(world.held_out.x)) == (4000, 1000)
+    assert torch.bincount(world.reference.label, minlength=10).min() > 200
+    truth = torch.as_tensor(DATASETS["fashion_mnist_decoded"]().truth)
+    assert (world.reference.label == truth).float().mean() > 0.85
+
+
+@pytest.mark.parametrize(("name", "kept_at_least", "right_at_least"), [("mnist", 0.96, 0.97), ("fashion_mnist", 0.9, 0.88)])
+def test_the_assets_keep_the_class_of_real_images(data_dir, name, kept_at_least, right_at_least):
+    data = DATASETS[name](data_dir=data_dir)
     parts = data._replace(x=data.x[:300], truth=data.truth[:300], held_out=data.held_out[:1000], held_out_truth=None)
-    world = make_world(data=parts, classifier="mnist", manifold="mnist")
+    world = make_world(data=parts, classifier=name, manifold=name)
     x = world.held_out.x
     seen = world.classifier.predict_proba(x).argmax(1)
     kept = world.classifier.predict_proba(world.manifold.decode(world.manifold.encode(x))).argmax(1) == seen
-    assert kept.float().mean() >= 0.96
-    assert (seen.numpy() == data.held_out_truth[:1000]).mean() >= 0.97
+    assert kept.float().mean() >= kept_at_least
+    assert (seen.numpy() == data.held_out_truth[:1000]).mean() >= right_at_least
 
 
 def test_the_mnist_classifier_serves_data_of_the_users_own(monkeypatch):
@@ -82,8 +96,9 @@ def test_the_codes_that_ship_are_those_of_the_data(digits_gan):
 
 
 def test_assets_stay_small():
-    sizes = {name: sum(f.stat().st_size for f in (HERE / name).iterdir()) for name in ("mnist", "digits_gan")}
+    sizes = {name: sum(f.stat().st_size for f in (HERE / name).iterdir()) for name in ("mnist", "fashion_mnist", "digits_gan")}
     assert sizes["mnist"] < 2_000_000
+    assert sizes["fashion_mnist"] < 2_000_000
     assert sizes["digits_gan"] < 400_000
 
 

@@ -16,6 +16,7 @@ from agents.errors import UserError
 from agents.explain import explain
 from agents.explanation.badge import ALONE, FAILED, HOLDS, UNUSUAL, Badge, badge, oracles
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
+from agents.walkers.planning.pictures import networks
 from envs.core.world import World
 
 
@@ -83,7 +84,7 @@ def test_no_query_is_made_and_other_kinds_of_data_have_oracles(iris: World) -> N
 
 
 def test_pictures_are_judged_by_other_kinds_of_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oracles, "STEPS", 60)
+    monkeypatch.setattr(networks, "STEPS", 60)
     digits = envs.make_world(data="digits")
     found = oracles.Oracles(digits)
     rows = digits.held_out.x[:200]

@@ -1,0 +1,1 @@
+"""Networks of convolutions that check the ends of walks on pictures."""

@@ -1,0 +1,100 @@
+"""Small networks of convolutions that learn which class a picture shows, of several architectures.
+
+The ensemble that checks ends (`agents.walkers.planning.pictures.ensemble`) and the badge (`agents.explanation.badge.oracles`)
+consist of such networks, each of its own architectures, so that one does not repeat the other's mistakes.
+
+Symbols: N pictures, C channels, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from envs.classifiers.networks import fit_classifier
+from envs.manifolds.fitting import untrained
+from envs.modalities.regions import channel_axis
+
+STEPS, BATCH, RATE, DECAY = 600, 64, 4e-3, 1e-2
+NOISE = 0.1  # of pictures in training, standard deviation
+
+
+class Architecture(NamedTuple):
+    """A network of two convolutions.
+
+    Attributes:
+        kernel: side of the first kernel; the second is 3x3.
+        channels: of both convolutions.
+        unit: the activation.
+        pool: `MaxPool2d` or `AvgPool2d`, over 2x2 pixels after the second convolution.
+        places: pooled further, to so many places along each axis; 0: not.
+        hidden: units of a hidden linear layer; 0: none.
+
+    Example:
+        >>> Architecture(5, (8, 16), nn.ReLU, nn.MaxPool2d, places=0, hidden=64).hidden
+        64
+    """
+
+    kernel: int
+    channels: tuple[int, int]
+    unit: type[nn.Module]
+    pool: type[nn.Module]
+    places: int
+    hidden: int
+
+
+class Layered(nn.Module):
+    """Pictures (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W).
+
+    Args:
+        shape: of one picture.
+
+    Example:
+        >>> Layered((8, 8))(torch.zeros(2, 8, 8)).shape
+        torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.axis = channel_axis(tuple(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return x[:, None] if self.axis is None else x.movedim(self.axis + 1, 1)
+
+
+def network(shape: Sequence[int], classes: int, kind: Architecture) -> nn.Sequential:
+    """An untrained network: pictures (N, \\*shape) to logits (N, K). The first convolution's stride grows with the picture."""
+    first = Layered(shape)(torch.zeros(1, *shape))
+    stride = max(1, first.shape[2] // 14)
+    few, many = kind.channels
+    body = nn.Sequential(
+        Layered(shape), nn.Conv2d(first.shape[1], few, kind.kernel, stride, kind.kernel // 2), kind.unit(),
+        nn.Conv2d(few, many, 3, padding=1), kind.unit(), kind.pool(2),
+        *([nn.AdaptiveMaxPool2d(kind.places)] if kind.places else []), nn.Flatten(),
+    )  # fmt: skip
+    with torch.no_grad():
+        size = body(torch.zeros(1, *shape)).shape[1]
+    hidden = [nn.Linear(size, kind.hidden), nn.ReLU()] if kind.hidden else []
+    return nn.Sequential(*body, *hidden, nn.Linear(kind.hidden or size, classes))
+
+
+def fit_network(x: Tensor, label: Tensor, classes: int, kind: Architecture, seed: int) -> nn.Module:
+    """Train a network on pictures x (N, \\*shape) of classes `label` (N,), with noise and shifts by one pixel in sixteen."""
+    built = untrained(lambda: network(x.shape[1:], classes, kind), seed)
+    shift = Layered(x.shape[1:])(x[:1]).shape[2] // 16
+
+    def loss(module: nn.Module, rows: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
+        move = torch.randint(-shift, shift + 1, (2,), generator=generator).tolist()
+        axes = (1, 2) if channel_axis(tuple(x.shape[1:])) != 0 else (2, 3)
+        seen = rows.roll(move, axes) + NOISE * torch.randn(rows.shape, generator=generator)
+        return nn.functional.cross_entropy(module(seen), wanted)
+
+    return fit_classifier(
+        built, x, label, epochs=math.ceil(STEPS * BATCH / len(x)), batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY,
+        cosine=True, seed=seed, loss=loss,
+    )  # fmt: skip

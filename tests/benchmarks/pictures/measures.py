@@ -1,0 +1,57 @@
+"""Measures of ends on pictures in [0, 1]: ECCCo's implausibility, sharpness and variety.
+
+Symbols: N ends, M real pictures, H, W.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+NEAREST, WINDOW, SIGMA = 100, 11, 1.5
+LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Structural similarity (N,) of pictures a and b (N, H, W) in [0, 1] (Wang and others, 2004; Gaussian window)."""
+    places = torch.arange(WINDOW) - WINDOW // 2
+    line = torch.exp(-places.float().square() / (2 * SIGMA**2))
+    line = line / line.sum()
+
+    def blurred(x: Tensor) -> Tensor:
+        x = F.pad(x[:, None], (WINDOW // 2,) * 4, mode="reflect")
+        return F.conv2d(F.conv2d(x, line.view(1, 1, 1, -1)), line.view(1, 1, -1, 1))[:, 0]
+
+    mean_a, mean_b = blurred(a), blurred(b)
+    var_a, var_b = blurred(a * a) - mean_a**2, blurred(b * b) - mean_b**2
+    both = blurred(a * b) - mean_a * mean_b
+    c1, c2 = 0.01**2, 0.03**2
+    found = (2 * mean_a * mean_b + c1) * (2 * both + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    return found.mean((1, 2))
+
+
+def implausibility(ends: Tensor, target: np.ndarray, bank: Tensor, bank_class: np.ndarray) -> np.ndarray:
+    """(N,) ECCCo's measure: mean (1 - SSIM) / 2 to the 100 nearest pictures of the target class in a bank (M, H, W)."""
+    found = np.zeros(len(ends))
+    for k in np.unique(target):
+        own, rows = bank[bank_class == k], np.flatnonzero(target == k)
+        near = torch.cdist(ends[rows].flatten(1), own.flatten(1)).topk(NEAREST, largest=False).indices
+        for row, index in zip(rows, near, strict=True):
+            found[row] = float((1 - ssim(ends[row].expand(NEAREST, -1, -1), own[index])).mean() / 2)
+    return found
+
+
+def sharpness(x: Tensor) -> np.ndarray:
+    """(N,) variance of the Laplacian of pictures (N, H, W)."""
+    return np.asarray(F.conv2d(x[:, None], LAPLACIAN.view(1, 1, 3, 3)).flatten(1).var(1).numpy())
+
+
+def variety(x: Tensor, label: np.ndarray) -> float:
+    """Mean distance between two pictures (N, H, W) of one class, over all such pairs."""
+    apart: list[np.ndarray] = []
+    for k in np.unique(label):
+        own = x[torch.from_numpy(label == k)].flatten(1)
+        apart.append(torch.pdist(own).numpy())
+    return float(np.concatenate(apart).mean())
