@@ -48,6 +48,7 @@ CONTROL: dict[str, tuple[str, int]] = {
     "VIME/SparseMountainCar-v0": ("mountain_car", 200),
     "VIME/SparseCartPoleSwingUp-v0": ("cart_pole_swing_up", 500),
     "VIME/SparsePendulum-v0": ("pendulum", 200),
+    "VIME/DeepSea-v0": ("deep_sea", 100),  # it ends by itself, after `size` steps
 }
 HALF_CHEETAH = "VIME/SparseHalfCheetah-v0"  # needs the extra [mujoco]
 

@@ -261,7 +261,7 @@ print(env.unwrapped.world.render(env.unwrapped.state.frame[0]), info)
 
 CONTROL_INTRODUCTION = """## Sparse control tasks
 
-These are not latent spaces: they are tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch,
+These are not latent spaces: they are tasks after those of VIME's paper, a pendulum and Deep Sea, for comparisons of curiosity. `gym.make_vec` gives a batch,
 `render_mode="rgb_array"` images.
 `python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one. There is nothing to explain in them.
 [Findings](findings.md#curiosity-helps-where-reward-is-rare-and-vime-is-not-always-the-best-bonus) shows what curiosity achieves."""
