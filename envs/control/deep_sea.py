@@ -18,8 +18,8 @@ MOVE_COST = 0.01  # of a whole diagonal of moves to the right
 class DeepSea(ControlTask):
     """Dive from the top left corner of an N x N grid to the treasure in the bottom right one.
 
-    Every step moves one row down. One of the two actions moves right, the other one left; which one is drawn once for each cell, from
-    `mapping_seed`. A uniformly random policy finds the treasure in one of 2^N episodes.
+    Every step moves one row down. One of the two actions moves right, the other one left; which one is drawn once for each
+    cell, from `mapping_seed`. A uniformly random policy finds the treasure in one of 2^N episodes.
 
     - Action: `Discrete(2)`.
     - State: row, column, whether the last move was to the right.
@@ -70,9 +70,7 @@ class DeepSea(ControlTask):
     def advance(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
         row, column = (np.minimum(part, self.size - 1) for part in state[:, :2].T.astype(np.int64))
         right = action == self.right[row, column]
-        column = np.where(
-            right, column + 1, np.maximum(column - 1, 0)
-        )  # N: from the last cell of the last row to the treasure
+        column = np.where(right, column + 1, np.maximum(column - 1, 0))  # N: to the treasure
         return np.stack([row + 1, column, right], axis=1).astype(np.float64)
 
     def observe(self, state: np.ndarray) -> np.ndarray:

@@ -215,9 +215,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         if not isinstance(self.single_action_space, gym.spaces.Discrete):
             return np.clip(array[:, 0], -1.0, 1.0)
         if not np.isin(array, np.arange(self.single_action_space.n)).all():
-            raise ManifoldError(
-                f"actions must be whole numbers from 0 to {self.single_action_space.n - 1}, got {array.tolist()}"
-            )
+            raise ManifoldError(f"actions must be numbers from 0 to {self.single_action_space.n - 1}, got {array.tolist()}")
         return array
 
     def render(self) -> tuple[np.ndarray, ...] | None:

@@ -125,7 +125,8 @@ class World:
         own["reward"] = own.pop("weights")
         own |= {"move": self.move.name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
         own |= {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps}
-        return own | {"initial_latent": self.initial_latent_name}
+        own |= {"initial_latent": self.initial_latent_name}
+        return own | ({"slip": self.config.slip} if self.config.slip else {})
 
     def replace(self, **changes: Any) -> World:
         """A world with other settings (`envs.config.SETTINGS`) or parts; its config is updated, all else is kept.
@@ -172,8 +173,8 @@ class World:
 
     @property
     def obs_dim(self) -> int:
-        """Length of an observation: 2 d + 2 K, and 2 d more with guidance."""
-        return (4 if self.guidance else 2) * self.latent_dim + 2 * self.classes
+        """Length of an observation: 2 d + 2 K, 2 d more with guidance, and the static of distractors."""
+        return (4 if self.guidance else 2) * self.latent_dim + 2 * self.classes + self.manifold.static_size
 
     @property
     def label_only(self) -> bool:
