@@ -113,8 +113,8 @@ def arc(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
 def walled(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
     """The euclidean move in a latent space with a wall: the hyperplane where the first coordinate has its mean.
 
-    The wall has a door, where the second coordinate is at least a standard deviation above its mean (both over real codes). A step that would go
-    through the wall elsewhere is not made.
+    The wall has a door, where the second coordinate is at least a standard deviation above its mean. Both means are those of
+    real codes. A step that would go through the wall elsewhere is not made.
 
     Raises:
         ManifoldError: a latent space of one dimension, where there is no place for a door.

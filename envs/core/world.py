@@ -269,7 +269,7 @@ class World:
     def coordinates_of(self, z: Tensor, factual: Factual | Tensor | None = None) -> Tensor:
         """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `factual`; see `Manifold.coordinates`."""
         if self.units.codes_are_coordinates:
-            return z
+            return self.manifold.coordinates(z, z)
         return self.manifold.coordinates(z, self.manifold.decode(z) if factual is None else self.decode(z, factual))
 
     def linear_decode(self, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:

@@ -58,9 +58,17 @@ class GoalEnv(gym.Env[Observation, np.ndarray]):
         self.action_space = self.walk.action_space
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
-        """Start a walk; the options are those of `LatentEnv.reset`."""
+        """Start a walk; the options are those of `LatentEnv.reset`.
+
+        Raises:
+            ManifoldError: a target that is the input's own class.
+        """
         super().reset(seed=seed)
         observation, info = self.walk.reset(seed=seed, options=options)
+        state = self.walk.state
+        if int(state.target[0]) == int(state.source[0]):
+            name = self.world.class_names[int(state.target[0])]
+            raise ManifoldError(f"the input is of class {name!r} already, which is no goal: choose another target or index")
         return self._parts(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
