@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command, see `ReportConfig`. Files that cannot be read or belong to another world are left out."""
     config = parse_config(ReportConfig, argv, program("report"))
     prepare_process(config.num_threads)
+    from agents.explanation.figures.explored import coverage_panels
     from agents.explanation.figures.gain import gain_panels
     from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.explanation.report.extras import Extras, layers
@@ -59,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     over += f" but {len(paths) - len(whole)} with hidden values" if len(whole) < len(paths) else ""
     made = {"command": "python -m agents.report RUN", "measured over": over}
     measured, panels = evaluate_paths(world, whole) if whole else {}, gain_panels(run, paths[:MOST_PATHS], config.trust)
+    panels += coverage_panels(run, config.trust)
     print(f"wrote {write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels)}")
     return 0
 

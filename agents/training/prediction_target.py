@@ -41,8 +41,8 @@ class LatentFeatures:
     """Features that a bonus predicts in a latent space: principal components of the decoded frame, then the prediction.
 
     Both are computed from the observation, so that in label-only ids only the label enters. The unit of the components is the
-    change of the frame by a full action. The frame of a text is the number of times that each token occurs in it. The static of
-    distractors, which is observed beside a frame, is a part of the features as it is.
+    change of the frame by a full action. The frame of a text is the number of times that each token occurs in it. The
+    static of distractors, which is observed beside a frame, is a part of the features as it is.
 
     Args:
         world: The latent space.
