@@ -1,8 +1,8 @@
 """What an exploration found: codes with the classifier's answers, and the regions in which the answer does not change.
 
 `explore` walks a latent space by curiosity alone: no reward, no target, no class of interest. `found_regions` joins what was
-found to regions of one answer, so that isolated ones can be told from the main region of a class. Symbols: N codes, d latent
-dimensions, K classes.
+found to regions of one answer, so that isolated ones can be told from the main region of a class; `zero_shot` walks to targets
+that were unknown while the space was explored. Symbols: N codes, d latent dimensions, K classes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from agents.console.cli import progress_bar
 if TYPE_CHECKING:
     from envs.core.world import World
 
-SETTINGS: dict[str, Any] = {"step": 0.25, "max_episode_steps": 40, "move": None, "max_step": None, "guidance": None}
+SETTINGS: dict[str, Any] = {"move": None, "max_step": None, "guidance": None}
+STEP, WALK = 0.25, 10  # share of the class distance of a step; class distances that a walk may take
 ETA = 1.0  # no reward to be led away from: as tuned on the exploration suite (docs/results/suite_tuning.md)
 ENVS = 32
 PPO: dict[str, Any] = {
@@ -69,11 +70,17 @@ class Regions(NamedTuple):
 
 
 def explore(
-    world: World, curiosity: str = "vime", queries: int = 20_000, seed: int = 0, eta: float = ETA, progress: bool = False
+    world: World,
+    curiosity: str = "vime",
+    queries: int = 20_000,
+    seed: int = 0,
+    eta: float = ETA,
+    step: float = STEP,
+    progress: bool = False,
 ) -> Explored:
     """Explore a latent space with PPO and a bonus alone.
 
-    Walks of 40 steps of a quarter of the class distance begin at the prototype of the first class. Every step is a query.
+    Walks of ten class distances begin at the prototype of the first class. Every step is a query.
 
     Args:
         world: to be explored; its task, move and step are replaced.
@@ -81,6 +88,8 @@ def explore(
         queries: steps, rounded up to whole rollouts of 1,024.
         seed: of policy, bonus and walks.
         eta: weight of the bonus; it matters against the errors of the critic alone, because there is no other reward.
+        step: length of a step as a share of the class distance. Large values see much of the space in few queries; small ones
+            find narrow regions.
         progress: show a bar.
 
     Example:
@@ -115,7 +124,7 @@ def explore(
             self.bar.update(len(state.z))
             return found
 
-    blank = world.replace(task="explore", **SETTINGS)
+    blank = world.replace(task="explore", step=step, max_episode_steps=max(round(WALK / step), 1), **SETTINGS)
     with fenced_random_state():
         noting = Noting(make_vec_env("", {}, blank, ENVS))
         env: Any = noting
@@ -206,3 +215,43 @@ def _ordered(of: np.ndarray, label: np.ndarray, queries: int) -> Regions:
     classes = label[first][order]
     main = np.concatenate([[True], classes[1:] != classes[:-1]])
     return Regions(place[np.searchsorted(names, of)], classes, first[order], main, queries)
+
+
+def zero_shot(world: World, found: Explored, rows: Tensor, target: Tensor) -> Tensor:
+    """Walk to targets that were unknown while the space was explored, with what was found alone.
+
+    Each walk goes straight to the found code of the target class that is nearest to its input's code, in steps of the world's
+    length and at most `max_episode_steps`. Without a found code of that class it fails.
+
+    Args:
+        world: whose task says when a walk has arrived.
+        found: of the same latent space.
+        rows: (B,) held-out inputs.
+        target: (B,) classes.
+
+    Returns:
+        (B,) bool, whether each arrived.
+
+    Example:
+        >>> from envs import make_world
+        >>> world = make_world(data="iris", manifold="pca", task="reach")
+        >>> found = explore(world, queries=1024)
+        >>> zero_shot(world, found, torch.tensor([0, 1]), torch.tensor([1, 1])).shape
+        torch.Size([2])
+    """
+    from envs.core import dynamics
+
+    cells = world.held_out.cells
+    state, _ = dynamics.enter(world, world.held_out.x[rows], target, None if cells is None else cells[rows])
+    ends, known = state.z.clone(), torch.zeros(len(rows), dtype=torch.bool)
+    for k in target.unique():
+        codes, own = found.z[found.label == k], target == k
+        if len(codes):
+            ends[own] = codes[torch.cdist(state.z[own], codes).argmin(1)]
+            known[own] = True
+    arrived = torch.zeros(len(rows), dtype=torch.bool)
+    for _ in range(world.max_episode_steps):
+        way = (ends - state.z) / world.step_length
+        state, info = dynamics.step(world, state, way / way.norm(dim=1, keepdim=True).clamp_min(1.0))
+        arrived |= info.is_success
+    return arrived & known

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.explored_regions
 
 Every method gets the same number of queries. What it found is joined to regions of one answer, together with one pool of
-further codes that is the same for all methods, so that sparse samples do not count as isolated because nothing lies between them;
-queries for joining are no method's. Worlds: digits, MNIST, and a random forest on scikit-learn's wine data.
+further codes that is the same for all methods: sparse samples shall not count as isolated because nothing lies between them.
+Queries for joining are no method's. Worlds: digits, MNIST, and a random forest on scikit-learn's wine data.
 """
 
 from __future__ import annotations

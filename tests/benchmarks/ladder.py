@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.ladder
 
-Three walks: independent normal actions (an untrained PPO's), one random direction an episode, and the straight latent line to the
-nearest reference input of the target class, which no explorer is told. On the way of that line, classes other than source and
-target are counted.
+Three walks: independent normal actions (an untrained PPO's), one random direction an episode, and the straight latent line to
+the nearest reference input of the target class, which no explorer is told. On the way of that line, classes other than source
+and target are counted.
 """
 
 from __future__ import annotations
@@ -174,9 +174,14 @@ def page(record: Record) -> str:
                   table=table(titles, rows, "llr"))  # fmt: skip
 
 
+def whole(default: int) -> dict[str, Any]:
+    """Arguments of a flag that takes a whole number."""
+    return {"type": int, "default": default}
+
+
 EXPERIMENT = Experiment(
     "ladder", __doc__, measure, page,
-    flags={"--rungs": one_of(list(RUNGS)), "--episodes": {"type": int, "default": 1024}, "--seed": {"type": int, "default": 0}},
+    flags={"--rungs": one_of(list(RUNGS)), "--episodes": whole(1024), "--seed": whole(0)},
 )  # fmt: skip
 
 if __name__ == "__main__":

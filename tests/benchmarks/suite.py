@@ -11,15 +11,17 @@ one's own is ``module:object``, a subclass of `vime.Bonus`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 
+from agents.explanation.explored import Explored, explore, zero_shot
 from agents.training.environments import curiosity_settings, is_latent, make_world_of
 from tests.benchmarks.curiosity.training import Training, control_figures, manifold_figures
 from tests.benchmarks.curiosity.variants import VARIANTS, bonus_of
@@ -33,6 +35,7 @@ CELLS: dict[str, dict[str, Any]] = PLAN["cells"]
 TUNING = "suite_tuning"
 DISTRACTORS = "Distractors"
 POINTS = 20  # of a curve
+ZERO_SHOT_WALKS = 300
 THRESHOLDS = np.linspace(0.0, 1.0, 21)
 IMAGES = RESULTS.parent / "images"
 
@@ -65,9 +68,30 @@ def training_of(cell: str, bonus: str, eta: float | None, index: int, tuning: bo
 
 def measured(cell: str, bonus: str, eta: float | None, count: int, options: Options, tuning: bool = False) -> list[Record]:
     """Figures of the first `count` runs of a cell, each with its score and its curve."""
-    figures = manifold_figures if is_latent(CELLS[cell]["env"]) else control_figures
-    runs = [training_of(cell, bonus, eta, i, tuning).run(figures) for i in range(count)]
+    runs = [training_of(cell, bonus, eta, i, tuning).run(figures_of(cell)) for i in range(count)]
     return [summary(cell, found) for found in options.runner(runs, f"{cell} {bonus}")]
+
+
+def zero_shot_figures(one: Training, queries: int) -> dict[str, Any]:
+    """Explore without a reward, then walk held-out inputs to random other classes, with what the first queries found."""
+    world = make_world_of(one.env, dict(one.env_kwargs), progress=False)
+    assert world is not None
+    found = explore(world, one.arm, queries, one.seed, one.eta or 0.0, step=0.05)
+    draw = torch.Generator().manual_seed(one.seed)
+    rows = torch.randint(len(world.held_out.x), (ZERO_SHOT_WALKS,), generator=draw)
+    target = world.task.targets(world.answers_held_out(rows).argmax(1), torch.rand(len(rows), generator=draw), world.classes)
+    shares = []
+    for part in range(1, POINTS + 1):
+        known = Explored(*(value[: queries * part // POINTS] for value in found))
+        shares.append(float(zero_shot(world, known, rows, target).float().mean()))
+    return {"first_reward": None, "training_success": {"success": shares[-1]}, "curve": shares}
+
+
+def figures_of(cell: str) -> Callable[[Training], dict[str, Any]]:
+    """What measures one training of a cell."""
+    if CELLS[cell].get("zero_shot"):
+        return partial(zero_shot_figures, queries=CELLS[cell]["steps"])
+    return manifold_figures if is_latent(CELLS[cell]["env"]) else control_figures
 
 
 def summary(cell: str, found: Mapping[str, Any]) -> Record:
