@@ -32,6 +32,7 @@ FIGURES: dict[str, str] = {
     "strip": "agents.explanation.atlas.strip:draw",
     "map": "agents.explanation.atlas.map:draw",
     "homotopy": "agents.explanation.atlas.homotopy:draw",
+    "explored": "agents.explanation.atlas.explored:draw",
 }
 WAYS = ("lerp", "slerp", "matched")
 
@@ -66,6 +67,8 @@ class AtlasConfig(LoadingConfig):
     )
     spacing: int = option(4, "cells from one anchor of a MINE grid to the next", metavar="N", low=1, high=1000)
     arrange: str = option("umap", "what lays out the anchors of a MINE grid", choices=("umap", "pca"))
+    curiosity: str = option("vime", "bonus that explores for the figure 'explored', or none", metavar="NAME")
+    queries: int = option(20_000, "queries of that exploration", metavar="N", low=1024, high=100_000_000)
     seed: int = option(0, "seed of whatever is drawn at random", metavar="N", **SEEDS)
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, with an id, e.g. tau:0.8")  # noqa: RUF009
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)

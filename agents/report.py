@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     prepare_process(config.num_threads)
     from agents.explanation.across.audit import audit
     from agents.explanation.contributions.names import rename_parts
+    from agents.explanation.figures.explored import coverage_panels
     from agents.explanation.figures.gain import gain_panels
     from agents.explanation.metrics.evaluate import evaluate_paths
     from agents.explanation.report.extras import Extras, layers
@@ -67,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     over += f" but {len(paths) - len(whole)} with hidden values" if len(whole) < len(paths) else ""
     made = {"command": "python -m agents.report RUN", "measured over": over}
     measured, panels = evaluate_paths(world, whole) if whole else {}, gain_panels(run, paths[:MOST_PATHS], config.trust)
+    panels += coverage_panels(run, config.trust)
     found = audit(world) if config.audit else None
     page = write_report(out, paths, world, metrics=measured, made=made, extras=extras, panels=panels, audit=found)
     print(f"wrote {page}")

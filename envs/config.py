@@ -116,6 +116,10 @@ class WorldConfig:
         initial_latent: where the walk of an input begins: ``code``, its code; ``kept``, the nearest code whose frame keeps
             the predicted class; ``module:object``, or a function (see `envs.core.initial_latent`). Default: ``kept`` for
             sentences, else ``code``.
+        slip: probability in [0, 1] that an action of an environment is replaced by one of the same length in a random
+            direction. Explanations and replays never slip. Default: 0.
+        distractors: number of further latent dimensions that decode to noise (see `envs.manifolds.Distracted`). Default: 0.
+        loudness: of that noise, at least 0; the other numbers of an observation lie in [-1, 1].
         seed: of the split and the fits.
         check_rows: number of rows that are queried both as the user has them and from data space, to compare the predictions
             (see `envs.core.round_trip`). Fewer for slow classifiers, 0 for none.
@@ -168,6 +172,9 @@ class WorldConfig:
     gamma: float | None = None
     max_episode_steps: int | None = None
     initial_latent: Any = None
+    slip: float = 0.0
+    distractors: int = 0
+    loudness: float = 1.0
     seed: int = 0
     check_rows: int = 2000
 
@@ -296,6 +303,7 @@ FIELDS = tuple(DEFAULTS)
 SETTINGS = (
     "task", "tau", "pair", "reward", "move", "step", "max_step", "guidance", "gamma", "max_episode_steps", "initial_latent",
     "goal", "spread", "class_order",
+    "slip",
 )  # fmt: skip
 
 

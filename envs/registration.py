@@ -12,6 +12,10 @@ NAMESPACE = "Manifold"
 MAX_EPISODE_STEPS = 20
 CUSTOM = f"{NAMESPACE}/Custom-v0"  # the id for the user's own data
 
+SMALL_STEPS: dict[str, Any] = {"data": "digits", "step": 0.05, "max_episode_steps": 80}
+ONE_PAIR = {**SMALL_STEPS, "task": "one_pair", "label_only": True}
+EXPLORE = {**SMALL_STEPS, "task": "explore"}
+
 # id -> the settings of its `envs.config.WorldConfig` that are not the default; plain values, because Gymnasium keeps JSON.
 SPECS: dict[str, dict[str, Any]] = {
     "Manifold/Digits-v0": {"data": "digits"},
@@ -26,30 +30,23 @@ SPECS: dict[str, dict[str, Any]] = {
     "Manifold/DigitsEmbedding-v0": {"data": "digits", "manifold": "digits_embedding"},
     "Manifold/Oscillator-v0": {"data": "oscillator"},
     "Manifold/Sentences-v0": {"data": "sentences"},
-    "Manifold/DigitsLabelOnlyLong-v0": {
-        "data": "digits",
-        "task": "reach_label",
-        "label_only": True,
-        "step": 0.05,
-        "max_episode_steps": 80,
-    },
-    "Manifold/DigitsOnePair-v0": {
-        "data": "digits",
-        "task": "one_pair",
-        "label_only": True,
-        "step": 0.05,
-        "max_episode_steps": 80,
-    },
-    "Manifold/DigitsExplore-v0": {"data": "digits", "task": "explore", "step": 0.05, "max_episode_steps": 80},
+    "Manifold/DigitsLabelOnlyLong-v0": {**SMALL_STEPS, "task": "reach_label", "label_only": True},
+    "Manifold/DigitsOnePair-v0": ONE_PAIR,
+    "Manifold/DigitsExplore-v0": EXPLORE,
+    "Manifold/DigitsSlip-v0": {**ONE_PAIR, "slip": 0.25},
+    "Manifold/DigitsWalls-v0": {**ONE_PAIR, "move": "walled"},
+    "Manifold/DigitsDistractors-v0": {**EXPLORE, "distractors": 2},
     CUSTOM: {"data": "iris"},
 }
-
+GOAL = f"{NAMESPACE}/DigitsGoal-v0"  # goal-conditioned, with Dict observations
+GOALS: dict[str, dict[str, Any]] = {GOAL: {"data": "digits", "task": "reach_label", "label_only": True}}
 
 # Control tasks without a latent space: the key in envs.control.TASKS and the step limit.
 CONTROL: dict[str, tuple[str, int]] = {
     "VIME/SparseMountainCar-v0": ("mountain_car", 200),
     "VIME/SparseCartPoleSwingUp-v0": ("cart_pole_swing_up", 500),
     "VIME/SparsePendulum-v0": ("pendulum", 200),
+    "VIME/DeepSea-v0": ("deep_sea", 100),  # it ends by itself, after `size` steps
 }
 HALF_CHEETAH = "VIME/SparseHalfCheetah-v0"  # needs the extra [mujoco]
 
@@ -67,6 +64,9 @@ def register_all() -> None:
             )
     if HALF_CHEETAH not in gym.registry:
         gym.register(HALF_CHEETAH, entry_point="envs.control.half_cheetah:SparseHalfCheetah", max_episode_steps=500)
+    for env_id, kwargs in GOALS.items():
+        if env_id not in gym.registry:
+            gym.register(env_id, entry_point="envs.gym.goal_env:GoalEnv", max_episode_steps=MAX_EPISODE_STEPS, kwargs=kwargs)
     for env_id, kwargs in SPECS.items():
         if env_id not in gym.registry:
             gym.register(
@@ -89,5 +89,5 @@ def spec_kwargs(env_id: str) -> dict[str, Any]:
         {'data': 'digits', 'manifold': 'pca'}
     """
     if env_id not in SPECS:
-        raise UnknownNameError("environment id", env_id, [*SPECS, *CONTROL])
+        raise UnknownNameError("environment id", env_id, [*SPECS, *GOALS, *CONTROL])
     return {**SPECS[env_id]}

@@ -114,6 +114,20 @@ class Run:
         weights = self._distilled.get("ensemble")
         return None if self.world is None or weights is None else Ensemble.of(self.world, weights)
 
+    @cached_property
+    def queried_rows(self) -> tuple[Any, Any, Any] | None:
+        """A sample of the codes and predictions that the training queried, see `QueriedRows.rows`; None where none is kept."""
+        from agents.walkers.planning.surrogate import QueriedRows
+
+        if self.world is None:
+            return None
+        layers = self.folder.load_checkpoint(self.steps, only=("environment",))["environment"]
+        rows = QueriedRows()
+        for layer in layers:
+            if layer["name"] == "LatentVecEnv" and layer["state"] is not None:
+                rows.load_state_dict(layer["state"]["queried"])
+        return rows.rows()
+
     @property
     def trails_the_line(self) -> bool:
         """Whether the line explained clearly more held-out inputs than the policy at the end of the training."""

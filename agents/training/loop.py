@@ -28,6 +28,7 @@ from agents.training.callbacks import (
     ProgressCallback,
     StopRequest,
 )
+from agents.training.coverage import CoverageCallback
 from agents.training.evaluation import evaluate_in_environment, evaluate_in_world
 from agents.training.finite import DivergedTrainingError, check_finite
 from agents.training.log import finite_or_null, make_logger, summary_writer
@@ -121,6 +122,7 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
         callbacks.append(HParamCallback(_flat(made), bool(config.eval_freq and config.eval_episodes)))
     if made.curiosity is not None:
         callbacks.append(model.get_env().callback())
+    callbacks.append(CoverageCallback(world, made.n_timesteps, config.pictures))
     logger = make_logger(folder.root, config.verbose, None if fresh else model.num_timesteps)
     model.set_logger(logger)
     remaining = made.n_timesteps - model.num_timesteps

@@ -41,7 +41,8 @@ class LatentFeatures:
     """Features that a bonus predicts in a latent space: principal components of the decoded frame, then the prediction.
 
     Both are computed from the observation, so that in label-only ids only the label enters. The unit of the components is the
-    change of the frame by a full action. The frame of a text is the number of times that each token occurs in it.
+    change of the frame by a full action. The frame of a text is the number of times that each token occurs in it. The
+    static of distractors, which is observed beside a frame, is a part of the features as it is.
 
     Args:
         world: The latent space.
@@ -77,6 +78,7 @@ class LatentFeatures:
         self.unit = float(world.step * world.class_distance)
         d, classes = world.latent_dim, world.classes
         self.prediction = slice(2 * d, 2 * d + classes)
+        self.static = world.manifold.static_size if "frame" in self.parts else 0
         self.before_prediction = len(self.axes) * ("frame" in self.parts) + d * ("code" in self.parts)
         self.as_change = slice(0, self.before_prediction)
         self.given = [*range(d), *range(2 * d, 2 * d + classes)]
@@ -102,6 +104,8 @@ class LatentFeatures:
                 features.append(code)
             if "prediction" in self.parts:
                 features.append(RESPONSE_WEIGHT * observations[:, self.prediction])
+            if self.static:
+                features.append(observations[:, -self.static :])
         return torch.cat(features, dim=1).clone()
 
     def figures(self, predicted: Tensor, following: Tensor, present: Tensor) -> dict[str, float]:
@@ -114,7 +118,8 @@ class LatentFeatures:
         """
         if "prediction" not in self.parts:
             return {}
-        guess, true, now = (rows[:, self.before_prediction :].argmax(1) for rows in (predicted, following, present))
+        labels = slice(self.before_prediction, self.before_prediction + self.world.classes)
+        guess, true, now = (rows[:, labels].argmax(1) for rows in (predicted, following, present))
         return {
             "prediction_accuracy": float((guess == true).float().mean()),
             "prediction_persistence": float((now == true).float().mean()),

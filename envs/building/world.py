@@ -32,7 +32,7 @@ from envs.core.tasks import Task, make_task
 from envs.core.world import World
 from envs.datasets import Data, ImageUnits, SeriesUnits, TextUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import Joint, Manifold
+from envs.manifolds import Distracted, Joint, Manifold
 from envs.modalities.text import is_text
 from envs.modalities.vocabulary import Vocabulary
 from envs.registration import CUSTOM, spec_kwargs
@@ -83,6 +83,9 @@ def make_world(
     gamma: float | None = None,
     max_episode_steps: int | None = None,
     initial_latent: Any = None,
+    slip: float = 0.0,
+    distractors: int = 0,
+    loudness: float = 1.0,
     seed: int = 0,
     check_rows: int = ROWS,
     known_predictions: str | Path | None = None,
@@ -166,7 +169,7 @@ def build(
     whole.refuse_missing()
     check_names(whole)  # before anything is fitted
     data, key = gathered(whole)
-    parts = (_of_text if is_text(data.x) else _of_numbers)(whole, data, key, progress)
+    parts = _distracted((_of_text if is_text(data.x) else _of_numbers)(whole, data, key, progress), config)
     parts.manifold.attach(parts.classifier)
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
@@ -190,6 +193,14 @@ def build(
         labels = RowLabels(data.labels, data.labels if data.held_out is None else data.held_out_labels, data.lines)
     shown = parts.manifold, parts.classifier, parts.units, reference, examples
     return assemble(*shown, config, round_trip=checked, row_labels=labels)
+
+
+def _distracted(parts: _Parts, config: WorldConfig) -> _Parts:
+    """The parts with the distractors of the config in their manifold, unless it was saved with them."""
+    if not config.distractors or isinstance(parts.manifold, Distracted):
+        return parts
+    codes = None if parts.codes is None else torch.nn.functional.pad(parts.codes, (0, config.distractors))
+    return parts._replace(manifold=Distracted(parts.manifold, config.distractors, config.loudness), codes=codes)
 
 
 def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: ReferenceData, progress: bool) -> RoundTrip | None:

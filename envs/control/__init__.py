@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envs.control.cart_pole_swing_up import SparseCartPoleSwingUp
+from envs.control.deep_sea import DeepSea
 from envs.control.mountain_car import SparseMountainCar
 from envs.control.pendulum import SparsePendulum
 from envs.control.task import ControlTask
@@ -11,6 +12,7 @@ TASKS: dict[str, type[ControlTask]] = {
     "mountain_car": SparseMountainCar,
     "cart_pole_swing_up": SparseCartPoleSwingUp,
     "pendulum": SparsePendulum,
+    "deep_sea": DeepSea,
 }
 
-__all__ = ["TASKS", "ControlTask", "SparseCartPoleSwingUp", "SparseMountainCar", "SparsePendulum"]
+__all__ = ["TASKS", "ControlTask", "DeepSea", "SparseCartPoleSwingUp", "SparseMountainCar", "SparsePendulum"]

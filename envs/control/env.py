@@ -23,6 +23,7 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
     Args:
         task: Key of `envs.control.TASKS`, or a task.
         render_mode: ``rgb_array`` or None.
+        settings: Of the task, such as ``size`` of `envs.control.DeepSea`.
 
     Example:
         >>> import gymnasium as gym
@@ -34,8 +35,8 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 20}
 
-    def __init__(self, *, task: str | ControlTask, render_mode: str | None = None) -> None:
-        self.task = task_named(task)
+    def __init__(self, *, task: str | ControlTask, render_mode: str | None = None, **settings: Any) -> None:
+        self.task = task_named(task, settings)
         self.render_mode = checked_mode(render_mode)
         self.observation_space, self.action_space = self.task.observation_space, self.task.action_space
         self._batch = ControlVectorEnv(1, task=self.task, max_episode_steps=NO_LIMIT, autoreset_mode=AutoresetMode.DISABLED)

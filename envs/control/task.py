@@ -31,12 +31,12 @@ class ControlTask(ABC):
 
     @property
     def observation_space(self) -> spaces.Box:
-        """``Box`` of O numbers."""
+        """``Box`` of O numbers, by default between plus and minus `observation_high`."""
         return spaces.Box(-self.observation_high, self.observation_high, dtype=np.float32)
 
     @property
-    def action_space(self) -> spaces.Box:
-        """``Box(-1, 1, (1,))``: share of the largest force."""
+    def action_space(self) -> spaces.Box | spaces.Discrete:
+        """``Box(-1, 1, (1,))``, the share of the largest force; or ``Discrete``."""
         return spaces.Box(-1.0, 1.0, (1,), dtype=np.float32)
 
     @abstractmethod
@@ -45,7 +45,7 @@ class ControlTask(ABC):
 
     @abstractmethod
     def advance(self, state: np.ndarray, action: np.ndarray) -> np.ndarray:
-        """States (B, S) one step later, for actions (B,) in [-1, 1]."""
+        """States (B, S) one step later, for actions (B,): shares in [-1, 1], or numbers of a ``Discrete`` space."""
 
     @abstractmethod
     def observe(self, state: np.ndarray) -> np.ndarray:

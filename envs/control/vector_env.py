@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,17 +20,25 @@ from envs.gym.episodes import BLOCK, Draws
 OPTIONS = ("reset_mask", "state")
 
 
-def task_named(task: str | ControlTask) -> ControlTask:
-    """The task of a key of `envs.control.TASKS`; a task is returned as it is.
+def task_named(task: str | ControlTask, settings: Mapping[str, Any] | None = None) -> ControlTask:
+    """The task of a key of `envs.control.TASKS` with its settings; a task is returned as it is.
 
     Raises:
-        UnknownNameError: If there is no such task.
+        UnknownNameError: If there is no such task or setting.
+        ManifoldError: If settings come with a task that exists already.
     """
+    settings = settings or {}
     if isinstance(task, ControlTask):
+        if settings:
+            raise ManifoldError(f"{', '.join(settings)}: this task exists already and has its settings; leave them out")
         return task
     if task not in TASKS:
         raise UnknownNameError("control task", task, TASKS)
-    return TASKS[task]()
+    known = [name for name in inspect.signature(TASKS[task]).parameters if name not in ("args", "kwargs")]
+    for name in settings:
+        if name not in known:
+            raise UnknownNameError(f"setting of the control task {task!r}", name, known)
+    return TASKS[task](**settings)
 
 
 def checked_mode(render_mode: str | None) -> str | None:
@@ -53,10 +62,11 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         autoreset_mode: NEXT_STEP (Gymnasium's default), SAME_STEP (for Stable-Baselines3) or DISABLED (reset by
             ``options={"reset_mask": ...}``).
         render_mode: ``rgb_array`` or None.
+        settings: Of the task, such as ``size`` of `envs.control.DeepSea`.
 
     Raises:
         ManifoldError: If there is no system.
-        UnknownNameError: If there is no such task or render mode.
+        UnknownNameError: If there is no such task, setting or render mode.
 
     Example:
         >>> import gymnasium as gym
@@ -76,11 +86,12 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         max_episode_steps: int,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        **settings: Any,
     ) -> None:
         if num_envs < 1:
             raise ManifoldError(f"num_envs must be at least 1, not {num_envs}")
         self.num_envs = num_envs
-        self.task = task_named(task)
+        self.task = task_named(task, settings)
         self.max_episode_steps = max_episode_steps
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.render_mode = checked_mode(render_mode)
@@ -161,7 +172,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         return np.broadcast_to(array, (self.num_envs, size))
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Advance every system whose episode is not over. Actions (n, 1) are clipped to [-1, 1].
+        """Advance every system whose episode is not over. Actions (n, 1) are clipped to [-1, 1]; of a ``Discrete`` space (n,).
 
         Raises:
             ManifoldError: If actions have another shape or are not finite.
@@ -193,7 +204,7 @@ class ControlVectorEnv(gym.vector.VectorEnv):
         return observation, reward, terminated, truncated, infos
 
     def _checked(self, actions: np.ndarray) -> np.ndarray:
-        """Actions (n,) in [-1, 1], checked."""
+        """Actions (n,), checked: in [-1, 1], or numbers of a ``Discrete`` space."""
         array = np.asarray(actions, dtype=np.float64)
         if array.shape != self.action_space.shape:
             raise ManifoldError(f"actions must have shape {self.action_space.shape}, got {array.shape}")
@@ -201,7 +212,11 @@ class ControlVectorEnv(gym.vector.VectorEnv):
             raise ManifoldError(
                 f"actions must be finite; system {int(np.argwhere(~np.isfinite(array))[0, 0])} was given NaN or infinity"
             )
-        return np.clip(array[:, 0], -1.0, 1.0)
+        if not isinstance(self.single_action_space, gym.spaces.Discrete):
+            return np.clip(array[:, 0], -1.0, 1.0)
+        if not np.isin(array, np.arange(self.single_action_space.n)).all():
+            raise ManifoldError(f"actions must be numbers from 0 to {self.single_action_space.n - 1}, got {array.tolist()}")
+        return array
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """One RGB image (H, W, 3) uint8 per system; None without a render mode."""

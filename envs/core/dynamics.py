@@ -206,7 +206,7 @@ def _shortened(
 
 def observe(world: World, state: State) -> Tensor:
     """Observations (B, obs_dim): z and z0 divided by the prior's radius, the scaled log prediction, the target one-hot, and
-    the guidance features in a world that has them.
+    the guidance features and the static of distractors in a world that has them.
 
     If the classifier shows labels alone, the prediction part is the one-hot label less one: -1 or 0.
     """
@@ -215,4 +215,6 @@ def observe(world: World, state: State) -> Tensor:
         codes = state.z.numpy() * scale, state.z0.numpy() * scale
         target_one_hot = world.one_hot.numpy()[state.target.numpy()]
         parts = (*codes, scaled_log(state.prediction).numpy(), target_one_hot, state.guidance.numpy())
+        if world.manifold.static_size:
+            parts = (*parts, world.manifold.static(state.z).numpy())
         return torch.from_numpy(np.concatenate(parts, axis=1))

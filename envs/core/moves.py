@@ -110,6 +110,25 @@ def arc(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
     return torch.from_numpy(z.numpy() + action.numpy() * share[:, None])
 
 
+def walled(manifold: Manifold, z: Tensor, action: Tensor, length: float) -> Tensor:
+    """The euclidean move in a latent space with a wall: the hyperplane where the first coordinate has its mean.
+
+    The wall has a door, where the second coordinate is at least a standard deviation above its mean. Both means are those of
+    real codes. A step that would go through the wall elsewhere is not made.
+
+    Raises:
+        ManifoldError: a latent space of one dimension, where there is no place for a door.
+    """
+    if manifold.latent_dim < 2:
+        raise ManifoldError("the move 'walled' needs at least two latent dimensions: take move='euclidean'")
+    moved = euclidean(manifold, z, action, length)
+    wall, door = manifold.code_mean[0], manifold.code_mean[1] + manifold.code_scale[1]
+    before, after = z[:, 0] - wall, moved[:, 0] - wall
+    share = before / torch.where(before == after, 1.0, before - after)  # of the step, at the wall
+    blocked = (before * after < 0) & (z[:, 1] + share * (moved[:, 1] - z[:, 1]) < door)
+    return torch.where(blocked[:, None], z, moved)
+
+
 MOVES: dict[str, Move] = {
     move.name: move
     for move in (
@@ -118,6 +137,7 @@ MOVES: dict[str, Move] = {
         Move(matched, "matched", still=False),
         Move(pullback, "pullback", length_in="metric"),
         Move(arc, "arc", length_in="coordinates", straight=True),
+        Move(walled, "walled"),
     )
 }
 

@@ -129,7 +129,8 @@ class World:
         own |= {"move": self.move.name, "step": self.step, "max_step": self.config.max_step or 0, "guidance": self.guidance}
         own |= {"gamma": self.gamma, "max_episode_steps": self.max_episode_steps}
         own |= {} if self.goal is None else {"goal": self.goal.text, "spread": self.config.spread}
-        return own | {"initial_latent": self.initial_latent_name}
+        own |= {"initial_latent": self.initial_latent_name}
+        return own | ({"slip": self.config.slip} if self.config.slip else {})
 
     def replace(self, **changes: Any) -> World:
         """A world with other settings (`envs.config.SETTINGS`) or parts; its config is updated, all else is kept.
@@ -192,8 +193,8 @@ class World:
 
     @property
     def obs_dim(self) -> int:
-        """Length of an observation: 2 d + 2 K, and 2 d more with guidance."""
-        return (4 if self.guidance else 2) * self.latent_dim + 2 * self.classes
+        """Length of an observation: 2 d + 2 K, 2 d more with guidance, and the static of distractors."""
+        return (4 if self.guidance else 2) * self.latent_dim + 2 * self.classes + self.manifold.static_size
 
     @property
     def label_only(self) -> bool:
@@ -290,7 +291,7 @@ class World:
     def coordinates_of(self, z: Tensor, factual: Factual | Tensor | None = None) -> Tensor:
         """Coordinates (B, D) of what codes z (B, d) decode to, in walks from `factual`; see `Manifold.coordinates`."""
         if self.units.codes_are_coordinates:
-            return z
+            return self.manifold.coordinates(z, z)
         return self.manifold.coordinates(z, self.manifold.decode(z) if factual is None else self.decode(z, factual))
 
     def linear_decode(self, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull]:

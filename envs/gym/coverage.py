@@ -15,8 +15,8 @@ from envs.core.world import World
 class Coverage:
     """Distinct class regions and latent cells that walks have visited.
 
-    The terciles of the reference codes split each latent dimension in three, which makes 3^d cells. A region is a predicted
-    class.
+    The terciles of the reference codes split each latent dimension in three, which makes 3^d cells; dimensions in which these
+    codes do not differ (distractors) are left out. A region is a predicted class.
 
     Args:
         world: gives the reference codes.
@@ -35,7 +35,8 @@ class Coverage:
 
     def __init__(self, world: World) -> None:
         self.edges = torch.quantile(world.reference.z, torch.tensor([1 / 3, 2 / 3]), dim=0).numpy()  # (2, d)
-        self.powers = 3 ** np.arange(world.latent_dim, dtype=np.int64)
+        varies = self.edges[0] < self.edges[1]
+        self.powers = np.where(varies, 3 ** (np.cumsum(varies) - 1), 0)
         self.cells: set[int] = set()
         self.regions: set[int] = set()
 

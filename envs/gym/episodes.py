@@ -50,6 +50,10 @@ class Draws:
         self.position[rows] = position + 1
         return self.block[rows, position]
 
+    def spawned(self, width: int) -> Draws:
+        """Draws of this width, independent of these and defined by the same seeds."""
+        return Draws([generator.spawn(1)[0] for generator in self.generators], width)
+
     def state_dict(self) -> dict[str, Any]:
         """Arrays from which the draws continue exactly."""
         states = [generator.bit_generator.state for generator in self.generators]
@@ -72,6 +76,19 @@ class Draws:
             bits.state = whole
             self.generators.append(np.random.Generator(bits))
         self.block, self.position = state["block"].copy(), state["position"].copy()
+
+
+def slipped(world: World, action: Tensor, draws: np.ndarray) -> Tensor:
+    """Actions (m, d), each replaced with probability `WorldConfig.slip` by one of its length in a random direction.
+
+    Args:
+        world: of the walks.
+        action: (m, d).
+        draws: (m, d + 1) uniform numbers.
+    """
+    direction = torch.special.ndtri(torch.from_numpy(draws[:, 1:]).clamp(1e-12, 1 - 1e-12)).to(action)
+    other = direction * (action.norm(dim=1) / direction.norm(dim=1).clamp_min(1e-12))[:, None]
+    return torch.where(torch.from_numpy(draws[:, :1] < world.config.slip), other, action)
 
 
 def drawn(world: World, draws: np.ndarray, starts: Starts | None = None) -> State:

@@ -17,7 +17,7 @@ from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.gym.coverage import Coverage
-from envs.gym.episodes import Draws, chosen, drawn
+from envs.gym.episodes import Draws, chosen, drawn, slipped
 from envs.gym.rendering import Renderer
 from envs.runtime.plain import plain
 from envs.runtime.torch_defaults import in_usual_torch
@@ -41,9 +41,10 @@ def world_spaces(world: World) -> tuple[spaces.Box, spaces.Box]:
     d, k = world.latent_dim, world.classes
     # Codes are divided by the typical radius; the corner of a box lies at most sqrt(d) further out.
     edge = np.full(2 * d, 1.0 + 1e-5, dtype=np.float32)
-    guidance = np.full(world.obs_dim - 2 * d - 2 * k, LIMIT)
-    low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k), -guidance]).astype(np.float32)
-    high = np.concatenate([edge, np.zeros(k), np.ones(k), guidance]).astype(np.float32)
+    static = np.full(world.manifold.static_size, world.config.loudness + 1e-5)
+    guidance = np.full(world.obs_dim - 2 * d - 2 * k - len(static), LIMIT)
+    low = np.concatenate([-edge, np.full(k, -1.0 - 1e-5), np.zeros(k), -guidance, -static]).astype(np.float32)
+    high = np.concatenate([edge, np.zeros(k), np.ones(k), guidance, static]).astype(np.float32)
     return spaces.Box(low, high, dtype=np.float32), spaces.Box(-1.0, 1.0, (d,), dtype=np.float32)
 
 
@@ -64,7 +65,8 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
     ``Box`` of 2 d + 2 K numbers: the code and the initial code divided by the typical radius, the prediction as log
     max(p, 1e-4) scaled to [-1, 0], and the target's one-hot. If the classifier shows labels alone, the prediction part is the
     label's one-hot less one. The observation does not hold the time step. With ``guidance=True``, it has 2 d more numbers: the
-    downhill direction of the costs that are known without a query (see `envs.core.guidance`).
+    downhill direction of the costs that are known without a query (see `envs.core.guidance`). With ``distractors``, 8 numbers
+    of noise follow (see `envs.manifolds.Distracted`).
 
     ## Reward
     A bonus for arriving, minus the increase of the state's cost (its distance to the input and, if weighted, to the target
@@ -122,6 +124,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
         super().reset(seed=seed)
         if seed is not None or self._draws is None:
             self._draws = Draws([self.np_random])
+            self._slips = self._draws.spawned(self.world.latent_dim + 1)
         numbers = self._draws(np.zeros(1, dtype=np.int64))
         if options:
             self._state, queries = chosen(self.world, options, numbers)
@@ -142,7 +145,10 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
             raise ManifoldError(f"an action must have shape {self.action_space.shape}, got {array.shape}")
         if not np.isfinite(array).all():
             raise ManifoldError(f"an action must be finite, got {array.tolist()}")
-        self._state, step = dynamics.step(self.world, self.state, torch.from_numpy(array)[None])
+        given = torch.from_numpy(array)[None]
+        if self.world.config.slip:
+            given = slipped(self.world, given, self._slips(np.zeros(1, dtype=np.int64)))
+        self._state, step = dynamics.step(self.world, self.state, given)
         self._renderer.see(self._state, 0)
         info: dict[str, Any] = {
             "is_success": bool(step.is_success[0]),

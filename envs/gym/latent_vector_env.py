@@ -19,7 +19,7 @@ from envs.core.state import State
 from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.gym.coverage import Coverage
-from envs.gym.episodes import BLOCK, Draws, chosen, drawn
+from envs.gym.episodes import BLOCK, Draws, chosen, drawn, slipped
 from envs.gym.latent_env import world_from, world_spaces
 from envs.gym.rendering import Renderer
 from envs.runtime.plain import plain
@@ -130,9 +130,11 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         first = self._draws is None
         if self._draws is None:
             self._draws = Draws([seeding.np_random(seed)[0] for seed in seeds])
+            self._slips = self._draws.spawned(self.world.latent_dim + 1)
         for i in rows:
             if seeds[i] is not None and not first:
                 self._draws.generators[i], self._draws.position[i] = seeding.np_random(seeds[i])[0], BLOCK
+                self._slips.generators[i], self._slips.position[i] = self._draws.generators[i].spawn(1)[0], BLOCK
 
     @in_usual_torch
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -148,11 +150,14 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             raise gym.error.ResetNeeded(
                 f"walks {np.flatnonzero(resetting).tolist()} are over: call reset(options={{'reset_mask': mask}}) first"
             )
-        if resetting is None:
+        rows = None if resetting is None else np.flatnonzero(~resetting)
+        if self.world.config.slip:
+            moving = np.arange(self.num_envs) if rows is None else rows
+            action = action.clone()
+            action[moving] = slipped(self.world, action[moving], self._slips(moving))
+        if rows is None:
             self._state, info = dynamics.step(self.world, state, action)
-            rows = None
         else:
-            rows = np.flatnonzero(~resetting)
             info = self._step_some(state, action, rows)
         self._steps += 1
         moved = np.ones(self.num_envs, dtype=bool) if resetting is None else ~resetting
@@ -257,6 +262,8 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         assert self._draws is not None
         walks = {f"state/{name}": value.numpy().copy() for name, value in self.state._asdict().items()}
         draws = {f"draws/{name}": value for name, value in self._draws.state_dict().items()}
+        if self.world.config.slip:
+            draws |= {f"slips/{name}": value for name, value in self._slips.state_dict().items()}
         seen = self._coverage.state_dict() if self._coverage is not None else {}
         draws |= {f"coverage/{name}": value for name, value in seen.items()}
         return {**walks, **draws, "steps": self._steps.copy(), "over": self._over.copy()}
@@ -272,6 +279,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         if self._draws is None:
             self._draws = Draws([])
         self._draws.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("draws/")})
+        if self.world.config.slip:
+            self._slips = Draws([])
+            self._slips.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("slips/")})
         parts = {name[6:]: torch.from_numpy(value.copy()) for name, value in state.items() if name.startswith("state/")}
         if "base" not in parts:  # saved before states held the user's own cells
             factual = self.world.factual_of(parts["factual"], parts["z0"])

@@ -2,6 +2,7 @@
 
 from envs.manifolds.base import Manifold
 from envs.manifolds.conv_vae import ConvVAE
+from envs.manifolds.distracted import Distracted
 from envs.manifolds.embedding import Embedding
 from envs.manifolds.generators.gan import GAN
 from envs.manifolds.generators.generator import Generator
@@ -29,6 +30,7 @@ MANIFOLDS: dict[str, type[Manifold]] = {
     "sentences": SentenceVAE,
     "pair": Pair,
     "generator": Generator,
+    "distracted": Distracted,
 }
 #: Those that `envs.make_world(manifold=name)` fits to the data.
 FITS = {name: kind for name, kind in MANIFOLDS.items() if kind.fitted_by_name}
@@ -40,6 +42,7 @@ __all__ = [
     "PCA",
     "VAE",
     "ConvVAE",
+    "Distracted",
     "Embedding",
     "Generator",
     "Joint",

@@ -50,6 +50,7 @@ class Manifold(torch.nn.Module, ABC):
         input_conditioned: Whether decoding along a walk depends on the input of the walk, see `decode_near`.
         portable: Whether `save` can store the manifold. A saved run finds one that is not portable by its ``module:object``
             name.
+        static_size: Numbers of `static` in an observation; 0 but for `Distracted`.
 
     Example:
         >>> class Identity(Manifold):
@@ -72,6 +73,7 @@ class Manifold(torch.nn.Module, ABC):
     fitted_by_name: ClassVar[bool] = False
     input_conditioned: bool = False
     portable: bool = True
+    static_size: int = 0
     prior: Prior
     data_shape: tuple[int, ...]
     code_mean: Tensor
@@ -173,6 +175,10 @@ class Manifold(torch.nn.Module, ABC):
 
         return self.decode_near(code, factual).numpy(), pull
 
+    def static(self, z: Tensor) -> Tensor:
+        """Noise (B, static_size) that observations at codes (B, d) hold, see `Distracted`."""
+        return z.new_zeros(len(z), 0)
+
     def attach(self, classifier: Any) -> None:
         """Connect the manifold with the classifier that is explained. Only manifolds built from it use this (`Embedding`)."""
 
@@ -270,6 +276,8 @@ def _check_settings(card: Mapping[str, Any], tensors: Mapping[str, Tensor], file
                 raise ManifoldError(
                     f"{file}: {name} is {value!r:.40}, but no array of its weights is that large: the file is damaged"
                 )
+    if "inner" in settings:
+        _check_settings({"kind": settings["inner"], "settings": settings.get("settings")}, tensors, file)
 
 
 class NetworkManifold(Manifold):

@@ -162,6 +162,7 @@ def interval(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[fl
 
 LARGEST_SIZE = 10**9
 LONGEST_WALK = 10**9
+LARGEST_DISTRACTION = 1000
 #: Settings of a world -> what checks a value; None stands for "not said" and is passed over.
 WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "data_dir": text,
@@ -188,6 +189,9 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "gamma": partial(number, low=0, high=1, above=True),
     "max_episode_steps": partial(whole, low=1, high=LONGEST_WALK),
     "initial_latent": name_or_function,
+    "slip": partial(number, low=0, high=1),
+    "distractors": partial(whole, low=0, high=LARGEST_DISTRACTION),
+    "loudness": partial(number, low=0, high=LARGEST_DISTRACTION),
     "seed": seed,
     "channels": text,
     "outputs": text,

@@ -87,6 +87,19 @@ ABOUT = {
         "holds `cells_covered` (latent cells: terciles of the starts' codes in each dimension, 6,561 in all) and "
         "`regions_covered` (labels visited), both over all walks since the environment was made."
     ),
+    "Manifold/DigitsSlip-v0": (
+        "A far pair as in Manifold/DigitsOnePair-v0, with stochastic moves: with probability `slip` (0.25) an action is replaced by one of "
+        "the same length in a random direction."
+    ),
+    "Manifold/DigitsWalls-v0": (
+        "A far pair as in Manifold/DigitsOnePair-v0, in a latent space with a wall (the move `walled`): the hyperplane where the first "
+        "coordinate has its mean. Steps go through it only where the second coordinate is a standard deviation above its mean."
+    ),
+    "Manifold/DigitsDistractors-v0": (
+        "Manifold/DigitsExplore-v0 with a noisy television: two further latent dimensions (`distractors`) decode to noise of strength "
+        "`loudness`, which no network can predict and which stands in the observation. Coverage counts the other dimensions alone. A "
+        "bonus that pays for prediction error is drawn to the noise."
+    ),
     "Manifold/Custom-v0": (
         "Your own data, classifier and manifold, by keyword arguments. A walk ends where the answer changes: where the class with "
         "the largest probability is the target. `tau=0.9` ends it at p(target) >= 0.9 instead (the task `reach`). Without "
@@ -273,6 +286,40 @@ for _ in range(80):
     observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
 print(infos["cells_covered"][0], "cells and", infos["regions_covered"][0], "regions in", 80 * 64, "steps")
 """,
+    "Manifold/DigitsSlip-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsSlip-v0", pair=600, slip=0.1)
+env.reset(seed=0)
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+print(reward, info["step_length"])
+""",
+    "Manifold/DigitsWalls-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+many = gym.make_vec("Manifold/DigitsWalls-v0", num_envs=64, pair=1200)
+observation, infos = many.reset(seed=0)
+observation, reward, terminated, truncated, infos = many.step(many.action_space.sample())
+print((infos["step_length"] == 0).sum(), "of 64 walks met the wall")
+""",
+    "Manifold/DigitsDistractors-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsDistractors-v0", loudness=2.0)
+env.reset(seed=0)
+for _ in range(5):
+    observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+    print(observation[-8:].round(2), info["cells_covered"])
+""",
     "Manifold/Custom-v0": """
 import gymnasium as gym
 from sklearn.datasets import load_wine
@@ -293,10 +340,25 @@ print(env.unwrapped.world.render(env.unwrapped.state.frame[0]), info)
 
 CONTROL_INTRODUCTION = """## Sparse control tasks
 
-These are not latent spaces: they are tasks after those of VIME's paper, and a pendulum, for comparisons of curiosity. `gym.make_vec` gives a batch,
+These are not latent spaces: they are tasks after those of VIME's paper, a pendulum and Deep Sea, for comparisons of curiosity. `gym.make_vec` gives a batch,
 `render_mode="rgb_array"` images.
 `python -m agents.train --env VIME/SparseMountainCar-v0 --curiosity vime` trains on one. There is nothing to explain in them.
 [Findings](findings.md#curiosity-helps-where-reward-is-rare-and-vime-is-not-always-the-best-bonus) shows what curiosity achieves."""
+
+GOAL_EXAMPLE = """
+import gymnasium as gym
+from stable_baselines3 import SAC, HerReplayBuffer
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/DigitsGoal-v0")
+model = SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, learning_starts=100, seed=0)
+model.learn(120)  # 20,000 for a policy that arrives
+observation, info = env.reset(seed=0, options={"target": "9"})
+action, _ = model.predict(observation, deterministic=True)
+print(env.step(action)[4]["is_success"])
+"""
 
 CONTROL_EXAMPLE = """
 import gymnasium as gym
@@ -356,7 +418,8 @@ def overview() -> str:
         space = f"{world.latent_dim}-d `{type(world.manifold).__name__}`"
         anchor = env_id.lower().replace("/", "")
         lines.append(f"| [{env_id}](#{anchor}) | {space} | {world.modality} | {shown(world)} | `{world.task.name}` |")
-    return "\n".join([*lines, "| [VIME/...](#sparse-control-tasks) | none | the state | – | sparse reward |"])
+    goals = "| [Manifold/DigitsGoal-v0](#manifolddigitsgoal-v0) | as Manifold/Digits-v0 | image | the label alone | `Dict` observations, for HER |"
+    return "\n".join([*lines, goals, "| [VIME/...](#sparse-control-tasks) | none | the state | – | sparse reward |"])
 
 
 def section(env_id: str) -> str:
@@ -368,6 +431,7 @@ def section(env_id: str) -> str:
     world, spec = world_of(env_id), gym.spec(env_id)
     arguments = ", ".join(f"{name}={value!r}" for name, value in SPECS[env_id].items())
     guidance = f", guidance {2 * world.latent_dim}" if world.guidance else ""
+    guidance += f", noise {world.manifold.static_size}" if world.manifold.static_size else ""
     rows = [
         ("action space", f"`Box(-1, 1, ({world.latent_dim},), float32)`"),
         (
@@ -405,6 +469,15 @@ def control_section() -> str:
     return "\n\n".join([CONTROL_INTRODUCTION, *parts, f"```python{CONTROL_EXAMPLE}```"])
 
 
+def goal_section() -> str:
+    """The goal-conditioned id, from its class's docstring."""
+    from envs.gym.goal_env import GoalEnv
+    from envs.registration import GOAL
+
+    text = re.split(r"\n\n(?:Args|Example):", inspect.getdoc(GoalEnv))[0].replace("``", "`")
+    return f"## {GOAL}\n\n{text}\n\n```python{GOAL_EXAMPLE}```"
+
+
 def page() -> str:
     """The whole page."""
     import gymnasium as gym
@@ -424,6 +497,7 @@ def page() -> str:
         ),
         overview(),
         *(section(env_id) for env_id in SPECS),
+        goal_section(),
         "## What all have in common",
         shared,
         "### Arguments of `gym.make` and `envs.make_world`",

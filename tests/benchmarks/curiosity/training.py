@@ -20,7 +20,12 @@ from tests.benchmarks.curiosity.variants import VARIANTS, bonus_of
 from tests.benchmarks.curiosity.witness import CELLS, Witness
 from tests.benchmarks.harness.runs import Run, timed
 
-LATENT_SOURCES = tuple(f"envs/{name}.py" for name in ("dynamics", "tasks", "moves", "world", "coverage"))
+LATENT_SOURCES = (
+    *(f"envs/core/{name}.py" for name in ("dynamics", "tasks", "moves", "world", "step_size")),
+    *(f"envs/gym/{name}.py" for name in ("coverage", "episodes")),
+    "envs/manifolds/distracted.py",
+    "agents/training/prediction_target.py",
+)
 EVALUATION_SEED = 10_000  # added to the training's own
 
 
@@ -58,8 +63,9 @@ class Training:
     def name(self) -> str:
         """For people and for the file: readable, but not unique."""
         eta = "" if self.eta is None else f"-{self.eta:g}"
-        pair = f"-pair{self.env_kwargs['pair']}" if "pair" in self.env_kwargs else ""
-        return f"{self.env.split('/')[1].removesuffix('-v0')}{pair}-{self.algo}-{self.arm}{eta}-seed{self.seed}"
+        own = "".join(f"-{name}{value}" for name, value in self.env_kwargs.items() if isinstance(value, int | float | str))
+        arm = self.arm.replace(":", ".")
+        return f"{self.env.split('/')[1].removesuffix('-v0')}{own}-{self.algo}-{arm}{eta}-seed{self.seed}"
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Intervals: of means by a bootstrap, of interquartile means over runs by rliable's method.
+"""Intervals: of means by a bootstrap; interquartile means, profiles and probabilities of improvement by rliable's methods.
 
 Agarwal and others, "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (2021), section 4.3.
 """
@@ -56,3 +56,48 @@ def quantiles(values: Sequence[float]) -> dict[str, float]:
     """Mean, and the interval that holds 95 % of the values."""
     low, high = np.quantile(values, [0.025, 0.975])
     return {"value": float(np.mean(values)), "low": float(low), "high": float(high), "n": len(values)}
+
+
+def profile(strata: Sequence[Sequence[float]], thresholds: np.ndarray, seed: int = 0) -> dict[str, list[float]]:
+    """Performance profile: share of all runs with a score of at least each threshold (T,), with a 95 % stratified bootstrap.
+
+    Agarwal and others (2021), section 4.2. Runs are drawn as in `iqm`.
+    """
+    groups = [np.asarray(group, dtype=np.float64) for group in strata if len(group)]
+    random = np.random.default_rng(seed)
+    drawn = np.concatenate([group[random.integers(0, len(group), (RESAMPLES, len(group)))] for group in groups], axis=1)
+    each = np.stack([(drawn >= threshold).mean(1) for threshold in thresholds], axis=1)
+    low, high = np.quantile(each, [0.025, 0.975], axis=0)
+    whole = np.concatenate(groups)
+    return {"value": [float((whole >= t).mean()) for t in thresholds], "low": low.tolist(), "high": high.tolist()}
+
+
+def probability_of_improvement(
+    ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], seed: int = 0
+) -> dict[str, Any]:
+    """P(X > Y) + P(X = Y) / 2 of a run of ours against one of theirs, averaged over tasks, and its 95 % interval.
+
+    Agarwal and others (2021), section 4.3: the Mann-Whitney statistic of each task, by a bootstrap of the runs within a task.
+    """
+    pairs = [(np.asarray(x, float), np.asarray(y, float)) for x, y in zip(ours, theirs, strict=True) if len(x) and len(y)]
+    if not pairs:
+        return {"value": None, "low": None, "high": None, "n": 0}
+    random = np.random.default_rng(seed)
+
+    def better(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.asarray(0.5 + 0.5 * np.sign(x[..., :, None] - y[..., None, :]).mean((-1, -2)))
+
+    drawn = [
+        better(x[random.integers(0, len(x), (RESAMPLES, len(x)))], y[random.integers(0, len(y), (RESAMPLES, len(y)))])
+        for x, y in pairs
+    ]
+    low, high = np.quantile(np.mean(drawn, axis=0), [0.025, 0.975])
+    value = float(np.mean([better(x, y) for x, y in pairs]))
+    return {"value": value, "low": float(low), "high": float(high), "n": sum(len(x) for x, _ in pairs)}
+
+
+def fisher(ours: int, of_ours: int, theirs: int, of_theirs: int) -> float:
+    """Two-sided p of Fisher's exact test: `ours` of `of_ours` successes against `theirs` of `of_theirs`."""
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([[ours, of_ours - ours], [theirs, of_theirs - theirs]]).pvalue)

@@ -22,9 +22,10 @@ gym.register_envs(envs)
 IDS = sorted(CONTROL)
 
 
-def policy(step, n):
-    """Bursts of full force, another phase for each system: reaches ends and rewards."""
-    return np.sign(np.sin(0.11 * step + np.arange(n)))[:, None].astype(np.float32)
+def policy(step, batch):
+    """Bursts of full force, or of one action, another phase for each system: reaches ends and rewards."""
+    signs = np.sign(np.sin(0.11 * step + np.arange(batch.num_envs)))
+    return (signs > 0).astype(np.int64) if batch.action_space.shape == signs.shape else signs[:, None].astype(np.float32)
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -44,7 +45,7 @@ def test_a_batch_is_as_many_singles(env_id):
     np.testing.assert_array_equal(observed, expected)
     ends = 0
     for step in range(600):
-        ours, theirs = batch.step(policy(step, n)), singles.step(policy(step, n))
+        ours, theirs = batch.step(policy(step, batch)), singles.step(policy(step, batch))
         for a, b in zip(ours[:4], theirs[:4], strict=True):
             np.testing.assert_array_equal(a, b)
         moved = ours[4]["_is_success"]
@@ -61,8 +62,8 @@ def test_same_step_hands_over_the_last_observation(env_id):
     batch.reset(seed=0)
     other.reset(seed=0)
     for step in range(5):
-        observed, _, _, truncated, infos = batch.step(policy(step, 3))
-        last, *_ = other.step(policy(step, 3))
+        observed, _, _, truncated, infos = batch.step(policy(step, batch))
+        last, *_ = other.step(policy(step, other))
     assert truncated.all()
     np.testing.assert_array_equal(infos["final_obs"], last)
     np.testing.assert_array_equal(observed, other.reset(options={"reset_mask": np.ones(3, dtype=bool)})[0])
@@ -73,12 +74,12 @@ def test_a_saved_batch_goes_on_exactly():
     first = gym.make_vec(IDS[0], num_envs=3, autoreset_mode=AutoresetMode.SAME_STEP)
     first.reset(seed=3)
     for step in range(120):
-        first.step(policy(step, 3))
+        first.step(policy(step, first))
     state = first.unwrapped.state_dict()
     second = gym.make_vec(IDS[0], num_envs=3, autoreset_mode=AutoresetMode.SAME_STEP)
     second.unwrapped.load_state_dict(state)
     for step in range(120, 700):
-        for a, b in zip(first.step(policy(step, 3))[:4], second.step(policy(step, 3))[:4], strict=True):
+        for a, b in zip(first.step(policy(step, first))[:4], second.step(policy(step, second))[:4], strict=True):
             np.testing.assert_array_equal(a, b)
     with pytest.raises(ManifoldError, match="3 systems, this environment 2"):
         gym.make_vec(IDS[0], num_envs=2).unwrapped.load_state_dict(state)
@@ -113,6 +114,13 @@ def test_a_state_can_be_asked_for():
         (lambda e: e.reset(options={"reset_mask": [False, False]}), ManifoldError, "at least one True"),
         (lambda e: ControlVectorEnv(2, task="mountain", max_episode_steps=5), UnknownNameError, "mountain_car"),
         (lambda e: ControlVectorEnv(0, task="pendulum", max_episode_steps=5), ManifoldError, "at least 1"),
+        (lambda e: gym.make("VIME/DeepSea-v0", size=1), ManifoldError, "from 2 to 100, not 1"),
+        (lambda e: gym.make("VIME/DeepSea-v0", sise=5), UnknownNameError, "did you mean 'size'"),
+        (
+            lambda e: gym.make_vec("VIME/SparsePendulum-v0", num_envs=2, size=5),
+            UnknownNameError,
+            "setting of the control task",
+        ),
     ],
 )
 def test_bad_input_is_named(call, error, message):
@@ -172,8 +180,8 @@ def test_the_cheetah_is_paid_for_being_far_ahead_alone(tmp_path, monkeypatch):
 def test_rendering_gives_an_image_of_the_present_state(env_id):
     env = gym.wrappers.RenderCollection(gym.make(env_id, render_mode="rgb_array"))
     env.reset(seed=0)
-    for _ in range(10):
-        env.step(np.ones(1, dtype=np.float32))
+    for _ in range(9):
+        env.step(np.ones(env.action_space.shape, dtype=env.action_space.dtype))
     frames = env.render()
     assert {(frame.shape, frame.dtype.name) for frame in frames} == {((300, 400, 3), "uint8")}
     assert (frames[0] != frames[-1]).any()

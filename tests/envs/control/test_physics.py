@@ -167,6 +167,27 @@ def test_pumping_energy_lifts_the_pendulum():
     assert np.abs(states[..., 1]).max() <= pendulum.MAX_SPIN
 
 
+# ---- deep sea -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [2, 10, 30])
+def test_only_the_diagonal_of_deep_sea_leads_to_the_treasure(size):
+    task = TASKS["deep_sea"](size=size)
+    assert 0 < task.right.mean() < 1  # which action moves right differs between cells
+    state, rewards = task.start(np.zeros((size + 1, 0))), np.zeros(size + 1)
+    for step in range(size):  # system i leaves the diagonal in row i, the last one never
+        assert not task.terminated(state).any()
+        row, column = state[:, :2].T.astype(int)
+        assert (task.observe(state).argmax(1) == row * size + column).all()
+        right = task.right[row, column]
+        state = task.advance(state, np.where(np.arange(size + 1) == step, 1 - right, right))
+        rewards += task.reward(state)
+    assert task.terminated(state).all()
+    assert not task.observe(state).any()
+    expected = [-0.01 * (size - 1) / size] * size + [0.99]
+    np.testing.assert_allclose(rewards, expected)
+
+
 # ---- all ------------------------------------------------------------------------------------------------------------
 
 

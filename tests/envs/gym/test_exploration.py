@@ -166,3 +166,93 @@ def test_the_long_way_has_small_steps_and_labels_alone():
     batch.reset(seed=0)
     _, _, _, _, infos = batch.step(random.normal(size=(256, 8)).clip(-1, 1) * 10)
     assert float(np.median(infos["step_length"])) == pytest.approx(0.05 * world.class_distance, rel=0.2)
+
+
+# ---- slips and walls ------------------------------------------------------------------------------------------------
+
+
+def test_a_share_of_the_actions_slips_and_keeps_its_length(digits):
+    env = LatentVectorEnv(2000, world=digits.replace(slip=0.3, step=0.01), autoreset_mode=AutoresetMode.SAME_STEP)
+    env.reset(seed=0)
+    before, action = env.state.z.clone(), np.zeros((2000, 8), np.float32)
+    action[:, 0] = 0.5
+    env.step(action)
+    moved = (env.state.z - before).numpy() / env.world.step_length
+    slipped = np.abs(moved - action).max(1) > 1e-3
+    assert slipped.mean() == pytest.approx(0.3, abs=0.04)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), 0.5, atol=1e-3)
+    assert abs(moved[slipped].mean(0)).max() < 0.05  # no direction is preferred
+
+
+def test_slips_are_defined_by_the_seed_alike_in_batches_and_after_saving(digits):
+    world = digits.replace(slip=0.5)
+    batch, again = (LatentVectorEnv(3, world=world, autoreset_mode=AutoresetMode.SAME_STEP) for _ in range(2))
+    singles = [LatentEnv(world=world) for _ in range(3)]
+    observed = [batch.reset(seed=4)[0], np.stack([env.reset(seed=4 + i)[0] for i, env in enumerate(singles)])]
+    np.testing.assert_allclose(*observed, atol=1e-5)
+    actions = np.random.default_rng(0).normal(size=(6, 3, 8)).astype(np.float32)
+    for action in actions[:3]:
+        theirs = np.stack([env.step(action[i])[0] for i, env in enumerate(singles)])
+        np.testing.assert_allclose(batch.step(action)[0], theirs, atol=1e-5)
+    again.load_state_dict(batch.state_dict())
+    for action in actions[3:]:
+        np.testing.assert_array_equal(batch.step(action)[0], again.step(action)[0])
+
+
+def test_the_wall_is_passed_by_its_door_alone(toy_world):
+    world = toy_world(d=3).replace(move="walled", step=0.05)
+    manifold, length = world.manifold, 1.0
+    wall, door = float(manifold.code_mean[0]), float(manifold.code_mean[1] + manifold.code_scale[1])
+    z = torch.tensor([[wall - 0.1, door - 0.1, 0.0], [wall - 0.1, door + 0.1, 0.0], [wall - 0.1, door - 0.1, 0.0]])
+    action = torch.tensor([[0.3, 0.0, 0.0], [0.3, 0.0, 0.0], [-0.3, 0.0, 0.0]])
+    moved = world.move(manifold, z, action, length)
+    torch.testing.assert_close(moved, z + torch.tensor([[0.0], [1.0], [1.0]]) * action)
+    with pytest.raises(ManifoldError, match="at least two latent dimensions"):
+        toy_world(d=1).replace(move="walled")
+
+
+# ---- goals ----------------------------------------------------------------------------------------------------------
+
+
+def test_goals_follow_gymnasiums_contract(recwarn):
+    from gymnasium.utils.env_checker import check_env
+
+    env = gym.make("Manifold/DigitsGoal-v0")
+    check_env(env.unwrapped, skip_render_check=True)
+    own = str(int(env.unwrapped.world.reference.label[5]))
+    with pytest.raises(ManifoldError, match="of class .* already"):
+        env.unwrapped.reset(seed=1, options={"index": 5, "target": own})
+    options = {"index": 5, "target": "7" if own != "7" else "8"}
+    observation, _ = env.reset(seed=1, options=options)
+    plain = LatentEnv(data="digits", task="reach_label", label_only=True)
+    whole, _ = plain.reset(seed=1, options=options)
+    np.testing.assert_array_equal(observation["observation"], whole[:-10])
+    np.testing.assert_array_equal(observation["desired_goal"], whole[-10:])
+    over, steps = False, 0
+    while not over:
+        observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+        assert reward == env.unwrapped.compute_reward(observation["achieved_goal"], observation["desired_goal"], info)
+        assert terminated == (reward == 0.0) == info["is_success"]
+        over, steps = terminated or truncated, steps + 1
+    assert steps <= 20
+
+
+def test_goal_rewards_come_in_batches_and_wrong_tasks_are_refused():
+    env = gym.make("Manifold/DigitsGoal-v0").unwrapped
+    goals = np.eye(10, dtype=np.float32)[[1, 2, 3]]
+    np.testing.assert_array_equal(env.compute_reward(goals, goals[[0, 2, 1]], [{}] * 3), [0.0, -1.0, -1.0])
+    for wrong in ({"task": "explore", "label_only": False}, {"guidance": True}, {"task": "one_pair"}):
+        with pytest.raises(ManifoldError, match="does not allow"):
+            gym.make("Manifold/DigitsGoal-v0", **wrong)
+
+
+def test_hindsight_learns_from_walks_that_missed_their_goal():
+    from stable_baselines3 import SAC, HerReplayBuffer
+
+    env = gym.make("Manifold/DigitsGoal-v0")
+    model = SAC("MultiInputPolicy", env, replay_buffer_class=HerReplayBuffer, learning_starts=350, seed=0)
+    model.learn(400)
+    buffer = model.replay_buffer
+    stored = buffer.rewards[: buffer.pos] == 0.0
+    sampled = buffer.sample(512).rewards.numpy() == 0.0
+    assert sampled.mean() > 2 * stored.mean()  # relabelled goals were reached
