@@ -17,7 +17,7 @@ from envs.runtime.plain import listed
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
 NAMES = ("class_names", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists, which may come as arrays
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
-PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
+PATHS = ("data", "data_dir", "columns", "classifier", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
 
 
@@ -55,7 +55,7 @@ class WorldConfig:
             columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with
             more than one axis are pictures, strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
-        classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
+        classifier: an asset's name, ``module:object``, an ``.onnx`` file, or a live one (see `envs.classifiers.adapt`). Default: the asset that
             belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
             classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that

@@ -17,6 +17,18 @@ class ManifoldError(ValueError):
     """
 
 
+class ClassifierFailure(ManifoldError):
+    """The user's own classifier raised an error; its cause is that error.
+
+    Example:
+        >>> from envs.classifiers.outputs import failures_named
+        >>> with failures_named("the function f", 2, (3,)):
+        ...     raise KeyError("age")
+        Traceback (most recent call last):
+        envs.errors.ClassifierFailure: the classifier failed on 2 rows of shape (3,): the function f raised KeyError: 'age'
+    """
+
+
 class UnknownNameError(ManifoldError):
     """A name that is in no table. The message offers close names.
 

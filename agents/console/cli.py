@@ -123,7 +123,7 @@ class DataConfig(LoadingConfig):
     target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
     encoding: str | None = option(None, "of a file of sentences or of a table (default: utf-8)", metavar="NAME")
-    classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
+    classifier: str | None = option(None, "your own classifier, as package.module:object or FILE.onnx", metavar="NAME")
     manifold: str | None = option(
         None,
         "latent space of your data: vae, pca, umap, joint, embedding (fitted), a saved folder, or module:object",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
+from envs.classifiers.adapters import is_name, loaded
 from envs.config import WorldConfig
 from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, TableUnits, Units, load_csv, load_npz
 from envs.datasets.corpora import is_corpus, read_corpus
@@ -112,8 +113,8 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     if rows.ndim != 2:
         return fit_units(rows, parts.data_shape, parts.columns)
     names = parts.columns
-    if names is None and classifier is not None and (not isinstance(classifier, str) or ":" in classifier):
-        known = column_names(load_object(classifier) if isinstance(classifier, str) else classifier)
+    if names is None and classifier is not None and (not isinstance(classifier, str) or is_name(classifier)):
+        known = column_names(loaded(classifier))
         names = known if known is not None and len(known) == rows.shape[1] else None
     return NumberUnits.of_rows(parts.x, names, parts.frame)
 

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.classifiers.functions import FunctionClassifier, LabelClassifier
+from envs.classifiers.onnx_model import OnnxClassifier, OnnxModel, is_onnx_file, is_session
 from envs.classifiers.outputs import ONE_LABEL, REGRESSOR
 from envs.classifiers.torch_module import TorchClassifier, probe, torch_shape
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.image import ImageUnits
+from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
 
 
@@ -38,13 +40,14 @@ def adapt(
     Args:
         classifier: A `Classifier` (returned as it is, or as a label-only copy); a torch module (logits or probabilities); an
             object with `predict_proba` (and `classes_`); an object whose `predict` returns labels (label-only) or, as in
-            Keras, probabilities; a function of rows; or the ``module:object`` name of one of these.
+            Keras, probabilities; a function of rows; an ``onnxruntime`` session; the ``module:object`` name of one of these, or
+            an ``.onnx`` file.
         units: The user's units; the classifier is queried in them.
         class_names: Names of the classes; required unless the classifier has `classes_`.
         input_shape: Shape of one input of the classifier. Default: that of the data for torch modules and functions, flat for
             scikit-learn estimators; for mixed tables see `TableUnits.input_shape`.
         label_only: Show only the argmax, even if probabilities are available.
-        outputs: Output of a torch module, ``logits`` or ``probabilities``; None detects it, see `TorchClassifier`.
+        outputs: Output of a torch module or an ONNX model, ``logits`` or ``probabilities``; None detects it, see `TorchClassifier`.
         sample: A few data-space rows that show what a `predict` without `classes_` returns; they count as queries. Default:
             one row of zeros.
         sample_cells: The user's own cells of these rows, see `Units.entered`.
@@ -58,12 +61,13 @@ def adapt(
         >>> type(classifier).__name__
         'FunctionClassifier'
     """
-    if isinstance(classifier, str):
-        classifier = load_object(classifier)
+    classifier = loaded(classifier)
     if isinstance(classifier, type):
         raise ManifoldError(f"{classifier.__name__} is a class; pass a fitted instance of it")
-    if outputs is not None and not isinstance(classifier, torch.nn.Module):
-        raise ManifoldError(f"outputs={outputs!r} is for torch modules, not for a {type(classifier).__name__}: leave it out")
+    if outputs is not None and not isinstance(classifier, torch.nn.Module | OnnxModel):
+        raise ManifoldError(
+            f"outputs={outputs!r} is for torch modules and ONNX models, not for a {type(classifier).__name__}: leave it out"
+        )
     if isinstance(classifier, Classifier):
         if label_only and not classifier.label_only:
             # A copy: other worlds with this classifier do not change.
@@ -77,19 +81,18 @@ def adapt(
                 "does not accept: pass a function of strings that calls it"
             )
         shape = torch_shape(classifier, units, input_shape)
-        if isinstance(units, ImageUnits) and units.guessed and units.declared:
-            warnings.warn(
-                f"the torch module {type(classifier).__name__} receives the images' own values, {units.low:g} to "
-                f"{units.high:g}; if it was trained on another range, such as [0, 1], scale the images accordingly; "
-                f"pixel_range=({units.low:g}, {units.high:g}) silences this warning",
-                stacklevel=2,
-            )
+        _report_guessed_range(f"the torch module {type(classifier).__name__}", units)
         known = class_names if class_names is not None else range(max(2, probe(classifier, shape)[0]))
         return TorchClassifier(classifier, known, shape, units, label_only, outputs)
-    shape = units.input_shape(classifier, input_shape)
+    classes = getattr(classifier, "classes_", None)
+    if isinstance(classifier, OnnxModel):
+        shape = classifier.shape_for(units, input_shape)
+        classes = None if sample is None else classifier.classes_of(_one_row(classifier, units, shape, sample, sample_cells))
+        _report_guessed_range("the ONNX model", units)
+    else:
+        shape = units.input_shape(classifier, input_shape)
     if _is_regressor(classifier):
         raise ManifoldError(f"{type(classifier).__name__} is a regressor: it predicts a quantity, not classes; {REGRESSOR}")
-    classes = getattr(classifier, "classes_", None)
     if isinstance(classes, list) and any(np.ndim(part) for part in classes):
         raise ManifoldError(f"{type(classifier).__name__} predicts {len(classes)} labels for each row; {ONE_LABEL}")
     names = class_names if class_names is not None else classes
@@ -100,6 +103,10 @@ def adapt(
             f"pass class_names=: {type(classifier).__name__} does not name its classes (no classes_); on a command line "
             "--env-kwargs \"class_names:['no', 'yes']\", or an array class_names in the .npz file"
         )
+    if isinstance(classifier, OnnxModel):
+        found = OnnxClassifier(classifier, names, shape, units, label_only, outputs)
+        found.queries += sample is not None
+        return found
     if hasattr(classifier, "predict_proba"):
         return FunctionClassifier(classifier.predict_proba, names, shape, units, label_only, owner=classifier)
     if hasattr(classifier, "predict"):
@@ -121,6 +128,41 @@ def adapt(
     raise ManifoldError(
         f"a {type(classifier).__name__} is no classifier: it needs predict_proba or predict, or must be callable"
     )
+
+
+def loaded(classifier: Any) -> Any:
+    """The classifier behind a ``module:object`` name, an ONNX file or a session; any other as it is.
+
+    Raises:
+        ManifoldError: If there is no such object or file.
+    """
+    if is_onnx_file(classifier):
+        return OnnxModel.open(classifier)
+    if isinstance(classifier, str):
+        return load_object(classifier)
+    return OnnxModel(classifier) if is_session(classifier) else classifier
+
+
+def is_name(classifier: Any) -> bool:
+    """Whether this names an object or a file, as `loaded` resolves it."""
+    return isinstance(classifier, str) and (":" in classifier or is_onnx_file(classifier))
+
+
+def _one_row(classifier: OnnxModel, units: Units, shape: Sequence[int], x: Tensor, cells: Tensor | None) -> Any:
+    """The first of some data-space rows as the model receives it."""
+    if isinstance(units, RowUnits) and cells is not None:
+        return units.cells_asker(classifier, shape)(cells[:1])
+    return units.asker(classifier, shape)(x[:1])
+
+
+def _report_guessed_range(which: str, units: Units) -> None:
+    """Warn that a network receives pictures in a scale that was guessed."""
+    if isinstance(units, ImageUnits) and units.guessed and units.declared:
+        warnings.warn(
+            f"{which} receives the images' own values, {units.low:g} to {units.high:g}; if it was trained on another range, "
+            f"such as [0, 1], scale the images accordingly; pixel_range=({units.low:g}, {units.high:g}) silences this warning",
+            stacklevel=3,
+        )
 
 
 def _is_regressor(classifier: Any) -> bool:

@@ -26,6 +26,7 @@ class Classifier(ABC):
     Attributes:
         queries: Number of rows queried so far.
         tolerance: Largest deviation from 1 of a row's sum of probabilities.
+        sha256: Of the file that the classifier was read from; None if there is none.
 
     Raises:
         ManifoldError: If there are fewer than two classes, or two have the same name.
@@ -44,6 +45,7 @@ class Classifier(ABC):
     """
 
     tolerance = 1e-3
+    sha256: str | None = None
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
         self.class_names = [str(name) for name in class_names]

@@ -87,7 +87,7 @@ class FunctionClassifier(Classifier):
         prediction = self._called(rows, _as_floats)
         if len(self.class_names) == 2 and prediction.shape in ((len(rows),), (len(rows), 1)):
             prediction = both(probability_of_one(torch.from_numpy(prediction.reshape(-1, 1)), self.class_names)).numpy()
-        return torch.from_numpy(_in_float32(prediction))
+        return torch.from_numpy(in_float32(prediction))
 
     def _check(self, prediction: Tensor, rows: int) -> None:
         super()._check(prediction, rows)
@@ -101,7 +101,7 @@ def _as_floats(prediction: np.ndarray) -> np.ndarray:
     return np.array(prediction, dtype=np.float32 if prediction.dtype == np.float32 else np.float64)
 
 
-def _in_float32(prediction: np.ndarray) -> np.ndarray:
+def in_float32(prediction: np.ndarray) -> np.ndarray:
     """Predictions (B, K) in float32. The argmax stays the same where rounding would create a tie."""
     rounded = np.array(prediction, dtype=np.float32)
     if rounded.ndim == 2 and rounded.size and prediction.dtype != np.float32:

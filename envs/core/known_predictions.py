@@ -110,6 +110,7 @@ def digest_of(x: Tensor, cells: Tensor, units: Units, manifold: Manifold, classi
     weights, and the classifier's classes and name."""
     name = name if isinstance(name, str) else None
     about = [manifold.settings, classifier.class_names, classifier.label_only, name, units.unseen]
+    about += [] if classifier.sha256 is None else [classifier.sha256]
     found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for key, value in sorted(manifold.state_dict().items()):
         found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())
