@@ -19,9 +19,7 @@ def texts_of(value: Any, name: str = "") -> dict[str, str]:
     if isinstance(value, str):
         return {} if _PLAIN.fullmatch(value) else {value: name}
     found: dict[str, str] = {}
-    parts = (
-        value.items() if isinstance(value, Mapping) else ((name, part) for part in value) if isinstance(value, list) else ()
-    )
+    parts = value.items() if isinstance(value, Mapping) else ((name, part) for part in value) if isinstance(value, list) else ()
     for key, part in parts:
         found |= texts_of(part, name or str(key))
     return found

@@ -63,7 +63,9 @@ def write_explainer(folder: Path, world: World, run: Run | None, walker: Any) ->
     return folder
 
 
-def read_explainer(folder: Path, world: World | None, trust: Sequence[str], live: Mapping[str, Any]) -> tuple[World, str]:
+def read_explainer(
+    folder: Path, world: World | None, trust: Sequence[str], live: Mapping[str, Any]
+) -> tuple[World, str]:
     """The world and the walker's name of a folder that holds `FILE`.
 
     Args:
