@@ -55,8 +55,8 @@ class WorldConfig:
             columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with
             more than one axis are pictures, strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
-        classifier: an asset's name, ``module:object``, an ``.onnx`` file, or a live one (see `envs.classifiers.adapt`). Default: the asset that
-            belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
+        classifier: an asset's name, ``module:object``, an ``.onnx`` file, or a live one (see `envs.classifiers.adapt`).
+            Default: the asset that belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
             classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
             `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of

@@ -40,14 +40,15 @@ def adapt(
     Args:
         classifier: A `Classifier` (returned as it is, or as a label-only copy); a torch module (logits or probabilities); an
             object with `predict_proba` (and `classes_`); an object whose `predict` returns labels (label-only) or, as in
-            Keras, probabilities; a function of rows; an ``onnxruntime`` session; the ``module:object`` name of one of these, or
-            an ``.onnx`` file.
+            Keras, probabilities; a function of rows; an ``onnxruntime`` session; an ``.onnx`` file; or the
+            ``module:object`` name of one of these.
         units: The user's units; the classifier is queried in them.
         class_names: Names of the classes; required unless the classifier has `classes_`.
         input_shape: Shape of one input of the classifier. Default: that of the data for torch modules and functions, flat for
             scikit-learn estimators; for mixed tables see `TableUnits.input_shape`.
         label_only: Show only the argmax, even if probabilities are available.
-        outputs: Output of a torch module or an ONNX model, ``logits`` or ``probabilities``; None detects it, see `TorchClassifier`.
+        outputs: Output of a torch module or an ONNX model, ``logits`` or ``probabilities``; None detects it, see
+            `TorchClassifier`.
         sample: A few data-space rows that show what a `predict` without `classes_` returns; they count as queries. Default:
             one row of zeros.
         sample_cells: The user's own cells of these rows, see `Units.entered`.

@@ -1,4 +1,4 @@
-"""ONNX models as classifiers, run by onnxruntime (the extra ``[onnx]``). A model is data: loading one runs no code of its own."""
+"""ONNX models as classifiers, run by onnxruntime (the extra ``[onnx]``). A model is data: no code of it is run."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class OnnxModel:
             for part in self.inputs:
                 if len(part.shape) > 2 or (len(part.shape) == 2 and part.shape[1] not in (1, None)):
                     raise ManifoldError(
-                        f"the ONNX model has {len(self.inputs)} inputs, and {part.name!r} takes the shape {part.shape}; several "
+                        f"the ONNX model has {len(self.inputs)} inputs, and {part.name!r} takes {part.shape}; several "
                         "inputs have to be one column each: pass a function of rows that runs the session"
                     )
         self.says_probabilities = bool(maps) or "prob" in str(self.scores).lower()
@@ -99,12 +99,10 @@ class OnnxModel:
         return _OPENED[sha256]
 
     def classes_of(self, rows: Any) -> list[Any] | None:
-        """The classes as the model names them for some rows: numbers where its labels are whole numbers or missing; None if the
-        labels are texts whose order it does not say."""
-        if self.scores is None:
-            return None
+        """The classes as the model names them for some rows: numbers if its labels are whole numbers or missing; None if
+        the labels are texts whose order it does not say."""
         scores, _, keys = self._batches(self._given(rows))
-        return keys if keys is not None or self.labels_are_texts else list(range(max(2, scores.shape[1])))
+        return keys if keys is not None or self.labels_are_texts or scores is None else list(range(max(2, scores.shape[1])))
 
     def shape_for(self, units: Units, asked: Sequence[int] | None) -> tuple[int, ...]:
         """Shape of one row of the model's input: as asked, else the shape of the data that the model declares.
@@ -123,8 +121,8 @@ class OnnxModel:
                 return shape
         wanted = ", ".join("any" if not isinstance(d, int) else str(d) for d in declared)
         raise ManifoldError(
-            f"the ONNX model takes rows of shape ({wanted}), the data's are {' or '.join(map(str, candidates))}: was it made for "
-            "other data, or for encoded columns? A function of rows can convert them and run the session"
+            f"the ONNX model takes rows of shape ({wanted}), the data's are {' or '.join(map(str, candidates))}: was it made "
+            "for other data, or for encoded columns? A function of rows can convert them and run the session"
         )
 
     def __call__(self, rows: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -195,7 +193,7 @@ class OnnxClassifier(FunctionClassifier, DetectsLogits):
         label_only: bool = False,
         outputs: str | None = None,
     ) -> None:
-        super().__init__(model, class_names, input_shape, units, label_only or model.scores is None, owner=model)  # type: ignore[arg-type]
+        super().__init__(model, class_names, input_shape, units, label_only or model.scores is None, owner=model)
         self.model, self.sha256, self.call = model, model.sha256, "the ONNX model"
         self._declare_outputs(outputs or ("probabilities" if model.says_probabilities else None))
         self._place = {str(i): i for i in range(len(self.class_names))} | {name: i for i, name in enumerate(self.class_names)}
@@ -257,8 +255,8 @@ def _session(content: bytes, path: Path) -> Any:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ManifoldError(
-            f"onnxruntime cannot open {path} ({type(error).__name__}: {str(error).splitlines()[0][:200]}); save the model in one "
-            "file, with its weights inside and standard operators"
+            f"onnxruntime cannot open {path} ({type(error).__name__}: {str(error).splitlines()[0][:200]}); save the model in "
+            "one file, with its weights inside and standard operators"
         ) from None
 
 
