@@ -27,6 +27,7 @@ from agents.console.cli import (
     parse_config,
     prepare_process,
     program,
+    query_options,
     run_main,
 )
 from agents.explanation.explain import explain, world_and_run
@@ -116,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.explanation.inputs import inputs_of_file
     from agents.explanation.output import SHOWN, add_contributions, for_machines, report, save
     from agents.redaction import redacted
+    from envs.errors import QueryBudgetError
 
     source = open_source(config)
     world, run = world_and_run(source)
@@ -138,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if folder is not None:
             save(redacted(made, world, config.redact), world, folder, config.format, bar, files)
 
+    stopped = None
     try:
         walker = config.walker or ("line" if run is None else None)
         paths = explain(source, inputs, config.target, walker, rows=rows, split=split,
@@ -146,6 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                         progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
+    except QueryBudgetError as error:
+        stopped, paths = error, list(error.paths)
+        if not paths:
+            raise UserError(f"{error}: go on with a larger --classifier-budget") from None
     paths = redacted(paths if isinstance(paths, list) else [paths], world, config.redact)
     if config.json:
         print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
@@ -153,6 +160,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
+    if stopped is not None:
+        saved = f", and saved in {folder}" if files else ""
+        raise UserError(f"{stopped}{saved}: go on with a larger --classifier-budget, or with --index for the other inputs")
     if run is None and config.data is not None:
         flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
@@ -204,7 +214,7 @@ def open_source(config: Any) -> Run | World:
                 raise UserError(f"{flag} belongs to --env ID or --data FILE; a run has its own settings in its config.json")
         from agents.runs.run import load_run
 
-        return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
+        return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder, query=query_options(config))
     from envs.building.world import make_world_named
     from envs.reading.trust import trusting
 

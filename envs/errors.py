@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 class ManifoldError(ValueError):
@@ -27,6 +28,22 @@ class ClassifierFailure(ManifoldError):
         Traceback (most recent call last):
         envs.errors.ClassifierFailure: the classifier failed on 2 rows of shape (3,): the function f raised KeyError: 'age'
     """
+
+
+class QueryBudgetError(ManifoldError):
+    """The classifier may not be queried for more rows (see `envs.query_options.QueryOptions.budget`).
+
+    Attributes:
+        paths: what was found before, if an explanation was interrupted.
+
+    Example:
+        >>> from envs import make_world
+        >>> make_world(data="iris", query={"budget": 10}, progress=False)
+        Traceback (most recent call last):
+        envs.errors.QueryBudgetError: the query budget is used up: 0 of 10 rows were queried, and the next call has 105; ...
+    """
+
+    paths: Sequence[Any] = ()
 
 
 class UnknownNameError(ManifoldError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 BATCH = 2048  # inputs in one batch: larger is cheaper per input
+WITHIN_BUDGET = 8  # inputs in one batch if the queries are limited: what is found before the limit is kept
 RETRIES = 2  # sampled walks for inputs that the deterministic policy did not explain
 
 
@@ -71,6 +73,7 @@ def explain(
 
     Raises:
         ManifoldError: inputs or targets that do not fit; the message says what would.
+        QueryBudgetError: the classifier may not be queried further; its `paths` are those that were found.
         UserError: a run that cannot be read.
 
     Example:
@@ -113,16 +116,17 @@ def explain(
     generator = torch.Generator().manual_seed(seed)
     origin = Origin(seed, versions=installed_versions(), environment=describe_world(world))
     paths: list[Trajectory] = []
-    with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
-        for low in range(0, len(given.x), BATCH):
-            now = range(low, min(low + BATCH, len(given.x)))
+    size = BATCH if world.classifier.budget is None else WITHIN_BUDGET
+    with progress_bar(len(given.x), "explaining", progress, unit="input") as bar, _stopped_by_budget(paths, len(given.x)):
+        for low in range(0, len(given.x), size):
+            now = range(low, min(low + size, len(given.x)))
             part = None if targets is None else [targets[row] for row in now]
             own = None if given.cells is None else given.cells[low : now.stop]
+            bar.set_postfix_str(f"{world.classifier.queries:,} queries", refresh=False)
             state, queries, present = _enter(world, given.x[low : now.stop], part, own)
             check_inputs(world.units, state.cells, lambda i, low=low: _name(given, low + i))  # type: ignore[misc]
-            bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
-                _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state)
+                _refuse(world, [low + int(i) for i in torch.nonzero(present)], given, state, low)
             found: dict[int, Trajectory] = {}
             for walks, group in _groups(world, state, chosen, by_default):
                 items = torch.nonzero(group & ~present).flatten()
@@ -157,7 +161,21 @@ def explain(
             paths += ordered
             if on_batch is not None:
                 on_batch(ordered)
+            bar.update(len(now))
     return paths[0] if given.single else paths
+
+
+@contextmanager
+def _stopped_by_budget(paths: list[Trajectory], count: int) -> Iterator[None]:
+    """Within, an exhausted query budget hands over the paths that were found for some of so many inputs."""
+    from envs.errors import QueryBudgetError
+
+    try:
+        yield
+    except QueryBudgetError as error:
+        stopped = QueryBudgetError(f"{error}. {len(paths)} of {count} inputs were explained")
+        stopped.paths = paths
+        raise stopped from None
 
 
 def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
@@ -231,12 +249,12 @@ def _name(given: Inputs, row: int) -> str:
     return f"input {row}" if known is None else f"row {known[row]}"
 
 
-def _refuse(world: World, rows: list[int], given: Inputs, state: State) -> None:
-    """Raise an error that names the inputs whose target is the class that they are predicted as."""
+def _refuse(world: World, rows: list[int], given: Inputs, state: State, low: int) -> None:
+    """Raise an error that names the inputs, of a batch from `low` on, whose target is the class that they are predicted as."""
     from envs.errors import ManifoldError
 
     name = _name(given, rows[0])
-    present = world.class_names[int(state.source[rows[0] % BATCH])]
+    present = world.class_names[int(state.source[rows[0] - low])]
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     raise ManifoldError(
         f"target {present!r} is what the classifier already says of {name}{more}: ask for another class, "

@@ -26,9 +26,11 @@ def describe_world(world: World) -> dict[str, Any]:
 
     Keys: config, the whole `WorldConfig`; step_length, calibrated once and kept; class_names, columns, data_shape, modality,
     latent_dim, label_only and classifier_sha256 (of its file), which depend on the user's files and objects; settings, those of the config with the defaults
-    of today.
+    of today; and calibration, how the temperature in the config was fitted, if it was.
     """
     record = {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+    if (calibration := getattr(world.classifier, "calibration", None)) is not None:
+        record["calibration"] = calibration._asdict()
     found = constraints_of(world)
     return record if found is None else {**record, KEY: found}
 

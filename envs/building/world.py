@@ -14,6 +14,7 @@ from torch import Tensor
 
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
+from envs.building.calibration import calibrated
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.manifold import fitted_manifold, given_manifold
@@ -21,6 +22,7 @@ from envs.building.protection import protect
 from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
+from envs.classifiers.querying import QueriedClassifier
 from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
 from envs.core.reference_data import Examples, ReferenceData
@@ -33,6 +35,7 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Joint, Manifold
 from envs.modalities.text import is_text
 from envs.modalities.vocabulary import Vocabulary
+from envs.query_options import QueryOptions
 from envs.registration import CUSTOM, spec_kwargs
 from envs.runtime.progress import on_terminal
 from envs.runtime.threads import one_thread
@@ -77,6 +80,7 @@ def make_world(
     max_episode_steps: int | None = None,
     initial_latent: Any = None,
     seed: int = 0,
+    query: Any = None,
     check_rows: int = ROWS,
     known_predictions: str | Path | None = None,
     progress: bool = True,
@@ -163,17 +167,20 @@ def build(
     parts.manifold.attach(parts.classifier)
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
+    entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
+    truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
+    examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
+    config = calibrated(config, parts.classifier, data, Examples(parts.x, None, parts.cells), examples, progress)
     known = None
     if known_predictions is not None:
         known = _known(
             known_predictions, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
         )
     reference = make_reference(parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known)
+    if isinstance(parts.classifier, QueriedClassifier):
+        parts.classifier.forget()
     kept = known is not None and reference.prediction is known.prediction
     checked = None if kept else _round_trip(whole, data, parts, reference, progress)
-    entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
-    truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
-    examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
     labels = None
     if data.labels is not None:
         labels = RowLabels(data.labels, data.labels if data.held_out is None else data.held_out_labels, data.lines)
@@ -245,7 +252,7 @@ def _adapted(
     """The classifier as a world queries it; a few rows of x, with their cells, show what kind of predictions it returns."""
     needs_labels = config.task is not None and make_task(config.task, None, None, None).needs_label_only
     few = range(0) if x is None else range(0, len(x), max(1, len(x) // SAMPLE))[:SAMPLE]
-    return adapt(
+    adapted = adapt(
         classifier,
         units=units,
         class_names=config.class_names if config.class_names is not None else names_for(data, classifier),
@@ -255,6 +262,7 @@ def _adapted(
         sample=None if x is None else x[few],
         sample_cells=None if cells is None else cells[few],
     )
+    return adapted if not config.query else QueriedClassifier(adapted, QueryOptions.of(config.query))
 
 
 def _known(file: str | Path, digest: str) -> KnownPredictions | None:

@@ -138,7 +138,7 @@ def loaded(classifier: Any) -> Any:
         ManifoldError: If there is no such object or file.
     """
     if is_onnx_file(classifier):
-        return OnnxModel.open(classifier)
+        return OnnxModel.read(classifier)
     if isinstance(classifier, str):
         return load_object(classifier)
     return OnnxModel(classifier) if is_session(classifier) else classifier

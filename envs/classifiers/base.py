@@ -64,6 +64,11 @@ class Classifier(ABC):
         """`_predict` for classifiers that receive the user's own cells (B, C) exactly, instead of x."""
         return self._predict(x)
 
+    @property
+    def budget(self) -> int | None:
+        """Most rows that may be queried; None: no limit."""
+        return None
+
     def of_raw(self, raw: Any) -> Tensor | None:
         """`predict_proba` for rows as the user has them; None for a classifier that does not take the user's values."""
         return None

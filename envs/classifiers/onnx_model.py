@@ -45,7 +45,7 @@ class OnnxModel:
         ManifoldError: If the inputs or outputs are of a kind that no classifier has.
 
     Example:
-        >>> OnnxModel.open("no-such-file.onnx")
+        >>> OnnxModel.read("no-such-file.onnx")
         Traceback (most recent call last):
         envs.errors.ManifoldError: no ONNX model no-such-file.onnx
     """
@@ -80,7 +80,7 @@ class OnnxModel:
         self.says_probabilities = bool(maps) or "prob" in str(self.scores).lower()
 
     @classmethod
-    def open(cls, path: str | Path) -> OnnxModel:
+    def read(cls, path: str | Path) -> OnnxModel:
         """Read a model from a file, with all of its weights inside.
 
         Raises:

@@ -191,7 +191,7 @@ def test_a_saved_world_notices_another_file(tmp_path):
     path = saved(to_onnx(LogisticRegression().fit(X, IRIS.target), X[:1], target_opset=17), tmp_path / "m.onnx")
     np.savez(tmp_path / "iris.npz", x=X)
     record = describe_world(make_world(data=str(tmp_path / "iris.npz"), classifier=path, manifold="pca", progress=False))
-    assert record["classifier_sha256"] == OnnxModel.open(path).sha256
+    assert record["classifier_sha256"] == OnnxModel.read(path).sha256
     assert build_world(record).classifier.sha256 == record["classifier_sha256"]
     saved(to_onnx(LogisticRegression(C=0.01).fit(X, IRIS.target), X[:1], target_opset=17), tmp_path / "m.onnx")
     with pytest.raises(ValueError, match="classifier sha256: saved"):
