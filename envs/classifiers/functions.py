@@ -13,6 +13,7 @@ from envs.classifiers.base import Classifier
 from envs.classifiers.outputs import REGRESSOR, ROUNDED, both, failures_named, probability_of_one
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
+from envs.modalities.data_frame import copied
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
 
@@ -64,7 +65,7 @@ class FunctionClassifier(Classifier):
     def _called(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
         """Output of the function; a copy, because functions may reuse one buffer."""
         with failures_named(self.call, len(rows), None if self.strings else self.input_shape), owners_torch():
-            prediction = np.array(self.function(rows.copy()))
+            prediction = np.array(self.function(rows.copy() if hasattr(rows, "copy") else copied(rows)))
             return prediction if convert is None else convert(prediction)
 
     def _rows(self, x: Tensor, cells: Tensor | None = None) -> Any:
