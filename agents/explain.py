@@ -28,6 +28,7 @@ from agents.console.cli import (
     parse_config,
     prepare_process,
     program,
+    query_options,
     run_main,
 )
 from agents.explanation.explain import explain, world_and_run
@@ -136,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.explanation.inputs import inputs_of_file
     from agents.explanation.output import SHOWN, add_contributions, for_machines, report, save
     from agents.redaction import redacted
+    from envs.errors import QueryBudgetError
 
     source, asked = how_asked(config, *world_and_run(open_source(config)))
     world, run = world_and_run(source)
@@ -161,6 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if folder is not None:
             save(redacted(made, world, config.redact), world, folder, config.format, bar, files)
 
+    stopped = None
     try:
         walker = config.walker or ("line" if run is None else None)
         found = asked(source, inputs, config.target, walker=walker, rows=rows, split=split,
@@ -169,6 +172,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                       progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
+    except QueryBudgetError as error:
+        stopped, found = error, list(error.paths)
+        if not found:
+            raise UserError(f"{error}: go on with a larger --classifier-budget") from None
     paths, told = redacted(flat(found), world, config.redact), sentences(found, world)
     if config.json:
         more = {"alternatives": told} if told else {}
@@ -179,6 +186,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = sys.stdout
     for line in told:
         print(line, file=out)
+    if stopped is not None:
+        saved = f", and saved in {folder}" if files else ""
+        raise UserError(f"{stopped}{saved}: go on with a larger --classifier-budget, or with --index for the other inputs")
     if run is None and config.data is not None:
         flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
@@ -255,7 +265,7 @@ def open_source(config: Any) -> Run | World:
                 raise UserError(f"{flag} belongs to --env ID or --data FILE; a run has its own settings in its config.json")
         from agents.runs.run import load_run
 
-        return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder)
+        return load_run(config.run, config.checkpoint, trust=config.trust, root=config.log_folder, query=query_options(config))
     from envs.building.world import make_world_named
     from envs.reading.trust import trusting
 

@@ -12,13 +12,14 @@ from typing import Any, Self
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
 from envs.goals.goal import Goal, Request
+from envs.query_options import QueryOptions
 from envs.reading.checks import check_world_settings
 from envs.runtime.plain import listed
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
-NAMES = ("class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists, which may come as arrays
-EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
-PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
+NAMES = ("class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists
+EXAMPLES = {"fit": "{'epochs': 10}", "query": "{'retries': 3}", "reward": "{'distance': 1.0}"}
+PATHS = ("data", "data_dir", "columns", "classifier", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
 
 
@@ -61,9 +62,9 @@ class WorldConfig:
             points are series.
         sampling: time between two points of series, such as ``0.01 s``, for words. Default: points are numbered.
         data_dir: folder of the files of ``mnist``, ``fashion_mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
-        classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
-            belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
-            classes, logistic regression on their words.
+        classifier: an asset's name, ``module:object``, an ``.onnx`` file, or a live one (see `envs.classifiers.adapt`).
+            Default: the asset that belongs to the data; for a table with a target column, a small network fitted to it; for
+            sentences with known classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
             `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of
             torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are found by
@@ -121,6 +122,8 @@ class WorldConfig:
         distractors: number of further latent dimensions that decode to noise (see `envs.manifolds.Distracted`). Default: 0.
         loudness: of that noise, at least 0; the other numbers of an observation lie in [-1, 1].
         seed: of the split and the fits.
+        query: how the classifier is queried, a mapping or `envs.query_options.QueryOptions`: ``cache``, ``repeat``,
+            ``retries``, ``batch_size``, ``budget`` and ``temperature``, for slow, noisy, failing or remote classifiers.
         check_rows: number of rows that are queried both as the user has them and from data space, to compare the predictions
             (see `envs.core.round_trip`). Fewer for slow classifiers, 0 for none.
 
@@ -176,6 +179,7 @@ class WorldConfig:
     distractors: int = 0
     loudness: float = 1.0
     seed: int = 0
+    query: Any = None
     check_rows: int = 2000
 
     def __post_init__(self) -> None:
@@ -183,14 +187,17 @@ class WorldConfig:
             value = getattr(self, name)
             if name in NAMES and getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
                 value = value.tolist()
+            value = value.settings() if isinstance(value, QueryOptions) else value
             value = _plain(value, nested=name not in ROWS)
             if name == "goal" and isinstance(value, Goal | Request):
                 value = value.text
             self._put(name, in_home(value) if name in PATHS and isinstance(value, str) else value)
         if not isinstance(self.task, type) and (named := getattr(self.task, "settings", None)) is not None:
             self._take_task(named())
-        for name in ("fit", "reward"):
+        for name in EXAMPLES:
             self._check_mapping(name)
+        if isinstance(self.query, Mapping):
+            QueryOptions.of(self.query)
         check_world_settings({name: value for name in FIELDS if not isinstance(value := getattr(self, name), Live)})
 
     def _put(self, name: str, value: Any) -> None:

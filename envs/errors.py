@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 class ManifoldError(ValueError):
@@ -15,6 +16,34 @@ class ManifoldError(ValueError):
         Traceback (most recent call last):
         envs.errors.ManifoldError: tau is 2.0; a finite number above 0 and at most 1 is needed
     """
+
+
+class ClassifierFailure(ManifoldError):
+    """The user's own classifier raised an error; its cause is that error.
+
+    Example:
+        >>> from envs.classifiers.outputs import failures_named
+        >>> with failures_named("the function f", 2, (3,)):
+        ...     raise KeyError("age")
+        Traceback (most recent call last):
+        envs.errors.ClassifierFailure: the classifier failed on 2 rows of shape (3,): the function f raised KeyError: 'age'
+    """
+
+
+class QueryBudgetError(ManifoldError):
+    """The classifier may not be queried for more rows (see `envs.query_options.QueryOptions.budget`).
+
+    Attributes:
+        paths: what was found before, if an explanation was interrupted.
+
+    Example:
+        >>> from envs import make_world
+        >>> make_world(data="iris", query={"budget": 10}, progress=False)
+        Traceback (most recent call last):
+        envs.errors.QueryBudgetError: the query budget is used up: 0 of 10 rows were queried, and the next call has 105; ...
+    """
+
+    paths: Sequence[Any] = ()
 
 
 class UnknownNameError(ManifoldError):

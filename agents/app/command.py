@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from agents.app import BUDGET, HOST
 from agents.app.serving import require_extra, serve
-from agents.console.cli import DataConfig, UserError, described_world, option, parse_config, prepare_process, program
+from agents.console.cli import (
+    DataConfig,
+    UserError,
+    described_world,
+    option,
+    parse_config,
+    prepare_process,
+    program,
+    query_options,
+)
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -61,7 +70,9 @@ def open_source(config: AppConfig) -> Run | World:
     if config.source is not None and not by_id:
         from agents.runs.run import load_run
 
-        return load_run(config.source, config.checkpoint, trust=config.trust, root=config.log_folder)
+        return load_run(
+            config.source, config.checkpoint, trust=config.trust, root=config.log_folder, query=query_options(config)
+        )
     env_id = config.source if by_id and config.source else described or DEFAULT
     with trusting(config.trust):
         return make_world_named(env_id, kwargs, True)

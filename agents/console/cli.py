@@ -126,12 +126,21 @@ class DataConfig(LoadingConfig):
     target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
     encoding: str | None = option(None, "of a file of sentences or of a table (default: utf-8)", metavar="NAME")
-    classifier: str | None = option(None, "your own classifier, as package.module:object", metavar="NAME")
+    classifier: str | None = option(None, "your own classifier, as package.module:object or FILE.onnx", metavar="NAME")
     outputs: str | None = option(
         None, "what it returns, if not classes: score or labels (default: detected; a regressor has a score)", metavar="KIND"
     )
     goal: str | None = option(
-        None, "of the training on a score, such as '>= 0.7' or '2..4' (default: its median); on labels 'NAME=yes'", metavar="GOAL"
+        None, "of the training on a score: '>= 0.7' or '2..4' (default: its median); on labels: 'NAME=yes'", metavar="GOAL"
+    )
+    classifier_cache: bool | None = option(None, "keep its predictions: a repeated row is not queried again")
+    classifier_repeat: int | None = option(None, "query each row N times and average, if it is noisy", metavar="N", low=1)
+    classifier_retries: int | None = option(None, "call it again after an error, at most N times", metavar="N", low=0)
+    classifier_batch_size: int | None = option(None, "most rows of a call (default: no limit)", metavar="N", low=1)
+    classifier_budget: int | None = option(None, "most rows that it is queried for; then stop and keep what was found",
+                                           metavar="N", low=1)  # fmt: skip
+    classifier_temperature: str | None = option(
+        None, "calibrate its probabilities: 'fit' to the true classes, or a number (above 1: less sure)", metavar="T"
     )
     manifold: str | None = option(
         None,
@@ -140,17 +149,26 @@ class DataConfig(LoadingConfig):
     )
 
 
+QUERY_FLAGS = tuple(f.name for f in dataclasses.fields(DataConfig) if f.name.startswith("classifier_"))
 WORLD_FLAGS = tuple(
     field.name
     for field in dataclasses.fields(DataConfig)
-    if field.name not in {"env", "env_kwargs", *(base.name for base in dataclasses.fields(LoadingConfig))}
+    if field.name not in {"env", "env_kwargs", *QUERY_FLAGS, *(base.name for base in dataclasses.fields(LoadingConfig))}
 )
+
+
+def query_options(config: DataConfig) -> dict[str, Any]:
+    """The options of `envs.query_options.QueryOptions` that flags give; they also hold for the classifier of a run."""
+    given = {name.removeprefix("classifier_"): getattr(config, name) for name in QUERY_FLAGS}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def described_world(config: DataConfig) -> tuple[str | None, dict[str, Any]]:
     """The environment id and arguments that the flags describe; no id where they describe no world."""
     given = {name: getattr(config, name) for name in WORLD_FLAGS if getattr(config, name) is not None}
     own = any(name in given for name in ("data", "classifier", "manifold"))
+    if query := query_options(config):
+        given["query"] = {**config.env_kwargs.get("query", {}), **query}
     return config.env or ("Manifold/Custom-v0" if own else None), {**config.env_kwargs, **given}
 
 

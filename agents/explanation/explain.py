@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 BATCH = 2048  # inputs in one batch: larger is cheaper per input
+WITHIN_BUDGET = 8  # inputs in one batch if the queries are limited: what is found before the limit is kept
 
 
 @one_threaded
@@ -78,6 +80,7 @@ def explain(
 
     Raises:
         ManifoldError: inputs or targets that do not fit; the message says what would.
+        QueryBudgetError: the classifier may not be queried further; its `paths` are those that were found.
         UserError: a run that cannot be read.
 
     Example:
@@ -119,8 +122,9 @@ def explain(
     generator = torch.Generator().manual_seed(seed)
     origin = Origin(seed, versions=installed_versions())
     paths: list[Trajectory] = []
-    with progress_bar(len(given.x), "explaining", progress, unit="input") as bar:
-        for aim, now in _batches(aims):
+    size = BATCH if base.classifier.budget is None else WITHIN_BUDGET
+    with progress_bar(len(given.x), "explaining", progress, unit="input") as bar, _stopped_by_budget(paths, len(given.x)):
+        for aim, now in _batches(aims, size):
             world, walked_in, targets = aim.world, aim.walked_in, aim.targets
             check = picture_ensemble_of(world) if convincing else None
             origin = origin._replace(environment=describe_world(world), asked=aim.asked)
@@ -129,12 +133,12 @@ def explain(
             rows_now = [aim.rows[k] for k in now]
             part = None if targets is None else [targets[k] for k in now]
             own = None if given.cells is None else given.cells[rows_now]
+            bar.set_postfix_str(f"{world.classifier.queries:,} queries", refresh=False)
             state, queries, present = _enter(walked_in, given.x[rows_now], part, own)
             queries = queries + aim.queries
             if given.held is not None:
                 state = state._replace(held=given.held[rows_now])
             check_inputs(world.units, state.cells, lambda i, at=rows_now: _name(given, at[i]))  # type: ignore[misc]
-            bar.update(len(now))
             if bool(present.any()) and (given.single or not skip_present):
                 _refuse(world, [rows_now[int(i)] for i in torch.nonzero(present)], given, state.source[present], aim.asked)
             found: dict[int, Trajectory] = {}
@@ -172,9 +176,23 @@ def explain(
             paths += ordered
             if on_batch is not None:
                 on_batch(ordered)
+            bar.update(len(now))
     if len(aims) > 1:
         paths.sort(key=lambda path: path.position or 0)
     return paths[0] if given.single else paths
+
+
+@contextmanager
+def _stopped_by_budget(paths: list[Trajectory], count: int) -> Iterator[None]:
+    """Within, an exhausted query budget hands over the paths that were found for some of so many inputs."""
+    from envs.errors import QueryBudgetError
+
+    try:
+        yield
+    except QueryBudgetError as error:
+        stopped = QueryBudgetError(f"{error}. {len(paths)} of {count} inputs were explained")
+        stopped.paths = paths
+        raise stopped from None
 
 
 def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
@@ -230,11 +248,11 @@ def _enter(
     return state, queries, asked == state.source
 
 
-def _batches(aims: Sequence[Aim]) -> Iterator[tuple[Aim, range]]:
-    """Each aim with places of at most `BATCH` of its inputs."""
+def _batches(aims: Sequence[Aim], size: int) -> Iterator[tuple[Aim, range]]:
+    """Each aim with places of at most `size` of its inputs."""
     for aim in aims:
-        for low in range(0, len(aim.rows), BATCH):
-            yield aim, range(low, min(low + BATCH, len(aim.rows)))
+        for low in range(0, len(aim.rows), size):
+            yield aim, range(low, min(low + size, len(aim.rows)))
 
 
 def _at_another_goal(walker: Walker, trained: World, world: World) -> Walker:
@@ -243,7 +261,7 @@ def _at_another_goal(walker: Walker, trained: World, world: World) -> Walker:
     Raises:
         ManifoldError: an agent that was trained for another number of outcomes.
     """
-    from agents.walkers.policy import PolicyWalker
+    from agents.walkers.policy import RETRIES, PolicyWalker
 
     if not getattr(walker, "needs_model", False):
         return walker

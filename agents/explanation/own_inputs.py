@@ -11,7 +11,7 @@ from torch import Tensor
 
 from envs.datasets import ImageUnits, SeriesUnits, TextUnits, Units
 from envs.errors import ManifoldError
-from envs.modalities.data_frame import is_frame, is_row, is_series
+from envs.modalities.data_frame import index_of, is_frame, is_row, is_series
 from envs.modalities.rows import RowUnits, Where
 
 MOST_NOTES = 20  # rows or values that are named in a warning; of more, the number
@@ -99,7 +99,7 @@ def _(units: RowUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
 def _labels(rows: Any) -> list[Any] | None:
     """Index labels of the rows of a data frame, a series, or a list of series."""
     if is_frame(rows):
-        return list(rows.index)
+        return index_of(rows)
     several = rows if isinstance(rows, list | tuple) else [rows]
     named = [getattr(row, "name", None) if is_series(row) else None for row in several]
     return named if named and all(name is not None for name in named) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -170,6 +170,7 @@ def load_run(
     world: World | None = None,
     root: str | Path = "runs",
     device: str = "cpu",
+    query: Mapping[str, Any] | None = None,
 ) -> Run:
     """Read a run back; nothing is unpickled.
 
@@ -181,6 +182,7 @@ def load_run(
         world: the live world, for runs that were trained on live objects.
         root: where shorthands are looked up.
         device: of the policy.
+        query: options of the classifier's queries over those of the run, see `envs.query_options.QueryOptions`.
 
     Raises:
         UntrustedNameError: the run of another account names objects that are not in `trust`; they are listed.
@@ -203,7 +205,7 @@ def load_run(
         raise UnknownNameError(f"curiosity of {str(folder.root / 'config.json')!r}", config.curiosity.name, BONUSES)
     steps = folder.latest_checkpoint() if steps is None else steps
     state = folder.load_checkpoint(steps, device, only=("policy", "progress"))
-    world = world_of(folder, world, trust)
+    world = world_of(folder, world, trust, query)
     with fenced_random_state():
         env = make_vec_env(config.env_id, config.env_kwargs, world, config.n_envs)
         settings = dict(config.hyperparameters)
@@ -245,7 +247,9 @@ def load_policy(model: Any, weights: dict[str, Any], folder: RunFolder) -> None:
         ) from None
 
 
-def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] = ()) -> World | None:
+def world_of(
+    folder: RunFolder, live: World | None = None, trust: Sequence[str] = (), query: Mapping[str, Any] | None = None
+) -> World | None:
     """The world that a run folder describes, or the `live` one set up as the run's was; None where there is none.
 
     Raises:
@@ -267,7 +271,16 @@ def world_of(folder: RunFolder, live: World | None = None, trust: Sequence[str] 
             check_arguments(config.env_id, config.env_kwargs, folder.root / "config.json", folder.is_own())
         return None
     where, file = repr(str(folder.root)), folder.root / "config.json"
-    return build_world(config.world, folder.root, live, where, WITH_WORLD, trust, file)
+    return build_world(config.world, folder.root, live, where, WITH_WORLD, trust, file, _queried(config.world, live, query))
+
+
+def _queried(record: Mapping[str, Any], live: World | None, query: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The query options of a record with others laid over them, as `build_world` takes them."""
+    if not query:
+        return {}
+    if live is not None:
+        raise UserError(f"query options {dict(query)} belong to a world that is built: make the live world with query=...")
+    return {"query": {**(record.get("config", {}).get("query") or {}), **query}}
 
 
 __all__ = ["Run", "load_policy", "load_run", "totals_of", "world_of"]

@@ -17,7 +17,7 @@ from envs.reading.trust import digest_of, names_in, names_of_file, remembered, t
 if TYPE_CHECKING:
     from envs.core.world import World
 
-FACTS = ("class_names", "columns", "data_shape", "modality", "latent_dim", "label_only")
+FACTS = ("class_names", "columns", "data_shape", "modality", "latent_dim", "label_only", "classifier_sha256")
 IN_PYTHON = "In Python, make the world again and call agents.replay.compare(path, world)"
 
 
@@ -25,10 +25,12 @@ def describe_world(world: World) -> dict[str, Any]:
     """The record of a world, as JSON holds it, from which :func:`build_world` makes it again.
 
     Keys: config, the whole `WorldConfig`; step_length, calibrated once and kept; class_names, columns, data_shape, modality,
-    latent_dim and label_only, which depend on the user's files and objects; settings, those of the config with the defaults
-    of today.
+    latent_dim, label_only and classifier_sha256 (of its file), which depend on the user's files and objects; settings, those of the config with the defaults
+    of today; and calibration, how the temperature in the config was fitted, if it was.
     """
     record = {"config": world.config.to_json(), "step_length": float(world.step_length), **_facts(world)}
+    if (calibration := getattr(world.classifier, "calibration", None)) is not None:
+        record["calibration"] = calibration._asdict()
     found = constraints_of(world)
     return record if found is None else {**record, KEY: found}
 
@@ -96,6 +98,7 @@ def _facts(world: World) -> dict[str, Any]:
         "modality": world.modality,
         "latent_dim": world.latent_dim,
         "label_only": world.label_only,
+        "classifier_sha256": world.classifier.sha256,
         "settings": world.settings,
     }
 

@@ -35,10 +35,14 @@ from agents.training.log import finite_or_null, make_logger, summary_writer
 from agents.training.session import Session, begin, check_settings, resume
 from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.core.known_predictions import predictions_of
+from envs.errors import QueryBudgetError
 
 if TYPE_CHECKING:
     from agents.training.config import TrainConfig
     from envs.core.world import World
+
+
+OF_BUDGET = " (a budget counts anew in each command; --classifier-budget N changes it)"
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -154,6 +158,9 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
             _save_what_was_done(keeper)
             raise
         raise UserError(_how_to_go_on(f"no space left on the disk of {str(folder.root)!r}", folder)) from error
+    except QueryBudgetError as error:
+        _save_what_was_done(keeper)
+        raise UserError(_how_to_go_on(f"{error}", folder) + OF_BUDGET) from None
     except Exception as error:
         if model.num_timesteps == 0 and fresh:
             shutil.rmtree(folder.root, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from agents.console.cli import MOST_STEPS, WORLD_FLAGS, UserError, described_world
+from agents.console.cli import MOST_STEPS, WORLD_FLAGS, UserError, described_world, query_options
 from agents.runs.checkpoint import restore_state
 from agents.runs.checks import MOST_ENVS
 from agents.runs.config import RunConfig
@@ -159,7 +159,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[str, Any]]:
     """The requested id and its keyword arguments."""
     if world is not None:
-        clash = [*(["env"] if config.env else []), *world_flags(config), *(["env_kwargs"] if config.env_kwargs else [])]
+        clash = [name for name in ("env", "env_kwargs") if getattr(config, name)]
+        clash += [*world_flags(config), *query_options(config)]
         if clash:
             raise UserError(f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in")
         return CUSTOM, dict(config.env_kwargs)
@@ -207,7 +208,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
             f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
-    world = world_of(folder, world, config.trust)
+    world = world_of(folder, world, config.trust, query_options(config))
     model = _model(config.device, made, world)
     restore_state(model, state)
     state["progress"] = {**state["progress"], **totals_of(folder, steps, state["progress"])[0]}

@@ -15,6 +15,7 @@ from agents.explanation.figures.style import pyplot_figure
 from agents.explanation.sentences import heading
 from agents.redaction import SHOWN
 from envs.modalities.alignment import edit_distance
+from envs.modalities.data_frame import as_pandas
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -98,7 +99,7 @@ def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence
         world.units.exact(torch.from_numpy(np.array(part)), path.factual(world))
         for path, part in zip(paths, frames, strict=True)
     ]
-    found = world.units.as_frame(torch.cat(cells))
+    found = as_pandas(world.units.as_frame(torch.cat(cells)))
     for name in {name for path in paths for name in path.hidden or ()}:
         label = found.columns[list(world.units.columns).index(name)]
         mask = np.repeat([name in (path.hidden or ()) for path in paths], [len(part) for part in frames])

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
+from envs.classifiers.adapters import is_name, loaded
 from envs.classifiers.networks import fit_classifier, mlp_classifier, series_classifier
 from envs.datasets import DATASETS, Data
 from envs.errors import ManifoldError, UnknownNameError
-from envs.reading.objects import load_object
 
 CLASSIFIER_STEPS = 4000  # gradient steps of a fitted classifier
 
@@ -53,8 +53,8 @@ def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, s
     if isinstance(classifier, str) and classifier in ASSETS:
         asset = ASSETS[classifier]
         return asset.classifier(parts if key == classifier or asset.fixed_split else DATASETS[asset.data](), 0)
-    if isinstance(classifier, str) and ":" not in classifier:
-        raise UnknownNameError("classifier", classifier, [*ASSETS, "module:object"])
+    if isinstance(classifier, str) and not is_name(classifier):
+        raise UnknownNameError("classifier", classifier, [*ASSETS, "module:object", "FILE.onnx"])
     if classifier is not None:
         return classifier
     if key in ASSETS:
@@ -63,12 +63,12 @@ def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, s
     why = f" (the shipped one belongs to the split of seed 0, not {seed})" if shipped else ""
     if parts.truth is None:
         why = " (the data have no classes to fit one to)"
-    raise ManifoldError(f"pass classifier=: a module:object name, or anything with predict_proba{why}")
+    raise ManifoldError(f"pass classifier=: a module:object name, an .onnx file, or anything with predict_proba{why}")
 
 
 def names_for(parts: Data, classifier: Any) -> Sequence[Any] | None:
     """The data's class names, or None if the classifier has its own."""
-    known = getattr(load_object(classifier) if isinstance(classifier, str) else classifier, "classes_", None)
+    known = getattr(loaded(classifier), "classes_", None)
     if known is None or (parts.class_names is not None and list(known) == list(range(len(parts.class_names)))):
         return parts.class_names
     return None

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
+from envs.classifiers.adapters import is_name, loaded
 from envs.config import WorldConfig
 from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, SeriesUnits, TableUnits, Units, load_csv, load_npz
 from envs.datasets.corpora import is_corpus, read_corpus
 from envs.datasets.series import is_ts, load_series_csv, load_ts
 from envs.datasets.tables import describe_rows
 from envs.errors import ManifoldError, UnknownNameError
-from envs.modalities.data_frame import Frame, in_order, is_frame, is_numeric, read_frame
+from envs.modalities.data_frame import Frame, in_order, index_of, is_frame, is_numeric, read_frame
 from envs.modalities.fitting import fit_units
 from envs.modalities.rows import column_names
 from envs.modalities.series import guessed_series
@@ -124,13 +125,13 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
         more = None if parts.held_out is None else np.asarray(parts.held_out, dtype=object)
         units = TableUnits.of_table(np.asarray(parts.x, dtype=object), parts.table, frame=parts.frame, more=more)
         if parts.own is not None:
-            units.ignored = [str(label) for label in parts.own.columns if str(label) not in units.columns]
+            units.ignored = [name for name in read_frame(parts.own)[1].names if name not in units.columns]
         return units
     if rows.ndim != 2:
         return fit_units(rows, parts.data_shape, parts.columns)
     names = parts.columns
-    if names is None and classifier is not None and (not isinstance(classifier, str) or ":" in classifier):
-        known = column_names(load_object(classifier) if isinstance(classifier, str) else classifier)
+    if names is None and classifier is not None and (not isinstance(classifier, str) or is_name(classifier)):
+        known = column_names(loaded(classifier))
         names = known if known is not None and len(known) == rows.shape[1] else None
     return NumberUnits.of_rows(parts.x, names, parts.frame)
 
@@ -193,8 +194,8 @@ def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tupl
     later = parts.held_out if held_out is None else held_out
     own: Any = parts.x
     new: Any = later
-    labels = list(new.index) if is_frame(new) else None if new is None else range(len(new))
-    parts = parts._replace(labels=list(own.index), held_out_labels=labels)
+    labels = None if new is None else (index_of(new) if is_frame(new) else None) or range(len(new))
+    parts = parts._replace(labels=index_of(own) or range(len(own)), held_out_labels=labels)
     later = None if later is None else in_order(later, frame.names, True)
     told = columns if described else {}
     if not described and is_numeric(cells, frame):
@@ -207,7 +208,7 @@ def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tupl
         held_out=None if later is None else np.asarray(later, dtype=object)[:, kept],
         columns=[column.name for column in table.columns],
         table=table,
-        frame=Frame(*(tuple(part[j] for j in kept) for part in frame)),
+        frame=Frame(tuple(frame.labels[j] for j in kept), tuple(frame.dtypes[j] for j in kept), frame.backend),
         own=parts.x,
     )
     return parts, None, False

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
+from envs.building.calibration import calibrated
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
 from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
@@ -23,6 +24,7 @@ from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
 from envs.classifiers.goals import GoalClassifier
+from envs.classifiers.querying import QueriedClassifier
 from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
 from envs.core.reference_data import Examples, ReferenceData
@@ -35,6 +37,7 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Distracted, Joint, Manifold
 from envs.modalities.text import is_text
 from envs.modalities.vocabulary import Vocabulary
+from envs.query_options import QueryOptions
 from envs.registration import CUSTOM, spec_kwargs
 from envs.runtime.progress import on_terminal
 from envs.runtime.threads import one_thread
@@ -87,6 +90,7 @@ def make_world(
     distractors: int = 0,
     loudness: float = 1.0,
     seed: int = 0,
+    query: Any = None,
     check_rows: int = ROWS,
     known_predictions: str | Path | None = None,
     progress: bool = True,
@@ -173,21 +177,24 @@ def build(
     parts.manifold.attach(parts.classifier)
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
+    entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
+    truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
+    examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
+    config = calibrated(config, parts.classifier, data, Examples(parts.x, None, parts.cells), examples, progress)
     known = None
     if known_predictions is not None:
         known = _known(
             known_predictions, digest_of(parts.x, parts.cells, parts.units, parts.manifold, parts.classifier, parts.given)
         )
     reference = make_reference(parts.manifold, parts.classifier, parts.x, parts.codes, parts.units, parts.cells, known)
+    if isinstance(parts.classifier, QueriedClassifier):
+        parts.classifier.forget()
     kept = known is not None and known.belongs_to(reference)
     if isinstance(parts.classifier, GoalClassifier):
         config = with_goal(config, parts.classifier, reference)
         viewed = classifier_for(config, parts.classifier)
         parts, reference = parts._replace(classifier=viewed), reference.viewed(viewed)
     checked = None if kept else _round_trip(whole, data, parts, reference, progress)
-    entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
-    truth = classes_of(data.truth if data.held_out is None else data.held_out_truth)
-    examples = Examples(entered[0], _aligned(truth, data.class_names, parts.classifier.class_names), entered[1])
     labels = None
     if data.labels is not None:
         labels = RowLabels(data.labels, data.labels if data.held_out is None else data.held_out_labels, data.lines)
@@ -281,11 +288,16 @@ def _adapted(
         sample=None if x is None else x[few],
         sample_cells=None if cells is None else cells[few],
     )
-    if config.goal is None:
-        return adapted
-    if not isinstance(adapted, GoalClassifier):
+    if config.goal is not None and not isinstance(adapted, GoalClassifier):
         raise ManifoldError(no_outputs(config.goal))
-    return classifier_for(config, adapted)
+    if isinstance(adapted, GoalClassifier):
+        if config.query:
+            raise ManifoldError(
+                f"query={dict(config.query)}: such options are for classifiers, and this model has outputs={adapted.goal.kind!r}: "
+                "give a function that caches, repeats or retries"
+            )
+        return adapted if config.goal is None else classifier_for(config, adapted)
+    return adapted if not config.query else QueriedClassifier(adapted, QueryOptions.of(config.query))
 
 
 def _known(file: str | Path, digest: str) -> KnownPredictions | None:

@@ -27,6 +27,7 @@ class Classifier(ABC):
     Attributes:
         queries: Number of rows queried so far.
         tolerance: Largest deviation from 1 of a row's sum of probabilities.
+        sha256: Of the file that the classifier was read from; None if there is none.
 
     Raises:
         ManifoldError: If there are fewer than two classes, or two have the same name.
@@ -46,6 +47,7 @@ class Classifier(ABC):
 
     tolerance = 1e-3
     goal: Goal | None = None  # of a model whose outputs are no classes, see `envs.classifiers.goals`
+    sha256: str | None = None
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:
         self.class_names = [str(name) for name in class_names]
@@ -63,6 +65,11 @@ class Classifier(ABC):
     def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
         """`_predict` for classifiers that receive the user's own cells (B, C) exactly, instead of x."""
         return self._predict(x)
+
+    @property
+    def budget(self) -> int | None:
+        """Most rows that may be queried; None: no limit."""
+        return None
 
     def of_raw(self, raw: Any) -> Tensor | None:
         """`predict_proba` for rows as the user has them; None for a classifier that does not take the user's values."""

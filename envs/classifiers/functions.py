@@ -13,6 +13,7 @@ from envs.classifiers.base import Classifier
 from envs.classifiers.outputs import REGRESSOR, ROUNDED, both, failures_named, probability_of_one
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
+from envs.modalities.data_frame import copied
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
 
@@ -64,7 +65,7 @@ class FunctionClassifier(Classifier):
     def _called(self, rows: Any, convert: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
         """Output of the function; a copy, because functions may reuse one buffer."""
         with failures_named(self.call, len(rows), None if self.strings else self.input_shape), owners_torch():
-            prediction = np.array(self.function(rows.copy()))
+            prediction = np.array(self.function(rows.copy() if hasattr(rows, "copy") else copied(rows)))
             return prediction if convert is None else convert(prediction)
 
     def _rows(self, x: Tensor, cells: Tensor | None = None) -> Any:
@@ -87,7 +88,7 @@ class FunctionClassifier(Classifier):
         prediction = self._called(rows, _as_floats)
         if len(self.class_names) == 2 and prediction.shape in ((len(rows),), (len(rows), 1)):
             prediction = both(probability_of_one(torch.from_numpy(prediction.reshape(-1, 1)), self.class_names)).numpy()
-        return torch.from_numpy(_in_float32(prediction))
+        return torch.from_numpy(in_float32(prediction))
 
     def _check(self, prediction: Tensor, rows: int) -> None:
         super()._check(prediction, rows)
@@ -101,7 +102,7 @@ def _as_floats(prediction: np.ndarray) -> np.ndarray:
     return np.array(prediction, dtype=np.float32 if prediction.dtype == np.float32 else np.float64)
 
 
-def _in_float32(prediction: np.ndarray) -> np.ndarray:
+def in_float32(prediction: np.ndarray) -> np.ndarray:
     """Predictions (B, K) in float32. The argmax stays the same where rounding would create a tie."""
     rounded = np.array(prediction, dtype=np.float32)
     if rounded.ndim == 2 and rounded.size and prediction.dtype != np.float32:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from envs.errors import ManifoldError
+from envs.errors import ClassifierFailure, ManifoldError, UnknownNameError
 
+OUTPUTS = ("logits", "probabilities")
+SURE = 4  # rows of probabilities that rule out coincidence
 ROUNDED = 0.011  # largest deviation from 1 of a sum of probabilities rounded to two digits
 
 
@@ -19,7 +23,7 @@ ONE_LABEL = "if a row may have several labels, pass outputs='labels' and a targe
 
 @contextlib.contextmanager
 def failures_named(call: str, rows: int, shape: Sequence[int] | None) -> Iterator[None]:
-    """Turn any exception of a call of the user's into a `ManifoldError` that names the call and its rows.
+    """Turn any exception of a call of the user's into a `ClassifierFailure` that names the call and its rows.
 
     Args:
         call: Description of the call.
@@ -30,7 +34,7 @@ def failures_named(call: str, rows: int, shape: Sequence[int] | None) -> Iterato
         yield
     except Exception as error:
         what = "texts" if shape is None else f"rows of shape {tuple(shape)}"
-        raise ManifoldError(
+        raise ClassifierFailure(
             f"the classifier failed on {rows} {what}: {call} raised {type(error).__name__}: {error}".rstrip(": ")
         ) from error
 
@@ -57,3 +61,39 @@ def probability_of_one(prediction: Tensor, names: Sequence[str]) -> Tensor:
             f"sigmoid; {REGRESSOR}"
         )
     return prediction.clamp(0, 1)
+
+
+class DetectsLogits:
+    """Part of a classifier whose outputs may be logits or probabilities.
+
+    Attributes:
+        outputs: ``logits`` or ``probabilities``, as declared or detected; None: not known yet.
+    """
+
+    outputs: str | None = None
+    _seen = 0
+
+    def _declare_outputs(self, outputs: str | None) -> None:
+        if outputs is not None and outputs not in OUTPUTS:
+            raise UnknownNameError("kind of outputs", outputs, OUTPUTS)
+        self.outputs = outputs
+
+    def _gives_probabilities(self, given: np.ndarray, call: str) -> bool:
+        """Whether outputs (B, K) are probabilities, as declared or as they look; the latter is reported once it is certain."""
+        if self.outputs is None:
+            if not (given.min() >= 0 and np.abs(given.sum(1) - 1).max() < 2e-3):
+                self.outputs = "logits"
+            elif (seen := self._seen + len(given)) >= SURE:
+                self.outputs = "probabilities"
+                self._report_probabilities(call)
+            else:
+                self._seen = seen
+                return True
+        return self.outputs == "probabilities"
+
+    def _report_probabilities(self, call: str) -> None:
+        warnings.warn(
+            f"the rows of {call} sum to 1 and are used as probabilities; "
+            "outputs='logits' applies a softmax, outputs='probabilities' silences this warning",
+            stacklevel=3,
+        )

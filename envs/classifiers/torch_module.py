@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,20 +11,15 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.base import Classifier
-from envs.classifiers.outputs import ROUNDED, both, failures_named, probability_of_one
-from envs.errors import ManifoldError, UnknownNameError
+from envs.classifiers.outputs import ROUNDED, DetectsLogits, both, failures_named, probability_of_one
+from envs.errors import ManifoldError
 from envs.manifolds.networks.arrays import on_arrays
 from envs.modalities.base import Units
 from envs.modalities.rows import RowUnits
 from envs.runtime.torch_defaults import owners_torch
 
-OUTPUTS = ("logits", "probabilities")
 
-
-SURE = 4  # rows of probabilities that rule out coincidence
-
-
-class TorchClassifier(Classifier):
+class TorchClassifier(DetectsLogits, Classifier):
     """A torch module that returns logits or probabilities (B, K), or for two classes one column (B, 1) for the second class.
 
     The module is queried in eval mode, because dropout or batch statistics would make predictions random, and then put back
@@ -64,13 +58,11 @@ class TorchClassifier(Classifier):
         outputs: str | None = None,
     ) -> None:
         super().__init__(class_names, label_only)
-        if outputs is not None and outputs not in OUTPUTS:
-            raise UnknownNameError("kind of outputs", outputs, OUTPUTS)
         self.module = module
         self.input_shape = tuple(input_shape)
         self.units = units
-        self.outputs = outputs
-        self._seen = 0
+        self._declare_outputs(outputs)
+        self.call = f"the torch module {type(module).__name__}"
         # For few rows numpy is several times faster than the module.
         self.plain = on_arrays(module) if type(module) is torch.nn.Sequential else None
         count, self.writes_input = probe(module, self.input_shape)
@@ -89,7 +81,7 @@ class TorchClassifier(Classifier):
         given = self._outputs(self._rows(x))
         if given.shape[1] == 1:
             return torch.cat([torch.zeros_like(given), given], 1) if self.outputs == "logits" else both(given).log()
-        return given.clamp_min(1e-12).log() if self._gives_probabilities(given.detach().numpy()) else given
+        return given.clamp_min(1e-12).log() if self._gives_probabilities(given.detach().numpy(), self.call) else given
 
     def features(self, x: Tensor) -> Tensor:
         """Output of the module's own method `features`, else the input of its last linear layer, (B, m)."""
@@ -98,7 +90,7 @@ class TorchClassifier(Classifier):
         rows = self._rows(x)
         own = getattr(self.module, "features", None)
         own = own if callable(own) and not isinstance(own, torch.nn.Module) else None
-        call = "its method features" if own is not None else f"the torch module {type(self.module).__name__}"
+        call = "its method features" if own is not None else self.call
         with torch.inference_mode(), in_eval_mode(self.module), failures_named(call, len(x), self.input_shape):
             if own is not None:
                 found = own(rows)
@@ -119,27 +111,9 @@ class TorchClassifier(Classifier):
 
     def _outputs(self, rows: Tensor) -> Tensor:
         """Output of the module for its input rows, float32 (B, K)."""
-        call = f"the torch module {type(self.module).__name__}"
-        with in_eval_mode(self.module), failures_named(call, len(rows), self.input_shape), owners_torch():
+        with in_eval_mode(self.module), failures_named(self.call, len(rows), self.input_shape), owners_torch():
             given: Tensor = self.module(rows)
         return given.to("cpu", torch.float32)
-
-    def _gives_probabilities(self, given: np.ndarray) -> bool:
-        """Whether outputs (B, K) are probabilities, as declared or as they look; the latter is reported once it is certain."""
-        if self.outputs is None:
-            if not (given.min() >= 0 and np.abs(given.sum(1) - 1).max() < 2e-3):
-                self.outputs = "logits"
-            elif (seen := self._seen + len(given)) >= SURE:
-                self.outputs = "probabilities"
-                warnings.warn(
-                    f"the rows of the torch module {type(self.module).__name__} sum to 1 and are used as probabilities; "
-                    "outputs='logits' applies a softmax, outputs='probabilities' silences this warning",
-                    stacklevel=2,
-                )
-            else:
-                self._seen = seen
-                return True
-        return self.outputs == "probabilities"
 
     def _predict(self, x: Tensor) -> Tensor:
         return self._of_rows(self._rows(x))
@@ -167,7 +141,7 @@ class TorchClassifier(Classifier):
             if self.outputs == "probabilities":
                 return both(probability_of_one(torch.from_numpy(given), self.class_names))
             given = np.hstack([np.zeros_like(given), given])
-        elif self._gives_probabilities(given):
+        elif self._gives_probabilities(given, self.call):
             return torch.from_numpy(np.array(given, dtype=np.float32))
         # By hand: torch.softmax takes twice as long for few columns.
         p = np.exp(given - given.max(1, keepdims=True))

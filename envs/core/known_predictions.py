@@ -137,6 +137,7 @@ def digest_of(x: Tensor, cells: Tensor, units: Units, manifold: Manifold, classi
     goal = classifier.goal  # outputs are kept, whatever the goal
     classes = classifier.class_names if goal is None else [goal.kind, *(goal.labels if isinstance(goal, LabelGoal) else ())]
     about = [manifold.settings, classes, classifier.label_only, name, units.unseen]
+    about += [] if classifier.sha256 is None else [classifier.sha256]
     found = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode())
     for key, value in sorted(manifold.state_dict().items()):
         found.update(key.encode() + value.detach().cpu().contiguous().numpy().tobytes())

@@ -19,7 +19,7 @@ from envs.classifiers.base import Classifier
 from envs.core.reference_data import ReferenceData
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
-from envs.modalities.data_frame import is_frame
+from envs.modalities.data_frame import in_order, is_frame, rows_at
 from envs.modalities.rows import RowUnits
 
 ROWS = 2000  # queried by default
@@ -82,7 +82,7 @@ def check_round_trip(
     before = classifier.queries
     rows = rows if units.keeps_all else min(rows, TEXTS)
     index = reference.label.argsort(stable=True)[torch.linspace(0, len(x) - 1, min(rows, len(x))).long()]
-    chosen = raw.iloc[index.numpy()] if is_frame(raw) else np.asarray(raw)[index.numpy()]
+    chosen = rows_at(raw, index.tolist()) if is_frame(raw) else np.asarray(raw)[index.numpy()]
     true = classifier.of_raw(chosen)
     if true is None:
         return None
@@ -125,9 +125,7 @@ def _columns(units: Units, raw: Any, cells: Tensor | None) -> str:
         )
     if not isinstance(units, RowUnits) or cells is None:
         return " Are the rows in the scale, order and type that the classifier was fitted to?"
-    own = raw.to_numpy(dtype=object) if is_frame(raw) else np.asarray(raw, dtype=object).reshape(len(raw), -1)
-    if is_frame(raw):
-        own = own[:, [[str(label) for label in raw.columns].index(name) for name in units.columns]]
+    own = np.asarray(in_order(raw, units.columns, True, units.ignored), dtype=object).reshape(len(raw), -1)
     different = _different(own, units.values(cells), units.columns)
     if not different:
         return " Every value is the same: was the classifier fitted to another type or container, or does it keep a state?"

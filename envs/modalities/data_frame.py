@@ -1,4 +1,8 @@
-"""Rows with names: data frames, series and dictionaries. Their columns are matched by name, never by position."""
+"""Rows with names: data frames, series and dictionaries. Their columns are matched by name, never by position.
+
+Frames of pandas are handled by its own interface, because its index and types matter; those of polars, pyarrow and others by
+narwhals.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import narwhals as nw
 import numpy as np
 
 from envs.errors import ManifoldError
@@ -20,7 +25,8 @@ class Frame(NamedTuple):
 
     Attributes:
         labels: of the columns, mostly texts.
-        dtypes: of the columns, those of pandas.
+        dtypes: of the columns, those of pandas, or of narwhals for other frames.
+        backend: of narwhals; None for pandas.
 
     Example:
         >>> import pandas
@@ -30,15 +36,33 @@ class Frame(NamedTuple):
 
     labels: tuple[Any, ...]
     dtypes: tuple[Any, ...]
+    backend: Any = None
 
     def of(self, columns: Sequence[np.ndarray]) -> Any:
         """A data frame of these columns, each in its own dtype if that can hold the values (a changed number may not fit an
         integer column)."""
+        if self.backend is not None:
+            return self._of_other(columns)
         import pandas
 
         series = [pandas.Series(np.asarray(column, dtype=object)) for column in columns]
         typed = [_cast(values, dtype) for values, dtype in zip(series, self.dtypes, strict=True)]
         return pandas.concat(typed, axis=1, keys=list(self.labels))
+
+    def _of_other(self, columns: Sequence[np.ndarray]) -> Any:
+        """See `of`, for frames that narwhals makes."""
+        series = {}
+        for name, values, dtype in zip(self.names, columns, self.dtypes, strict=True):
+            known = [None if value is None or value != value else value for value in values.tolist()]
+            fits = not dtype.is_integer() or all(value is None or float(value).is_integer() for value in known)
+            known = [int(value) if value is not None and dtype.is_integer() and fits else value for value in known]
+            series[name] = nw.new_series(name, known, dtype if fits else nw.Float64(), backend=self.backend)
+        return nw.from_dict(series, backend=self.backend).to_native()
+
+    @property
+    def kinds(self) -> list[str]:
+        """One letter for the type of each column, as in numpy: i, u, f, b, m, M, or O for any other."""
+        return [_kind(dtype) for dtype in self.dtypes]
 
     @property
     def names(self) -> list[str]:
@@ -47,8 +71,52 @@ class Frame(NamedTuple):
 
 
 def is_frame(raw: Any) -> bool:
-    """Whether this is a data frame (of pandas, or one with its interface)."""
-    return hasattr(raw, "columns") and hasattr(raw, "dtypes") and hasattr(raw, "to_numpy")
+    """Whether this is a data frame (of pandas, polars, pyarrow, or another that narwhals knows)."""
+    return bool(nw.dependencies.is_into_dataframe(raw))
+
+
+def index_of(frame: Any) -> list[Any] | None:
+    """The labels of a frame's rows; None for a frame without an index."""
+    return list(frame.index) if _is_pandas(frame) else None
+
+
+def rows_at(frame: Any, rows: Sequence[int]) -> Any:
+    """A frame of these rows, by position."""
+    return frame.iloc[rows] if _is_pandas(frame) else nw.from_native(frame, eager_only=True)[list(map(int, rows))].to_native()
+
+
+def with_columns(frame: Any, labels: Sequence[Any]) -> Any:
+    """A frame of these columns, in this order."""
+    return frame[list(labels)] if _is_pandas(frame) else nw.from_native(frame, eager_only=True).select(*labels).to_native()
+
+
+def copied(frame: Any) -> Any:
+    """A copy of a frame, also of a library whose frames have no ``copy``."""
+    return nw.from_native(frame, eager_only=True).clone().to_native()
+
+
+def as_pandas(frame: Any) -> Any:
+    """A frame as one of pandas, with the same values."""
+    if _is_pandas(frame):
+        return frame
+    import pandas
+
+    return pandas.DataFrame({c.name: c.to_list() for c in nw.from_native(frame, eager_only=True).iter_columns()})
+
+
+def _is_pandas(frame: Any) -> bool:
+    return hasattr(frame, "iloc")
+
+
+def _kind(dtype: Any) -> str:
+    """See `Frame.kinds`."""
+    if not isinstance(dtype, nw.dtypes.DType):
+        return str(getattr(dtype, "kind", "O")) if isinstance(dtype, np.dtype) else "O"
+    if dtype.is_temporal():
+        return "m" if isinstance(dtype, nw.Duration) else "M"
+    if dtype.is_integer():
+        return "i" if dtype.is_signed_integer() else "u"
+    return "f" if dtype.is_float() else "b" if isinstance(dtype, nw.Boolean) else "O"
 
 
 def is_series(raw: Any) -> bool:
@@ -62,17 +130,29 @@ def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
     Raises:
         ManifoldError: two columns of one name, dates, or whole numbers that a float64 cannot hold.
     """
-    about = Frame(tuple(frame.columns), tuple(frame.dtypes))
+    if _is_pandas(frame):
+        about = Frame(tuple(frame.columns), tuple(frame.dtypes))
+        columns = [_objects(frame.iloc[:, j]) for j in range(len(about.labels))]
+    else:
+        whole = nw.from_native(frame, eager_only=True)
+        about = Frame(tuple(whole.columns), tuple(whole.schema.values()), whole.implementation)
+        columns = [_with_nan(column.to_list()) for column in whole.iter_columns()]
     twice = sorted({name for name in about.names if about.names.count(name) > 1})
     if twice:
         raise ManifoldError(f"the data frame has two columns called {twice[0]!r}; rename or drop one of them")
-    columns = [_objects(frame.iloc[:, j]) for j in range(len(about.labels))]
     cells = np.empty((len(frame), len(columns)), dtype=object)
     for j, (name, dtype) in enumerate(zip(about.names, about.dtypes, strict=True)):
-        if getattr(dtype, "kind", "O") in "mM":
+        if _kind(dtype) in "mM" or getattr(dtype, "kind", "O") in "mM":
             raise ManifoldError(dates_refused(name, dtype))
         cells[:, j] = columns[j]
     return cells, about
+
+
+def _with_nan(values: list[Any]) -> np.ndarray:
+    """The values (N,) of a column, NaN where there is none."""
+    found = np.empty(len(values), dtype=object)
+    found[:] = [np.nan if value is None else value for value in values]
+    return found
 
 
 def _objects(column: Any) -> np.ndarray:
@@ -83,8 +163,7 @@ def _objects(column: Any) -> np.ndarray:
 
 def is_numeric(cells: np.ndarray, frame: Frame) -> bool:
     """Whether all columns of a data frame are numbers without missing values, so that no description is needed."""
-    plain = all(isinstance(dtype, np.dtype) and dtype.kind in "iuf" for dtype in frame.dtypes)
-    return plain and bool((cells == cells).all())
+    return all(kind in "iuf" for kind in frame.kinds) and bool((cells == cells).all())
 
 
 def in_order(raw: Any, columns: Sequence[str], named: bool, ignored: Sequence[str] = ()) -> Any:

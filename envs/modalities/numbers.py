@@ -64,7 +64,7 @@ class NumberUnits(RowUnits):
         units.dtype = torch.float32 if np.asarray(raw).dtype == np.float32 else torch.float64
         inside = units.encode(torch.from_numpy(values))
         units.low, units.high = inside.amin(0), inside.amax(0)
-        kinds = [] if frame is None else [dtype.kind for dtype in frame.dtypes]
+        kinds = [] if frame is None else frame.kinds
         units.whole = torch.tensor([kind in "iu" for kind in kinds] or [False] * width)
         return units
 
@@ -142,6 +142,8 @@ class NumberUnits(RowUnits):
 
         if self.frame is None:
             return pandas.DataFrame(self.array(cells), columns=self.columns)
+        if self.frame.backend is not None:
+            return self.frame.of(list(cells.numpy().T))
         found = pandas.DataFrame(cells.numpy().copy(), columns=list(self.frame.labels))
         kept = {label: dtype for label, dtype in zip(self.frame.labels, self.frame.dtypes, strict=True) if dtype != np.float64}
         return found.astype(kept)

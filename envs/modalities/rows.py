@@ -24,7 +24,7 @@ from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.base import Units
 from envs.modalities.components import Component
-from envs.modalities.data_frame import Frame, in_order, is_frame
+from envs.modalities.data_frame import Frame, in_order, is_frame, with_columns
 from envs.modalities.linear_relations import Relation, group_of
 from envs.modalities.scales import Scaled
 
@@ -227,7 +227,7 @@ class RowUnits(Units):
         order = self.order_for(classifier)
         if order is None:
             return lambda cells: self.array(cells).reshape(len(cells), *input_shape)
-        return lambda cells: self.as_frame(cells)[order]
+        return lambda cells: with_columns(self.as_frame(cells), order)
 
     def asker(self, classifier: Any, input_shape: Sequence[int]) -> Callable[[Tensor], Any]:
         """See `Units.asker`; with a known input, `cells_asker` is used instead."""
@@ -244,7 +244,7 @@ class RowUnits(Units):
             if order is None:
                 return np.array(raw).reshape(len(raw), *input_shape)
             if is_frame(raw):
-                return raw[order]
+                return with_columns(raw, order)
             import pandas
 
             return pandas.DataFrame({name: list(raw[:, j]) for j, name in enumerate(self.columns)})[order]
@@ -256,7 +256,7 @@ class RowUnits(Units):
         return self.values(cells)
 
     def as_frame(self, cells: Tensor) -> Any:
-        """A pandas data frame of cells (B, C), with the types of the user's frame if there is one."""
+        """A data frame of cells (B, C): as the user's frame if there is one, else of pandas."""
         import pandas
 
         values = self.values(cells)

@@ -289,7 +289,11 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (two, {"class_names": ["same", "same"]}, "must differ"),
         (SVC(), {}, "pass class_names=: SVC does not name its classes"),
         (LinearRegression(), {}, "LinearRegression is a regressor: it predicts a quantity.*lambda rows"),
-        (two, {"class_names": ["a", "b"], "outputs": "logits"}, "outputs='logits' is for torch modules, not for a function"),
+        (
+            two,
+            {"class_names": ["a", "b"], "outputs": "logits"},
+            "outputs='logits' is for torch modules and ONNX models, not for a function",
+        ),
         (Net(), {"outputs": "logit"}, "unknown kind of outputs 'logit': did you mean 'logits'"),
         (
             RandomForestClassifier(2, random_state=0).fit(FLOWERS, np.stack([FLOWERS[:, 0] > 5, FLOWERS[:, 1] > 3], axis=1)),

@@ -1,0 +1,60 @@
+"""A query budget stops explanations and trainings cleanly: what was found is kept, and the message says how to go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents import load_run
+from agents.console.cli import QUERY_FLAGS, UserError, run_main
+from agents.explain import explain
+from agents.explain import main as explain_main
+from agents.train import train
+from envs import make_world
+from envs.errors import QueryBudgetError
+from envs.query_options import QueryOptions
+
+QUICK = {"n_envs": 4, "hyperparams": {"n_steps": 64}, "eval_episodes": 0, "pictures": False, "progress": False}
+
+
+def test_the_flags_are_the_options():
+    assert {name.removeprefix("classifier_") for name in QUERY_FLAGS} == set(QueryOptions.__dataclass_fields__)
+
+
+def test_an_explanation_hands_over_what_it_found():
+    everything = explain(make_world(data="iris", progress=False), None, walker="line")
+    needed = make_world(data="iris", progress=False).classifier.queries
+    world = make_world(data="iris", query={"budget": needed + 200}, progress=False)
+    with pytest.raises(QueryBudgetError, match=r"used up: .* of 45 inputs were explained") as stopped:
+        explain(world, None, walker="line")
+    found = stopped.value.paths
+    assert 0 < len(found) < 45
+    assert len(found) % 8 == 0
+    for path, whole in zip(found, everything, strict=False):
+        assert path.predicted.tolist() == whole.predicted.tolist()
+
+
+def test_the_command_saves_what_it_found(tmp_path, capsys):
+    needed = make_world(data="iris", progress=False).classifier.queries
+    arguments = ["--data", "iris", "--all", "--walker", "line", "--out", str(tmp_path), "--format", "npz"]
+    assert run_main(explain_main, [*arguments, "--classifier-budget", str(needed + 200)]) == 2
+    saved = len(list(tmp_path.glob("*.npz")))
+    assert 0 < saved < 45
+    assert f"{saved} of 45 inputs were explained, and saved in {tmp_path}: go on with a larger" in capsys.readouterr().err
+    assert run_main(explain_main, [*arguments, "--classifier-budget", "20"]) == 2
+
+
+def test_a_training_saves_its_steps_and_goes_on_within_another_budget(tmp_path):
+    needed = make_world(data="iris", progress=False).classifier.queries
+    settings = {"data": "iris", "n_timesteps": 2048, "log_folder": str(tmp_path), **QUICK}
+    with pytest.raises(UserError, match=r"used up: .* steps are saved\. Go on with: .* -i .*counts anew in each command"):
+        train(**settings, classifier_budget=needed + 600)
+    saved = load_run("latest", root=str(tmp_path))
+    assert 0 < saved.steps < 2048
+    assert saved.world.config.query == {"budget": needed + 600}
+    run = train(
+        trained_agent=str(saved.folder.root), n_timesteps=1024, classifier_budget=10**6, eval_episodes=0, pictures=False,
+        progress=False,
+    )  # fmt: skip
+    assert run.steps >= 1024
+    larger = load_run("latest", root=str(tmp_path), query={"cache": True})
+    assert larger.world.classifier.options == QueryOptions(budget=needed + 600, cache=True)
