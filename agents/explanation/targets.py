@@ -10,12 +10,13 @@ import numpy as np
 
 from agents.explanation.inputs import OWN, Inputs, read_targets
 from envs.errors import ManifoldError, UnknownNameError
-from envs.goals import AnyOf, Goal, LabelGoal, Request, read_group, read_request
+from envs.goals import AnyOf, Goal, LabelGoal, Request, ScoreGoal, read_group, read_request
 
 if TYPE_CHECKING:
     from envs.core.world import World
 
 
+OF = {ScoreGoal.kind: "a score", LabelGoal.kind: "labels"}  # in messages
 MOST_NAMED = 3  # inputs that a warning names
 
 
@@ -71,7 +72,7 @@ def _each(world: World, target: Any, count: int) -> list[Any] | None:
     read: dict[Any, Any] = {}
 
     def found(one: Any) -> Any:
-        key = frozenset(one) if isinstance(one, set) else one
+        key = frozenset(one) if isinstance(one, set) else id(one) if isinstance(one, Goal | Request) else one
         if key not in read:
             read[key] = _read(world, one)
         return read[key]
@@ -98,15 +99,15 @@ def _read(world: World, target: Any) -> Any:
             )
         return read_group(target, world.class_names, world.config.class_order)
     if isinstance(target, AnyOf | set | frozenset):
-        raise ManifoldError(f"target {target!r} is a group of classes; this world has a {world.goal.kind}")
+        raise ManifoldError(f"target {target!r} is a group of classes; this world has {OF[world.goal.kind]}")
     if not isinstance(target, str | Goal | Request):
         if isinstance(target, bool | int | np.integer) and 0 <= target < world.classes:
             return None
         raise ManifoldError(f"target {target!r}: say on which side of it the {world.goal.kind} should be, such as '>= {target}'")
     labels = world.goal.labels if isinstance(world.goal, LabelGoal) else ()
     found = read_request(target, world.goal.kind, labels)
-    if isinstance(found, Goal) and found.kind != world.goal.kind:
-        raise ManifoldError(f"target {found.text!r} is a goal on a {found.kind}, and this world has a {world.goal.kind}")
+    if found.kind != world.goal.kind:
+        raise ManifoldError(f"target {found.text!r} is a goal on {OF[found.kind]}, and this world has {OF[world.goal.kind]}")
     return found
 
 

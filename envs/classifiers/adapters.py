@@ -16,8 +16,8 @@ from envs.classifiers.base import Classifier
 from envs.classifiers.functions import FunctionClassifier, LabelClassifier
 from envs.classifiers.goals import goal_classifier
 from envs.classifiers.onnx_model import OnnxClassifier, OnnxModel, is_onnx_file, is_session
-from envs.classifiers.torch_module import TorchClassifier, probe, torch_shape
-from envs.errors import ManifoldError
+from envs.classifiers.torch_module import OUTPUTS, TorchClassifier, probe, torch_shape
+from envs.errors import ManifoldError, UnknownNameError
 from envs.goals import KINDS, LabelGoal, ScoreGoal
 from envs.modalities.base import Units
 from envs.modalities.image import ImageUnits
@@ -68,6 +68,8 @@ def adapt(
     if isinstance(classifier, type):
         raise ManifoldError(f"{classifier.__name__} is a class; pass a fitted instance of it")
     outputs = _kind_of(classifier) if outputs is None else outputs
+    if outputs is not None and outputs not in (*KINDS, *OUTPUTS):
+        raise UnknownNameError("kind of outputs", outputs, (*KINDS, *OUTPUTS))
     if outputs in KINDS and not isinstance(classifier, Classifier):
         if label_only:
             raise ManifoldError(f"label_only is for classifiers; this {type(classifier).__name__} has outputs={outputs!r}")

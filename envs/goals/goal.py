@@ -74,6 +74,7 @@ class Request(ABC):
 
     Attributes:
         text: As `envs.goals.read_request` reads it.
+        kind: Of outputs, a key of `envs.goals.KINDS`.
 
     Example:
         >>> from envs.goals import Change
@@ -81,6 +82,7 @@ class Request(ABC):
         '>= 55'
     """
 
+    kind: ClassVar[str]
     text: str
 
     @abstractmethod

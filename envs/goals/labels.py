@@ -105,6 +105,7 @@ class FlipLabel(Request):
 
     label: str
     hold: Sequence[str] | None = None
+    kind: ClassVar[str] = "labels"
 
     @property
     def text(self) -> str:  # type: ignore[override]

@@ -140,6 +140,7 @@ class Change(Request):
 
     amount: float
     percent: bool = False
+    kind: ClassVar[str] = "score"
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.amount) or self.amount == 0:

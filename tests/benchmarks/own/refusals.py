@@ -42,13 +42,6 @@ def _twice(frame: Any) -> Any:
     return pandas.concat([frame, frame["ash"]], axis=1)
 
 
-def _regressor(seed: int) -> Case:
-    from sklearn.ensemble import RandomForestRegressor
-
-    frame, classes = _frame()
-    return Case({"data": frame, "classifier": RandomForestRegressor(10).fit(frame, classes)}, None, None)
-
-
 def _many_labels(seed: int) -> Case:
     from sklearn.ensemble import RandomForestClassifier
 
@@ -70,7 +63,6 @@ CASES: Cases = {
     "two columns of one name": Entry(_of(_twice), "two columns called"),
     "a renamed column": Entry(_of(lambda frame: frame.rename(columns={"ash": "ashes"})), "lacks ['ash']"),
     "a missing column": Entry(_of(lambda frame: frame.drop(columns="ash")), "lacks ['ash']"),
-    "a regressor": Entry(_regressor, "is a regressor"),
-    "several labels a row": Entry(_many_labels, "multi-label"),
+    "several labels a row": Entry(_many_labels, "names of the labels"),
     "logits of a function": Entry(_logits, "apply a softmax"),
 }

@@ -16,6 +16,7 @@ from sklearn.svm import SVC
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.classifiers import Classifier, adapt
 from envs.datasets import Units
+from envs.classifiers.goals import GoalClassifier
 from envs.modalities.fitting import fit_units
 from envs.reading.objects import load_object
 
@@ -288,7 +289,7 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (two, {"class_names": ["only"]}, "at least two classes"),
         (two, {"class_names": ["same", "same"]}, "must differ"),
         (SVC(), {}, "pass class_names=: SVC does not name its classes"),
-        (LinearRegression(), {}, "LinearRegression is a regressor: it predicts a quantity.*lambda rows"),
+        (two, {"class_names": ["a", "b"], "outputs": "scores"}, "unknown kind of outputs 'scores': did you mean 'score'"),
         (
             two,
             {"class_names": ["a", "b"], "outputs": "logits"},
@@ -298,7 +299,7 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (
             RandomForestClassifier(2, random_state=0).fit(FLOWERS, np.stack([FLOWERS[:, 0] > 5, FLOWERS[:, 1] > 3], axis=1)),
             {},
-            r"predicts 2 labels for each row; .*multi-label.*one label at a time.*lambda rows",
+            "pass class_names=, the names of the labels that RandomForestClassifier predicts",
         ),
         (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
         (3.5, {"class_names": ["a", "b"]}, "a float is no classifier"),
@@ -316,10 +317,9 @@ def test_what_is_no_classifier_is_refused(classifier, kwargs, match):
 
 def test_a_regressor_dressed_as_a_classifier_is_found_out():
     line = LinearRegression().fit(FLOWERS, FLOWERS[:, 0])
-    with pytest.raises(ManifoldError, match="LinearRegression is a regressor"):
-        adapt(line, units=TABLE, class_names=["a", "b"])
+    assert isinstance(adapt(line, units=TABLE), GoalClassifier)
     classifier = adapt(Predicts(line.predict), units=TABLE, class_names=["a", "b"])
-    with pytest.raises(ManifoldError, match=r"not one of its classes.*to explain a predicted quantity, turn it into classes"):
+    with pytest.raises(ManifoldError, match=r"not one of its classes.*pass outputs='score'"):
         classifier.predict_proba(TABLE.inward(FLOWERS))
     above = adapt(lambda rows: (line.predict(rows) > 5).astype(float), units=TABLE, class_names=["below", "above"])
     assert set(above.predict_proba(TABLE.inward(FLOWERS))[:, 1].tolist()) == {0.0, 1.0}
