@@ -127,6 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from agents.engine.command import explain_parts
 
         return explain_parts(config, open_source(config))
+    from agents.constraints.binding import binding
     from agents.explanation.alternatives.result import flat, sentences
     from agents.explanation.contributions.names import rename_parts
     from agents.explanation.first_answer import first_answer
@@ -176,6 +177,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = sys.stdout
     for line in told:
         print(line, file=out)
+    for path in flat(found) if hasattr(world, "unconstrained") and not config.all else ():
+        if not path.success:
+            print(f"{path.name}: {binding(path).sentence}", file=out)
     if run is None and config.data is not None:
         flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
