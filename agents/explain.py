@@ -131,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from agents.engine.command import explain_parts
 
         return explain_parts(config, open_source(config))
+    from agents.constraints.binding import binding
     from agents.explanation.alternatives.result import flat, sentences
     from agents.explanation.contributions.names import rename_parts
     from agents.explanation.first_answer import first_answer
@@ -186,6 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         out = sys.stdout
     for line in told:
         print(line, file=out)
+    for path in flat(found) if hasattr(world, "unconstrained") and not config.all else ():
+        if not path.success:
+            print(f"{path.name}: {binding(path).sentence}", file=out)
     if stopped is not None:
         saved = f", and saved in {folder}" if files else ""
         raise UserError(f"{stopped}{saved}: go on with a larger --classifier-budget, or with --index for the other inputs")

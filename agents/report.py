@@ -117,7 +117,7 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
 
     number, cards = config.card or 1, cards_of(paths, world)
     if number > len(cards):
-        raise UserError(f"--card {number}: {config.source} has {len(cards)} cards that can be read, counted from 1")
+        raise UserError(f"--card {number}: {config.source} has {len(cards)} paths with a card, counted from 1")
     default = (run or Path(".")) / f"card-{number}.{config.format}"
     target = Path(in_home(config.out)) if config.out else default
     chosen = cards[number - 1]

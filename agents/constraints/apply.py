@@ -80,6 +80,7 @@ def constrained(
     ranges = {name: _ends(name, ends) for name, ends in ranges.items()}
     changed = copy.copy(world)  # shares what was computed: none of it depends on the constraints
     changed.__dict__.pop("untargeted", None)
+    changed.__dict__["unconstrained"] = world  # for `agents.constraints.binding`
     changed.units = _bounded(world.units, names, vary, ranges)
     _ruled(changed.units, names, relations=relations, **more)
     record = getattr(changed.units, KEY)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from envs.modalities.linear_relations import Relation
 
 DIRECTIONS = ("up", "down")
+MISSING = "missing"  # what a forbidden move calls a missing value, unless a category has this name
 
 
 def directions(given: Mapping[str, str] | None) -> dict[str, str]:
@@ -32,7 +33,7 @@ def allowed_moves(units: Any, column: int, order: Sequence[Any] | None, forbidde
         units: of a mixed table.
         column: index of a column of categories.
         order: all its categories; moves go forward only. None: no order.
-        forbidden: pairs (from, to) of categories.
+        forbidden: pairs (from, to) of categories; ``missing``, or a text that the table writes for it, is a missing value.
 
     Raises:
         ManifoldError, UnknownNameError: no column of categories, no such category, or an order that leaves some out.
@@ -47,15 +48,21 @@ def allowed_moves(units: Any, column: int, order: Sequence[Any] | None, forbidde
             f"column {about.name!r} follows from {about.linked_to!r}: say which moves of that column are allowed"
         )
     index = {name: k for k, name in enumerate(about.categories)}
+    unknown = () if about.missing is None else (MISSING, *units.table.missing)
+    states = {**dict.fromkeys(unknown, len(about.categories)), **index}
 
     def place(name: Any) -> int:
-        if str(name) not in index:
-            raise UnknownNameError(f"category of {about.name!r}", str(name), list(index))
-        return index[str(name)]
+        if str(name) not in states:
+            raise UnknownNameError(f"category of {about.name!r}", str(name), [*index, *unknown[:1]])
+        return states[str(name)]
 
     moves = torch.ones(about.width, about.width, dtype=torch.bool)
     if order is not None:
         ranks = [place(name) for name in order]
+        if len(about.categories) in ranks:
+            raise ManifoldError(
+                f"the order of {about.name!r} is one of categories: leave out the missing value; forbidden= can name it"
+            )
         if sorted(ranks) != list(range(len(index))):
             lacking = [name for name in index if name not in map(str, order)]
             raise ManifoldError(f"the order of {about.name!r} needs each category once; it leaves out {lacking}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def read_rules(file: str | Path) -> dict[str, Any]:
         if name not in KEYS:
             raise UnknownNameError(f"rule in {file}", str(name), KEYS)
         listed = name in ("features_to_vary", "relations")
-        if listed != isinstance(value, Sequence) or not (listed or isinstance(value, Mapping)):
+        if not isinstance(value, list if listed else Mapping):
             needed = "a list" if listed else "a mapping from columns"
             raise ManifoldError(f"--rules {file}: {name} is {needed}, not {value!r:.60}")
     return {str(name): value for name, value in found.items()}

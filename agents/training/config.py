@@ -38,7 +38,9 @@ class TrainConfig(DataConfig):
     log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
     save_freq: int = option(50_000, "steps between checkpoints; 0: only one at the end", metavar="N")
     keep_checkpoints: int = option(5, "how many checkpoints to keep, the newest; 0: all", metavar="N")
-    eval_freq: int = option(0, "steps between evaluations on held-out inputs; 0: only one at the end", metavar="N")
+    eval_freq: int | None = option(
+        None, "steps between evaluations on held-out inputs; 0: only one at the end (default: a fifth of -n)", metavar="N"
+    )
     eval_episodes: int = option(100, "held-out inputs of an evaluation; 0: none at all", metavar="N")
     pictures: bool = option(True, "at the end, log film strips and the latent map of a few held-out inputs")
     device: str = option("cpu", "cpu, cuda or cuda:N; these networks are faster on the CPU")

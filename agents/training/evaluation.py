@@ -9,8 +9,10 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from envs.core.factual import Factual
     from envs.core.world import World
 
+MOST_ROWS = 2000  # reference rows for the kNN ratio
 MOST_STEPS = 1_000_000  # of an evaluation: an environment without a step limit may never end an episode
 
 
@@ -20,7 +22,8 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
     Returns:
         success_rate, line_success_rate (of the straight latent line on the same inputs; `with_line`, and where its ends are
         known without further queries), class_kept (share of inputs whose frame 0 is called like them), mean_ep_length
-        (steps), mean_reward, mean_queries (rows an input, those of frame 0 included).
+        (steps), mean_reward, mean_queries (rows an input, those of frame 0 included), knn_ratio (of the walks that arrived,
+        if any did; 1 is as typical as real data).
     """
     from agents.walkers.line import LineWalker
     from agents.walkers.policy import PolicyWalker
@@ -34,6 +37,11 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
     if with_line and world.reference.known_end_predictions is not None and not world.task.scores_coverage:
         line = LineWalker().walk(world, state, queries, torch.Generator().manual_seed(seed))
         compared["line_success_rate"] = float(line.success.float().mean())
+    arrived = torch.nonzero(walk.success & (walk.length > 0)).flatten()
+    if len(arrived):
+        last = walk.length[arrived], arrived
+        ratio = _knn_ratio(world, walk.z[last], state.home.chosen(arrived), walk.predictions[last].argmax(1))
+        compared |= {"knn_ratio": ratio} if np.isfinite(ratio) else {}
     return {
         **compared,
         "success_rate": float(walk.success.float().mean()),
@@ -42,6 +50,22 @@ def evaluate_in_world(model: Any, world: World, episodes: int, seed: int, with_l
         "mean_reward": float(walk.rewards.sum(0).mean()),
         "mean_queries": float(walk.queries.float().mean()),
     }
+
+
+def _knn_ratio(world: World, z: torch.Tensor, home: Factual, label: torch.Tensor) -> float:
+    """Mean distance of ends z (B, d) to the five nearest reference rows of their class (B,), over the same for real rows; both
+    among a fixed part of the reference rows."""
+    from agents.explanation.metrics.path import knn_distance_to_class
+
+    reference, typical = world.reference, world.reference.__dict__.get("typical_knn")
+    part = torch.linspace(0, len(reference.x) - 1, min(MOST_ROWS, len(reference.x))).long()
+    bank, classes = reference.coordinates[part].numpy(), reference.label[part].numpy()
+    if typical is None:  # kept: each evaluation of a training needs it
+        typical = float(np.mean(knn_distance_to_class(bank, classes, bank, classes, exclude_self=True)))
+        reference.__dict__["typical_knn"] = typical
+    with torch.inference_mode():
+        place = world.manifold.coordinates(z, world.decode(z, home)).numpy()
+    return float(np.mean(knn_distance_to_class(place, label.numpy(), bank, classes))) / typical
 
 
 def evaluate_in_environment(model: Any, env_id: str, kwargs: dict[str, Any], episodes: int, seed: int) -> dict[str, float]:

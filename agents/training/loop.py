@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from agents.training.config import TrainConfig
     from envs.core.world import World
 
+EVALUATIONS = 5  # of a training in a latent space, the one at its end included
+
 
 OF_BUDGET = " (a budget counts anew in each command; --classifier-budget N changes it)"
 
@@ -120,10 +122,13 @@ def _learn(config: TrainConfig, session: Session, folder: RunFolder, fresh: bool
 
     keeper = CheckpointCallback(folder, config.save_freq, config.keep_checkpoints, stop, books, session.resumed)
     callbacks: list[BaseCallback] = [keeper, ProgressCallback(made.n_timesteps, config.progress)]
-    if config.eval_freq and config.eval_episodes:
-        callbacks.append(EvaluationCallback(config.eval_freq, evaluate))
+    often = config.eval_freq
+    if often is None:  # a curve of a few points, where an evaluation is one batch of walks
+        often = 0 if world is None else max(made.n_timesteps // EVALUATIONS, 1)
+    if often and config.eval_episodes:
+        callbacks.append(EvaluationCallback(often, evaluate))
     if fresh:
-        callbacks.append(HParamCallback(_flat(made), bool(config.eval_freq and config.eval_episodes)))
+        callbacks.append(HParamCallback(_flat(made), bool(often and config.eval_episodes)))
     if made.curiosity is not None:
         callbacks.append(model.get_env().callback())
     callbacks.append(CoverageCallback(world, made.n_timesteps, config.pictures))

@@ -80,7 +80,7 @@ def check_settings(config: TrainConfig) -> None:
     if config.seed is not None and not 0 <= config.seed < 2**32:
         raise UserError(f"--seed {config.seed}: a seed lies between 0 and 2^32 - 1")
     for name in ("save_freq", "eval_freq", "eval_episodes", "keep_checkpoints"):
-        if getattr(config, name) < 0:
+        if (getattr(config, name) or 0) < 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: a number of 0 or more is needed")
     if config.checkpoint is not None and (config.trained_agent is None or config.trained_agent.endswith(".zip")):
         raise UserError(f"--checkpoint {config.checkpoint} chooses a checkpoint of a run to resume: name the run with -i RUN")

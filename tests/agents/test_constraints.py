@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents import Explainer, constrained
+from agents import Explainer, UserError, constrained
 from agents.constraints.apply import constraints_of
+from agents.constraints.binding import binding
+from agents.constraints.rules_file import read_rules
 from envs import ManifoldError, UnknownNameError, make_world
 
 pandas = pytest.importorskip("pandas")
@@ -180,3 +182,71 @@ def test_an_input_that_breaks_a_relation_is_named(budgets: Any) -> None:
     row = {"rent": 500, "food": 400, "total": 950, "years": 3, "school": "college"}
     with pytest.raises(ManifoldError, match=r"input 0 itself breaks the relation 'total = rent \+ food' by 50"):
         Explainer(budgets, "line").explain(row, rules={"relations": ["total = rent + food"]})
+
+
+def test_a_failed_path_names_the_constraint_that_binds(world: Any) -> None:
+    explainer = Explainer(world, walker="line")
+    refused = [row for row in range(len(world.held_out.x)) if explainer.explain(rows=row).source == 0][:3]
+    for row in refused:
+        path = explainer.explain(rows=row, permitted_range={"income": (0, 1)}, features_to_vary=["income"])
+        assert not path.success
+        before = world.classifier.queries
+        found = binding(path)
+        assert found.queries == world.classifier.queries - before
+        assert "permitted_range of income" in found.names
+        assert not found.untried
+        few = binding(path, budget=1)
+        assert len(few.untried) == 2
+        assert "not tried" in few.sentence
+
+
+def test_where_nothing_binds_that_is_said(world: Any) -> None:
+    path = Explainer(world, walker="line").explain(rows=0)
+    with pytest.raises(UserError, match="nothing binds"):
+        binding(path)
+
+
+def test_a_forbidden_move_can_name_a_missing_value() -> None:
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"income": rng.normal(40, 12, 150).round(1), "home": rng.choice(["own", "rent", None], 150)})
+
+    def missing_is_good(rows: Any) -> np.ndarray:
+        good = np.where(rows["home"].isna(), 0.9, 0.1)
+        return np.stack([1 - good, good], axis=1)
+
+    settings: dict[str, Any] = {"class_names": ["no", "yes"], "fit": {"epochs": 20}, "progress": False}
+    made = make_world(data=frame, classifier=missing_is_good, **settings)
+    explainer = Explainer(made, walker="line")
+    rows = [row for row, home in enumerate(made.units.rows(made.held_out.x)[:, 1]) if home == "own"][:4]
+    assert any(path.success for path in explainer.explain(rows=rows))
+    for path in explainer.explain(rows=rows, rules={"forbidden": {"home": [("own", "missing")]}}):
+        assert not path.to_pandas()["home"].isna().any()
+    with pytest.raises(UnknownNameError, match="missing"):
+        constrained(made, forbidden={"home": [("own", "mising")]})
+    with pytest.raises(ManifoldError, match="leave out the missing value"):
+        constrained(made, ordered={"home": ["own", "rent", "missing"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1, 2]", "a mapping with some of the keys"),
+        ("directions: {income: up}", "direction"),
+        ("features_to_vary: income", "is a list"),
+        ("direction: [income]", "is a mapping"),
+    ],
+)
+def test_a_file_of_rules_is_checked(text: str, said: str, tmp_path: Any) -> None:
+    file = tmp_path / "rules.yml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        read_rules(file)
+
+
+def test_a_file_of_rules_is_the_keywords(tmp_path: Any) -> None:
+    for name, text in (
+        ("a.yml", "relations: [a = b]\ndirection: {c: up}"),
+        ("a.json", '{"relations": ["a = b"], "direction": {"c": "up"}}'),
+    ):
+        (tmp_path / name).write_text(text)
+        assert read_rules(tmp_path / name) == {"relations": ["a = b"], "direction": {"c": "up"}}
