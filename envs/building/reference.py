@@ -60,5 +60,5 @@ def make_reference(
             warnings.warn(f"{changed}: all {len(x):,} reference rows are queried again", stacklevel=2)
         every = torch.arange(len(x)).split(BATCH)
         own = torch.cat([predictions(x, rows) for rows in every])
-        prediction = own if anchored else torch.cat([predictions(frame, rows) for rows in every])
+        prediction = own if anchored or torch.equal(frame, x) else torch.cat([predictions(frame, rows) for rows in every])
         return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts)

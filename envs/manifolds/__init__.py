@@ -2,6 +2,7 @@
 
 from envs.manifolds.base import Manifold
 from envs.manifolds.conv_vae import ConvVAE
+from envs.manifolds.edits.manifold import Edits
 from envs.manifolds.embedding import Embedding
 from envs.manifolds.generators.gan import GAN
 from envs.manifolds.generators.generator import Generator
@@ -25,6 +26,7 @@ MANIFOLDS: dict[str, type[Manifold]] = {
     "embedding": Embedding,
     "table_vae": TableVAE,
     "sentences": SentenceVAE,
+    "edits": Edits,
     "pair": Pair,
     "generator": Generator,
 }
@@ -38,6 +40,7 @@ __all__ = [
     "PCA",
     "VAE",
     "ConvVAE",
+    "Edits",
     "Embedding",
     "Generator",
     "Joint",
