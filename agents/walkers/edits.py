@@ -16,7 +16,7 @@ from envs.manifolds.edits.graph import Node
 
 WIDTH = 6  # nodes that a plan goes on from
 MARGIN = 0.4  # log odds beyond the threshold at which a plan ends
-LOSS = 2.0  # a loss of fluency of one nat per word costs as much as editing twice as many words as the sentence has
+LOSS = 4.0  # a loss of fluency of one nat per word costs as much as editing four times the words of the sentence
 SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
 
 
@@ -101,11 +101,19 @@ class EditsWalker(Walker):
                     if first is None and not _leads(around.places, around.places[0], k, reach):
                         continue
                     found[next_node] = float(costs[k]), step
-            ranked = sorted(found.items(), key=lambda item: item[1][0])[:WIDTH]
-            if not ranked or ranked[0][1][0] >= cheapest:
+            ranked = sorted(found.items(), key=lambda item: item[1][0])[: 2 * WIDTH]
+            if not ranked:
                 break
-            cheapest, best = ranked[0][1]
-            front = [(node, step) for node, (_, step) in ranked]
+            loss = manifold.losses(graph, [node for node, _ in ranked])  # of all edits together, not their sum
+            exact = [
+                (cost + LOSS * (true - graph.loss(node)), node, step)
+                for (node, (cost, step)), true in zip(ranked, loss, strict=True)
+            ]
+            exact.sort(key=lambda item: item[0])
+            if exact[0][0] >= cheapest:
+                break
+            cheapest, _, best = exact[0]
+            front = [(node, step) for _, node, step in exact[:WIDTH]]
         return None if best is None else best[1]
 
     @staticmethod

@@ -24,6 +24,7 @@ MISSING = 3  # words of the longest gap
 SHARES = (0.6, 0.25, 0.15)  # of gaps of 1, 2 and 3 words in training
 STEPS = 1800  # gradient steps of a fit by default: under 2 CPU-minutes with 10,000 sentences
 BATCH = 64
+BLIND = 0.25  # share of words that training predicts from those before them alone
 NEGATIVES = 800  # words that the loss compares with at once
 
 
@@ -78,6 +79,7 @@ class Filler(nn.Module):
         self.behind = nn.GRU(embedding, hidden, batch_first=True)
         self.missing = nn.Embedding(MISSING, hidden)
         self.predictor = nn.Sequential(nn.Linear(3 * hidden, 2 * hidden), nn.GELU(), nn.Linear(2 * hidden, embedding))
+        self.nothing = nn.Parameter(torch.zeros(hidden))  # in place of what follows, where that is not read
         self.bias = nn.Parameter(torch.zeros(self.written))
         self.dropout = nn.Dropout(0.0)
         self.register_buffer("log_frequency", torch.zeros(size))
@@ -90,18 +92,16 @@ class Filler(nn.Module):
             ids: Known ids, (B, L), with their end marks.
 
         Returns:
-            The states before each place (B, L, H), and those after it, the reader of what follows having read the word at
-            place j last: (B, L, H). A sentence's own states do not depend on the others.
+            The states of the reader that has read all words before place j, (B, L, H), and of the one that has read all words
+            from the last one to that at place j, (B, L + 1, H). A sentence's own states do not depend on the others.
         """
         length = (ids == END).int().argmax(1)
-        places = torch.arange(ids.shape[1])
-        turned = (length[:, None] - places).clamp_min(0)  # the end mark first, then the words from last to first
         begin = torch.full((len(ids), 1), BEGIN)
-        before = torch.cat((begin, ids[:, :-1]), dim=1)
-        ahead = self.ahead(self.dropout(self.embedding(before)))[0]
-        behind = self.behind(self.dropout(self.embedding(ids.gather(1, turned))))[0]
-        behind = behind.gather(1, turned[:, :, None].expand_as(behind))
-        return ahead, behind
+        turned = (length[:, None] - torch.arange(ids.shape[1])).clamp_min(0)  # the end mark first, then the last word
+        ahead = self.ahead(self.dropout(self.embedding(torch.cat((begin, ids[:, :-1]), dim=1))))[0]
+        behind = self.behind(self.dropout(self.embedding(torch.cat((begin, ids.gather(1, turned)), dim=1))))[0]
+        at = (length[:, None] + 1 - torch.arange(ids.shape[1] + 1)).clamp_min(0)
+        return ahead, behind.gather(1, at[:, :, None].expand(-1, -1, behind.shape[2]))
 
     def further(self, state: Tensor, word: Tensor) -> Tensor:
         """The reader's state (B, H) after one more word (B,)."""
@@ -114,23 +114,25 @@ class Filler(nn.Module):
     def log_probabilities(self, ahead: Tensor, behind: Tensor, missing: Tensor) -> Tensor:
         """Log probabilities (..., O) of the word after `ahead` (..., H), with `missing` more words before `behind`."""
         logits = self.guess(ahead, behind, missing) @ self.embedding.weight[: self.written].T + self.bias
-        logits[..., [PAD, BEGIN, UNKNOWN]] = -torch.inf
+        logits[..., [PAD, BEGIN, UNKNOWN]] = -torch.inf  # the end mark stays: a sentence may end too early
         return logits.log_softmax(-1)
 
     def fluency(self, ids: Tensor) -> Tensor:
-        """Mean over the words of log p(word | all others) less the word's log frequency, (B,), in nats.
+        """Mean over the words of log p(word) less the word's log frequency, (B,), in nats.
 
-        This is the SLOR of Kann, Rothe and Filippova ("Sentence-Level Fluency Evaluation", CoNLL 2018) with a masked model.
-        Words that the model does not write are left out.
+        Half of log p is that of the word among all others, half that of the word after those before it. This is the SLOR of
+        Kann, Rothe and Filippova ("Sentence-Level Fluency Evaluation", CoNLL 2018); the end mark counts as a word. Words that
+        the model does not write are left out.
         """
         ahead, behind = self.read(ids)
-        after = torch.cat((behind[:, 1:], behind[:, -1:]), dim=1)
-        counted = (ids != PAD) & (ids != END) & (ids != UNKNOWN) & (ids < self.written)
+        counted = (ids != PAD) & (ids != UNKNOWN) & (ids < self.written)
         rows, places = counted.nonzero(as_tuple=True)
         words = ids[rows, places]
-        own = self.log_probabilities(ahead[rows, places], after[rows, places], torch.zeros_like(words))
-        gain = own.gather(1, words[:, None])[:, 0] - self.log_frequency[words]
-        total = torch.zeros(len(ids)).index_add_(0, rows, gain)
+        total = torch.zeros(len(ids))
+        for after in (behind[rows, places + 1], self.nothing.expand(len(rows), -1)):
+            own = self.log_probabilities(ahead[rows, places], after, torch.zeros_like(words))
+            gain = own.gather(1, words[:, None])[:, 0] - self.log_frequency[words]
+            total.index_add_(0, rows, gain / 2)
         return total / counted.sum(1).clamp_min(1)
 
 
@@ -144,11 +146,11 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
         progress: Show a progress bar.
     """
     counts = torch.bincount(ids.flatten(), minlength=filler.size).double()
-    counts[[PAD, BEGIN, END]] = 0
+    counts[[PAD, BEGIN]] = 0
     filler.log_frequency.copy_(((counts + 0.5) / (counts + 0.5).sum()).log())
     filler.bias.data.copy_(filler.log_frequency[: filler.written] / 2)
     draw = counts[: filler.written].clamp_min(0) ** 0.75
-    draw[: len(SPECIALS)] = 0
+    draw[[PAD, UNKNOWN, BEGIN]] = 0
     draw = draw / draw.sum()
     generator = torch.Generator().manual_seed(how.seed)
     filler.dropout.p = how.dropout
@@ -161,11 +163,12 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
         missing = torch.multinomial(shares, rows.numel(), replacement=True, generator=generator).view(rows.shape)
         length = (rows == END).int().argmax(1)
         last = torch.arange(rows.shape[1]) + 1 + missing  # the first word after the gap
-        counted = (rows >= len(SPECIALS)) & (rows < filler.written) & (last <= length[:, None])
-        counted &= last < rows.shape[1]
+        counted = ((rows == END) | (rows >= len(SPECIALS))) & (rows < filler.written) & (last <= length[:, None] + 1)
         row, place = counted.nonzero(as_tuple=True)
         ahead, behind = filler.read(rows)
-        guess = filler.guess(ahead[row, place], behind[row, last[row, place]], missing[row, place])
+        blind = torch.rand(len(row), 1, generator=generator) < BLIND
+        after = torch.where(blind, filler.nothing, behind[row, last[row, place]])
+        guess = filler.guess(ahead[row, place], after, missing[row, place].masked_fill(blind[:, 0], 0))
         word = rows[row, place]
         if few:
             logits = guess @ filler.embedding.weight[: filler.written].T + filler.bias

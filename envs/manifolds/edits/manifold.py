@@ -210,6 +210,11 @@ class Edits(Manifold):
         """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
 
+    def losses(self, graph: EditGraph, nodes: Sequence[Node]) -> list[float]:
+        """Losses of fluency of nodes against the input, nats per word, at least 0; their edits judged together."""
+        value = self.fluency([graph.words, *(graph.sentence(node) for node in nodes)])
+        return (value[0] - value[1:]).clamp_min(0).tolist()
+
     def _rows(self, sentences: Sequence[Sequence[int]]) -> Tensor:
         return padded(sentences, self.vocabulary.length)
 

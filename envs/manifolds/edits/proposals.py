@@ -22,6 +22,7 @@ from envs.modalities.vocabulary import END, UNKNOWN
 WIDEST = 2  # words of the longest span that is replaced
 PLAIN, STEERED = 3, 10  # fillings of a gap by fluency alone, and towards all classes together
 FIRST = 3  # first words of each two-word filling that are tried for each of these
+WORST = 0.6  # loss of fluency, nats per word, beyond which an edit is not proposed
 KEPT = 240  # edits of a sentence
 Fluency = Callable[[Sequence[Sequence[int]]], Tensor]
 
@@ -43,11 +44,26 @@ def propose(
         Edits by what they are worth, the best first; each with its loss of fluency.
     """
     known = [word if word < filler.size else UNKNOWN for word in words]
-    ahead, behind = (part[0] for part in filler.read(padded([known])))
+    gains = codes.gains[: filler.written] - codes.gains[: filler.written].mean(1, keepdim=True)
+    found: dict[tuple[int, int, tuple[int, ...]], None] = {}
+    for row in dict.fromkeys((tuple(known), _without(known, codes))):
+        found |= _fillings(filler, gains, row)
+    edits = [Edit(i, j, new) for i, j, new in found if _changes(words, i, j, new, longest)]
+    return _judged(codes, filler.size, words, edits, fluency, kept)
+
+
+def _without(words: Sequence[int], codes: SentenceCodes) -> tuple[int, ...]:
+    """The words, those that speak most for a class unknown: what fits into the rest may speak against them."""
+    weight = codes.gains[list(words)].abs().amax(1)
+    return tuple(UNKNOWN if far else word for word, far in zip(words, (weight > weight.mean()).tolist(), strict=True))
+
+
+def _fillings(filler: Filler, gains: Tensor, words: Sequence[int]) -> dict[tuple[int, int, tuple[int, ...]], None]:
+    """Edits (start, stop, words) of a row of known words; gains (O, K): what each word adds to the log odds of each class."""
+    ahead, behind = (part[0] for part in filler.read(padded([words])))
     spans = [(i, j) for i in range(len(words) + 1) for j in range(i, min(i + WIDEST, len(words)) + 1)]
     found: dict[tuple[int, int, tuple[int, ...]], None] = {(i, j, ()): None for i, j in spans if i < j}
     start, stop = torch.tensor(spans).T
-    gains = codes.gains[: filler.written] - codes.gains[: filler.written].mean(1, keepdim=True)
     single = filler.log_probabilities(ahead[start], behind[stop], torch.zeros_like(start))
     for row, word, _ in _best(single, gains, PLAIN, STEERED):
         found[*spans[row], (word,)] = None
@@ -58,8 +74,7 @@ def propose(
     second = filler.log_probabilities(state, behind[stop[rows]], torch.zeros_like(rows))
     for row, word, _ in _best(second, gains, 1, FIRST):
         found[*spans[int(rows[row])], (int(first[row]), word)] = None
-    edits = [Edit(i, j, new) for i, j, new in found if _changes(words, i, j, new, longest)]
-    return _judged(codes, filler.size, words, edits, fluency, kept)
+    return found
 
 
 def _best(scores: Tensor, gains: Tensor, plain: int, steered: int) -> list[tuple[int, int, float]]:
@@ -94,5 +109,5 @@ def _judged(
     log_p = codes.expected(codes(ids.masked_fill(ids >= size, UNKNOWN)))
     loss = value[0] - value[1:]
     merit = (log_p[1:] - log_p[0]).amax(1) - loss * len(words)
-    order = merit.argsort(descending=True, stable=True)[:kept].tolist()
-    return [edits[k]._replace(loss=float(loss[k])) for k in order]
+    order = merit.argsort(descending=True, stable=True).tolist()
+    return [edits[k]._replace(loss=float(loss[k])) for k in order if loss[k] <= WORST][:kept]
