@@ -26,6 +26,7 @@ WALKERS: dict[str, str] = {
     "greedy": "agents.walkers.greedy:GreedyWalker",
     "gradient": "agents.walkers.gradient:GradientWalker",
     "pullback_gradient": "agents.walkers.pullback_gradient:PullbackGradientWalker",
+    "edits": "agents.walkers.edits:EditsWalker",
     "policy": "agents.walkers.policy:PolicyWalker",
 }
 

@@ -69,5 +69,5 @@ def make_reference(
             prediction, own = (classifier.of_outputs(outputs[name]) for name in ("frame", "own"))
             return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts, outputs)
         own = torch.cat([predictions(x, rows) for rows in every])
-        prediction = own if anchored else torch.cat([predictions(frame, rows) for rows in every])
+        prediction = own if anchored or torch.equal(frame, x) else torch.cat([predictions(frame, rows) for rows in every])
         return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable
 from dataclasses import fields
@@ -20,8 +21,9 @@ from envs.config import WorldConfig
 from envs.core.reference_data import BATCH
 from envs.datasets import Data
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import Manifold, SentenceVAE
+from envs.manifolds import Edits, Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
+from envs.manifolds.edits.filler import FillerTraining
 from envs.manifolds.sentence.training import SentenceTraining
 from envs.modalities.vocabulary import Vocabulary
 from envs.reading.objects import load_object
@@ -34,7 +36,7 @@ ANCHOR = 4.0  # nats in favour of the words of a walk's input, see `SentenceVAE.
 
 def text_manifold(
     config: WorldConfig, key: str | None, parts: Data, asker: Callable[[Vocabulary], Classifier], progress: bool
-) -> tuple[SentenceVAE, Tensor | None, int]:
+) -> tuple[SentenceVAE | Edits, Tensor | None, int]:
     """The manifold of sentences: shipped, saved, live, or fitted to them.
 
     Args:
@@ -54,8 +56,13 @@ def text_manifold(
     manifold, latent_dim, fit, seed = config.manifold, config.latent_dim, config.fit, config.seed
     if manifold in (None, key) and key in ASSETS and latent_dim is None and not fit:
         return (*ASSETS[key].manifold(), 0)  # type: ignore[return-value]
-    if manifold in (None, "vae"):
+    if manifold in (None, "vae", Edits.kind):
         texts = [str(text) for text in parts.x]
+        if manifold == Edits.kind:
+            if latent_dim is not None:
+                raise ManifoldError("the latent dimensions of edits are K - 1 and meanings: give fit={'meanings': 7} instead of latent_dim")
+            edits, asked = _fitted_edits(texts, asker, dict(fit or {}), seed, progress)
+            return edits, None, asked
         vae, asked = _fitted(texts, asker, latent_dim or LATENT_DIM, dict(fit or {}), seed, progress)
         return vae, None, asked
     if isinstance(manifold, str) and manifold in ASSETS:
@@ -64,10 +71,10 @@ def text_manifold(
         manifold = load_object(manifold)
     elif isinstance(manifold, str | Path):
         if not os.path.isdir(manifold):
-            raise UnknownNameError("manifold of sentences", manifold, ("vae", "sentences", "a folder of Manifold.save"))
+            raise UnknownNameError("manifold of sentences", manifold, ("vae", "edits", "sentences", "a folder of Manifold.save"))
         manifold = Manifold.load(manifold)
-    if not isinstance(manifold, SentenceVAE):
-        raise ManifoldError(f"sentences need a SentenceVAE, not a {type(manifold).__name__}")
+    if not isinstance(manifold, SentenceVAE | Edits):
+        raise ManifoldError(f"sentences need a SentenceVAE or Edits, not a {type(manifold).__name__}")
     refuse_fit(manifold, latent_dim, fit)
     return manifold, None, 0
 
@@ -95,16 +102,41 @@ def _fitted(
     ids, asked = vocabulary.ids(texts), 0
     predictions = None
     if settings.get("prediction_weight", 1):
-        classifier = asker(vocabulary)
-        before = classifier.queries
-        predictions = torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)])
-        asked = classifier.queries - before
+        predictions, asked = _predictions(asker(vocabulary), ids)
     key = fit_key(
         "sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "predictions": predictions}
     )
     more: dict[str, Any] = {"vocabulary": vocabulary, "predictions": predictions, "progress": progress}
     kept = kept_fit(key, lambda: SentenceVAE.fit(texts, **more, **settings))
     assert isinstance(kept, SentenceVAE)
+    return kept, asked
+
+
+def _predictions(classifier: Classifier, ids: Tensor) -> tuple[Tensor, int]:
+    """The classifier's predictions (N, K) for sentences (N, L), and the queries that they took."""
+    before = classifier.queries
+    return torch.cat([classifier.predict_proba(part) for part in ids.split(BATCH)]), classifier.queries - before
+
+
+def _fitted_edits(
+    texts: list[str], asker: Callable[[Vocabulary], Classifier], fit: dict[str, Any], seed: int, progress: bool
+) -> tuple[Edits, int]:
+    """A manifold of edits, from the cache if it was fitted before, and the queries of its fit, one a sentence."""
+    known = [*inspect.signature(Edits.fit).parameters, *(field.name for field in fields(FillerTraining))]
+    known = [name for name in known if name not in ("texts", "predictions", "vocabulary", "progress", "training", "seed")]
+    for name in fit:
+        if name not in known:
+            raise UnknownNameError("setting of the fit of edits", name, known)
+    vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
+    ids = vocabulary.ids(texts)
+    predictions, asked = _predictions(asker(vocabulary), ids)
+    settings = {"seed": seed, **fit}
+    key = fit_key(
+        Edits.kind, {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "predictions": predictions}
+    )
+    more: dict[str, Any] = {"vocabulary": vocabulary, "progress": progress}
+    kept = kept_fit(key, lambda: Edits.fit(texts, predictions, **more, **settings))
+    assert isinstance(kept, Edits)
     return kept, asked
 
 

@@ -54,7 +54,7 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
         ManifoldError: a target outside the classes.
     """
     with torch.inference_mode():
-        if world.units.anchored:
+        if world.units.anchored or world.manifold.on_graph:  # frame 0 is the input
             z = world.manifold.encode(x)
             factual, frame = world.factual_of(x, z, cells), x
             prediction, queries = world.predictions(x, factual), torch.zeros(len(x), dtype=torch.int64)
@@ -115,11 +115,15 @@ def step(
         size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
         action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
         z = manifold.prior.project(world.move(manifold, state.z, action, world.step_length))
-        frame, pull = _decoded(world, z, state.home)
+        if manifold.on_graph:  # the code becomes that of the sentence, and a step is one edit
+            z, frame = manifold.nearest(z, state.frame, state.factual)
+            pull = None
+        else:
+            frame, pull = _decoded(world, z, state.home)
         before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.factual)
         place = manifold.coordinates(z, frame)
         length = torch.from_numpy(norm(place.numpy() - before.numpy()))
-        if world.max_step is not None:
+        if world.max_step is not None and not manifold.on_graph:
             z, frame, length, pull = _shortened(world, state, z, frame, length, pull)
             place = manifold.coordinates(z, frame)
         asked = torch.from_numpy(np.full(len(z), known is None))

@@ -147,7 +147,7 @@ class ReferenceData:
     @property
     def ends_match_frames(self) -> bool:
         """Whether a walk that ends at the code of a reference row ends in that row's frame 0, from whatever input it came."""
-        return not (self.manifold.input_conditioned or self.anchored)
+        return self.manifold.on_graph or not (self.manifold.input_conditioned or self.anchored)
 
     # ---- statistics of the classes -----------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class World:
     @property
     def step(self) -> float:
         """Median decoded move of a full action, as a share of the class distance."""
-        return self.config.step or STEP
+        return self.config.step or (1.0 if self.manifold.on_graph else STEP)
 
     @cached_property
     def max_step(self) -> float | None:

@@ -3,6 +3,7 @@
 from envs.manifolds.base import Manifold
 from envs.manifolds.conv_vae import ConvVAE
 from envs.manifolds.distracted import Distracted
+from envs.manifolds.edits.manifold import Edits
 from envs.manifolds.embedding import Embedding
 from envs.manifolds.generators.gan import GAN
 from envs.manifolds.generators.generator import Generator
@@ -28,6 +29,7 @@ MANIFOLDS: dict[str, type[Manifold]] = {
     "table_vae": TableVAE,
     "series_vae": SeriesVAE,
     "sentences": SentenceVAE,
+    "edits": Edits,
     "pair": Pair,
     "generator": Generator,
     "distracted": Distracted,
@@ -43,6 +45,7 @@ __all__ = [
     "VAE",
     "ConvVAE",
     "Distracted",
+    "Edits",
     "Embedding",
     "Generator",
     "Joint",

@@ -48,6 +48,7 @@ class Manifold(torch.nn.Module, ABC):
         kind: Name under which `save` records the class.
         fitted_by_name: Whether `envs.make_world(manifold=kind)` fits a manifold of this kind to the data.
         input_conditioned: Whether decoding along a walk depends on the input of the walk, see `decode_near`.
+        on_graph: Whether frames are the nodes of a graph: a step leads to the present frame or a neighbour of it, see `nearest`.
         portable: Whether `save` can store the manifold. A saved run finds one that is not portable by its ``module:object``
             name.
         static_size: Numbers of `static` in an observation; 0 but for `Distracted`.
@@ -72,6 +73,7 @@ class Manifold(torch.nn.Module, ABC):
     kind: ClassVar[str]
     fitted_by_name: ClassVar[bool] = False
     input_conditioned: bool = False
+    on_graph: bool = False
     portable: bool = True
     static_size: int = 0
     prior: Prior
@@ -117,6 +119,19 @@ class Manifold(torch.nn.Module, ABC):
             Data, (B, \\*data_shape).
         """
         return self.decode(z)
+
+    def nearest(self, z: Tensor, frame: Tensor, factual: Tensor) -> tuple[Tensor, Tensor]:
+        """Of a graph (`on_graph`): the nearest of each frame and its neighbours to codes.
+
+        Args:
+            z: Codes, (B, d).
+            frame: Present frames, (B, \\*data_shape).
+            factual: Inputs of the walks, (B, \\*data_shape).
+
+        Returns:
+            The codes (B, d) and data (B, \\*data_shape) of the nearest.
+        """
+        raise ManifoldError(f"{type(self).__name__} is no graph: decode its codes")
 
     @property
     @abstractmethod
