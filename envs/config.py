@@ -16,7 +16,15 @@ from envs.reading.checks import check_world_settings
 from envs.runtime.plain import listed
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
-NAMES = ("class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists, which may come as arrays
+NAMES = (
+    "class_names",
+    "class_order",
+    "columns",
+    "data_shape",
+    "free",
+    "input_shape",
+    "pixel_range",
+)  # short lists, which may come as arrays
 EXAMPLES = {"fit": "{'epochs': 10}", "reward": "{'distance': 1.0}"}
 PATHS = ("data", "data_dir", "columns", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
@@ -80,14 +88,14 @@ class WorldConfig:
         channels: ``first`` or ``last``: the axis of a picture's channels. Default: guessed from the shape.
         input_shape: shape of one input of the classifier, if it is not that of the data. Pictures with their channels on the
             other axis are transposed.
-        outputs: what the model returns: ``score``, one real number; ``labels``, probabilities of independent labels; of a torch
-            module also ``logits`` or ``probabilities``. Default: detected; a regressor has a score.
+        outputs: what the model returns: ``score``, one real number; ``labels``, probabilities of independent labels; of a
+            torch module also ``logits`` or ``probabilities``. Default: detected; a regressor has a score.
         goal: for such a score, ``">= 0.7"``, ``"<= 3"`` or ``"2..4"``; for labels, ``"NAME=yes, OTHER=no"``; see `envs.goals`.
             The target of an explanation may be another goal. Default: the median of the reference rows' scores; the first
             label.
         spread: unit of the progress towards a goal on a score. Default: the standard deviation of the reference rows' scores.
-        class_order: the classes from the lowest to the highest, for targets such as ``">= medium"``. Default: unordered, unless
-            they are numbers.
+        class_order: the classes from the lowest to the highest, for targets such as ``">= medium"``. Default: unordered,
+            unless they are numbers.
         label_only: the classifier shows labels alone. Tasks that need this set it.
         latent_dim: d of a fitted manifold, or of the user's own generator. Small values make walks easy and frames coarse.
             Default: half the size of the data, from 2 to 8.

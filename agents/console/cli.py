@@ -128,7 +128,9 @@ class DataConfig(LoadingConfig):
         None, "what it returns, if not classes: score or labels (default: detected; a regressor has a score)", metavar="KIND"
     )
     goal: str | None = option(
-        None, "of the training on a score, such as '>= 0.7' or '2..4' (default: its median); on labels 'NAME=yes'", metavar="GOAL"
+        None,
+        "of the training on a score, such as '>= 0.7' or '2..4' (default: its median); on labels 'NAME=yes'",
+        metavar="GOAL",
     )
     manifold: str | None = option(
         None,

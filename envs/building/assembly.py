@@ -47,11 +47,13 @@ def task_of(config: WorldConfig, label_only: bool, goal: Goal | None = None) -> 
     """
     name = config.task
     if goal is not None and config.tau is not None:
-        raise ManifoldError(f"tau={config.tau} is for classes; this world's walks end at the goal {goal.text!r}: leave tau out")
+        raise ManifoldError(
+            f"tau={config.tau} is for classes; this world's walks end at the goal {goal.text!r}: leave tau out"
+        )
     if name is None:
         shipped = isinstance(config.data, str) and config.data in DATASETS and config.data != SPECS[CUSTOM]["data"]
         own = config.classifier is not None and not (isinstance(config.classifier, str) and config.classifier in ASSETS)
-        name = Task.name if goal is None and (shipped and not own) or label_only or config.tau is not None else Flip.name
+        name = Task.name if goal is None and ((shipped and not own) or label_only or config.tau is not None) else Flip.name
     task = make_task(name, config.tau, config.pair, config.reward)
     if goal is not None and task.takes_tau and not task.scores_coverage:
         raise ManifoldError(f"the task {task.name!r} ends at a probability, and this world has a {goal.kind}: use task='flip'")

@@ -15,8 +15,8 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
 from envs.building.classifier import fitted_classifier, given_classifier, names_for
-from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
+from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.manifold import fitted_manifold, given_manifold
 from envs.building.protection import protect
 from envs.building.reference import make_reference

@@ -100,14 +100,18 @@ class GoalClassifier(FunctionClassifier):
         if outputs.shape != (rows, wanted):
             raise ManifoldError(
                 f"{self.call} returned shape {outputs.shape} for {rows} rows; "
-                + ("a score is one number per row" if labels is None else f"one probability is needed for each of {list(labels)}")
+                + (
+                    "a score is one number per row"
+                    if labels is None
+                    else f"one probability is needed for each of {list(labels)}"
+                )
             )
         if not np.isfinite(outputs).all():
             raise ManifoldError(f"{self.call} returned NaN or infinity; check the scale of its inputs")
         if labels is not None and (outputs.min() < -1e-6 or outputs.max() > 1 + 1e-6):
             raise ManifoldError(
-                f"{self.call} returned {outputs.min():.4g} to {outputs.max():.4g} for labels, which are probabilities in [0, 1]; "
-                "if these are logits, apply a sigmoid"
+                f"{self.call} returned {outputs.min():.4g} to {outputs.max():.4g} for labels, which are probabilities in "
+                "[0, 1]; if these are logits, apply a sigmoid"
             )
         return outputs
 
@@ -142,7 +146,9 @@ def goal_classifier(
     standing: Goal = LabelGoal(labels, labels[0]) if kind == LabelGoal.kind else ScoreGoal(low=0.0)
     if isinstance(model, torch.nn.Module):
         if units.rows_are_strings:
-            raise ManifoldError("a model of texts receives a list of strings: pass a function of strings that calls the module")
+            raise ManifoldError(
+                "a model of texts receives a list of strings: pass a function of strings that calls the module"
+            )
         return GoalClassifier(_forward(model), standing, torch_shape(_Flat(model), units, input_shape), units, owner=model)
     shape = units.input_shape(model, input_shape)
     for method in ("predict_proba", "predict") if kind == LabelGoal.kind else ("predict",):

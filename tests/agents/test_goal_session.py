@@ -30,7 +30,7 @@ MODELS = """
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def models(tmp_path, monkeypatch):
     (tmp_path / "goal_models.py").write_text(textwrap.dedent(MODELS))
     monkeypatch.syspath_prepend(tmp_path)
@@ -60,21 +60,27 @@ def test_train_explain_evaluate_report_and_replay(data, models, capsys):
     for target in TARGETS[data]:
         assert explain.main([run, "--split", "held_out", "--index", "1", "2", "3", f"--target={target}", "--json"]) == 0
         paths = json.loads(capsys.readouterr().out)["paths"]
-        assert paths and all("score" in path["frames"][0] for path in paths)
+        assert paths
+        assert all("score" in path["frames"][0] for path in paths)
         assert all(path["headline"].startswith("Predicted ") for path in paths)
-    assert explain.main([run, "--index", "1", "--walker", "policy", "--split", "held_out", f"--target={TARGETS[data][0]}"]) == 0
+    assert (
+        explain.main([run, "--index", "1", "--walker", "policy", "--split", "held_out", f"--target={TARGETS[data][0]}"]) == 0
+    )
     assert "score" in capsys.readouterr().out
     assert evaluate.main([run, "--inputs", "8", "--no-oracles", "--closely", "0", "--alone", "0"]) == 0
     assert "stop at the goal >= " in capsys.readouterr().out
     assert report.main([run]) == 0
     page = (models / run / "report.html").read_text()
-    assert "score" in page and "goal" in page
+    assert "score" in page
+    assert "goal" in page
     capsys.readouterr()
     assert replay.main([run, "--all", "--no-show"]) == 0
     found = capsys.readouterr().out
-    assert "NOT reproduced" not in found and "paths reproduced" in found
+    assert "NOT reproduced" not in found
+    assert "paths reproduced" in found
     kept = load_run(run)
-    assert kept.world.goal.text == kept.world.config.goal and kept.world.classifier.queries <= 64  # outputs were kept
+    assert kept.world.goal.text == kept.world.config.goal
+    assert kept.world.classifier.queries <= 64
 
 
 def test_a_run_for_one_limit_refuses_a_range_and_says_what_to_do(models):
@@ -82,6 +88,8 @@ def test_a_run_for_one_limit_refuses_a_range_and_says_what_to_do(models):
     assert train.main([*flags, *QUICK, "--eval-episodes", "0", "-f", "runs"]) == 0
     run = RunFolder.open("latest", "runs").root
     assert load_run(run).world.goal.text == ">= 150"
-    with pytest.raises((UserError, ValueError), match=r"trained for the goal '>= 150' with 2 outcomes.*train with goal='100..120'"):
+    with pytest.raises(
+        (UserError, ValueError), match=r"trained for the goal '>= 150' with 2 outcomes.*train with goal='100..120'"
+    ):
         explain.main([str(run), "--index", "1", "--split", "held_out", "--target", "100..120", "--walker", "policy"])
     assert explain.main([str(run), "--index", "1", "--split", "held_out", "--target", "100..120", "--walker", "line"]) == 0

@@ -24,7 +24,8 @@ def world():
 def test_the_default_goal_is_the_median_in_units_of_the_spread(world):
     assert world.config.goal == f">= {float(f'{np.median(SCORES):.4g}'):g}"
     assert world.config.spread == pytest.approx(SCORES.std(), rel=1e-6)
-    assert world.stop_rule == f"the goal {world.config.goal}" and "score, goal" in repr(world)
+    assert world.stop_rule == f"the goal {world.config.goal}"
+    assert "score, goal" in repr(world)
     assert abs(float((world.reference.label == 1).double().mean()) - 0.5) < 0.03
 
 
@@ -32,13 +33,15 @@ def test_another_goal_takes_no_query_and_keeps_the_unit(world):
     before = world.classifier.queries
     other = world.replace(goal=">= 20")
     assert other.reference.label.tolist() == (SCORES >= 20).astype(int).tolist()
-    assert other.class_names == ["< 20", ">= 20"] and other.config.spread == world.config.spread
+    assert other.class_names == ["< 20", ">= 20"]
+    assert other.config.spread == world.config.spread
     assert world.replace(goal=ScoreGoal(low=-5, high=5)).classes == 3
     assert other.replace(goal=None).config.goal == world.config.goal
     assert world.classifier.queries == before
     elsewhere = world.reference.end_predictions  # queried once for all goals
     asked = world.classifier.queries
-    assert other.reference.end_predictions.shape == elsewhere.shape and world.classifier.queries == asked
+    assert other.reference.end_predictions.shape == elsewhere.shape
+    assert world.classifier.queries == asked
 
 
 def test_a_world_is_built_again_from_its_config(world):
@@ -63,7 +66,8 @@ def test_labels_have_a_goal_of_their_own():
         return np.stack([side.predict_proba(rows)[:, 1] for side in sides], axis=1)
 
     world = make_world(classifier=both, outputs="labels", class_names=["warm", "wet"], **QUICK)
-    assert world.config.goal == "warm=yes" and world.class_names == ["no warm", "warm"]
+    assert world.config.goal == "warm=yes"
+    assert world.class_names == ["no warm", "warm"]
     held = world.replace(goal="wet=no, warm=yes")
     p = both(ROWS)
     wanted = (p[:, 0] >= 0.5) & (p[:, 1] < 0.5)
@@ -90,7 +94,9 @@ def test_goals_that_do_not_fit_are_refused(world, settings, match):
 
 
 def test_a_goal_is_not_for_classes():
-    with pytest.raises(ManifoldError, match="is for models with outputs='score' or 'labels'; for classes, pass it as the target"):
+    with pytest.raises(
+        ManifoldError, match="is for models with outputs='score' or 'labels'; for classes, pass it as the target"
+    ):
         make_world(data="iris", goal=">= 2", progress=False)
     with pytest.raises(ManifoldError, match="is for models with outputs='score'"):
         make_world(data="iris", progress=False).replace(goal=">= 2")

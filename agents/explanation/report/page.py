@@ -98,7 +98,10 @@ def render_report(
     given = list(extras[:MOST_PATHS]) if extras is not None else [Extras()] * len(shown)
     script = joined("script", SCRIPTS)
     divided = add_contributions(shown, world)
-    cards = [Card(n, path, in_goal_of(path, world), more, n <= MOST_MAPS) for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)]
+    cards = [
+        Card(n, path, in_goal_of(path, world), more, n <= MOST_MAPS)
+        for n, (path, more) in enumerate(zip(shown, given, strict=True), 1)
+    ]
     bounded = getattr(world, "max_step", None) is not None
     badges = Counter(card.statement.badge for card in cards)
     return (
