@@ -95,12 +95,13 @@ def assemble(
     Raises:
         UnknownNameError, ManifoldError: parts or settings that do not fit together.
     """
-    task, move = task_of(config, classifier.label_only, classifier.goal), make_move(config.move)
+    goal = getattr(classifier, "goal", None)
+    task, move = task_of(config, classifier.label_only, goal), make_move(config.move)
     if task.needs_label_only and not classifier.label_only:
         raise ManifoldError(f"the task {task.name!r} is for classifiers that show labels alone; pass label_only=True")
     present = reference.label.unique()
-    if len(present) < 2 and classifier.goal is not None:
-        raise ManifoldError(refusal_of(classifier.goal, reference))
+    if len(present) < 2 and goal is not None:
+        raise ManifoldError(refusal_of(goal, reference))
     if len(present) < 2:
         name = classifier.class_names[int(present[0])]
         raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")
