@@ -65,8 +65,8 @@ class WorldConfig:
             more than one axis are pictures, strings are sentences.
         data_dir: folder of the files of ``mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, or a live one (see `envs.classifiers.adapt`). Default: the asset that
-            belongs to the data; for a table with a target column, a small network fitted to it; for sentences with known
-            classes, logistic regression on their words.
+            belongs to the data; for a table with a target column, a small network fitted to it (to its numbers, with outputs
+            ``score``); for sentences with known classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
             `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of
             torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are found by

@@ -145,8 +145,13 @@ def explained(session: Session) -> dict[str, Any]:
         "reasons": said.reasons,
         "turn": card.turn if card.turned else None,
         "bars": [
-            {"name": bar.name, "value": round(bar.value, 4), "low": said.shown.share(bar.low),
-             "high": said.shown.share(bar.high), "raises": bar.raises}
+            {
+                "name": bar.name,
+                "value": round(bar.value, 4),
+                "low": said.shown.share(bar.low),
+                "high": said.shown.share(bar.high),
+                "raises": bar.raises,
+            }
             for bar in said.bars
         ],
         "start": round(said.start, 4),

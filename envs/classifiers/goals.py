@@ -15,6 +15,7 @@ from envs.classifiers.torch_module import _type_of, in_eval_mode, torch_shape
 from envs.errors import ManifoldError
 from envs.goals import Goal, LabelGoal, ScoreGoal
 from envs.modalities.base import Units
+from envs.modalities.rows import RowUnits
 
 
 class GoalClassifier(FunctionClassifier):
@@ -149,7 +150,8 @@ def goal_classifier(
             raise ManifoldError(
                 "a model of texts receives a list of strings: pass a function of strings that calls the module"
             )
-        return GoalClassifier(_forward(model), standing, torch_shape(_Flat(model), units, input_shape), units, owner=model)
+        found = GoalClassifier(_forward(model), standing, torch_shape(_Flat(model), units, input_shape), units, owner=model)
+        return _shown_tensors(found, units)
     shape = units.input_shape(model, input_shape)
     for method in ("predict_proba", "predict") if kind == LabelGoal.kind else ("predict",):
         if hasattr(model, method):
@@ -157,6 +159,21 @@ def goal_classifier(
     if callable(model):
         return GoalClassifier(model, standing, shape, units)
     raise ManifoldError(f"a {type(model).__name__} predicts nothing: it needs predict, or must be callable")
+
+
+def _shown_tensors(classifier: GoalClassifier, units: Units) -> GoalClassifier:
+    """The classifier with rows as `TorchClassifier` shows them: a module never receives raw rows of an encoded table."""
+    shape = classifier.input_shape
+
+    def shown_raw(raw: Any) -> np.ndarray | None:
+        fits = isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw[0].size == np.prod(shape)
+        return units.ordered(raw.astype(np.float64), shape) if fits else None
+
+    classifier.shown = lambda x: units.shaped(x, shape).numpy()
+    classifier.shown_raw = shown_raw
+    if isinstance(units, RowUnits):
+        classifier.shown_cells = lambda cells: units.tensor(cells).reshape(len(cells), *shape).numpy()
+    return classifier
 
 
 class _Flat(torch.nn.Module):

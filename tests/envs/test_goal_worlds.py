@@ -105,3 +105,32 @@ def test_a_goal_is_not_for_classes():
 def test_a_constant_score_is_refused():
     with pytest.raises(ManifoldError, match="predicts the score 1 for every reference row"):
         make_world(classifier=lambda rows: np.ones(len(rows)), outputs="score", **QUICK)
+
+
+def numbers_file(folder, cell="", different=60):
+    value = 30 * ROWS[:, 0] + 10 * ROWS[:, 1] if different > 60 else np.arange(80) % different
+    lines = [f"{a},{b},{c},{v}" for (a, b, c), v in zip(ROWS, value, strict=True)]
+    lines[7] = lines[7].rpartition(",")[0] + f",{cell}" if cell else lines[7]
+    (folder / "numbers.csv").write_text("a,b,c,cost\n" + "\n".join(lines) + "\n")
+    return {"data": str(folder / "numbers.csv"), "target_column": "cost", "progress": False, "manifold": "pca"}
+
+
+def test_a_network_is_fitted_to_a_column_of_numbers(tmp_path):
+    world = make_world(**numbers_file(tmp_path, different=80), outputs="score")
+    assert world.units.columns == ["a", "b", "c"]
+    assert world.held_out.truth is None
+    rows = np.array([[float(cell) for cell in row] for row in world.units.values(world.held_out.cells)])
+    score = world.classifier.outputs(world.held_out.x, world.held_out.cells)[:, 0]
+    assert np.corrcoef(score, 30 * rows[:, 0] + 10 * rows[:, 1])[0, 1] > 0.9
+    again = make_world(**numbers_file(tmp_path, different=80), outputs="score")
+    assert again.reference.outputs["own"].tolist() == world.reference.outputs["own"].tolist()
+
+
+def test_numbers_of_a_target_column_are_not_taken_for_classes_in_silence(tmp_path):
+    with pytest.raises(ManifoldError, match=r"too many for classes.*outputs='score' \(--outputs score\)"):
+        make_world(**numbers_file(tmp_path, different=80))
+    with pytest.warns(UserWarning, match="'cost' holds 30 different numbers, and each is a class.*outputs='score'"):
+        make_world(**numbers_file(tmp_path, different=30))
+    for cell, match in (("dear", "line 9, column 'cost': 'dear' is no number"), ("nan", "line 9.*missing or infinite")):
+        with pytest.raises(ManifoldError, match=match):
+            make_world(**numbers_file(tmp_path, cell, different=80), outputs="score")
