@@ -51,8 +51,9 @@ class ExplainConfig(DataConfig):
     all: bool = option(False, "explain every input of the split")
     target: str | None = option(
         None,
-        "class to reach, 'any of a, b', or of ordered classes '>= medium'; of a score '>= 0.7', '2..4', '+10 %', --target=-5; of "
-        "labels 'flip a, hold b'; 'own': the own class's most typical form (default: whichever other class is nearest)",
+        "class to reach, 'any of a, b', or of ordered classes '>= medium'; of a score '>= 0.7', '2..4', '+10 %' (or "
+        "--target=-5); of labels 'flip a, hold b'; 'own': the own class's most typical form (default: whichever other class "
+        "is nearest)",
     )
     split: str | None = option(
         None, "which data --index counts in (default: own, rows of your file counted from 0, if it has rows; else held_out)",

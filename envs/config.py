@@ -63,8 +63,8 @@ class WorldConfig:
         sampling: time between two points of series, such as ``0.01 s``, for words. Default: points are numbered.
         data_dir: folder of the files of ``mnist``, ``fashion_mnist`` and ``omniglot``. Default: $MANIFOLD_DATA.
         classifier: an asset's name, ``module:object``, an ``.onnx`` file, or a live one (see `envs.classifiers.adapt`).
-            Default: the asset that belongs to the data; for a table with a target column, a small network fitted to it; for
-            sentences with known classes, logistic regression on their words.
+            Default: the asset that belongs to the data; for a table with a target column, a small network fitted to it (to its
+            numbers, with outputs ``score``); for sentences with known classes, logistic regression on their words.
         manifold: a name of `envs.manifolds.FITS` (fitted to the data, and cached), an asset's name, a folder that
             `Manifold.save` wrote, ``module:object``, or a live object: a `Manifold`, its class (fitted to the data), a pair of
             torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are found by
@@ -86,14 +86,14 @@ class WorldConfig:
         channels: ``first`` or ``last``: the axis of a picture's channels. Default: guessed from the shape.
         input_shape: shape of one input of the classifier, if it is not that of the data. Pictures with their channels on the
             other axis are transposed.
-        outputs: what the model returns: ``score``, one real number; ``labels``, probabilities of independent labels; of a torch
-            module also ``logits`` or ``probabilities``. Default: detected; a regressor has a score.
+        outputs: what the model returns: ``score``, one real number; ``labels``, probabilities of independent labels; of a
+            torch module also ``logits`` or ``probabilities``. Default: detected; a regressor has a score.
         goal: for such a score, ``">= 0.7"``, ``"<= 3"`` or ``"2..4"``; for labels, ``"NAME=yes, OTHER=no"``; see `envs.goals`.
             The target of an explanation may be another goal. Default: the median of the reference rows' scores; the first
             label.
         spread: unit of the progress towards a goal on a score. Default: the standard deviation of the reference rows' scores.
-        class_order: the classes from the lowest to the highest, for targets such as ``">= medium"``. Default: unordered, unless
-            they are numbers.
+        class_order: the classes from the lowest to the highest, for targets such as ``">= medium"``. Default: unordered,
+            unless they are numbers.
         label_only: the classifier shows labels alone. Tasks that need this set it.
         latent_dim: d of a fitted manifold, or of the user's own generator. Small values make walks easy and frames coarse.
             Default: half the size of the data, from 2 to 8.

@@ -17,6 +17,7 @@ from agents.explanation.figures.map import Map
 from agents.explanation.figures.style import GAIN, data_uri, rgb, see_through
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import regions_png
+from envs.core.world import World
 
 MOST_DOTS = 400  # reference inputs on the map
 
@@ -72,7 +73,7 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
         "typicality": round(float(world.manifold.typicality(z)), 3),
         "distance": round(float((here - home).norm()), 3),
         "p": _rounded(predictions[:, int(walk.start.target)]),
-        "answers": [names[c] for c in predictions.argmax(1)],
+        "answers": [names[c] + said for c, said in zip(predictions.argmax(1), _scores(world, predictions), strict=True)],
         "by": ["", *(taken.by for taken in walk.steps)],
         "hesitates": [walk.hesitates(t) for t in frames],
         "places": _places(explorer.area, codes),
@@ -92,6 +93,12 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
             "cursor": walk.cursor,
         },
     }  # fmt: skip
+
+
+def _scores(world: World, predictions: np.ndarray) -> list[str]:
+    """The score behind each prediction (T, K), in words; empty for a model without one."""
+    scores = None if world.goal is None else world.goal.scores(predictions)
+    return [""] * len(predictions) if scores is None else [f" (score {score:.4g})" for score in scores]
 
 
 def regions(explorer: Explorer, walk: HandWalk | None, area: Map | None = None) -> dict[str, Any]:
@@ -138,7 +145,13 @@ def explained(session: Session) -> dict[str, Any]:
         "reasons": said.reasons,
         "turn": card.turn if card.turned else None,
         "bars": [
-            {"name": bar.name, "value": round(bar.value, 4), "low": bar.low, "high": bar.high, "raises": bar.raises}
+            {
+                "name": bar.name,
+                "value": round(bar.value, 4),
+                "low": said.shown.share(bar.low),
+                "high": said.shown.share(bar.high),
+                "raises": bar.raises,
+            }
             for bar in said.bars
         ],
         "start": round(said.start, 4),

@@ -55,8 +55,8 @@ def explain(
             input of the data's shape or a batch.
         target: class name or index for all, a list of one each, `own` for the most typical form of the predicted class, or
             None: the nearest other class. Groups of classes are a set or ``any of a, b``, of ordered classes ``>= medium``.
-            For a score ``>= 0.7``, ``<= 3``, ``2..4``, ``+10 %`` or ``-5`` (of the input's own); for labels ``flip a, hold b``;
-            or an object of `envs.goals`.
+            For a score ``>= 0.7``, ``<= 3``, ``2..4``, or a change of the input's own, ``+10 %`` or ``-5``; for labels
+            ``flip a, hold b``; or an object of `envs.goals`.
         walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a walker; None: the run's policy (the line, if that
             explained clearly more inputs at the end of the training), and with target `own` the line.
         rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
@@ -267,8 +267,9 @@ def _at_another_goal(walker: Walker, trained: World, world: World) -> Walker:
         return walker
     if world.classes != trained.classes:
         raise ManifoldError(
-            f"the run was trained for the goal {str(trained.goal)!r} with {trained.classes} outcomes, and {str(world.goal)!r} has "
-            f"{world.classes}: train with goal={str(world.goal)!r}, or name a walker that needs no training, such as the line"
+            f"the run was trained for the goal {str(trained.goal)!r} with {trained.classes} outcomes, and "
+            f"{str(world.goal)!r} has {world.classes}: train with goal={str(world.goal)!r}, or name a walker that "
+            "needs no training, such as the line"
         )
     return PolicyWalker(walker.model, retries=RETRIES) if isinstance(walker, PolicyWalker) else walker
 

@@ -191,7 +191,9 @@ def show_worth(console: Any, path: Trajectory) -> None:
         console.print(text, markup=False, soft_wrap=True)
     if (found := path.saved_contributions) is None:
         return
-    console.print(contribution_table(found, shown_of(path, found.explained) or path.class_names[found.explained], console.width))
+    console.print(
+        contribution_table(found, shown_of(path, found.explained) or path.class_names[found.explained], console.width)
+    )
     console.print(f"queries: search {path.queries}, contributions {found.queries}", markup=False, soft_wrap=True)
 
 

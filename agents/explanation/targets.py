@@ -67,7 +67,9 @@ def read_aims(world: World, target: Any, given: Inputs, skip: bool = False) -> l
 def _each(world: World, target: Any, count: int) -> list[Any] | None:
     """One target an input, where some are more than a class: a goal or request, a group, or else an index; None: all are
     classes."""
-    several = not (target is None or isinstance(target, str | set | frozenset | AnyOf | Goal | Request) or np.ndim(target) == 0)
+    several = not (
+        target is None or isinstance(target, str | set | frozenset | AnyOf | Goal | Request) or np.ndim(target) == 0
+    )
     asked = list(target) if several else [target] * count
     read: dict[Any, Any] = {}
 
@@ -103,7 +105,9 @@ def _read(world: World, target: Any) -> Any:
     if not isinstance(target, str | Goal | Request):
         if isinstance(target, bool | int | np.integer) and 0 <= target < world.classes:
             return None
-        raise ManifoldError(f"target {target!r}: say on which side of it the {world.goal.kind} should be, such as '>= {target}'")
+        raise ManifoldError(
+            f"target {target!r}: say on which side of it the {world.goal.kind} should be, such as '>= {target}'"
+        )
     labels = world.goal.labels if isinstance(world.goal, LabelGoal) else ()
     found = read_request(target, world.goal.kind, labels)
     if found.kind != world.goal.kind:

@@ -51,7 +51,9 @@ def check_arrays(path: Any) -> None:
     if path.predictions is not None and (path.predictions.min() < -1e-5 or np.abs(path.predictions.sum(1) - 1).max() > 1e-3):
         raise TrajectoryError("rows of predictions are no probabilities: each must be at least 0 and sum to 1")
     if path.goal is not None and path.goal.names != path.class_names:
-        raise TrajectoryError(f"the goal {path.goal.text!r} has the outcomes {path.goal.names}, the path {path.class_names[:12]}")
+        raise TrajectoryError(
+            f"the goal {path.goal.text!r} has the outcomes {path.goal.names}, the path {path.class_names[:12]}"
+        )
     columns = 0 if path.source_cells is None else len(path.source_cells)
     if any(cell >= columns or max(places) >= path.source_input.size for cell, *places in (path.hidden or {}).values()):
         raise TrajectoryError(f"hidden columns at {path.hidden}, but the row has {columns} cells")

@@ -33,8 +33,9 @@ def descent(world: World, module: torch.nn.Module, state: State, closeness: floa
     """Gradient (B, d) of each item's loss by its code.
 
     The loss is -log of the target's probability, plus `closeness` times the squared distance to the input as a share of the
-    class distance. Under the task `leave` the probability is that of all classes but the source, with a group that of its classes; where the target is the own
-    class, the first term is the squared distance to its prototype as a share of the class distance.
+    class distance. Under the task `leave` the probability is that of all classes but the source, with a group that of its
+    classes; where the target is the own class, the first term is the squared distance to its prototype as a share of the
+    class distance.
 
     Args:
         world: where the items walk.

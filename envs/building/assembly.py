@@ -47,11 +47,13 @@ def task_of(config: WorldConfig, label_only: bool, goal: Goal | None = None) -> 
     """
     name = config.task
     if goal is not None and config.tau is not None:
-        raise ManifoldError(f"tau={config.tau} is for classes; this world's walks end at the goal {goal.text!r}: leave tau out")
+        raise ManifoldError(
+            f"tau={config.tau} is for classes; this world's walks end at the goal {goal.text!r}: leave tau out"
+        )
     if name is None:
         shipped = isinstance(config.data, str) and config.data in DATASETS and config.data != SPECS[CUSTOM]["data"]
         own = config.classifier is not None and not (isinstance(config.classifier, str) and config.classifier in ASSETS)
-        name = Task.name if goal is None and (shipped and not own) or label_only or config.tau is not None else Flip.name
+        name = Task.name if goal is None and ((shipped and not own) or label_only or config.tau is not None) else Flip.name
     task = make_task(name, config.tau, config.pair, config.reward)
     if goal is not None and task.takes_tau and not task.scores_coverage:
         raise ManifoldError(f"the task {task.name!r} ends at a probability, and this world has a {goal.kind}: use task='flip'")
@@ -93,12 +95,13 @@ def assemble(
     Raises:
         UnknownNameError, ManifoldError: parts or settings that do not fit together.
     """
-    task, move = task_of(config, classifier.label_only, classifier.goal), make_move(config.move)
+    goal = getattr(classifier, "goal", None)
+    task, move = task_of(config, classifier.label_only, goal), make_move(config.move)
     if task.needs_label_only and not classifier.label_only:
         raise ManifoldError(f"the task {task.name!r} is for classifiers that show labels alone; pass label_only=True")
     present = reference.label.unique()
-    if len(present) < 2 and classifier.goal is not None:
-        raise ManifoldError(refusal_of(classifier.goal, reference))
+    if len(present) < 2 and goal is not None:
+        raise ManifoldError(refusal_of(goal, reference))
     if len(present) < 2:
         name = classifier.class_names[int(present[0])]
         raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")

@@ -15,6 +15,7 @@ from envs.datasets import DATASETS, Data
 from envs.errors import ManifoldError, UnknownNameError
 
 CLASSIFIER_STEPS = 4000  # gradient steps of a fitted classifier
+REGRESSOR_STEPS = 600  # of a fitted regressor
 
 
 def fitted_classifier(
@@ -35,6 +36,34 @@ def fitted_classifier(
         module = mlp_classifier((x.shape[1], 64, 64, classes)) if series is None else series_classifier(series, classes)
     epochs = int(np.clip(CLASSIFIER_STEPS * 64 / len(x), 5, 100))
     return fit_classifier(module, x, torch.as_tensor(truth), epochs=epochs, seed=seed, progress=progress)
+
+
+def fitted_regressor(x: torch.Tensor, value: np.ndarray, seed: int, progress: bool) -> torch.nn.Module:
+    """The default model of a table with a number to predict: a small network, the same for the same seed.
+
+    Args:
+        x: (N, D) encoded rows.
+        value: (N,) what it should predict.
+        seed: of the weights and batches.
+        progress: show the fit.
+    """
+    mean, spread = float(value.mean()), float(value.std()) or 1.0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = mlp_classifier((x.shape[1], 32, 1))
+        outward = torch.nn.Linear(1, 1)
+    with torch.no_grad():
+        outward.weight.fill_(spread)
+        outward.bias.fill_(mean)
+    wanted = torch.as_tensor((value - mean) / spread, dtype=torch.float32)
+    epochs = max(5, REGRESSOR_STEPS * 64 // len(x))
+    fit_classifier(module, x, wanted, epochs=epochs, seed=seed, progress=progress, weight_decay=0.1, loss=_squares)
+    return torch.nn.Sequential(module, outward.requires_grad_(False)).eval()
+
+
+def _squares(module: torch.nn.Module, x: torch.Tensor, y: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Mean squared error of the module's one output."""
+    return torch.nn.functional.mse_loss(module(x)[:, 0], y)
 
 
 def given_classifier(classifier: Any, data: Any, parts: Data, key: str | None, seed: int) -> Any:

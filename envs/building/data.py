@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from envs.assets import ASSETS
-from envs.classifiers.adapters import is_name, loaded
+from envs.classifiers.adapters import is_name, loaded, predicts_a_score
 from envs.config import WorldConfig
 from envs.datasets import DATASETS, FROM_FILES, Data, NumberUnits, SeriesUnits, TableUnits, Units, load_csv, load_npz
 from envs.datasets.corpora import is_corpus, read_corpus
@@ -51,7 +51,18 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
     elif isinstance(data, str | Path) and str(data).lower().endswith((".csv", ".tsv")):
         if columns is not None and not described:
             raise ManifoldError("a .csv file has column names; columns= takes their description, a file or a mapping")
-        data, described, columns = load_csv(data, columns, target, seed, encoding=config.encoding), False, None
+        data, described, columns = (
+            load_csv(
+                data,
+                columns,
+                target,
+                seed,
+                encoding=config.encoding,
+                scored=predicts_a_score(config.classifier, config.outputs),
+            ),
+            False,
+            None,
+        )
     elif target is not None:
         raise ManifoldError(f"target_column {target!r} belongs to a .csv file; give the classes of other data as truth=")
     if isinstance(data, str):

@@ -15,14 +15,16 @@ from torch import Tensor
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
 from envs.building.calibration import calibrated
-from envs.building.classifier import fitted_classifier, given_classifier, names_for
+from envs.building.classifier import fitted_classifier, fitted_regressor, given_classifier, names_for
 from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
+from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.manifold import fitted_manifold, given_manifold
 from envs.building.protection import protect
 from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
+from envs.classifiers.adapters import predicts_a_score
 from envs.classifiers.goals import GoalClassifier
 from envs.classifiers.querying import QueriedClassifier
 from envs.config import FIELDS, WorldConfig, refuse_unknown
@@ -260,7 +262,10 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
         classifier = fitted_classifier(x, np.asarray(data.truth), config.seed, progress, units.shape)
         asked_in = Units(units.modality, units.data_shape, units.columns)
     elif classifier is None and data.table is not None and data.truth is not None:
-        classifier = fitted_classifier(x, np.asarray(data.truth), config.seed, progress)
+        if predicts_a_score(None, config.outputs):
+            classifier = _regressor(config, data, units, x, progress)
+        else:
+            classifier = fitted_classifier(x, np.asarray(data.truth), config.seed, progress)
     else:
         shipped = classifier is None or (isinstance(classifier, str) and classifier in ASSETS)
         if shipped and isinstance(units, ImageUnits | SeriesUnits):
@@ -270,6 +275,18 @@ def _of_numbers(config: WorldConfig, data: Data, key: str | None, progress: bool
     if isinstance(model, type):
         model = fitted_manifold(model, x, units, config, classifier=adapted, cells=cells, progress=progress)
     return _Parts(model, codes, units, x, cells, adapted, classifier)
+
+
+def _regressor(config: WorldConfig, data: Data, units: Units, x: Tensor, progress: bool) -> torch.nn.Module:
+    """The default model with a score; on a terminal, how well it predicts the held-out rows is said."""
+    module = fitted_regressor(x, np.asarray(data.truth, dtype=np.float64), config.seed, progress)
+    if on_terminal(progress) and data.held_out is not None and data.held_out_truth is not None:
+        with torch.inference_mode():
+            guess = module(units.entered(data.held_out)[0])[:, 0].double().numpy()
+        true = np.asarray(data.held_out_truth, dtype=np.float64)
+        r2 = 1 - float(((guess - true) ** 2).mean() / max(true.var(), 1e-300))
+        print(f"a small network was fitted to the target column; R2 on {len(true)} held-out rows: {r2:.2f}", file=sys.stderr)
+    return module
 
 
 def _adapted(

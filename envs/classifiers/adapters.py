@@ -178,6 +178,14 @@ def _report_guessed_range(which: str, units: Units) -> None:
         )
 
 
+def predicts_a_score(classifier: Any, outputs: str | None) -> bool:
+    """Whether a model, or the one of a ``module:object`` name, has a score."""
+    if outputs is not None:
+        return outputs == ScoreGoal.kind
+    named = isinstance(classifier, str) and ":" in classifier
+    return _is_regressor(load_object(classifier) if named else classifier)
+
+
 def _is_regressor(classifier: Any) -> bool:
     """Whether the object is a scikit-learn regressor."""
     if not hasattr(classifier, "predict") or hasattr(classifier, "predict_proba") or hasattr(classifier, "classes_"):

@@ -15,6 +15,7 @@ from envs.classifiers.torch_module import _type_of, in_eval_mode, torch_shape
 from envs.errors import ManifoldError
 from envs.goals import Goal, LabelGoal, ScoreGoal
 from envs.modalities.base import Units
+from envs.modalities.rows import RowUnits
 
 
 class GoalClassifier(FunctionClassifier):
@@ -100,14 +101,18 @@ class GoalClassifier(FunctionClassifier):
         if outputs.shape != (rows, wanted):
             raise ManifoldError(
                 f"{self.call} returned shape {outputs.shape} for {rows} rows; "
-                + ("a score is one number per row" if labels is None else f"one probability is needed for each of {list(labels)}")
+                + (
+                    "a score is one number per row"
+                    if labels is None
+                    else f"one probability is needed for each of {list(labels)}"
+                )
             )
         if not np.isfinite(outputs).all():
             raise ManifoldError(f"{self.call} returned NaN or infinity; check the scale of its inputs")
         if labels is not None and (outputs.min() < -1e-6 or outputs.max() > 1 + 1e-6):
             raise ManifoldError(
-                f"{self.call} returned {outputs.min():.4g} to {outputs.max():.4g} for labels, which are probabilities in [0, 1]; "
-                "if these are logits, apply a sigmoid"
+                f"{self.call} returned {outputs.min():.4g} to {outputs.max():.4g} for labels, which are probabilities in "
+                "[0, 1]; if these are logits, apply a sigmoid"
             )
         return outputs
 
@@ -142,8 +147,11 @@ def goal_classifier(
     standing: Goal = LabelGoal(labels, labels[0]) if kind == LabelGoal.kind else ScoreGoal(low=0.0)
     if isinstance(model, torch.nn.Module):
         if units.rows_are_strings:
-            raise ManifoldError("a model of texts receives a list of strings: pass a function of strings that calls the module")
-        return GoalClassifier(_forward(model), standing, torch_shape(_Flat(model), units, input_shape), units, owner=model)
+            raise ManifoldError(
+                "a model of texts receives a list of strings: pass a function of strings that calls the module"
+            )
+        found = GoalClassifier(_forward(model), standing, torch_shape(_Flat(model), units, input_shape), units, owner=model)
+        return _shown_tensors(found, units)
     shape = units.input_shape(model, input_shape)
     for method in ("predict_proba", "predict") if kind == LabelGoal.kind else ("predict",):
         if hasattr(model, method):
@@ -151,6 +159,21 @@ def goal_classifier(
     if callable(model):
         return GoalClassifier(model, standing, shape, units)
     raise ManifoldError(f"a {type(model).__name__} predicts nothing: it needs predict, or must be callable")
+
+
+def _shown_tensors(classifier: GoalClassifier, units: Units) -> GoalClassifier:
+    """The classifier with rows as `TorchClassifier` shows them: a module never receives raw rows of an encoded table."""
+    shape = classifier.input_shape
+
+    def shown_raw(raw: Any) -> np.ndarray | None:
+        fits = isinstance(raw, np.ndarray) and raw.dtype.kind in "fiub" and raw[0].size == np.prod(shape)
+        return units.ordered(raw.astype(np.float64), shape) if fits else None
+
+    classifier.shown = lambda x: units.shaped(x, shape).numpy()
+    classifier.shown_raw = shown_raw
+    if isinstance(units, RowUnits):
+        classifier.shown_cells = lambda cells: units.tensor(cells).reshape(len(cells), *shape).numpy()
+    return classifier
 
 
 class _Flat(torch.nn.Module):

@@ -18,7 +18,9 @@ ROUNDED = 0.011  # largest deviation from 1 of a sum of probabilities rounded to
 
 
 REGRESSOR = "if it is a predicted quantity, pass outputs='score' and a target such as '>= 0.7'"
-ONE_LABEL = "if a row may have several labels (multi-label), pass outputs='labels' and a target such as 'flip NAME, hold others'"
+ONE_LABEL = (
+    "if a row may have several labels (multi-label), pass outputs='labels' and a target such as 'flip NAME, hold others'"
+)
 
 
 @contextlib.contextmanager

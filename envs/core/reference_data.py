@@ -62,8 +62,8 @@ class ReferenceData:
         manifold: the manifold of the codes.
         classifier: the classifier of the predictions.
         anchored: whether frame 0 is the input itself, see `Units.anchored`.
-        outputs: of a `GoalClassifier`, the model's own outputs (N, M) for the inputs (``own``), for the frames (``frame``) and,
-            once they were needed, for the ends (``elsewhere``), so that another goal takes no query.
+        outputs: of a `GoalClassifier`, the model's own outputs (N, M) for the inputs (``own``), for the frames (``frame``)
+            and, once they were needed, for the ends (``elsewhere``), so that another goal takes no query.
 
     Example:
         >>> from envs import make_world

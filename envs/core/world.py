@@ -174,7 +174,7 @@ class World:
     @property
     def goal(self) -> Goal | None:
         """The goal on the model's outputs, whose outcomes are the classes; None for a classifier of classes."""
-        return self.classifier.goal
+        return getattr(self.classifier, "goal", None)
 
     @property
     def stop_rule(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from envs.reading.files import read_text
 
 SEPARATORS = ",;\t|"
 EMPTY = ("", "NA", "N/A", "NaN", "nan", "null", "None")  # texts that pandas reads as missing
+MOST_NUMBERS = 20  # different numbers of a target column that pass as classes without a warning
 HELD_OUT = 0.3  # share of held-out rows
 
 
@@ -113,6 +115,7 @@ def load_csv(
     seed: int = 0,
     test_size: float = HELD_OUT,
     encoding: str = "utf-8",
+    scored: bool = False,
 ) -> Data:
     """Load a CSV file: rows in the user's own values, described columns, and a held-out share.
 
@@ -123,6 +126,7 @@ def load_csv(
         seed: Seed of the split.
         test_size: Share of held-out rows. The split is stratified if each class has two rows.
         encoding: Encoding of the file.
+        scored: The target column holds numbers, not classes.
 
     Raises:
         ManifoldError: If the file contradicts itself or the description; the message names line and column.
@@ -136,7 +140,12 @@ def load_csv(
 
     if target is not None and target not in rows.names:
         raise UnknownNameError("target column", target, rows.names)
-    truth, names = (None, None) if target is None else _classes(rows, target, described["missing"], where)
+    truth: np.ndarray | None = None
+    names: list[str] | None = None
+    if target is not None and scored:
+        truth = _numbers(rows, target, where)
+    elif target is not None:
+        truth, names = _classes(rows, target, described["missing"], where)
     columns = describe(rows.names, rows.cells, described, where, target)
     table = Table(tuple(columns), tuple(described["missing"]), target)
     cells = rows.cells[:, [rows.names.index(column.name) for column in columns]]
@@ -233,15 +242,43 @@ def classes_of_column(texts: Sequence[str], target: str) -> list[str]:
     if len(names) > len(texts) / 2:
         raise ManifoldError(
             f"the target column {target!r} holds {len(names)} different values in {len(texts)} rows, too many for classes; "
-            "group them into ranges first"
+            "group them into ranges first, or explain a predicted number: outputs='score' (--outputs score)"
+        )
+    if len(names) > MOST_NUMBERS and all(by_size(name)[0] == 0 for name in names):
+        warnings.warn(
+            f"the target column {target!r} holds {len(names)} different numbers, and each is a class: to explain a predicted "
+            "number, pass outputs='score' (--outputs score)",
+            stacklevel=4,
         )
     return names
+
+
+def _numbers(rows: Rows, target: str, where: Any) -> np.ndarray:
+    """The numbers of the target column, float64."""
+    found = []
+    for row, cell in enumerate(rows.cells[:, rows.names.index(target)]):
+        try:
+            found.append(float(text_of(cell)))
+        except ValueError:
+            raise ManifoldError(
+                f"{where(row)}, column {target!r}: {text_of(cell)!r} is no number, and a model with a score predicts numbers: "
+                "name another target column, or leave outputs='score' out"
+            ) from None
+    if not np.isfinite(found).all():
+        raise ManifoldError(
+            f"{where(int(np.argmin(np.isfinite(found))))}, column {target!r}: the number is missing or infinite"
+        )
+    return np.array(found)
 
 
 def _split(count: int, truth: np.ndarray | None, seed: int, test_size: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices of reference rows and of held-out rows."""
     from sklearn.model_selection import train_test_split
 
-    even = None if truth is None or np.bincount(truth).min() < 2 or count * test_size < truth.max() + 1 else truth
+    even = (
+        None
+        if truth is None or truth.dtype.kind == "f" or np.bincount(truth).min() < 2 or count * test_size < truth.max() + 1
+        else truth
+    )
     train, test = train_test_split(np.arange(count), test_size=test_size, stratify=even, random_state=seed)
     return train, test

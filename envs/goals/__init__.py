@@ -1,4 +1,4 @@
-"""Goals on other outputs than one class: a score, several labels, groups of classes. A part of a world, which knows nothing of it."""
+"""Goals on other outputs than one class: a score, several labels, groups of classes."""
 
 from envs.goals.classes import AnyOf, read_group
 from envs.goals.goal import Goal, Request

@@ -119,7 +119,9 @@ class ScoreGoal(Goal):
         far = np.maximum(0.5 / np.maximum(np.minimum(inner, outer), 1e-300) - 1, 0.0)
         inside = np.where(inner >= outer, far, -far) * self.spread
         low = shares[:, 0] >= shares[:, -1] if self.ranged else np.full(len(shares), bool(self.wanted))
-        return np.where(low, self.low + inside if self.wanted else 0.0, self.high - inside if math.isfinite(self.high) else 0.0)
+        return np.where(
+            low, self.low + inside if self.wanted else 0.0, self.high - inside if math.isfinite(self.high) else 0.0
+        )
 
 
 @dataclass(frozen=True)

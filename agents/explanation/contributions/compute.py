@@ -240,9 +240,10 @@ def _result(
         for k, (component, (name, change)) in enumerate(zip(plan.components, plan.names, strict=True))
     ]
     parts.sort(key=lambda part: -part.value)
+    called = measured(path, predictions[:1], path.source)
     return Contributions(
-        parts=parts, explained=explained, start=float(p[0]), end=float(p[plan.end]),
-        called=float(measured(path, predictions, path.source)[0]), queries=len(p), frames=plan.frames, orders=orders, exact=exact, seed=seed,
+        parts=parts, explained=explained, start=float(p[0]), end=float(p[plan.end]), called=float(called[0]),
+        queries=len(p), frames=plan.frames, orders=orders, exact=exact, seed=seed,
     )  # fmt: skip
 
 

@@ -126,7 +126,11 @@ def _strip(path: Trajectory, world: Any) -> bytes:
         _predict(figure.add_subplot(grid[4 * band + 1, column]), path, place - 1)
         axes = figure.add_subplot(grid[4 * band + 2, column])
         if below is None:
-            bar = "" if path.shown is None else f"bar: {path.shown.name if path.shown.is_score else f'p({short(path.class_names[path.target], 8)})'}\n\n"
+            bar = (
+                ""
+                if path.shown is None
+                else f"bar: {path.shown.name if path.shown.is_score else f'p({short(path.class_names[path.target], 8)})'}\n\n"
+            )
             gain = "\ngreen: nats gained" if np.isfinite(path.information_gain).any() else ""  # type: ignore[arg-type]
             _blank(axes, bar + "below: the\ndifference to\nthe input, green\nmore, purple less" + gain)
         else:

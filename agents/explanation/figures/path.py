@@ -70,7 +70,8 @@ def draw_curves(axes: Any, path: Trajectory) -> None:
 
 
 def _curves(axes: Any, path: Trajectory, t: np.ndarray) -> None:
-    assert path.predictions is not None and path.shown is not None
+    assert path.predictions is not None
+    assert path.shown is not None
     if path.shown.is_score:
         axes.plot(t, path.shown.values, color=TARGET, linewidth=2, marker="o", markersize=3.5)
         axes.axhspan(*_goal_band(path), color=TARGET, alpha=0.12, linewidth=0)

@@ -53,7 +53,8 @@ def world():
 )
 def test_walks_end_where_the_score_is_at_the_goal(world, target, wanted):
     paths = explain(world, range(12), target, walker="line", skip_present=True)
-    assert paths and all(path.success for path in paths)
+    assert paths
+    assert all(path.success for path in paths)
     for path in paths:
         own, end = price(ROWS[[path.index]])[0], path.scores[-1]
         rows = path.to_pandas(path.world)[["a", "b", "c"]].to_numpy(dtype=float)
@@ -79,7 +80,8 @@ def test_contributions_divide_the_change_of_the_score(world):
     path = explain(world, 3, "+9", walker="line", sparse=False)
     found = contributions(path, world)  # the path's own goal is found
     assert found.start == pytest.approx(price(ROWS[[3]])[0], rel=1e-4)
-    assert found.end == pytest.approx(path.scores[-1], rel=1e-6) and found.total >= 9
+    assert found.end == pytest.approx(path.scores[-1], rel=1e-6)
+    assert found.total >= 9
     assert sum(part.value for part in found.parts) == pytest.approx(found.total, abs=1e-6)
 
 
@@ -90,7 +92,8 @@ def test_what_is_shown_is_the_score(world):
     assert path.headline.startswith(f"Predicted {start} → {end}, the goal {path.class_names[1]} (+9) is reached at step ")
     assert f"score rises {start} → {end}" in path.summary()
     rows = path.table()
-    assert [row["score"] for row in rows] == path.scores.tolist() and "p_target" not in rows[0]
+    assert [row["score"] for row in rows] == path.scores.tolist()
+    assert "p_target" not in rows[0]
     assert path.plot().get_ylabel().startswith("score (goal >= ")
     assert "score" in path.to_pandas(world).columns
     console = Console(width=100, record=True, file=io.StringIO())
@@ -98,9 +101,11 @@ def test_what_is_shown_is_the_score(world):
     assert path.shown.exact(path.scores[-1]) in console.export_text()
     card = Card(1, path, path.world, mapped=False)
     assert card.caption(2) == f"end, step {path.steps}, score {end}"
-    assert card.data["said"][-1] == end and max(card.data["p"]) <= 1
+    assert card.data["said"][-1] == end
+    assert max(card.data["p"]) <= 1
     page = render_report([path], world)
-    assert f"score from {start} to {end}" in page and "probability" not in page.partition("<svg")[2].partition("</svg>")[0]
+    assert f"score from {start} to {end}" in page
+    assert "probability" not in page.partition("<svg")[2].partition("</svg>")[0]
     assert film_strip(path, world)[:4] == export(card, "png")[:4] == b"\x89PNG"
 
 
@@ -108,7 +113,9 @@ def test_files_keep_the_goal_and_the_reader_checks_it(world, tmp_path):
     path = explain(world, 3, "+10 %", walker="line")
     path.contributions()
     again = Trajectory.load(path.save(tmp_path / "path.npz"))
-    assert again == path and again.goal == path.goal and again.asked == "+10 %"
+    assert again == path
+    assert again.goal == path.goal
+    assert again.asked == "+10 %"
     assert compare(again, world).reproduced
     arrays, fields = read_parts(tmp_path / "path.npz")
     for goal, match in ((">= 7", "has the outcomes"), (">= much", "is damaged"), (7, "is damaged"), ("+9", "is damaged")):
@@ -122,7 +129,8 @@ def test_files_keep_the_goal_and_the_reader_checks_it(world, tmp_path):
 def test_paths_with_their_own_goals_are_measured_and_reported_together(world):
     paths = explain(world, range(4), "+9", walker="line") + explain(world, range(4), "-5..5", walker="line", skip_present=True)
     measured = evaluate_paths(world, paths, resamples=10)
-    assert measured["validity"].value == 1 and np.isfinite(measured["knn_ratio"].value)
+    assert measured["validity"].value == 1
+    assert np.isfinite(measured["knn_ratio"].value)
     assert in_goal_of(paths[0], world) is in_goal_of(paths[0], world)
     assert "8 of 8" in render_report(paths, world) or len(paths) < 8
 
@@ -164,8 +172,10 @@ def test_a_label_flips_while_others_hold():
         assert np.mean([path.success for path in paths]) >= 0.9
         for path in (path for path in paths if path.success):
             own, end = weather(path.to_pandas(path.world)[["a", "b", "c"]].to_numpy(float))[[0, -1]] >= 0.5
-            assert own[0] != end[0] and (not held or own[1] == end[1])
-    assert path.asked == "flip warm, hold wet" and path.shown.name.startswith("p(")
+            assert own[0] != end[0]
+            assert not held or own[1] == end[1]
+    assert path.asked == "flip warm, hold wet"
+    assert path.shown.name.startswith("p(")
     with pytest.raises(UnknownNameError, match="unknown label 'cold'"):
         explain(world, 0, "flip cold", walker="line")
 
@@ -178,7 +188,12 @@ def sized(rows):
     return np.eye(3)[names] * 0.8 + 0.2 / 3
 
 
-SIZES = {"classifier": sized, "class_names": ["small", "medium", "large"], "class_order": ["small", "medium", "large"], **QUICK}
+SIZES = {
+    "classifier": sized,
+    "class_names": ["small", "medium", "large"],
+    "class_order": ["small", "medium", "large"],
+    **QUICK,
+}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +210,8 @@ SIZES = {"classifier": sized, "class_names": ["small", "medium", "large"], "clas
 def test_a_group_of_classes_is_reached_by_any_of_them(target, ends, settings):
     world = make_world(**SIZES, **settings)
     paths = explain(world, range(30), target, walker="line", skip_present=True)
-    assert paths and np.mean([path.success for path in paths]) >= 0.8
+    assert paths
+    assert np.mean([path.success for path in paths]) >= 0.8
     if len(ends) == 1:  # the same as that class
         plain = explain(world, range(30), *ends, walker="line", skip_present=True)
         assert [path.success for path in paths] == [path.success for path in plain]
@@ -237,5 +253,7 @@ def test_abstention_is_a_class_like_others():
     world = make_world(classifier=unsure, class_names=["no", "yes", "abstain"], **QUICK)
     to = explain(world, range(20), "abstain", walker="line", skip_present=True)
     away = explain(world, range(20), "any of no, yes", walker="line", skip_present=True)
-    assert to and away and all(path.success for path in [*to, *away])
+    assert to
+    assert away
+    assert all(path.success for path in [*to, *away])
     assert {path.class_names[path.source] for path in away} == {"abstain"}

@@ -15,8 +15,8 @@ from sklearn.svm import SVC
 
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.classifiers import Classifier, adapt
-from envs.datasets import Units
 from envs.classifiers.goals import GoalClassifier
+from envs.datasets import Units
 from envs.modalities.fitting import fit_units
 from envs.reading.objects import load_object
 

@@ -43,7 +43,8 @@ def test_whatever_gives_one_number_is_a_score(model, outputs):
     assert model.class_names == ["< 1", ">= 1"]
     assert model.outputs(X, CELLS)[:, 0] == pytest.approx(SCORE, abs=1e-5)
     assert model.predict_proba(X, CELLS).argmax(1).tolist() == (SCORE >= 1).astype(int).tolist()
-    assert model.queries == 120 and not model.label_only
+    assert model.queries == 120
+    assert not model.label_only
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,8 @@ def test_whatever_gives_one_number_is_a_score(model, outputs):
 )
 def test_whatever_gives_a_probability_for_each_label_has_labels(model, outputs):
     named = adapt(model, units=UNITS, outputs=outputs, class_names=["warm", "wet"])
-    assert named.goal == LabelGoal(["warm", "wet"], "warm") and named.class_names == ["no warm", "warm"]
+    assert named.goal == LabelGoal(["warm", "wet"], "warm")
+    assert named.class_names == ["no warm", "warm"]
     known = named.outputs(X, CELLS)
     assert known.shape == (60, 2)
     wet = named.viewed(LabelGoal(["warm", "wet"], "wet"))
@@ -70,9 +72,11 @@ def test_whatever_gives_a_probability_for_each_label_has_labels(model, outputs):
 def test_views_share_the_model_and_its_log_is_their_own():
     model = adapt(LinearRegression().fit(ROWS, SCORE), units=UNITS)
     other = model.viewed(ScoreGoal(high=0.0))
-    assert model.class_names == ["< 0", ">= 0"] and other.class_names == ["<= 0", "> 0"]
+    assert model.class_names == ["< 0", ">= 0"]
+    assert other.class_names == ["<= 0", "> 0"]
     assert other.of_outputs(np.array([[1.0], [-1.0]])).tolist() == [[0.25, 0.75], [0.75, 0.25]]
-    assert other.log is None and model.queries == 0
+    assert other.log is None
+    assert model.queries == 0
 
 
 @pytest.mark.parametrize(

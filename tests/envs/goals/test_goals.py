@@ -41,7 +41,8 @@ def test_nearer_the_range_never_scores_less_and_the_wanted_outcome_wins_exactly_
     away = [max(goal.low - s, s - goal.high) for s in (a, b)]
     assert away[0] == away[1] or (progress[0] >= progress[1]) == (away[0] < away[1]) or progress[0] == progress[1]
     shares = goal.shares(rows).astype(np.float32)
-    assert np.allclose(shares.sum(1), 1) and (shares >= 0).all()
+    assert np.allclose(shares.sum(1), 1)
+    assert (shares >= 0).all()
     assert ((shares.argmax(1) == goal.wanted) == there).all()
 
 
@@ -125,7 +126,7 @@ def test_a_flip_holds_what_the_input_has():
             read_request(text, "labels", LABELS).of(np.array([0.9, 0.2, 0.1]), world)
     with pytest.raises(ManifoldError, match="flipped and held"):
         LabelGoal(LABELS, "dog", hold={"dog": True})
-    with pytest.raises(ManifoldError, match="no goal on labels.*the labels are cat, dog, car"):
+    with pytest.raises(ManifoldError, match=r"no goal on labels.*the labels are cat, dog, car"):
         read_request("dog", "labels", LABELS)
 
 
@@ -140,7 +141,8 @@ def test_groups_and_ordered_classes():
         "≤": ("small", "medium"), "≥": ("medium", "large"),
     }  # fmt: skip
     assert read_group(">= 9", ["9", "10", "8"]).names == ("9", "10")  # numbers have an order of their own
-    assert read_group("small", sizes) is None and read_group(None, sizes) is None
+    assert read_group("small", sizes) is None
+    assert read_group(None, sizes) is None
     assert read_group("< medium", [*sizes, "< medium"]) is None  # a class of that name
     assert ordered(["b", "a"], None) is None
 
