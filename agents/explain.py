@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return explain_parts(config, open_source(config))
     from agents.explanation.first_answer import first_answer
     from agents.explanation.inputs import inputs_of_file
-    from agents.explanation.output import SHOWN, add_contributions, for_machines, report, save
+    from agents.explanation.output import SHOWN, add_contributions, columns_said, for_machines, report, save
     from agents.redaction import redacted
     from envs.errors import QueryBudgetError
 
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{error}: go on with a larger --classifier-budget") from None
     paths = redacted(paths if isinstance(paths, list) else [paths], world, config.redact)
     if config.json:
-        print(json.dumps({"paths": for_machines(paths, files)}, allow_nan=False))
+        print(json.dumps({"paths": for_machines(paths, files), **columns_said(world)}, allow_nan=False))
         out: Any = sys.stderr
     else:
         report(paths, files, brief=config.all, world=world)

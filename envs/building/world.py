@@ -56,6 +56,7 @@ def make_world(
     truth: Any = None,
     class_names: Sequence[Any] | None = None,
     columns: Any = None,
+    dates: Mapping[str, str] | None = None,
     free: str | Sequence[str] | None = None,
     target_column: str | None = None,
     text_column: str | None = None,
