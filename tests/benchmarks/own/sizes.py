@@ -21,11 +21,11 @@ def _classes(count: int, seed: int) -> Case:
 
 
 def _rows(count: int, seed: int) -> Case:
+    """Boosting; a forest for few rows, which do not fill the leaves of boosting."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    return fitted(
-        HistGradientBoostingClassifier(max_iter=30, random_state=seed), *made(seed, n_samples=count, n_features=12), seed
-    )
+    model = HistGradientBoostingClassifier(max_iter=30, random_state=seed) if count > 100 else forest(seed)
+    return fitted(model, *made(seed, n_samples=count, n_features=12), seed)
 
 
 def _columns(count: int, seed: int) -> Case:
