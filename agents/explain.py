@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import (
+    QUERY_FLAGS,
     SEEDS,
     STEPS,
     WORLD_FLAGS,
@@ -163,8 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if stopped is not None:
         saved = f", and saved in {folder}" if files else ""
         raise UserError(f"{stopped}{saved}: go on with a larger --classifier-budget, or with --index for the other inputs")
-    if run is None and config.data is not None:
-        flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
+    if run is None and config.data is not None and world.classifier.budget is None:  # it makes queries
+        flags = {name: value for name in (*WORLD_FLAGS, *QUERY_FLAGS) if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
             print(line, file=out)
     if run is not None and config.walker is None and (said := who_walked(run, paths, config.fallback)):

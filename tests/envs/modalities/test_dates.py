@@ -109,7 +109,18 @@ def test_the_command_reads_and_shows_dates(tmp_path, capsys):
     days = [(FIRST + datetime.timedelta(days=int(n))).isoformat() for n in OFFSETS]
     frame = frame_of(days).assign(member=np.where(OFFSETS > 700, "old", "new"))
     frame.to_csv(tmp_path / "people.csv", index=False)
-    asked = ["--data", str(tmp_path / "people.csv"), "--target-column", "member", "--index", "3", "--walker", "line", "--manifold", "pca"]
+    asked = [
+        "--data",
+        str(tmp_path / "people.csv"),
+        "--target-column",
+        "member",
+        "--index",
+        "3",
+        "--walker",
+        "line",
+        "--manifold",
+        "pca",
+    ]
     assert explain_main([*asked, "--no-contributions", "--dates", "joined=days"]) == 0
     assert f"joined {days[3]} → 20" in capsys.readouterr().out
     world = make_world(

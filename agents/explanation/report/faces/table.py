@@ -35,8 +35,14 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
 
     about = world.units.descriptions
     rows: list[dict[str, Any]] = [
-        {"name": names[i], "about": about.get(names[i]), "input": str(texts[i, 0]), "turn": cell(i, turn),
-         "end": cell(i, path.steps)} for i in shown
+        {
+            "name": names[i],
+            "about": about.get(names[i]),
+            "input": str(texts[i, 0]),
+            "turn": cell(i, turn),
+            "end": cell(i, path.steps),
+        }
+        for i in shown
     ]
     changes = [[cell(i, t) for i in shown] for t in film]
     kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
