@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import (
+    QUERY_FLAGS,
     SEEDS,
     STEPS,
     WORLD_FLAGS,
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.explanation.contributions.names import rename_parts
     from agents.explanation.first_answer import first_answer
     from agents.explanation.inputs import inputs_of_file
-    from agents.explanation.output import SHOWN, add_contributions, for_machines, report, save
+    from agents.explanation.output import SHOWN, add_contributions, columns_said, for_machines, report, save
     from agents.redaction import redacted
     from envs.errors import QueryBudgetError
 
@@ -181,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths, told = redacted(flat(found), world, config.redact), sentences(found, world)
     if config.json:
         more = {"alternatives": told} if told else {}
-        print(json.dumps({"paths": for_machines(paths, files), **more}, allow_nan=False))
+        print(json.dumps({"paths": for_machines(paths, files), **columns_said(world), **more}, allow_nan=False))
         out: Any = sys.stderr
     else:
         report(paths, files, brief=config.all, world=world)
@@ -194,8 +195,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if stopped is not None:
         saved = f", and saved in {folder}" if files else ""
         raise UserError(f"{stopped}{saved}: go on with a larger --classifier-budget, or with --index for the other inputs")
-    if run is None and config.data is not None:
-        flags = {name: value for name in WORLD_FLAGS if (value := getattr(config, name)) is not None}
+    if run is None and config.data is not None and world.classifier.budget is None:  # it makes queries
+        flags = {name: value for name in (*WORLD_FLAGS, *QUERY_FLAGS) if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
             print(line, file=out)
     if run is not None and config.walker is None and not told and (said := who_walked(run, paths, config.fallback)):

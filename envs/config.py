@@ -18,7 +18,7 @@ from envs.runtime.plain import listed
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
 NAMES = ("class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists
-EXAMPLES = {"fit": "{'epochs': 10}", "query": "{'retries': 3}", "reward": "{'distance': 1.0}"}
+EXAMPLES = {"dates": "{'joined': 'days'}", "fit": "{'epochs': 10}", "query": "{'retries': 3}", "reward": "{'distance': 1.0}"}
 PATHS = ("data", "data_dir", "columns", "classifier", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
 
@@ -75,6 +75,7 @@ class WorldConfig:
         class_names: one name a class. Default: those of the classifier or of the data.
         columns: names of a table's columns, or of the channels of series; or their description, a file or a mapping (see `envs.modalities.columns`), which
             makes a mixed table of rows in memory.
+        dates: column of dates or durations -> the unit that it is explained in: seconds, minutes, hours, days or weeks.
         free: columns of a table that may vary though their names look protected (sex, age; see `envs.modalities.protected`):
             a list, or a text with commas. An age then only rises.
         target_column: the column of a .csv, .tsv or .jsonl file that holds the classes.
@@ -149,6 +150,7 @@ class WorldConfig:
     truth: Any = None
     class_names: Sequence[Any] | None = None
     columns: Any = None
+    dates: Mapping[str, str] | None = None
     free: str | Sequence[str] | None = None
     target_column: str | None = None
     text_column: str | None = None

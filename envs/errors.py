@@ -40,7 +40,7 @@ class QueryBudgetError(ManifoldError):
         >>> from envs import make_world
         >>> make_world(data="iris", query={"budget": 10}, progress=False)
         Traceback (most recent call last):
-        envs.errors.QueryBudgetError: the query budget is used up: 0 of 10 rows were queried, and the next call has 105; ...
+        envs.errors.QueryBudgetError: the query budget is used up: 0 of 10 rows were queried, and the next call has 105
     """
 
     paths: Sequence[Any] = ()

@@ -120,6 +120,9 @@ class DataConfig(LoadingConfig):
         None, "folder of the files behind --data mnist, fashion_mnist or omniglot (default: $MANIFOLD_DATA)", metavar="DIR"
     )
     columns: str | None = option(None, "description of a .csv's columns (.yml or .json; default: guessed)", metavar="FILE")
+    dates: dict[str, Any] | None = option(  # noqa: RUF009
+        None, "columns of dates and the unit of each: joined=days (or seconds, minutes, hours, weeks)"
+    )
     free: str | None = option(
         None, "columns that may vary though their names look protected, such as sex,age", metavar="NAMES"
     )

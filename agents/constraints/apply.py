@@ -77,7 +77,7 @@ def constrained(
             f"nothing may vary: features_to_vary names {fixed}, which the table holds fixed (immutable); name another column, "
             "or free these (free=[...], or immutable: false in the description)"
         )
-    ranges = {name: _ends(name, ends) for name, ends in ranges.items()}
+    ranges = {name: _ends(name, ends, _date_unit(world.units, names.index(name))) for name, ends in ranges.items()}
     changed = copy.copy(world)  # shares what was computed: none of it depends on the constraints
     changed.__dict__.pop("untargeted", None)
     changed.__dict__["unconstrained"] = world  # for `agents.constraints.binding`
@@ -129,9 +129,18 @@ def constrained_as(world: World, record: Mapping[str, Any]) -> World:
     return constrained(world, **found)
 
 
-def _ends(name: str, ends: Any) -> list[float]:
+def _date_unit(units: Any, j: int) -> str | None:
+    """The unit of a column of dates; None for other columns."""
+    table = getattr(units, "table", None)
+    return table.columns[j].unit if table is not None and table.columns[j].date else None
+
+
+def _ends(name: str, ends: Any, date_unit: str | None) -> list[float]:
+    from envs.modalities.dates import number_of
+
     try:
-        low, high = (float(end) for end in ends)
+        as_date = [date_unit is not None and not isinstance(end, int | float) for end in ends]
+        low, high = (number_of(end, str(date_unit)) if date else float(end) for end, date in zip(ends, as_date, strict=True))
     except (TypeError, ValueError):
         raise ManifoldError(f"permitted_range of {name!r} is (least, largest), not {ends!r}") from None
     if not low <= high or math.isnan(low) or math.isinf(low) or math.isinf(high):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from agents.console.cli import UserError
+from agents.console.cli import UserError, query_options
 from agents.engine.dataset import explain_dataset
 from agents.engine.parts import MANIFEST
 from agents.engine.work import LEFT_OUT
@@ -29,6 +29,11 @@ def explain_parts(config: Any, source: Run | World) -> int:
         raise UserError("--engine explains the rows of a file into a folder: name both, with --input FILE and --out DIR")
     if config.lime != "none":
         raise UserError(f"--lime {config.lime} is for single explanations: leave it or --engine out")
+    if (query := query_options(config)) and (config.jobs > 1 or config.engine == "ray"):
+        raise UserError(
+            f"--classifier-{next(iter(query)).replace('_', '-')} with several workers: each loads the run with the options "
+            "that it was trained with. Train it with them, or explain in one process (--engine local, without --jobs)"
+        )
     parts = explain_dataset(
         source, config.input, config.out, engine=config.engine or "local", jobs=config.jobs, address=config.address,
         progress=config.progress, target=config.target, walker=config.walker, fallback=config.fallback,

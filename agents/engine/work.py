@@ -13,7 +13,7 @@ from agents.console.cli import UserError
 from agents.engine.parts import write_part
 from agents.engine.rows import Rows, open_rows
 from envs.datasets import TableUnits
-from envs.errors import ManifoldError
+from envs.errors import ManifoldError, QueryBudgetError
 from envs.modalities.rows import RowUnits
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ class Worker:
                     self.source, given[low:high], job.target, job.walker, max_steps=job.max_steps, seed=job.seed,
                     skip_present=True, fallback=None if job.fallback else False,
                 )  # fmt: skip
+        except QueryBudgetError:
+            raise  # no row is at fault
         except (ManifoldError, UserError) as error:
             if high - low > 1:
                 parts = (low, (low + high) // 2), ((low + high) // 2, high)
@@ -210,14 +212,17 @@ class Worker:
         if not isinstance(units, RowUnits):
             return {}
         if isinstance(units, TableUnits):
-            return {f"end_{column.name}": "string" if column.categories else "float64" for column in units.table.columns}
+            return {
+                f"end_{column.name}": "float64" if column.kind == "number" and not column.date else "string"
+                for column in units.table.columns
+            }
         return {f"end_{name}": "float64" for name in units.columns or range(len(units.mean))}
 
 
 def _plain(value: Any, kind: str) -> Any:
     """A cell as a type of the results holds it; None for a missing number."""
     if kind == "string":
-        return None if value is None else str(value)
+        return None if value is None or value != value else str(value)
     try:
         number = float(value)
     except (TypeError, ValueError):  # the user's text for a missing number

@@ -53,12 +53,21 @@ def about_training(world: World, flags: dict[str, Any], command: str) -> str | N
     if world.task.scores_coverage or world.reference.known_end_predictions is None:
         return None
     cost = training_cost(world)
-    given = " ".join(f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in flags.items())
+    given = " ".join(_flag(name, value) for name, value in flags.items())
     return (
         f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {cost.steps:,} "
         f"classifier rows (estimated with {cost.asked:,}), once. Its agent then explains any row; "
         f"the training ends with how many rows agent and line explain: {command} {given}"
     )
+
+
+def _flag(name: str, value: Any) -> str:
+    """A flag with its value, as a shell takes it."""
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return flag
+    parts = [f"{key}={part}" for key, part in value.items()] if isinstance(value, dict) else [str(value)]
+    return " ".join([flag, *map(shlex.quote, parts)])
 
 
 def _duration(seconds: float) -> str:

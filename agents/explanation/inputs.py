@@ -17,6 +17,7 @@ from envs.datasets.series import read_series_csv, read_ts
 from envs.datasets.tables import as_number, read_csv
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
+from envs.modalities.data_frame import is_frame
 from envs.modalities.image import COLOURS
 from envs.modalities.rows import RowUnits
 from envs.reading.files import read_npy, read_npz, read_picture
@@ -107,7 +108,8 @@ def _as_rows(inputs: Any) -> list[int] | None:
     if isinstance(inputs, list | tuple):
         whole = all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in inputs)
         return [int(item) for item in inputs] if whole else None
-    if isinstance(inputs, bool | str | bytes | dict) or (hasattr(inputs, "index") and _names(inputs)):
+    named = is_frame(inputs) or (hasattr(inputs, "index") and _names(inputs))
+    if named or isinstance(inputs, bool | str | bytes | dict):
         return None
     array = inputs.detach().cpu().numpy() if hasattr(inputs, "detach") else np.asarray(inputs)
     numbers = array.dtype.kind in "iu" and (array.ndim == 0 or (array.ndim == 1 and array.dtype.itemsize > 1))

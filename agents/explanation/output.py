@@ -158,6 +158,16 @@ def for_machines(paths: Sequence[Trajectory], files: Sequence[Path] = ()) -> lis
     ]
 
 
+def columns_said(world: World) -> dict[str, Any]:
+    """What ``--json`` prints of the columns of a table whose description has units or says what they hold."""
+    found = {
+        key: getattr(world.units, name)
+        for key, name in (("units", "units_of_measure"), ("descriptions", "descriptions"))
+        if getattr(world.units, name, None)
+    }
+    return {"columns": found} if found else {}
+
+
 def place_of(path: Trajectory, world: World | None = None) -> str:
     """Which input a path is of: the row of the user's file, with its line, or of the user's data frame; else the row of the
     split; empty for an input of the user's own."""

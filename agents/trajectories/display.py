@@ -58,7 +58,9 @@ def to_pandas(path: Trajectory, world: Any = None) -> Any:
     data = rows_in_user_units(world, [path], [path.frames(world)])
     data.index = rows.index
     clash = {name: f"path_{name}" for name in rows.columns if name in data.columns}
-    return pandas.concat([data, rows.rename(columns=clash)], axis=1)
+    whole = pandas.concat([data, rows.rename(columns=clash)], axis=1)
+    whole.attrs = data.attrs
+    return whole
 
 
 def table(path: Trajectory) -> list[dict[str, Any]]:
@@ -100,6 +102,7 @@ def rows_in_user_units(world: Any, paths: Sequence[Trajectory], frames: Sequence
         for path, part in zip(paths, frames, strict=True)
     ]
     found = as_pandas(world.units.as_frame(torch.cat(cells)))
+    found.attrs |= {"units": world.units.units_of_measure, "descriptions": world.units.descriptions}
     for name in {name for path in paths for name in path.hidden or ()}:
         label = found.columns[list(world.units.columns).index(name)]
         mask = np.repeat([name in (path.hidden or ()) for path in paths], [len(part) for part in frames])
@@ -133,6 +136,7 @@ def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any]
         ends.index = found.index
         found = found.rename(columns={name: f"path_{name}" for name in found.columns if name in ends.columns})
         found = pandas.concat([ends, found], axis=1)
+        found.attrs = ends.attrs
     return found
 
 

@@ -18,6 +18,7 @@ from envs.datasets.corpora import is_corpus, read_corpus
 from envs.datasets.series import is_ts, load_series_csv, load_ts
 from envs.datasets.tables import describe_rows
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.columns import read_description
 from envs.modalities.data_frame import Frame, in_order, index_of, is_frame, is_numeric, read_frame
 from envs.modalities.fitting import fit_units
 from envs.modalities.rows import column_names
@@ -35,7 +36,7 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
     Raises:
         ManifoldError: no such data, or settings that do not fit them.
     """
-    data, folder, columns, target, seed = config.data, config.data_dir, config.columns, config.target_column, config.seed
+    data, folder, columns, target, seed = config.data, config.data_dir, _columns_of(config), config.target_column, config.seed
     if is_corpus(data, config.text_column):
         data, target = read_corpus(data, config.text_column, target, config.encoding), None
     key = None
@@ -99,6 +100,22 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
     if parts.truth is not None and len(parts.truth) != len(parts.x):
         raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")
     return parts, key
+
+
+def _columns_of(config: WorldConfig) -> Any:
+    """The columns of a config, with its dates in their description.
+
+    Raises:
+        ManifoldError: dates beside a list of names.
+    """
+    if not config.dates:
+        return config.columns
+    if config.columns is not None and not isinstance(config.columns, str | Mapping):
+        raise ManifoldError("dates= with a list of column names: describe the columns, columns={name: {kind: date}, ...}")
+    described = read_description({} if config.columns is None else config.columns)
+    for name, unit in config.dates.items():
+        described["columns"][name] = {**described["columns"].get(name, {}), "kind": "date", "unit": unit}
+    return read_description(described)
 
 
 def _uncalled(name: str, found: Any) -> Any:

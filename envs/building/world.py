@@ -16,7 +16,6 @@ from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
 from envs.building.calibration import calibrated
 from envs.building.classifier import fitted_classifier, fitted_regressor, given_classifier, names_for
-from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.manifold import fitted_manifold, given_manifold
@@ -62,6 +61,7 @@ def make_world(
     truth: Any = None,
     class_names: Sequence[Any] | None = None,
     columns: Any = None,
+    dates: Mapping[str, str] | None = None,
     free: str | Sequence[str] | None = None,
     target_column: str | None = None,
     text_column: str | None = None,

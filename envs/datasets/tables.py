@@ -182,7 +182,9 @@ def typed(texts: np.ndarray, column: Column, missing: Sequence[str]) -> list[Any
     absent = [text in missing and (text in EMPTY or column.kind == "number") for text in bare]
     known = {text for text, gone in zip(bare, absent, strict=True) if not gone}
     kind: Any = None
-    if column.kind == "number":
+    if column.date:
+        pass
+    elif column.kind == "number":
         kind = as_number
     elif known and known <= {"True", "False"}:
         kind = "True".__eq__

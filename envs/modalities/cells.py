@@ -19,6 +19,7 @@ from torch import Tensor
 from envs.errors import ManifoldError
 from envs.modalities.columns import Column, text_of
 from envs.modalities.data_frame import exact_floats
+from envs.modalities.dates import Calendar, numbers_of
 from envs.modalities.scales import unit_of
 
 Where = Callable[[int], str]
@@ -33,6 +34,7 @@ class Numbers:
     Attributes:
         kind: int or float, the type of the user's values.
         digits: of changed numbers, after the decimal point.
+        calendar: from numbers to the user's dates; None for numbers.
 
     Example:
         >>> Numbers(int, 0).values([3.0])
@@ -41,20 +43,27 @@ class Numbers:
 
     kind: type
     digits: int
+    calendar: Calendar | None = None
 
     @classmethod
     def of(cls, raw: np.ndarray, values: np.ndarray, column: Column) -> Numbers:
         """The column of the user's values (N,), which are the numbers `values`."""
+        if column.date:
+            digits = 0 if column.integer else _digits(values[~np.isnan(values)], column)
+            return cls(float, digits, Calendar.of(raw.tolist(), str(column.unit), column.name))
         own = [value for value, number in zip(raw, values, strict=True) if not math.isnan(number)]
         whole = column.integer and not any(isinstance(value, float | np.floating) for value in own)
         return cls(int if whole else float, 0 if column.integer else _digits(values[~np.isnan(values)], column))
 
     def values(self, cells: Sequence[float]) -> list[Any]:
         """The user's values of cells (B,)."""
-        return [cell if math.isnan(cell) else self.kind(cell) for cell in cells]
+        back = self.kind if self.calendar is None else self.calendar.value
+        return [cell if math.isnan(cell) else back(cell) for cell in cells]
 
     def shown(self, cell: float) -> Any:
         """One cell for people."""
+        if self.calendar is not None and not math.isnan(cell):
+            return self.calendar.shown(cell)
         return "missing" if math.isnan(cell) else int(cell) if self.digits == 0 and cell.is_integer() else cell
 
 
@@ -167,6 +176,8 @@ def read_numbers(values: np.ndarray, column: Column, unknown: Sequence[str], whe
         ManifoldError: a value that is no number, not in the column's range, not whole, or missing where none was.
     """
     texts = [text_of(value) for value in values]
+    if column.date:
+        return _within(numbers_of(values.tolist(), str(column.unit), column.name, where), texts, column, where)
     found = np.empty(len(texts), dtype=object)
     for row, (text, value) in enumerate(zip(texts, values, strict=True)):
         try:
@@ -178,7 +189,11 @@ def read_numbers(values: np.ndarray, column: Column, unknown: Sequence[str], whe
                 found[row] = int(text) if text.lstrip("+-").isdecimal() else float(text)
         except ValueError:
             raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is not a number") from None
-    found = exact_floats(found, column.name, where)
+    return _within(exact_floats(found, column.name, where), texts, column, where)
+
+
+def _within(found: np.ndarray, texts: Sequence[str], column: Column, where: Where) -> np.ndarray:
+    """The numbers (B,), if the column can hold them all."""
     missing = np.isnan(found)
     wrong = (missing & (column.missing is None)) | np.isinf(found)
     wrong |= ~missing & ((found < column.low) | (found > column.high))
@@ -213,4 +228,4 @@ def _complaint(value: float, text: str, column: Column) -> str:
         return f"{text!r} means a missing value, but no value of this column was missing in the data"
     if column.integer and value != round(value) and column.low <= value <= column.high:
         return f"{text} is not a whole number"
-    return f"{text} is outside its range {column.low:g} to {column.high:g}"
+    return f"{text} is outside its range {column.text_of(column.low)} to {column.text_of(column.high)}"

@@ -11,6 +11,8 @@ A description is a mapping (a YAML or JSON file, or a dictionary)::
       years: {kind: number, linked_to: education}        # each category of education has one number
       gain: {kind: number, zero_inflated: true, scale: log}  # 0, or a positive quantity on a logarithmic scale
       loss: {kind: number, zero_inflated: true, exclusive_with: gain}  # at most one of them is not 0
+      weight: {kind: number, unit: kg, description: body weight without clothes}
+      joined: {kind: date, unit: days}                   # seconds, minutes, hours, days or weeks
       name: {kind: ignore}
 
 Columns and keys that it leaves out are inferred from the values. ``zero_inflated: false``, ``scale: linear``, ``linked_to:
@@ -31,15 +33,17 @@ import yaml
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
+from envs.modalities import dates
 from envs.modalities.data_frame import DATES, dates_refused
 from envs.modalities.relations import exclusive_heads, links
 from envs.modalities.scales import SCALES, is_zero_inflated, noticed_scale
 from envs.reading.files import read_json, read_yaml
 
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
-KINDS = ("number", "category", "ignore")
+KINDS = ("number", "category", "date", "ignore")
 FOR_NUMBERS = ("range", "integer", "only", "zero_inflated", "scale", "exclusive_with")
-KEYS = ("kind", "categories", "immutable", "linked_to", *FOR_NUMBERS)
+FOR_PEOPLE = ("unit", "description")
+KEYS = ("kind", "categories", "immutable", "linked_to", *FOR_PEOPLE, *FOR_NUMBERS)
 MOST_CATEGORIES = 100  # a column with more distinct texts is taken for names or notes
 Where = Callable[[int], str]
 
@@ -65,6 +69,9 @@ class Column:
         followers: Number of columns that are exclusive with this one, their first.
         decided: whether the description says `immutable` or `only`; else the column's name may hold it, see
             `envs.modalities.protected`.
+        date: Whether the user's values are dates or durations; the number is that of `envs.modalities.dates` in `unit`.
+        unit: Of the number, for people; of a date, a key of `dates.UNITS`.
+        description: Of the column, for people.
 
     Example:
         >>> Column("age", "number", low=17, high=90, integer=True).as_dict()
@@ -86,6 +93,13 @@ class Column:
     exclusive_with: str | None = None
     followers: int = 0
     decided: bool = False
+    date: bool = False
+    unit: str | None = None
+    description: str | None = None
+
+    def text_of(self, number: float) -> str:
+        """One of the column's numbers for people, without its unit."""
+        return dates.iso(number, str(self.unit)) if self.date else f"{number:g}"
 
     @property
     def width(self) -> int:
@@ -106,12 +120,13 @@ class Column:
         """The column as a description has it."""
         described: dict[str, Any] = {"kind": self.kind}
         if self.kind == "number":
-            described |= {"range": [_plain(self.low), _plain(self.high)], "integer": self.integer}
+            ends = [self.text_of(end) if self.date else _plain(end) for end in (self.low, self.high)]
+            described |= {"kind": "date", "range": ends} if self.date else {"range": ends, "integer": self.integer}
             described |= {"zero_inflated": True} if self.zero_inflated else {}
             described |= {"scale": self.scale} if self.scale != "linear" else {}
         else:
             described["categories"] = list(self.categories)
-        for key in ("linked_to", "exclusive_with"):
+        for key in ("linked_to", "exclusive_with", *FOR_PEOPLE):
             described |= {key: getattr(self, key)} if getattr(self, key) is not None else {}
         return described | ({"immutable": True} if self.immutable else {}) | ({"only": self.only} if self.only else {})
 
@@ -193,7 +208,12 @@ def _check(name: str, about: Any) -> None:
     kind = about.get("kind")
     if kind is not None and kind not in KINDS:
         raise UnknownNameError(f"kind of {name}", kind, KINDS)
-    if "range" in about:
+    for key in FOR_PEOPLE:
+        if not isinstance(about.get(key, ""), str):
+            raise ManifoldError(f"{name}: {key} is a text, not {about[key]!r}")
+    if kind == "date":
+        _check_date(name, about)
+    elif "range" in about:
         ends = about["range"]
         good = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_number(end) for end in ends)
         if not good or not ends[0] < ends[1]:
@@ -215,6 +235,22 @@ def _check(name: str, about: Any) -> None:
             raise ManifoldError(f"{name}: {key} is true or false, not {about[key]!r}")
     if about.get("only") not in (None, "up", "down", "both"):
         raise ManifoldError(f"{name}: only is up, down or both, not {about['only']!r}")
+
+
+def _check_date(name: str, about: Mapping[str, Any]) -> None:
+    """Refuse a description that no dates could fit."""
+    if (unit := about.get("unit", dates.DEFAULT)) not in dates.UNITS:
+        raise UnknownNameError(f"unit of {name}", unit, dates.UNITS)
+    for key in ("categories", "integer", "zero_inflated", "scale", "exclusive_with"):
+        if about.get(key):
+            raise ManifoldError(f"{name}: {key} is not for dates; leave it out")
+    if "range" in about:
+        try:
+            low, high = (dates.microseconds(end) for end in about["range"])
+        except (ValueError, TypeError):
+            low = high = 0
+        if not low < high:
+            raise ManifoldError(f"{name}: range is [first, last], such as [2020-01-01, 2024-12-31], not {about['range']!r}")
 
 
 def describe(
@@ -276,6 +312,13 @@ def _related(
 
 def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Sequence[str], where: Where) -> Column | None:
     """One column; None for texts that look like identifiers and are not described."""
+    if about.get("kind") == "date":
+        unit = about.get("unit", dates.DEFAULT)
+        values = np.array(dates.numbers_of(values.tolist(), unit, name, where), dtype=object)
+        ends = {"range": [dates.number_of(end, unit) for end in about["range"]]} if "range" in about else {}
+        number = {**about, **ends, "kind": "number", "scale": "linear", "zero_inflated": False, "unit": unit}
+        found = _column(name, values, number, missing, where)
+        return None if found is None else replace(found, date=True)
     if any(isinstance(value, DATES) for value in values):
         raise ManifoldError(dates_refused(name, next(value for value in values if isinstance(value, DATES))))
     texts = [text_of(value) for value in values]
@@ -291,6 +334,7 @@ def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Se
             return None
     column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
     column = replace(column, decided="immutable" in about or "only" in about)
+    column = replace(column, **{key: about[key] for key in FOR_PEOPLE if key in about})
     only = None if about.get("only") == "both" else about.get("only")
     if kind == "category":
         if "only" in about:

@@ -128,7 +128,7 @@ def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
     """The cells (N, C) of a data frame, unchanged, and its columns.
 
     Raises:
-        ManifoldError: two columns of one name, dates, or whole numbers that a float64 cannot hold.
+        ManifoldError: two columns of one name.
     """
     if _is_pandas(frame):
         about = Frame(tuple(frame.columns), tuple(frame.dtypes))
@@ -141,10 +141,8 @@ def read_frame(frame: Any) -> tuple[np.ndarray, Frame]:
     if twice:
         raise ManifoldError(f"the data frame has two columns called {twice[0]!r}; rename or drop one of them")
     cells = np.empty((len(frame), len(columns)), dtype=object)
-    for j, (name, dtype) in enumerate(zip(about.names, about.dtypes, strict=True)):
-        if _kind(dtype) in "mM" or getattr(dtype, "kind", "O") in "mM":
-            raise ManifoldError(dates_refused(name, dtype))
-        cells[:, j] = columns[j]
+    for j, column in enumerate(columns):
+        cells[:, j] = column
     return cells, about
 
 
@@ -229,8 +227,8 @@ def _places(names: list[str], columns: Sequence[str], named: bool, what: str, ig
 def dates_refused(name: str, what: Any) -> str:
     """A sentence on why a column of dates cannot be explained, and what to do."""
     return (
-        f"the column {name!r} holds dates ({what}), which no manifold here can hold: turn it into numbers (such as days since "
-        "a date, or year and month), or leave it out"
+        f"the column {name!r} holds dates ({what}): say in which unit they are explained, dates={{{name!r}: 'days'}} (--dates "
+        f"{name}=days), turn it into numbers, or leave it out"
     )
 
 

@@ -100,6 +100,20 @@ class RowUnits(Units):
 
     # ---- for people --------------------------------------------------------------------------------------------------
 
+    @property
+    def units_of_measure(self) -> dict[str, str]:
+        """Column -> unit of its numbers, where a description says one; dates are shown without."""
+        return {}
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """Column -> what it holds, where a description says so."""
+        return {}
+
+    def is_date(self, name: str) -> bool:
+        """Whether a column holds dates."""
+        return False
+
     def render(self, x: Tensor, factual: Factual | None = None) -> dict[str, Any]:
         """See `Units.render`: column -> value, the user's own where a frame has not moved, else the nearest valid one."""
         return self.shown(x, factual)
@@ -107,7 +121,9 @@ class RowUnits(Units):
     def difference(self, before: Tensor, after: Tensor) -> str:
         """The columns that changed: ``age 30 -> 34``."""
         rows = zip(self.shown(before).items(), self.shown(after).values(), strict=True)
-        return ", ".join(f"{name} {old} -> {new}" for (name, old), new in rows if old != new) or "no change"
+        units = {name: f" {unit}" for name, unit in self.units_of_measure.items()}
+        changes = (f"{name} {old} -> {new}{units.get(name, '')}" for (name, old), new in rows if old != new)
+        return ", ".join(changes) or "no change"
 
     # ---- out -----------------------------------------------------------------------------------------------------
 

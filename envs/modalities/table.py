@@ -21,6 +21,7 @@ from envs.errors import ManifoldError
 from envs.modalities.cells import Numbers, Values, read_choices, read_numbers
 from envs.modalities.columns import Table, text_of
 from envs.modalities.data_frame import Frame
+from envs.modalities.dates import number_of
 from envs.modalities.gates import Gate, gates_of
 from envs.modalities.linked import Linked
 from envs.modalities.quantities import Quantities, Quantity
@@ -124,6 +125,20 @@ class TableUnits(RowUnits):
         return Linked.of(j, head, chosen, cells, self.table.columns[head].width)
 
     @property
+    def units_of_measure(self) -> dict[str, str]:
+        """See `RowUnits.units_of_measure`."""
+        return {c.name: c.unit for c in self.table.columns if c.unit is not None and not c.date}
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """See `RowUnits.descriptions`."""
+        return {c.name: c.description for c in self.table.columns if c.description is not None}
+
+    def is_date(self, name: str) -> bool:
+        """See `RowUnits.is_date`."""
+        return self.table.columns[self.columns.index(name)].date
+
+    @property
     def held(self) -> Tensor:
         """(D,) bool, places that walks do not change."""
         return self.rules.held
@@ -225,15 +240,16 @@ class TableUnits(RowUnits):
         for j, column in enumerate(self.table.columns):
             for row, value in enumerate(rows[:, j] if column.kind == "number" else ()):
                 try:
-                    number = float(text_of(value))
-                except ValueError:  # missing, or no number: `cells` says so
+                    number = number_of(value, str(column.unit)) if column.date else float(text_of(value))
+                except (ValueError, TypeError):  # missing, or no number: `cells` says so
                     continue
                 if np.isfinite(number) and not column.low <= number <= column.high:
                     end = np.ceil(column.low) if number < column.low else np.floor(column.high)
-                    rows[row, j] = int(end) if column.integer else column.low if number < column.low else column.high
+                    end = end if column.integer else column.low if number < column.low else column.high
+                    rows[row, j] = self.kept[j].values([end])[0] if column.date else int(end) if column.integer else end
                     moved.append(
-                        f"{where(row)}, column {column.name!r}: {text_of(value)} is outside its range {column.low:g} to "
-                        f"{column.high:g}; explained as {rows[row, j]:g}"
+                        f"{where(row)}, column {column.name!r}: {text_of(value)} is outside its range "
+                        f"{column.text_of(column.low)} to {column.text_of(column.high)}; explained as {column.text_of(end)}"
                     )
         return rows, moved
 

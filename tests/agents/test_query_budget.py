@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from agents import load_run
-from agents.console.cli import QUERY_FLAGS, UserError, run_main
-from agents.explain import explain
+from agents.console.cli import QUERY_FLAGS, UserError, parse_config, run_main
+from agents.engine.command import explain_parts
+from agents.engine.dataset import explain_dataset
+from agents.engine.parts import read_results
+from agents.explain import ExplainConfig, explain
 from agents.explain import main as explain_main
 from agents.train import train
 from envs import make_world
@@ -58,3 +63,39 @@ def test_a_training_saves_its_steps_and_goes_on_within_another_budget(tmp_path):
     assert run.steps >= 1024
     larger = load_run("latest", root=str(tmp_path), query={"cache": True})
     assert larger.world.classifier.options == QueryOptions(budget=needed + 600, cache=True)
+
+
+def test_many_rows_stop_between_parts_and_go_on(tmp_path):
+    world = make_world(data="iris", query={"budget": 10**6}, progress=False)
+    np.savetxt(tmp_path / "rows.csv", np.random.default_rng(0).normal([5.8, 3.0, 3.7, 1.2], size=(12, 4)), delimiter=",",
+               header=",".join(world.units.columns), comments="")  # fmt: skip
+    job = {"out": tmp_path / "out", "walker": "line", "batch_size": 4, "kind": "jsonl", "progress": False}
+    whole = explain_dataset(world, tmp_path / "rows.csv", **{**job, "out": tmp_path / "whole"})
+    small = make_world(data="iris", progress=False).classifier.queries + 60
+    with pytest.raises(QueryBudgetError):
+        explain_dataset(make_world(data="iris", query={"budget": small}, progress=False), tmp_path / "rows.csv", **job)
+    explain_dataset(world, tmp_path / "rows.csv", **job)
+    assert list(read_results(tmp_path / "out")) == list(read_results(whole.folder))
+
+
+def test_several_workers_take_no_flags_of_queries(tmp_path):
+    arguments = ["latest", "--input", "rows.csv", "--out", str(tmp_path), "--engine", "local", "--jobs", "2"]
+    config = parse_config(ExplainConfig, [*arguments, "--classifier-budget", "10"])
+    with pytest.raises(UserError, match="--classifier-budget with several workers"):
+        explain_parts(config, make_world(data="iris", progress=False))
+
+
+def test_results_of_many_rows_hold_dates(tmp_path):
+    days = [f"2020-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 11)]
+    frame = pd.DataFrame({"joined": days, "income": np.random.default_rng(0).normal(size=120)})
+
+    def late(rows):
+        return (pd.to_datetime(rows["joined"]).dt.month / 12).to_numpy()
+
+    world = make_world(
+        data=frame, classifier=late, class_names=["early", "late"], dates={"joined": "days"}, manifold="pca", progress=False
+    )
+    frame[:6].to_csv(tmp_path / "rows.csv", index=False)
+    parts = explain_dataset(world, tmp_path / "rows.csv", tmp_path / "out", walker="line", kind="jsonl", progress=False)
+    ends = [row["end_joined"] for row in read_results(parts.folder)]
+    assert all(end.startswith("2020-") for end in ends)

@@ -31,12 +31,14 @@ def row_texts(
         Column names, and texts (columns, rows).
     """
     shown = [row_values(world, row, factual) for row in rows]
-    names = list(shown[0])
+    names, units = list(shown[0]), world.units.units_of_measure
     texts = [[_text(row[name]) for row in shown] for name in names]
     for name, line in zip(names, texts, strict=True):
         for row, values in enumerate(shown):  # numbers that differ have different texts
             if line[row] == line[0] and values[name] != shown[0][name] and isinstance(values[name], float):
                 line[row] = f"{values[name]:.8g}"
+    measures = [f" {units[name]}" if name in units else "" for name in names]
+    texts = [[text + measure for text in line] for line, measure in zip(texts, measures, strict=True)]
     texts = [[SHOWN] * len(rows) if name in (hidden or ()) else line for name, line in zip(names, texts, strict=True)]
     return names, np.array(texts, dtype=object)
 
@@ -91,6 +93,9 @@ def directions(world: Any, frames: np.ndarray, factual: Factual | None = None) -
         factual: the input.
     """
     shown = [row_values(world, frame, factual) for frame in frames]
+    dated = [name for name in shown[0] if world.units.is_date(name)]  # ISO texts, which sort as dates do
+    order = {name: {text: k for k, text in enumerate(sorted({row[name] for row in shown}))} for name in dated}
+    shown = [{name: order[name][value] if name in order else value for name, value in row.items()} for row in shown]
     numbers = [[row[name] if isinstance(row[name], int | float | np.number) else np.nan for row in shown] for name in shown[0]]
     values = np.array(numbers, dtype=np.float64)
     return np.nan_to_num(np.sign(values - values[:, :1])).astype(int)

@@ -23,7 +23,7 @@ def _array(name: str) -> tuple[np.ndarray, np.ndarray]:
     return frame.to_numpy(), classes
 
 
-def _forest(seed: int, **settings: Any) -> Any:
+def forest(seed: int, **settings: Any) -> Any:
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(50, random_state=seed, **settings)
@@ -75,7 +75,7 @@ def _of_foreign(package: str, kind: str, **settings: Any) -> Entry:
     return Entry(lambda seed: fitted(_foreign(package, kind, **settings), *_array("breast_cancer"), seed), None, package)
 
 
-def _made(seed: int, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+def made(seed: int, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
     """Rows and classes of scikit-learn's `make_classification`."""
     from sklearn.datasets import make_classification
 
@@ -85,7 +85,7 @@ def _made(seed: int, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _named_classes(seed: int) -> Case:
     frame, classes, names = _table("wine")
-    return fitted(_forest(seed), frame, names[classes], seed)
+    return fitted(forest(seed), frame, names[classes], seed)
 
 
 def _bool_classes(seed: int) -> Case:
@@ -95,7 +95,7 @@ def _bool_classes(seed: int) -> Case:
 
 def _float_classes(seed: int) -> Case:
     rows, classes = _array("iris")
-    return fitted(_forest(seed), rows, classes.astype(float), seed)
+    return fitted(forest(seed), rows, classes.astype(float), seed)
 
 
 def _other_order(seed: int) -> Case:
@@ -103,31 +103,31 @@ def _other_order(seed: int) -> Case:
     frame, classes, _ = _table("breast_cancer")
     x, held_out, y, _ = split(frame, classes, seed)
     order = list(np.random.default_rng(seed).permutation(list(frame.columns)))
-    model = _forest(seed).fit(x[order], y)
+    model = forest(seed).fit(x[order], y)
     return Case(
         {"data": x, "held_out": held_out, "classifier": model}, held_out, lambda rows: model.predict_proba(rows[order])
     )
 
 
 def _log_normal(seed: int) -> Case:
-    rows, classes = _made(seed, n_samples=1500, n_features=8, n_informative=6, n_redundant=0)
-    return fitted(_forest(seed), np.exp(1.5 * rows), classes, seed)
+    rows, classes = made(seed, n_samples=1500, n_features=8, n_informative=6, n_redundant=0)
+    return fitted(forest(seed), np.exp(1.5 * rows), classes, seed)
 
 
 def _float32(seed: int) -> Case:
     rows, classes = _array("breast_cancer")
-    return fitted(_forest(seed), rows.astype(np.float32), classes, seed)
+    return fitted(forest(seed), rows.astype(np.float32), classes, seed)
 
 
 def _whole_numbers(seed: int) -> Case:
-    rows, classes = _made(seed, n_samples=1500, n_features=10, n_informative=6)
-    return fitted(_forest(seed), np.round(rows * 10).astype(np.int64), classes, seed)
+    rows, classes = made(seed, n_samples=1500, n_features=10, n_informative=6)
+    return fitted(forest(seed), np.round(rows * 10).astype(np.int64), classes, seed)
 
 
 def _rounded(seed: int) -> Case:
     """Probabilities of three digits: rows sum to 0.999 or 1.001."""
     rows, classes = _array("wine")
-    model = _forest(seed).fit(rows, classes)
+    model = forest(seed).fit(rows, classes)
     return of_function(lambda given: np.round(model.predict_proba(given), 3), rows, classes, seed, class_names=["a", "b", "c"])
 
 
@@ -176,7 +176,7 @@ def _onnx(seed: int) -> Case:
 NO_FILES = {"allow_writing_files": False}
 
 CASES: Cases = {
-    "breast cancer, forest": Entry(lambda seed: fitted(_forest(seed), *_array("breast_cancer"), seed)),
+    "breast cancer, forest": Entry(lambda seed: fitted(forest(seed), *_array("breast_cancer"), seed)),
     "breast cancer, boosting": Entry(lambda seed: fitted(_boosting(seed), *_array("breast_cancer"), seed)),
     "breast cancer, SVC with probabilities": Entry(lambda seed: fitted(_calibrated(seed), *_array("breast_cancer"), seed)),
     "breast cancer, SVC, labels alone": Entry(lambda seed: fitted(_svc(), *_array("breast_cancer"), seed)),
@@ -193,24 +193,24 @@ CASES: Cases = {
     "wine, SVC, labels alone": Entry(lambda seed: fitted(_svc(), *_array("wine"), seed)),
     "wine, probabilities of three digits": Entry(_rounded),
     "wine, predict as in Keras": Entry(_keras_like),
-    "iris, forest": Entry(lambda seed: fitted(_forest(seed), *_array("iris"), seed)),
+    "iris, forest": Entry(lambda seed: fitted(forest(seed), *_array("iris"), seed)),
     "iris, bool classes": Entry(_bool_classes),
     "iris, float classes": Entry(_float_classes),
     "whole numbers": Entry(_whole_numbers),
     "log-normal columns": Entry(_log_normal),
     "1 % of one class": Entry(
         lambda seed: fitted(
-            _forest(seed), *_made(seed, n_samples=4000, n_features=8, n_informative=5, weights=[0.99], flip_y=0), seed
+            forest(seed), *made(seed, n_samples=4000, n_features=8, n_informative=5, weights=[0.99], flip_y=0), seed
         )
     ),
     "20 classes": Entry(
         lambda seed: fitted(
-            _forest(seed),
-            *_made(seed, n_samples=3000, n_features=16, n_informative=12, n_classes=20, n_clusters_per_class=1), seed,
+            forest(seed),
+            *made(seed, n_samples=3000, n_features=16, n_informative=12, n_classes=20, n_clusters_per_class=1), seed,
         )
     ),
-    "30 rows": Entry(lambda seed: fitted(_logistic(), *_made(seed, n_samples=30, n_features=5), seed)),
+    "30 rows": Entry(lambda seed: fitted(_logistic(), *made(seed, n_samples=30, n_features=5), seed)),
     "200 columns": Entry(
-        lambda seed: fitted(_forest(seed), *_made(seed, n_samples=1500, n_features=200, n_informative=12), seed)
+        lambda seed: fitted(forest(seed), *made(seed, n_samples=1500, n_features=200, n_informative=12), seed)
     ),
 }  # fmt: skip

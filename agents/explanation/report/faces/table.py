@@ -33,8 +33,16 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
     def cell(i: int, t: int) -> dict[str, Any]:
         return {"text": str(texts[i, t + 1]), "move": int(moves[i, t]) if changed[i, t] else None}
 
+    about = world.units.descriptions
     rows: list[dict[str, Any]] = [
-        {"name": names[i], "input": str(texts[i, 0]), "turn": cell(i, turn), "end": cell(i, path.steps)} for i in shown
+        {
+            "name": names[i],
+            "about": about.get(names[i]),
+            "input": str(texts[i, 0]),
+            "turn": cell(i, turn),
+            "end": cell(i, path.steps),
+        }
+        for i in shown
     ]
     changes = [[cell(i, t) for i in shown] for t in film]
     kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
