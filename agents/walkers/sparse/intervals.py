@@ -19,10 +19,10 @@ from agents.walkers.planning.ensemble import Ensemble
 from envs.core.state import State
 from envs.core.tasks import log_odds
 from envs.core.world import World
+from envs.modalities.series import NOTICED
 
 ENDS = 6  # reference series whose codes are ends
 MOST = 300  # intervals of an end, about
-NOTICED = 0.1  # standard deviations of a point: smaller changes do not count
 VALUES = 4_000_000  # of the candidates that are weighed at once
 
 

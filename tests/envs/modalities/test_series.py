@@ -86,6 +86,7 @@ def test_a_world_of_two_channels_gives_the_classifier_the_users_layout():
     assert said.endswith(" N")
     assert world.render(after, world.factual_of(before[None])).shape == (256, 256, 3)
     assert [line.split(" ", 1)[1] for line in world.units.sketch(before)] == ["force in N", "speed"]
+    assert world.units.sketch(after, world.factual_of(before[None]))[1] == "     ^^^"
 
 
 @pytest.mark.parametrize(
