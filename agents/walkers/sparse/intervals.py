@@ -80,7 +80,7 @@ def _ask(world: World, start: State, part: Tensor, pools: list[_Pool], chosen: C
             return
         items = torch.tensor([i for i, _, _ in asked])
         here = select(start, items)
-        frame = torch.stack([pool.frame(k) for _, pool, k in asked])
+        frame = torch.stack([pool.frames[k] for _, pool, k in asked])
         seen = here._replace(frame=frame, prediction=world.predictions(frame, here.home))
         chosen.queries[items] += 1
         good = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
@@ -118,10 +118,6 @@ class _Pool:
         if likely.any():
             return int(np.where(likely, self.cost - 1e-3 * self.odds, np.inf).argmin())
         return None if self.best is not None else int(np.where(left, self.odds, -np.inf).argmax())
-
-    def frame(self, k: int) -> Tensor:
-        """Of candidate k, (D,)."""
-        return self.frames[k]
 
     def learn(self, k: int, arrived: bool, evidence: float) -> None:
         """Take in what the classifier predicted for candidate k."""
