@@ -49,11 +49,12 @@ class WorldConfig:
     the field's text names.
 
     Args:
-        data: ``digits``, ``iris``, ``oscillator``, ``sentences``, ``mnist`` or ``omniglot`` (the last two are read from `data_dir`); a .csv or
-            .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see `envs.datasets.arrays.load_npz`); a file
-            of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`); ``module:object``; a `Data`; a data frame, whose
-            columns are described by guesses if they are not all numbers; or raw rows (N, ...) in the user's units. Rows with
-            more than one axis are pictures, strings are sentences. A .ts file holds series.
+        data: ``digits``, ``iris``, ``oscillator``, ``sentences``, ``mnist`` or ``omniglot`` (the last two are read from
+            `data_dir`); a .csv or .tsv file (a mixed table, see `envs.datasets.tables`); an .npz file (see
+            `envs.datasets.arrays.load_npz`); a file of sentences, .txt, .tsv or .jsonl (see `envs.datasets.corpora`);
+            ``module:object``; a `Data`; a data frame, whose columns are described by guesses if they are not all numbers; or
+            raw rows (N, ...) in the user's units. Rows with more than one axis are pictures, strings are sentences. A .ts file
+            holds series.
         modality: ``series``: the rows are series (points,) or (channels, points) at regular times, in arrays, .npz and .csv
             files; ``image``: they are pictures. Default: guessed; rows of 1 to 16 channels with at least 4 times as many
             points are series.
@@ -70,8 +71,8 @@ class WorldConfig:
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
-        columns: names of a table's columns, or of the channels of series; or their description, a file or a mapping (see `envs.modalities.columns`), which
-            makes a mixed table of rows in memory.
+        columns: names of a table's columns, or of the channels of series; or their description, a file or a mapping (see
+            `envs.modalities.columns`), which makes a mixed table of rows in memory.
         free: columns of a table that may vary though their names look protected (sex, age; see `envs.modalities.protected`):
             a list, or a text with commas. An age then only rises.
         target_column: the column of a .csv, .tsv or .jsonl file that holds the classes.

@@ -151,8 +151,8 @@ class SeriesUnits(NumberUnits):
             channels, length = self.shape
             if tuple(asked) not in [*self.layouts, (channels, length)]:
                 raise ManifoldError(
-                    f"input_shape {tuple(asked)} is no layout of these series: give {self.own_shape} or ({channels * length},); "
-                    "wrap a classifier that takes the points first in a function that transposes"
+                    f"input_shape {tuple(asked)} is no layout of these series: give {self.own_shape} or ({channels * length},)"
+                    "; wrap a classifier that takes the points first in a function that transposes"
                 )
             return tuple(asked)
         flat = getattr(classifier, "n_features_in_", None) == self.data_shape[0]
@@ -183,7 +183,7 @@ class SeriesUnits(NumberUnits):
         first = torch.arange(length) // piece * piece
         return (torch.arange(channels)[:, None] * length + first).flatten()
 
-    def kept(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
+    def holding(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
         """Frames (B, C T) that are the input's where `held` (B, C T), and fade into the frame beside it."""
         channels, length = self.shape
         over = max(1, round(TAPER * -(-length // PIECES)) + 1)

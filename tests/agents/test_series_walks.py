@@ -147,11 +147,24 @@ def test_own_series_are_explained_in_every_layout(oscillator):
 def test_the_command_reads_files_of_series(tmp_path, capsys):
     rng = np.random.default_rng(0)
     kind = np.arange(60) % 2
-    x = rng.standard_normal((60, 1)) * 0.3 + np.where(kind[:, None], 1, -1) * np.hanning(16) + 0.1 * rng.standard_normal((60, 16))
+    x = (
+        rng.standard_normal((60, 1)) * 0.3
+        + np.where(kind[:, None], 1, -1) * np.hanning(16)
+        + 0.1 * rng.standard_normal((60, 16))
+    )
     lines = ["kind," + ",".join(f"t{k}" for k in range(16))]
     lines += [f"{'ab'[k]},{','.join(map(str, row))}" for k, row in zip(kind, x.tolist(), strict=True)]
     (tmp_path / "x.csv").write_text("\n".join(lines))
-    told = ["--data", str(tmp_path / "x.csv"), "--modality", "series", "--target-column", "kind", "--env-kwargs", "fit:{'epochs':5}"]
+    told = [
+        "--data",
+        str(tmp_path / "x.csv"),
+        "--modality",
+        "series",
+        "--target-column",
+        "kind",
+        "--env-kwargs",
+        "fit:{'epochs':5}",
+    ]
     assert main([*told, "--input", str(tmp_path / "x.csv"), "--walker", "line", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["paths"]
     assert len(found) >= 50

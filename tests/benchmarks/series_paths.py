@@ -50,9 +50,9 @@ def data_of(name: str, seed: int) -> Data:
     file = data_folder(f"timeseries/{name}.npz") / "timeseries" / f"{name}.npz"
     with np.load(file) as found:
         x, y, held_out, truth = (found[part] for part in ("x_train", "y_train", "x_test", "y_test"))
-    names = np.unique(y)
-    return Data(x[:, 0], held_out[:, 0], np.searchsorted(names, y), np.searchsorted(names, truth), [f"class {n}" for n in names],
-                modality="series")  # fmt: skip
+    names, (x, held_out) = np.unique(y), (part[:, 0] for part in (x, held_out))
+    classes = (np.searchsorted(names, part) for part in (y, truth))
+    return Data(x, held_out, *classes, [f"class {n}" for n in names], modality="series")
 
 
 def explained(data: Data, seed: int) -> torch.nn.Module:
@@ -66,7 +66,9 @@ def explained(data: Data, seed: int) -> torch.nn.Module:
         noisy = rows + 0.1 * torch.randn(rows.shape, generator=generator)
         return torch.nn.functional.cross_entropy(module(noisy), classes)
 
-    return fit_classifier(module, x, y, epochs=ROWS // len(x), batch_size=16, learning_rate=2e-3, cosine=True, seed=seed, loss=loss)
+    return fit_classifier(
+        module, x, y, epochs=ROWS // len(x), batch_size=16, learning_rate=2e-3, cosine=True, seed=seed, loss=loss
+    )
 
 
 def measured(name: str, seed: int, items: int) -> dict[str, Any]:

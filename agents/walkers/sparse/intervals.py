@@ -57,7 +57,9 @@ def choose(world: World, start: State, frames: Tensor, target: Tensor, budget: i
     units: Any = world.units
     batch, count, size = frames.shape
     masks = intervals(units.shape, units.group_of)
-    chosen = Chosen(torch.full((batch,), -1), torch.zeros(batch, size, dtype=torch.bool), torch.zeros(batch, dtype=torch.int64))
+    chosen = Chosen(
+        torch.full((batch,), -1), torch.zeros(batch, size, dtype=torch.bool), torch.zeros(batch, dtype=torch.int64)
+    )
     for part in torch.arange(batch).split(max(1, VALUES // (len(masks) * count * size))):
         pools = [_Pool(world, start.factual[i], frames[i], masks, int(target[i])) for i in part.tolist()]
         for stage in range(2):
@@ -103,7 +105,7 @@ class _Pool:
         """Take other candidates: ends (R,), and the points (R, D) that change."""
         units: Any = self.world.units
         self.end, self.free = end, free
-        self.frames = units.kept(self.ends[end], self.own.expand(len(end), -1), ~free)
+        self.frames = units.holding(self.ends[end], self.own.expand(len(end), -1), ~free)
         self.cost = ((self.frames - self.own).abs() > NOTICED * units.spread).sum(1).numpy()
         odds = ensemble_of(self.world).odds(self.frames.numpy(), np.full(len(end), self.target))
         self.odds = np.clip(odds, -8.0, 8.0)
