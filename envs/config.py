@@ -73,8 +73,8 @@ class WorldConfig:
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
-        columns: names of a table's columns, or of the channels of series; or their description, a file or a mapping (see `envs.modalities.columns`), which
-            makes a mixed table of rows in memory.
+        columns: names of a table's columns, or of the channels of series; or their description, a file or a mapping (see
+            `envs.modalities.columns`), which makes a mixed table of rows in memory.
         dates: column of dates or durations -> the unit that it is explained in: seconds, minutes, hours, days or weeks.
         free: columns of a table that may vary though their names look protected (sex, age; see `envs.modalities.protected`):
             a list, or a text with commas. An age then only rises.

@@ -59,7 +59,7 @@ def table(world: World, state: State) -> dict[str, Any]:
 def series(world: World, state: State) -> dict[str, Any]:
     """The curve of the input, and that of the frame over it with the changed intervals tinted."""
     given, frame = (png(np.asarray(world.render(part[0], state.home))) for part in (state.factual, state.frame))
-    moved = (state.frame[0] - state.factual[0]).abs() > 0.1 * world.units.spread  # type: ignore[attr-defined]
+    moved = world.units.moved(state.frame[0], state.home)  # type: ignore[attr-defined]
     return {
         "input": data_uri(given),
         "frame": data_uri(frame),

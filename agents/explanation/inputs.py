@@ -186,8 +186,8 @@ def inputs_of_file(world: World, path: str | Path) -> Inputs:
     """The user's own inputs from a file, see `read_file`, with the number of each row in the file."""
     place = Path(in_home(path))
     if isinstance(world.units, SeriesUnits) and place.suffix.lower() in (".csv", ".tsv", ".ts"):
-        given = _series(world, place)
-        return read_given(world.units, given, tuple(world.manifold.data_shape))._replace(labels=list(range(len(given))))
+        series = _series(world, place)
+        return read_given(world.units, series, tuple(world.manifold.data_shape))._replace(labels=list(range(len(series))))
     if isinstance(world.units, RowUnits) and place.suffix.lower() in (".csv", ".tsv") and place.is_file():
         rows, kept, given = _csv(world, place)
         found = read_given(world.units, rows, tuple(world.manifold.data_shape))

@@ -128,8 +128,6 @@ ASSETS: dict[str, Asset] = {
     "omniglot_decoded": Asset(
         _manifold("omniglot"), _cnn("omniglot", OMNIGLOT_CLASSIFIER), "omniglot_decoded", fixed_split=True
     ),
-    "oscillator": Asset(
-        _manifold("oscillator"), _cnn("oscillator", OSCILLATOR_CLASSIFIER, series_classifier), "oscillator"
-    ),
+    "oscillator": Asset(_manifold("oscillator"), _cnn("oscillator", OSCILLATOR_CLASSIFIER, series_classifier), "oscillator"),
     "sentences": Asset(_manifold("sentences"), _sentences_classifier, "sentences"),
 }

@@ -76,7 +76,9 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
         elif ":" in data:
             data = _uncalled(data, load_object(data))
         else:
-            raise UnknownNameError("data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "FILE.ts", "module:object"])
+            raise UnknownNameError(
+                "data set", data, [*DATASETS, "FILE.csv", "FILE.npz", "FILE.txt", "FILE.ts", "module:object"]
+            )
     parts, held_out = data if isinstance(data, Data) else Data(data), config.held_out
     if config.modality == "series" and is_frame(parts.x):  # its columns are the points
         parts = parts._replace(x=np.asarray(parts.x, dtype=np.float64))

@@ -87,8 +87,9 @@ def read_ts(path: str | Path) -> tuple[np.ndarray, list[str] | None, list[str] |
         series.append([_values(part, where) for part in channels])
         first = first or number
         if [len(part) for part in series[-1]] != [len(series[0][0])] * len(series[0]):
+            points = sorted({len(part) for part in series[-1]})
             raise ManifoldError(
-                f"{where}: {len(series[-1])} channels of {sorted({len(part) for part in series[-1]})} points, line {first} has "
+                f"{where}: {len(series[-1])} channels of {points} points, line {first} has "
                 f"{len(series[0])} of {len(series[0][0])}; series of one length are needed: cut, pad or resample them"
             )
     if len(series) < 2:
@@ -137,8 +138,8 @@ def read_series_csv(path: str | Path, target: str | None, encoding: str = "utf-8
                 x[row, place] = float(rows.cells[row, j])
             except (TypeError, ValueError):
                 raise ManifoldError(
-                    f"{path}, line {line}, column {rows.names[j]!r} is {rows.cells[row, j]!r}: every column of a file of series "
-                    "is a point, a number; name the column of the classes with --target-column"
+                    f"{path}, line {line}, column {rows.names[j]!r} is {rows.cells[row, j]!r}: every column of a file of "
+                    "series is a point, a number; name the column of the classes with --target-column"
                 ) from None
     return x, None if target is None else [str(cell).strip() for cell in rows.cells[:, rows.names.index(target)]]
 
@@ -159,5 +160,13 @@ def _shared(x: np.ndarray, labels: list[str] | None, names: list[str] | None, se
     """Series in a reference and a held-out share."""
     truth = None if labels is None or names is None else np.array([names.index(label) for label in labels])
     train, test = _split(len(x), truth, seed, test_size)
-    classes = (None, None) if truth is None else (truth[train], truth[test])
-    return Data(x[train], x[test], *classes, names, modality="series", labels=train.tolist(), held_out_labels=test.tolist())
+    return Data(
+        x[train],
+        x[test],
+        None if truth is None else truth[train],
+        None if truth is None else truth[test],
+        names,
+        modality="series",
+        labels=train.tolist(),
+        held_out_labels=test.tolist(),
+    )

@@ -53,6 +53,20 @@ def sparkline(values: np.ndarray, low: float, high: float) -> str:
         >>> sparkline(np.array([0.0, 0.5, 1.0]), 0.0, 1.0)
         '▁▅█'
     """
-    parts = np.array_split(np.asarray(values, dtype=float), min(WIDEST, len(values)))
+    parts = _parts(np.asarray(values, dtype=float))
     levels = (np.array([part.mean() for part in parts]) - low) / max(high - low, 1e-12) * (len(BLOCKS) - 1)
     return "".join(BLOCKS[k] for k in np.clip(np.rint(levels), 0, len(BLOCKS) - 1).astype(int))
+
+
+def marks(changed: np.ndarray) -> str:
+    """A line of signs beneath those points (T,) of `sparkline` that are true.
+
+    Example:
+        >>> marks(np.array([False, True, True, False]))
+        ' ^^'
+    """
+    return "".join("^" if part.any() else " " for part in _parts(changed)).rstrip()
+
+
+def _parts(values: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(values, min(WIDEST, len(values)))

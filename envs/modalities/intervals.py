@@ -44,7 +44,7 @@ def changed_intervals(
     moves = (frames != frames[:1]).any(0).reshape(shape).numpy()
     change = (frames[-1] - frames[0]).double().reshape(shape).numpy()
     weight = np.abs(change) / spread.reshape(shape).numpy() + 1e-12 * moves
-    channels = np.flatnonzero(moves.any(1))
+    channels = np.flatnonzero(moves.any(1)).tolist()
     found: list[tuple[float, Component]] = []
     for c in channels:
         owner = _owners(change[c], moves[c], weight[c], weight.sum(), max(1, most // len(channels)))

@@ -211,10 +211,10 @@ class RowUnits(Units):
             frame = self.bounded(frame, factual.x)
             for relation in self.relations:
                 frame = relation.frames(frame, factual.x)
-            frame = frame if factual.held is None else self.kept(frame, factual.x, factual.held)
+            frame = frame if factual.held is None else self.holding(frame, factual.x, factual.held)
         return frame if not decoded.requires_grad else decoded + (frame - decoded).detach()
 
-    def kept(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
+    def holding(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
         """Frames (B, D) whose places `held` (B, D) are the input's."""
         return torch.where(held, factual, frame)
 

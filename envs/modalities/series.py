@@ -19,7 +19,7 @@ from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.base import _where_not_finite
 from envs.modalities.components import Component
-from envs.modalities.curves import curves_picture, sparkline
+from envs.modalities.curves import curves_picture, marks, sparkline
 from envs.modalities.intervals import changed_intervals
 from envs.modalities.numbers import NumberUnits
 from envs.modalities.rows import DEAD_ZONE, FADED, Where
@@ -28,6 +28,7 @@ MOST_CHANNELS = 16  # of an array that is taken for series without a word of the
 LONGER = 4  # times more points than channels, likewise
 PIECES = 24  # intervals of a channel that walks keep or change as a whole
 TAPER = 0.25  # of such an interval: its share at a border in which the change fades in
+NOTICED = 0.1  # standard deviations of a point: smaller changes are not marked
 FLAT = 0.05  # standard deviations of the channel: the least spread of a point
 
 
@@ -150,8 +151,8 @@ class SeriesUnits(NumberUnits):
             channels, length = self.shape
             if tuple(asked) not in [*self.layouts, (channels, length)]:
                 raise ManifoldError(
-                    f"input_shape {tuple(asked)} is no layout of these series: give {self.own_shape} or ({channels * length},); "
-                    "wrap a classifier that takes the points first in a function that transposes"
+                    f"input_shape {tuple(asked)} is no layout of these series: give {self.own_shape} or ({channels * length},)"
+                    "; wrap a classifier that takes the points first in a function that transposes"
                 )
             return tuple(asked)
         flat = getattr(classifier, "n_features_in_", None) == self.data_shape[0]
@@ -182,7 +183,7 @@ class SeriesUnits(NumberUnits):
         first = torch.arange(length) // piece * piece
         return (torch.arange(channels)[:, None] * length + first).flatten()
 
-    def kept(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
+    def holding(self, frame: Tensor, factual: Tensor, held: Tensor) -> Tensor:
         """Frames (B, C T) that are the input's where `held` (B, C T), and fade into the frame beside it."""
         channels, length = self.shape
         over = max(1, round(TAPER * -(-length // PIECES)) + 1)
@@ -248,18 +249,24 @@ class SeriesUnits(NumberUnits):
         if it is known."""
         own = None if factual is None else self.values_of(factual.x, None)
         here = self.values_of(x, factual)
-        moved = None
-        if factual is not None:
-            moved = ((x.reshape(-1) - factual.x.reshape(-1)).abs() > 0.1 * self.spread).numpy().reshape(self.shape)
+        moved = None if factual is None else self.moved(x, factual).numpy().reshape(self.shape)
         low, high = (self.outward(part).numpy().reshape(self.shape) for part in (self.low, self.high))
         return curves_picture(here, own, moved, low.min(1), high.max(1))
 
     def sketch(self, x: Tensor, factual: Factual | None = None) -> list[str]:
-        """See `Units.sketch`: a line of blocks for each channel."""
+        """See `Units.sketch`: a line of blocks for each channel, and marks beneath points that differ from the input's."""
         low, high = (part.reshape(self.shape) for part in (self.low, self.high))
-        rows = x.reshape(self.shape)
-        lines = [sparkline(row.numpy(), float(a.min()), float(b.max())) for row, a, b in zip(rows, low, high, strict=True)]
-        return lines if not self.names else [f"{line} {name}" for line, name in zip(lines, self.names, strict=True)]
+        moved = torch.zeros(self.shape, dtype=torch.bool) if factual is None else self.moved(x, factual).view(self.shape)
+        lines = []
+        for c, row in enumerate(x.reshape(self.shape)):
+            name = f" {self.names[c]}" if len(self.names) > 1 else ""
+            lines.append(sparkline(row.numpy(), float(low[c].min()), float(high[c].max())) + name)
+            lines += [marks(moved[c].numpy())] if bool(moved[c].any()) else []
+        return lines
+
+    def moved(self, x: Tensor, factual: Factual) -> Tensor:
+        """Points (C T,) bool of a row x (C T,) that differ noticeably from the input's."""
+        return (x.reshape(-1) - factual.x.reshape(-1)).abs() > NOTICED * self.spread
 
 
 def guessed_series(shape: Sequence[int], kind: np.dtype[Any]) -> bool:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from envs.datasets import DATASETS, Data
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.splits import data_folder
-from tests.benchmarks.harness.tables import spread, table
+from tests.benchmarks.harness.tables import reached, spread, table
 from tests.benchmarks.series.rivals import Ends, native_guide, neighbours
 from tests.benchmarks.series.rocket import Rocket
 
@@ -50,9 +51,9 @@ def data_of(name: str, seed: int) -> Data:
     file = data_folder(f"timeseries/{name}.npz") / "timeseries" / f"{name}.npz"
     with np.load(file) as found:
         x, y, held_out, truth = (found[part] for part in ("x_train", "y_train", "x_test", "y_test"))
-    names = np.unique(y)
-    return Data(x[:, 0], held_out[:, 0], np.searchsorted(names, y), np.searchsorted(names, truth), [f"class {n}" for n in names],
-                modality="series")  # fmt: skip
+    names, (x, held_out) = np.unique(y), (part[:, 0] for part in (x, held_out))
+    classes = (np.searchsorted(names, part) for part in (y, truth))
+    return Data(x, held_out, *classes, [f"class {n}" for n in names], modality="series")
 
 
 def explained(data: Data, seed: int) -> torch.nn.Module:
@@ -66,7 +67,9 @@ def explained(data: Data, seed: int) -> torch.nn.Module:
         noisy = rows + 0.1 * torch.randn(rows.shape, generator=generator)
         return torch.nn.functional.cross_entropy(module(noisy), classes)
 
-    return fit_classifier(module, x, y, epochs=ROWS // len(x), batch_size=16, learning_rate=2e-3, cosine=True, seed=seed, loss=loss)
+    return fit_classifier(
+        module, x, y, epochs=ROWS // len(x), batch_size=16, learning_rate=2e-3, cosine=True, seed=seed, loss=loss
+    )
 
 
 def measured(name: str, seed: int, items: int) -> dict[str, Any]:
@@ -147,14 +150,31 @@ def page(record: Record) -> str:
             ]  # fmt: skip
             parts.append(f"Until the decision {task}:" if TASKS[task] is None else f"Until {task}:")
             parts.append(table(["way", *(title for title, _ in COLUMNS.values())], lines))
-    return render("series_paths", command=record["command"], items=record["items"], tables="\n\n".join(parts))
+    return render("series_paths", command=record["command"], items=record["items"], tables="\n\n".join(parts),
+                  verdicts=verdicts(record["found"]))  # fmt: skip
+
+
+def verdicts(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Which aims the walks reach, by set and task."""
+    lines = []
+    for name, runs in found.items():
+        for task in TASKS:
+            own, guide = ({key: fmean(run[task][way][key] for run in runs) for key in COLUMNS} for way in (WAYS[0], WAYS[3]))
+            aims = (
+                reached(own["validity"], ">=", 0.99),
+                reached(own["oracle"], ">=", fmean(run["oracle accuracy"] for run in runs) - 0.03),
+                reached(own["changed"], "<=", guide["changed"]),
+                reached(own["knn_ratio"], "<=", guide["knn_ratio"]),
+            )
+            lines.append([name, task, *aims])
+    return table(["set", "until", "validity", "oracle", "points changed", "kNN ratio"], lines, "ll")
 
 
 EXPERIMENT = Experiment(
     "series_paths", __doc__, measure, page,
     flags={
         "--seeds": whole_numbers(0, 1, 2),
-        "--items": {"type": int, "default": 150, "help": "held-out series of a set"},
+        "--items": {"type": int, "default": 100, "help": "held-out series of a set"},
         "--sets": one_of((*SETS, *OTHERS), *SETS),
     },
 )  # fmt: skip

@@ -24,7 +24,7 @@ def draw_series(axes: Sequence[Any], path: Trajectory, world: Any, frames: np.nd
     own, end = (units.values_of(as_tensor(x), factual) for x in (path.source_input, frames[-1]))
     chosen = np.unique(np.linspace(0, len(frames) - 1, BETWEEN + 2).round().astype(int))[1:-1]
     between = [units.values_of(as_tensor(frames[t]), factual) for t in chosen]
-    far = np.abs(frames[-1] - path.source_input) > 0.1 * units.spread.numpy()
+    far = units.moved(as_tensor(frames[-1]), factual).numpy()
     step, unit = units.sampling or (1.0, "")
     for c, (panel, moved) in enumerate(zip(axes, far.reshape(units.shape), strict=True)):
         t = np.arange(units.shape[1]) * step

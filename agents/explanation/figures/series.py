@@ -64,10 +64,11 @@ class SeriesRenderer(Renderer):
         return [enlarge(curves(path, world, x), PICTURE) for x in (path.source_input, *path.frames(world))]
 
     def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
-        """A line of blocks for each channel."""
+        """A line of blocks for each channel, with marks beneath changed points."""
         from rich.text import Text
 
-        return [Text("\n".join(world.units.sketch(as_tensor(frame)))) for frame in frames]
+        home = path.factual(world)
+        return [Text("\n".join(world.units.sketch(as_tensor(frame), home))) for frame in frames]
 
     def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
         """The curves above bars and numbers, which fits 80 columns."""

@@ -19,10 +19,10 @@ from agents.walkers.planning.ensemble import Ensemble
 from envs.core.state import State
 from envs.core.tasks import log_odds
 from envs.core.world import World
+from envs.modalities.series import NOTICED
 
 ENDS = 6  # reference series whose codes are ends
 MOST = 300  # intervals of an end, about
-NOTICED = 0.1  # standard deviations of a point: smaller changes do not count
 VALUES = 4_000_000  # of the candidates that are weighed at once
 
 
@@ -57,7 +57,9 @@ def choose(world: World, start: State, frames: Tensor, target: Tensor, budget: i
     units: Any = world.units
     batch, count, size = frames.shape
     masks = intervals(units.shape, units.group_of)
-    chosen = Chosen(torch.full((batch,), -1), torch.zeros(batch, size, dtype=torch.bool), torch.zeros(batch, dtype=torch.int64))
+    chosen = Chosen(
+        torch.full((batch,), -1), torch.zeros(batch, size, dtype=torch.bool), torch.zeros(batch, dtype=torch.int64)
+    )
     for part in torch.arange(batch).split(max(1, VALUES // (len(masks) * count * size))):
         pools = [_Pool(world, start.factual[i], frames[i], masks, int(target[i])) for i in part.tolist()]
         for stage in range(2):
@@ -80,7 +82,7 @@ def _ask(world: World, start: State, part: Tensor, pools: list[_Pool], chosen: C
             return
         items = torch.tensor([i for i, _, _ in asked])
         here = select(start, items)
-        frame = torch.stack([pool.frame(k) for _, pool, k in asked])
+        frame = torch.stack([pool.frames[k] for _, pool, k in asked])
         seen = here._replace(frame=frame, prediction=world.predictions(frame, here.home))
         chosen.queries[items] += 1
         good = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
@@ -103,7 +105,7 @@ class _Pool:
         """Take other candidates: ends (R,), and the points (R, D) that change."""
         units: Any = self.world.units
         self.end, self.free = end, free
-        self.frames = units.kept(self.ends[end], self.own.expand(len(end), -1), ~free)
+        self.frames = units.holding(self.ends[end], self.own.expand(len(end), -1), ~free)
         self.cost = ((self.frames - self.own).abs() > NOTICED * units.spread).sum(1).numpy()
         odds = ensemble_of(self.world).odds(self.frames.numpy(), np.full(len(end), self.target))
         self.odds = np.clip(odds, -8.0, 8.0)
@@ -118,10 +120,6 @@ class _Pool:
         if likely.any():
             return int(np.where(likely, self.cost - 1e-3 * self.odds, np.inf).argmin())
         return None if self.best is not None else int(np.where(left, self.odds, -np.inf).argmax())
-
-    def frame(self, k: int) -> Tensor:
-        """Of candidate k, (D,)."""
-        return self.frames[k]
 
     def learn(self, k: int, arrived: bool, evidence: float) -> None:
         """Take in what the classifier predicted for candidate k."""

@@ -256,7 +256,7 @@ def _searched(world: World, start: State, options: _Options, whole: bool, settin
         places = torch.stack([_places(group, choice.columns) for choice in asked.values()])
         found.queries[items] += 1
         here = select(start, items)
-        frame = units.kept(options.frames[items, at], here.factual, ~places)
+        frame = units.holding(options.frames[items, at], here.factual, ~places)
         seen = here._replace(z=options.codes[items, at], frame=frame, prediction=world.predictions(frame, here.home))
         arrived = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
         after: dict[int, Choice] = {}

@@ -76,6 +76,14 @@ class Pushed(nn.Module):
         [[[2.0, 0.0], [0.0, 2.0]]]
     """
 
+    def forward(self, z: Tensor) -> Tensor:
+        """Output (B, D) of codes (B, d)."""
+        raise NotImplementedError
+
+    def logits(self, z: Tensor) -> Tensor:
+        """Output (B, D) before a sigmoid, if there is one."""
+        return self.forward(z)
+
     def jacobian(self, z: Tensor) -> Tensor:
         """Jacobian (B, D, d) of the output, one Jacobian-vector product per coordinate for all rows at once."""
         unit = torch.eye(z.shape[1])

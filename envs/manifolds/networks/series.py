@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -73,5 +72,3 @@ class SeriesDecoder(Pushed):
         h = F.silu(self.spread(F.silu(self.hidden(z))))
         h = F.silu(self.grow(h.view(len(z), *self.small)))
         return self.last(h)[..., : self.shape[1]].flatten(1)
-
-    logits = forward

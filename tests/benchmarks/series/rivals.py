@@ -55,7 +55,7 @@ def neighbours(world: World, rows: list[int], tau: float | None) -> Ends:
 def native_guide(world: World, rows: list[int], tau: float | None) -> Ends:
     """The shortest interval of the nearest unlike neighbour that changes the decision when it is put into the input."""
     x, found = world.held_out.x[rows], unlike(world, rows, tau)
-    source, guide, target = found
+    guide = found[1]
     ends, success, queries = guide.clone(), torch.zeros(len(rows), dtype=torch.bool), torch.ones(len(rows))
     length = x.shape[1]
     step = max(1, -(-length // LENGTHS))

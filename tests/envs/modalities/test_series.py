@@ -64,7 +64,7 @@ def test_held_places_are_the_inputs_and_the_change_fades_in_beside_them():
     units = SeriesUnits.of_series(np.random.default_rng(0).standard_normal((5, 96)), (96,))
     held = torch.ones(1, 96, dtype=torch.bool)
     held[0, 24:48] = False
-    frame = units.kept(torch.ones(1, 96), torch.zeros(1, 96), held)[0]
+    frame = units.holding(torch.ones(1, 96), torch.zeros(1, 96), held)[0]
     assert (frame[held[0]] == 0).all()
     assert (frame[28:44] == 1).all()
     assert 0 < float(frame[24]) < float(frame[25]) <= 1
@@ -86,6 +86,7 @@ def test_a_world_of_two_channels_gives_the_classifier_the_users_layout():
     assert said.endswith(" N")
     assert world.render(after, world.factual_of(before[None])).shape == (256, 256, 3)
     assert [line.split(" ", 1)[1] for line in world.units.sketch(before)] == ["force in N", "speed"]
+    assert world.units.sketch(after, world.factual_of(before[None]))[1] == "     ^^^"
 
 
 @pytest.mark.parametrize(
