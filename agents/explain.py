@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                       progress=bar, on_batch=keep)  # fmt: skip
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {len(files)} paths are saved in {folder}" if files else "") from None
-    paths, told = redacted(flat(found), world, config.redact), sentences(found, world)
+    paths, told = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
     if config.json:
         more = {"alternatives": told} if told else {}
         print(json.dumps({"paths": for_machines(paths, files), **more}, allow_nan=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,13 @@ def test_the_command_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> 
     told = json.loads(capsys.readouterr().out)
     assert [path["scenario"] for path in told["paths"]][-1].endswith("only petal length in cm")
     assert len(told["alternatives"]) == 1
+
+
+def test_the_ways_of_all_inputs_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", "iris", "--all", "--ways", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "45 of 45 inputs explained" in out
+    assert len(re.findall(r"paths an input: \d for \d+ inputs", out)) == 1
 
 
 @pytest.mark.parametrize(
