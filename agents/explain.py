@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stopped, found = error, list(error.paths)
         if not found:
             raise UserError(f"{error}: go on with a larger --classifier-budget") from None
-    paths, told = redacted(flat(found), world, config.redact), sentences(found, world)
+    paths, told = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
     if config.json:
         more = {"alternatives": told} if told else {}
         print(json.dumps({"paths": for_machines(paths, files), **columns_said(world), **more}, allow_nan=False))

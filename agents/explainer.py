@@ -287,9 +287,11 @@ class Explainer:
         Returns:
             A ``pandas.DataFrame``, one row per explained input.
         """
-        paths = self.explain(X, target, **{"skip_present": True, **options})
+        from agents.explanation.alternatives.result import flat
+
+        paths = flat(self.explain(X, target, **{"skip_present": True, **options}))
         index = list(X.index) if hasattr(X, "columns") and hasattr(X, "index") else None
-        return self.paths_to_pandas(paths if isinstance(paths, list) else [paths], index)
+        return self.paths_to_pandas(paths, index)
 
     def paths_to_pandas(self, paths: Iterable[Trajectory], index: Sequence[Any] | None = None) -> Any:
         """The ends of paths as a ``pandas.DataFrame``, in the units of the user's own data.

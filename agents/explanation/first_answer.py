@@ -41,7 +41,7 @@ def about_fits(world: World) -> list[str]:
 
 
 def about_training(world: World, flags: dict[str, Any], command: str) -> str | None:
-    """One line on the cost and the use of a training; None where the estimate would need many further queries.
+    """One line on the cost and the use of a training; None for a task that scores coverage.
 
     Args:
         world: of the explanations.
@@ -50,12 +50,16 @@ def about_training(world: World, flags: dict[str, Any], command: str) -> str | N
     """
     from agents.training.estimate import training_cost
 
-    if world.task.scores_coverage or world.reference.known_end_predictions is None:
+    if world.task.scores_coverage:
         return None
-    cost = training_cost(world)
+    # Guidance and the measured step limit need predictions at the codes of all reference rows, for which a training asks.
+    known = world.reference.known_end_predictions is not None
+    cheap = {} if known else {"guidance": False, "max_episode_steps": world.max_episode_steps}
+    cost = training_cost(world.replace(**cheap) if cheap else world)
+    rows = cost.steps + (0 if known else len(world.reference.x))
     given = " ".join(_flag(name, value) for name, value in flags.items())
     return (
-        f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {cost.steps:,} "
+        f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {rows:,} "
         f"classifier rows (estimated with {cost.asked:,}), once. Its agent then explains any row; "
         f"the training ends with how many rows agent and line explain: {command} {given}"
     )

@@ -97,6 +97,7 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
     from agents.console.terminal import console as visible_console
     from agents.explanation.figures.renderer import renderer_of
     from agents.explanation.headline import headline
+    from agents.explanation.report.groups import grouped
 
     console = visible_console(highlight=False)
     for path in () if brief else paths:
@@ -110,6 +111,7 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
             if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:
                 console.print(values)
     if brief:
+        paths = [paths[first] for first, *_ in grouped(paths)]
         arrived = sum(path.success for path in paths)
         queries = sum(path.queries for path in paths) / max(len(paths), 1)
         console.print(f"{arrived} of {len(paths)} inputs explained, {queries:.1f} queries each on average")

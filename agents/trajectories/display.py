@@ -128,6 +128,8 @@ def ends_to_pandas(paths: Sequence[Trajectory], world: Any, index: Sequence[Any]
         },
         index=keys,
     )
+    if any(path.scenario for path in paths):
+        found.insert(0, "scenario", [path.scenario for path in paths])
     if paths and paths[0].texts is not None:
         found.insert(0, "text", [path.texts[-1] for path in paths])  # type: ignore[index]
     if paths and renderer_of(paths[0]).has_columns:

@@ -154,8 +154,6 @@ class Trajectory:
             object.__setattr__(self, name, value)
         check_arrays(self)
 
-    # ---- what it says ------------------------------------------------------------------------------------------
-
     @property
     def steps(self) -> int:
         """T, the number of steps."""

@@ -121,6 +121,8 @@ def patterns(paths: Sequence[Trajectory], world: Any) -> list[Pattern]:
 
 
 def _pattern(world: Any, source: int, target: int, group: list[Trajectory]) -> Pattern:
+    from agents.explanation.figures.renderer import renderer_of
+
     names = world.class_names
     arrived = [path for path in group if path.success and path.steps]
     told = [_phrases(path, world) for path in arrived]
@@ -128,7 +130,7 @@ def _pattern(world: Any, source: int, target: int, group: list[Trajectory]) -> P
     most = [(words, count) for words, count in counts.most_common(MOST_PHRASES) if count >= FEWEST]
     failed = len(group) - len(arrived)
     columns = _columns(arrived, world) if world.units.anchored and arrived else []
-    means = _means(arrived, world) if world.modality == "image" and arrived else []
+    means = _means(arrived, world) if renderer_of(world).shows_pictures and arrived else []
     return Pattern(names[source], names[target], len(arrived), failed, most, columns, means)
 
 

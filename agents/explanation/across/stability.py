@@ -191,9 +191,10 @@ def _noisy(world: World, source: Any, flips: list[Trajectory], walker: Any, seed
     import torch
 
     from agents.explanation.explain import explain
+    from agents.explanation.figures.renderer import renderer_of
     from agents.explanation.own_inputs import Inputs
 
-    if world.modality == "text":
+    if world.units.rows_are_strings:
         return EMPTY, EMPTY, 0
     x = torch.from_numpy(np.stack([path.source_input for path in flips]))
     generator = torch.Generator().manual_seed(seed)
@@ -202,7 +203,10 @@ def _noisy(world: World, source: Any, flips: list[Trajectory], walker: Any, seed
         cells = _moved(world, torch.from_numpy(np.stack([np.asarray(path.source_cells) for path in flips])), generator)
         x = world.units.encode(cells)  # type: ignore[attr-defined]
     else:
-        x = (x + NOISE * torch.randn(x.shape, generator=generator)).clamp(0, 1)
+        pictures = renderer_of(world).shows_pictures
+        scale = 1.0 if pictures else float(world.reference.x.std())
+        x = x + NOISE * scale * torch.randn(x.shape, generator=generator)
+        x = x.clamp(0, 1) if pictures else x
     targets = [path.target for path in flips] if world.task.takes_target else None
     walker = "line" if walker is None and source is world else walker
     found = explain(source, Inputs(x, None, False, cells), targets, walker, seed=seed, skip_present=True)

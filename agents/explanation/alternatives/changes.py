@@ -18,16 +18,17 @@ def change(world: Any, start: Tensor, end: Tensor, factual: Any) -> np.ndarray:
     """The change from one datum to another, (n,) not negative.
 
     Of a table: 1 for each group of columns that changed. Of text: 1 for each word of the input that is replaced or removed,
-    and for each place where words are added. Of a picture: by how much each pixel rises, and by how much it falls.
+    and for each place where words are added. Of other data, such as pictures: by how much each value rises, and by how much
+    it falls.
 
     Args:
         world: of the data.
-        start, end: (\\*data_shape); of pictures, the start is frame 0, so that its reconstruction is no part of the change.
+        start, end: (\\*data_shape), see `begin`.
         factual: the input, a batch of one.
     """
     import torch
 
-    if world.modality == "image":
+    if _by_value(world):
         moved = (end - start).flatten().numpy().astype(np.float64)
         return np.concatenate([moved.clip(min=0), (-moved).clip(min=0)])
     parts = [part.where for part in world.units.components(torch.stack([start, end]), factual)]
@@ -42,12 +43,21 @@ def change(world: Any, start: Tensor, end: Tensor, factual: Any) -> np.ndarray:
     return found
 
 
+def _by_value(world: Any) -> bool:
+    return not world.units.anchored and not world.units.rows_are_strings
+
+
+def begin(world: Any, first: Tensor, factual: Any) -> Tensor:
+    """Where a change begins: at the input or, of pictures, at frame 0, whose reconstruction is no part of the change."""
+    return first if _by_value(world) else factual.x[0]
+
+
 def change_of(path: Trajectory, world: Any) -> np.ndarray:
     """The `change` of a whole path."""
     import torch
 
     frames, factual = torch.from_numpy(path.frames(world)), path.factual(world)
-    return change(world, frames[0] if world.modality == "image" else factual.x[0], frames[-1], factual)
+    return change(world, begin(world, frames[0], factual), frames[-1], factual)
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> float:

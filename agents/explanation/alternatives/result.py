@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
@@ -64,13 +65,18 @@ def flat(found: Any) -> list[Trajectory]:
     return [path for one in every for path in (one.paths if isinstance(one, Alternatives) else [one])]
 
 
-def sentences(found: Any, world: Any) -> list[str]:
-    """One line for each input with alternatives: which input, how many were found, and what the search took besides."""
+def sentences(found: Any, world: Any, brief: bool = False) -> list[str]:
+    """One line for each input with alternatives: which input, how many were found, and what the search took besides; `brief`:
+    one line for all."""
     from agents.explanation.output import place_of
 
+    every = [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Alternatives)]
+    if brief and every:
+        counts = Counter(sum(path.success for path in one) for one in every)
+        told = ", ".join(f"{count} for {counts[count]} inputs" for count in sorted(counts))
+        return [f"paths an input: {told}; queries of other walks: {sum(one.queries for one in every)}"]
     lines = []
-    for one in found if isinstance(found, list) else [found]:
-        if isinstance(one, Alternatives):
-            place = place_of(one.paths[0], world)
-            lines.append((f"[{place}] " if place else "") + f"{one.sentence} Queries of other walks: {one.queries}.")
+    for one in every:
+        place = place_of(one.paths[0], world)
+        lines.append((f"[{place}] " if place else "") + f"{one.sentence} Queries of other walks: {one.queries}.")
     return lines

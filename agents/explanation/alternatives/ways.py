@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.errors import UserError
-from agents.explanation.alternatives.changes import MOST_OVERLAP, change, change_of, is_new, overlap
+from agents.explanation.alternatives.changes import MOST_OVERLAP, begin, change, change_of, is_new, overlap
 from agents.explanation.alternatives.result import Alternatives, named
 
 if TYPE_CHECKING:
@@ -249,8 +249,8 @@ def _ends(world: World, one: Found) -> Iterator[Tensor]:
         near = gaps.topk(min(NEAREST, len(gaps)), largest=False).indices
         codes = world.reference.z[known][near]
         frames = world.decode(torch.cat([start, codes]), factual.chosen(torch.zeros(len(codes) + 1, dtype=torch.int64)))
-        begin = frames[0] if world.modality == "image" else factual.x[0]
-        shared = [max(overlap(change(world, begin, end, factual), before) for before in one.changes) for end in frames[1:]]
+        home = begin(world, frames[0], factual)
+        shared = [max(overlap(change(world, home, end, factual), before) for before in one.changes) for end in frames[1:]]
     for k in sorted(range(len(codes)), key=lambda k: (max(shared[k], MOST_OVERLAP), k)):
         yield codes[k]
 

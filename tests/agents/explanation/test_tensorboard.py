@@ -62,6 +62,18 @@ def test_no_picture_costs_a_query(world: World, paths: list[Trajectory], tmp_pat
     assert world.classifier.queries == before
 
 
+def test_patterns_are_a_table_and_mean_pictures(world: World, tmp_path: Path) -> None:
+    some = explain(world, range(12), target=[3] * 12, walker="line", skip_present=True)
+    before = world.classifier.queries
+    with SummaryWriter(tmp_path) as writer:
+        tensorboard.log_patterns(writer, world, some, 1)
+    assert world.classifier.queries == before
+    found = read(tmp_path)
+    assert "explain/mean_paths" in found.Tags()["images"]
+    table = found.Tensors("explain/patterns/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "→ 3 |" in table
+
+
 def test_label_only_paths_log_no_probability(tmp_path: Path) -> None:
     world = envs.make_world(data="digits", task="reach_label", label_only=True)
     path = explain(world, 0, walker="line")

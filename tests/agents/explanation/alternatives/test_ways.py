@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,17 @@ def test_several_inputs_keep_their_order_and_rows(toy: Any) -> None:
     assert [path.z.tolist() for path in alone] == [path.z.tolist() for path in together[1]]
 
 
+def test_ways_as_a_data_frame_keep_the_user_s_rows() -> None:
+    pandas = pytest.importorskip("pandas")
+    data = pandas.DataFrame(np.random.default_rng(0).normal(0, 1, (300, 4)), columns=NAMES)
+    settings: dict[str, Any] = {"class_names": ["no", "yes"], "manifold": "pca", "latent_dim": 4, "progress": False}
+    explainer = Explainer(envs.make_world(data=data, classifier=any_is_high, **settings), walker="line")
+    given = pandas.DataFrame([[-0.5, -0.6, -0.4, 0.2], [-0.9, -0.8, -0.4, 0.2]], columns=NAMES, index=["ann", "bob"])
+    found = explainer.explain_to_frame(given, n=2)
+    assert list(found.index) == ["ann", "ann", "bob", "bob"]
+    assert list(found["scenario"]) == ["way 1", "way 2"] * 2
+
+
 @pytest.mark.parametrize("n", [0, 21, 2.5, True])
 def test_numbers_of_ways(toy: Any, n: Any) -> None:
     with pytest.raises(UserError, match="whole number of ways from 1 to 20"):
@@ -130,6 +142,13 @@ def test_the_command_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> 
     told = json.loads(capsys.readouterr().out)
     assert [path["scenario"] for path in told["paths"]][-1].endswith("only petal length in cm")
     assert len(told["alternatives"]) == 1
+
+
+def test_the_ways_of_all_inputs_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--data", "iris", "--all", "--ways", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "45 of 45 inputs explained" in out
+    assert len(re.findall(r"paths an input: \d for \d+ inputs", out)) == 1
 
 
 @pytest.mark.parametrize(

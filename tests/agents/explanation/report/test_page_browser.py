@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import envs
+from agents import audit
 from agents.explain import explain
 from agents.explanation.alternatives import several_ways
 from agents.explanation.badge.result import Badge
@@ -243,6 +245,30 @@ def test_other_paths_of_an_input_fit_a_phone_and_paper(
     page.close()
 
 
+@pytest.mark.parametrize("data", ["iris", "digits"])
+def test_patterns_and_an_audit_fit_a_phone_and_paper(
+    browser: Any, data: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="axe-core-python is not installed")
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    world, folder = envs.make_world(data=data, progress=False), tmp_path_factory.mktemp("patterns")
+    found = audit(world, ["petal width in cm"], rows=5) if data == "iris" else None
+    paths = explain(world, range(6) if data == "iris" else [5, 34], walker="line")  # two of them from 1 to 8
+    file = write_report(folder / "report.html", paths, world, badges=False, audit=found)
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme, reduced_motion="reduce")
+        page.goto(file.as_uri())
+        assert fits(page)
+        assert page.locator(".pattern").count() >= 1
+        violations = axe.Axe().run(page)["violations"]
+        assert [(each["id"], each["nodes"][0]["html"]) for each in violations] == []
+        page.pdf(path=str(folder / "report.pdf"), prefer_css_page_size=True)
+        printed = plain(" ".join(each.extract_text() for each in pypdf.PdfReader(folder / "report.pdf").pages))
+        assert all(plain(text) in printed for text in page.locator(".pattern h3, .patterns h2").all_inner_texts())
+        page.close()
+    assert found is None or all(plain(column.sentence) in printed for column in found.columns)
+
+
 def test_the_print_holds_every_headline_and_two_cards_a_page(
     browser: Any, report: str, paths: list[Trajectory], tmp_path: Path
 ) -> None:
@@ -259,5 +285,5 @@ def test_the_print_holds_every_headline_and_two_cards_a_page(
 
 
 def plain(text: str) -> str:
-    """Text without spaces, which a PDF need not hold."""
-    return "".join(text.split())
+    """Text without spaces, which a PDF need not hold, and without ligatures."""
+    return unicodedata.normalize("NFKC", "".join(text.split()))
