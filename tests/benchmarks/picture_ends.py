@@ -51,6 +51,7 @@ COLUMNS = {
     "sharpness": "sharpness", "variety": "variety", "queries": "queries", "frames": "frames", "cpu_ms": "CPU ms",
 }  # fmt: skip
 DIGITS = {"l2": 2, "l1": 1, "sharpness": 2, "variety": 2, "queries": 1, "frames": 1, "cpu_ms": 1}
+TRAINING = ("envs/core/*.py", "envs/gym/*.py", "envs/manifolds/**/*.py", "agents/training/*.py")
 OWN = (*SOURCES, "agents/walkers/planning/**/*.py", "agents/explanation/badge/*.py", "tests/benchmarks/pictures/*.py",
        "tests/benchmarks/picture_ends.py")  # fmt: skip
 
@@ -77,7 +78,7 @@ def agent_of(name: str, seed: int, cache: Path) -> Any:
     """An agent trained as shipped."""
     settings = load_hyperparameters(ALGO, DATA[name])
     how = {"env_kwargs": settings.pop("env_kwargs", {}), "n_timesteps": int(settings.pop("n_timesteps"))}
-    folder = cache / f"run-ends-{digest([name, seed, settings, how], ('envs/**/*.py', 'agents/training/*.py'))}"
+    folder = cache / f"run-ends-{digest([name, seed, settings, how], TRAINING)}"
     world = make_world(data=name, task="reach", progress=False)
     return trained(folder, world, algo=ALGO, seed=seed, hyperparams=settings, **how)
 
