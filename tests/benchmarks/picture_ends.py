@@ -10,7 +10,7 @@ and ECCCo (pictures/rivals.py) descend by the explained network's gradients. Bad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import fmean
@@ -42,6 +42,12 @@ from tests.benchmarks.pictures.rivals import eccco, revise
 #: data -> the id whose hyperparameters train the agent
 DATA = {"mnist": "Manifold/MNIST-v0", "fashion_mnist": "Manifold/FashionMNIST-v0", "digits": "Manifold/Digits-v0"}
 TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "Digits"}
+#: group -> way -> the plan of the agent's ends
+WALKERS = {
+    "line": {"line": "", "line, convincing": ""},
+    "agent": {"agent": "near", "agent, typical ends": "typical", "agent, convincing": "near"},
+}
+GROUPS = ("line", "white box", "agent")
 ITEMS, BANK, JUDGED_FROM = 300, 10_000, 2000  # judges learn from the test pictures after the first 2,000
 CONVINCING = ("valid", "both", "support vectors", "network", "oracle", "holds", "wrong")
 LOOKS = ("l2", "l1", "implausibility", "sharpness", "variety", "queries", "frames", "cpu_ms")
@@ -83,45 +89,52 @@ def agent_of(name: str, seed: int, cache: Path) -> Any:
     return trained(folder, world, algo=ALGO, seed=seed, hyperparams=settings, **how)
 
 
-def walked(name: str, seed: int, cache: Path) -> dict[str, Any]:
-    """The figures of every way from the first held-out pictures."""
-    run = agent_of(name, seed, cache)
-    world = run.world
-    x = world.held_out.x[:ITEMS]
+def walked(name: str, group: str, seed: int, cache: Path) -> dict[str, Any]:
+    """The figures of a group of ways from the first held-out pictures."""
+    run = agent_of(name, seed, cache) if group == "agent" else None
+    world = make_world(data=name, task="reach", max_step=1 / 6, progress=False) if run is None else run.world
+    x = world.held_out.x[:ITEMS].clone()
     with torch.inference_mode():
-        seen = world.classifier.predict_proba(x).argmax(1)
-    target = random_targets(seen, world.classes, seed)
-    walks = partial(explain, run, range(len(x)), target.tolist(), seed=seed, fallback=False)
+        target = random_targets(world.classifier.predict_proba(x).argmax(1), world.classes, seed).clone()
     alike, classes = real_of(world, target)
     measures = partial(measured, name, world, cache, sharp=np.median(sharpness(alike)), varied=variety(alike, classes))
-    found = {"real pictures": measures(alike, None, classes)}
-    for way, made in {
-        "line": partial(walks, walker="line"),
-        "line, convincing": partial(walks, walker="line", convincing=True),
-        "agent": partial(walks, walker=agent_walker(run)),
-        "agent, typical ends": partial(walks, walker=agent_walker(run, ends="typical")),
-        "agent, convincing": partial(walks, walker=agent_walker(run), convincing=True),
-    }.items():
-        made()  # fits what is fitted once
-        paths, seconds = cpu_seconds(made)
-        ends = torch.from_numpy(np.stack([path.frames(world)[-1] for path in paths]))
-        found[way] = {
-            "valid": each(path.success for path in paths), "queries": each(path.queries for path in paths),
-            "frames": each(path.steps + 1 for path in paths), "holds": each(said.kind == HOLDS for said in badge(paths)),
-            "cpu_ms": 1000 * seconds / len(paths), **measures(ends, x, target.numpy()),
-        }  # fmt: skip
-        found[way]["wrong"] = wrong_of(found[way]["holds"], found[way]["both"])
-        np.save(cache / f"ends-{name}-{seed}-{way}.npy", ends.numpy())  # for a look at them
+    if group == "white box":
+        found = {way: descended(way, world, x, target, measures) for way in ("REVISE (white box)", "ECCCo (white box)")}
+    else:
+        found = {"real pictures": measures(alike, None, classes)} if run is None else {}
+        walks = partial(explain, run or world, range(len(x)), target.tolist(), seed=seed, fallback=False)
+        for way, walker in WALKERS[group].items():
+            made = partial(
+                walks, walker="line" if run is None else agent_walker(run, ends=walker), convincing="convincing" in way
+            )
+            found[way] = ended(made, world, x, target, measures)
+            np.save(cache / f"ends-{name}-{seed}-{way}.npy", found[way].pop("ends"))  # for a look at them
+    return {way: {key: summary(value) for key, value in figures.items()} for way, figures in found.items()}
+
+
+def ended(made: Callable[[], Any], world: World, x: Tensor, target: Tensor, measures: Callable[..., Any]) -> dict[str, Any]:
+    """The figures of walks."""
+    made()  # fits what is fitted once
+    paths, seconds = cpu_seconds(made)
+    ends = torch.from_numpy(np.stack([path.frames(world)[-1] for path in paths]))
+    found = measures(ends, x, target.numpy())
+    holds = each(said.kind == HOLDS for said in badge(paths))
+    return {
+        "valid": each(path.success for path in paths), "queries": each(path.queries for path in paths),
+        "frames": each(path.steps + 1 for path in paths), "cpu_ms": 1000 * seconds / len(paths), "ends": ends.numpy(),
+        "holds": holds, "wrong": interval(1 - found["both"][holds > 0]) if holds.any() else None, **found,
+    }  # fmt: skip
+
+
+def descended(way: str, world: World, x: Tensor, target: Tensor, measures: Callable[..., Any]) -> dict[str, Any]:
+    """The figures of REVISE or ECCCo."""
     network, known = world.classifier.torch_module, (world.reference.x[:BANK].clone(), world.reference.label[:BANK].clone())
     assert network is not None
-    for way, ends in {
-        "REVISE (white box)": revise(x.clone(), target, network, world.manifold, TAU),
-        "ECCCo (white box)": eccco(x.clone(), target, network, *known, TAU),
-    }.items():
-        with torch.inference_mode():
-            p = world.classifier.predict_proba(ends)[torch.arange(len(x)), target].numpy()
-        found[way] = {"valid": each(p >= TAU), **measures(ends, x, target.numpy())}
-    return {way: {key: summary(value) for key, value in figures.items()} for way, figures in found.items()}
+    revised = way.startswith("REVISE")
+    ends = revise(x, target, network, world.manifold, TAU) if revised else eccco(x, target, network, *known, TAU)
+    with torch.inference_mode():
+        p = world.classifier.predict_proba(ends)[torch.arange(len(x)), target].numpy()
+    return {"valid": each(p >= TAU), **measures(ends, x, target.numpy())}
 
 
 def real_of(world: World, target: Tensor) -> tuple[Tensor, np.ndarray]:
@@ -164,20 +177,20 @@ def summary(value: Any) -> Any:
     return interval(value) if isinstance(value, np.ndarray) else value
 
 
-def wrong_of(holds: np.ndarray, both: np.ndarray) -> Any:
-    """Share of the ends that hold which not both judges see; None where none holds."""
-    return interval(1 - both[holds > 0]) if holds.any() else None
-
-
 def measure(options: Options) -> Iterator[Record]:
     """Every data set and seed."""
     record: Record = {"items": ITEMS, "data": dict(options.before.get("data", {}))}
     for name in options.data:
         record["data"][name] = []
         for seed in options.seeds:
-            run = Run({"picture_ends": name, "seed": seed, "items": ITEMS}, partial(walked, name, seed, options.cache), OWN)
-            record["data"][name].append({"seed": seed, "ways": options.runner.one(run, f"{name}, seed {seed}")})
-            yield record
+            ways: dict[str, Any] = {}
+            record["data"][name].append({"seed": seed, "ways": ways})
+            for group in options.parts:
+                key = {"picture_ends": name, "group": group, "seed": seed, "items": ITEMS}
+                ways |= options.runner.one(
+                    Run(key, partial(walked, name, group, seed, options.cache), OWN), f"{name}, {group}, {seed}"
+                )
+                yield record
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -190,7 +203,7 @@ def page(record: Record) -> str:
         ways = list(cells[0]["ways"])
 
         def text(way: str, key: str, cells: list[dict[str, Any]] = cells) -> str | None:
-            values = [cell["ways"][way].get(key) for cell in cells]
+            values = [cell["ways"].get(way, {}).get(key) for cell in cells]
             values = [value for value in values if value is not None]
             return shown(values, DIGITS.get(key, 3)) if values else None
 
@@ -214,7 +227,7 @@ def shown(values: list[Any], digits: int) -> str:
 
 EXPERIMENT = Experiment(
     "picture_ends", __doc__, measure, page,
-    flags={"--data": one_of(tuple(DATA)), "--seeds": whole_numbers(0, 1, 2)},
+    flags={"--data": one_of(tuple(DATA)), "--seeds": whole_numbers(0, 1, 2), "--parts": one_of(GROUPS)},
 )  # fmt: skip
 
 if __name__ == "__main__":
