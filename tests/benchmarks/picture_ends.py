@@ -95,7 +95,8 @@ def walked(name: str, group: str, seed: int, cache: Path) -> dict[str, Any]:
     world = make_world(data=name, task="reach", max_step=1 / 6, progress=False) if run is None else run.world
     x = world.held_out.x[:ITEMS].clone()
     with torch.inference_mode():
-        target = random_targets(world.classifier.predict_proba(x).argmax(1), world.classes, seed).clone()
+        seen = world.classifier.predict_proba(x).argmax(1)
+    target = random_targets(seen.clone(), world.classes, seed)
     alike, classes = real_of(world, target)
     measures = partial(measured, name, world, cache, sharp=np.median(sharpness(alike)), varied=variety(alike, classes))
     if group == "white box":
