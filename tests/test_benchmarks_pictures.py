@@ -7,7 +7,7 @@ import torch
 
 from envs.classifiers.networks import fit_classifier, mlp_classifier
 from tests.benchmarks.picture_ends import CONVINCING, LOOKS, page
-from tests.benchmarks.pictures.measures import NEAREST, implausibility, sharpness, ssim, variety
+from tests.benchmarks.pictures.measures import NEAREST, implausibility, local, sharpness, ssim, variety
 from tests.benchmarks.pictures.rivals import eccco
 
 
@@ -17,11 +17,11 @@ def pictures(n: int, seed: int = 0) -> torch.Tensor:
 
 def test_similarity_is_one_for_equal_pictures_and_that_of_the_means_for_flat_ones() -> None:
     x = pictures(3)
-    torch.testing.assert_close(ssim(x, x), torch.ones(3))
+    torch.testing.assert_close(ssim(local(x), local(x)), torch.ones(3))
     dark, light = torch.full((1, 12, 12), 0.2), torch.full((1, 12, 12), 0.6)
     expected = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
-    torch.testing.assert_close(ssim(dark, light), torch.tensor([expected]), atol=1e-4, rtol=1e-3)
-    assert (ssim(x, 1 - x) < 0.2).all()
+    torch.testing.assert_close(ssim(local(dark), local(light)), torch.tensor([expected]), atol=1e-4, rtol=1e-3)
+    assert (ssim(local(x), local(1 - x)) < 0.2).all()
 
 
 def test_implausibility_is_measured_to_the_nearest_of_the_target_class() -> None:

@@ -10,7 +10,7 @@ and ECCCo (pictures/rivals.py) descend by the explained network's gradients. Bad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import fmean
@@ -25,8 +25,8 @@ from agents.explanation.badge import HOLDS, badge
 from agents.explanation.metrics.oracle import oracles_of
 from agents.training.algorithms import load_hyperparameters
 from agents.walkers.planning.pictures.ensemble import HALVES
+from envs.assets import ASSETS
 from envs.building.world import make_world
-from envs.core.world import World
 from envs.datasets import DATASETS
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.models import trained
@@ -48,7 +48,8 @@ WALKERS = {
     "agent": {"agent": "near", "agent, typical ends": "typical", "agent, convincing": "near"},
 }
 GROUPS = ("line", "white box", "agent")
-ITEMS, BANK, JUDGED_FROM = 300, 10_000, 2000  # judges learn from the test pictures after the first 2,000
+REVISE, ECCCO = "REVISE (white box)", "ECCCo (white box)"
+ITEMS, KNOWN, BANK, JUDGED_FROM = 240, 2000, 10_000, 2000  # judges learn from the test pictures after the first 2,000
 CONVINCING = ("valid", "both", "support vectors", "network", "oracle", "holds", "wrong")
 LOOKS = ("l2", "l1", "implausibility", "sharpness", "variety", "queries", "frames", "cpu_ms")
 COLUMNS = {
@@ -58,8 +59,8 @@ COLUMNS = {
 }  # fmt: skip
 DIGITS = {"l2": 2, "l1": 1, "sharpness": 2, "variety": 2, "queries": 1, "frames": 1, "cpu_ms": 1}
 TRAINING = ("envs/core/*.py", "envs/gym/*.py", "envs/manifolds/**/*.py", "agents/training/*.py")
-OWN = (*SOURCES, "agents/walkers/planning/**/*.py", "agents/explanation/badge/*.py", "tests/benchmarks/pictures/*.py",
-       "tests/benchmarks/picture_ends.py")  # fmt: skip
+SEARCH = (*SOURCES, "agents/walkers/planning/**/*.py", "agents/explanation/badge/*.py", "tests/benchmarks/pictures/rivals.py")
+OWN = (*SEARCH, "tests/benchmarks/pictures/*.py", "tests/benchmarks/picture_ends.py")
 
 
 # ---- run --------------------------------------------------------------------------------------------------------------
@@ -90,92 +91,100 @@ def agent_of(name: str, seed: int, cache: Path) -> Any:
 
 
 def walked(name: str, group: str, seed: int, cache: Path) -> dict[str, Any]:
-    """The figures of a group of ways from the first held-out pictures."""
+    """Walks of a group of ways from the first held-out pictures: what they cost, and their ends in a file of the cache."""
     run = agent_of(name, seed, cache) if group == "agent" else None
     world = make_world(data=name, task="reach", max_step=1 / 6, progress=False) if run is None else run.world
-    x = world.held_out.x[:ITEMS].clone()
+    x = world.held_out.x[:ITEMS]
     with torch.inference_mode():
-        seen = world.classifier.predict_proba(x).argmax(1)
-    target = random_targets(seen.clone(), world.classes, seed)
-    alike, classes = real_of(world, target)
-    measures = partial(measured, name, world, cache, sharp=np.median(sharpness(alike)), varied=variety(alike, classes))
-    if group == "white box":
-        found = {way: descended(way, world, x, target, measures) for way in ("REVISE (white box)", "ECCCo (white box)")}
-    else:
-        found = {"real pictures": measures(alike, None, classes)} if run is None else {}
-        walks = partial(explain, run or world, range(len(x)), target.tolist(), seed=seed, fallback=False)
-        for way, walker in WALKERS[group].items():
-            made = partial(
-                walks, walker="line" if run is None else agent_walker(run, ends=walker), convincing="convincing" in way
-            )
-            found[way] = ended(made, world, x, target, measures)
-            np.save(cache / f"ends-{name}-{seed}-{way}.npy", found[way].pop("ends"))  # for a look at them
-    return {way: {key: summary(value) for key, value in figures.items()} for way, figures in found.items()}
+        target = random_targets(world.classifier.predict_proba(x).argmax(1), world.classes, seed)
+    found = {}
+    for way, ends in WALKERS[group].items():
+        walker, sure = "line" if run is None else agent_walker(run, ends=ends), "convincing" in way
+        walks = partial(explain, run or world, walker=walker, seed=seed, fallback=False, convincing=sure)
+        badge(walks(0, int(target[0])))  # fits what is fitted once
+        paths, seconds = cpu_seconds(partial(walks, range(len(x)), target.tolist()))
+        holds = each(said.kind == HOLDS for said in badge(paths))
+        found[way] = {
+            "valid": each(path.success for path in paths), "queries": each(path.queries for path in paths),
+            "frames": each(path.steps + 1 for path in paths), "holds": holds, "cpu_ms": 1000 * seconds / len(paths),
+        }  # fmt: skip
+        keep(cache, name, way, seed, np.stack([path.frames(world)[-1] for path in paths]), target.numpy(), holds)
+    return summaries(found)
 
 
-def ended(made: Callable[[], Any], world: World, x: Tensor, target: Tensor, measures: Callable[..., Any]) -> dict[str, Any]:
-    """The figures of walks."""
-    made()  # fits what is fitted once
-    paths, seconds = cpu_seconds(made)
-    ends = torch.from_numpy(np.stack([path.frames(world)[-1] for path in paths]))
-    found = measures(ends, x, target.numpy())
-    holds = each(said.kind == HOLDS for said in badge(paths))
-    return {
-        "valid": each(path.success for path in paths), "queries": each(path.queries for path in paths),
-        "frames": each(path.steps + 1 for path in paths), "cpu_ms": 1000 * seconds / len(paths), "ends": ends.numpy(),
-        "holds": holds, "wrong": interval(1 - found["both"][holds > 0]) if holds.any() else None, **found,
-    }  # fmt: skip
+def descended(name: str, way: str, seed: int, cache: Path) -> dict[str, Any]:
+    """REVISE or ECCCo from the same pictures; as `walked`."""
+    data = DATASETS[name]()
+    network, manifold = ASSETS[name].classifier(data, 0), ASSETS[name].manifold()[0]
+    x, known = torch.from_numpy(data.held_out[:ITEMS]), torch.from_numpy(data.x[:KNOWN])
+    with torch.no_grad():
+        target, label = random_targets(network(x).argmax(1), 10, seed), network(known).argmax(1)
+    ends = revise(x, target, network, manifold, TAU) if way == REVISE else eccco(x, target, network, known, label, TAU)
+    with torch.no_grad():
+        valid = network(ends).softmax(1)[torch.arange(len(x)), target] >= TAU
+    keep(cache, name, way, seed, ends.numpy(), target.numpy(), np.zeros(len(x)))
+    return summaries({way: {"valid": each(valid.tolist())}})
 
 
-def descended(way: str, world: World, x: Tensor, target: Tensor, measures: Callable[..., Any]) -> dict[str, Any]:
-    """The figures of REVISE or ECCCo."""
-    network, known = world.classifier.torch_module, (world.reference.x[:BANK].clone(), world.reference.label[:BANK].clone())
-    assert network is not None
-    revised = way.startswith("REVISE")
-    ends = revise(x, target, network, world.manifold, TAU) if revised else eccco(x, target, network, *known, TAU)
-    with torch.inference_mode():
-        p = world.classifier.predict_proba(ends)[torch.arange(len(x)), target].numpy()
-    return {"valid": each(p >= TAU), **measures(ends, x, target.numpy())}
+def looked_at(name: str, ways: list[str], seed: int, cache: Path) -> dict[str, Any]:
+    """What the judges see in the ends of ways, and the measures of the ends."""
+    data = DATASETS[name]()
+    x, bank, bank_class = torch.from_numpy(data.held_out), torch.from_numpy(data.x[:BANK]), np.asarray(data.truth[:BANK])
+    every = max(1, len(data.x) // 4000)
+    oracle, judges = oracles_of(data.x[::every], data.truth[::every], 10, cache / "oracles"), judges_of(name)
+    alike: Tensor | None = None
+    found: dict[str, Any] = {}
+    for way in ways:
+        ends, target, holds = (kept(cache, name, way, seed)[key] for key in ("ends", "target", "holds"))
+        if alike is None:
+            alike, classes = real_of(x, np.asarray(data.held_out_truth), target)
+            sharp, varied = np.median(sharpness(alike)), variety(alike, classes)
+        for row, pictures, wanted in [("real pictures", alike, classes)] * (not found) + [
+            (way, torch.from_numpy(ends), target)
+        ]:
+            sees = {judge: each(seen == wanted) for judge, seen in judges.sees(pictures.numpy()).items()}
+            found[row] = {
+                **sees, "both": np.minimum(*sees.values()), "oracle": each(oracle.sees(pictures.numpy()) == wanted),
+                "implausibility": implausibility(pictures, wanted, bank, bank_class),
+                "sharpness": float(np.median(sharpness(pictures)) / sharp), "variety": variety(pictures, wanted) / varied,
+            }  # fmt: skip
+        gap = (torch.from_numpy(ends) - x[:ITEMS]).flatten(1)
+        found[way] |= {"l2": gap.norm(dim=1).numpy(), "l1": 2 * gap.abs().sum(1).numpy()}
+        if holds.any():
+            found[way]["wrong"] = 1 - found[way]["both"][holds > 0]
+    return summaries(found)
 
 
-def real_of(world: World, target: Tensor) -> tuple[Tensor, np.ndarray]:
+def real_of(x: Tensor, truth: np.ndarray, target: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Held-out pictures that are neither explained nor known to the judges, as many of a class as targets; their classes."""
-    x, truth = world.held_out.x[ITEMS:JUDGED_FROM], world.held_out.truth
-    assert truth is not None
-    rows = [torch.nonzero(truth[ITEMS:JUDGED_FROM] == k).flatten()[: int((target == k).sum())] for k in range(world.classes)]
-    return x[torch.cat(rows)].clone(), np.repeat(np.arange(world.classes), [len(part) for part in rows])
+    own = truth[ITEMS:JUDGED_FROM]
+    rows = [np.flatnonzero(own == k)[: int((target == k).sum())] for k in range(10)]
+    return x[ITEMS:JUDGED_FROM][np.concatenate(rows)], np.repeat(np.arange(10), [len(part) for part in rows])
 
 
-def measured(
-    name: str, world: World, cache: Path, ends: Tensor, x: Tensor | None, target: np.ndarray, *, sharp: float, varied: float
-) -> dict[str, Any]:
-    """What the judges see in ends (N, H, W) of walks from x, and the measures of the ends: of each, or one of all.
+def keep(cache: Path, name: str, way: str, seed: int, ends: np.ndarray, target: np.ndarray, holds: np.ndarray) -> None:
+    """Write the ends of a way into the cache."""
+    cache.mkdir(parents=True, exist_ok=True)
+    np.savez(cache / f"ends-{name}-{seed}-{way.split(' (')[0]}.npz", ends=ends, target=target, holds=holds)
 
-    `sharp` and `varied` are the sharpness and the variety of real pictures of these classes.
-    """
-    reference = world.reference
-    every = max(1, len(reference.x) // 4000)
-    oracle = oracles_of(reference.x[::every].numpy(), reference.label[::every].numpy(), world.classes, cache / "oracles")
-    sees = {judge: each(seen == target) for judge, seen in judges_of(name).sees(ends.numpy()).items()}
-    found = {
-        **sees, "both": np.minimum(*sees.values()), "oracle": each(oracle.sees(ends.numpy()) == target),
-        "implausibility": implausibility(ends, target, reference.x[:BANK], reference.label[:BANK].numpy()),
-        "sharpness": float(np.median(sharpness(ends)) / sharp), "variety": variety(ends, target) / varied,
-    }  # fmt: skip
-    if x is None:
-        return found
-    gap = (ends - x).flatten(1)
-    return {**found, "l2": gap.norm(dim=1).numpy(), "l1": 2 * gap.abs().sum(1).numpy()}
+
+def kept(cache: Path, name: str, way: str, seed: int) -> dict[str, np.ndarray]:
+    """What `keep` wrote."""
+    with np.load(cache / f"ends-{name}-{seed}-{way.split(' (')[0]}.npz") as file:
+        return dict(file)
+
+
+def summaries(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Mean and interval of every array over the items; single figures stay."""
+    return {
+        way: {key: interval(value) if isinstance(value, np.ndarray) else value for key, value in figures.items()}
+        for way, figures in found.items()
+    }
 
 
 def each(values: Any) -> np.ndarray:
     """Numbers of all items."""
     return np.array(list(values), dtype=float)
-
-
-def summary(value: Any) -> Any:
-    """Mean and interval of an array over the items; anything else stays."""
-    return interval(value) if isinstance(value, np.ndarray) else value
 
 
 def measure(options: Options) -> Iterator[Record]:
@@ -184,13 +193,24 @@ def measure(options: Options) -> Iterator[Record]:
     for name in options.data:
         record["data"][name] = []
         for seed in options.seeds:
-            ways: dict[str, Any] = {}
-            record["data"][name].append({"seed": seed, "ways": ways})
-            for group in options.parts:
-                key = {"picture_ends": name, "group": group, "seed": seed, "items": ITEMS}
-                ways |= options.runner.one(
-                    Run(key, partial(walked, name, group, seed, options.cache), OWN), f"{name}, {group}, {seed}"
-                )
+            cell: dict[str, Any] = {"seed": seed, "ways": {}}
+            record["data"][name].append(cell)
+            where = (seed, options.cache)
+            parts = [
+                (part, partial(walked, name, part, *where), list(WALKERS[part])) for part in WALKERS if part in options.parts
+            ]
+            parts += [
+                (way, partial(descended, name, way, *where), [way]) for way in (REVISE, ECCCO) if "white box" in options.parts
+            ]
+            for part, search, ways in parts:
+                for what, function, sources in (
+                    ("search", search, SEARCH), ("judges", partial(looked_at, name, ways, *where), OWN)
+                ):  # fmt: skip
+                    key = {"picture_ends": name, "part": part, "what": what, "seed": seed, "items": ITEMS}
+                    for way, figures in options.runner.one(
+                        Run(key, function, sources), f"{name}, {part}, {what}, {seed}"
+                    ).items():
+                        cell["ways"].setdefault(way, {}).update(figures)
                 yield record
 
 
