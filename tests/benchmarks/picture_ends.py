@@ -25,8 +25,8 @@ from agents.explanation.badge import HOLDS, badge
 from agents.explanation.metrics.oracle import oracles_of
 from agents.training.algorithms import load_hyperparameters
 from agents.walkers.planning.pictures.ensemble import HALVES
+from envs.assets import ASSETS
 from envs.building.world import make_world
-from envs.core.world import World
 from envs.datasets import DATASETS
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.models import trained
@@ -42,7 +42,14 @@ from tests.benchmarks.pictures.rivals import eccco, revise
 #: data -> the id whose hyperparameters train the agent
 DATA = {"mnist": "Manifold/MNIST-v0", "fashion_mnist": "Manifold/FashionMNIST-v0", "digits": "Manifold/Digits-v0"}
 TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "digits": "Digits"}
-ITEMS, BANK, JUDGED_FROM = 300, 10_000, 2000  # judges learn from the test pictures after the first 2,000
+#: group -> way -> the plan of the agent's ends
+WALKERS = {
+    "line": {"line": "", "line, convincing": ""},
+    "agent": {"agent": "near", "agent, typical ends": "typical", "agent, convincing": "near"},
+}
+GROUPS = ("line", "white box", "agent")
+REVISE, ECCCO = "REVISE (white box)", "ECCCo (white box)"
+ITEMS, KNOWN, BANK, JUDGED_FROM = 240, 2000, 10_000, 2000  # judges learn from the test pictures after the first 2,000
 CONVINCING = ("valid", "both", "support vectors", "network", "oracle", "holds", "wrong")
 LOOKS = ("l2", "l1", "implausibility", "sharpness", "variety", "queries", "frames", "cpu_ms")
 COLUMNS = {
@@ -51,8 +58,9 @@ COLUMNS = {
     "sharpness": "sharpness", "variety": "variety", "queries": "queries", "frames": "frames", "cpu_ms": "CPU ms",
 }  # fmt: skip
 DIGITS = {"l2": 2, "l1": 1, "sharpness": 2, "variety": 2, "queries": 1, "frames": 1, "cpu_ms": 1}
-OWN = (*SOURCES, "agents/walkers/planning/**/*.py", "agents/explanation/badge/*.py", "tests/benchmarks/pictures/*.py",
-       "tests/benchmarks/picture_ends.py")  # fmt: skip
+TRAINING = ("envs/core/*.py", "envs/gym/*.py", "envs/manifolds/**/*.py", "agents/training/*.py")
+SEARCH = (*SOURCES, "agents/walkers/planning/**/*.py", "agents/explanation/badge/*.py", "tests/benchmarks/pictures/rivals.py")
+OWN = (*SEARCH, "tests/benchmarks/pictures/*.py", "tests/benchmarks/picture_ends.py")
 
 
 # ---- run --------------------------------------------------------------------------------------------------------------
@@ -77,95 +85,106 @@ def agent_of(name: str, seed: int, cache: Path) -> Any:
     """An agent trained as shipped."""
     settings = load_hyperparameters(ALGO, DATA[name])
     how = {"env_kwargs": settings.pop("env_kwargs", {}), "n_timesteps": int(settings.pop("n_timesteps"))}
-    folder = cache / f"run-ends-{digest([name, seed, settings, how], ('envs/**/*.py', 'agents/training/*.py'))}"
+    folder = cache / f"run-ends-{digest([name, seed, settings, how], TRAINING)}"
     world = make_world(data=name, task="reach", progress=False)
     return trained(folder, world, algo=ALGO, seed=seed, hyperparams=settings, **how)
 
 
-def walked(name: str, seed: int, cache: Path) -> dict[str, Any]:
-    """The figures of every way from the first held-out pictures."""
-    run = agent_of(name, seed, cache)
-    world = run.world
+def walked(name: str, group: str, seed: int, cache: Path) -> dict[str, Any]:
+    """Walks of a group of ways from the first held-out pictures: what they cost, and their ends in a file of the cache."""
+    run = agent_of(name, seed, cache) if group == "agent" else None
+    world = make_world(data=name, task="reach", max_step=1 / 6, progress=False) if run is None else run.world
     x = world.held_out.x[:ITEMS]
     with torch.inference_mode():
-        seen = world.classifier.predict_proba(x).argmax(1)
-    target = random_targets(seen, world.classes, seed)
-    walks = partial(explain, run, range(len(x)), target.tolist(), seed=seed, fallback=False)
-    alike, classes = real_of(world, target)
-    measures = partial(measured, name, world, cache, sharp=np.median(sharpness(alike)), varied=variety(alike, classes))
-    found = {"real pictures": measures(alike, None, classes)}
-    for way, made in {
-        "line": partial(walks, walker="line"),
-        "line, convincing": partial(walks, walker="line", convincing=True),
-        "agent": partial(walks, walker=agent_walker(run)),
-        "agent, typical ends": partial(walks, walker=agent_walker(run, ends="typical")),
-        "agent, convincing": partial(walks, walker=agent_walker(run), convincing=True),
-    }.items():
-        made()  # fits what is fitted once
-        paths, seconds = cpu_seconds(made)
-        ends = torch.from_numpy(np.stack([path.frames(world)[-1] for path in paths]))
+        target = random_targets(world.classifier.predict_proba(x).argmax(1), world.classes, seed)
+    found = {}
+    for way, ends in WALKERS[group].items():
+        walker, sure = "line" if run is None else agent_walker(run, ends=ends), "convincing" in way
+        walks = partial(explain, run or world, walker=walker, seed=seed, fallback=False, convincing=sure)
+        badge(walks(0, int(target[0])))  # fits what is fitted once
+        paths, seconds = cpu_seconds(partial(walks, range(len(x)), target.tolist()))
+        holds = each(said.kind == HOLDS for said in badge(paths))
         found[way] = {
             "valid": each(path.success for path in paths), "queries": each(path.queries for path in paths),
-            "frames": each(path.steps + 1 for path in paths), "holds": each(said.kind == HOLDS for said in badge(paths)),
-            "cpu_ms": 1000 * seconds / len(paths), **measures(ends, x, target.numpy()),
+            "frames": each(path.steps + 1 for path in paths), "holds": holds, "cpu_ms": 1000 * seconds / len(paths),
         }  # fmt: skip
-        found[way]["wrong"] = wrong_of(found[way]["holds"], found[way]["both"])
-        np.save(cache / f"ends-{name}-{seed}-{way}.npy", ends.numpy())  # for a look at them
-    network, known = world.classifier.torch_module, (world.reference.x[:BANK].clone(), world.reference.label[:BANK].clone())
-    assert network is not None
-    for way, ends in {
-        "REVISE (white box)": revise(x.clone(), target, network, world.manifold, TAU),
-        "ECCCo (white box)": eccco(x.clone(), target, network, *known, TAU),
-    }.items():
-        with torch.inference_mode():
-            p = world.classifier.predict_proba(ends)[torch.arange(len(x)), target].numpy()
-        found[way] = {"valid": each(p >= TAU), **measures(ends, x, target.numpy())}
-    return {way: {key: summary(value) for key, value in figures.items()} for way, figures in found.items()}
+        keep(cache, name, way, seed, np.stack([path.frames(world)[-1] for path in paths]), target.numpy(), holds)
+    return summaries(found)
 
 
-def real_of(world: World, target: Tensor) -> tuple[Tensor, np.ndarray]:
+def descended(name: str, way: str, seed: int, cache: Path) -> dict[str, Any]:
+    """REVISE or ECCCo from the same pictures; as `walked`."""
+    data = DATASETS[name]()
+    network, manifold = ASSETS[name].classifier(data, 0), ASSETS[name].manifold()[0]
+    x, known = torch.from_numpy(data.held_out[:ITEMS]), torch.from_numpy(data.x[:KNOWN])
+    with torch.no_grad():
+        target, label = random_targets(network(x).argmax(1), 10, seed), network(known).argmax(1)
+    ends = revise(x, target, network, manifold, TAU) if way == REVISE else eccco(x, target, network, known, label, TAU)
+    with torch.no_grad():
+        valid = network(ends).softmax(1)[torch.arange(len(x)), target] >= TAU
+    keep(cache, name, way, seed, ends.numpy(), target.numpy(), np.zeros(len(x)))
+    return summaries({way: {"valid": each(valid.tolist())}})
+
+
+def looked_at(name: str, ways: list[str], seed: int, cache: Path) -> dict[str, Any]:
+    """What the judges see in the ends of ways, and the measures of the ends."""
+    data = DATASETS[name]()
+    x, bank, bank_class = torch.from_numpy(data.held_out), torch.from_numpy(data.x[:BANK]), np.asarray(data.truth[:BANK])
+    every = max(1, len(data.x) // 4000)
+    oracle, judges = oracles_of(data.x[::every], data.truth[::every], 10, cache / "oracles"), judges_of(name)
+    alike: Tensor | None = None
+    found: dict[str, Any] = {}
+    for way in ways:
+        ends, target, holds = (kept(cache, name, way, seed)[key] for key in ("ends", "target", "holds"))
+        if alike is None:
+            alike, classes = real_of(x, np.asarray(data.held_out_truth), target)
+            sharp, varied = np.median(sharpness(alike)), variety(alike, classes)
+        for row, pictures, wanted in [("real pictures", alike, classes)] * (not found) + [
+            (way, torch.from_numpy(ends), target)
+        ]:
+            sees = {judge: each(seen == wanted) for judge, seen in judges.sees(pictures.numpy()).items()}
+            found[row] = {
+                **sees, "both": np.minimum(*sees.values()), "oracle": each(oracle.sees(pictures.numpy()) == wanted),
+                "implausibility": implausibility(pictures, wanted, bank, bank_class),
+                "sharpness": float(np.median(sharpness(pictures)) / sharp), "variety": variety(pictures, wanted) / varied,
+            }  # fmt: skip
+        gap = (torch.from_numpy(ends) - x[:ITEMS]).flatten(1)
+        found[way] |= {"l2": gap.norm(dim=1).numpy(), "l1": 2 * gap.abs().sum(1).numpy()}
+        if holds.any():
+            found[way]["wrong"] = 1 - found[way]["both"][holds > 0]
+    return summaries(found)
+
+
+def real_of(x: Tensor, truth: np.ndarray, target: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Held-out pictures that are neither explained nor known to the judges, as many of a class as targets; their classes."""
-    x, truth = world.held_out.x[ITEMS:JUDGED_FROM], world.held_out.truth
-    assert truth is not None
-    rows = [torch.nonzero(truth[ITEMS:JUDGED_FROM] == k).flatten()[: int((target == k).sum())] for k in range(world.classes)]
-    return x[torch.cat(rows)].clone(), np.repeat(np.arange(world.classes), [len(part) for part in rows])
+    own = truth[ITEMS:JUDGED_FROM]
+    rows = [np.flatnonzero(own == k)[: int((target == k).sum())] for k in range(10)]
+    return x[ITEMS:JUDGED_FROM][np.concatenate(rows)], np.repeat(np.arange(10), [len(part) for part in rows])
 
 
-def measured(
-    name: str, world: World, cache: Path, ends: Tensor, x: Tensor | None, target: np.ndarray, *, sharp: float, varied: float
-) -> dict[str, Any]:
-    """What the judges see in ends (N, H, W) of walks from x, and the measures of the ends: of each, or one of all.
+def keep(cache: Path, name: str, way: str, seed: int, ends: np.ndarray, target: np.ndarray, holds: np.ndarray) -> None:
+    """Write the ends of a way into the cache."""
+    cache.mkdir(parents=True, exist_ok=True)
+    np.savez(cache / f"ends-{name}-{seed}-{way.split(' (')[0]}.npz", ends=ends, target=target, holds=holds)
 
-    `sharp` and `varied` are the sharpness and the variety of real pictures of these classes.
-    """
-    reference = world.reference
-    every = max(1, len(reference.x) // 4000)
-    oracle = oracles_of(reference.x[::every].numpy(), reference.label[::every].numpy(), world.classes, cache / "oracles")
-    sees = {judge: each(seen == target) for judge, seen in judges_of(name).sees(ends.numpy()).items()}
-    found = {
-        **sees, "both": np.minimum(*sees.values()), "oracle": each(oracle.sees(ends.numpy()) == target),
-        "implausibility": implausibility(ends, target, reference.x[:BANK], reference.label[:BANK].numpy()),
-        "sharpness": float(np.median(sharpness(ends)) / sharp), "variety": variety(ends, target) / varied,
-    }  # fmt: skip
-    if x is None:
-        return found
-    gap = (ends - x).flatten(1)
-    return {**found, "l2": gap.norm(dim=1).numpy(), "l1": 2 * gap.abs().sum(1).numpy()}
+
+def kept(cache: Path, name: str, way: str, seed: int) -> dict[str, np.ndarray]:
+    """What `keep` wrote."""
+    with np.load(cache / f"ends-{name}-{seed}-{way.split(' (')[0]}.npz") as file:
+        return dict(file)
+
+
+def summaries(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Mean and interval of every array over the items; single figures stay."""
+    return {
+        way: {key: interval(value) if isinstance(value, np.ndarray) else value for key, value in figures.items()}
+        for way, figures in found.items()
+    }
 
 
 def each(values: Any) -> np.ndarray:
     """Numbers of all items."""
     return np.array(list(values), dtype=float)
-
-
-def summary(value: Any) -> Any:
-    """Mean and interval of an array over the items; anything else stays."""
-    return interval(value) if isinstance(value, np.ndarray) else value
-
-
-def wrong_of(holds: np.ndarray, both: np.ndarray) -> Any:
-    """Share of the ends that hold which not both judges see; None where none holds."""
-    return interval(1 - both[holds > 0]) if holds.any() else None
 
 
 def measure(options: Options) -> Iterator[Record]:
@@ -174,9 +193,25 @@ def measure(options: Options) -> Iterator[Record]:
     for name in options.data:
         record["data"][name] = []
         for seed in options.seeds:
-            run = Run({"picture_ends": name, "seed": seed, "items": ITEMS}, partial(walked, name, seed, options.cache), OWN)
-            record["data"][name].append({"seed": seed, "ways": options.runner.one(run, f"{name}, seed {seed}")})
-            yield record
+            cell: dict[str, Any] = {"seed": seed, "ways": {}}
+            record["data"][name].append(cell)
+            where = (seed, options.cache)
+            parts = [
+                (part, partial(walked, name, part, *where), list(WALKERS[part])) for part in WALKERS if part in options.parts
+            ]
+            parts += [
+                (way, partial(descended, name, way, *where), [way]) for way in (REVISE, ECCCO) if "white box" in options.parts
+            ]
+            for part, search, ways in parts:
+                for what, function, sources in (
+                    ("search", search, SEARCH), ("judges", partial(looked_at, name, ways, *where), OWN)
+                ):  # fmt: skip
+                    key = {"picture_ends": name, "part": part, "what": what, "seed": seed, "items": ITEMS}
+                    for way, figures in options.runner.one(
+                        Run(key, function, sources), f"{name}, {part}, {what}, {seed}"
+                    ).items():
+                        cell["ways"].setdefault(way, {}).update(figures)
+                yield record
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -189,7 +224,7 @@ def page(record: Record) -> str:
         ways = list(cells[0]["ways"])
 
         def text(way: str, key: str, cells: list[dict[str, Any]] = cells) -> str | None:
-            values = [cell["ways"][way].get(key) for cell in cells]
+            values = [cell["ways"].get(way, {}).get(key) for cell in cells]
             values = [value for value in values if value is not None]
             return shown(values, DIGITS.get(key, 3)) if values else None
 
@@ -213,7 +248,7 @@ def shown(values: list[Any], digits: int) -> str:
 
 EXPERIMENT = Experiment(
     "picture_ends", __doc__, measure, page,
-    flags={"--data": one_of(tuple(DATA)), "--seeds": whole_numbers(0, 1, 2)},
+    flags={"--data": one_of(tuple(DATA)), "--seeds": whole_numbers(0, 1, 2), "--parts": one_of(GROUPS)},
 )  # fmt: skip
 
 if __name__ == "__main__":

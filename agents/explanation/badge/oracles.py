@@ -26,9 +26,9 @@ SEED = 41_017  # of halves, weights and draws; no benchmark, run or registered w
 MOST = 6000  # inputs that oracles are fitted to, and that thresholds are fixed on
 LARGE = 20  # pixels a side from which pictures are judged by networks alone: trees see single pixels
 ARCHITECTURES = (
-    Architecture(3, (12, 24), nn.GELU, nn.AvgPool2d, places=0, hidden=0),
-    Architecture(7, (12, 16), nn.Tanh, nn.MaxPool2d, places=0, hidden=48),
-    Architecture(3, (16, 32), nn.SiLU, nn.MaxPool2d, places=4, hidden=0),
+    Architecture(3, (8, 16), nn.GELU, nn.AvgPool2d, places=0, hidden=0),
+    Architecture(7, (8, 12), nn.Tanh, nn.MaxPool2d, places=0, hidden=48),
+    Architecture(3, (10, 16), nn.SiLU, nn.MaxPool2d, places=4, hidden=0),
 )
 POLYNOMIAL = 400  # columns at most of a logistic regression
 QUANTILE = 0.05  # of real inputs: what is rarer among them is unusual

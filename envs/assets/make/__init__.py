@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -118,7 +118,7 @@ def make_iris() -> None:
     _save(VAE.fit(flowers, latent_dim=2, modality="table", epochs=600, progress=True), flowers, HERE / "iris")
 
 
-RECIPES = {
+RECIPES: dict[str, Callable[[], None]] = {
     "digits_images": make_digits_images,
     "digits": make_digits,
     "digits_umap": make_digits_umap,

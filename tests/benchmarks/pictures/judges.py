@@ -31,7 +31,7 @@ class Judges:
         ['network', 'support vectors']
     """
 
-    def __init__(self, x: np.ndarray, truth: np.ndarray, classes: int, epochs: int = 8) -> None:
+    def __init__(self, x: np.ndarray, truth: np.ndarray, classes: int, epochs: int = 6) -> None:
         from sklearn.svm import SVC
 
         self.machine = SVC(C=10, gamma="scale").fit(x.reshape(len(x), -1), truth)
@@ -50,6 +50,6 @@ class Judges:
 def judging_network(classes: int) -> nn.Sequential:
     """Three convolutions with batch norm and GELU, pooled by means: an architecture that no part of the search has."""
     layers: list[nn.Module] = [nn.Unflatten(1, (1, -1))]
-    for a, b, pool in ((1, 12, True), (12, 24, True), (24, 48, False)):
-        layers += [nn.Conv2d(a, b, 3, padding=1), nn.BatchNorm2d(b), nn.GELU(), *([nn.AvgPool2d(2)] if pool else [])]
+    for a, b, stride in ((1, 16, 2), (16, 32, 1), (32, 48, 2)):
+        layers += [nn.Conv2d(a, b, 3, stride, 1), nn.BatchNorm2d(b), nn.GELU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(48 * 4, classes))

@@ -8,16 +8,22 @@ Symbols: N pictures, C channels, K classes.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from envs.classifiers.networks import fit_classifier
+from envs.errors import ManifoldError
+from envs.files import write_whole
+from envs.manifolds.cache import cache_folder, fit_key
 from envs.manifolds.fitting import untrained
 from envs.modalities.regions import channel_axis
+from envs.reading.files import read_safetensors
 
 STEPS, BATCH, RATE, DECAY = 600, 64, 4e-3, 1e-2
 NOISE = 0.1  # of pictures in training, standard deviation
@@ -84,8 +90,33 @@ def network(shape: Sequence[int], classes: int, kind: Architecture) -> nn.Sequen
 
 
 def fit_network(x: Tensor, label: Tensor, classes: int, kind: Architecture, seed: int) -> nn.Module:
-    """Train a network on pictures x (N, \\*shape) of classes `label` (N,), with noise and shifts by one pixel in sixteen."""
+    """Train a network on pictures x (N, \\*shape) of classes `label` (N,), with noise and shifts by one pixel in sixteen.
+
+    Weights are kept in the user's cache folder (`envs.manifolds.cache`).
+    """
     built = untrained(lambda: network(x.shape[1:], classes, kind), seed)
+    settings = [
+        kind.kernel,
+        kind.channels,
+        kind.unit.__name__,
+        kind.pool.__name__,
+        kind.places,
+        kind.hidden,
+        classes,
+        seed,
+        STEPS,
+        BATCH,
+        RATE,
+        DECAY,
+        NOISE,
+    ]
+    folder = cache_folder()
+    name = fit_key("picture-network", {"settings": settings}, {"x": x, "label": label})
+    file = None if folder is None else folder / f"{name}.safetensors"
+    if file is not None:
+        with contextlib.suppress(OSError, RuntimeError, ManifoldError):  # none, or a damaged one: fitted again
+            built.load_state_dict(read_safetensors(file))
+            return built.eval().requires_grad_(False)
     shift = Layered(x.shape[1:])(x[:1]).shape[2] // 16
 
     def loss(module: nn.Module, rows: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
@@ -94,7 +125,12 @@ def fit_network(x: Tensor, label: Tensor, classes: int, kind: Architecture, seed
         seen = rows.roll(move, axes) + NOISE * torch.randn(rows.shape, generator=generator)
         return nn.functional.cross_entropy(module(seen), wanted)
 
-    return fit_classifier(
+    fit_classifier(
         built, x, label, epochs=math.ceil(STEPS * BATCH / len(x)), batch_size=BATCH, learning_rate=RATE, weight_decay=DECAY,
         cosine=True, seed=seed, loss=loss,
     )  # fmt: skip
+    if file is not None:
+        with contextlib.suppress(OSError):  # a folder that cannot be written keeps nothing
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, save(built.state_dict()))
+    return built
