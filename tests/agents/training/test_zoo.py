@@ -33,7 +33,7 @@ def test_sb3_trains_as_the_zoo_would(env_id):
     settings = yaml.safe_load(zoo_file("ppo"))[env_id]
     del settings["n_timesteps"], settings["n_envs"]
     env = make_vec_env(env_id, 2, env_kwargs=settings.pop("env_kwargs", {}))
-    settings["policy_kwargs"] = eval(settings["policy_kwargs"], {"nn": nn, "dict": dict})
+    settings["policy_kwargs"] = eval(settings["policy_kwargs"], {"nn": nn, "dict": dict})  # noqa: S307
     if isinstance(settings["learning_rate"], str):
         kind, value = settings["learning_rate"].split("_")
         assert kind == "lin"
