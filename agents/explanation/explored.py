@@ -94,9 +94,9 @@ def explore(
 
     Example:
         >>> from envs import make_world
-        >>> found = explore(make_world(data="iris", manifold="pca"), queries=1024)
+        >>> found = explore(make_world(data="iris", manifold="pca"), queries=2048)
         >>> len(found.z), found.label.unique().numel() > 1
-        (1024, True)
+        (2048, True)
     """
     from stable_baselines3.common.vec_env import VecEnvWrapper
 
@@ -137,6 +137,20 @@ def explore(
     return Explored(torch.cat(noting.codes), torch.cat(noting.labels))
 
 
+def answers(world: World, z: Tensor) -> Tensor:
+    """Predicted classes (N,) of codes (N, d), decoded as in a walk from where `explore` begins: N queries.
+
+    Frames of a table's walk depend on its input; those of pictures do not.
+    """
+    from envs.core import dynamics
+
+    with torch.inference_mode():
+        first = world.reference.label.min()
+        start = dynamics.start(world, world.reference.prototypes[first][None], first[None])
+        home = start.home.chosen(torch.zeros(len(z), dtype=torch.int64))
+        return world.predictions(world.decode(z, home), home).argmax(1)
+
+
 def found_regions(world: World, found: Explored) -> Regions:
     """Join codes of one answer to regions: two belong together if a straight latent segment between them keeps the answer.
 
@@ -147,9 +161,9 @@ def found_regions(world: World, found: Explored) -> Regions:
     Example:
         >>> from envs import make_world
         >>> world = make_world(data="iris", manifold="pca")
-        >>> regions = found_regions(world, Explored(world.reference.z, world.reference.label))
-        >>> sorted(set(regions.label.tolist()))
-        [0, 1, 2]
+        >>> z = world.reference.z
+        >>> found_regions(world, Explored(z, answers(world, z))).label
+        array([0, 1, 2])
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
@@ -167,8 +181,8 @@ def found_regions(world: World, found: Explored) -> Regions:
             part = pairs[start : start + PART // POINTS]
             a, b = (found.z[torch.from_numpy(part[:, side])] for side in (0, 1))
             between = (a[:, None] + share[:, None] * (b - a)[:, None]).reshape(-1, z.shape[1])
-            answers = world.classifier.predict_proba(world.manifold.decode(between)).argmax(1).reshape(len(part), POINTS)
-            kept[start : start + len(part)] = (answers == found.label[part[:, 0]][:, None]).all(1).numpy()
+            same = answers(world, between).reshape(len(part), POINTS) == found.label[part[:, 0]][:, None]
+            kept[start : start + len(part)] = same.all(1).numpy()
         queries += POINTS * len(pairs)
         return pairs[kept]
 
@@ -221,7 +235,8 @@ def zero_shot(world: World, found: Explored, rows: Tensor, target: Tensor) -> Te
     """Walk to targets that were unknown while the space was explored, with what was found alone.
 
     Each walk goes straight to the found code of the target class that is nearest to its input's code, in steps of the world's
-    length and at most `max_episode_steps`. Without a found code of that class it fails.
+    length and at most `max_episode_steps`. Without a found code of that class it fails. The frames of
+    a table's walk depend on its input: what was found from one input need not hold for another.
 
     Args:
         world: whose task says when a walk has arrived.
@@ -235,7 +250,7 @@ def zero_shot(world: World, found: Explored, rows: Tensor, target: Tensor) -> Te
     Example:
         >>> from envs import make_world
         >>> world = make_world(data="iris", manifold="pca", task="reach")
-        >>> found = explore(world, queries=1024)
+        >>> found = explore(world, queries=2048)
         >>> zero_shot(world, found, torch.tensor([0, 1]), torch.tensor([1, 1])).shape
         torch.Size([2])
     """

@@ -24,7 +24,8 @@ def task_named(task: str | ControlTask, settings: Mapping[str, Any] | None = Non
     """The task of a key of `envs.control.TASKS` with its settings; a task is returned as it is.
 
     Raises:
-        UnknownNameError: If there is no such task or setting.
+        UnknownNameError: If there is no such task.
+        TypeError: If it has no such setting, in Python's own words: torchrl tries settings out.
         ManifoldError: If settings come with a task that exists already.
     """
     settings = settings or {}
@@ -37,7 +38,8 @@ def task_named(task: str | ControlTask, settings: Mapping[str, Any] | None = Non
     known = [name for name in inspect.signature(TASKS[task]).parameters if name not in ("args", "kwargs")]
     for name in settings:
         if name not in known:
-            raise UnknownNameError(f"setting of the control task {task!r}", name, known)
+            own = ", ".join(known) or "none"
+            raise TypeError(f"the control task {task!r} got an unexpected keyword argument {name!r}; its settings: {own}")
     return TASKS[task](**settings)
 
 
@@ -66,7 +68,8 @@ class ControlVectorEnv(gym.vector.VectorEnv):
 
     Raises:
         ManifoldError: If there is no system.
-        UnknownNameError: If there is no such task, setting or render mode.
+        UnknownNameError: If there is no such task or render mode.
+        TypeError: If the task has no such setting.
 
     Example:
         >>> import gymnasium as gym

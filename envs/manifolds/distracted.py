@@ -62,9 +62,9 @@ class Distracted(Manifold):
     """A manifold with further latent dimensions that have no effect on the data. What they show is noise.
 
     At a code z = (w, u) the data are those of the inner manifold at w. Beside them stands a static of 8 numbers, which
-    observations hold. It is s(u) = loudness * min(1, |u|) * h(u), where h is a pseudo-random function of u in [-1, 1]^8: its values at
-    neighbouring codes are as good as independent, so that no network can predict them, and the same code shows the same. At
-    u = 0, where encoded data lie, there is silence.
+    observations hold: s(u) = loudness * min(1, |u|) * h(u), where h is a pseudo-random function of u in [-1, 1]^8. Its values
+    at neighbouring codes are as good as independent, so that no network can predict them, and the same code shows the same.
+    At u = 0, where encoded data lie, there is silence.
 
     Args:
         inner: The manifold of the data; or the kind of a saved one, with `settings`.

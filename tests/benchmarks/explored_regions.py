@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 import envs
-from agents.explanation.explored import Explored, explore, found_regions
+from agents.explanation.explored import Explored, answers, explore, found_regions
 from envs import World
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run, timed
@@ -50,8 +50,7 @@ WORLDS: dict[str, Callable[[], World]] = {
 
 def labelled(world: World, z: torch.Tensor) -> Explored:
     """Codes with the classifier's answers."""
-    with torch.inference_mode():
-        return Explored(z, world.classifier.predict_proba(world.manifold.decode(z)).argmax(1))
+    return Explored(z, answers(world, z))
 
 
 def samples(world: World, queries: int, seed: int) -> Explored:

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.ladder
 
 Three walks: independent normal actions (an untrained PPO's), one random direction an episode, and the straight latent line to
-the nearest reference input of the target class, which no explorer is told. On the way of that line, classes other than source
+the nearest reference input of the target class, which no explorer knows. On the way of that line, classes other than source
 and target are counted.
 """
 

@@ -220,7 +220,7 @@ def test_goals_follow_gymnasiums_contract(recwarn):
     env = gym.make("Manifold/DigitsGoal-v0")
     check_env(env.unwrapped, skip_render_check=True)
     own = str(int(env.unwrapped.world.reference.label[5]))
-    with pytest.raises(ManifoldError, match="of class .* already"):
+    with pytest.raises(ManifoldError, match=r"of class .* already"):
         env.unwrapped.reset(seed=1, options={"index": 5, "target": own})
     options = {"index": 5, "target": "7" if own != "7" else "8"}
     observation, _ = env.reset(seed=1, options=options)
