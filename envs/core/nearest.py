@@ -1,7 +1,6 @@
 """Nearest rows: exact, by blocks of matrix products, in memory that does not grow with the number of queries.
 
-docs/results/performance.md compares this with trees and with an approximate graph. Where rows have more than a few dimensions, a
-tree visits most of them, and the graph takes minutes to build.
+docs/results/performance.md compares this with trees and with an approximate graph.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_a_fit_of_many_rows_is_called_with_it_and_one_of_few_as_before(monkeypat
     monkeypatch.setattr(building, "_kept", watched)
     monkeypatch.setattr(building, "FIT_STEPS", 20)
     x = np.random.default_rng(0).random((100, 4))
-    one = {"data": x, "classifier": lambda rows: np.stack([rows[:, 0], 1 - rows[:, 0]], 1), "progress": False}
+    one = {"data": x, "classifier": lambda rows: np.stack([rows[:, 0], 1 - rows[:, 0]], 1), "class_names": ["a", "b"], "progress": False}
     make_world(**one, manifold="vae")
     make_world(**one, manifold="vae", fit={"batch_size": 16})
     monkeypatch.setattr(building, "FIT_STEPS", 200)
