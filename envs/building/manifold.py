@@ -25,6 +25,7 @@ from envs.reading.objects import load_object
 
 FIT_STEPS = 6000  # gradient steps of a fitted manifold: what the digits take, a few seconds
 LEAST_EPOCHS, LARGEST_BATCH = 10, 1024  # passes over many rows, in minibatches of at most so many
+MOST_FIT_STEPS = 20_000  # from here on minibatches grow with the data; MNIST's 60,000 rows are below
 MOST_DIM = 8  # of a fitted manifold by default
 FOR_TABLES: dict[type[Manifold], type[Manifold]] = {VAE: TableVAE}  # kinds that have a kind of their own for mixed tables
 # Arguments of a fit that are no settings of `WorldConfig.fit`.
@@ -199,10 +200,10 @@ def fitted_manifold(
 
 
 def batch_of(rows: int, usual: int) -> int:
-    """Rows in a minibatch of a fit: `usual`, doubled while `LEAST_EPOCHS` passes take more than `FIT_STEPS` steps, up to
+    """Rows in a minibatch of a fit: `usual`, doubled while `LEAST_EPOCHS` passes take more than `MOST_FIT_STEPS` steps, up to
     `LARGEST_BATCH`."""
     batch = usual
-    while batch < LARGEST_BATCH and LEAST_EPOCHS * rows > FIT_STEPS * batch:
+    while batch < LARGEST_BATCH and LEAST_EPOCHS * rows > MOST_FIT_STEPS * batch:
         batch *= 2
     return batch
 
