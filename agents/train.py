@@ -69,11 +69,9 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
         >>> run.steps
         128
     """
-    from agents.runs.random_state import fenced_random_state
-    from agents.training.loop import run_training
+    from agents.training.loop import train_alone
     from envs.files import in_home
     from envs.runtime.plain import plain
-    from envs.runtime.threads import one_thread
 
     try:
         config = replace(config if config is not None else TrainConfig(), **settings)
@@ -89,8 +87,7 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     config = replace(config, **{name: in_home(value) for name, value in vars(config).items()})
     if config.num_threads < 1:
         raise UserError(f"num_threads {config.num_threads}: at least 1 is needed")
-    with one_thread(config.num_threads), fenced_random_state():
-        return run_training(config, world)
+    return train_alone(config, world)
 
 
 def name_of(kind: type, setting: str) -> str:

@@ -116,7 +116,7 @@ class Sweep:
         for key in found:
             if key not in KEYS:
                 raise UnknownNameError("key of a sweep", key, KEYS)
-        train = checks.mapping(found.get("train", {}), "train", error=UserError)
+        train = {n: in_home(v) for n, v in checks.mapping(found.get("train", {}), "train", error=UserError).items()}
         search = checks.mapping(found.get("search", {}), "search", error=UserError)
         if not search:
             raise UserError("a sweep needs search: the settings to search, each a list of choices or {low: .., high: ..}")

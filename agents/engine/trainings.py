@@ -112,7 +112,12 @@ def carry_out(training: Training) -> dict[str, Any]:
 def _trained(training: Training) -> Path:
     """The run folder, with all steps done."""
     from agents.runs.folder import RunFolder
-    from agents.train import train
+    from agents.training.loop import train_alone
+    from envs.runtime.torch_defaults import usual_torch
+
+    def train(**settings: Any) -> Path:
+        with usual_torch():
+            return train_alone(TrainConfig(**settings)).folder.root
 
     quiet = {"progress": False, "pictures": False}
     for file in sorted(Path(training.folder).glob("*/*_*/config.json")):
@@ -122,9 +127,9 @@ def _trained(training: Training) -> Path:
             return run.root
         if done and done[-1] < wanted:
             kept = {name: training.settings[name] for name in ("eval_episodes", "trust") if name in training.settings}
-            return train(trained_agent=str(run.root), **quiet, **kept).folder.root
+            return train(trained_agent=str(run.root), **quiet, **kept)
         shutil.rmtree(run.root)  # killed before its first checkpoint, or in the evaluation at its end
-    return train(**{**quiet, **training.settings, "log_folder": training.folder}).folder.root
+    return train(**{**quiet, **training.settings, "log_folder": training.folder})
 
 
 def train_seeds(
@@ -165,7 +170,7 @@ def train_seeds(
     """
     if unknown := sorted(set(settings) - {field.name for field in fields(TrainConfig)}):
         raise UserError(f"train_seeds() has no setting {', '.join(unknown)}")
-    base = {**({} if config is None else _given(config)), **settings}
+    base = {name: in_home(value) for name, value in {**({} if config is None else _given(config)), **settings}.items()}
     if base.get("trained_agent") is not None:
         raise UserError("several seeds are new trainings, and trained_agent resumes one: leave one of them out")
     folder = Path(in_home(str(base.pop("log_folder", "runs")))).resolve()
