@@ -9,8 +9,8 @@
     path.summary(); path.plot(); path.to_pandas(); path.save("path.npz")
     explainer.evaluate(); explainer.report("report.html")
 
-The commands are ``manifold-traversal NAME`` or ``python -m agents.NAME`` with NAME one of train, explain, replay, evaluate,
-report, atlas, app, demo. Importing this package loads neither torch nor numpy, and changes nothing in the process.
+The commands are ``manifold-traversal NAME`` or ``python -m agents.NAME`` with NAME one of train, sweep, explain, replay,
+evaluate, report, atlas, app, demo. Importing this package loads neither torch nor numpy, and changes nothing in the process.
 """
 
 from __future__ import annotations

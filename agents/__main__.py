@@ -13,12 +13,13 @@ from agents.console.cli import UserError, make_parser, run_main
 
 #: name -> (module, its config, one line)
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "train": ("agents.train", "TrainConfig", "train an agent to explain a classifier"),
+    "train": ("agents.train", "TrainCommand", "train an agent to explain a classifier"),
     "explain": ("agents.explain", "ExplainConfig", "explain inputs, by a run's agent or by a rule"),
     "replay": ("agents.replay", "ReplayConfig", "show a saved path and check that it reproduces"),
     "evaluate": ("agents.evaluate", "EvaluateConfig", "measure explanations, side by side with other walkers"),
     "report": ("agents.report", "ReportConfig", "write one self-contained HTML page"),
     "atlas": ("agents.atlas", "AtlasConfig", "draw a picture of a latent space"),
+    "sweep": ("agents.sweep", "SweepConfig", "search settings of a training with Optuna"),
     "app": ("agents.app.command", "AppConfig", "explore a latent space by hand, in the browser"),
     "demo": ("agents.demo", "DemoConfig", "train, explain and report handwritten digits"),
 }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.console.cli import UserError, parse_config, prepare_process, program, run_main
 from agents.console.deferred import in_usual_torch
-from agents.training.config import TrainConfig
+from agents.training.config import TrainCommand, TrainConfig
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -69,11 +69,9 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
         >>> run.steps
         128
     """
-    from agents.runs.random_state import fenced_random_state
-    from agents.training.loop import run_training
+    from agents.training.loop import train_alone
     from envs.files import in_home
     from envs.runtime.plain import plain
-    from envs.runtime.threads import one_thread
 
     if not isinstance(config, TrainConfig | None):
         raise UserError(f"train({config!r}): settings are given by name, as in train(env=...), or as a TrainConfig")
@@ -91,8 +89,7 @@ def train(config: TrainConfig | None = None, *, world: World | None = None, **se
     config = replace(config, **{name: in_home(value) for name, value in vars(config).items()})
     if config.num_threads < 1:
         raise UserError(f"num_threads {config.num_threads}: at least 1 is needed")
-    with one_thread(config.num_threads), fenced_random_state():
-        return run_training(config, world)
+    return train_alone(config, world)
 
 
 def name_of(kind: type, setting: str) -> str:
@@ -117,12 +114,32 @@ def load_run(*args: Any, **keywords: Any) -> Run:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command, see `agents.TrainConfig`."""
-    config = parse_config(TrainConfig, argv, program("train"))
-    prepare_process(config.num_threads)
+    """The command, see `agents.training.config.TrainCommand`."""
+    command = parse_config(TrainCommand, argv, program("train"))
+    prepare_process(command.num_threads)
+    config = TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
+    if command.seeds is not None:
+        return several(command, config)
+    if (command.jobs, command.engine, command.address) != (1, "local", None):
+        raise UserError("--jobs, --engine and --address are for several trainings: name their seeds, such as --seeds 0-4")
     run = train(config)
     print(report(run))
     return 0
+
+
+def several(command: TrainCommand, config: TrainConfig) -> int:
+    """Train with every seed of the command, and print a table; exit code 1 if a training failed."""
+    from agents.engine.trainings import as_text, seeds_of, train_seeds
+
+    assert command.seeds is not None
+    if config.seed is not None:
+        raise UserError(f"--seed {config.seed} together with --seeds {command.seeds}: leave one of them out")
+    rows = train_seeds(
+        config, seeds=seeds_of(command.seeds), engine=command.engine, jobs=command.jobs, address=command.address
+    )
+    print(as_text(rows))
+    print(f"TensorBoard       tensorboard --logdir {shlex.quote(config.log_folder)} --load_fast=false")
+    return int(any(row["error"] is not None for row in rows))
 
 
 def report(run: Run) -> str:

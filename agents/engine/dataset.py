@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agents.console.cli import UserError, progress_bar
 from agents.console.threads import one_threaded
 from agents.engine.parts import Parts
+from agents.engine.spread import spread
 from agents.engine.work import Job, Worker
 from envs.files import in_home
 from envs.reading.files import parse_json
@@ -106,19 +107,8 @@ def in_this_process(worker: Worker, parts: Parts) -> Iterator[Done]:
 
 def with_processes(job: Job, parts: Parts, jobs: int, address: str | None) -> Iterator[Done]:
     """Explain the missing parts in processes of this machine."""
-    from joblib import Parallel, delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    if address is not None:
-        raise UserError(f"address {address!r} belongs to the engine ray: name that, or leave the address out")
-    run = Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch=2 * jobs)
-    try:
-        yield from run(delayed(work)(job, part, parts.file(part)) for part in parts.missing)
-    except TerminatedWorkerError as error:
-        raise UserError(
-            f"a worker was killed, perhaps for memory; {len(parts.done)} of {parts.count} parts are finished, and the same "
-            "call goes on with the others; fewer jobs or a smaller batch_size need less memory"
-        ) from error
+    tasks = [(job, part, parts.file(part)) for part in parts.missing]
+    yield from (done for _, done in spread(_work, tasks, "local", jobs, address))
 
 
 def with_ray(job: Job, parts: Parts, jobs: int, address: str | None) -> Iterator[Done]:
@@ -170,6 +160,11 @@ def _worker(job: Job) -> Worker:
 def work(job: Job, part: int, file: Path) -> Done:
     """Explain one part in this process."""
     return part, _worker(job)(part, file)
+
+
+def _work(task: tuple[Job, int, Path]) -> Done:
+    """`work` for the arguments of one part."""
+    return work(*task)
 
 
 ENGINES = {"local": with_processes, "ray": with_ray}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from envs.core import dynamics
+from envs.core.nearest import nearest
 from envs.core.state import State
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def expected_gain_map(bonus: Any, world: World, size: int = 64) -> GainMap:
     places = torch.stack(torch.meshgrid(across, up, indexing="xy"), dim=-1).view(-1, 2)
     z = world.manifold.prior.project((plane.centre + places @ plane.axes).to(torch.float32))
     count = min(NEIGHBOURS, len(world.reference.z))
-    near = torch.cat([torch.cdist(part, world.reference.z).topk(count, largest=False).indices for part in z.split(1024)])
+    near = nearest(z, world.reference.z, count)[1]
     predictions = world.reference.prediction[near].mean(1)
     if world.label_only:
         predictions = world.one_hot[predictions.argmax(1)]

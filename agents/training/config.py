@@ -8,6 +8,7 @@ from typing import Any
 from agents.console.cli import DataConfig, option
 
 DEFAULT_ALGO = "ppo"
+ENGINES = ("local", "ray")
 
 
 @dataclass(kw_only=True)
@@ -51,3 +52,16 @@ class TrainConfig(DataConfig):
         [], "code that may be loaded: objects that the run of -i names, or the .zip of -i",
         metavar="MODULE:OBJECT",
     )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class TrainCommand(TrainConfig):
+    """Train an agent to walk from an input to where the classifier's prediction changes; fills a run folder."""
+
+    seeds: str | None = option(
+        None, "one training a seed, such as 0-4 or 0,3,7, in LOG_FOLDER/seed-S; the same call finishes what is missing",
+        metavar="SEEDS",
+    )  # fmt: skip
+    jobs: int = option(1, "with --seeds: trainings at once, each with one thread", metavar="N", low=1)
+    engine: str = option("local", "with --seeds: processes of this machine, or Ray", choices=ENGINES)
+    address: str | None = option(None, "with --engine ray: of the cluster (default: one of this machine)")

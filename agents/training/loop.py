@@ -18,6 +18,7 @@ from agents.console.cli import UserError
 from agents.files import sync_tree, write_whole
 from agents.runs.config import RunConfig
 from agents.runs.folder import RunFolder
+from agents.runs.random_state import fenced_random_state
 from agents.runs.run import Run
 from agents.training.algorithms import log_interval
 from agents.training.callbacks import (
@@ -36,6 +37,7 @@ from agents.training.session import Session, begin, check_settings, resume
 from envs.core.known_predictions import FILE as KNOWN_PREDICTIONS
 from envs.core.known_predictions import predictions_of
 from envs.errors import QueryBudgetError
+from envs.runtime.threads import one_thread
 
 if TYPE_CHECKING:
     from agents.training.config import TrainConfig
@@ -54,6 +56,12 @@ class TrainingInterrupted(KeyboardInterrupt):
         super().__init__(message)
         self.folder = folder
         self.exit_code = 128 + number
+
+
+def train_alone(config: TrainConfig, world: World | None = None) -> Run:
+    """Train by a config, see `agents.train.train`: with its number of threads, and the caller's random states put back."""
+    with one_thread(config.num_threads), fenced_random_state():
+        return run_training(config, world)
 
 
 def run_training(config: TrainConfig, world: World | None) -> Run:

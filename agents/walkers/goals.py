@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from envs.core.factual import nothing_held
+from envs.core.nearest import nearest
 from envs.core.state import State
 from envs.core.world import World
 
@@ -51,8 +52,8 @@ def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[
     found = torch.zeros(len(state.z), dtype=torch.bool)
     known, place = world.reference.coordinates, world.manifold.coordinates(state.z0, state.factual)
     for rows, candidates in goals_of(world, state, arriving):
-        distance = torch.cdist(place[rows], known[candidates])
-        goals[rows] = world.reference.z[candidates][distance.argmin(dim=1)]
+        _, index = nearest(place[rows], known[candidates])
+        goals[rows] = world.reference.z[candidates][index[:, 0]]
         found[rows] = True
     return goals, found
 

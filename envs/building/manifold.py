@@ -24,6 +24,8 @@ from envs.modalities.rows import RowUnits
 from envs.reading.objects import load_object
 
 FIT_STEPS = 6000  # gradient steps of a fitted manifold: what the digits take, a few seconds
+LEAST_EPOCHS, LARGEST_BATCH = 10, 1024  # passes over many rows, in minibatches of at most so many
+MOST_FIT_STEPS = 20_000  # from here on minibatches grow with the data; MNIST's 60,000 rows are below
 MOST_DIM = 8  # of a fitted manifold by default
 #: Kinds that have a kind of their own for mixed tables, and for series.
 OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
@@ -160,8 +162,10 @@ def fitted_manifold(
     latent_dim, fit, seed, name = config.latent_dim, config.fit, config.seed, getattr(kind, "kind", kind.__name__)
     table = isinstance(units, TableUnits)
     maker: Any = OWN_KINDS.get(type(units), {}).get(kind, kind)
-    batch_size = 128 if table and maker is not kind else 32
+    usual_batch = 128 if table and maker is not kind else 32
     own = inspect.signature(maker.fit).parameters
+    chosen = "batch_size" in own and "batch_size" not in (fit or {})
+    batch_size = batch_of(len(x), usual_batch) if chosen else usual_batch
     for setting in fit or {}:
         if setting not in own or setting in OURS:
             raise UnknownNameError(f"setting of the {name} fit", setting, [known for known in own if known not in OURS])
@@ -170,8 +174,9 @@ def fitted_manifold(
     settings = {
         "latent_dim": latent_dim or min(usual, MOST_DIM, size if size < 4 else max(2, size // 2)),
         "modality": units.modality,
-        "epochs": int(np.clip(FIT_STEPS * batch_size / len(x), 10, 600)),
+        "epochs": int(np.clip(FIT_STEPS * batch_size / len(x), LEAST_EPOCHS, 600)),
         "seed": seed,
+        **({} if batch_size == usual_batch else {"batch_size": batch_size}),
         **(fit or {}),
     }
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in own.values()):
@@ -198,6 +203,15 @@ def fitted_manifold(
         return maker.fit(x, **more, **settings, **shown)
 
     return _kept(maker, name, settings, sees, made)
+
+
+def batch_of(rows: int, usual: int) -> int:
+    """Rows in a minibatch of a fit: `usual`, doubled while `LEAST_EPOCHS` passes take more than `MOST_FIT_STEPS` steps, up to
+    `LARGEST_BATCH`."""
+    batch = usual
+    while batch < LARGEST_BATCH and LEAST_EPOCHS * rows > MOST_FIT_STEPS * batch:
+        batch *= 2
+    return batch
 
 
 def _kept(

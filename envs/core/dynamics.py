@@ -22,6 +22,7 @@ from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
 
 MAX_SHORTENINGS = 30
+LARGE = 512  # walks from which torch decodes faster than numpy
 
 
 def arrived(world: World, state: State) -> Tensor:
@@ -154,8 +155,10 @@ def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tens
     return prediction, new
 
 
-def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull]:
-    """`World.decode`, and its vector-Jacobian product at the codes."""
+def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull | None]:
+    """`World.decode`, and its vector-Jacobian product at the codes, where the guidance needs it or it costs nothing."""
+    if len(z) >= LARGE and not world.guidance:
+        return world.decode(z, factual), None
     frame, pull = world.linear_decode(z.numpy(), factual)
     return torch.from_numpy(frame), pull
 

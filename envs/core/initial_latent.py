@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from envs.core.nearest import nearest
 from envs.core.registry import find
 from envs.core.world import World
 from envs.errors import ManifoldError
@@ -99,11 +100,14 @@ def make_initial_latent(initial_latent: Any) -> InitialLatent:
 
 def _candidates(world: World, x: Tensor, z: Tensor, source: Tensor) -> Tensor:
     """Codes (R, C, d) on the lines from codes z (R, d) to the nearest reference rows of their class whose frames keep it."""
-    reference = world.reference
-    like = (reference.label[None] == source[:, None]) & (reference.end_predictions.argmax(1) == reference.label)[None]
-    gaps = torch.cdist(world.manifold.coordinates(z, x), reference.coordinates).masked_fill_(~like, torch.inf)
-    gap, nearest = gaps.topk(min(NEIGHBOURS, len(reference.z)), dim=1, largest=False)
-    goals = torch.where(torch.isfinite(gap)[..., None], reference.z[nearest], z[:, None])
+    reference, place = world.reference, world.manifold.coordinates(z, x)
+    keeping = reference.end_predictions.argmax(1) == reference.label
+    goals = z[:, None].repeat(1, min(NEIGHBOURS, len(reference.z)), 1)
+    for label in source.unique().tolist():
+        items, rows = (source == label).nonzero()[:, 0], ((reference.label == label) & keeping).nonzero()[:, 0]
+        if len(rows):
+            index = rows[nearest(place[items], reference.coordinates[rows], NEIGHBOURS)[1]]
+            goals[items, : index.shape[1]] = reference.z[index]
     share = torch.arange(1, PARTS + 1) / PARTS
     lines = z[:, None, None] + share[:, None] * (goals - z[:, None])[:, :, None]  # (R, neighbours, parts, d)
     return world.manifold.prior.project(lines.flatten(0, 2)).view(len(z), -1, z.shape[1])

@@ -24,6 +24,7 @@ from agents.explanation.atlas.style import (
     tile,
 )
 from agents.explanation.figures.style import INK, mathless, picture, pyplot_figure
+from envs.core.reference_data import MAX_PAIRS
 from envs.geometry.grids import j_diagram
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def an_analogy(world: World) -> Tensor:
         return x[torch.stack([typical(first, False), typical(first, True), typical(other, False)])]
     own = torch.nonzero(label == label.bincount().argmax()).flatten()
     rest = torch.nonzero(label != label[own[0]]).flatten()
+    own = own[torch.linspace(0, len(own) - 1, min(len(own), MAX_PAIRS)).long()]
     gaps = torch.cdist(z[own], z[own])
     a, b = own[gaps.argmax() // len(own)], own[gaps.argmax() % len(own)]
     c = rest[(z[rest] - z[a]).norm(dim=1).argmin()] if len(rest) else own[0]

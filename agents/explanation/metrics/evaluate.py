@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 
+MOST_REAL = 20_000  # real items whose distances define a ratio of 1
+
+
 class Reference(NamedTuple):
     """Real data with which ends are compared, in data space (text: codes).
 
@@ -62,16 +65,22 @@ class Reference(NamedTuple):
 def reference_of(world: World) -> Reference:
     """A world's own data: the reference inputs as bank, the held-out inputs as real items (the bank, if none are held out).
 
-    Classes are predictions for the bank, and true classes, where known, for the held-out inputs.
+    Classes are predictions for the bank, and true classes, where known, for the held-out inputs. Of more than `MOST_REAL` real
+    items, as many are taken evenly: the mean distance needs no more, and all pairs would take time by the square.
     """
     from agents.trajectories.world import coordinates, encode
 
     bank, labels = world.reference.coordinates.numpy(), world.reference.label.numpy()
     held_out = world.held_out
     if held_out is None or held_out.truth is None or held_out.x.shape == world.reference.x.shape:
-        return Reference(bank, labels, bank, labels, same=True)
-    x = held_out.x.numpy()
-    return Reference(bank, labels, coordinates(world, encode(world, x), x), held_out.truth.numpy())
+        if len(bank) <= MOST_REAL:
+            return Reference(bank, labels, bank, labels, same=True)
+        real = np.linspace(0, len(bank) - 1, MOST_REAL).astype(np.int64)
+        rest = np.setdiff1d(np.arange(len(bank)), real)
+        return Reference(bank[rest], labels[rest], bank[real], labels[real])
+    rows = np.linspace(0, len(held_out.x) - 1, min(len(held_out.x), MOST_REAL)).astype(np.int64)
+    x = held_out.x.numpy()[rows]
+    return Reference(bank, labels, coordinates(world, encode(world, x), x), held_out.truth.numpy()[rows])
 
 
 @one_threaded

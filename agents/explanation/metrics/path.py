@@ -139,17 +139,17 @@ def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: b
     available = len(items) - int(exclude_self)
     if len(queries) == 0 or available <= 0:
         return np.full(len(queries), np.nan)
-    out = np.empty(len(queries))
-    norms = np.square(items).sum(axis=1)
-    for low in range(0, len(queries), 1024):  # blocks: memory stays at 1024 x M
-        block = queries[low : low + 1024]
-        squared = np.square(block).sum(axis=1)[:, None] + norms[None] - 2.0 * block @ items.T
-        if exclude_self:
-            rows = np.arange(len(block))
-            squared[rows, rows + low] = np.inf
-        nearest = np.partition(squared, min(k, available) - 1, axis=1)[:, : min(k, available)]
-        out[low : low + 1024] = np.sqrt(np.maximum(nearest, 0.0)).mean(axis=1)
-    return out
+    import torch
+
+    from envs.core.nearest import nearest
+
+    centre = items.mean(axis=0)  # float32 finds the neighbours, their distances are those of float64
+    _, found = nearest(*(torch.from_numpy((part - centre).astype(np.float32)) for part in (queries, items)), k + exclude_self)
+    place = found.numpy()
+    gaps = np.stack([np.linalg.norm(items[column] - queries, axis=1) for column in place.T], axis=1)
+    if exclude_self:
+        gaps[place == np.arange(len(queries))[:, None]] = np.inf
+    return np.sort(gaps, axis=1)[:, : min(k, available)].mean(axis=1)
 
 
 def knn_distance_to_class(
