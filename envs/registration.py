@@ -24,6 +24,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "Manifold/DigitsJoint-v0": {"data": "digits", "manifold": "digits_joint"},
     "Manifold/DigitsEmbedding-v0": {"data": "digits", "manifold": "digits_embedding"},
     "Manifold/Sentences-v0": {"data": "sentences"},
+    "Manifold/SentenceEdits-v0": {"data": "sentences", "manifold": "sentences_edits"},
     "Manifold/DigitsLabelOnlyLong-v0": {
         "data": "digits",
         "task": "reach_label",

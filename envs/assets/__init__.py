@@ -117,4 +117,5 @@ ASSETS: dict[str, Asset] = {
         _manifold("omniglot"), _cnn("omniglot", OMNIGLOT_CLASSIFIER), "omniglot_decoded", fixed_split=True
     ),
     "sentences": Asset(_manifold("sentences"), _sentences_classifier, "sentences"),
+    "sentences_edits": Asset(_manifold("sentences_edits"), _sentences_classifier, "sentences"),
 }

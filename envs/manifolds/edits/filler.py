@@ -182,10 +182,12 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
 
     steps = max(1, -(-len(ids) // BATCH))
     epochs = how.epochs if how.epochs is not None else max(1, min(20, STEPS // steps))
-    descend(
-        filler, loss, len(ids), epochs=epochs, batch_size=BATCH, learning_rate=how.learning_rate, generator=generator,
-        label="masked model", progress=progress,
-    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(how.seed)  # dropout draws from torch's own generator
+        descend(
+            filler, loss, len(ids), epochs=epochs, batch_size=BATCH, learning_rate=how.learning_rate, generator=generator,
+            label="masked model", progress=progress,
+        )  # fmt: skip
 
 
 def padded(rows: Sequence[Sequence[int]], length: int | None = None) -> Tensor:

@@ -86,7 +86,7 @@ class Edits(Manifold):
         self.widths, self.most = (embedding, hidden), most
         self.filler = Filler(self.vocabulary.size, written, embedding, hidden)
         self.codes = SentenceCodes(self.vocabulary.size, pairs, classes, meanings)
-        self.register_buffer("corpus", torch.full((sentences, length), END))
+        self.register_buffer("corpus", torch.full((sentences, length), END, dtype=torch.int32))
         self._graphs: dict[bytes, EditGraph] = {}
 
     @property
@@ -114,11 +114,11 @@ class Edits(Manifold):
 
     def decode(self, z: Tensor) -> Tensor:
         """The sentences of the corpus, ids (B, L), whose codes are nearest to codes (B, d)."""
-        return self.corpus[torch.cdist(z, self._corpus_codes).argmin(1)]
+        return self.corpus[torch.cdist(z, self._corpus_codes).argmin(1)].long()
 
     @cached_property
     def _corpus_codes(self) -> Tensor:
-        return self.encode(self.corpus)
+        return self.encode(self.corpus.long())
 
     def decode_near(self, z: Tensor, factual: Tensor | None) -> Tensor:
         """Decode codes along walks from given inputs: the nearest sentence within a few edits of the input.
@@ -298,7 +298,7 @@ class Edits(Manifold):
             vocabulary.words, vocabulary.length, filler.written, len(codes.keys), predictions.shape[1], meanings, embedding,
             hidden, len(ids), vocabulary.tokeniser, most,
         )  # fmt: skip
-        edits.filler, edits.codes, edits.corpus = filler, codes, ids
+        edits.filler, edits.codes, edits.corpus = filler, codes, ids.int()
         edits.eval().requires_grad_(False)
         edits.remember_codes(edits.encode(ids))
         return edits

@@ -15,14 +15,14 @@ def test_contrasts_are_orthonormal_and_sum_to_zero():
 
 
 def test_codes_predict_the_classifier(edits):
-    p = edits.expected(edits.encode(edits.corpus)).exp()
+    p = edits.expected(edits.encode(edits.corpus.long())).exp()
     torch.testing.assert_close(p.sum(1), torch.ones(len(p)))
     found = edits.vocabulary.ids(["the soup is awful", "the soup is wonderful"])
     assert edits.expected(edits.encode(found)).argmax(1).tolist() == [0, 1]
 
 
 def test_codes_have_unit_variance_over_the_corpus(edits):
-    scale = edits.encode(edits.corpus).std(0)
+    scale = edits.encode(edits.corpus.long()).std(0)
     torch.testing.assert_close(scale, torch.ones_like(scale), atol=0.02, rtol=0)
 
 
