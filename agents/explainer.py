@@ -219,8 +219,10 @@ class Explainer:
         Raises:
             ManifoldError: inputs, targets or constraints that do not fit; the message says what would.
         """
-        options: dict[str, Any] = {"rows": rows, "split": split, "max_steps": max_steps, "seed": seed, "sparse": sparse,
-                                   "convincing": convincing, "skip_present": skip_present, "progress": progress, "on_batch": on_batch}  # fmt: skip
+        options: dict[str, Any] = {
+            "rows": rows, "split": split, "max_steps": max_steps, "seed": seed, "sparse": sparse, "convincing": convincing,
+            "skip_present": skip_present, "progress": progress, "on_batch": on_batch,
+        }  # fmt: skip
         source = constrained_source(self.world, self.run, features_to_vary=features_to_vary, permitted_range=permitted_range,
                                     **rules or {})  # fmt: skip
         from agents.explanation.alternatives.ways import several_ways

@@ -112,7 +112,6 @@ def write_card(config: ReportConfig, world: Any, paths: Sequence[Trajectory], ru
     from agents.explanation.report.page import cards_of
     from agents.explanation.report.statement import add_contributions
     from agents.files import write_whole, writing
-    from agents.trajectories.goal import in_goal_of
     from envs.files import in_home
 
     number, cards = config.card or 1, cards_of(paths, world)

@@ -30,6 +30,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "Manifold/DigitsEmbedding-v0": {"data": "digits", "manifold": "digits_embedding"},
     "Manifold/Oscillator-v0": {"data": "oscillator"},
     "Manifold/Sentences-v0": {"data": "sentences"},
+    "Manifold/SentenceEdits-v0": {"data": "sentences", "manifold": "sentences_edits"},
     "Manifold/DigitsLabelOnlyLong-v0": {**SMALL_STEPS, "task": "reach_label", "label_only": True},
     "Manifold/DigitsOnePair-v0": ONE_PAIR,
     "Manifold/DigitsExplore-v0": EXPLORE,

@@ -130,4 +130,5 @@ ASSETS: dict[str, Asset] = {
     ),
     "oscillator": Asset(_manifold("oscillator"), _cnn("oscillator", OSCILLATOR_CLASSIFIER, series_classifier), "oscillator"),
     "sentences": Asset(_manifold("sentences"), _sentences_classifier, "sentences"),
+    "sentences_edits": Asset(_manifold("sentences_edits"), _sentences_classifier, "sentences"),
 }

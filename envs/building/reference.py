@@ -41,7 +41,8 @@ def make_reference(
         cells = torch.zeros(len(x), 0, dtype=torch.float64) if cells is None else cells
         if z is None:
             z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
-        decoded = torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
+        graph = manifold.on_graph  # there, frame 0 is the input
+        decoded = x if graph else torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
         anchored = units is not None and units.anchored
         factual = Factual(x, cells, decoded if anchored else torch.zeros(len(x), 0))
         frame = x if anchored else decoded if units is None else units.hold(decoded, x)
@@ -69,5 +70,5 @@ def make_reference(
             prediction, own = (classifier.of_outputs(outputs[name]) for name in ("frame", "own"))
             return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts, outputs)
         own = torch.cat([predictions(x, rows) for rows in every])
-        prediction = own if anchored or torch.equal(frame, x) else torch.cat([predictions(frame, rows) for rows in every])
+        prediction = own if anchored or graph else torch.cat([predictions(frame, rows) for rows in every])
         return ReferenceData(x, z, frame, prediction, own.argmax(1), *parts)

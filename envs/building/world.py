@@ -310,8 +310,8 @@ def _adapted(
     if isinstance(adapted, GoalClassifier):
         if config.query:
             raise ManifoldError(
-                f"query={dict(config.query)}: such options are for classifiers, and this model has outputs={adapted.goal.kind!r}: "
-                "give a function that caches, repeats or retries"
+                f"query={dict(config.query)}: such options are for classifiers, and this model has outputs="
+                f"{adapted.goal.kind!r}: give a function that caches, repeats or retries"
             )
         return adapted if config.goal is None else classifier_for(config, adapted)
     return adapted if not config.query else QueriedClassifier(adapted, QueryOptions.of(config.query))

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from envs.assets import DIGITS_CLASSIFIER, HERE
+from envs.assets import ASSETS, DIGITS_CLASSIFIER, HERE, halved
 from envs.assets.make.digits_gan import make_digits_gan
 from envs.assets.make.mnist import make_mnist
 from envs.assets.make.omniglot import make_omniglot
@@ -22,7 +22,7 @@ from envs.datasets import DATASETS, Data, grammar
 from envs.datasets.digits import PARTS, SHIPPED, split
 from envs.datasets.sentences import FITTED
 from envs.files import write_whole
-from envs.manifolds import VAE, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
+from envs.manifolds import VAE, Edits, Embedding, Joint, Manifold, SentenceVAE, UMAPMap
 from envs.modalities.fitting import fit_units
 
 
@@ -91,7 +91,6 @@ def make_digits_joint() -> None:
 
 def make_digits_embedding() -> None:
     """Write the decoder of the digits classifier's embedding."""
-    from envs.assets import ASSETS
     from envs.classifiers import adapt
 
     data = DATASETS["digits"]()
@@ -109,6 +108,17 @@ def make_sentences() -> None:
     words.save(HERE / "sentences")
     right = float((words.predict_proba(list(data.held_out or ())).argmax(1) == data.held_out_truth).mean())
     print(f"held-out sentences: classifier accuracy {right:.3f}, KL {manifold.account['kl']:.2f} nats")
+
+
+def make_sentences_edits() -> None:
+    """Write the manifold of edits of the grammar's sentences."""
+    data = DATASETS["sentences"]()
+    words = ASSETS["sentences"].classifier(data, 0)
+    predictions = torch.from_numpy(words.predict_proba(list(data.x))).float()
+    edits = Edits.fit(list(data.x), predictions, embedding=32, hidden=48, epochs=30, progress=True)
+    folder = HERE / "sentences_edits"
+    _save(edits, edits.vocabulary.ids(list(data.x)), folder)
+    halved(folder / "manifold.safetensors")
 
 
 def make_iris() -> None:
@@ -131,6 +141,7 @@ RECIPES: dict[str, Callable[[], None]] = {
     "omniglot": make_omniglot,
     "oscillator": make_oscillator,
     "sentences": make_sentences,
+    "sentences_edits": make_sentences_edits,
 }
 
 

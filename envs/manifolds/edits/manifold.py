@@ -86,7 +86,7 @@ class Edits(Manifold):
         self.widths, self.most = (embedding, hidden), most
         self.filler = Filler(self.vocabulary.size, written, embedding, hidden)
         self.codes = SentenceCodes(self.vocabulary.size, pairs, classes, meanings)
-        self.register_buffer("corpus", torch.full((sentences, length), END))
+        self.register_buffer("corpus", torch.full((sentences, length), END, dtype=torch.int32))
         self._graphs: dict[bytes, EditGraph] = {}
 
     @property
@@ -114,11 +114,11 @@ class Edits(Manifold):
 
     def decode(self, z: Tensor) -> Tensor:
         """The sentences of the corpus, ids (B, L), whose codes are nearest to codes (B, d)."""
-        return self.corpus[torch.cdist(z, self._corpus_codes).argmin(1)]
+        return self.corpus[torch.cdist(z, self._corpus_codes).argmin(1)].long()
 
     @cached_property
     def _corpus_codes(self) -> Tensor:
-        return self.encode(self.corpus)
+        return self.encode(self.corpus.long())
 
     def decode_near(self, z: Tensor, factual: Tensor | None) -> Tensor:
         """Decode codes along walks from given inputs: the nearest sentence within a few edits of the input.
@@ -131,7 +131,7 @@ class Edits(Manifold):
         """
         if factual is None:
             return self.decode(z)
-        return self._rows([self._nearest_of_all(self.graph(x), code) for code, x in zip(z, factual, strict=True)])
+        return self.rows([self._nearest_of_all(self.graph(x), code) for code, x in zip(z, factual, strict=True)])
 
     def nearest(self, z: Tensor, frame: Tensor, factual: Tensor) -> tuple[Tensor, Tensor]:
         """The nearest of each present sentence and its neighbours on the graph of edits of the input.
@@ -152,7 +152,7 @@ class Edits(Manifold):
             codes.append(around.places[best])
             graph.seen[codes[-1].numpy().tobytes()] = around.nodes[best]
             rows.append(graph.sentence(around.nodes[best]))
-        return torch.stack(codes), padded(rows, self.vocabulary.length)
+        return torch.stack(codes), self.rows(rows)
 
     def node(self, graph: EditGraph, frame: Tensor) -> Node:
         """The node of a sentence (L,).
@@ -206,6 +206,10 @@ class Edits(Manifold):
             self._graphs[key] = EditGraph(words, edits, longest)
         return self._graphs[key]
 
+    def forget(self) -> None:
+        """Forget the proposals of all inputs."""
+        self._graphs.clear()
+
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
@@ -215,7 +219,8 @@ class Edits(Manifold):
         value = self.fluency([graph.words, *(graph.sentence(node) for node in nodes)])
         return (value[0] - value[1:]).clamp_min(0).tolist()
 
-    def _rows(self, sentences: Sequence[Sequence[int]]) -> Tensor:
+    def rows(self, sentences: Sequence[Sequence[int]]) -> Tensor:
+        """Ids (B, L) in data space of rows of word ids."""
         return padded(sentences, self.vocabulary.length)
 
     def expected(self, z: Tensor) -> Tensor:
@@ -293,7 +298,7 @@ class Edits(Manifold):
             vocabulary.words, vocabulary.length, filler.written, len(codes.keys), predictions.shape[1], meanings, embedding,
             hidden, len(ids), vocabulary.tokeniser, most,
         )  # fmt: skip
-        edits.filler, edits.codes, edits.corpus = filler, codes, ids
+        edits.filler, edits.codes, edits.corpus = filler, codes, ids.int()
         edits.eval().requires_grad_(False)
         edits.remember_codes(edits.encode(ids))
         return edits

@@ -46,10 +46,11 @@ def propose(
     known = [word if word < filler.size else UNKNOWN for word in words]
     gains = codes.gains[: filler.written] - codes.gains[: filler.written].mean(1, keepdim=True)
     found: dict[tuple[int, int, tuple[int, ...]], None] = {}
-    for row in dict.fromkeys((tuple(known), _without(known, codes))):
+    readings = list(dict.fromkeys((tuple(known), _without(known, codes))))
+    for row in readings:
         found |= _fillings(filler, gains, row)
     edits = [Edit(i, j, new) for i, j, new in found if _changes(words, i, j, new, longest)]
-    return _judged(codes, filler.size, words, edits, fluency, kept)
+    return _judged(codes, readings, edits, fluency, kept)
 
 
 def _without(words: Sequence[int], codes: SentenceCodes) -> tuple[int, ...]:
@@ -98,16 +99,15 @@ def _changes(words: Sequence[int], i: int, j: int, new: tuple[int, ...], longest
 
 
 def _judged(
-    codes: SentenceCodes, size: int, words: Sequence[int], edits: list[Edit], fluency: Fluency, kept: int
+    codes: SentenceCodes, readings: Sequence[Sequence[int]], edits: list[Edit], fluency: Fluency, kept: int
 ) -> list[Edit]:
-    """The edits with their loss of fluency, the best for any class first."""
+    """The edits with their loss of fluency, the best for any class first; the loss is the least of all readings."""
     if not edits:
         return []
-    rows = [list(words), *([*words[: e.start], *e.words, *words[e.stop :]] for e in edits)]
-    value = fluency(rows)
-    ids = padded(rows)
-    log_p = codes.expected(codes(ids.masked_fill(ids >= size, UNKNOWN)))
-    loss = value[0] - value[1:]
-    merit = (log_p[1:] - log_p[0]).amax(1) - loss * len(words)
+    rows = [[list(words), *([*words[: e.start], *e.words, *words[e.stop :]] for e in edits)] for words in readings]
+    value = torch.stack([fluency(each) for each in rows])
+    loss = (value[:, :1] - value[:, 1:]).amin(0)
+    log_p = codes.expected(codes(padded(rows[0])))
+    merit = (log_p[1:] - log_p[0]).amax(1) - loss * len(readings[0])
     order = merit.argsort(descending=True, stable=True).tolist()
     return [edits[k]._replace(loss=float(loss[k])) for k in order if loss[k] <= WORST][:kept]

@@ -1,0 +1,214 @@
+"""Edits of review sentences: the planned walk beside walkers and searches with the same proposals, judged by models without a part.
+
+    python -m tests.benchmarks.sentences_edits                   # 3 splits
+    python -m tests.benchmarks.sentences_edits --seeds 0 --cache FOLDER --most 100
+
+A flip counts where the path arrives (p >= 0.9 for the other class), frame 0 is the input, the oracle puts the end into the
+target class, and the end is English to one of two judges: link-grammar parses it whole, or its SLOR is at least the 25th
+percentile of real sentences. Real held-out sentences that the classifier gives p >= 0.9 are judged in the same way. See
+sentences/edits_split.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.explain import explain
+from envs.modalities.alignment import edit_distance, edits
+from envs.modalities.vocabulary import tokens
+from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
+from tests.benchmarks.harness.runs import Run, cpu_seconds
+from tests.benchmarks.harness.statistics import interval
+from tests.benchmarks.harness.tables import spread, table
+from tests.benchmarks.harness.walks import SOURCES
+from tests.benchmarks.sentences.edit_rivals import Found, beam, of_trajectory
+from tests.benchmarks.sentences.edits_split import LONGEST, EditsSplit, Similarity, edits_split, parses
+
+BUDGET = 15  # queries
+WALKERS = {
+    "edits": "**planned edits** (walker `edits`)",
+    "line": "line",
+    "spheres": "growing spheres",
+    "greedy": "greedy replacement, by fluency",
+    "greedy ranked": "greedy replacement, ranked by the codes",
+    "beam": "beam search, by fluency",
+    "beam ranked": "beam search, ranked by the codes",
+    "beam x10": "beam search, by fluency, 10 times the queries",
+    "beam ranked x10": "beam search, ranked by the codes, 10 times the queries",
+}
+#: width of the beam, candidates of each sentence, budget, whether ranked by the codes
+SEARCHES: dict[str, tuple[int, int, int, bool]] = {
+    "greedy": (1, 5, BUDGET, False), "greedy ranked": (1, 5, BUDGET, True),
+    "beam": (2, 3, BUDGET, False), "beam ranked": (2, 3, BUDGET, True),
+    "beam x10": (5, 10, 10 * BUDGET, False), "beam ranked x10": (5, 10, 10 * BUDGET, True),
+}  # fmt: skip
+SEARCHED = 25  # sentences that growing spheres are walked from: they look at hundreds of candidates each
+SHOWN = 20
+COLUMNS = {
+    "flipped": "flipped", "counts": "**counts**", "oracle": "oracle agrees, of those flipped", "parsed": "ends parse",
+    "slor": "SLOR of ends", "share": "share of words edited, mean", "median_share": "median", "similarity": "similarity",
+}  # fmt: skip
+MORE = {
+    "middle_parsed": "middle frames parse", "middle_slor": "SLOR of middle frames", "monotone": "steps on which p does not fall",
+    "one_span": "steps of one span", "queries": "queries", "steps": "steps", "perplexity": "perplexity of ends",
+    "seconds": "CPU-seconds a sentence",
+}  # fmt: skip
+DIGITS = {"slor": 2, "middle_slor": 2, "queries": 1, "steps": 1, "perplexity": 0, "seconds": 2}  # of the other columns: 3
+
+
+# ---- run --------------------------------------------------------------------------------------------------------------
+
+
+def walked(name: str, split: EditsSplit, most: int) -> list[Found]:
+    """All paths of a walker or search."""
+    world = split.world
+    rows = range(min(most, SEARCHED if name == "spheres" else most, len(world.held_out.x)))
+    if name in SEARCHES:
+        return [beam(world, world.held_out.x[k], *SEARCHES[name]) for k in rows]
+    return [of_trajectory(path) for path in explain(world, rows, walker=name, seed=0)]
+
+
+def spans(one: str, other: str) -> int:
+    """Spans of words in which two sentences differ."""
+    a, b = one.split(), other.split()
+    kept = [i is not None and j is not None and a[i] == b[j] for i, j in edits(a, b)]
+    return sum(not now and before for before, now in zip([True, *kept], kept, strict=False))
+
+
+def figures(split: EditsSplit, paths: Sequence[Found], inputs: Sequence[str], real: dict[str, Any]) -> dict[str, Any]:
+    """The measures of one walker's paths; lists hold a value a path or a frame."""
+    flipped = np.array([path.success for path in paths])
+    ends = [path.texts[-1] for path in paths]
+    same = np.array([path.texts[0] == " ".join(tokens(text)) for path, text in zip(paths, inputs, strict=True)])
+    oracle = split.oracle.predict(ends) == np.array([path.target for path in paths])
+    parsed, slor = parses(ends), split.judge.slor(ends)
+    counts = flipped & same & oracle & (parsed | (slor >= real["slor_25"]))
+    there = [k for k in range(len(paths)) if flipped[k]]
+    shares = [edit_distance(paths[k].texts[0], ends[k]) / len(tokens(inputs[k])) for k in there]
+    middle = [text for k in there for text in paths[k].texts[1:-1]]
+    steps = [(a, b) for k in there for a, b in zip(paths[k].texts, paths[k].texts[1:], strict=False)]
+    rises = [b - a for k in there for a, b in zip(paths[k].p, paths[k].p[1:], strict=False)]
+    alike = Similarity()([paths[k].texts[0] for k in there], [ends[k] for k in there]) if there else np.zeros(0)
+    return {
+        "flipped": interval(flipped), "counts": interval(counts), "oracle": _mean(oracle[there]), "parsed": _mean(parsed[there]),
+        "slor": _mean(slor[there]), "share": _mean(shares), "median_share": float(np.median(shares)) if shares else None,
+        "similarity": _mean(alike), "middle_parsed": _mean(parses(middle)) if middle else None,
+        "middle_slor": _mean(split.judge.slor(middle)) if middle else None,
+        "monotone": _mean(np.array(rises) >= -0.01), "one_span": _mean([spans(a, b) <= 1 for a, b in steps]),
+        "queries": _mean([path.queries for path in paths]), "most_queries": max(path.queries for path in paths),
+        "steps": _mean([len(paths[k].texts) - 1 for k in there]),
+        "perplexity": _mean(split.judge.perplexity([ends[k] for k in there])) if there else None,
+        "middle_frames": len(middle), "paths": len(paths),
+    }  # fmt: skip
+
+
+def _mean(values: Any) -> list[float] | None:
+    return interval(np.asarray(values, dtype=float)) if len(values) else None
+
+
+def real_sentences(split: EditsSplit) -> dict[str, Any]:
+    """Held-out sentences under the same judges."""
+    texts = split.world.units.texts(split.world.held_out.x)
+    assert texts is not None
+    p = split.world.classifier.predict_proba(split.world.held_out.x).numpy()
+    parsed, slor = parses(texts), split.judge.slor(texts)
+    least = float(np.quantile(slor, 0.25))
+    sure = p.max(1) >= 0.9
+    good = (split.oracle.predict(texts) == p.argmax(1)) & (parsed | (slor >= least))
+    return {"slor_25": least, "parsed": interval(parsed), "slor": interval(slor), "sure": int(sure.sum()),
+            "counts": interval(good[sure]), "perplexity": float(split.judge.perplexity(texts).mean())}  # fmt: skip
+
+
+def measured(names: Sequence[str], seed: int, most: int, held_out: str, cache: Path) -> dict[str, Any]:
+    """All walkers on a split."""
+    split = edits_split(seed, cache, held_out)
+    real, rows, shown = real_sentences(split), [], []
+    inputs = [str(text) for text in split.world.units.texts(split.world.held_out.x) or []]
+    for name in names:
+        split.world.manifold.forget()  # every walker pays for its proposals
+        paths, seconds = cpu_seconds(partial(walked, name, split, most))
+        found = figures(split, paths, inputs[: len(paths)], real)
+        rows.append({"walker": name, "seed": seed, "seconds": seconds / len(paths), **found})
+        if name == "edits":
+            shown = [story(split, path) for path in paths[:SHOWN]]
+    return {"facts": split.facts, "real": real, "rows": rows, "shown": shown}
+
+
+def story(split: EditsSplit, path: Found) -> list[str]:
+    """A path as lines."""
+    names = split.world.class_names
+    lines = [f"{names[path.source]} to {names[path.target]}, {'arrived' if path.success else 'not arrived'}", ""]
+    return [*lines, *(f"    p {p:.2f}  {text}" for text, p in zip(path.texts, path.p, strict=True))]
+
+
+def measure(options: Options) -> Iterator[Record]:
+    """Every walker on every split."""
+    sources = (*SOURCES, "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_edits.py")
+    splits = []
+    for seed in options.seeds:
+        how = (tuple(options.walkers), seed, options.most, options.held_out)
+        call: Callable[[], dict[str, Any]] = partial(measured, *how, options.cache / "sentences")
+        splits.append(options.runner.one(Run({"sentences edits": how}, call, sources), f"split {seed}"))
+        yield {"most": options.most, "splits": splits}
+
+
+# ---- analyse ----------------------------------------------------------------------------------------------------------
+
+
+def page(record: Record) -> str:
+    """Measures by walker, what real sentences reach, and the paths of the planned walk."""
+    splits = record["splits"]
+    rows = [row for split in splits for row in split["rows"]]
+    real = [split["real"] for split in splits]
+    facts = [split["facts"] for split in splits]
+    return render(
+        "sentences_edits", longest=LONGEST, count=len(splits), most=record["most"], budget=BUDGET, searched=SEARCHED,
+        first=measures(rows, COLUMNS), second=measures(rows, MORE),
+        real_counts=spread([_of(r["counts"]) for r in real], 3), real_parsed=spread([_of(r["parsed"]) for r in real], 3),
+        real_slor=spread([_of(r["slor"]) for r in real], 2), real_perplexity=spread([r["perplexity"] for r in real], 0),
+        facts="\n".join(f"- {name.replace('_', ' ')}: {spread([f[name] for f in facts], 3)}" for name in facts[0]),
+        shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(splits[0]["shown"], 1)),
+        seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
+    )  # fmt: skip
+
+
+def _of(value: Any) -> float | None:
+    """The mean of an interval, or the number itself."""
+    return value[0] if isinstance(value, list) else value
+
+
+def cell(rows: Sequence[dict[str, Any]], name: str) -> str:
+    """A measure over seeds: mean, and the least and the largest; of one seed, its bootstrap interval."""
+    digits, values = DIGITS.get(name, 3), [row[name] for row in rows if row[name] is not None]
+    if len(values) == 1 and isinstance(values[0], list):
+        mean, low, high = values[0]
+        return f"{mean:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return spread(map(_of, values), digits)
+
+
+def measures(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
+    """A table of all walkers."""
+    cells = []
+    for walker, title in WALKERS.items():
+        if own := [row for row in rows if row["walker"] == walker]:
+            cells.append([title, *(cell(own, name) for name in columns)])
+    return table(["walker", *columns.values()], cells, "l")
+
+
+EXPERIMENT = Experiment(
+    "sentences_edits", __doc__, measure, page,
+    flags={
+        "--seeds": whole_numbers(0, 1, 2),
+        "--most": {"type": int, "default": 500, "help": "held-out sentences at most"},
+        "--walkers": one_of(list(WALKERS)),
+        "--held-out": {"choices": ("test", "dev"), "default": "test"},
+    },
+)  # fmt: skip
+
+if __name__ == "__main__":
+    EXPERIMENT.main()
