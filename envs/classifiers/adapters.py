@@ -16,7 +16,8 @@ from envs.classifiers.base import Classifier
 from envs.classifiers.functions import FunctionClassifier, LabelClassifier
 from envs.classifiers.goals import goal_classifier
 from envs.classifiers.onnx_model import OnnxClassifier, OnnxModel, is_onnx_file, is_session
-from envs.classifiers.torch_module import OUTPUTS, TorchClassifier, probe, torch_shape
+from envs.classifiers.outputs import OUTPUTS
+from envs.classifiers.torch_module import TorchClassifier, probe, torch_shape
 from envs.errors import ManifoldError, UnknownNameError
 from envs.goals import KINDS, LabelGoal, ScoreGoal
 from envs.modalities.base import Units
