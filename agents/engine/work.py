@@ -14,6 +14,7 @@ from agents.engine.parts import write_part
 from agents.engine.rows import Rows, open_rows
 from envs.datasets import TableUnits
 from envs.errors import ManifoldError, QueryBudgetError
+from envs.goals import ScoreGoal
 from envs.modalities.rows import RowUnits
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ RESULT = {
     "success": "bool_", "p_first": "float64", "p_end": "float64", "steps": "int64", "queries": "int64", "walker": "string",
     "distance": "float64", "typicality": "float64",
 }  # fmt: skip
+SCORES = {"score_first": "float64", "score_end": "float64"}  # of models with a score
 FRAMES = {"codes": "list<list<float32>>", "predictions": "list<list<float32>>"}
 MOST_FAILURES = 20  # rows of one part that fail by themselves: with more the classifier, not a row, is at fault
 
@@ -145,13 +147,15 @@ class Worker:
         ]
 
     def _why(self, row: Any) -> tuple[str, str | None]:
-        """Status and reason of a row that has no path though others of its batch have. No query."""
+        """Status and reason of a row that has no path though others of its batch have. A query for a target that is relative
+        to the row's score."""
         from agents.explanation.inputs import gather
+        from agents.explanation.targets import read_aims
 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                gather(self.world, row)
+                read_aims(self.world, self.job.target, gather(self.world, row))
         except ManifoldError as error:
             return LEFT_OUT, str(error)
         return PRESENT, None
@@ -203,6 +207,8 @@ class Worker:
         found = RESULT | self._columns
         if self.world.modality == "text":
             found |= {"text": "string"}
+        if isinstance(self.world.goal, ScoreGoal):
+            found |= SCORES
         return found | FRAMES if self.job.frames else found
 
     @cached_property

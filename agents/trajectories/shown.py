@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from envs.goals import ScoreGoal
+from agents.trajectories.goal import goal_of
+from envs.config import DEFAULTS
+from envs.goals import Goal, ScoreGoal
 
 
 class Shown(NamedTuple):
@@ -53,6 +56,51 @@ class Shown(NamedTuple):
         if not self.is_score:
             return self
         return self._replace(low=min(self.low, *values), high=max(self.high, *values))
+
+
+class WithGoal:
+    """What a path says of its goal and its world, from its record of the world and its predictions.
+
+    Example:
+        >>> from agents.explain import explain
+        >>> from envs import make_world
+        >>> path = explain(make_world(progress=False), 0, walker="line")
+        >>> path.goal, path.scores, path.shown.name
+        (None, None, 'p(versicolor)')
+    """
+
+    environment: dict[str, Any]
+    class_names: list[str]
+    predictions: np.ndarray | None
+
+    @cached_property
+    def goal(self) -> Goal | None:
+        """The goal on a score or on labels whose outcomes are the classes; None for a classifier of classes."""
+        return goal_of(self.environment, self.class_names)
+
+    @property
+    def scores(self) -> np.ndarray | None:
+        """(T+1,) float64, the predicted score of every frame; None for a classifier of classes or labels."""
+        return None if self.goal is None or self.predictions is None else self.goal.scores(self.predictions)
+
+    @cached_property
+    def shown(self) -> Shown | None:
+        """What displays show along the path: the target's probability, or the score; None where labels alone are shown."""
+        return shown_of(self)
+
+    @property
+    def world_settings(self) -> str:
+        """Settings of the world that differ from their defaults, such as ``data='digits', tau=0.8``."""
+        config = self.environment.get("config", {})
+        own = {name: value for name, value in config.items() if value != DEFAULTS.get(name)}
+        return ", ".join(f"{name}={value!r}" for name, value in own.items()) or "the defaults"
+
+    def plain_names(self, source: int, target: int) -> list[str]:
+        """Names of the two classes for a file, with ``to`` between them and signs of outcomes as words."""
+        names = [self.class_names[source], "to", self.class_names[target]]
+        for sign, word in {">=": "ge", "<=": "le", ">": "gt", "<": "lt"}.items() if self.goal is not None else ():
+            names = [name.replace(sign, word) for name in names]
+        return names
 
 
 def shown_of(path: Any, c: int | None = None) -> Shown | None:

@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -24,12 +23,10 @@ from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
 from agents.trajectories.arrays import ARRAYS, check_arrays, typed
 from agents.trajectories.file import TrajectoryError, as_object, as_text, blanked, checksum, file_name, read_parts, write_parts
-from agents.trajectories.goal import goal_of
 from agents.trajectories.resampling import Resampled, resample
-from agents.trajectories.shown import Shown, shown_of
+from agents.trajectories.shown import WithGoal
 from agents.trajectories.world import check_world, decode, factual_of, filled
-from envs.config import DEFAULTS
-from envs.goals import Goal, ScoreGoal
+from envs.goals import ScoreGoal
 from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
@@ -39,7 +36,7 @@ DERIVED = ("saved_contributions", "saved_badge")  # from the rest: stored where 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Trajectory:
+class Trajectory(WithGoal):
     """One explanation: latents, actions, the classifier's prediction on every frame, and how it was made.
 
     Attributes:
@@ -144,9 +141,8 @@ class Trajectory:
             plain["information_gain"] = np.full(len(self.actions), np.nan)
         plain |= {name: typed(name, plain.get(name, getattr(self, name))) for name in ARRAYS}
         if isinstance(self.saved_contributions, dict):
-            scored = isinstance(self.goal, ScoreGoal)
             plain["saved_contributions"] = Contributions.from_json(
-                self.saved_contributions, error=TrajectoryError, scored=scored
+                self.saved_contributions, error=TrajectoryError, scored=isinstance(self.goal, ScoreGoal)
             )
         if isinstance(self.saved_badge, dict):
             plain["saved_badge"] = Badge.from_json(self.saved_badge, error=TrajectoryError)
@@ -169,21 +165,6 @@ class Trajectory:
         """Whether frame 0, the reconstruction, has the predicted class of the input."""
         return bool(self.predicted[0] == self.source)
 
-    @cached_property
-    def goal(self) -> Goal | None:
-        """The goal on a score or on labels whose outcomes are the classes; None for a classifier of classes."""
-        return goal_of(self.environment, self.class_names)
-
-    @property
-    def scores(self) -> np.ndarray | None:
-        """(T+1,) float64, the predicted score of every frame; None for a classifier of classes or labels."""
-        return None if self.goal is None or self.predictions is None else self.goal.scores(self.predictions)
-
-    @cached_property
-    def shown(self) -> Shown | None:
-        """What displays show along the path: the target's probability, or the score; None where labels alone are shown."""
-        return shown_of(self)
-
     @property
     def modality(self) -> str:
         """`image`, `table`, `text` or `series`: as the world is described, else by shape and type of the input."""
@@ -199,18 +180,7 @@ class Trajectory:
         """
         own = self.index if self.row is None else self.row
         place = "input" if own is None else f"{own:04d}" if isinstance(own, int) else own
-        ends = [self.class_names[self.source], self.class_names[self.target]]
-        if self.goal is not None:
-            for sign, word in {">=": "ge", "<=": "le", ">": "gt", "<": "lt"}.items():
-                ends = [name.replace(sign, word) for name in ends]
-        return file_name([self.walker, place, ends[0], "to", ends[1]])
-
-    @property
-    def world_settings(self) -> str:
-        """Settings of the world that differ from their defaults, such as ``data='digits', tau=0.8``."""
-        config = self.environment.get("config", {})
-        own = {name: value for name, value in config.items() if value != DEFAULTS.get(name)}
-        return ", ".join(f"{name}={value!r}" for name, value in own.items()) or "the defaults"
+        return file_name([self.walker, place, *self.plain_names(self.source, self.target)])
 
     def summary(self) -> str:
         """The path in one or two sentences; without probabilities where labels alone are shown."""

@@ -138,9 +138,11 @@ def replaced(world: World, **changes: Any) -> World:
         bound = {name: kept[name] for name in ("manifold", "classifier")}
         kept["reference"] = dataclasses.replace(kept["reference"], **bound, anchored=kept["units"].anchored)
     if isinstance(kept["classifier"], GoalClassifier):
-        if "classifier" not in parts and (config.goal, config.spread) != (world.config.goal, world.config.spread):
-            kept["classifier"] = classifier_for(with_goal(config, world.classifier, world.reference), world.classifier)
-            kept["reference"] = world.reference.viewed(kept["classifier"])
+        asked, present = ((one.goal, one.spread) for one in (config, world.config))
+        if asked != present and "classifier" not in parts:
+            known = kept["classifier"]
+            kept["classifier"] = classifier_for(with_goal(config, known, kept["reference"]), known)
+            kept["reference"] = kept["reference"].viewed(kept["classifier"])
         config = config.replace(goal=kept["classifier"].goal, spread=getattr(kept["classifier"].goal, "spread", None))
     elif config.goal is not None:
         raise ManifoldError(no_outputs(config.goal))

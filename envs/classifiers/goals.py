@@ -56,7 +56,7 @@ class GoalClassifier(FunctionClassifier):
         self.log: list[np.ndarray] | None = None
 
     @property
-    def queries(self) -> int:  # type: ignore[override]
+    def queries(self) -> int:
         """Number of rows queried so far, through any goal."""
         return self._count[0]
 

@@ -119,7 +119,9 @@ class Task:
         return index, self.targets(reference.label.index_select(0, index), torch.from_numpy(draws[:, 1]), reference.classes)
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
-        """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1)."""
+        """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1); the source for tasks without one."""
+        if not self.takes_target:
+            return source.clone()
         other = (u * (classes - 1)).long()
         return other + (other >= source)
 
@@ -143,11 +145,7 @@ class Task:
         return self
 
     def aiming(self, group: Iterable[int]) -> Task:
-        """The task of walks that any class of a group ends.
-
-        Raises:
-            ManifoldError: the task takes no target.
-        """
+        """The task of walks that any class of a group ends; a `ManifoldError` for tasks without a target."""
         if not self.takes_target:
             raise ManifoldError(f"the task {self.name!r} takes no target, so no group of classes: leave it out, or use 'flip'")
         return replace(self, group=tuple(group))
@@ -225,8 +223,7 @@ class Flip(Task):
     def evidence(self, state: State) -> Tensor:
         """Log ratio (B,) of the target's probability (untargeted: of the largest other than the source's) to its rival's."""
         if self.group is not None:
-            p, ends = torch.log(state.prediction.clamp_min(1e-6)), torch.zeros(state.prediction.shape[1], dtype=torch.bool)
-            ends[list(self.group)] = True
+            p, ends = torch.log(state.prediction.clamp_min(1e-6)), self.in_group(torch.arange(state.prediction.shape[1]))
             return p[:, ends].amax(1) - p[:, ~ends].amax(1)
         asked = (state.source if self.any_other else state.target)[:, None]
         p = state.prediction.clamp_min(1e-6)
@@ -266,10 +263,6 @@ class Leave(Task):
     towards_target: ClassVar[bool] = False
     any_other: ClassVar[bool] = True
 
-    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
-        """The source itself."""
-        return source.clone()
-
     def goal(self, state: State) -> Tensor:
         """The largest probability of a class other than the source, (B,)."""
         return state.prediction.scatter(1, state.source[:, None], -1.0).amax(1)
@@ -290,10 +283,6 @@ class Prototype(Task):
 
     name: ClassVar[str] = "prototype"
     takes_target: ClassVar[bool] = False
-
-    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
-        """The source itself."""
-        return source.clone()
 
     def potential(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """Minus the data-space distance to the prototype, as a share of the class distance."""
@@ -365,10 +354,6 @@ class Explore(Task):
         """The same reference row for all walks."""
         index = reference.prototypes[reference.label.min()].expand(len(draws)).clone()
         return index, reference.label[index]
-
-    def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
-        """The source itself."""
-        return source.clone()
 
     def arrived(self, reference: ReferenceData, state: State, goal: Tensor) -> Tensor:
         """Never."""

@@ -80,7 +80,7 @@ def read_group(target: Any, class_names: Sequence[str], order: Sequence[Any] | N
             names = [name.strip() for name in re.split(r",|\bor\b", target[len("any of ") :]) if name.strip()]
             return _checked(AnyOf(names), class_names, target)
         if (found := LIMIT.fullmatch(target)) is not None:
-            return _checked(_beyond(*found.groups(), target, class_names, order), class_names, target)
+            return _checked(_beyond(found[1], found[2], target, class_names, order), class_names, target)
         return None
     if isinstance(target, AnyOf | set | frozenset):
         return _checked(target if isinstance(target, AnyOf) else AnyOf(sorted(map(str, target))), class_names, target)

@@ -59,9 +59,8 @@ class LabelGoal(Goal):
         """See `Goal`."""
         if not self.hold:
             return [f"no {self.label}", self.label]
-        said = self.label if self.on else f"no {self.label}"
-        pair = [f"otherwise than {said}, others held", f"{said}, others held"]
-        return pair if self.on else pair[::-1]
+        pair = [f"no {self.label}", self.label]
+        return [f"{name}, others held" if k == self.wanted else f"{name}, or others changed" for k, name in enumerate(pair)]
 
     @property
     def wanted(self) -> int:  # type: ignore[override]

@@ -132,8 +132,8 @@ class Contributions:
             _check_where(part["where"], f"{name}: where", error)
             parts.append(Part(part["name"], part["change"], part["where"], number(part["value"], f"{name}: value"),
                               number(part["spread"], f"{name}: spread", low=0)))  # fmt: skip
-        limits: dict[str, float] = {} if scored else {"low": 0, "high": 1}
-        plain: dict[str, Any] = {n: number(fields[n], f"{place}: {n}", **limits) for n in ("start", "end", "called")}
+        low, high = (None, None) if scored else (0, 1)
+        plain: dict[str, Any] = {n: number(fields[n], f"{place}: {n}", low, high) for n in ("start", "end", "called")}
         plain |= {n: count(fields[n], f"{place}: {n}", low=0) for n in ("explained", "queries", "orders", "seed")}
         return cls(
             parts=parts,

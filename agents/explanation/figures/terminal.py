@@ -159,7 +159,8 @@ def contribution_table(found: Contributions, name: str | Shown, width: int = 80)
         spread = f" ±{shown.text(part.spread)}" if part.spread >= 0.005 * (shown.high - shown.low) else ""
         bar = _waterfall(shown.share(low), shown.share(high), part.value >= 0)
         table.add_row(Text(part.words), bar, Text(f"{shown.change(part.value)}{spread}"))
-    whole = _waterfall(*sorted((shown.share(found.start), shown.share(found.end))), None)
+    low, high = sorted((shown.share(found.start), shown.share(found.end)))
+    whole = _waterfall(low, high, None)
     table.add_row(Text("in all", "bold"), whole, Text(shown.change(found.total), "bold"))
     return table
 

@@ -249,3 +249,21 @@ def test_a_killed_node_is_replaced(tmp_path: Path, digits: Path, in_small_parts:
         cluster.shutdown()
     assert 0 < before < len(in_small_parts)
     assert digests(tmp_path) == in_small_parts
+
+
+def test_scores_are_columns_and_goals_out_of_reach_are_named(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(60, 3)).round(3)
+    world = make_world(data=rows, classifier=lambda x: 30 * x[:, 0], outputs="score", manifold="pca", progress=False)
+    np.save(tmp_path / "rows.npy", rows[:6])
+    explain_dataset(world, tmp_path / "rows.npy", tmp_path / "out", target="+20 %", walker="line", progress=False)
+    found = read_results(tmp_path / "out")
+    explained = [row for row in found if row["status"] == "explained"]
+    assert explained
+    for row in explained:
+        assert row["score_first"] == pytest.approx(30 * rows[row["row"], 0], rel=1e-4)
+        assert row["score_end"] >= row["score_first"] + 0.2 * abs(row["score_first"]) - 1e-3
+    np.save(tmp_path / "far.npy", np.array([rows[np.argmax(rows[:, 0])], rows[0]]))
+    explain_dataset(world, tmp_path / "far.npy", tmp_path / "far", target="+20 %", walker="line", progress=False)
+    far = read_results(tmp_path / "far")[0]
+    assert far["status"] == "left out"
+    assert "no reference row is at the goal" in far["reason"]

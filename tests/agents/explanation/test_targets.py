@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
-from agents import Trajectory
+from agents import Explainer, Trajectory
 from agents.explain import explain
 from agents.explanation.contributions.compute import contributions
 from agents.explanation.figures.path import film_strip
@@ -257,3 +257,12 @@ def test_abstention_is_a_class_like_others():
     assert away
     assert all(path.success for path in [*to, *away])
     assert {path.class_names[path.source] for path in away} == {"abstain"}
+
+
+def test_constraints_hold_on_the_way_to_a_goal(world):
+    paths = Explainer(world, walker="line").explain(ROWS[:6], "+6", features_to_vary=["a"], skip_present=True)
+    assert np.mean([path.success for path in paths]) >= 0.8
+    for path in paths:
+        rows = path.to_pandas()[["b", "c"]].to_numpy(float)
+        assert (rows == rows[0]).all()
+        assert compare(path, path.world).reproduced
