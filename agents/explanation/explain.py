@@ -116,7 +116,7 @@ def explain(
     generator = torch.Generator().manual_seed(seed)
     origin = Origin(seed, versions=installed_versions(), environment=describe_world(world))
     paths: list[Trajectory] = []
-    size = BATCH if world.classifier.budget is None else WITHIN_BUDGET
+    size = min(BATCH, world.classifier.batch_size or BATCH) if world.classifier.budget is None else WITHIN_BUDGET
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar, _stopped_by_budget(paths, len(given.x)):
         for low in range(0, len(given.x), size):
             now = range(low, min(low + size, len(given.x)))
