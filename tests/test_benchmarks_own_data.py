@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ import torch
 
 import envs
 from envs.errors import ManifoldError
-from tests.benchmarks import own_data
-from tests.benchmarks.own import refusals
+from tests.benchmarks import own_data, own_sizes
+from tests.benchmarks.own import refusals, sizes
 from tests.benchmarks.own.cases import Case, Entry
 from tests.benchmarks.own.measured import agreement, measured
 from tests.benchmarks.own.unlike import asked, differing, nearest_unlike, put_back
@@ -84,3 +85,26 @@ def test_rows_are_split_alike_for_data_and_classes() -> None:
     x, later, y, later_y = split(np.arange(20)[:, None], np.arange(20) % 2, 0)
     assert (x[:, 0] % 2 == y).all()
     assert (later[:, 0] % 2 == later_y).all()
+
+
+def test_the_page_of_sizes_keeps_what_was_measured_before() -> None:
+    figures = {"found": 1.0, "line_found": 0.95, "agreement": 1.0, "flips": 0.9, "build_seconds": 3.0, "train_seconds": 2.0}
+    cases = {"2 classes": [figures], "500 columns": [{"refused": "too many", "expected": False}]}
+    page = own_sizes.page({"seeds": [0], "cases": cases})
+    assert "| 2 classes | 1.000 | 1.00, 0.95 | 0.90 |" in page
+    assert "Refused: 500 columns (too many)." in page
+
+    def run(runs: Any, name: str) -> list[dict[str, Any]]:
+        return [{"found": 0.5} for _ in runs]
+
+    options = argparse.Namespace(seeds=[0], cases=["2 classes"], runner=run, before={"cases": cases})
+    assert next(own_sizes.measure(options))["cases"] == {**cases, "2 classes": [{"found": 0.5}]}
+
+
+@pytest.mark.parametrize(
+    "name", ["an ONNX file", "a frame of polars", "constant and duplicate columns, frame", "a noisy classifier"]
+)
+def test_unusual_data_are_asked_of_the_users_own_classifier(name: str) -> None:
+    case = sizes.CASES[name].make(0)
+    found = agreement(envs.make_world(**case.settings, **FAST), case)
+    assert found["agreement"] >= (0.9 if name == "a noisy classifier" else 1)

@@ -122,7 +122,7 @@ def explain(
     generator = torch.Generator().manual_seed(seed)
     origin = Origin(seed, versions=installed_versions())
     paths: list[Trajectory] = []
-    size = BATCH if base.classifier.budget is None else WITHIN_BUDGET
+    size = min(BATCH, base.classifier.batch_size or BATCH) if base.classifier.budget is None else WITHIN_BUDGET
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar, _stopped_by_budget(paths, len(given.x)):
         for aim, now in _batches(aims, size):
             world, walked_in, targets = aim.world, aim.walked_in, aim.targets

@@ -71,6 +71,11 @@ class Classifier(ABC):
         """Most rows that may be queried; None: no limit."""
         return None
 
+    @property
+    def batch_size(self) -> int | None:
+        """Most rows of a call; None: no limit."""
+        return None
+
     def of_raw(self, raw: Any) -> Tensor | None:
         """`predict_proba` for rows as the user has them; None for a classifier that does not take the user's values."""
         return None

@@ -58,6 +58,11 @@ class QueriedClassifier(Classifier):
         """See `Classifier.budget`."""
         return self.options.budget
 
+    @property
+    def batch_size(self) -> int | None:
+        """See `Classifier.batch_size`."""
+        return self.options.batch_size
+
     def _predict(self, x: Tensor) -> Tensor:
         return self._remembered(x, None)
 

@@ -99,3 +99,9 @@ def test_results_of_many_rows_hold_dates(tmp_path):
     parts = explain_dataset(world, tmp_path / "rows.csv", tmp_path / "out", walker="line", kind="jsonl", progress=False)
     ends = [row["end_joined"] for row in read_results(parts.folder)]
     assert all(end.startswith("2020-") for end in ends)
+
+
+def test_paths_come_in_batches_of_the_size_of_a_call():
+    made = []
+    explain(make_world(data="iris", query={"batch_size": 20}, progress=False), None, walker="line", on_batch=made.append)
+    assert [len(paths) for paths in made] == [20, 20, 5]

@@ -18,7 +18,9 @@ from tests.benchmarks.own.cases import Case, Entry
 from tests.benchmarks.own.unlike import differing, nearest_unlike, put_back
 
 
-def measured(entry: Entry, seed: int, steps: int | None, items: int) -> dict[str, Any]:
+def measured(
+    entry: Entry, seed: int, steps: int | None, items: int, figures: Callable[..., dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Figures of a case.
 
     Args:
@@ -26,6 +28,7 @@ def measured(entry: Entry, seed: int, steps: int | None, items: int) -> dict[str
         seed: of data, classifier and training.
         steps: of the training; None: the default.
         items: held-out rows that are explained.
+        figures: what is measured of the case, with the arguments of `_figures`, which is the default.
 
     Returns:
         `skipped` (the package that is not installed), `refused` (the message, and whether it is the one that had to come), or
@@ -38,7 +41,7 @@ def measured(entry: Entry, seed: int, steps: int | None, items: int) -> dict[str
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            found = _figures(entry.make(seed), seed, steps, items)
+            found = (figures or _figures)(entry.make(seed), seed, steps, items)
         except ManifoldError as error:
             expected = entry.must_refuse is not None and entry.must_refuse in str(error)
             found = {"refused": str(error), "expected": expected}

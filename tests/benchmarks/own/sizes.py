@@ -32,9 +32,9 @@ def _columns(count: int, seed: int) -> Case:
     return fitted(forest(seed), *made(seed, n_samples=1500, n_features=count, n_informative=12), seed)
 
 
-def _minority(seed: int) -> Case:
+def _minority(seed: int, **settings: Any) -> Case:
     rows, classes = made(seed, n_samples=4000, n_features=8, n_informative=5, weights=[0.99], flip_y=0)
-    return fitted(forest(seed), rows, classes, seed)
+    return fitted(forest(seed), rows, classes, seed, **settings)
 
 
 def _idle_columns(as_frame: bool, seed: int) -> Case:
@@ -119,6 +119,7 @@ def _noisy(seed: int) -> Case:
 CASES: Cases = {
     **{f"{count} classes": Entry(partial(_classes, count)) for count in (2, 5, 20, 50, 100)},
     "1 % of one class": Entry(_minority),
+    "1 % of one class, 8 latent dimensions": Entry(partial(_minority, latent_dim=8)),
     **{f"{count:,} rows": Entry(partial(_rows, count)) for count in (30, 1000, 10_000, 50_000, 200_000)},
     **{f"{count} columns": Entry(partial(_columns, count)) for count in (50, 200, 500)},
     "constant and duplicate columns": Entry(partial(_idle_columns, False)),
