@@ -174,7 +174,7 @@ EXPERIMENT = Experiment(
     "series_paths", __doc__, measure, page,
     flags={
         "--seeds": whole_numbers(0, 1, 2),
-        "--items": {"type": int, "default": 100, "help": "held-out series of a set"},
+        "--items": {"type": int, "default": 60, "help": "held-out series of a set"},
         "--sets": one_of((*SETS, *OTHERS), *SETS),
     },
 )  # fmt: skip
