@@ -58,7 +58,7 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
-    sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
+    sparse: bool = option(True, "of tables and series, change few columns or intervals; --no-sparse: as many as the walk does")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)

@@ -205,7 +205,7 @@ class Explainer:
             permitted_range: column -> (least, largest) value, in your own units.
             rules: further constraints, by the keywords of `agents.constraints.constrained`: ``direction``, ``ordered``,
                 ``forbidden``, ``relations``.
-            sparse: of tables, change few columns; False: as many as the walk does.
+            sparse: of tables and series, change few columns or intervals; False: as many as the walk does.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.
             skip_present: leave out inputs of the target class instead of an error.
