@@ -54,7 +54,7 @@ class EvaluateConfig(DataConfig):
     )
     targets: str = option("random", "towards which class each input is walked", choices=("random", "nearest"))
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
-    sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
+    sparse: bool = option(True, "of tables and series, change few columns or intervals; --no-sparse: as many as the walk does")
     max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
     oracles: bool = option(True, "fit independent oracles of end points (once per data set, a few seconds)")

@@ -64,7 +64,7 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
-    sparse: bool = option(True, "of tables, change few columns; --no-sparse: as many as the walk does")
+    sparse: bool = option(True, "of tables and series, change few columns or intervals; --no-sparse: as many as the walk does")
     ways: int = option(1, "different ways to the target for each input, as far as they are found", metavar="N", low=1, high=20)
     scenarios: bool = option(
         False, "the nearest path, the most typical one and, with --features-to-vary, one that changes those columns alone"

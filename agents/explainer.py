@@ -204,7 +204,7 @@ class Explainer:
             permitted_range: column -> (least, largest) value, in your own units.
             rules: further constraints, by the keywords of `agents.constraints.constrained`: ``direction``, ``ordered``,
                 ``forbidden``, ``relations``.
-            sparse: of tables, change few columns; False: as many as the walk does.
+            sparse: of tables and series, change few columns or intervals; False: as many as the walk does.
             convincing: of pictures, go on until an ensemble sees the target class, see `agents.explanation.explain`.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.

@@ -67,7 +67,7 @@ def explain(
         skip_present: leave out inputs that are of the target class already, instead of an error.
         fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
             queries of both count. None: only where no walker is named. False: the run's policy alone.
-        sparse: of tables, change few columns, the others keep the input's values; False: as many as the walk changes.
+        sparse: of tables and series, change few columns or intervals and keep the others; False: as many as the walk changes.
         convincing: of pictures, plan the end anew, and go on, until an ensemble sees the target class: small networks that
             learn the classifier's labels of reference inputs (`agents.walkers.planning.pictures.ensemble`). They are fitted on
             first use, in seconds, and cost no query; the further steps do.

@@ -203,7 +203,7 @@ class World:
 
     @property
     def modality(self) -> str:
-        """``image``, ``table`` or ``text``."""
+        """``image``, ``table``, ``text`` or ``series``."""
         return self.manifold.modality
 
     @cached_property

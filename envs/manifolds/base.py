@@ -44,7 +44,7 @@ class Manifold(torch.nn.Module, ABC):
     Attributes:
         prior: Law of the codes, with their typical set.
         data_shape: Shape of one datum, without the batch axis.
-        modality: ``image``, ``table`` or ``text``.
+        modality: ``image``, ``table``, ``text`` or ``series``.
         kind: Name under which `save` records the class.
         fitted_by_name: Whether `envs.make_world(manifold=kind)` fits a manifold of this kind to the data.
         input_conditioned: Whether decoding along a walk depends on the input of the walk, see `decode_near`.

@@ -1,4 +1,4 @@
-"""Walks through time series beside a native guide, the nearest unlike neighbour and the latent line.
+"""Walks through time series beside a native guide, the nearest series of another class and the latent line.
 
     python -m tests.benchmarks.series_paths                      # GunPoint, ItalyPowerDemand, ArrowHead, 3 seeds
     python -m tests.benchmarks.series_paths --seeds 0 --sets GunPoint
@@ -34,7 +34,7 @@ from tests.benchmarks.series.rocket import Rocket
 
 SETS = ("GunPoint", "ItalyPowerDemand", "ArrowHead")
 OTHERS = ("OSULeaf", "oscillator")  # on which settings were chosen
-WAYS = ("walk, few intervals", "line, all changes", "nearest unlike neighbour", "native guide")
+WAYS = ("walk, few intervals", "line, all changes", "nearest of another class", "native guide")
 TASKS = {"flips": None, "p >= 0.9": 0.9}  # what an end must reach -> tau
 CHANGED = 0.1  # standard deviations of a point: a smaller change does not count
 ROWS = 15_000  # that the explained network sees in its training, in all epochs
@@ -174,7 +174,7 @@ EXPERIMENT = Experiment(
     "series_paths", __doc__, measure, page,
     flags={
         "--seeds": whole_numbers(0, 1, 2),
-        "--items": {"type": int, "default": 100, "help": "held-out series of a set"},
+        "--items": {"type": int, "default": 60, "help": "held-out series of a set"},
         "--sets": one_of((*SETS, *OTHERS), *SETS),
     },
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 A choice is an end and an interval, of one channel or of all, in which the input is replaced by the end; later also such an
 interval without a part of it. An ensemble of small networks, fitted to known labels (`agents.walkers.planning.ensemble`),
-says without a query which choices are likely to convince other classifiers; of these, the one with the fewest changed points
-is tried by a query. Each answer corrects how far the explained classifier and the ensemble differ.
+says without a query which choices are likely to convince other classifiers. Of these, the one with the fewest changed points,
+weighed by how unlike real series it is, is tried by a query. Each answer corrects how far the explained classifier and the
+ensemble differ.
 """
 
 from __future__ import annotations
@@ -91,11 +92,13 @@ def _ask(world: World, start: State, part: Tensor, pools: list[_Pool], chosen: C
 
 
 class _Pool:
-    """The candidates of one input: frames, points changed, and the ensemble's log odds of the target class."""
+    """The candidates of one input: frames, their cost (points changed, times how much further from the target class's series
+    they lie than these from each other), and the ensemble's log odds of the target class."""
 
     def __init__(self, world: World, own: Tensor, ends: Tensor, masks: Tensor, target: int) -> None:
         self.world, self.own, self.ends, self.target = world, own, ends, target
         self.goal = float(log_odds(torch.tensor(world.task.tau)))
+        self.usual = usual_distance(world, target)
         self.offset = 0.0
         self.best: tuple[int, Tensor] | None = None
         self.fewest = np.inf
@@ -106,8 +109,10 @@ class _Pool:
         units: Any = self.world.units
         self.end, self.free = end, free
         self.frames = units.holding(self.ends[end], self.own.expand(len(end), -1), ~free)
-        self.cost = ((self.frames - self.own).abs() > NOTICED * units.spread).sum(1).numpy()
-        odds = ensemble_of(self.world).odds(self.frames.numpy(), np.full(len(end), self.target))
+        x, target = self.frames.numpy(), np.full(len(end), self.target)
+        points = ((self.frames - self.own).abs() > NOTICED * units.spread).sum(1).numpy()
+        self.cost = points * np.maximum(self.world.class_neighbours.near(x, target)[0] / self.usual, 1.0)
+        odds = ensemble_of(self.world).odds(x, target)
         self.odds = np.clip(odds, -8.0, 8.0)
         self.tried = self.cost == 0
 
@@ -158,6 +163,18 @@ def intervals(shape: tuple[int, int], group: Tensor) -> Tensor:
     whole = one[:, None].expand(-1, channels, -1)
     single = one[:, None] & torch.eye(channels, dtype=torch.bool)[:, None, :, None]
     return torch.cat([single.flatten(0, 1), whole]).flatten(1)
+
+
+def usual_distance(world: World, target: int) -> float:
+    """Mean distance of the reference series of a class to their nearest others, as many as in `World.class_neighbours`."""
+    found: dict[int, float] = world.reference.__dict__.setdefault("usual_distances", {})
+    if target not in found:
+        neighbours = world.class_neighbours
+        rows = torch.from_numpy(neighbours.points[target][np.isfinite(neighbours.square[target])])
+        count = min(neighbours.k + 1, len(rows))
+        near = torch.cdist(rows, rows).topk(count, largest=False).values[:, 1:]
+        found[target] = float(near.mean()) if near.numel() else 1.0
+    return found[target]
 
 
 def ensemble_of(world: World) -> Ensemble:
