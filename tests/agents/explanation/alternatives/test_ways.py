@@ -80,6 +80,13 @@ def test_ways_of_pictures_and_text_differ_in_what_they_change(data: str) -> None
         assert all(overlap(a, b) <= MOST_OVERLAP for i, a in enumerate(moved) for b in moved[:i])
 
 
+def test_a_path_that_does_not_arrive_is_no_way(toy: Any) -> None:
+    found = Explainer(toy, walker="line").explain([-0.5, -0.6, -0.4, 0.2], n=2, features_to_vary=["delta"])
+    assert found.sentence == "0 ways found of 2 wanted. The walk did not arrive."
+    assert not found[0].success
+    assert found[0].scenario is None
+
+
 def test_several_inputs_keep_their_order_and_rows(toy: Any) -> None:
     together = several_ways(toy, [5, 2, 9], n=2, walker="line")
     assert [found[0].index for found in together] == [5, 2, 9]
