@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import envs
-from agents import Explainer, Trajectory, UserError
+from agents import Explainer, Trajectory, UserError, constrained
 from agents.explain import main
 from agents.explanation.alternatives import Alternatives, scenarios, several_ways
 from agents.explanation.alternatives.changes import MOST_OVERLAP, change_of, overlap
-from envs.errors import UnknownNameError
+from envs.errors import ManifoldError, UnknownNameError
 
 NAMES = ["alpha", "beta", "gamma", "delta"]
 
@@ -125,6 +126,23 @@ def test_a_scenario_that_is_not_found_is_said(toy: Any) -> None:
     found = scenarios(toy, [-0.5, -0.6, -0.4, 0.2], walker="line", features_to_vary=["delta"])
     assert "no path was found that changes only delta" in found.sentence
     assert all("only" not in str(path.scenario) for path in found)
+
+
+def test_columns_of_a_relation_are_named_together() -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (200, 3))
+    rows[:, 0] = rows[:, 1] + rows[:, 2]
+    settings: dict[str, Any] = {"columns": ["sum", "a", "b"], "class_names": ["no", "yes"], "manifold": "pca", "latent_dim": 2}
+    made = envs.make_world(data=rows, classifier=any_is_high, progress=False, **settings)
+    related = constrained(made, relations=["sum = a + b"])
+    with pytest.raises(ManifoldError, match="name them, too"):
+        scenarios(related, 0, walker="line", features_to_vary=["a"])
+    for path in scenarios(related, 0, walker="line", features_to_vary=["sum", "a", "b"]):
+        end = related.units.exact(torch.from_numpy(path.frames(related)[-1:]), path.factual(related))[0].tolist()
+        assert end[0] == pytest.approx(end[1] + end[2], abs=1e-6)
+    for found in several_ways(related, range(4), n=3, walker="line"):
+        for path in found:
+            end = related.units.exact(torch.from_numpy(path.frames(related)[-1:]), path.factual(related))[0].tolist()
+            assert end[0] == pytest.approx(end[1] + end[2], abs=1e-6)
 
 
 def test_scenarios_refuse_unknown_columns(toy: Any) -> None:
