@@ -73,6 +73,8 @@ class Pattern:
     @property
     def sentence(self) -> str:
         """The most frequent change."""
+        if not self.count:
+            return f"From {self.source} to {self.target}: none of {self.failed} paths arrived."
         if not self.phrases:
             return f"From {self.source} to {self.target}: no change occurs on two of {self.count} paths."
         words, count = self.phrases[0]
@@ -192,7 +194,7 @@ def _columns(arrived: list[Trajectory], world: Any) -> list[ColumnPattern]:
 
 
 def _usual(changes: list[Any]) -> str:
-    """The median of numbers, if most are; else the most frequent of the other changes, with its count."""
+    """The median of numbers, if most are; else the most frequent of the other changes, with its count where it is not all."""
     numbers = [change for change in changes if not isinstance(change, str)]
     others = Counter(change for change in changes if isinstance(change, str))
     if not changes:
@@ -200,7 +202,7 @@ def _usual(changes: list[Any]) -> str:
     if len(numbers) * 2 >= len(changes):
         return f"{float(np.median(numbers)):+.4g}"
     words, count = others.most_common(1)[0]
-    return f"{words} ({count}×)"
+    return words if count == len(changes) else f"{words} ({count} of {len(changes)})"
 
 
 def _means(arrived: list[Trajectory], world: Any) -> list[np.ndarray]:

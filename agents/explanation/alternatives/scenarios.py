@@ -88,8 +88,14 @@ def _all_but(world: World, columns: Sequence[str]) -> Tensor | None:
     for name in columns:
         if name not in names:
             raise UnknownNameError("column in features_to_vary", name, names)
-    free = torch.tensor([names.index(name) for name in columns])
-    return ~torch.isin(units.column_of, free)
+    free = {names.index(name) for name in columns}
+    for rule in units.relations:  # its columns change together, or not at all
+        if free & set(rule.columns) and not set(rule.columns) <= free:
+            others = [names[j] for j in rule.columns if j not in free]
+            raise ManifoldError(
+                f"features_to_vary={list(columns)}: the relation {rule.text!r} holds {others} as well: name them, too"
+            )
+    return ~torch.isin(units.column_of, torch.tensor(sorted(free)))
 
 
 def _further(

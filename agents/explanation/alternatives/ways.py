@@ -264,8 +264,9 @@ def _told(one: Found, n: int, world: World) -> Alternatives:
         groups: Tensor = world.units.group_of  # type: ignore[attr-defined]
         each = [", ".join(names[j] for j in range(len(names)) if changed[int(groups[j])]) for changed in one.changes]
         said += ": " + "; ".join(each)
-    if count == n:
-        paths = [named(path, f"way {k}") for k, path in enumerate(one.paths, 1)] if n > 1 else one.paths
-        return Alternatives(paths, f"{said}.", one.queries)
-    more = "Other walks changed the same parts, or did not arrive" if count else "The walk did not arrive"
-    return Alternatives([named(path, f"way {k}") for k, path in enumerate(one.paths, 1)], f"{said}. {more}.", one.queries)
+    if count < n:
+        said += ". Other walks changed the same parts, or did not arrive" if count else ". The walk did not arrive"
+    numbered = n > 1 and count > 0
+    return Alternatives(
+        [named(path, f"way {k}") if numbered else path for k, path in enumerate(one.paths, 1)], f"{said}.", one.queries
+    )

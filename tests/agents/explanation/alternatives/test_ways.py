@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import envs
-from agents import Explainer, Trajectory, UserError
+from agents import Explainer, Trajectory, UserError, constrained
 from agents.explain import main
 from agents.explanation.alternatives import Alternatives, scenarios, several_ways
 from agents.explanation.alternatives.changes import MOST_OVERLAP, change_of, overlap
-from envs.errors import UnknownNameError
+from envs.errors import ManifoldError, UnknownNameError
 
 NAMES = ["alpha", "beta", "gamma", "delta"]
 
@@ -80,6 +81,13 @@ def test_ways_of_pictures_and_text_differ_in_what_they_change(data: str) -> None
         assert all(overlap(a, b) <= MOST_OVERLAP for i, a in enumerate(moved) for b in moved[:i])
 
 
+def test_a_path_that_does_not_arrive_is_no_way(toy: Any) -> None:
+    found = Explainer(toy, walker="line").explain([-0.5, -0.6, -0.4, 0.2], n=2, features_to_vary=["delta"])
+    assert found.sentence == "0 ways found of 2 wanted. The walk did not arrive."
+    assert not found[0].success
+    assert found[0].scenario is None
+
+
 def test_several_inputs_keep_their_order_and_rows(toy: Any) -> None:
     together = several_ways(toy, [5, 2, 9], n=2, walker="line")
     assert [found[0].index for found in together] == [5, 2, 9]
@@ -118,6 +126,23 @@ def test_a_scenario_that_is_not_found_is_said(toy: Any) -> None:
     found = scenarios(toy, [-0.5, -0.6, -0.4, 0.2], walker="line", features_to_vary=["delta"])
     assert "no path was found that changes only delta" in found.sentence
     assert all("only" not in str(path.scenario) for path in found)
+
+
+def test_columns_of_a_relation_are_named_together() -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (200, 3))
+    rows[:, 0] = rows[:, 1] + rows[:, 2]
+    settings: dict[str, Any] = {"columns": ["sum", "a", "b"], "class_names": ["no", "yes"], "manifold": "pca", "latent_dim": 2}
+    made = envs.make_world(data=rows, classifier=any_is_high, progress=False, **settings)
+    related = constrained(made, relations=["sum = a + b"])
+    with pytest.raises(ManifoldError, match="name them, too"):
+        scenarios(related, 0, walker="line", features_to_vary=["a"])
+    for path in scenarios(related, 0, walker="line", features_to_vary=["sum", "a", "b"]):
+        end = related.units.exact(torch.from_numpy(path.frames(related)[-1:]), path.factual(related))[0].tolist()
+        assert end[0] == pytest.approx(end[1] + end[2], abs=1e-6)
+    for found in several_ways(related, range(4), n=3, walker="line"):
+        for path in found:
+            end = related.units.exact(torch.from_numpy(path.frames(related)[-1:]), path.factual(related))[0].tolist()
+            assert end[0] == pytest.approx(end[1] + end[2], abs=1e-6)
 
 
 def test_scenarios_refuse_unknown_columns(toy: Any) -> None:

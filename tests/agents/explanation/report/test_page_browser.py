@@ -224,6 +224,7 @@ def test_axe_finds_nothing(browser: Any, report: str) -> None:
         page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["iris", "digits", "sentences"])
 def test_other_paths_of_an_input_fit_a_phone_and_paper(
     browser: Any, data: str, tmp_path_factory: pytest.TempPathFactory
@@ -245,6 +246,7 @@ def test_other_paths_of_an_input_fit_a_phone_and_paper(
     page.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["iris", "digits"])
 def test_patterns_and_an_audit_fit_a_phone_and_paper(
     browser: Any, data: str, tmp_path_factory: pytest.TempPathFactory
