@@ -52,13 +52,18 @@ def ssim(a: Local, b: Local) -> Tensor:
     return found.mean((1, 2))
 
 
-def implausibility(ends: Tensor, target: np.ndarray, bank: Tensor, bank_class: np.ndarray) -> np.ndarray:
-    """(N,) ECCCo's measure: mean (1 - SSIM) / 2 to the 100 nearest pictures of the target class in a bank (M, H, W)."""
+def implausibility(
+    ends: Tensor, target: np.ndarray, bank: Tensor, bank_class: np.ndarray, nearest: bool = False
+) -> np.ndarray:
+    """(N,) ECCCo's measure: mean (1 - SSIM) / 2 to 100 pictures of the target class in a bank (M, H, W), spread evenly over
+    those of the class, or the nearest."""
     found = np.zeros(len(ends))
     for k in np.unique(target):
         own, rows = bank[bank_class == k], np.flatnonzero(target == k)
         known, mine = local(own), local(ends[rows])
-        near = torch.cdist(ends[rows].flatten(1), own.flatten(1)).topk(min(NEAREST, len(own)), largest=False).indices
+        near = torch.linspace(0, len(own) - 1, NEAREST).long().expand(len(rows), -1)
+        if nearest:
+            near = torch.cdist(ends[rows].flatten(1), own.flatten(1)).topk(min(NEAREST, len(own)), largest=False).indices
         for place, (row, index) in enumerate(zip(rows, near, strict=True)):
             one = Local(*(part[place : place + 1] for part in mine))
             found[row] = float((1 - ssim(one, Local(*(part[index] for part in known)))).mean() / 2)

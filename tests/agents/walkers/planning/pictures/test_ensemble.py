@@ -104,9 +104,3 @@ def test_where_it_cannot_be_done_the_reason_is_named(settings: dict[str, Any], t
     explainer = Explainer(envs.make_world(progress=False, **settings), walker="random")
     with pytest.raises(ManifoldError, match=told):
         explainer.explain(rows=[0], convincing=True)
-
-
-@pytest.mark.parametrize("shape", [(8, 8), (3, 16, 16), (32, 32, 3), (28, 28)])
-def test_networks_take_pictures_of_all_layouts(shape: tuple[int, ...]) -> None:
-    for kind in (*ensemble.ARCHITECTURES, *oracles.ARCHITECTURES):
-        assert networks.network(shape, 4, kind)(torch.rand(2, *shape)).shape == (2, 4)

@@ -1,0 +1,38 @@
+"""Networks for pictures: layouts, and weights that are fitted once and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from agents.explanation.badge import oracles
+from agents.walkers.planning.pictures import ensemble, networks
+
+KIND = ensemble.ARCHITECTURES[0]
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (3, 16, 16), (32, 32, 3), (28, 28)])
+def test_networks_take_pictures_of_all_layouts(shape: tuple[int, ...]) -> None:
+    for kind in (*ensemble.ARCHITECTURES, *oracles.ARCHITECTURES):
+        assert networks.network(shape, 4, kind)(torch.rand(2, *shape)).shape == (2, 4)
+
+
+def test_weights_are_fitted_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MANIFOLD_CACHE", str(tmp_path))
+    monkeypatch.setattr(networks, "STEPS", 4)
+    x, label = torch.rand(40, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
+    first = networks.fit_network(x, label, 3, KIND, seed=1)
+    (file,) = tmp_path.iterdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(networks, "fit_classifier", lambda *a, **k: pytest.fail("fitted again"))
+        again = networks.fit_network(x, label, 3, KIND, seed=1)
+    torch.testing.assert_close(again(x), first(x))
+    networks.fit_network(x, label, 3, KIND, seed=2)
+    networks.fit_network(x, label.roll(1), 3, KIND, seed=1)
+    assert len(list(tmp_path.iterdir())) == 3
+    file.write_bytes(b"damaged")
+    torch.testing.assert_close(networks.fit_network(x, label, 3, KIND, seed=1)(x), first(x))
+    monkeypatch.setenv("MANIFOLD_CACHE", "")
+    torch.testing.assert_close(networks.fit_network(x, label, 3, KIND, seed=1)(x), first(x))
