@@ -146,13 +146,12 @@ def tune(options: Options) -> Iterator[Record]:
 
 
 def strength(options: Options) -> Iterator[Record]:
-    """Loudness -> latent cells that L2 covers on the tuning seeds among distractors; 0 stands for no distractors."""
+    """Loudness -> latent cells that a bonus covers on the tuning seeds among distractors; at 0 they are silent."""
     found: Record = {}
     for loudness in (0.0, *PLAN["loudness_grid"]):
-        cell = DISTRACTORS if loudness else CELLS[DISTRACTORS]["tuned_as"]
-        eta, _ = tuned(cell, PLAN["loudness_bonus"])
-        runs = [training_of(cell, PLAN["loudness_bonus"], eta, i, tuning=True) for i in range(options.seeds)]
-        runs = [replace(run, env_kwargs={"loudness": loudness} if loudness else {}) for run in runs]
+        eta, _ = tuned(DISTRACTORS, PLAN["loudness_bonus"])
+        runs = [training_of(DISTRACTORS, PLAN["loudness_bonus"], eta, i, tuning=True) for i in range(options.seeds)]
+        runs = [replace(run, env_kwargs={"loudness": loudness}) for run in runs]
         kept = options.runner([run.run(manifold_figures) for run in runs], f"loudness {loudness:g}")
         found[f"{loudness:g}"] = [run["covered"][-1][0] for run in kept]
         yield {**options.before, "loudness": found}
