@@ -38,7 +38,8 @@ class ControlEnv(gym.Env[np.ndarray, np.ndarray]):
     def __init__(self, *, task: str | ControlTask, render_mode: str | None = None, **settings: Any) -> None:
         self.task = task_named(task, settings)
         self.render_mode = checked_mode(render_mode)
-        self.observation_space, self.action_space = self.task.observation_space, self.task.action_space
+        self.observation_space = self.task.observation_space
+        self.action_space: gym.Space[Any] = self.task.action_space
         self._batch = ControlVectorEnv(1, task=self.task, max_episode_steps=NO_LIMIT, autoreset_mode=AutoresetMode.DISABLED)
 
     @property

@@ -222,6 +222,6 @@ def observe(world: World, state: State) -> Tensor:
         codes = state.z.numpy() * scale, state.z0.numpy() * scale
         target_one_hot = world.one_hot.numpy()[state.target.numpy()]
         parts = (*codes, scaled_log(state.prediction).numpy(), target_one_hot, state.guidance.numpy())
-        if world.manifold.static_size:
-            parts = (*parts, world.manifold.static(state.z).numpy())
-        return torch.from_numpy(np.concatenate(parts, axis=1))
+        if not world.manifold.static_size:
+            return torch.from_numpy(np.concatenate(parts, axis=1))
+        return torch.from_numpy(np.concatenate([*parts, world.manifold.static(state.z).numpy()], axis=1))

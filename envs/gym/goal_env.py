@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from envs.errors import ManifoldError
-from envs.gym.latent_env import LatentEnv
+from envs.gym.latent_env import LatentEnv, world_spaces
 
 Observation = dict[str, np.ndarray]
 
@@ -51,11 +51,10 @@ class GoalEnv(gym.Env[Observation, np.ndarray]):
             raise ManifoldError(
                 f"a goal-conditioned walk has a target of its own in each episode, which {what} does not allow"
             )
-        whole, k = self.walk.observation_space, self.world.classes
+        (whole, self.action_space), k = world_spaces(self.world), self.world.classes
         goal = spaces.Box(0.0, 1.0, (k,), dtype=np.float32)
         own = spaces.Box(self._without_target(whole.low), self._without_target(whole.high), dtype=np.float32)
-        self.observation_space = spaces.Dict({"observation": own, "achieved_goal": goal, "desired_goal": goal})
-        self.action_space = self.walk.action_space
+        self.observation_space: gym.Space[Any] = spaces.Dict({"observation": own, "achieved_goal": goal, "desired_goal": goal})
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
         """Start a walk; the options are those of `LatentEnv.reset`.

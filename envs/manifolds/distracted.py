@@ -34,7 +34,7 @@ class DistractedPrior(Prior):
     inner: Any = None
 
     @property
-    def radius(self) -> float:  # type: ignore[override]  # derived, not cached
+    def radius(self) -> float:
         """That of the inner prior."""
         return float(self.inner.radius)
 
@@ -83,6 +83,7 @@ class Distracted(Manifold):
     """
 
     kind: ClassVar[str] = "distracted"
+    static_size = NUMBERS
 
     def __init__(
         self, inner: Manifold | str, dimensions: int = 2, loudness: float = 1.0, settings: dict[str, Any] | None = None
@@ -116,11 +117,6 @@ class Distracted(Manifold):
             "loudness": self.loudness,
             "settings": self.inner.settings,
         }
-
-    @property
-    def static_size(self) -> int:
-        """Numbers of the static that an observation holds."""
-        return NUMBERS
 
     def static(self, z: Tensor) -> Tensor:
         """The static (B, 8) at codes (B, d)."""

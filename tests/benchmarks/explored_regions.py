@@ -105,8 +105,8 @@ def figures_of(name: str, method: str, seed: int) -> dict[str, Any]:
 
 
 def measure(options: Options) -> Iterator[Record]:
-    """World -> method -> figures of each seed."""
-    found: Record = {}
+    """World -> method -> figures of each seed. Worlds and methods that were measured before are kept."""
+    found: Record = dict(options.before.get("worlds", {}))
     sources = ("agents/explanation/explored.py", "vime/**/*.py", "envs/core/dynamics.py")
     for name in options.worlds:
         for method in options.methods:
@@ -127,7 +127,7 @@ def page(record: Record) -> str:
     for name, methods in record["worlds"].items():
         rows = []
         for method, runs in methods.items():
-            row: list[Any] = [method]
+            row: list[Any] = [method, len(runs)]
             for budget in BUDGETS:
                 classes = np.mean([run[str(budget)]["classes"] for run in runs])
                 mean, low, high = interval([run[str(budget)]["regions"] for run in runs])
@@ -135,14 +135,19 @@ def page(record: Record) -> str:
             most = np.mean([run[str(BUDGETS[1])]["regions"] for run in runs]) / BUDGETS[1] * 1000
             rows.append([*row, f"{most:.1f}", f"{np.mean([run['cpu_seconds'] for run in runs]):.0f}"])
         of = next(iter(methods.values()))[0]["classes_of_world"]
-        titles = ["method", *(f"{budget:,} queries" for budget in BUDGETS), f"regions per 1,000 (of {BUDGETS[1]:,})", "CPU s"]
+        titles = [
+            "method",
+            "seeds",
+            *(f"{budget:,} queries" for budget in BUDGETS),
+            f"regions per 1,000 (of {BUDGETS[1]:,})",
+            "CPU s",
+        ]
         sections.append(f"## {name}, {of} classes\n\n" + table(titles, rows))
-    seeds = len(next(iter(next(iter(record["worlds"].values())).values())))
-    return render("explored_regions", command=record["command"], seeds=seeds, sections="\n\n".join(sections))
+    return render("explored_regions", sections="\n\n".join(sections))
 
 
 EXPERIMENT = Experiment(
-    "explored_regions", __doc__, measure, page,
+    "explored_regions", __doc__, measure, page, stamped=False,
     flags={"--worlds": one_of(list(WORLDS)), "--methods": one_of(list(METHODS)), "--seeds": whole_numbers(0, 1, 2)},
 )  # fmt: skip
 

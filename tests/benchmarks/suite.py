@@ -146,13 +146,12 @@ def tune(options: Options) -> Iterator[Record]:
 
 
 def strength(options: Options) -> Iterator[Record]:
-    """Loudness -> latent cells that L2 covers on the tuning seeds among distractors; 0 stands for no distractors."""
+    """Loudness -> latent cells that a bonus covers on the tuning seeds among distractors; at 0 they are silent."""
     found: Record = {}
     for loudness in (0.0, *PLAN["loudness_grid"]):
-        cell = DISTRACTORS if loudness else CELLS[DISTRACTORS]["tuned_as"]
-        eta, _ = tuned(cell, PLAN["loudness_bonus"])
-        runs = [training_of(cell, PLAN["loudness_bonus"], eta, i, tuning=True) for i in range(options.seeds)]
-        runs = [replace(run, env_kwargs={"loudness": loudness} if loudness else {}) for run in runs]
+        eta, _ = tuned(DISTRACTORS, PLAN["loudness_bonus"])
+        runs = [training_of(DISTRACTORS, PLAN["loudness_bonus"], eta, i, tuning=True) for i in range(options.seeds)]
+        runs = [replace(run, env_kwargs={"loudness": loudness}) for run in runs]
         kept = options.runner([run.run(manifold_figures) for run in runs], f"loudness {loudness:g}")
         found[f"{loudness:g}"] = [run["covered"][-1][0] for run in kept]
         yield {**options.before, "loudness": found}
@@ -268,7 +267,7 @@ def page(record: Record) -> str:
         [a, *(within(None if a == b else probability_of_improvement(scores[a], scores[b])) for b in bonuses)] for a in bonuses
     ]
     return render(
-        "suite", command=record.get("command", ""), shared=", ".join(cells) or "none", bonuses=", ".join(bonuses),
+        "suite", shared=", ".join(cells) or "none", bonuses=", ".join(bonuses),
         solved=f"{PLAN['solved']:.0%}", means=table(["bonus", "score, IQM"], mean),
         better=table(["P(row > column)", *bonuses], better),
         sections="\n\n".join(cell_section(cell, arms) for cell, arms in record["cells"].items()),
@@ -296,7 +295,7 @@ def tuning_page(record: Record) -> str:
         ]
         titles = ["loudness", f"cells that {PLAN['loudness_bonus']} covers, each seed", "loss of the mean"]
         sections.append("## Strength of the distractors\n\n" + table(titles, rows, "llr"))
-    return render("suite_tuning", command=record.get("command", ""), sections="\n\n".join(sections))
+    return render("suite_tuning", sections="\n\n".join(sections))
 
 
 FLAGS: dict[str, dict[str, Any]] = {
@@ -310,7 +309,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--merge": {"action": "store_true", "help": "train nothing: write the tables from the trainings that are kept"},
 }  # fmt: skip
 EXPERIMENT = Experiment(
-    "suite", __doc__, measure, page, flags=FLAGS, files=("suite", TUNING),
+    "suite", __doc__, measure, page, flags=FLAGS, files=("suite", TUNING), stamped=False,
     file_of=lambda options: TUNING if options.tune or options.strength else "suite",
 )  # fmt: skip
 
