@@ -193,7 +193,7 @@ def measure(options: Options) -> Iterator[Record]:
         commands[part] = options.command
         record["commands"] = commands
         yield record
-    if record["grid"]:
+    if record["grid"] and record["walks"]:
         PICTURE.write_bytes(picture(record))
 
 
@@ -201,24 +201,24 @@ def picture(record: Record) -> bytes:
     """Cost against each axis, as a PNG."""
     from agents.explanation.figures.style import figure_png, pyplot_figure
 
-    with pyplot_figure((12, 3)) as figure:
-        axes = figure.subplots(1, len(GRID) + 1)
-        for ax, axis in zip(axes, GRID, strict=False):
-            points = [(int(name.split()[-1]), cell) for name, cell in record["grid"].items() if name.startswith(axis)]
-            for kind, colour in (("batch", "#0072b2"), ("alone", "#8a8f98")):
-                ax.plot([n for n, _ in points], [cell[kind] for _, cell in points], "o-", color=colour, label=kind)
-            ax.set_xscale("log")
-            ax.set_ylim(bottom=0)
-            ax.set_xlabel(axis)
-        axes[0].set_ylabel("cost, 10,000 rows = 1")
-        axes[0].legend(frameon=False)
-        axes[-1].plot([int(n) for n in record["walks"]], list(record["walks"].values()), "o-", color="#0072b2")
-        axes[-1].set_xscale("log")
-        axes[-1].set_ylim(0, 1)
-        axes[-1].set_xlabel("walks at once")
-        axes[-1].set_ylabel("forward / step")
-        figure.tight_layout()
-        return figure_png(figure)
+    figure = pyplot_figure(12, 3)
+    axes = figure.subplots(1, len(GRID) + 1)
+    for ax, axis in zip(axes, GRID, strict=False):
+        points = [(int(name.split()[-1]), cell) for name, cell in record["grid"].items() if name.startswith(axis)]
+        for kind, colour in (("batch", "#0072b2"), ("alone", "#8a8f98")):
+            ax.plot([n for n, _ in points], [cell[kind] for _, cell in points], "o-", color=colour, label=kind)
+        ax.set_xscale("log")
+        ax.set_ylim(bottom=0)
+        ax.set_xlabel(axis)
+    axes[0].set_ylabel("cost, 10,000 rows = 1")
+    axes[0].legend(frameon=False)
+    axes[-1].plot([int(n) for n in record["walks"]], list(record["walks"].values()), "o-", color="#0072b2")
+    axes[-1].set_xscale("log")
+    axes[-1].set_ylim(0, 1)
+    axes[-1].set_xlabel("walks at once")
+    axes[-1].set_ylabel("forward / step")
+    figure.tight_layout()
+    return figure_png(figure)
 
 
 def page(record: Record) -> str:

@@ -131,7 +131,8 @@ def recorded(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         flag = argument.split("=")[0] if argument.startswith("--") else flag
         if flag not in UNRECORDED:
-            kept.append("DIR" if flag.endswith("-environment") and argument != flag else argument)
+            place = flag == "--against" or flag.endswith("-environment")
+            kept.append("DIR" if place and argument != flag else argument)
     return kept
 
 
