@@ -127,7 +127,7 @@ def explain(
         for aim, now in _batches(aims, size):
             world, walked_in, targets = aim.world, aim.walked_in, aim.targets
             check = picture_ensemble_of(world) if convincing else None
-            origin = origin._replace(environment=describe_world(world), asked=aim.asked)
+            origin = origin._replace(environment=describe_world(world), requested=aim.requested)
             if world is not base:
                 chosen = _at_another_goal(choose_walker(walker, run), base, world)
             rows_now = [aim.rows[k] for k in now]
@@ -140,7 +140,7 @@ def explain(
                 state = state._replace(held=given.held[rows_now])
             check_inputs(world.units, state.cells, lambda i, at=rows_now: _name(given, at[i]))  # type: ignore[misc]
             if bool(present.any()) and (given.single or not skip_present):
-                _refuse(world, [rows_now[int(i)] for i in torch.nonzero(present)], given, state.source[present], aim.asked)
+                _refuse(world, [rows_now[int(i)] for i in torch.nonzero(present)], given, state.source[present], aim.requested)
             found: dict[int, Trajectory] = {}
             for walks, group in _groups(world, state, chosen, by_default):
                 items = torch.nonzero(group & ~present).flatten()
@@ -293,13 +293,13 @@ def _name(given: Inputs, row: int) -> str:
     return f"input {row}" if known is None else f"row {known[row]}"
 
 
-def _refuse(world: World, rows: list[int], given: Inputs, present: Tensor, asked: str | None) -> None:
+def _refuse(world: World, rows: list[int], given: Inputs, present: Tensor, requested: str | None) -> None:
     """Raise an error that names the inputs whose target is the class that they are predicted as."""
     name = _name(given, rows[0])
-    target = world.class_names[int(present[0])] if asked is None else asked
+    target = world.class_names[int(present[0])] if requested is None else requested
     more = f" (and {len(rows) - 1} more)" if len(rows) > 1 else ""
     instead = "ask for another class, or for 'own' to walk to that class's most typical form"
     raise ManifoldError(
         f"target {target!r} is what the classifier already says of {name}{more}: "
-        + (instead if asked is None else "ask for another target")
+        + (instead if requested is None else "ask for another target")
     )

@@ -84,7 +84,7 @@ def _scored(path: Trajectory, start: float | None) -> str:
     """From which score to which a path goes, and where it reaches the goal; `start` is the input's, if it is known."""
     assert path.shown is not None
     first = path.shown.values[0] if start is None else start
-    asked = path.class_names[path.target] + (f" ({path.asked})" if path.asked and path.asked[0] in "+-" else "")
+    asked = path.class_names[path.target] + (f" ({path.requested})" if path.requested and path.requested[0] in "+-" else "")
     if path.steps == 0:
         return f"Predicted {path.shown.text(first)}. No step was made; the goal is {asked}"
     way = f"Predicted {path.shown.text(first)} → {path.shown.text(path.shown.values[-1])}"

@@ -28,7 +28,7 @@ class Aim(NamedTuple):
         walked_in: where they are walked: `world` with a task of its own for groups and without a requested target.
         rows: places of the inputs.
         targets: a class for each, None for the input's own; None as a whole: the task's own rule.
-        asked: the target in words, where it is more than a class.
+        requested: the target in words, where it is more than a class.
         queries: made for each input to find its goal.
     """
 
@@ -36,7 +36,7 @@ class Aim(NamedTuple):
     walked_in: World
     rows: list[int]
     targets: list[int | None] | None
-    asked: str | None = None
+    requested: str | None = None
     queries: int = 0
 
 

@@ -103,13 +103,13 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
         "seed": partial(checks.whole, low=0, high=2**63 - 1), "index": count, "row": row, "hidden": hidden, "success": checks.flag,
         "label_only": checks.flag, "class_names": checks.texts, "texts": checks.texts, "environment": checks.mapping,
         "versions": checks.mapping, "manifold_key": checks.text, "walker": checks.text, "held": checks.texts,
-        "saved_contributions": checks.mapping, "saved_badge": checks.mapping, "asked": checks.text, "scenario": checks.text,
+        "saved_contributions": checks.mapping, "saved_badge": checks.mapping, "requested": checks.text, "scenario": checks.text,
     }  # fmt: skip
     for name, value in fields.items():
         if name not in known:
             raise error(f"{told}: holds a field {name!r}, which paths do not have; they have {', '.join(known)}")
         older = name == "planned" and isinstance(value, bool)  # paths of before the planned steps were counted
-        if not (value is None and name in ("index", "row", "texts", "hidden", "asked", "scenario")) and not older:
+        if not (value is None and name in ("index", "row", "texts", "hidden", "requested", "scenario")) and not older:
             known[name](value, f"{told}: {name}", error=error)
     if fields.get("environment", {}).get("step_length") is not None:
         checks.number(fields["environment"]["step_length"], f"{told}: environment.step_length", 0, above=True, error=error)

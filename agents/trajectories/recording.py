@@ -22,7 +22,7 @@ class Origin(NamedTuple):
         training_queries: queries made before the walks.
         versions: of the installed distributions; None: those of this process.
         environment: record of the world; None: that of the world of the walks.
-        asked: see `Trajectory.asked`.
+        requested: see `Trajectory.requested`.
 
     Example:
         >>> Origin(seed=3)._replace(training_queries=100).training_queries
@@ -33,7 +33,7 @@ class Origin(NamedTuple):
     training_queries: int = 0
     versions: Mapping[str, str] | None = None
     environment: Mapping[str, Any] | None = None
-    asked: str | None = None
+    requested: str | None = None
 
 
 def trajectories_of(
@@ -81,7 +81,7 @@ def trajectories_of(
     texts = world.units.texts(torch.from_numpy(frames))
     shared: dict[str, Any] = {
         "seed": origin.seed,
-        "asked": origin.asked,
+        "requested": origin.requested,
         "training_queries": origin.training_queries,
         "label_only": world.label_only,
         "versions": dict(origin.versions or installed_versions()),

@@ -67,7 +67,7 @@ class Trajectory(WithGoal):
             files, see `agents.redaction`; None: no column is.
         texts: (T+2) the input and every frame as sentences; None where the data are no text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
-        asked: the target as it was asked for, where it is not one class: a group, or a goal such as ``+10 %``.
+        requested: the target as it was given, where it is not one class: a group, or a goal such as ``+10 %``.
         held: names of the table's columns that this path keeps as in the input, so that few change.
         scenario: what this path is among several of its input, such as ``way 2``; None: it is no one of several.
 
@@ -113,7 +113,7 @@ class Trajectory(WithGoal):
     saved_contributions: Contributions | None = None
     held: list[str] = field(default_factory=list)
     saved_badge: Badge | None = None
-    asked: str | None = None
+    requested: str | None = None
     hidden: dict[str, list[int]] | None = None
     scenario: str | None = None
 

@@ -72,8 +72,8 @@ def test_several_targets_keep_the_order_of_the_inputs(world):
     targets = ["+9", ">= 20", "<= -10", "-9", ">= 20", "+9"]
     paths = explain(world, range(6), targets, walker="line", skip_present=True)
     assert [path.index for path in paths] == sorted(path.index for path in paths)
-    assert {path.asked for path in paths} <= set(targets)
-    assert [path.asked for path in paths] == [targets[path.index] for path in paths]
+    assert {path.requested for path in paths} <= set(targets)
+    assert [path.requested for path in paths] == [targets[path.index] for path in paths]
 
 
 def test_contributions_divide_the_change_of_the_score(world):
@@ -115,7 +115,7 @@ def test_files_keep_the_goal_and_the_reader_checks_it(world, tmp_path):
     again = Trajectory.load(path.save(tmp_path / "path.npz"))
     assert again == path
     assert again.goal == path.goal
-    assert again.asked == "+10 %"
+    assert again.requested == "+10 %"
     assert compare(again, world).reproduced
     arrays, fields = read_parts(tmp_path / "path.npz")
     for goal, match in ((">= 7", "has the outcomes"), (">= much", "is damaged"), (7, "is damaged"), ("+9", "is damaged")):
@@ -174,7 +174,7 @@ def test_a_label_flips_while_others_hold():
             own, end = weather(path.to_pandas(path.world)[["a", "b", "c"]].to_numpy(float))[[0, -1]] >= 0.5
             assert own[0] != end[0]
             assert not held or own[1] == end[1]
-    assert path.asked == "flip warm, hold wet"
+    assert path.requested == "flip warm, hold wet"
     assert path.shown.name.startswith("p(")
     with pytest.raises(UnknownNameError, match="unknown label 'cold'"):
         explain(world, 0, "flip cold", walker="line")
@@ -228,7 +228,7 @@ def test_groups_and_classes_in_one_list():
     rows = [int(np.flatnonzero(ROWS[:, 0] < -0.6)[k]) for k in range(3)]
     paths = explain(world, None, [">= medium", "large", "own"], rows=rows, walker="line")
     assert [path.class_names[path.target] for path in paths] == ["medium", "large", "small"]
-    assert [path.asked for path in paths] == ["any of medium, large", None, None]
+    assert [path.requested for path in paths] == ["any of medium, large", None, None]
 
 
 def test_groups_that_do_not_fit_are_refused():
