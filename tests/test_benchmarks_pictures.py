@@ -27,7 +27,8 @@ def test_similarity_is_one_for_equal_pictures_and_that_of_the_means_for_flat_one
 def test_implausibility_is_measured_to_the_nearest_of_the_target_class() -> None:
     bank = torch.cat([pictures(1).expand(NEAREST, -1, -1), pictures(NEAREST, 1)])
     label = np.repeat([0, 1], NEAREST)
-    found = implausibility(pictures(1).expand(2, -1, -1), np.array([0, 1]), bank, label)
+    found = implausibility(pictures(1).expand(2, -1, -1), np.array([0, 1]), bank, label, nearest=True)
+    np.testing.assert_allclose(found, implausibility(pictures(1).expand(2, -1, -1), np.array([0, 1]), bank, label), atol=1e-6)
     assert found[0] < 1e-6
     assert found[1] > 0.3
 

@@ -51,10 +51,11 @@ GROUPS = ("line", "white box", "agent")
 REVISE, ECCCO = "REVISE (white box)", "ECCCo (white box)"
 ITEMS, KNOWN, BANK, JUDGED_FROM = 240, 2000, 10_000, 2000  # judges learn from the test pictures after the first 2,000
 CONVINCING = ("valid", "both", "support vectors", "network", "oracle", "holds", "wrong")
-LOOKS = ("l2", "l1", "implausibility", "sharpness", "variety", "queries", "frames", "cpu_ms")
+LOOKS = ("l2", "l1", "implausibility", "nearest", "sharpness", "variety", "queries", "frames", "cpu_ms")
 COLUMNS = {
     "valid": "valid", "both": "both judges", "support vectors": "support vectors", "network": "network", "oracle": "oracle",
     "holds": "badge: holds", "wrong": "wrong of these", "l2": "L2", "l1": "L1 on [-1, 1]", "implausibility": "implausibility",
+    "nearest": "to the nearest",
     "sharpness": "sharpness", "variety": "variety", "queries": "queries", "frames": "frames", "cpu_ms": "CPU ms",
 }  # fmt: skip
 DIGITS = {"l2": 2, "l1": 1, "sharpness": 2, "variety": 2, "queries": 1, "frames": 1, "cpu_ms": 1}
@@ -132,6 +133,7 @@ def looked_at(name: str, ways: list[str], seed: int, cache: Path) -> dict[str, A
     x, bank, bank_class = torch.from_numpy(data.held_out), torch.from_numpy(data.x[:BANK]), np.asarray(data.truth[:BANK])
     every = max(1, len(data.x) // 4000)
     oracle, judges = oracles_of(data.x[::every], data.truth[::every], 10, cache / "oracles"), judges_of(name)
+    manifold = ASSETS[name].manifold()[0]
     alike: Tensor | None = None
     found: dict[str, Any] = {}
     for way in ways:
@@ -139,13 +141,17 @@ def looked_at(name: str, ways: list[str], seed: int, cache: Path) -> dict[str, A
         if alike is None:
             alike, classes = real_of(x, np.asarray(data.held_out_truth), target)
             sharp, varied = np.median(sharpness(alike)), variety(alike, classes)
-        for row, pictures, wanted in [("real pictures", alike, classes)] * (not found) + [
-            (way, torch.from_numpy(ends), target)
-        ]:
+        rows = [(way, torch.from_numpy(ends), target)]
+        if not found:
+            with torch.inference_mode():
+                again = manifold.decode(manifold.encode(alike))
+            rows += [("real pictures", alike, classes), ("their reconstructions", again, classes)]
+        for row, pictures, wanted in rows:
             sees = {judge: each(seen == wanted) for judge, seen in judges.sees(pictures.numpy()).items()}
             found[row] = {
                 **sees, "both": np.minimum(*sees.values()), "oracle": each(oracle.sees(pictures.numpy()) == wanted),
                 "implausibility": implausibility(pictures, wanted, bank, bank_class),
+                "nearest": implausibility(pictures, wanted, bank, bank_class, nearest=True),
                 "sharpness": float(np.median(sharpness(pictures)) / sharp), "variety": variety(pictures, wanted) / varied,
             }  # fmt: skip
         gap = (torch.from_numpy(ends) - x[:ITEMS]).flatten(1)
