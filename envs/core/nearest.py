@@ -1,6 +1,6 @@
 """Nearest rows: exact, by blocks of matrix products, in memory that does not grow with the number of queries.
 
-docs/results/performance.md compares this with trees and with an approximate graph.
+docs/results/performance.md compares this with a tree.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ def fits(options: Options) -> Record:
 
 
 def searches(options: Options) -> Record:
-    """Five neighbours of 200 rows at growing numbers of rows: by blocks of products, by a tree, by an approximate graph."""
+    """Five neighbours of 200 rows at growing numbers of rows: by blocks of products, and by a tree."""
     from sklearn.neighbors import KDTree
 
     found: Record = {}
@@ -158,7 +158,6 @@ def searches(options: Options) -> Record:
         x, query = rows_of(n), rows_of(TOGETHER, seed=9)
         known, asked = torch.from_numpy(x), torch.from_numpy(query)
         tree, built = cpu_seconds(lambda x=x: KDTree(x))
-        exact = nearest(asked, known, 5)[1].numpy()
         times: dict[str, list[float]] = {"products": [], "one by one": [], "tree": []}
         for _ in range(options.rounds):
             times["products"].append(cpu_seconds(lambda known=known, asked=asked: nearest(asked, known, 5))[1] / TOGETHER)
@@ -166,15 +165,6 @@ def searches(options: Options) -> Record:
             times["one by one"].append(cpu_seconds(lambda k=known, ones=ones: [nearest(one, k, 5) for one in ones])[1] / ALONE)
             times["tree"].append(cpu_seconds(lambda tree=tree, query=query: tree.query(query, 5))[1] / TOGETHER)
         cell: Record = {name: 1000 * median(values) for name, values in times.items()} | {"tree built": built}
-        if options.graph and n <= 100_000:
-            from pynndescent import NNDescent
-
-            graph, cell["graph built"] = cpu_seconds(lambda x=x: NNDescent(x, n_neighbors=30, random_state=0, n_jobs=1))
-            graph.prepare()
-            graph.query(query[:2], 5)
-            (near, _), seconds = cpu_seconds(lambda graph=graph, query=query: graph.query(query, 5))
-            cell["graph"] = 1000 * seconds / TOGETHER
-            cell["graph recall"] = float(np.mean([len(set(a) & set(b)) / 5 for a, b in zip(near, exact, strict=True)]))
         found[str(n)] = cell
     return found
 
@@ -249,22 +239,11 @@ def page(record: Record) -> str:
         ]  # fmt: skip
         parts["fits"] = table(titles, cells)
     if found := record["searches"]:
-        titles = [
-            "rows",
-            "ms by products",
-            "one by one / it",
-            "tree / it",
-            "graph / it",
-            "graph's recall",
-            "graph built, CPU-s",
-        ]
+        titles = ["rows", "ms by products", "one by one / it", "tree / it", "tree built, CPU-s"]
         cells = [
             [
                 f"{int(n):,}", f"{cell['products']:.3f}", f"{cell['one by one'] / cell['products']:.1f}",
-                f"{cell['tree'] / cell['products']:.1f}",
-                f"{cell['graph'] / cell['products']:.1f}" if "graph" in cell else "-",
-                f"{cell['graph recall']:.2f}" if "graph" in cell else "-",
-                f"{cell['graph built']:.0f}" if "graph" in cell else "-",
+                f"{cell['tree'] / cell['products']:.1f}", f"{cell['tree built']:.1f}",
             ]
             for n, cell in found.items()
         ]  # fmt: skip
@@ -281,7 +260,6 @@ EXPERIMENT = Experiment(
         "--rounds": {"type": int, "default": 5},
         "--walks": whole_numbers(16, 64, 256, 1024, 4096),
         "--large": {"type": int, "default": 0, "metavar": "N", "help": "one more number of rows, such as 1000000"},
-        "--graph": {"action": "store_true", "help": "search by pynndescent, too (the extra umap)"},
     },
 )  # fmt: skip
 
