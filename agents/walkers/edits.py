@@ -16,7 +16,7 @@ from envs.manifolds.edits.graph import Node
 
 WIDTH = 6  # nodes that a plan goes on from
 MARGIN = 0.4  # log odds beyond the threshold at which a plan ends
-LOSS = 4.0  # a loss of fluency of one nat per word costs as much as editing four times the words of the sentence
+LOSS = 10.0  # cost of a loss of fluency of one nat per word; editing all words of the sentence costs 1
 SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
 
 

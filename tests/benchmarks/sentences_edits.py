@@ -124,9 +124,9 @@ def real_sentences(split: EditsSplit) -> dict[str, Any]:
             "counts": interval(good[sure]), "perplexity": float(split.judge.perplexity(texts).mean())}  # fmt: skip
 
 
-def measured(names: Sequence[str], seed: int, most: int, held_out: str, cache: Path) -> dict[str, Any]:
+def measured(names: Sequence[str], seed: int, most: int, held_out: str, epochs: int | None, cache: Path) -> dict[str, Any]:
     """All walkers on a split."""
-    split = edits_split(seed, cache, held_out)
+    split = edits_split(seed, cache, held_out, epochs)
     real, rows, shown = real_sentences(split), [], []
     inputs = [str(text) for text in split.world.units.texts(split.world.held_out.x) or []]
     for name in names:
@@ -151,10 +151,10 @@ def measure(options: Options) -> Iterator[Record]:
     sources = (*SOURCES, "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_edits.py")
     splits = []
     for seed in options.seeds:
-        how = (tuple(options.walkers), seed, options.most, options.held_out)
+        how = (tuple(options.walkers), seed, options.most, options.held_out, options.epochs)
         call: Callable[[], dict[str, Any]] = partial(measured, *how, options.cache / "sentences")
         splits.append(options.runner.one(Run({"sentences edits": how}, call, sources), f"split {seed}"))
-        yield {"most": options.most, "splits": splits}
+        yield {"most": options.most, "epochs": options.epochs, "splits": splits}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -205,6 +205,7 @@ EXPERIMENT = Experiment(
     flags={
         "--seeds": whole_numbers(0, 1, 2),
         "--most": {"type": int, "default": 500, "help": "held-out sentences at most"},
+        "--epochs": {"type": int, "help": "of the masked model (default: that of the fit)"},
         "--walkers": one_of(list(WALKERS)),
         "--held-out": {"choices": ("test", "dev"), "default": "test"},
     },

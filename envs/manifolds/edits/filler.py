@@ -156,14 +156,17 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
     filler.dropout.p = how.dropout
     shares = torch.tensor(SHARES)
     few = len(draw) <= 2 * NEGATIVES
+    length = (ids != PAD).sum(1)
+    mixed = torch.randperm(len(ids), generator=generator)
+    buckets = mixed[length[mixed].argsort(stable=True)].split(BATCH)  # sentences of like length: half of the time
 
     def loss(index: Tensor) -> Tensor:
-        rows = ids[index]
+        rows = ids[buckets[int(index)]]
         rows = rows[:, : int((rows != PAD).sum(1).max())]
         missing = torch.multinomial(shares, rows.numel(), replacement=True, generator=generator).view(rows.shape)
-        length = (rows == END).int().argmax(1)
+        end = (rows == END).int().argmax(1)
         last = torch.arange(rows.shape[1]) + 1 + missing  # the first word after the gap
-        counted = ((rows == END) | (rows >= len(SPECIALS))) & (rows < filler.written) & (last <= length[:, None] + 1)
+        counted = ((rows == END) | (rows >= len(SPECIALS))) & (rows < filler.written) & (last <= end[:, None] + 1)
         row, place = counted.nonzero(as_tuple=True)
         ahead, behind = filler.read(rows)
         blind = torch.rand(len(row), 1, generator=generator) < BLIND
@@ -180,12 +183,11 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
         rest = rest.masked_fill(others[None] == word[:, None], -torch.inf)
         return F.cross_entropy(torch.cat((own[:, None], rest), dim=1), torch.zeros_like(word))
 
-    steps = max(1, -(-len(ids) // BATCH))
-    epochs = how.epochs if how.epochs is not None else max(1, min(20, STEPS // steps))
+    epochs = how.epochs if how.epochs is not None else max(1, min(20, STEPS // len(buckets)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)  # dropout draws from torch's own generator
         descend(
-            filler, loss, len(ids), epochs=epochs, batch_size=BATCH, learning_rate=how.learning_rate, generator=generator,
+            filler, loss, len(buckets), epochs=epochs, batch_size=1, learning_rate=how.learning_rate, generator=generator,
             label="masked model", progress=progress,
         )  # fmt: skip
 

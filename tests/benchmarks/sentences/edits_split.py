@@ -53,8 +53,8 @@ class EditsSplit:
     facts: dict[str, Any]
 
 
-def edits_split(seed: int, cache: Path, held_out: str = "test") -> EditsSplit:
-    """The split of a seed; the fitted manifold is kept in `cache`. Settings are chosen on `held_out` "dev"."""
+def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | None = None) -> EditsSplit:
+    """The split of a seed; the fitted manifold is kept in `cache`; `epochs` of its fit, None: the default. Settings are chosen on `held_out` "dev"."""
     data = reviews(10_000, held_out)
     aside = np.random.default_rng(0).permutation(len(data.texts)) % 10 == 0
     texts, truth = [t for t, out in zip(data.texts, aside, strict=True) if not out], data.truth[~aside]
@@ -64,12 +64,12 @@ def edits_split(seed: int, cache: Path, held_out: str = "test") -> EditsSplit:
     oracle = Oracle(second, truth[~half])
     fitted = np.array([len(tokens(t)) <= FITTED for t in first])
     corpus = [t for t, keep in zip(first, fitted, strict=True) if keep]
-    place = cache / f"edits_{held_out}_{seed}"
+    place = cache / f"edits_{held_out}_{seed}_{epochs}"
     if (place / "manifold.json").is_file():
         edits = Manifold.load(place)
     else:
         predictions = torch.from_numpy(classifier.predict_proba(corpus)).float()
-        edits = Edits.fit(corpus, predictions, vocabulary=Vocabulary.of(corpus, length=FITTED + 1), seed=seed)
+        edits = Edits.fit(corpus, predictions, vocabulary=Vocabulary.of(corpus, length=FITTED + 1), seed=seed, epochs=epochs)
         edits.save(place)
     own_tenth = [(t, y) for t, y, out in zip(data.texts, data.truth, aside, strict=True) if out]
     tested = []
