@@ -1,4 +1,4 @@
-"""Edits of review sentences: the planned walk beside walkers and searches with the same proposals, judged by models without a part.
+"""Edits of review sentences: the planned walk beside walkers and searches with the same proposals, and independent judges.
 
     python -m tests.benchmarks.sentences_edits                   # 3 splits
     python -m tests.benchmarks.sentences_edits --seeds 0 --cache FOLDER --most 100
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from agents.explain import explain
+from envs.manifolds import Edits
 from envs.modalities.alignment import edit_distance, edits
 from envs.modalities.vocabulary import tokens
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
@@ -54,9 +55,9 @@ COLUMNS = {
     "slor": "SLOR of ends", "share": "share of words edited, mean", "median_share": "median", "similarity": "similarity",
 }  # fmt: skip
 MORE = {
-    "middle_parsed": "middle frames parse", "middle_slor": "SLOR of middle frames", "monotone": "steps on which p does not fall",
-    "one_span": "steps of one span", "queries": "queries", "steps": "steps", "perplexity": "perplexity of ends",
-    "seconds": "CPU-seconds a sentence",
+    "middle_parsed": "middle frames parse", "middle_slor": "SLOR of middle frames",
+    "monotone": "steps on which p does not fall", "one_span": "steps of one span", "queries": "queries", "steps": "steps",
+    "perplexity": "perplexity of ends", "seconds": "CPU-seconds of a walk",
 }  # fmt: skip
 DIGITS = {"slor": 2, "middle_slor": 2, "queries": 1, "steps": 1, "perplexity": 0, "seconds": 2}  # of the other columns: 3
 
@@ -95,8 +96,9 @@ def figures(split: EditsSplit, paths: Sequence[Found], inputs: Sequence[str], re
     rises = [b - a for k in there for a, b in zip(paths[k].p, paths[k].p[1:], strict=False)]
     alike = Similarity()([paths[k].texts[0] for k in there], [ends[k] for k in there]) if there else np.zeros(0)
     return {
-        "flipped": interval(flipped), "counts": interval(counts), "oracle": _mean(oracle[there]), "parsed": _mean(parsed[there]),
-        "slor": _mean(slor[there]), "share": _mean(shares), "median_share": float(np.median(shares)) if shares else None,
+        "flipped": interval(flipped), "counts": interval(counts), "oracle": _mean(oracle[there]),
+        "parsed": _mean(parsed[there]), "slor": _mean(slor[there]), "share": _mean(shares),
+        "median_share": float(np.median(shares)) if shares else None,
         "similarity": _mean(alike), "middle_parsed": _mean(parses(middle)) if middle else None,
         "middle_slor": _mean(split.judge.slor(middle)) if middle else None,
         "monotone": _mean(np.array(rises) >= -0.01), "one_span": _mean([spans(a, b) <= 1 for a, b in steps]),
@@ -128,15 +130,18 @@ def measured(names: Sequence[str], seed: int, most: int, held_out: str, epochs: 
     """All walkers on a split."""
     split = edits_split(seed, cache, held_out, epochs)
     real, rows, shown = real_sentences(split), [], []
+    manifold = split.world.manifold
+    assert isinstance(manifold, Edits)
+    _, proposing = cpu_seconds(lambda: [manifold.graph(x) for x in split.world.held_out.x[:most]])  # once for all walkers
     inputs = [str(text) for text in split.world.units.texts(split.world.held_out.x) or []]
     for name in names:
-        split.world.manifold.forget()  # every walker pays for its proposals
         paths, seconds = cpu_seconds(partial(walked, name, split, most))
         found = figures(split, paths, inputs[: len(paths)], real)
         rows.append({"walker": name, "seed": seed, "seconds": seconds / len(paths), **found})
         if name == "edits":
             shown = [story(split, path) for path in paths[:SHOWN]]
-    return {"facts": split.facts, "real": real, "rows": rows, "shown": shown}
+    facts = {**split.facts, "CPU_seconds_of_the_proposals_of_a_sentence": proposing / len(inputs[:most])}
+    return {"facts": facts, "real": real, "rows": rows, "shown": shown}
 
 
 def story(split: EditsSplit, path: Found) -> list[str]:

@@ -1,8 +1,8 @@
 """A masked model of words: what stands in a gap of a sentence, given all the words around it.
 
 A recurrent network reads the words before a gap, another one those after it, and a small network predicts the gap's first
-word from both states and from the number of words that are still missing after it (Melamud, Goldberger and Dagan, "context2vec",
-CoNLL 2016, with gaps of several words). It is trained on the user's own corpus.
+word from both states and from the number of words that are still missing after it (Melamud, Goldberger and Dagan,
+"context2vec", CoNLL 2016, with gaps of several words). It is trained on the user's own corpus.
 
 Shapes: B sentences, L words, V known words, of which the model writes the O most frequent.
 """
@@ -70,6 +70,8 @@ class Filler(nn.Module):
         >>> tuple(filler.log_probabilities(ahead[:, 0], behind[:, 1], torch.tensor([0])).shape)
         (1, 10)
     """
+
+    log_frequency: Tensor
 
     def __init__(self, size: int, written: int, embedding: int = 64, hidden: int = 96) -> None:
         super().__init__()

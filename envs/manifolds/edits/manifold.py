@@ -31,8 +31,8 @@ RADIUS = 12.0  # half the width of the box of codes, in standard deviations
 class Edits(Manifold):
     """Sentences within a few edits of the input, in one latent space that all inputs share.
 
-    A code says where a sentence lies (`SentenceCodes`). A step moves the code, and the next frame is the nearest sentence among
-    the present one and those that differ from it by one span of words (`nearest`); the code becomes that sentence's own. So
+    A code says where a sentence lies (`SentenceCodes`). A step moves the code, and the next frame is the nearest sentence
+    among the present one and those that differ from it by one span of words (`nearest`); the code becomes that sentence's own. So
     every frame is a sentence, frame 0 is the input, and neighbouring frames differ by one span. The masked model proposes the
     edits of an input once; they are kept.
 
@@ -63,6 +63,9 @@ class Edits(Manifold):
     modality = "text"
     input_conditioned = True
     on_graph = True
+    filler: Filler
+    codes: SentenceCodes
+    corpus: Tensor
 
     def __init__(
         self,
@@ -206,10 +209,6 @@ class Edits(Manifold):
             self._graphs[key] = EditGraph(words, edits, longest)
         return self._graphs[key]
 
-    def forget(self) -> None:
-        """Forget the proposals of all inputs."""
-        self._graphs.clear()
-
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
@@ -287,7 +286,9 @@ class Edits(Manifold):
         vocabulary = Vocabulary.of(texts) if vocabulary is None else vocabulary
         ids = vocabulary.known(vocabulary.ids(list(texts)))
         if len(ids) < 2 or len(predictions) != len(ids):
-            raise ManifoldError(f"edits need at least 2 sentences and a prediction for each, got {len(ids)}, {len(predictions)}")
+            raise ManifoldError(
+                f"edits need at least 2 sentences and a prediction for each, got {len(ids)}, {len(predictions)}"
+            )
         how = FillerTraining(**training)
         counts = torch.bincount(ids.flatten(), minlength=vocabulary.size)[len(SPECIALS) :]
         written = len(SPECIALS) + max(2, int((counts >= WRITTEN).sum()))  # the vocabulary begins with the most frequent words

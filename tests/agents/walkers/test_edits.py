@@ -46,7 +46,9 @@ def test_an_item_has_the_same_path_alone_and_in_a_batch(world, paths):
 def test_contributions_sum_to_the_rise_and_name_words(world, paths):
     path = next(path for path in paths if path.success and path.steps > 1)
     found = path.contributions()
-    assert sum(part.value for part in found.parts) == pytest.approx(float(path.predictions[-1, path.target] - path.predictions[0, path.target]), abs=1e-5)
+    assert sum(part.value for part in found.parts) == pytest.approx(
+        float(path.predictions[-1, path.target] - path.predictions[0, path.target]), abs=1e-5
+    )
 
 
 def test_labels_alone_are_enough(world):

