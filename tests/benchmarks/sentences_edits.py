@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ SEARCHES: dict[str, tuple[int, int, int, bool]] = {
 }  # fmt: skip
 SEARCHED = 25  # sentences that growing spheres are walked from: they look at hundreds of candidates each
 SHOWN = 20
+REAL = 300  # held-out sentences that are judged for comparison
 COLUMNS = {
     "flipped": "flipped", "counts": "**counts**", "oracle": "oracle agrees, of those flipped", "parsed": "ends parse",
     "slor": "SLOR of ends", "share": "share of words edited, mean", "median_share": "median", "similarity": "similarity",
@@ -115,9 +117,10 @@ def _mean(values: Any) -> list[float] | None:
 
 def real_sentences(split: EditsSplit) -> dict[str, Any]:
     """Held-out sentences under the same judges."""
-    texts = split.world.units.texts(split.world.held_out.x)
+    x = split.world.held_out.x[:REAL]
+    texts = split.world.units.texts(x)
     assert texts is not None
-    p = split.world.classifier.predict_proba(split.world.held_out.x).numpy()
+    p = split.world.classifier.predict_proba(x).numpy()
     parsed, slor = parses(texts), split.judge.slor(texts)
     least = float(np.quantile(slor, 0.25))
     sure = p.max(1) >= 0.9
@@ -173,6 +176,7 @@ def page(record: Record) -> str:
     facts = [split["facts"] for split in splits]
     return render(
         "sentences_edits", longest=LONGEST, count=len(splits), most=record["most"], budget=BUDGET, searched=SEARCHED,
+        **verdicts([row for row in rows if row["walker"] == "edits"], real),
         first=measures(rows, COLUMNS), second=measures(rows, MORE),
         real_counts=spread([_of(r["counts"]) for r in real], 3), real_parsed=spread([_of(r["parsed"]) for r in real], 3),
         real_slor=spread([_of(r["slor"]) for r in real], 2), real_perplexity=spread([r["perplexity"] for r in real], 0),
@@ -180,6 +184,24 @@ def page(record: Record) -> str:
         shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(splits[0]["shown"], 1)),
         seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
     )  # fmt: skip
+
+
+def verdicts(own: Sequence[dict[str, Any]], real: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Which targets the planned walk reaches, on average over seeds."""
+
+    def mean(rows: Sequence[dict[str, Any]], name: str) -> float:
+        return fmean(found for row in rows if (found := _of(row[name])) is not None)
+
+    reached = {
+        "flipped": mean(own, "flipped") >= 0.99,
+        "counted": mean(own, "counts") >= mean(real, "counts") - 0.03,
+        "edited": mean(own, "share") <= 0.30 and mean(own, "median_share") <= 0.25,
+        "similar": mean(own, "similarity") >= 0.80,
+        "parsed": mean(own, "parsed") >= mean(real, "parsed"),
+        "monotone": mean(own, "monotone") >= 0.95,
+        "asked": max(row["most_queries"] for row in own) <= BUDGET,
+    }
+    return {name: "reached" if yes else "**missed**" for name, yes in reached.items()}
 
 
 def _of(value: Any) -> float | None:

@@ -108,7 +108,7 @@ def parses(texts: Sequence[str]) -> np.ndarray:
     if shutil.which("link-parser") is None:
         raise RuntimeError("link-parser is missing: apt-get install link-grammar link-grammar-dictionaries-en")
     asked = "\n".join(sentence_case(text) for text in texts)
-    flags = ["-verbosity=1", "-graphics=0", "-timeout=3", "-limit=100", "-null=0"]
+    flags = ["-verbosity=1", "-graphics=0", "-timeout=3", "-limit=100", "-null=0", "-panic=0"]
     out = subprocess.run(["link-parser", "en", *flags], input=asked + "\n", capture_output=True, text=True, check=True).stdout
     found = re.findall(r"Found (\d+) linkages?|No complete linkages found", out)
     if len(found) != len(texts):
