@@ -13,18 +13,19 @@ from envs.core.tasks import log_odds
 from envs.core.world import World
 from envs.errors import ManifoldError
 from envs.manifolds.edits.graph import Node
+from envs.manifolds.edits.manifold import Edits
 
 WIDTH = 6  # nodes that a plan goes on from
 MARGIN = 0.4  # log odds beyond the threshold at which a plan ends
-LOSS = 4.0  # a loss of fluency of one nat per word costs as much as editing four times the words of the sentence
+LOSS = 10.0  # cost of a loss of fluency of one nat per word; editing all words of the sentence costs 1
 SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
 
 
 class EditsWalker(Walker):
     """Plans a few edits without a query, makes the first one, sees the classifier's answer, and plans again.
 
-    The latent code predicts the classifier's log odds (`Edits.expected`). A plan is a beam search for the cheapest sentence that
-    the code predicts to arrive: it counts the words edited, the loss of fluency, and the log odds that are missing. The
+    The latent code predicts the classifier's log odds (`Edits.expected`). A plan is a beam search for the cheapest sentence
+    that the code predicts to arrive: it counts the words edited, the loss of fluency, and the log odds that are missing. The
     difference between the prediction and the answer at the present sentence corrects the next plan. A step costs one query,
     and nothing else does. Only for manifolds that are a graph (`Manifold.on_graph`).
 
@@ -54,8 +55,8 @@ class EditsWalker(Walker):
     def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
         """Plan and step, item by item; draws nothing."""
         world = recorder.world
-        if (why := self.obstacle(world)) is not None:
-            raise ManifoldError(why)
+        if (why := self.obstacle(world)) is not None or not isinstance(world.manifold, Edits):
+            raise ManifoldError(why or f"{type(world.manifold).__name__} is a graph of another kind than `Edits`")
         visited: dict[int, set[Node]] = {}
         while len(rows := recorder.active()):
             going, actions = [], []
@@ -71,6 +72,7 @@ class EditsWalker(Walker):
     def _planned(self, world: World, recorder: Recorder, row: int, visited: set[Node]) -> Tensor | None:
         """The code (d,) of the next sentence; None where no edit is left that was not tried."""
         manifold, state = world.manifold, recorder.state
+        assert isinstance(manifold, Edits)
         graph = manifold.graph(state.factual[row])
         here = manifold.node(graph, state.frame[row])
         visited.add(here)

@@ -42,7 +42,11 @@ def make_reference(
         if z is None:
             z = torch.cat([manifold.encode(part) for part in x.split(BATCH)])
         graph = manifold.on_graph  # there, frame 0 is the input
-        decoded = x if graph else torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
+        decoded = (
+            x
+            if graph
+            else torch.cat([manifold.decode_near(*pair) for pair in zip(z.split(BATCH), x.split(BATCH), strict=True)])
+        )
         anchored = units is not None and units.anchored
         factual = Factual(x, cells, decoded if anchored else torch.zeros(len(x), 0))
         frame = x if anchored else decoded if units is None else units.hold(decoded, x)

@@ -60,7 +60,9 @@ def text_manifold(
         texts = [str(text) for text in parts.x]
         if manifold == Edits.kind:
             if latent_dim is not None:
-                raise ManifoldError("the latent dimensions of edits are K - 1 and meanings: give fit={'meanings': 7} instead of latent_dim")
+                raise ManifoldError(
+                    "the latent dimensions of edits are K - 1 and meanings: give fit={'meanings': 7} instead of latent_dim"
+                )
             edits, asked = _fitted_edits(texts, asker, dict(fit or {}), seed, progress)
             return edits, None, asked
         vae, asked = _fitted(texts, asker, latent_dim or LATENT_DIM, dict(fit or {}), seed, progress)
@@ -71,7 +73,9 @@ def text_manifold(
         manifold = load_object(manifold)
     elif isinstance(manifold, str | Path):
         if not os.path.isdir(manifold):
-            raise UnknownNameError("manifold of sentences", manifold, ("vae", "edits", "sentences", "a folder of Manifold.save"))
+            raise UnknownNameError(
+                "manifold of sentences", manifold, ("vae", "edits", "sentences", "a folder of Manifold.save")
+            )
         manifold = Manifold.load(manifold)
     if not isinstance(manifold, SentenceVAE | Edits):
         raise ManifoldError(f"sentences need a SentenceVAE or Edits, not a {type(manifold).__name__}")

@@ -48,7 +48,7 @@ class Manifold(torch.nn.Module, ABC):
         kind: Name under which `save` records the class.
         fitted_by_name: Whether `envs.make_world(manifold=kind)` fits a manifold of this kind to the data.
         input_conditioned: Whether decoding along a walk depends on the input of the walk, see `decode_near`.
-        on_graph: Whether frames are the nodes of a graph: a step leads to the present frame or a neighbour of it, see `nearest`.
+        on_graph: Whether frames are the nodes of a graph: a step leads to the present frame or a neighbour, see `nearest`.
         portable: Whether `save` can store the manifold. A saved run finds one that is not portable by its ``module:object``
             name.
         static_size: Numbers of `static` in an observation; 0 but for `Distracted`.

@@ -43,6 +43,11 @@ ABOUT = {
         "comes loose, or with dry friction; an 8-dimensional `SeriesVAE` and a small network of convolutions as black box. Frame 0 "
         "is the input itself. See [Time series](concepts/series.md)."
     ),
+    "Manifold/SentenceEdits-v0": (
+        "The same sentences and black box, on the 8-dimensional manifold of edits of the input: a frame is a sentence, and a step "
+        "replaces, inserts or deletes one span of words. Frame 0 is the input. "
+        "See [Sentences](concepts/sentences.md#edits-of-the-input)."
+    ),
     "Manifold/MNIST-v0": (
         "MNIST's 28x28 digits, a 16-dimensional VAE with a convolutional encoder, and a small CNN as black box. It works offline: "
         "the pictures are decoded from the shipped codes of 4,000 training and 1,000 test images. For all 70,000 real ones "
@@ -169,6 +174,18 @@ env = gym.make("Manifold/Oscillator-v0", render_mode="ansi")
 env.reset(seed=0, options={"index": 3, "target": "sound", "split": "held_out"})
 env.step(env.action_space.sample())
 print(env.render())
+""",
+    "Manifold/SentenceEdits-v0": """
+import gymnasium as gym
+
+import envs
+
+gym.register_envs(envs)
+env = gym.make("Manifold/SentenceEdits-v0", render_mode="ansi")
+env.reset(seed=0, options={"index": 3, "target": "positive", "split": "held_out"})
+for _ in range(5):
+    env.step(env.action_space.sample())
+    print(env.render())
 """,
     "Manifold/MNIST-v0": """
 import gymnasium as gym

@@ -1,8 +1,8 @@
 """The shared latent space of sentences: what the classifier makes of their words, and what the words mean.
 
-The first K - 1 coordinates of a code are the classifier's log odds as a linear model of words and pairs of words predicts them;
-the model is fitted to the classifier's predictions for the corpus. The others are the principal components of the mean word
-embedding, in which frequent words count less (Arora, Liang and Ma, "A Simple but Tough-to-Beat Baseline for Sentence
+The first K - 1 coordinates of a code are the classifier's log odds as a linear model of words and pairs of words predicts
+them; the model is fitted to the classifier's predictions for the corpus. The others are the principal components of the mean
+word embedding, in which frequent words count less (Arora, Liang and Ma, "A Simple but Tough-to-Beat Baseline for Sentence
 Embeddings", ICLR 2017). Every coordinate has unit variance over the corpus.
 
 Shapes: B sentences, L words, V known words, K classes, d = K - 1 + m latent dimensions.
@@ -36,6 +36,16 @@ class SentenceCodes(nn.Module):
         >>> codes(torch.tensor([[4, 5, 3, 0]])).shape
         torch.Size([1, 4])
     """
+
+    words: Tensor
+    keys: Tensor
+    pairs: Tensor
+    intercept: Tensor
+    scale: Tensor
+    weight: Tensor
+    meaning: Tensor
+    middle: Tensor
+    basis: Tensor
 
     def __init__(self, size: int, pairs: int, classes: int, meanings: int) -> None:
         super().__init__()

