@@ -114,18 +114,17 @@ def patterns(paths: Sequence[Trajectory], world: Any) -> list[Pattern]:
     from agents.explanation.contributions.compute import explained_class
     from agents.explanation.report.groups import grouped
 
-    pairs: dict[tuple[int, int], list[Trajectory]] = defaultdict(list)
+    pairs: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
     for first, *_ in grouped(paths):
         path = paths[first]
-        pairs[path.source, explained_class(path)].append(path)
+        pairs[path.class_names[path.source], path.class_names[explained_class(path)]].append(path)
     found = [_pattern(world, *pair, group) for pair, group in pairs.items() if len(group) >= FEWEST]
     return sorted(found, key=lambda pattern: (-pattern.count, pattern.source, pattern.target))
 
 
-def _pattern(world: Any, source: int, target: int, group: list[Trajectory]) -> Pattern:
+def _pattern(world: Any, source: str, target: str, group: list[Trajectory]) -> Pattern:
     from agents.explanation.figures.renderer import renderer_of
 
-    names = world.class_names
     arrived = [path for path in group if path.success and path.steps]
     told = [_phrases(path, world) for path in arrived]
     counts = Counter(phrase for phrases in told for phrase in dict.fromkeys(words for _, words in phrases))
@@ -133,7 +132,7 @@ def _pattern(world: Any, source: int, target: int, group: list[Trajectory]) -> P
     failed = len(group) - len(arrived)
     columns = _columns(arrived, world) if world.units.anchored and arrived else []
     means = _means(arrived, world) if renderer_of(world).shows_pictures and arrived else []
-    return Pattern(names[source], names[target], len(arrived), failed, most, columns, means)
+    return Pattern(source, target, len(arrived), failed, most, columns, means)
 
 
 def _phrases(path: Trajectory, world: Any) -> list[tuple[str, str]]:
@@ -185,11 +184,12 @@ def _columns(arrived: list[Trajectory], world: Any) -> list[ColumnPattern]:
                 pair = before[name], after[name]
                 numbers = all(isinstance(value, int | float | np.number) for value in pair)
                 changes[name].append(float(pair[1]) - float(pair[0]) if numbers else f"{pair[0]} → {pair[1]}")
-        parts = path.saved_contributions.parts if path.saved_contributions is not None else []
-        if parts:
-            decides[names[max(parts, key=lambda part: part.value).where["column"]]] += 1
-    known = all(path.saved_contributions is not None for path in arrived)
-    found = [ColumnPattern(name, n, decides[name] if known else None, _usual(changes[name])) for name, n in changed.items()]
+        known = path.saved_contributions
+        if known is not None and known.parts:
+            sign = 1 if known.total >= 0 else -1  # a score may fall
+            decides[names[max(known.parts, key=lambda part: sign * part.value).where["column"]]] += 1
+    counted = all(path.saved_contributions is not None for path in arrived)
+    found = [ColumnPattern(name, n, decides[name] if counted else None, _usual(changes[name])) for name, n in changed.items()]
     return sorted(found, key=lambda c: (-(c.decides or 0), -c.changed, c.name))[:MOST_COLUMNS]
 
 
