@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.console.cli import UserError, progress_bar
 from agents.console.deferred import in_usual_torch
@@ -14,11 +15,12 @@ from envs.errors import ManifoldError
 from envs.reading import checks
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from agents.explanation.inputs import Inputs
     from agents.explanation.targets import Aim
     from agents.runs.run import Run
+    from agents.trajectories.recording import Origin
     from agents.trajectories.trajectory import Trajectory
     from agents.walkers.walker import Walker
     from envs.core.state import State
@@ -98,88 +100,138 @@ def explain(
     if max_steps is not None and max_steps < 1:
         raise UserError(f"max_steps {max_steps}: a walk needs at least one step")
     checks.seed(seed, error=UserError)
-    from agents.constraints.rules import check_inputs
-    from agents.explanation.information_gain import bonus_in_nats, information_gain
+    from agents.explanation.information_gain import bonus_in_nats
     from agents.explanation.inputs import gather
     from agents.explanation.targets import read_aims
     from agents.runs.world_record import describe_world
-    from agents.trajectories.recording import Origin, trajectories_of
+    from agents.trajectories.recording import Origin
     from agents.trajectories.world import installed_versions
-    from agents.walkers.base import select
-    from agents.walkers.planning.pictures.ensemble import picture_ensemble_of
-    from agents.walkers.retarget import to_the_end_class
-    from agents.walkers.strategy import find_paths
-    from agents.walkers.walker import rows_queried_before
 
     world, run = world_and_run(source)
     by_default = walker is None
     if by_default and run is not None and run.trails_the_line and fallback is not False:
         walker = "line"
-    chosen, curious = choose_walker(walker, run), bonus_in_nats(run)
+    chosen = choose_walker(walker, run)
     fallback = by_default and run is not None if fallback is None else fallback
     given = gather(world, inputs, split, rows)
-    base, aims = world, read_aims(world, target, given, skip_present)
-    generator = torch.Generator().manual_seed(seed)
+    aims = read_aims(world, target, given, skip_present)
+    search = _Search(
+        run, bonus_in_nats(run), by_default, torch.Generator().manual_seed(seed), max_steps, fallback, sparse, convincing
+    )
     origin = Origin(seed, versions=installed_versions())
     paths: list[Trajectory] = []
-    size = min(BATCH, base.classifier.batch_size or BATCH) if base.classifier.budget is None else WITHIN_BUDGET
+    size = min(BATCH, world.classifier.batch_size or BATCH) if world.classifier.budget is None else WITHIN_BUDGET
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar, _stopped_by_budget(paths, len(given.x)):
-        for aim, now in _batches(aims, size):
-            world, walked_in, targets = aim.world, aim.walked_in, aim.targets
-            check = picture_ensemble_of(world) if convincing else None
-            origin = origin._replace(environment=describe_world(world), requested=aim.requested)
-            if world is not base:
-                chosen = _at_another_goal(choose_walker(walker, run), base, world)
-            rows_now = [aim.rows[k] for k in now]
-            part = None if targets is None else [targets[k] for k in now]
-            own = None if given.cells is None else given.cells[rows_now]
+        for aim, places in _batches(aims, size):
             bar.set_postfix_str(f"{world.classifier.queries:,} queries", refresh=False)
-            state, queries, present = _enter(walked_in, given.x[rows_now], part, own)
-            queries = queries + aim.queries
-            if given.held is not None:
-                state = state._replace(held=given.held[rows_now])
-            check_inputs(world.units, state.cells, lambda i, at=rows_now: _name(given, at[i]))  # type: ignore[misc]
-            if bool(present.any()) and (given.single or not skip_present):
-                _refuse(world, [rows_now[int(i)] for i in torch.nonzero(present)], given, state.source[present], aim.requested)
-            found: dict[int, Trajectory] = {}
-            for walks, group in _groups(world, state, chosen, by_default):
-                items = torch.nonzero(group & ~present).flatten()
-                if len(items) == 0:
-                    continue
-                start, walk, by = find_paths(
-                    walks,
-                    walked_in,
-                    select(state, items),
-                    queries[items],
-                    generator,
-                    max_steps,
-                    fallback=fallback,
-                    sparse=sparse,
-                    check=check,
-                )
-                if curious is not None:
-                    walk = walk._replace(gain=information_gain(curious, world, start, walk))
-                if walked_in is not world:
-                    start, walk = to_the_end_class(world, start, walk)
-                policy = run if getattr(walks, "needs_model", False) else None
-                queried_before = rows_queried_before(walks, world) if policy is None else policy.queries
-                made = trajectories_of(
-                    world, start, walk, origin._replace(training_queries=queried_before), walker=by,
-                    index=None if given.rows is None else [given.rows[rows_now[i]] for i in items.tolist()],
-                    rows=None if given.labels is None else [given.labels[rows_now[i]] for i in items.tolist()],
-                )  # fmt: skip
-                for i, path in zip(items.tolist(), made, strict=True):
-                    position = rows_now[i] if given.kept is None else given.kept[rows_now[i]]
-                    path.__dict__.update(world=world, position=position)  # of this process alone: neither is saved
-                found |= dict(zip(items.tolist(), made, strict=True))
-            ordered = [found[i] for i in sorted(found)]
-            paths += ordered
+            if aim.world is not world:
+                chosen = _at_another_goal(choose_walker(walker, run), world, aim.world)
+            origin = origin._replace(environment=describe_world(aim.world), requested=aim.requested)
+            batch = _batch(aim, places, given, skip_present)
+            found = search.paths_of(batch, chosen, origin)
+            paths += found
             if on_batch is not None:
-                on_batch(ordered)
-            bar.update(len(now))
+                on_batch(found)
+            bar.update(len(places))
     if len(aims) > 1:
         paths.sort(key=lambda path: path.position or 0)
     return paths[0] if given.single else paths
+
+
+class _Batch(NamedTuple):
+    """Walks of some inputs at frame 0.
+
+    Attributes:
+        aim: where they go.
+        rows: places of the inputs among all that are given.
+        given: all inputs.
+        state: of the walks.
+        queries: made so far (B,).
+        present: (B,) bool: inputs that are of their target class already.
+    """
+
+    aim: Aim
+    rows: list[int]
+    given: Inputs
+    state: State
+    queries: Tensor
+    present: Tensor
+
+
+def _batch(aim: Aim, places: range, given: Inputs, skip_present: bool) -> _Batch:
+    """Frame 0 of the inputs at some places of an aim.
+
+    Raises:
+        ManifoldError: an input that breaks a constraint, or is of its target class already and may not be left out.
+    """
+    import torch
+
+    from agents.constraints.rules import check_inputs
+
+    rows = [aim.rows[k] for k in places]
+    targets = None if aim.targets is None else [aim.targets[k] for k in places]
+    state, queries, present = _enter(aim.walked_in, given.x[rows], targets, None if given.cells is None else given.cells[rows])
+    if given.held is not None:
+        state = state._replace(held=given.held[rows])
+    check_inputs(aim.world.units, state.cells, lambda i: _name(given, rows[i]))
+    if bool(present.any()) and (given.single or not skip_present):
+        _refuse(aim.world, [rows[int(i)] for i in torch.nonzero(present)], given, state.source[present], aim.requested)
+    return _Batch(aim, rows, given, state, queries + aim.queries, present)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How paths are searched; arguments as for `explain`, `curious` is the bonus of the run, if it is in nats."""
+
+    run: Run | None
+    curious: Any
+    by_default: bool
+    generator: Generator
+    max_steps: int | None
+    fallback: bool
+    sparse: bool
+    convincing: bool
+
+    def paths_of(self, batch: _Batch, chosen: Walker, origin: Origin) -> list[Trajectory]:
+        """The paths of a batch, in the order of its inputs."""
+        import torch
+
+        from agents.explanation.information_gain import information_gain
+        from agents.trajectories.recording import trajectories_of
+        from agents.walkers.base import select
+        from agents.walkers.planning.pictures.ensemble import picture_ensemble_of
+        from agents.walkers.retarget import to_the_end_class
+        from agents.walkers.strategy import find_paths
+        from agents.walkers.walker import rows_queried_before
+
+        world, walked_in, given = batch.aim.world, batch.aim.walked_in, batch.given
+        check = picture_ensemble_of(world) if self.convincing else None
+        found: dict[int, Trajectory] = {}
+        for walker, group in _groups(world, batch.state, chosen, self.by_default):
+            items = torch.nonzero(group & ~batch.present).flatten()
+            if len(items) == 0:
+                continue
+            start, walk, by = find_paths(
+                walker, walked_in, select(batch.state, items), batch.queries[items], self.generator, self.max_steps,
+                fallback=self.fallback, sparse=self.sparse, check=check,
+            )  # fmt: skip
+            if self.curious is not None:
+                walk = walk._replace(gain=information_gain(self.curious, world, start, walk))
+            if walked_in is not world:
+                start, walk = to_the_end_class(world, start, walk)
+            policy = self.run if getattr(walker, "needs_model", False) else None
+            before = rows_queried_before(walker, world) if policy is None else policy.queries
+            rows = [batch.rows[i] for i in items.tolist()]
+            made = trajectories_of(
+                world, start, walk, origin._replace(training_queries=before), walker=by,
+                index=None if given.rows is None else [given.rows[row] for row in rows],
+                rows=None if given.labels is None else [given.labels[row] for row in rows],
+            )  # fmt: skip
+            for row, path in zip(rows, made, strict=True):
+                position = row if given.kept is None else given.kept[row]
+                path.__dict__.update(world=world, position=position)  # of this process alone: neither is saved
+            found |= dict(zip(items.tolist(), made, strict=True))
+        return [found[i] for i in sorted(found)]
 
 
 @contextmanager
