@@ -76,6 +76,7 @@ def page(record: Record) -> str:
     told = {
         "refused": [f"{name} ({runs[0]['refused']})" for name, runs in cases.items() if "refused" in runs[0]],
         "broken": [name for name, runs in cases.items() if any("traceback" in run for run in runs)],
+        "missing": [name for name in CASES if name not in cases],
         "skipped": [f"{name} ({runs[0]['skipped']})" for name, runs in cases.items() if "skipped" in runs[0]],
     }
     rows = [[name, *cells_of(runs)] for name, runs in cases.items() if any("found" in run for run in runs)]
