@@ -46,7 +46,7 @@ def scenarios(
     Example:
         >>> from envs import make_world
         >>> [path.scenario for path in scenarios(make_world(), 0, walker="line", features_to_vary=["petal length in cm"])]
-        ['nearest and most typical', 'only petal length in cm']
+        ['nearest', 'most typical', 'only petal length in cm']
     """
     from agents.explanation.contributions.compute import explained_class
     from agents.explanation.explain import explain, world_and_run
