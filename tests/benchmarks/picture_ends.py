@@ -202,22 +202,17 @@ def measure(options: Options) -> Iterator[Record]:
             cell: dict[str, Any] = {"seed": seed, "ways": {}}
             record["data"][name].append(cell)
             where = (seed, options.cache)
-            parts = [
-                (part, partial(walked, name, part, *where), list(WALKERS[part])) for part in WALKERS if part in options.parts
-            ]
-            parts += [
-                (way, partial(descended, name, way, *where), [way]) for way in (REVISE, ECCCO) if "white box" in options.parts
-            ]
-            for part, search, ways in parts:
-                for what, function, sources in (
-                    ("search", search, SEARCH), ("judges", partial(looked_at, name, ways, *where), OWN)
-                ):  # fmt: skip
-                    key = {"picture_ends": name, "part": part, "what": what, "seed": seed, "items": ITEMS}
-                    for way, figures in options.runner.one(
-                        Run(key, function, sources), f"{name}, {part}, {what}, {seed}"
-                    ).items():
-                        cell["ways"].setdefault(way, {}).update(figures)
-                yield record
+            searches = {part: partial(walked, name, part, *where) for part in WALKERS if part in options.parts}
+            if "white box" in options.parts:
+                searches |= {way: partial(descended, name, way, *where) for way in (REVISE, ECCCO)}
+            for part, search in searches.items():
+                key = {"picture_ends": name, "part": part, "what": "search", "seed": seed, "items": ITEMS}
+                cell["ways"] |= options.runner.one(Run(key, search, SEARCH), f"{name}, {part}, {seed}")
+            key = {"picture_ends": name, "ways": list(cell["ways"]), "seed": seed, "items": ITEMS}
+            judged = Run(key, partial(looked_at, name, list(cell["ways"]), *where), OWN)
+            for way, figures in options.runner.one(judged, f"{name}, judges, {seed}").items():
+                cell["ways"].setdefault(way, {}).update(figures)
+            yield record
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
