@@ -168,9 +168,8 @@ class Trajectory(WithGoal):
     @property
     def modality(self) -> str:
         """`image`, `table`, `text` or `series`: as the world is described, else by shape and type of the input."""
-        if (told := self.environment.get("modality")) is not None:
-            return str(told)
-        return "text" if self.source_input.dtype.kind == "i" else "image" if self.source_input.ndim > 1 else "table"
+        x = self.source_input
+        return self.environment.get("modality") or ("text" if x.dtype.kind == "i" else "image" if x.ndim > 1 else "table")
 
     @property
     def name(self) -> str:
