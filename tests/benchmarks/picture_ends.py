@@ -194,13 +194,13 @@ def each(values: Any) -> np.ndarray:
 
 
 def measure(options: Options) -> Iterator[Record]:
-    """Every data set and seed."""
+    """Every data set and seed; what is not measured now stays."""
     record: Record = {"items": ITEMS, "data": dict(options.before.get("data", {}))}
     for name in options.data:
-        record["data"][name] = []
+        cells = {cell["seed"]: cell for cell in record["data"].get(name, [])}
         for seed in options.seeds:
-            cell: dict[str, Any] = {"seed": seed, "ways": {}}
-            record["data"][name].append(cell)
+            before, cell = cells.get(seed, {"ways": {}}), {"seed": seed, "ways": {}}
+            cells[seed] = cell
             where = (seed, options.cache)
             searches = {part: partial(walked, name, part, *where) for part in WALKERS if part in options.parts}
             if "white box" in options.parts:
@@ -212,6 +212,8 @@ def measure(options: Options) -> Iterator[Record]:
             judged = Run(key, partial(looked_at, name, list(cell["ways"]), *where), OWN)
             for way, figures in options.runner.one(judged, f"{name}, judges, {seed}").items():
                 cell["ways"].setdefault(way, {}).update(figures)
+            cell["ways"] = before["ways"] | cell["ways"]
+            record["data"][name] = list(cells.values())
             yield record
 
 
