@@ -188,9 +188,11 @@ def scores_of(record: Record, bonus: str, cells: list[str]) -> list[list[float]]
 
 
 def shared(record: Record) -> tuple[list[str], list[str]]:
-    """Bonuses, and the cells that all of them were measured on."""
-    bonuses = list(dict.fromkeys(bonus for arms in record["cells"].values() for bonus in arms))
-    return bonuses, [cell for cell, arms in record["cells"].items() if set(bonuses) == set(arms)]
+    """The bonuses that were measured on more than half of the cells, and the cells that all of these were measured on."""
+    cells: Record = record["cells"]
+    every = dict.fromkeys(bonus for arms in cells.values() for bonus in arms)
+    bonuses = [bonus for bonus in every if 2 * sum(bonus in arms for arms in cells.values()) > len(cells)]
+    return bonuses, [cell for cell, arms in cells.items() if set(bonuses) <= set(arms)]
 
 
 def draw(record: Record, file: Path) -> None:
