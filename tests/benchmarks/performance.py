@@ -10,6 +10,7 @@ Walks are straight lines on a PCA manifold, so that the cost is that of the libr
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -137,6 +138,7 @@ def grid(options: Options) -> Record:
 
 def fits(options: Options) -> Record:
     """A world with the default manifold (a VAE) at growing numbers of rows: CPU time of all, and of the fit's share."""
+    os.environ["MANIFOLD_CACHE"] = ""  # fitted here and now
     found: Record = {}
     for n in (10_000, 60_000, *((options.large,) if options.large else ())):
         explainer, seconds = cpu_seconds(lambda n=n: explainer_of(n, FACTORS, 3, manifold="vae"))
