@@ -83,6 +83,8 @@ def trained_walk(world: World) -> World:
     settings = dict(groups["labels" if world.label_only else "probabilities"])
     if not world.label_only and (over := _settings(world.modality, "walk")):
         settings |= {**over, "reward": {**settings["reward"], **over["reward"]}}
+    if world.manifold.on_graph:  # a step leads to a neighbour: it has no other length
+        settings = {name: value for name, value in settings.items() if name not in ("step", "max_step")}
     config = world.config
     chosen = {name: value for name, value in settings.items() if getattr(config, name) is None}
     if config.reward is not None and "reward" in settings:

@@ -100,7 +100,7 @@ def rows_queried_before(walker: Walker, world: World) -> int:
     """Queries that a walker without training rests on: those of the reference inputs if it walks towards them, else 0.
 
     Two for each reference input, the second one on frame 0 or on the decoded code, and a third where the manifold is
-    conditioned on the input (`World.reference.end_predictions`).
+    conditioned on the input (`World.reference.end_predictions`). On a graph of edits: one for the fit of the codes, and one.
     """
-    each = 3 if world.manifold.input_conditioned else 2
+    each = 3 if world.manifold.input_conditioned and not world.manifold.on_graph else 2
     return each * len(world.reference.x) if getattr(walker, "to_known_goals", False) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.explain import explain
+from agents.training.environments import trained_walk
 from agents.walkers.edits import EditsWalker
 from envs.building.world import make_world
 from envs.errors import ManifoldError
@@ -61,3 +62,10 @@ def test_labels_alone_are_enough(world):
 def test_another_manifold_is_refused_with_a_way_out():
     with pytest.raises(ManifoldError, match="manifold='edits'"):
         explain(make_world(data="iris", progress=False), 0, walker=EditsWalker())
+
+
+def test_a_training_keeps_steps_as_long_as_an_edit(world):
+    trained = trained_walk(world)
+    assert trained.step_length == pytest.approx(world.step_length, rel=1e-3)
+    assert trained.max_step is None
+    assert trained.guidance

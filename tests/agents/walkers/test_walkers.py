@@ -22,7 +22,7 @@ from envs.core.moves import MOVES
 from envs.core.tasks import TASKS
 
 N = 24
-ALL = [name for name in WALKERS if name != "policy"]
+ALL = [name for name in WALKERS if name not in ("policy", "edits")]  # edits walks on a graph alone: test_edits.py
 TO_KNOWN_GOALS = [name for name in ALL if walker_class(name).to_known_goals]
 WHITE_BOX = [name for name in ALL if walker_class(name).needs_gradient]
 WITHOUT_DRAWS = [*TO_KNOWN_GOALS, *WHITE_BOX]
