@@ -34,15 +34,15 @@ def headline(
         attributes: measured on frame 0 and on the end, such as `envs.geometry.strokes.STROKES`; their changes follow.
 
     Returns:
-        Such as ``Called 4 (0.98). The prediction becomes 9 (0.93) at step 6: the left bar is removed and the top is closed
+        Such as ``Predicted 4 (0.98). The prediction becomes 9 (0.93) at step 6: the left bar is removed and the top is closed
         (0.61 of the rise).``
 
     Example:
         >>> from agents.explain import explain
         >>> from envs import make_world
         >>> path = explain(make_world(), 0, walker="line")
-        >>> headline(path, path.contributions())[:70]
-        'Called virginica (0.97). The prediction becomes versicolor (0.51) at s'
+        >>> headline(path, path.contributions())[:73]
+        'Predicted virginica (0.97). The prediction becomes versicolor (0.51) at s'
     """
     from agents.explanation.contributions.compute import changed_parts
     from agents.explanation.figures.renderer import renderer_of
@@ -53,7 +53,7 @@ def headline(
         said = _scored(path, None if found is None else found.start)
     else:
         sure = "" if found is None or path.label_only else f" ({found.called:.2f})"
-        said = f"Called {path.class_names[path.source]}{sure}. {_outcome(path)}"
+        said = f"Predicted {path.class_names[path.source]}{sure}. {_outcome(path)}"
     if path.steps == 0:
         return f"{said}."
     measured = _measured(path, world, attributes)

@@ -38,7 +38,7 @@ def test_the_run_folder_holds_paths_pictures_logs_and_the_report(done: tuple[Pat
 
 def test_it_tells_what_it_found_and_how_to_look_further(done: tuple[Path, str]) -> None:
     told = done[1]
-    for part in ("held-out inputs", "Called ", "--logdir runs/ppo --load_fast", "agents.replay"):
+    for part in ("held-out inputs", "Predicted ", "--logdir runs/ppo --load_fast", "agents.replay"):
         assert part in told
 
 

@@ -295,7 +295,7 @@ def test_the_script_saves_shows_and_overwrites_nothing(run: Any, capsys: pytest.
     for _ in range(2):
         assert run_main(script.main, asked) == 0
     said = capsys.readouterr().out
-    assert "[0] Called " in said
+    assert "[0] Predicted " in said
     assert "  class" in said
     assert "replay with: python -m agents.replay '" in said  # the folder has spaces
     files = run.folder.trajectories()

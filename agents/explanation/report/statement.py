@@ -62,7 +62,7 @@ class Statement:
         shown: what the bars divide, on an axis that holds all of them.
 
     Example:
-        >>> Statement("Called 4.", "holds", []).slug
+        >>> Statement("Predicted 4.", "holds", []).slug
         'holds'
     """
 

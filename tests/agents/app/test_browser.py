@@ -110,7 +110,7 @@ def test_from_start_to_a_saved_walk_by_mouse(tab: Tab, tmp_path: Path) -> None:
     tab.does(lambda: tab.page.locator("#direction-1").click(position={"x": 5, "y": 8}))
     assert tab.frame == (3, 3)
     tab.click("#explain")
-    assert tab.text("#headline").startswith("Called 6")
+    assert tab.text("#headline").startswith("Predicted 6")
     path = tab.save("#download", tmp_path)
     assert (path.walker, path.steps, path.index, path.target) == ("hand", 3, 3, 8)
     assert path.saved_contributions is not None

@@ -317,7 +317,7 @@ def test_a_classifier_that_shows_labels_alone_is_walked(served: Callable[..., st
     visitor.post("input", kind="row", value=3)
     answer = visitor.post("along", right=1, up=0)
     assert sorted(set(answer["walk"]["prediction"])) == [0.0, 1.0]
-    assert visitor.post("explain")["explained"]["headline"].startswith("Called 6")
+    assert visitor.post("explain")["explained"]["headline"].startswith("Predicted 6")
     assert visitor.send("POST", "/api/download/npz")[0] == 200
 
 

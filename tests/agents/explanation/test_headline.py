@@ -34,7 +34,7 @@ def made(*parts: tuple[str, str, float], start: float = 0.02, end: float = 0.93)
 def test_it_names_the_parts_that_matter_and_their_share(path: Trajectory) -> None:
     bar, top, other = ("the left bar", "is removed", 0.4), ("the top", "is closed", 0.47), ("the right bar", "is drawn", 0.04)
     assert headline(path, made(bar, top, other)) == (
-        "Called 5 (0.98). The prediction becomes 8 (0.91) at step 3: "
+        "Predicted 5 (0.98). The prediction becomes 8 (0.91) at step 3: "
         "the top is closed and the left bar is removed (0.96 of the rise)."
     )
     against = made(("the top", "is closed", 1.0), ("the left bar", "is drawn", -0.09))
@@ -59,7 +59,7 @@ def test_where_the_prediction_turns(path: Trajectory) -> None:
     unfaithful = headline(dataclasses.replace(path, predictions=early[[1, 1, 1, 1]]))
     assert "Frame 0, the reconstruction, is predicted as 8 (0.92 at the end, step 3)" in unfaithful
     failed = headline(dataclasses.replace(path, predictions=early[[0, 0, 0, 0]], success=False))
-    assert failed == "Called 5. The prediction does not become 8 (p = 0.01 at the end)."
+    assert failed == "Predicted 5. The prediction does not become 8 (p = 0.01 at the end)."
 
 
 def test_tables_say_whether_anything_else_changes() -> None:
@@ -87,11 +87,11 @@ def test_labels_alone_have_no_probabilities() -> None:
 
 def test_a_path_from_a_file_is_told_without_a_world(path: Trajectory, tmp_path) -> None:
     back = Trajectory.load(dataclasses.replace(path).save(tmp_path / "path"))
-    assert back.headline == "Called 5. The prediction becomes 8 (0.91) at step 3."
+    assert back.headline == "Predicted 5. The prediction becomes 8 (0.91) at step 3."
     assert headline(back, world=path.world) == headline(dataclasses.replace(path), world=path.world)
 
 
 def test_walks_without_another_target_are_told() -> None:
     world = envs.make_world(data="digits", task="leave")
     left = explain(world, 11, walker="line")
-    assert left.headline.startswith("Called 5. The prediction ")
+    assert left.headline.startswith("Predicted 5. The prediction ")

@@ -161,7 +161,7 @@ def test_the_command_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> 
         == 0
     )
     out = capsys.readouterr().out
-    assert all(part in out for part in ("way 1: Called virginica", "2 ways found of 3 wanted", "width <b> 2.40"))
+    assert all(part in out for part in ("way 1: Predicted virginica", "2 ways found of 3 wanted", "width <b> 2.40"))
     assert len(list(tmp_path.glob("*.npz"))) == 2
     assert main([*own, "--scenarios", "--features-to-vary", "petal length in cm", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
