@@ -84,6 +84,8 @@ def read_ts(path: str | Path) -> tuple[np.ndarray, list[str] | None, list[str] |
         channels = text.split(":")
         if _labelled(header):
             labels.append(channels.pop().strip())
+        if not channels:
+            raise ManifoldError(f"{where}: a class without a series; each line is channels and the class, divided by ':'")
         series.append([_values(part, where) for part in channels])
         first = first or number
         if [len(part) for part in series[-1]] != [len(series[0][0])] * len(series[0]):

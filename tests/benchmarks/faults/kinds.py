@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.console.cli import UserError
+from agents.constraints.rules_file import read_rules
+from agents.engine.sweeping import Sweep
 from agents.runs.checkpoint_files import read_state, write_state
 from agents.runs.folder import RunFolder
 from agents.runs.lock import LOCK_FILE, run_lock
@@ -23,12 +25,15 @@ from agents.train import TrainConfig, report
 from agents.training.log import METRICS_FILE, forget_after
 from agents.trajectories.trajectory import Trajectory
 from envs.building.data import gathered, units_of
+from envs.classifiers.onnx_model import OnnxModel
 from envs.config import WorldConfig
 from envs.core.known_predictions import KnownPredictions
 from envs.datasets.arrays import load_npz
 from envs.datasets.corpora import read_corpus
 from envs.datasets.idx import read_idx
+from envs.datasets.series import load_series_csv, load_ts
 from envs.datasets.tables import load_csv
+from envs.goals import Goal, ScoreGoal
 from envs.manifolds import PCA, Manifold
 from envs.modalities.columns import read_description
 from envs.reading.files import read_npy, read_picture
@@ -179,12 +184,46 @@ def _state(folder: Path) -> None:
     write_state(folder, {"policy": module.state_dict(), "optimizers": {"adam": adam.state_dict()}, "more": tree})
 
 
-def _path(folder: Path) -> None:
+SCORE = ScoreGoal(low=5.0, spread=2.0)
+RULES = "features_to_vary: [age, hours]\npermitted_range: {age: [20, 30]}\nrelations:\n  - total = a + b\n"
+SWEEP = """train: {data: iris, n_timesteps: 64}
+search:
+  hyperparams.learning_rate: {low: 1.0e-4, high: 1.0e-3, log: true}
+  n_envs: [2, 4]
+seeds: 0-1
+trials: 2
+measure: success_rate
+"""
+
+
+def _series(folder: Path) -> None:
+    rows = [f"{k}.5,{k},-{k},1e{k}:{k},2,3,4:{'ab'[k % 2]}" for k in range(6)]
+    (folder / "s.ts").write_text("@problemName x\n@timestamps false\n@classLabel true a b\n@data\n" + "\n".join(rows) + "\n")
+    table = [f"{k}.5,{k},-{k},{'ab'[k % 2]}" for k in range(6)]
+    (folder / "s.csv").write_text("0,1,2,label\n" + "\n".join(table) + "\n")
+
+
+def _onnx(folder: Path) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    shapes = [("x", ["n", 2]), ("p", ["n", 2])]
+    put, out = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"]), helper.make_node("Softmax", ["z"], ["p"], axis=1)]
+    graph = helper.make_graph(nodes, "model", [put], [out], [numpy_helper.from_array(np.eye(2, dtype=np.float32), "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "m.onnx").write_bytes(model.SerializeToString())
+
+
+def _path(folder: Path, goal: Goal | None = None) -> None:
     predictions = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]], np.float32)
-    environment = {"config": {"data": "iris", "tau": 0.8}, "step_length": 0.5}
+    config: dict[str, Any] = (
+        {"data": "iris", "tau": 0.8} if goal is None else {"data": "iris", "goal": goal.text, "spread": 2.0}
+    )
     Trajectory(
         z=np.zeros((3, 2)), actions=np.zeros((2, 2)), rewards=np.zeros(2), step_lengths=np.ones(2), source_input=np.ones(4),
-        source=0, target=1, class_names=["a", "b"], environment=environment, manifold_key="pca-2d-0", walker="line",
+        source=0, target=1, class_names=["a", "b"] if goal is None else goal.names, walker="line",
+        environment={"config": config, "step_length": 0.5}, manifold_key="pca-2d-0",
+        requested=None if goal is None else "+10 %",
         success=True, queries=4, predictions=predictions, versions={"torch": "2"}, index=3,
     ).save(folder / "p.npz")  # fmt: skip
 
@@ -249,6 +288,12 @@ KINDS: dict[str, Kind] = {
         "s.tsv", lambda f: (f / "s.tsv").write_text("text\tlabel\na b\t0\nc d\t1\n"),
         of_lines, lambda f: read_corpus(f / "s.tsv"),
     ),
+    "series": Kind("s.ts", _series, of_lines, lambda f: load_ts(f / "s.ts")),
+    "series in a table": Kind("s.csv", _series, of_lines, lambda f: load_series_csv(f / "s.csv", "label")),
+    "rules": Kind("r.yml", lambda f: (f / "r.yml").write_text(RULES), of_yaml, lambda f: read_rules(f / "r.yml")),
+    "sweep": Kind("sweep.yml", lambda f: (f / "sweep.yml").write_text(SWEEP), of_yaml, lambda f: Sweep.read(f / "sweep.yml")),
+    "onnx": Kind("m.onnx", _onnx, of_bytes, lambda f: OnnxModel.read(f / "m.onnx")(np.ones((3, 2), np.float32))),
+    "path of a score": Kind("p.npz", lambda f: _path(f, SCORE), of_path, lambda f: Trajectory.load(f / "p.npz").summary()),
     "picture": Kind("p.png", _picture, of_bytes, lambda f: read_picture(f / "p.png")),
     "idx": Kind("rows.gz", _idx, of_bytes, lambda f: read_idx(f / "rows.gz")),
     "training state": Kind("checkpoints/16/training.json", _trained, of_json, _resumed),
