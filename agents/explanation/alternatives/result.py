@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
+
+from envs.errors import QueryBudgetError
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -64,6 +67,17 @@ def named(path: Trajectory, scenario: str, requested: str | None) -> Trajectory:
         if name in path.__dict__:
             found.__dict__[name] = path.__dict__[name]
     return found
+
+
+@contextmanager
+def stopped_by_budget(paths: Callable[[], Iterable[Trajectory]]) -> Iterator[None]:
+    """Within, an exhausted query budget hands over the paths that were found before."""
+    try:
+        yield
+    except QueryBudgetError as error:
+        stopped = QueryBudgetError(f"{error.__cause__ or error}. Other walks were left out")
+        stopped.paths = list(paths())
+        raise stopped from error
 
 
 def flat(found: Any) -> list[Trajectory]:

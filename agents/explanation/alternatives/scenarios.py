@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.alternatives.result import Alternatives, named, target_of
+from agents.explanation.alternatives.result import Alternatives, flat, named, stopped_by_budget, target_of
 from agents.trajectories.goal import in_goal_of
 from envs.errors import ManifoldError, UnknownNameError
 
@@ -60,18 +60,19 @@ def scenarios(
     first = explain(run or world, given, target, **options)
     first = [first] if given.single else first
     again = {name: value for name, value in options.items() if name not in ("skip_present", "progress")}
-    found = []
-    for path in first:
-        place = int(path.position or 0) if given.kept is None else given.kept.index(path.position)
-        one = given.chosen([place])
-        targets = None if (asked := target_of(path, world)) is None else [asked]
-        own = in_goal_of(path, world)
-        pool = [path]
-        if path.target != path.source:
-            pool += _further(run or world, own, one, path, targets, again)
-        ends = [p for p in pool if p.success and explained_class(p) == explained_class(path)]
-        only = explain(run or world, one._replace(held=held[None]), targets, **again)[0] if held is not None else None
-        found.append(_chosen(own, path, pool, ends, only, features_to_vary))
+    found: list[Alternatives] = []
+    with stopped_by_budget(lambda: [*flat(found), *first[len(found) :]]):
+        for path in first:
+            place = int(path.position or 0) if given.kept is None else given.kept.index(path.position)
+            one = given.chosen([place])
+            targets = None if (asked := target_of(path, world)) is None else [asked]
+            own = in_goal_of(path, world)
+            pool = [path]
+            if path.target != path.source:
+                pool += _further(run or world, own, one, path, targets, again)
+            ends = [p for p in pool if p.success and explained_class(p) == explained_class(path)]
+            only = explain(run or world, one._replace(held=held[None]), targets, **again)[0] if held is not None else None
+            found.append(_chosen(own, path, pool, ends, only, features_to_vary))
     if on_batch is not None:
         on_batch([path for one in found for path in one])
     return found[0] if given.single else found

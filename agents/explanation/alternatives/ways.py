@@ -18,7 +18,7 @@ import numpy as np
 
 from agents.errors import UserError
 from agents.explanation.alternatives.changes import MOST_OVERLAP, begin, change, change_of, is_new, overlap
-from agents.explanation.alternatives.result import Alternatives, named, target_of
+from agents.explanation.alternatives.result import Alternatives, flat, named, stopped_by_budget, target_of
 from agents.trajectories.goal import in_goal_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,22 @@ def several_ways(source: Any, inputs: Any = None, target: Any = None, n: int = 3
         inputs = given.chosen([place[id(one)] for one in ones]) if ones else None
         return _walked(run or world, world, ones, tries, inputs, again)
 
-    if n > 1 and world.units.anchored:
+    if n > 1:
+        with stopped_by_budget(lambda: flat([_told(one, n, world) for one in every])):
+            _search(world, open_, n, walk)
+    found = [_told(one, n, world) for one in every]
+    if on_batch is not None:
+        on_batch([path for one in found for path in one])
+    return found[0] if given.single else found
+
+
+def _search(
+    world: World, open_: list[Found], n: int, walk: Callable[[list[Found], list[Tensor]], list[Trajectory]]
+) -> None:
+    """Add ways to those of each input, up to n, by further walks."""
+    from agents.explanation.contributions.compute import explained_class
+
+    if world.units.anchored:
         _leave_out(world, open_, walk)
     for known in range(1, n):
         for one in open_:
@@ -129,10 +144,6 @@ def several_ways(source: Any, inputs: Any = None, target: Any = None, n: int = 3
         if world.units.anchored:
             _leave_out(world, open_, walk)
         open_ = [one for one in open_ if len(one.paths) > known]
-    found = [_told(one, n, world) for one in every]
-    if on_batch is not None:
-        on_batch([path for one in found for path in one])
-    return found[0] if given.single else found
 
 
 def _place(given: Any, path: Trajectory) -> int:
