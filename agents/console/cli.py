@@ -111,7 +111,8 @@ class DataConfig(LoadingConfig):
     env: str | None = option(None, "environment id (with --data or --classifier: Manifold/Custom-v0)", metavar="ID")
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, e.g. tau:0.8 move:pullback")  # noqa: RUF009
     data: str | None = option(
-        None, "your own inputs: a .csv, .npz, .ts, .txt, .tsv or .jsonl file, module:object, or mnist, fashion_mnist",
+        None,
+        "your own inputs: a .csv, .npz, .ts, .txt, .tsv or .jsonl file, module:object, or mnist, fashion_mnist",
         metavar="FILE",
     )
     modality: str | None = option(None, "series: rows are time series (default: guessed); image: pictures", metavar="NAME")

@@ -264,7 +264,13 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
 
 
 def world_and_run(source: Any) -> tuple[World, Run | None]:
-    """The world, and the run behind it if there is one."""
+    """The world, and the run behind it if there is one; of a name, a registered id or a run's folder."""
+    from envs.registration import SPECS
+
+    if isinstance(source, str) and source in SPECS:
+        from envs.building.world import make_world_named
+
+        return make_world_named(source, {}), None
     if isinstance(source, str | Path):
         from agents.runs.run import load_run
 

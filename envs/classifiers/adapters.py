@@ -144,6 +144,8 @@ def _kind_of(classifier: Any) -> str | None:
     classes = getattr(classifier, "classes_", None)
     several = isinstance(classes, list) and any(np.ndim(part) for part in classes)
     return LabelGoal.kind if several or getattr(classifier, "multilabel_", False) is True else None
+
+
 def loaded(classifier: Any) -> Any:
     """The classifier behind a ``module:object`` name, an ONNX file or a session; any other as it is.
 

@@ -111,7 +111,20 @@ def test_paths_come_in_batches_of_the_size_of_a_call():
 def test_a_budget_that_ends_at_further_walks_or_contributions_keeps_the_paths(tmp_path, capsys, flags):
     world = make_world(data="iris", progress=False)
     explain(world, [0, 1], walker="line")
-    arguments = ["--data", "iris", "--index", "0", "1", "--split", "held_out", "--out", str(tmp_path), "--format", "npz", *flags]
+    arguments = [
+        "--data",
+        "iris",
+        "--index",
+        "0",
+        "1",
+        "--split",
+        "held_out",
+        "--out",
+        str(tmp_path),
+        "--format",
+        "npz",
+        *flags,
+    ]
     assert run_main(explain_main, [*arguments, "--classifier-budget", str(world.classifier.queries + 3)]) == 2
     shown = capsys.readouterr()
     assert len(list(tmp_path.glob("*.npz"))) == 2

@@ -116,9 +116,7 @@ def several_ways(source: Any, inputs: Any = None, target: Any = None, n: int = 3
     return found[0] if given.single else found
 
 
-def _search(
-    world: World, open_: list[Found], n: int, walk: Callable[[list[Found], list[Tensor]], list[Trajectory]]
-) -> None:
+def _search(world: World, open_: list[Found], n: int, walk: Callable[[list[Found], list[Tensor]], list[Trajectory]]) -> None:
     """Add ways to those of each input, up to n, by further walks."""
     from agents.explanation.contributions.compute import explained_class
 

@@ -198,7 +198,9 @@ def test_every_path_goes_to_the_goal_that_was_asked_for(how: str) -> None:
                             manifold="pca", latent_dim=4, progress=False)  # fmt: skip
     explainer = Explainer(world, walker="line")
     given = {"rows": range(3), "target": "+1"}
-    for found in explainer.explain(n=2, **given) if how == "ways" else explainer.scenarios(features_to_vary=NAMES[:2], **given):
+    for found in (
+        explainer.explain(n=2, **given) if how == "ways" else explainer.scenarios(features_to_vary=NAMES[:2], **given)
+    ):
         assert len(found) > 1
         for path in found:
             assert path.requested == "+1"
