@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -155,16 +156,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     files: list[Path] = []
 
     def keep(made: list[Trajectory]) -> None:
-        if config.contributions and not config.all and len(made) <= SHOWN * (3 if config.scenarios else config.ways):
-            add_contributions(made)
-            unused = rename_parts(made, config.part_names, world)
-            if unused and not world.units.anchored:
-                print(f"--part-names: no changed part is called {', '.join(map(repr, unused))}", file=sys.stderr)
-        if config.badge:
-            for path in made:
-                path.badge()
-        if folder is not None:
-            save(redacted(made, world, config.redact), world, folder, config.format, bar, files)
+        try:
+            if config.contributions and not config.all and len(made) <= SHOWN * (3 if config.scenarios else config.ways):
+                add_contributions(made)
+                unused = rename_parts(made, config.part_names, world)
+                if unused and not world.units.anchored:
+                    print(f"--part-names: no changed part is called {', '.join(map(repr, unused))}", file=sys.stderr)
+            if config.badge:
+                for path in made:
+                    path.badge()
+        finally:  # a query budget may be used up
+            if folder is not None:
+                save(redacted(made, world, config.redact), world, folder, config.format, bar, files)
 
     stopped = None
     try:
@@ -179,6 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         stopped, found = error, list(error.paths)
         if not found:
             raise UserError(f"{error}: go on with a larger --classifier-budget") from None
+        if not files:
+            with suppress(QueryBudgetError):
+                keep(found)
     paths, told = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
     if config.json:
         more = {"alternatives": told} if told else {}

@@ -36,7 +36,7 @@ class Explainer:
     such as the straight latent line.
 
     Args:
-        source: a `World`, a `Run`, or the folder of a run.
+        source: a `World`, a `Run`, the folder of a run, or a registered id such as ``Manifold/Digits-v0``.
         walker: a name of `agents.walkers.WALKERS`, ``module:object``, or a live walker. None: the run's trained agent; for a
             world, ``line``.
 

@@ -79,7 +79,8 @@ def constrained(
         )
     ranges = {name: _ends(name, ends, _date_unit(world.units, names.index(name))) for name, ends in ranges.items()}
     changed = copy.copy(world)  # shares what was computed: none of it depends on the constraints
-    changed.__dict__.pop("untargeted", None)
+    for name in ("untargeted", "at_goals"):
+        changed.__dict__.pop(name, None)
     changed.__dict__["unconstrained"] = world  # for `agents.constraints.binding`
     changed.units = _bounded(world.units, names, vary, ranges)
     _ruled(changed.units, names, relations=relations, **more)

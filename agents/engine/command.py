@@ -34,9 +34,10 @@ def explain_parts(config: Any, source: Run | World) -> int:
             f"--classifier-{next(iter(query)).replace('_', '-')} with several workers: each loads the run with the options "
             "that it was trained with. Train it with them, or explain in one process (--engine local, without --jobs)"
         )
+    walker = "line" if config.walker is None and getattr(source, "world", None) is None else config.walker
     parts = explain_dataset(
         source, config.input, config.out, engine=config.engine or "local", jobs=config.jobs, address=config.address,
-        progress=config.progress, target=config.target, walker=config.walker, fallback=config.fallback,
+        progress=config.progress, target=config.target, walker=walker, fallback=config.fallback,
         max_steps=config.max_steps, seed=config.seed, batch_size=config.part_size, frames=config.keep_frames,
         checkpoint=config.checkpoint, trust=tuple(config.trust),
     )  # fmt: skip

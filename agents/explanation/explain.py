@@ -114,12 +114,13 @@ def explain(
     chosen = choose_walker(walker, run)
     fallback = by_default and run is not None if fallback is None else fallback
     given = gather(world, inputs, split, rows)
-    aims = read_aims(world, target, given, skip_present)
+    paths: list[Trajectory] = []
+    with _stopped_by_budget(paths, len(given.x)):
+        aims = read_aims(world, target, given, skip_present)
     search = _Search(
         run, bonus_in_nats(run), by_default, torch.Generator().manual_seed(seed), max_steps, fallback, sparse, convincing
     )
     origin = Origin(seed, versions=installed_versions())
-    paths: list[Trajectory] = []
     size = min(BATCH, world.classifier.batch_size or BATCH) if world.classifier.budget is None else WITHIN_BUDGET
     with progress_bar(len(given.x), "explaining", progress, unit="input") as bar, _stopped_by_budget(paths, len(given.x)):
         for aim, places in _batches(aims, size):
@@ -244,7 +245,7 @@ def _stopped_by_budget(paths: list[Trajectory], count: int) -> Iterator[None]:
     except QueryBudgetError as error:
         stopped = QueryBudgetError(f"{error}. {len(paths)} of {count} inputs were explained")
         stopped.paths = paths
-        raise stopped from None
+        raise stopped from error
 
 
 def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
@@ -263,7 +264,13 @@ def choose_walker(walker: str | Walker | None, run: Run | None) -> Walker:
 
 
 def world_and_run(source: Any) -> tuple[World, Run | None]:
-    """The world, and the run behind it if there is one."""
+    """The world, and the run behind it if there is one; of a name, a registered id or a run's folder."""
+    from envs.registration import SPECS
+
+    if isinstance(source, str) and source in SPECS:
+        from envs.building.world import make_world_named
+
+        return make_world_named(source, {}), None
     if isinstance(source, str | Path):
         from agents.runs.run import load_run
 

@@ -218,7 +218,7 @@ def step_table(path: Trajectory) -> Any:
     from agents.explanation.sentences import is_planned
 
     titles = {
-        "frame": "frame", "class": "class", "score": "score", "p_target": f"p({path.class_names[path.target]})",
+        "frame": "frame", "class": path.kind_of_end, "score": "score", "p_target": f"p({path.class_names[path.target]})",
         "p_source": f"p({path.class_names[path.source]})", "step_length": "step", "path_length": "path",
         "distance": "to input", "edit_distance": "words changed", "typicality": "typicality",
         "information_gain": "gain (nats)",

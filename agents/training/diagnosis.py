@@ -73,19 +73,21 @@ def lines_of(found: Diagnosis, world: World) -> list[str]:
     shown = [name for name in found.classes if name in shown]
     decoded = any(facts.as_ends is not None for facts in found.classes.values())
     cells = {name: name_cell(name) for name in shown}
-    width = max(len("class"), *map(cell_len, cells.values()))
+    kind, several = ("class", "classes") if world.goal is None else ("outcome", "outcomes")
+    width = max(len(kind), *map(cell_len, cells.values()))
     rule = world.stop_rule
     lines = [
-        f"reference rows by class; a walk ends at {rule}:",
-        f"  {'class':<{width}}  {'rows':>7}  {'satisfy that':>12}  {'keep the class in frame 0':>25}"
+        f"reference rows by {kind}; a walk ends at {rule}:",
+        f"  {kind:<{width}}  {'rows':>7}  {'satisfy that':>12}  {f'keep the {kind} in frame 0':>{len(kind) + 20}}"
         + ("  decoded, satisfy it" if decoded else ""),
     ]
     for name in shown:
         facts = found.classes[name]
         ends = "" if facts.as_ends is None else f"  {facts.as_ends:>19.2f}"
-        lines.append(f"  {padded(cells[name], width)}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {facts.kept:>25.2f}{ends}")
+        kept = f"{facts.kept:>{len(kind) + 20}.2f}"
+        lines.append(f"  {padded(cells[name], width)}  {facts.rows:>7,}  {facts.satisfied:>12.2f}  {kept}{ends}")
     if len(shown) < len(found.classes):
-        lines.append(f"  ({len(found.classes) - len(shown)} other classes satisfy it at least as often)")
+        lines.append(f"  ({len(found.classes) - len(shown)} other {several} satisfy it at least as often)")
     if found.accuracy is not None:
         lines.append(f"the classifier is right for {found.accuracy:.3f} of {found.asked} held-out rows "
                      f"(always the largest class: {found.majority:.3f})")  # fmt: skip

@@ -79,6 +79,11 @@ class WithGoal:
         return goal_of(self.environment, self.class_names)
 
     @property
+    def kind_of_end(self) -> str:
+        """What a frame is predicted as, in tables: a ``class``, or an ``outcome`` of a goal."""
+        return "class" if self.goal is None else "outcome"
+
+    @property
     def scores(self) -> np.ndarray | None:
         """(T+1,) float64, the predicted score of every frame; None for a classifier of classes or labels."""
         return None if self.goal is None or self.predictions is None else self.goal.scores(self.predictions)

@@ -25,7 +25,7 @@ from envs.building.sentences import text_manifold, word_classifier
 from envs.classifiers import Classifier, adapt
 from envs.classifiers.adapters import predicts_a_score
 from envs.classifiers.goals import GoalClassifier
-from envs.classifiers.querying import QueriedClassifier
+from envs.classifiers.querying import QueriedClassifier, queried
 from envs.config import FIELDS, WorldConfig, refuse_unknown
 from envs.core.known_predictions import KnownPredictions, digest_of
 from envs.core.reference_data import Examples, ReferenceData
@@ -307,14 +307,9 @@ def _adapted(
     )
     if config.goal is not None and not isinstance(adapted, GoalClassifier):
         raise ManifoldError(no_outputs(config.goal))
-    if isinstance(adapted, GoalClassifier):
-        if config.query:
-            raise ManifoldError(
-                f"query={dict(config.query)}: such options are for classifiers, and this model has outputs="
-                f"{adapted.goal.kind!r}: give a function that caches, repeats or retries"
-            )
-        return adapted if config.goal is None else classifier_for(config, adapted)
-    return adapted if not config.query else QueriedClassifier(adapted, QueryOptions.of(config.query))
+    if config.query:
+        adapted = queried(adapted, QueryOptions.of(config.query))
+    return classifier_for(config, adapted) if isinstance(adapted, GoalClassifier) and config.goal is not None else adapted
 
 
 def _known(file: str | Path, digest: str) -> KnownPredictions | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from envs.classifiers.functions import FunctionClassifier
+from envs.classifiers.onnx_model import OnnxModel
 from envs.classifiers.torch_module import _type_of, in_eval_mode, torch_shape
 from envs.errors import ManifoldError
 from envs.goals import Goal, LabelGoal, ScoreGoal
@@ -152,6 +153,10 @@ def goal_classifier(
             )
         found = GoalClassifier(_forward(model), standing, torch_shape(_Flat(model), units, input_shape), units, owner=model)
         return _shown_tensors(found, units)
+    if isinstance(model, OnnxModel):
+        found = GoalClassifier(model.numbers, standing, model.shape_for(units, input_shape), units, owner=model)
+        found.call, found.sha256 = "the ONNX model", model.sha256
+        return found
     shape = units.input_shape(model, input_shape)
     for method in ("predict_proba", "predict") if kind == LabelGoal.kind else ("predict",):
         if hasattr(model, method):

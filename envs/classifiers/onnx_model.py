@@ -136,6 +136,17 @@ class OnnxModel:
         """
         return self._batches(self._given(rows))[:2]
 
+    def numbers(self, rows: Any) -> np.ndarray:
+        """The scores (B, M) of rows as they are, of a model that predicts a score or labels.
+
+        Raises:
+            ManifoldError: If the model returns no numbers, or a value does not fit the input's type.
+        """
+        scores = self(rows)[0]
+        if scores is None:
+            raise ManifoldError("the ONNX model returns labels alone: export it with its numbers, or leave outputs= out")
+        return scores
+
     def _given(self, rows: Any) -> dict[str, np.ndarray]:
         """The inputs of the session."""
         if len(self.inputs) > 1:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from envs.classifiers.base import Classifier
 from envs.classifiers.calibration import Calibration, cooled
-from envs.errors import ClassifierFailure, QueryBudgetError
+from envs.classifiers.goals import GoalClassifier
+from envs.errors import ClassifierFailure, ManifoldError, QueryBudgetError
 from envs.query_options import QueryOptions
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds
@@ -129,14 +130,15 @@ class QueriedClassifier(Classifier):
 
     def _averaged(self, call: Callable[[], Tensor | None], rows: int) -> Tensor | None:
         """The mean of repeated calls for so many rows; None if the call returns that."""
-        total: Tensor | None = None
+        total, kind = None, torch.float32
         for _ in range(self.options.repeat):
             prediction = self._retried(call, rows)
             if prediction is None:
                 return None
             self._asked._check(prediction, rows)
+            kind = prediction.dtype
             total = prediction.double() if total is None else total + prediction.double()
-        return None if total is None else (total / self.options.repeat).float() if self.options.repeat > 1 else total.float()
+        return None if total is None else (total / self.options.repeat).to(kind)
 
     def _retried(self, call: Callable[[], Tensor | None], rows: int) -> Tensor | None:
         """The answer of a call, which may fail some times."""
@@ -161,6 +163,84 @@ class QueriedClassifier(Classifier):
             )
         self._asked_in_all += rows
         self.queries += rows
+
+
+class QueriedGoalClassifier(GoalClassifier):
+    """A `GoalClassifier` that is queried by some `QueryOptions`: the model's outputs are kept and averaged, not the shares.
+
+    Args:
+        inner: The classifier.
+        options: How it is queried.
+
+    Raises:
+        ManifoldError: If a temperature is asked for: a score or labels are no probabilities of classes.
+
+    Example:
+        >>> import numpy as np
+        >>> from envs.goals import ScoreGoal
+        >>> from envs.modalities.fitting import fit_units
+        >>> price = GoalClassifier(lambda rows: 10 * rows[:, 0], ScoreGoal(low=5.0), (2,), fit_units(np.eye(2)))
+        >>> slow = QueriedGoalClassifier(price, QueryOptions(cache=True))
+        >>> slow.viewed(ScoreGoal(high=2.0)).outputs(torch.zeros(5, 2)).shape, slow.queries
+        ((5, 1), 1)
+    """
+
+    def __init__(self, inner: GoalClassifier, options: QueryOptions) -> None:
+        if options.temperature is not None:
+            raise ManifoldError(
+                f"query: temperature={options.temperature!r} calibrates probabilities of classes, and this model has outputs="
+                f"{inner.goal.kind!r}: leave it out"
+            )
+        self.__dict__.update(inner.__dict__)
+        outputs = copy.copy(inner)
+        outputs.of_outputs = torch.from_numpy  # type: ignore[method-assign]
+        self._asked = QueriedClassifier(outputs, options)
+
+    @property
+    def queries(self) -> int:
+        """See `QueriedClassifier`; through any goal."""
+        return self._asked.queries
+
+    @queries.setter
+    def queries(self, value: int) -> None:
+        self._asked.queries = value
+
+    @property
+    def budget(self) -> int | None:
+        """See `Classifier.budget`."""
+        return self._asked.budget
+
+    @property
+    def batch_size(self) -> int | None:
+        """See `Classifier.batch_size`."""
+        return self._asked.batch_size
+
+    def _predict(self, x: Tensor) -> Tensor:
+        return self._shares(self._asked._remembered(x, None))
+
+    def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
+        return self._shares(self._asked._remembered(x, cells))
+
+    def of_raw(self, raw: Any) -> Tensor | None:
+        """See `Classifier.of_raw`; never remembered."""
+        outputs = self._asked.of_raw(raw)
+        return None if outputs is None else self._shares(outputs)
+
+    def _shares(self, outputs: Tensor) -> Tensor:
+        """Shares (B, K) of outputs (B, M)."""
+        if self.log is not None:
+            self.log.append(outputs.numpy())
+        return self.of_outputs(outputs.numpy())
+
+    def _counted(self, prediction: Tensor, rows: int) -> Tensor:
+        return super()._counted(prediction, 0)  # counted call by call
+
+
+def queried(classifier: Classifier, options: QueryOptions) -> Classifier:
+    """The classifier, queried by some options."""
+    if isinstance(classifier, GoalClassifier):
+        return QueriedGoalClassifier(classifier, options)
+    return QueriedClassifier(classifier, options)
 
 
 class _Divided(torch.nn.Module):

@@ -134,7 +134,8 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         for i in rows:
             if seeds[i] is not None and not first:
                 self._draws.generators[i], self._draws.position[i] = seeding.np_random(seeds[i])[0], BLOCK
-                self._slips.generators[i], self._slips.position[i] = self._draws.generators[i].spawn(1)[0], BLOCK
+                if self.world.config.slip:
+                    self._slips.generators[i], self._slips.position[i] = self._draws.generators[i].spawn(1)[0], BLOCK
 
     @in_usual_torch
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:

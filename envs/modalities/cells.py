@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError
-from envs.modalities.columns import Column, text_of
+from envs.modalities.columns import Column, category_places, text_of
 from envs.modalities.data_frame import exact_floats
 from envs.modalities.dates import Calendar, numbers_of
 from envs.modalities.scales import unit_of
@@ -92,9 +92,9 @@ class Values:
             key = _key(value)
             counts[key] += 1
             first.setdefault(key, value)
-        index = {name: k for k, name in enumerate(column.categories)}
+        place_of = category_places(column.categories)
         own = list(first.values())
-        place = [index.get(text_of(value), len(column.categories)) for value in own]
+        place = [len(column.categories) if (k := place_of(value)) is None else k for value in own]
         often = [counts[key] for key in first]
         names = [*column.categories, *([] if column.missing is None else ["missing"])]
         usual = []
@@ -210,16 +210,16 @@ def read_choices(values: np.ndarray, column: Column, unknown: Sequence[str], whe
     Raises:
         ManifoldError: a value that is none of the categories.
     """
-    index = {name: k for k, name in enumerate(column.categories)}
-    if column.missing is not None:
-        index |= {text: len(column.categories) for text in unknown if text not in index}
+    place_of = category_places(column.categories)
     found = np.empty(len(values), dtype=np.int64)
     for row, value in enumerate(values):
-        text = text_of(value)
-        if text not in index:
+        text, place = text_of(value), place_of(value)
+        if place is None and column.missing is not None and text in unknown:
+            place = len(column.categories)
+        if place is None:
             known = ", ".join(map(repr, column.categories[:12])) + (" ..." if len(column.categories) > 12 else "")
             raise ManifoldError(f"{where(row)}, column {column.name!r}: {text!r} is none of its categories {known}")
-        found[row] = index[text]
+        found[row] = place
     return found
 
 

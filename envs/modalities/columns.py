@@ -407,6 +407,23 @@ def is_plain_number(text: str) -> bool:
     return _is_number(text) and re.match(r"[+-]?0[0-9]", text) is None
 
 
+def category_places(names: Sequence[str]) -> Callable[[Any], int | None]:
+    """A function from a value to the place of its category: by text, else by number, so that 2.0 is the category "2" and 2 the
+    category "2.0"; None for no category.
+
+    Example:
+        >>> place = category_places(["1.0", "2.0"])
+        >>> place(2), place("2.0"), place("3")
+        (1, 1, None)
+    """
+
+    def number(text: str) -> str:
+        return text_of(float(text)) if is_plain_number(text) else text
+
+    index = {number(name): k for k, name in enumerate(names)} | {name: k for k, name in enumerate(names)}
+    return lambda value: index.get(text := text_of(value), index.get(number(text)))
+
+
 def by_size(text: str) -> tuple[int, float, str]:
     """Sort key: numbers by size, then texts alphabetically."""
     return (0, float(text), text) if _is_number(text) else (1, 0.0, text)

@@ -105,3 +105,28 @@ def test_paths_come_in_batches_of_the_size_of_a_call():
     made = []
     explain(make_world(data="iris", query={"batch_size": 20}, progress=False), None, walker="line", on_batch=made.append)
     assert [len(paths) for paths in made] == [20, 20, 5]
+
+
+@pytest.mark.parametrize("flags", [["--ways", "3"], ["--scenarios"], []])
+def test_a_budget_that_ends_at_further_walks_or_contributions_keeps_the_paths(tmp_path, capsys, flags):
+    world = make_world(data="iris", progress=False)
+    explain(world, [0, 1], walker="line")
+    arguments = [
+        "--data",
+        "iris",
+        "--index",
+        "0",
+        "1",
+        "--split",
+        "held_out",
+        "--out",
+        str(tmp_path),
+        "--format",
+        "npz",
+        *flags,
+    ]
+    assert run_main(explain_main, [*arguments, "--classifier-budget", str(world.classifier.queries + 3)]) == 2
+    shown = capsys.readouterr()
+    assert len(list(tmp_path.glob("*.npz"))) == 2
+    assert "go on with a larger --classifier-budget" in shown.err
+    assert shown.out.count("From ") == 2

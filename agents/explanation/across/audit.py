@@ -172,7 +172,8 @@ def freed(world: World, columns: Sequence[str]) -> World:
     from envs.modalities.table import TableUnits
 
     found, units = copy.copy(world), copy.copy(world.units)
-    found.__dict__.pop("untargeted", None)
+    for name in ("untargeted", "at_goals"):
+        found.__dict__.pop(name, None)
     found.units = units
     names = [str(name) for name in units.columns]
     if isinstance(units, TableUnits):

@@ -18,7 +18,9 @@ import numpy as np
 
 from agents.errors import UserError
 from agents.explanation.alternatives.changes import MOST_OVERLAP, change_of, overlap
+from agents.explanation.alternatives.result import target_of
 from agents.explanation.metrics.bootstrap import EMPTY, Estimate, mean, share
+from agents.trajectories.goal import in_goal_of
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 MOST = 100  # paths that are measured
 NOISE = 0.01  # of numbers in standard deviations of their column, and of pixels in their full range
-Predicted = Callable[["Tensor", "Tensor | None"], np.ndarray]
+Predicted = Callable[["World", "Tensor", "Tensor | None"], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -128,9 +130,15 @@ def stability(
         ends = torch.from_numpy(np.concatenate([path.frames(world)[-1:] for path in flips]))
         cells = world.units.exact(ends, factual)
     wanted = np.array([explained_class(path) for path in flips])
+    goals = [None if path.goal is None else path.goal.text for path in flips]
     members, made = _members(world, k, retrain, seed)
-    with torch.inference_mode():
-        alike = np.stack([member(ends, cells) == wanted for member in members])
+    alike = np.zeros((len(members), len(flips)), dtype=bool)
+    for goal in dict.fromkeys(goals):
+        rows = np.flatnonzero([one == goal for one in goals])
+        own, some = in_goal_of(flips[rows[0]], world), None if cells is None else cells[rows]
+        with torch.inference_mode():
+            for n, member in enumerate(members):
+                alike[n, rows] = member(own, ends[rows], some) == wanted[rows]
     same, shared, queries = _noisy(world, run or world, flips, walker, seed)
     everyone = share(int(alike.all(0).sum()), len(flips))
     return Stability(mean(alike.mean(0), seed=seed), everyone, made, same, shared, queries)
@@ -143,46 +151,68 @@ def _together(world: World, paths: Sequence[Trajectory]) -> Any:
 
 
 def _members(world: World, k: int, retrain: Callable[[int], Any] | None, seed: int) -> tuple[list[Predicted], str]:
-    """The classifiers, each from data (N, ...) and cells to classes (N,), and how they were made."""
+    """The classifiers, each from a world with its goal, data (N, ...) and cells to classes (N,), and how they were made."""
     if retrain is not None:
         return [_adapted(world, retrain(seed + n)) for n in range(k)], f"{k} classifiers of retrain="
-    owner = getattr(getattr(world.classifier, "function", None), "__self__", None)
-    if hasattr(owner, "get_params") and hasattr(owner, "fit") and hasattr(owner, "classes_"):
-        members = [_refitted(world, owner, seed + n) for n in range(k)]
+    inner = getattr(world.classifier, "inner", world.classifier)  # of one with query options
+    owner = getattr(getattr(inner, "function", None), "__self__", None)
+    if hasattr(owner, "get_params") and hasattr(owner, "fit") and (world.goal is not None or hasattr(owner, "classes_")):
+        members = [_refitted(world, inner, owner, seed + n) for n in range(k)]
         return members, f"{k} refits of {type(owner).__name__} to bootstrap samples of reference rows and its own predictions"
     from agents.explanation.badge.oracles import oracles_of
 
-    found = oracles_of(world).members
-    return [_oracle(member) for member in found], f"no retrained classifiers: {len(found)} of other kinds, as for badges"
+    count = len(oracles_of(world).members)
+    return [_oracle(n) for n in range(count)], f"no retrained classifiers: {count} of other kinds, as for badges"
 
 
 def _adapted(world: World, model: Any) -> Predicted:
     from envs.classifiers.adapters import adapt
 
-    classifier = adapt(model, units=world.units, class_names=world.class_names)
-    return lambda x, cells: classifier.predict_proba(x, cells).argmax(1).numpy()
+    names = getattr(world.goal, "labels", None) or (world.class_names if world.goal is None else None)
+    classifier: Any = adapt(
+        model, units=world.units, class_names=names, outputs=None if world.goal is None else world.goal.kind
+    )
+
+    def predicted(at: World, x: Tensor, cells: Tensor | None) -> np.ndarray:
+        seen = classifier if at.goal is None else classifier.viewed(at.goal)
+        return np.asarray(seen.predict_proba(x, cells).argmax(1))
+
+    return predicted
 
 
-def _refitted(world: World, owner: Any, seed: int) -> Predicted:
+def _refitted(world: World, ask: Any, owner: Any, seed: int) -> Predicted:
     from sklearn.base import clone
 
-    reference, ask = world.reference, world.classifier
+    reference = world.reference
     random = np.random.default_rng(seed)
     label = reference.label.numpy()
+    outputs = None if reference.outputs is None else reference.outputs["own"]
+    wanted = _answers(owner, label, outputs)
     rows = random.integers(0, len(label), len(label))
-    rows = np.concatenate([rows, [np.flatnonzero(label == c)[0] for c in np.unique(label) if c not in label[rows]]]).astype(
-        int
-    )
+    seen = wanted.reshape(len(wanted), -1).T if outputs is None or outputs.shape[1] > 1 else []
+    missing = [np.flatnonzero(one == value)[0] for one in seen for value in np.unique(one) if value not in one[rows]]
+    rows = np.concatenate([rows, missing]).astype(int)
     model = clone(owner)
     model.set_params(**{name: seed for name in model.get_params() if name.split("__")[-1] == "random_state"})
     cells = reference.cells[rows] if reference.cells.shape[1] else None
-    model.fit(ask._rows(reference.x[rows], cells), np.asarray(owner.classes_)[label[rows]])  # type: ignore[attr-defined]
+    model.fit(ask._rows(reference.x[rows], cells), wanted[rows])
+    if outputs is not None:
+        return _adapted(world, model)
     index = {value: i for i, value in enumerate(np.asarray(owner.classes_).tolist())}
-    return lambda x, cells: np.array([index[value] for value in model.predict(ask._rows(x, cells)).tolist()])  # type: ignore[attr-defined]
+    return lambda _, x, cells: np.array([index[value] for value in model.predict(ask._rows(x, cells)).tolist()])
 
 
-def _oracle(member: Any) -> Predicted:
-    return lambda x, cells: np.asarray(member(x).argmax(1))
+def _answers(owner: Any, label: np.ndarray, outputs: np.ndarray | None) -> np.ndarray:
+    """What the model itself says of the reference rows: a class (N,), a score (N,), or labels (N, L)."""
+    if outputs is None:
+        return np.asarray(np.asarray(owner.classes_)[label])
+    return outputs[:, 0] if outputs.shape[1] == 1 else (outputs >= 0.5).astype(int)
+
+
+def _oracle(n: int) -> Predicted:
+    from agents.explanation.badge.oracles import oracles_of
+
+    return lambda at, x, cells: np.asarray(oracles_of(at).members[n](x).argmax(1))
 
 
 def _noisy(world: World, source: Any, flips: list[Trajectory], walker: Any, seed: int) -> tuple[Estimate, Estimate, int]:
@@ -207,7 +237,8 @@ def _noisy(world: World, source: Any, flips: list[Trajectory], walker: Any, seed
         scale = 1.0 if pictures else float(world.reference.x.std())
         x = x + NOISE * scale * torch.randn(x.shape, generator=generator)
         x = x.clamp(0, 1) if pictures else x
-    targets = [path.target for path in flips] if world.task.takes_target else None
+    targets: Any = [target_of(path, world) for path in flips]
+    targets = None if targets[0] is None else targets
     walker = "line" if walker is None and source is world else walker
     found = explain(source, Inputs(x, None, False, cells), targets, walker, seed=seed, skip_present=True)
     pairs = [(flips[int(path.position or 0)], path) for path in found if path.success]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
+from envs.errors import QueryBudgetError
+
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
+    from envs.core.world import World
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,30 @@ class Alternatives(Sequence["Trajectory"]):
         return dataclasses.replace(self, paths=list(paths))
 
 
-def named(path: Trajectory, scenario: str) -> Trajectory:
-    """A path with its name among others; what is known of it in this process alone is kept."""
-    found = dataclasses.replace(path, scenario=scenario)
+def target_of(path: Trajectory, world: World) -> Any:
+    """The target of further walks from a path's input: its own goal on a score or on labels, else its class; None where the
+    task takes no target."""
+    return path.goal if path.goal is not None else path.target if world.task.takes_target else None
+
+
+def named(path: Trajectory, scenario: str, requested: str | None) -> Trajectory:
+    """A path with its name among others and the target as it was given; what this process alone knows of it is kept."""
+    found = dataclasses.replace(path, scenario=scenario, requested=requested)
     for name in ("world", "position", "walked_here"):
         if name in path.__dict__:
             found.__dict__[name] = path.__dict__[name]
     return found
+
+
+@contextmanager
+def stopped_by_budget(paths: Callable[[], Iterable[Trajectory]]) -> Iterator[None]:
+    """Within, an exhausted query budget hands over the paths that were found before."""
+    try:
+        yield
+    except QueryBudgetError as error:
+        stopped = QueryBudgetError(f"{error.__cause__ or error}. Other walks were left out")
+        stopped.paths = list(paths())
+        raise stopped from error
 
 
 def flat(found: Any) -> list[Trajectory]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agents.explanation.alternatives.result import Alternatives, named
+from agents.explanation.alternatives.result import Alternatives, flat, named, stopped_by_budget, target_of
+from agents.trajectories.goal import in_goal_of
 from envs.errors import ManifoldError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -59,17 +60,19 @@ def scenarios(
     first = explain(run or world, given, target, **options)
     first = [first] if given.single else first
     again = {name: value for name, value in options.items() if name not in ("skip_present", "progress")}
-    found = []
-    for path in first:
-        place = int(path.position or 0) if given.kept is None else given.kept.index(path.position)
-        one = given.chosen([place])
-        targets = [path.target] if world.task.takes_target else None
-        pool = [path]
-        if path.target != path.source:
-            pool += _further(run or world, world, one, path, targets, again)
-        ends = [p for p in pool if p.success and explained_class(p) == explained_class(path)]
-        only = explain(run or world, one._replace(held=held[None]), targets, **again)[0] if held is not None else None
-        found.append(_chosen(world, path, pool, ends, only, features_to_vary))
+    found: list[Alternatives] = []
+    with stopped_by_budget(lambda: [*flat(found), *first[len(found) :]]):
+        for path in first:
+            place = int(path.position or 0) if given.kept is None else given.kept.index(path.position)
+            one = given.chosen([place])
+            targets = None if (asked := target_of(path, world)) is None else [asked]
+            own = in_goal_of(path, world)
+            pool = [path]
+            if path.target != path.source:
+                pool += _further(run or world, own, one, path, targets, again)
+            ends = [p for p in pool if p.success and explained_class(p) == explained_class(path)]
+            only = explain(run or world, one._replace(held=held[None]), targets, **again)[0] if held is not None else None
+            found.append(_chosen(own, path, pool, ends, only, features_to_vary))
     if on_batch is not None:
         on_batch([path for one in found for path in one])
     return found[0] if given.single else found
@@ -99,7 +102,7 @@ def _all_but(world: World, columns: Sequence[str]) -> Tensor | None:
 
 
 def _further(
-    source: Any, world: World, one: Inputs, path: Trajectory, targets: list[int] | None, options: dict[str, Any]
+    source: Any, world: World, one: Inputs, path: Trajectory, targets: list[Any] | None, options: dict[str, Any]
 ) -> list[Trajectory]:
     """The walks that the default path is compared with."""
     import torch
@@ -156,7 +159,7 @@ def _chosen(
     for each in made:
         each.__dict__["position"] = path.position
     asked = sum(p.queries for p in made) - sum(p.queries for p in paths)
-    found = [named(each, " and ".join(part)) for each, part in zip(paths, names, strict=True)]
+    found = [named(each, " and ".join(part), path.requested) for each, part in zip(paths, names, strict=True)]
     return Alternatives(found, f"{'; '.join([*([', '.join(map(' and '.join, names))] if ends else []), *missing])}.", asked)
 
 

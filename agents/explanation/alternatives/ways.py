@@ -18,7 +18,8 @@ import numpy as np
 
 from agents.errors import UserError
 from agents.explanation.alternatives.changes import MOST_OVERLAP, begin, change, change_of, is_new, overlap
-from agents.explanation.alternatives.result import Alternatives, named
+from agents.explanation.alternatives.result import Alternatives, flat, named, stopped_by_budget, target_of
+from agents.trajectories.goal import in_goal_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,7 @@ class Found:
         queries: of walks that gave no way, and of tries to change fewer columns.
         checked: the paths of a table that were searched for columns that can be left out.
         tries: what the next way is tried with: places to hold, or a code; None: nothing is left.
+        requested: the target as it was given, see `Trajectory`.
     """
 
     paths: list[Trajectory]
@@ -48,6 +50,7 @@ class Found:
     queries: int = 0
     checked: list[Trajectory] = field(default_factory=list)
     tries: Iterator[Tensor] | None = None
+    requested: str | None = None
 
     def add(self, path: Trajectory, change: np.ndarray, columns: bool) -> bool:
         """Add a way, in place of those that change its columns and others besides; whether there is one more now."""
@@ -93,7 +96,7 @@ def several_ways(source: Any, inputs: Any = None, target: Any = None, n: int = 3
     on_batch = options.pop("on_batch", None)
     given = gather(world, inputs, options.pop("split", "held_out"), options.pop("rows", None))
     first = explain(run or world, given, target, **options)
-    every = [Found([path]) for path in ([first] if given.single else first)]
+    every = [Found([path], requested=path.requested) for path in ([first] if given.single else first)]
     place = {id(one): _place(given, one.paths[0]) for one in every}
     open_ = [one for one in every if one.paths[0].success and explained_class(one.paths[0]) != one.paths[0].source]
     for one in open_:
@@ -104,7 +107,20 @@ def several_ways(source: Any, inputs: Any = None, target: Any = None, n: int = 3
         inputs = given.chosen([place[id(one)] for one in ones]) if ones else None
         return _walked(run or world, world, ones, tries, inputs, again)
 
-    if n > 1 and world.units.anchored:
+    if n > 1:
+        with stopped_by_budget(lambda: flat([_told(one, n, world) for one in every])):
+            _search(world, open_, n, walk)
+    found = [_told(one, n, world) for one in every]
+    if on_batch is not None:
+        on_batch([path for one in found for path in one])
+    return found[0] if given.single else found
+
+
+def _search(world: World, open_: list[Found], n: int, walk: Callable[[list[Found], list[Tensor]], list[Trajectory]]) -> None:
+    """Add ways to those of each input, up to n, by further walks."""
+    from agents.explanation.contributions.compute import explained_class
+
+    if world.units.anchored:
         _leave_out(world, open_, walk)
     for known in range(1, n):
         for one in open_:
@@ -126,10 +142,6 @@ def several_ways(source: Any, inputs: Any = None, target: Any = None, n: int = 3
         if world.units.anchored:
             _leave_out(world, open_, walk)
         open_ = [one for one in open_ if len(one.paths) > known]
-    found = [_told(one, n, world) for one in every]
-    if on_batch is not None:
-        on_batch([path for one in found for path in one])
-    return found[0] if given.single else found
 
 
 def _place(given: Any, path: Trajectory) -> int:
@@ -146,7 +158,8 @@ def _walked(source: Any, world: World, ones: list[Found], tries: list[Tensor], i
 
     if not ones:
         return []
-    targets = [one.paths[0].target for one in ones] if world.task.takes_target else None
+    targets: Any = [target_of(one.paths[0], world) for one in ones]
+    targets = None if targets[0] is None else targets
     if world.units.anchored:
         found = explain(source, inputs._replace(held=torch.stack(tries)), targets, **options)
     else:
@@ -158,7 +171,7 @@ def _walked(source: Any, world: World, ones: list[Found], tries: list[Tensor], i
 def _tries(world: World, one: Found) -> Iterator[Tensor]:
     """What the next way of an input is tried with."""
     way: Callable[[World, Found], Iterator[Tensor]] = _held if world.units.anchored else _ends
-    return way(world, one)
+    return way(in_goal_of(one.paths[0], world), one)
 
 
 def _held(world: World, one: Found) -> Iterator[Tensor]:
@@ -186,7 +199,7 @@ def _leave_out(world: World, every: list[Found], walk: Callable[[list[Found], li
             for path, changed in zip(one.paths, one.changes, strict=True):
                 if not any(path is other for other in one.checked):
                     one.checked.append(path)
-                    column, asked = _needless(world, path)
+                    column, asked = _needless(in_goal_of(path, world), path)
                     one.queries += asked
                     if column is not None:
                         jobs.append((one, (path, changed)))
@@ -268,5 +281,7 @@ def _told(one: Found, n: int, world: World) -> Alternatives:
         said += ". Other walks changed the same parts, or did not arrive" if count else ". The walk did not arrive"
     numbered = n > 1 and count > 0
     return Alternatives(
-        [named(path, f"way {k}") if numbered else path for k, path in enumerate(one.paths, 1)], f"{said}.", one.queries
+        [named(path, f"way {k}", one.requested) if numbered else path for k, path in enumerate(one.paths, 1)],
+        f"{said}.",
+        one.queries,
     )

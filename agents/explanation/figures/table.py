@@ -163,7 +163,7 @@ def table_strip(path: Trajectory, world: Any) -> bytes:
                 fontweight="bold" if changed[row, place] else "normal",
             )
         _predict(axes, path, t, x, top + LINE * (len(names) + 1), cell)
-    axes.text(0, top + LINE * (len(names) + 1), "class", fontsize=8, va="center", color="#555b64")
+    axes.text(0, top + LINE * (len(names) + 1), path.kind_of_end, fontsize=8, va="center", color="#555b64")
     if path.shown is not None:
         axes.text(
             0,
@@ -265,7 +265,8 @@ def row_table(path: Trajectory, world: Any, width: int = 80) -> Any:
             text, mark = name_cell(str(texts[i, t + 1])), bool(changed[i, t])
             row.append(Text(f"{MARK} {text}" if mark else text, "bold yellow" if mark else ""))
         table.add_row(*row)
-    still = [name for i, name in enumerate(names) if i not in moving]
+    still = [name for i, name in enumerate(names) if i not in moving and name not in (path.hidden or ())]
     unchanged = f"As in the input: {', '.join(still)}." if still else ""
+    unchanged += f" Hidden: {', '.join(path.hidden)}." if path.hidden else ""
     table.caption = Text(f"{MARK}: differs from the input. {unchanged}", "dim")
     return table

@@ -196,3 +196,14 @@ def test_a_saved_world_notices_another_file(tmp_path):
     saved(to_onnx(LogisticRegression(C=0.01).fit(X, IRIS.target), X[:1], target_opset=17), tmp_path / "m.onnx")
     with pytest.raises(ValueError, match="classifier sha256: saved"):
         build_world(record)
+
+
+def test_a_regressor_has_a_score(tmp_path):
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression().fit(X, IRIS.target)
+    path = saved(to_onnx(model, X[:1], target_opset=17), tmp_path / "score.onnx")
+    world = make_world(data=X, classifier=path, outputs="score", manifold="pca", query={"cache": True}, progress=False)
+    outputs = world.classifier.outputs(*world.units.entered(X[:50]))
+    np.testing.assert_allclose(outputs[:, 0], model.predict(X[:50]), atol=1e-4)
+    assert world.classifier.sha256 is not None

@@ -196,3 +196,31 @@ def test_a_world_fits_the_temperature_and_keeps_the_number():
         make_world(**{**settings, "truth": None}, query={"temperature": "fit"})
     with pytest.raises(ManifoldError, match="shows labels alone"):
         make_world(**settings, label_only=True, query={"temperature": "fit"})
+
+
+@pytest.mark.parametrize(("query", "asked"), [({"cache": True}, 1), ({"repeat": 3}, 12), ({"batch_size": 3}, 4)])
+def test_a_score_is_queried_by_the_same_options(query, asked):
+    calls = []
+
+    def price(rows):
+        calls.append(len(rows))
+        return rows[:, 0] + 0.1
+
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    world = make_world(data=rows, classifier=price, outputs="score", manifold="pca", query=query, progress=False)
+    assert world.classifier.queries == sum(calls)
+    before, x = world.classifier.queries, world.reference.x[:1].repeat(4, 1) + 0.25
+    for one in (world, world.replace(goal="<= -0.5")):
+        outputs = one.classifier.outputs(x)
+        assert outputs.dtype == np.float64
+    assert world.classifier.queries - before == (asked if "cache" in query else 2 * asked)
+    assert max(calls) <= query.get("batch_size", 60)
+
+
+def test_a_budget_of_a_score_and_no_temperature():
+    rows = np.random.default_rng(0).normal(size=(60, 3))
+    settings = {"data": rows, "classifier": lambda x: x[:, 0], "outputs": "score", "manifold": "pca", "progress": False}
+    with pytest.raises(QueryBudgetError, match="used up"):
+        make_world(**settings, query={"budget": 70})
+    with pytest.raises(ManifoldError, match="temperature='fit' calibrates probabilities of classes"):
+        make_world(**settings, query={"temperature": "fit"})

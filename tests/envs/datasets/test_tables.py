@@ -435,3 +435,11 @@ def test_marks_of_missing_values_are_a_list(missing: object) -> None:
     with pytest.raises(ManifoldError, match="missing: is a list of the cells that stand for no value"):
         read_description({"missing": missing, "columns": {}})
     assert read_description({"missing": None, "columns": {}})["missing"] == list(MISSING)
+
+
+def test_categories_that_are_numbers_are_found_by_value(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"  # as pandas writes a column of floats with two values
+    rows = [f"{k % 2 + 1}.0,{k}.5,{'yes' if k % 2 else 'no'}" for k in range(40)]
+    file.write_text("\n".join(["kind,size,class", *rows]))
+    world = make_world(data=str(file), manifold="pca", target_column="class", progress=False)
+    assert world.units.entered([{"kind": kind, "size": 3.5} for kind in (2, 2.0, "2", "2.0")])[1][:, 0].unique().numel() == 1

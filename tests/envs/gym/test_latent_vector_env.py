@@ -201,6 +201,10 @@ def test_a_saved_state_continues_exactly_and_without_pickle(toy_world, mode, lim
         np.testing.assert_array_equal(want[4].get("final_obs", 0), got[4].get("final_obs", 0))
     for name, value in saved.items():
         np.testing.assert_array_equal(kept[name], value, err_msg=f"walking on wrote to the saved {name}")
+    third = LatentVectorEnv(N, world=world, autoreset_mode=mode, max_episode_steps=limit)
+    third.load_state_dict(saved)
+    seeds = list(range(N))
+    np.testing.assert_array_equal(third.reset(seed=seeds)[0], first.reset(seed=seeds)[0])
 
 
 def test_a_saved_state_of_another_size_is_refused(toy_world):

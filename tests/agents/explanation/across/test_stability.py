@@ -108,3 +108,25 @@ def test_evaluate(world: Any, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ["--inputs", "6", "--alone", "0", "--closely", "0", "--no-oracles", "--stability", "2"]
     assert main(["--data", "iris", *flags]) == 0
     assert "line: a flip survives" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["score", "labels"])
+@pytest.mark.parametrize("own", [True, False])
+def test_scores_and_labels_are_measured_at_the_goal_of_each_path(kind: str, own: bool) -> None:
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.multioutput import MultiOutputClassifier
+
+    rows = np.random.default_rng(0).normal(0, 1, (200, 3))
+    if kind == "score":
+        model, target = LinearRegression().fit(rows, rows @ [1.0, 2.0, 0.0]), "+1"
+    else:
+        model, target = MultiOutputClassifier(LogisticRegression()).fit(rows, (rows[:, :2] > 0).astype(int)), "flip b, hold a"
+    named = {} if kind == "score" else {"class_names": ["a", "b"]}
+    made = envs.make_world(data=rows, classifier=model, manifold="pca", latent_dim=3, progress=False, **named)
+    paths = explain(made, range(4), target, walker="line", skip_present=True)
+    found = stability(paths, made, k=2, retrain=(lambda seed: model) if own else None, walker="line")
+    assert found.survived.n == len([path for path in paths if path.success])
+    assert ("refits of" in found.classifiers) is not own
+    assert found.survived.value == 1 or kind == "labels"
+    assert not own or found.survived.value == 1
+    assert found.same_parts.value > 0.5

@@ -189,3 +189,20 @@ def test_the_ways_of_all_inputs_are_one_line(capsys: pytest.CaptureFixture[str])
 def test_flags_that_do_not_fit(flags: list[str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         main(["--data", "iris", "--index", "0", *flags])
+
+
+@pytest.mark.parametrize("how", ["ways", "scenarios"])
+def test_every_path_goes_to_the_goal_that_was_asked_for(how: str) -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (300, 4))
+    world = envs.make_world(data=rows, columns=NAMES, classifier=lambda x: np.asarray(x).sum(1), outputs="score",
+                            manifold="pca", latent_dim=4, progress=False)  # fmt: skip
+    explainer = Explainer(world, walker="line")
+    given = {"rows": range(3), "target": "+1"}
+    for found in (
+        explainer.explain(n=2, **given) if how == "ways" else explainer.scenarios(features_to_vary=NAMES[:2], **given)
+    ):
+        assert len(found) > 1
+        for path in found:
+            assert path.requested == "+1"
+            assert path.success
+            assert 1 <= path.scores[-1] - path.scores[0] < 2.5  # the world's own goal is its median
