@@ -12,6 +12,7 @@ from envs.classifiers import Classifier
 from envs.classifiers.goals import GoalClassifier
 from envs.config import DEFAULTS, SETTINGS, WorldConfig
 from envs.core.initial_latent import make_initial_latent
+from envs.building.basis import check_basis
 from envs.core.moves import make_move
 from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import RoundTrip
@@ -68,6 +69,7 @@ def check_names(config: WorldConfig) -> None:
     """
     task_of(config, config.label_only)
     make_move(config.move)
+    check_basis(config)
     if config.initial_latent is not None:
         make_initial_latent(config.initial_latent)
 

@@ -184,7 +184,7 @@ def fitted_manifold(
     sees: dict[str, Tensor | None] = {"x": x}
     more: dict[str, Any] = {}
     if "y" in own:
-        sees["y"] = more["y"] = _labels(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
+        sees["y"] = more["y"] = labels_of(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
         settings["classes"] = classes if classifier is None else len(classifier.class_names)
     if isinstance(units, SeriesUnits) and issubclass(maker, SeriesVAE):
         settings["shape"] = units.shape
@@ -235,7 +235,7 @@ def _kept(
     return kept_fit(key, made)
 
 
-def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
+def labels_of(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
     """Labels (N,) for the head of a joint manifold: the classifier's, or else the true classes."""
     if classifier is not None:
         parts = x.split(BATCH)
