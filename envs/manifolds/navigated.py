@@ -142,7 +142,7 @@ class Navigated(Manifold):
         if factual is None or self.complete:
             return self
         prior, bound = self.prior, copy.copy(self)
-        home = torch.from_numpy(np.stack([self._homes[key] for key in self._known(factual)]))
+        home = torch.from_numpy(self._homes_of(factual))
         bound.__dict__["prior"] = prior  # it stays that of the unbound manifold
         bound._bound = home[:, 0], home[:, 1:] if self.local else self.directions
         return bound
@@ -155,7 +155,7 @@ class Navigated(Manifold):
     def keep(self, x: Tensor, w: Tensor) -> Tensor:
         """Remember the full codes w (B, d) of inputs x (B, \\*data_shape); their coordinates (B, k)."""
         if not self.complete:
-            self._remember(self._keys(x), w)
+            self._remembered(self._keys(x), w)
         return w @ self.directions.T
 
     def _lifted(self, tangent: Tensor) -> Tensor:
@@ -172,24 +172,27 @@ class Navigated(Manifold):
     def _keys(x: Tensor) -> list[bytes]:
         return [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in np.ascontiguousarray(x.detach().numpy())]
 
-    def _known(self, x: Tensor) -> list[bytes]:
-        """Keys of inputs (B, \\*data_shape), all of which are remembered."""
+    def _homes_of(self, x: Tensor) -> np.ndarray:
+        """(B, 1 or 1 + k, d) the full codes of inputs (B, \\*data_shape), and their own directions if these are local."""
         keys = self._keys(x)
-        if missing := [i for i, key in enumerate(keys) if key not in self._homes]:
+        found = {key: self._homes[key] for key in keys if key in self._homes}
+        if missing := list({key: i for i, key in enumerate(keys) if key not in found}.values()):
             with torch.no_grad():
-                self._remember([keys[i] for i in missing], self.inner.encode(x[missing].detach()))
-        return keys
+                found |= self._remembered([keys[i] for i in missing], self.inner.encode(x[missing].detach()))
+        return np.stack([found[key] for key in keys])
 
-    def _remember(self, keys: list[bytes], w: Tensor) -> None:
+    def _remembered(self, keys: list[bytes], w: Tensor) -> dict[bytes, np.ndarray]:
+        """The homes of inputs with full codes w (B, d), which are kept as long as there is room."""
         own = w[:, None]
         if self.local:
             with torch.no_grad():
                 each = [directions_at(self.inner, part, self.directions) for part in w.split(AT_ONCE)]
-                own = torch.cat([own, torch.cat(each)], 1)
-        size = own[0].numel()
-        while self._homes and (len(self._homes) + len(keys)) * size > KEPT and len(self._homes) > len(keys):
+            own = torch.cat([own, torch.cat(each)], 1)
+        new = dict(zip(keys, own.detach().numpy().astype(np.float32), strict=True))
+        self._homes.update(new)
+        while len(self._homes) * own[0].numel() > KEPT:
             self._homes.pop(next(iter(self._homes)))
-        self._homes.update(zip(keys, own.detach().numpy().astype(np.float32), strict=True))
+        return new
 
     # ---- the contract of manifolds ------------------------------------------------------------------------------------
 
@@ -197,8 +200,7 @@ class Navigated(Manifold):
         """Coordinates (B, k) of data (B, \\*data_shape)."""
         if self.complete:
             return self.inner.encode(x) @ self.directions.T
-        homes = np.stack([self._homes[key][0] for key in self._known(x)])
-        return torch.from_numpy(homes) @ self.directions.T
+        return torch.from_numpy(self._homes_of(x)[:, 0]) @ self.directions.T
 
     def decode(self, z: Tensor) -> Tensor:
         """Data (B, \\*data_shape) of coordinates (B, k)."""
