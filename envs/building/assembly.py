@@ -7,12 +7,12 @@ import math
 from typing import Any
 
 from envs.assets import ASSETS
+from envs.building.basis import check_basis
 from envs.building.goals import classifier_for, no_outputs, refusal_of, with_goal
 from envs.classifiers import Classifier
 from envs.classifiers.goals import GoalClassifier
 from envs.config import DEFAULTS, SETTINGS, WorldConfig
 from envs.core.initial_latent import make_initial_latent
-from envs.building.basis import check_basis
 from envs.core.moves import make_move
 from envs.core.reference_data import Examples, ReferenceData
 from envs.core.round_trip import RoundTrip

@@ -27,7 +27,9 @@ def check_basis(config: WorldConfig) -> None:
         UnknownNameError, ManifoldError: no such basis; a number of directions without one; one together with distractors.
     """
     if config.basis is None and config.basis_dim is not None:
-        raise ManifoldError(f"basis_dim={config.basis_dim} is the number of directions of a basis: pass basis=, such as 'principal'")
+        raise ManifoldError(
+            f"basis_dim={config.basis_dim} is the number of directions of a basis: pass basis=, such as 'principal'"
+        )
     if config.basis is not None and config.distractors:
         raise ManifoldError(f"distractors={config.distractors} and a basis exclude each other: leave one out")
     find_basis(config.basis)
@@ -71,8 +73,6 @@ def navigated(
         whole.remember_codes(coordinates)
     if on_terminal(progress):
         name = config.basis if isinstance(config.basis, str) else "given"
-        print(
-            f"basis {name}: {whole.dimensions} of {d} directions reach {100 * whole.reach:.0f} % of the movement between the data",
-            file=sys.stderr,
-        )
+        share = f"reach {100 * whole.reach:.0f} % of the movement between the data"
+        print(f"basis {name}: {whole.dimensions} of {d} directions {share}", file=sys.stderr)
     return whole, coordinates

@@ -32,6 +32,7 @@ OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
     TableUnits: {VAE: TableVAE},
     SeriesUnits: {VAE: SeriesVAE},
 }
+PARTS = (("encoder", "decoder"), ("encode", "decode"))  # what objects with both parts of a pair call them
 # Arguments of a fit that are no settings of `WorldConfig.fit`.
 OURS = (
     "x",
@@ -259,7 +260,7 @@ def _live(found: Any, named: Any, latent_dim: int | None, x: Tensor, units: Unit
         if isinstance(made, Manifold):
             return made, None
         found = made if isinstance(made, torch.nn.Module) and not hasattr(made, "decoder") else found
-    pair = isinstance(found, tuple | list) or (hasattr(found, "encoder") and hasattr(found, "decoder"))
+    pair = isinstance(found, tuple | list) or any(hasattr(found, a) and hasattr(found, b) for a, b in PARTS)
     if pair or (callable(found) and not isinstance(found, torch.nn.Module)):  # or a function that makes one
         return Pair.of(named, x, modality=units.modality), None
     if not isinstance(found, torch.nn.Module):

@@ -1,8 +1,8 @@
 """Navigation bases: the few directions of a large latent space in which walks move.
 
-N codes, d latent dimensions, k directions, D data coordinates. Every function takes an `Encoded` and the number k, and returns
-directions (m, d), the most important first; `directions_of` makes them orthonormal. A new basis is one function and one line in
-`BASES`.
+N codes, d latent dimensions, k directions, D data coordinates. Every function takes an `Encoded` and the number k, and
+returns directions (m, d), the most important first; `directions_of` makes them orthonormal. A new basis is one function and one
+line in `BASES`.
 """
 
 from __future__ import annotations
@@ -85,15 +85,17 @@ def decoder(encoded: Encoded, k: int) -> Tensor:
 def first_layer(encoded: Encoded, k: int) -> Tensor:
     """Right singular vectors of the decoder's first layer (Shen and Zhou, "SeFa", CVPR 2021)."""
     manifold, d = encoded.manifold, encoded.manifold.latent_dim
-    network = next((part for name in ("generator", "decoder") if isinstance(part := getattr(manifold, name, None), nn.Module)), None)
+    network = next(
+        (part for name in ("generator", "decoder") if isinstance(part := getattr(manifold, name, None), nn.Module)), None
+    )
     weight = next((part.detach() for part in network.parameters() if part.ndim > 1), None) if network is not None else None
     if weight is not None and weight.ndim == 2 and weight.shape[1] == d:
         return torch.linalg.svd(weight.double(), full_matrices=False).Vh
     if weight is not None and weight.ndim > 2 and len(weight) == d:  # a transposed convolution of codes
         return torch.linalg.svd(weight.double().flatten(1).T, full_matrices=False).Vh
     raise ManifoldError(
-        f"basis='first_layer' needs a decoder whose first layer takes the {d} values of a code; this {type(manifold).__name__} "
-        "has none: take basis='decoder'"
+        f"basis='first_layer' needs a decoder whose first layer takes the {d} values of a code; this "
+        f"{type(manifold).__name__} has none: take basis='decoder'"
     )
 
 
@@ -143,7 +145,9 @@ def directions_of(basis: Any, encoded: Encoded, k: int) -> Tensor:
             kept = torch.cat([kept, left[None] / left.norm()])
         if len(kept) == k:
             return kept.float()
-    raise ManifoldError(f"the basis has {len(kept)} independent directions, fewer than basis_dim={k}: pass basis_dim={len(kept)}")
+    raise ManifoldError(
+        f"the basis has {len(kept)} independent directions, fewer than basis_dim={k}: pass basis_dim={len(kept)}"
+    )
 
 
 def directions_at(manifold: Manifold, z: Tensor, aligned: Tensor) -> Tensor:
@@ -168,9 +172,9 @@ def directions_at(manifold: Manifold, z: Tensor, aligned: Tensor) -> Tensor:
 def share_of_movement(manifold: Manifold, z: Tensor, directions: Tensor) -> float:
     """Share of the data-space movement between encoded data that the directions reach, at most 1.
 
-    A walk goes from one code to another in the span of the directions. The share is 1 - sum |missed|^2 / sum |movement|^2, where
-    the movement is the change of the decoded data, and `missed` is the difference between where the walk ends and where it
-    should. Negative: the directions lead away.
+    A walk goes from one code to another in the span of the directions. The share is 1 - sum |missed|^2 / sum |movement|^2,
+    where the movement is the change of the decoded data, and `missed` is the difference between the last decoded datum and the
+    one to be reached. It is negative if the directions lead away.
 
     Args:
         manifold: Manifold with d latent dimensions.

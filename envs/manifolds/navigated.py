@@ -58,10 +58,10 @@ class NavigatedPrior(Prior):
 class Navigated(Manifold):
     """A manifold whose walks move in k orthonormal directions of another manifold's latent space.
 
-    The code z (k,) of x holds the coordinates P w of its full code w (d,). A walk from x decodes w + P^T (z - P w): the rest of
-    the input's own code is kept, and frame 0 is the full reconstruction. `near` binds the manifold to inputs. Without inputs,
-    the rest is that of the mean code. Full codes are projected to the inner typical set. With `local` directions, P^T is
-    replaced by the directions along which the decoder changes most at w (see `envs.manifolds.basis.directions_at`).
+    The code z (k,) of x holds the coordinates P w of its full code w (d,). A walk from x decodes w + P^T (z - P w): the rest
+    of the input's own code is kept, and frame 0 is the full reconstruction. `near` binds the manifold to inputs. Without
+    inputs, the rest is that of the mean code. Full codes are projected to the inner typical set. With `local` directions, P^T
+    is replaced by the directions along which the decoder changes most at w (see `envs.manifolds.basis.directions_at`).
 
     Args:
         inner: The manifold of the full codes; or the kind of a saved one, with `settings`.

@@ -78,7 +78,7 @@ def test_a_basis_of_too_few_directions_or_another_size_is_refused(scaled):
     with pytest.raises(ManifoldError, match=r"directions \(k, 4\).*\(2, 3\)"):
         directions_of(torch.eye(3)[:2], scaled, 2)
     pca = PCA.fit(scaled.z, latent_dim=3, modality="table")
-    with pytest.raises(ManifoldError, match="first_layer.*PCA.*basis='decoder'"):
+    with pytest.raises(ManifoldError, match=r"first_layer.*PCA.*basis='decoder'"):
         directions_of("first_layer", Encoded(pca, pca.encode(scaled.z), scaled.labels), 2)
 
 
