@@ -55,29 +55,31 @@ def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
         ManifoldError: If it is none of them.
     """
     if isinstance(found, tuple | list):
-        parts = tuple(map(_part, found))
+        parts = [_part(part) for part in found]
     else:
-        parts = _part(getattr(found, "encoder", None)), _part(getattr(found, "decoder", None))
+        parts = [_part(getattr(found, "encoder", None)), _part(getattr(found, "decoder", None))]
         configured = hasattr(found, "config")
-        methods = getattr(found, "encode", None), getattr(found, "decode", None)
-        if all(map(callable, methods)) and (configured or None in parts):
+        encode, decode = getattr(found, "encode", None), getattr(found, "decode", None)
+        if callable(encode) and callable(decode) and (configured or None in parts):
             owner = found if isinstance(found, nn.Module) else None
-            encode, decode = (method if owner is None else _asleep(owner, method) for method in methods)
-            parts = Part(encode, owner, "in" * configured), Part(decode, None, "out" * configured)
-    if len(parts) != 2 or None in parts:
+            parts = [
+                Part(_asleep(owner, encode), owner, "in" * configured),
+                Part(_asleep(owner, decode), None, "out" * configured),
+            ]
+    if len(parts) != 2 or parts[0] is None or parts[1] is None:
         raise ManifoldError(
-            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules or functions (encoder, decoder), or "
-            "an object with attributes of these names, or with methods encode and decode; a single module from codes to data (a "
-            "generator without an encoder) needs latent_dim=, the length of its codes"
+            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules or functions (encoder, "
+            "decoder), or an object with attributes of these names, or with methods encode and decode; a single module from "
+            "codes to data (a generator without an encoder) needs latent_dim=, the length of its codes"
         )
     return parts[0], parts[1]
 
 
-def _asleep(owner: nn.Module, method: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
-    """The method, with its module in eval mode, whatever its owner did meanwhile."""
+def _asleep(owner: nn.Module | None, method: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """The method, with its module (if it has one) in eval mode, whatever its owner did meanwhile."""
 
     def function(rows: Tensor) -> Any:
-        if owner.training:
+        if owner is not None and owner.training:
             owner.eval()
         return method(rows)
 

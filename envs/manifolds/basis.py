@@ -1,8 +1,8 @@
 """Navigation bases: the few directions of a large latent space in which walks move.
 
 N codes, d latent dimensions, k directions, D data coordinates. Every function takes an `Encoded` and the number k, and
-returns directions (m, d), the most important first; `directions_of` makes them orthonormal. A new basis is one function and one
-line in `BASES`.
+returns directions (m, d), the most important first; `directions_of` makes them orthonormal. A new basis is one function and
+one line in `BASES`.
 """
 
 from __future__ import annotations

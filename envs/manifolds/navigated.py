@@ -161,7 +161,7 @@ class Navigated(Manifold):
     def _lifted(self, tangent: Tensor) -> Tensor:
         """Directions (B, d) of the full codes for directions (B, k)."""
         own = self.directions if self._bound is None else self._bound[1]
-        return tangent @ own if own.ndim == 2 else torch.bmm(tangent[:, None], own)[:, 0]
+        return tangent @ own if own.ndim == 2 else (tangent[:, None] @ own)[:, 0]
 
     def _lowered(self, gradient: Tensor) -> Tensor:
         """Gradients (..., B, k) by the coordinates, for gradients (..., B, d) by the full code."""

@@ -134,6 +134,23 @@ def test_tables_walk_in_a_basis_and_a_graph_has_none():
         make_world(data="sentences", manifold="edits", basis="principal", basis_dim=2)
 
 
+def test_a_training_keeps_the_inputs_of_its_queries_and_its_run_is_read_back(world, tmp_path, monkeypatch):
+    from agents.runs.run import load_run
+    from agents.train import train
+    from agents.walkers.planning.surrogate import QueriedRows
+
+    kept, see = [], QueriedRows.see
+    monkeypatch.setattr(QueriedRows, "see", lambda rows, z, p, factual=None: [kept.append(factual), see(rows, z, p, factual)])
+    run = train(world=world, n_timesteps=64, n_envs=4, eval_episodes=0, pictures=False, log_folder=str(tmp_path),
+                hyperparams={"n_steps": 8, "n_epochs": 1})  # fmt: skip
+    assert kept
+    assert all(factual is not None for factual in kept)  # frames are no function of the codes alone
+    again = load_run(run.folder.root)
+    path, other = (explain(one, 3) for one in (run, again))
+    assert path.z.shape[1] == 3
+    np.testing.assert_allclose(path.frames(world), other.frames(again.world), atol=1e-5)
+
+
 def test_a_saved_one_brings_in_no_code_by_name():
     with pytest.raises(ManifoldError, match="cannot hold one by name"):
         Navigated("pair", 2, settings={"source": "os:getcwd", "data_shape": [4], "latent_dim": 4})
