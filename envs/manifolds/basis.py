@@ -79,7 +79,8 @@ def decoder(encoded: Encoded, k: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(0)
     rows = torch.randint(len(encoded.z), (PROBES * k,), generator=generator)
-    return torch.linalg.svd(_gradients(encoded.manifold, encoded.z[rows], generator).double(), full_matrices=False).Vh
+    probes = _cotangents(encoded.manifold, encoded.z, len(rows))
+    return torch.linalg.svd(_gradients(encoded.manifold, encoded.z[rows], probes).double(), full_matrices=False).Vh
 
 
 def first_layer(encoded: Encoded, k: int) -> Tensor:
@@ -161,9 +162,10 @@ def directions_at(manifold: Manifold, z: Tensor, aligned: Tensor) -> Tensor:
         z: Codes, (B, d).
         aligned: Orthonormal directions, (k, d).
     """
-    k, generator = len(aligned), torch.Generator().manual_seed(0)
-    probes = 2 * k + EXTRA
-    found = _gradients(manifold, z.repeat_interleave(probes, 0), generator).unflatten(0, (len(z), probes))
+    k = len(aligned)
+    probes = _cotangents(manifold, z, 2 * k + EXTRA)  # the same for every code, so that its directions are its own
+    repeated = z.repeat_interleave(len(probes), 0), probes.repeat(len(z), 1)
+    found = _gradients(manifold, *repeated).unflatten(0, (len(z), len(probes)))
     span = torch.linalg.svd(found, full_matrices=False).Vh[:, :k]  # (B, k, d)
     left, _, right = torch.linalg.svd(aligned @ span.transpose(1, 2))
     return left @ right @ span
@@ -192,12 +194,16 @@ def share_of_movement(manifold: Manifold, z: Tensor, directions: Tensor) -> floa
     return 1 - float((last - there).square().sum() / (last - first).square().sum().clamp_min(1e-12))
 
 
-def _gradients(manifold: Manifold, z: Tensor, generator: torch.Generator) -> Tensor:
-    """J^T c (B, d) at codes (B, d), for random cotangents c."""
+def _cotangents(manifold: Manifold, z: Tensor, count: int) -> Tensor:
+    """Random cotangents c ~ N(0, I_D), (count, D), for data at codes like z."""
     size = manifold.coordinates(z[:1], manifold.decode(z[:1])).shape[1]
-    return torch.cat(
-        [manifold.vjp(part, torch.randn(len(part), size, generator=generator)) for part in z.split(max(1, AT_ONCE // size))]
-    )
+    return torch.randn(count, size, generator=torch.Generator().manual_seed(0))
+
+
+def _gradients(manifold: Manifold, z: Tensor, cotangents: Tensor) -> Tensor:
+    """J^T c (B, d) at codes (B, d), for cotangents c (B, D)."""
+    rows = max(1, AT_ONCE // cotangents.shape[1])
+    return torch.cat([manifold.vjp(*part) for part in zip(z.split(rows), cotangents.split(rows), strict=True)])
 
 
 def _evenly(z: Tensor) -> Tensor:

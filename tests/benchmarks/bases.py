@@ -1,18 +1,16 @@
-"""Navigation bases: the line walker and a short training in a few of 64 latent dimensions.
+"""Navigation bases: the line walker and a short training in a few directions of a digits GAN with 64 latent dimensions.
 
-    python -m tests.benchmarks.bases                        # 3 splits, both manifolds, every basis
-    python -m tests.benchmarks.bases --splits 0 --walkers line --models gan64
+    python -m tests.benchmarks.bases                        # 3 splits, every basis
+    python -m tests.benchmarks.bases --splits 0 --walkers line
 
-The manifolds are a GAN, and an autoencoder with the interface of `diffusers` whose latents are maps; each is fitted to the
-split's 1,257 digits. The classifier, targets, stop rule and step bound are those of digits_paths.py. Every training has 40,000
-steps and the settings that `agents.train` chooses by default. Rows of manifolds that are left out stay as they are.
+The GAN is fitted to the split's 1,257 digits; the classifier, targets, stop rule and step bound are those of digits_paths.py.
+Every training has 40,000 steps and the settings that `agents.train` chooses by default.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,7 @@ from tests.benchmarks.harness.splits import digits_split
 from tests.benchmarks.harness.tables import spread, table
 from tests.benchmarks.harness.walks import MOST_STEPS, SOURCES, measured, shipped_recipe, value_of
 
-STEPS = 40_000
-MODELS = {"gan64": "GAN", "autoencoder": "Autoencoder with latents (4, 4, 4)"}
+MANIFOLD, STEPS = "gan64", 40_000
 #: name in the table -> settings of the world
 BASES: dict[str, dict[str, Any]] = {
     "none (64)": {},
@@ -36,56 +33,53 @@ WALKERS = ("line", "agent")
 SHOWN = ("validity", "l2_input", "knn_ratio", "queries", "frames", "training_cpu_seconds")
 
 
-def line_run(settings: dict[str, Any], seed: int, cache: Path, model: str) -> Run:
-    """The line walker in a basis of a manifold, on a split."""
-    key = {"rival": "line", "settings": settings, "split": seed, "steps": MOST_STEPS, "manifold": model}
-    return Run(key, partial(_line, settings, seed, model, cache), SOURCES)
+def line_run(settings: dict[str, Any], seed: int, cache: Path) -> Run:
+    """The line walker in a basis, on a split."""
+    key = {"rival": "line", "settings": settings, "split": seed, "steps": MOST_STEPS, "manifold": MANIFOLD}
+    return Run(key, partial(_line, settings, seed, cache), SOURCES)
 
 
-def _line(settings: dict[str, Any], seed: int, model: str, cache: Path) -> dict[str, Any]:
-    split = digits_split(seed, model, **settings)
+def _line(settings: dict[str, Any], seed: int, cache: Path) -> dict[str, Any]:
+    split = digits_split(seed, MANIFOLD, **settings)
     found = measured(split, split.world, make_walker("line"), MOST_STEPS, cache=cache)
     return {**found, "reach": getattr(split.world.manifold, "reach", 1.0)}
 
 
 def measure(options: Options) -> Iterator[Record]:
-    """Both walkers in every basis of every manifold and split."""
+    """Both walkers in every basis of every split."""
     recipe = {**shipped_recipe(), "n_timesteps": STEPS}
-    cells: dict[str, Any] = dict(options.before.get("cells", {}))
-    made = {**options.before.get("made", {}), **dict.fromkeys(options.models, options.command)}
-    for model in options.models:
-        cells[model] = {name: {walker: [] for walker in options.walkers} for name in BASES}
-        for seed, walker in product(options.splits, options.walkers):
+    cells: dict[str, dict[str, list[Any]]] = {name: {walker: [] for walker in options.walkers} for name in BASES}
+    for seed in options.splits:
+        for walker in options.walkers:
             runs = [
-                line_run(settings, seed, options.cache, model)
+                line_run(settings, seed, options.cache)
                 if walker == "line"
-                else agent_run({**recipe, "env_kwargs": settings}, seed, seed, options.cache, model)
+                else agent_run({**recipe, "env_kwargs": settings}, seed, seed, options.cache, MANIFOLD)
                 for settings in BASES.values()
             ]
-            for name, found in zip(BASES, options.runner(runs, f"{model}, {walker}, split {seed}"), strict=True):
-                cells[model][name][walker].append({**found, "split_seed": seed})
-            yield {"steps": STEPS, "made": made, "cells": cells}
+            for name, found in zip(BASES, options.runner(runs, f"{walker}, split {seed}"), strict=True):
+                cells[name][walker].append({**found, "split_seed": seed})
+        yield {"steps": STEPS, "cells": cells}
 
 
 def page(record: Record) -> str:
-    """A table of each manifold and walker."""
+    """A table a walker."""
     sections = []
-    for (model, title), walker in product(MODELS.items(), WALKERS):
+    for walker in WALKERS:
         rows = []
-        for name, cell in record["cells"].get(model, {}).items():
+        for name, cell in record["cells"].items():
             if found := cell.get(walker):
                 reach = [line["reach"] for line in cell.get("line", [])]
                 figures = [spread([value_of(one, column) for one in found], COLUMNS[column][1]) for column in SHOWN]
                 rows.append([name, spread(reach, 2), *figures])
         if rows:
-            heads = ["basis", "reach", *(COLUMNS[c][0] for c in SHOWN)]
-            sections += [f"## {title}: {walker}", "", f"Made by `{record['made'][model]}`.", "", table(heads, rows), ""]
-    return render("bases", steps=f"{record['steps']:,}", sections="\n".join(sections).rstrip())
+            sections += [f"## {walker}", "", table(["basis", "reach", *(COLUMNS[c][0] for c in SHOWN)], rows), ""]
+    return render("bases", command=record["command"], steps=f"{record['steps']:,}", sections="\n".join(sections).rstrip())
 
 
 EXPERIMENT = Experiment(
     "bases", __doc__, measure, page,
-    flags={"--splits": whole_numbers(0, 1, 2), "--walkers": one_of(WALKERS, *WALKERS), "--models": one_of(list(MODELS))},
+    flags={"--splits": whole_numbers(0, 1, 2), "--walkers": one_of(WALKERS, *WALKERS)},
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ def test_directions_at_a_code_are_those_of_its_metric_in_the_order_of_the_others
     best = torch.linalg.eigvalsh(metric)[:, 1:].sum(1)
     assert (reached > 0.98 * best).all()
     torch.testing.assert_close(found @ found.transpose(1, 2), torch.eye(5).expand(3, 5, 5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(directions_at(vae, z[2:], aligned)[0], found[2], atol=1e-4, rtol=0)  # alone as in a batch
     every = directions_at(vae, z, torch.eye(6))
     torch.testing.assert_close(every, torch.eye(6).expand(3, 6, 6), atol=1e-4, rtol=0)
 
