@@ -70,6 +70,11 @@ class WorldConfig:
             torch modules (encoder, decoder), or one module from codes (B, latent_dim) to data, whose codes are found by
             inversion (see `envs.manifolds.Generator`). Default: the asset that belongs to the data, else ``vae``. A joint
             manifold has its own classifier, which is used if none is given.
+        basis: the directions of the latent space in which walks move, for codes of many numbers: a key of
+            `envs.manifolds.basis.BASES` (``principal``, ``decoder``, ``first_layer``, ``classes``, ``metric``),
+            ``module:object``, a function, or directions (k, d); see `envs.manifolds.Navigated`. The rest of an input's code is
+            kept. Default: every direction, without a basis.
+        basis_dim: number of these directions. Default: 16, or those that are given, or as many as a code has values.
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
@@ -146,6 +151,8 @@ class WorldConfig:
     data_dir: str | Path | None = None
     classifier: Any = None
     manifold: Any = None
+    basis: Any = None
+    basis_dim: int | None = None
     held_out: Any = None
     truth: Any = None
     class_names: Sequence[Any] | None = None

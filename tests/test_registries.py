@@ -17,12 +17,14 @@ from agents.training.algorithms import ALGORITHMS, algorithm_class, load_hyperpa
 from agents.walkers import WALKERS, make_walker
 from agents.walkers.line import LineWalker
 from envs.assets import ASSETS
+from envs.building.basis import find_basis
 from envs.core.initial_latent import INITIAL_LATENTS, kept, make_initial_latent
 from envs.core.moves import MOVES, arc, make_move
 from envs.core.tasks import TASKS, Flip, make_task
 from envs.datasets import DATASETS, Data
 from envs.errors import UntrustedNameError
 from envs.manifolds import FITS, PCA
+from envs.manifolds.basis import BASES, principal
 from tests.anywhere import OwnPPO, forest, rows
 from vime.bonuses import BONUSES, bonus_class
 from vime.bonuses.rnd import RND
@@ -56,6 +58,10 @@ REGISTRIES = {
         DATASETS,
         lambda given: world(data=given, classifier=forest if not isinstance(given, str) or ":" in given else None).classes,
         "iris", "tests.anywhere:rows", rows, "irris",
+    ),
+    "basis": Registry(
+        BASES, lambda given: getattr(found := find_basis(given), "function", found),
+        "principal", "envs.manifolds.basis:principal", principal, "principle",
     ),
     "move": Registry(MOVES, make_move, "arc", "envs.core.moves:arc", arc, "ark"),
     "task": Registry(
@@ -96,7 +102,8 @@ def test_a_module_that_does_not_exist_is_refused_by_its_name(concept):
 def test_every_table_of_a_concept_is_tried():
     """Tables that users choose from. Those that no setting names are left out."""
     assert {id(registry.table) for registry in REGISTRIES.values()} == {
-        id(table) for table in (FITS, ASSETS, DATASETS, MOVES, TASKS, INITIAL_LATENTS, WALKERS, BONUSES, ALGORITHMS, FIGURES)
+        id(table)
+        for table in (FITS, BASES, ASSETS, DATASETS, MOVES, TASKS, INITIAL_LATENTS, WALKERS, BONUSES, ALGORITHMS, FIGURES)
     }
     assert isinstance(rows, Data)
 

@@ -103,8 +103,7 @@ class LatentVecEnv(VecEnv):
         self.final_observations, self.done_mask, self.step_infos = final_observations, dones, infos
         if isinstance(walks := self.venv.unwrapped, LatentVectorEnv):
             state = walks.state
-            units = walks.world.units
-            self.queried.see(state.z, state.prediction, state.home if units.anchored or units.holds else None)
+            self.queried.see(state.z, state.prediction, state.home if walks.world.frames_depend_on_inputs else None)
         return obs, np.asarray(rewards, dtype=np.float32), dones, info_dicts
 
     def _check_finite(self, what: str, values: np.ndarray) -> None:

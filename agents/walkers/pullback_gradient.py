@@ -58,7 +58,7 @@ class PullbackGradientWalker(Walker):
             here = select(recorder.state, rows)
             slope = descent(world, module, here, self.closeness)
             with torch.inference_mode():
-                values, vectors = torch.linalg.eigh(world.manifold.metric(here.z))
+                values, vectors = torch.linalg.eigh(world.manifold.near(here.factual).metric(here.z))
                 values = torch.maximum(values, METRIC_FLOOR * values.mean(1, keepdim=True))
                 along = (vectors.transpose(1, 2) @ slope[:, :, None])[:, :, 0]
                 natural = (vectors @ (along / values)[:, :, None])[:, :, 0]

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from envs.assets import ASSETS
+from envs.building.basis import check_basis
 from envs.building.goals import classifier_for, no_outputs, refusal_of, with_goal
 from envs.classifiers import Classifier
 from envs.classifiers.goals import GoalClassifier
@@ -68,6 +69,7 @@ def check_names(config: WorldConfig) -> None:
     """
     task_of(config, config.label_only)
     make_move(config.move)
+    check_basis(config)
     if config.initial_latent is not None:
         make_initial_latent(config.initial_latent)
 

@@ -32,6 +32,7 @@ OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
     TableUnits: {VAE: TableVAE},
     SeriesUnits: {VAE: SeriesVAE},
 }
+PARTS = (("encoder", "decoder"), ("encode", "decode"))  # what objects with both parts of a pair call them
 # Arguments of a fit that are no settings of `WorldConfig.fit`.
 OURS = (
     "x",
@@ -184,7 +185,7 @@ def fitted_manifold(
     sees: dict[str, Tensor | None] = {"x": x}
     more: dict[str, Any] = {}
     if "y" in own:
-        sees["y"] = more["y"] = _labels(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
+        sees["y"] = more["y"] = labels_of(x, classifier, truth, cells if isinstance(units, RowUnits) else None)
         settings["classes"] = classes if classifier is None else len(classifier.class_names)
     if isinstance(units, SeriesUnits) and issubclass(maker, SeriesVAE):
         settings["shape"] = units.shape
@@ -235,7 +236,7 @@ def _kept(
     return kept_fit(key, made)
 
 
-def _labels(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
+def labels_of(x: Tensor, classifier: Classifier | None, truth: Tensor | None, cells: Tensor | None = None) -> Tensor:
     """Labels (N,) for the head of a joint manifold: the classifier's, or else the true classes."""
     if classifier is not None:
         parts = x.split(BATCH)
@@ -259,7 +260,7 @@ def _live(found: Any, named: Any, latent_dim: int | None, x: Tensor, units: Unit
         if isinstance(made, Manifold):
             return made, None
         found = made if isinstance(made, torch.nn.Module) and not hasattr(made, "decoder") else found
-    pair = isinstance(found, tuple | list) or (hasattr(found, "encoder") and hasattr(found, "decoder"))
+    pair = isinstance(found, tuple | list) or any(hasattr(found, a) and hasattr(found, b) for a, b in PARTS)
     if pair or (callable(found) and not isinstance(found, torch.nn.Module)):  # or a function that makes one
         return Pair.of(named, x, modality=units.modality), None
     if not isinstance(found, torch.nn.Module):

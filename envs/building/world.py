@@ -14,11 +14,12 @@ from torch import Tensor
 
 from envs.assets import ASSETS
 from envs.building.assembly import assemble, check_names
+from envs.building.basis import navigated
 from envs.building.calibration import calibrated
 from envs.building.classifier import fitted_classifier, fitted_regressor, given_classifier, names_for
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
 from envs.building.goals import classifier_for, no_outputs, with_goal
-from envs.building.manifold import fitted_manifold, given_manifold
+from envs.building.manifold import fitted_manifold, given_manifold, labels_of
 from envs.building.protection import protect
 from envs.building.reference import make_reference
 from envs.building.sentences import text_manifold, word_classifier
@@ -35,7 +36,7 @@ from envs.core.tasks import Task, make_task
 from envs.core.world import World
 from envs.datasets import Data, ImageUnits, SeriesUnits, TextUnits, Units
 from envs.errors import ManifoldError, UnknownNameError
-from envs.manifolds import Distracted, Joint, Manifold
+from envs.manifolds import Distracted, Joint, Manifold, Navigated
 from envs.modalities.text import is_text
 from envs.modalities.vocabulary import Vocabulary
 from envs.query_options import QueryOptions
@@ -57,6 +58,8 @@ def make_world(
     data_dir: str | Path | None = None,
     classifier: Any = None,
     manifold: Any = None,
+    basis: Any = None,
+    basis_dim: int | None = None,
     held_out: Any = None,
     truth: Any = None,
     class_names: Sequence[Any] | None = None,
@@ -177,6 +180,9 @@ def build(
     data, key = gathered(whole)
     parts = _distracted((_of_text if is_text(data.x) else _of_numbers)(whole, data, key, progress), config)
     parts.manifold.attach(parts.classifier)
+    if config.basis is not None and not isinstance(parts.manifold, Navigated):
+        manifold, codes = navigated(parts.manifold, parts.x, parts.codes, config, lambda: _own_labels(parts, data), progress)
+        parts = parts._replace(manifold=manifold, codes=codes)
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)
@@ -210,6 +216,12 @@ def _distracted(parts: _Parts, config: WorldConfig) -> _Parts:
         return parts
     codes = None if parts.codes is None else torch.nn.functional.pad(parts.codes, (0, config.distractors))
     return parts._replace(manifold=Distracted(parts.manifold, config.distractors, config.loudness), codes=codes)
+
+
+def _own_labels(parts: _Parts, data: Data) -> Tensor:
+    """Classes (N,) of the data: the true ones, else the classifier's, at a query a row."""
+    truth, cells = classes_of(data.truth), parts.cells if parts.units.anchored else None
+    return labels_of(parts.x, parts.classifier if truth is None else None, truth, cells)
 
 
 def _round_trip(config: WorldConfig, data: Data, parts: _Parts, reference: ReferenceData, progress: bool) -> RoundTrip | None:

@@ -22,12 +22,13 @@ def calibrated_step(world: World) -> float:
     rows = torch.randint(len(world.reference.z), (ROWS,), generator=generator)
     z = world.reference.z[rows]
     factual = world.reference.factual.chosen(rows)  # what is held stays, or its reconstruction would count as a move
+    manifold = world.manifold.near(factual.x)
     place = world.manifold.coordinates(z, world.reference.frame[rows])
     action = torch.randn(z.shape, generator=generator)
     action /= action.norm(dim=1, keepdim=True)
 
     def median_move(length: float) -> float:
-        moved = world.manifold.prior.project(world.move(world.manifold, z, action, length))
+        moved = world.manifold.prior.project(world.move(manifold, z, action, length))
         return float((world.coordinates_of(moved, factual) - place).norm(dim=1).median())
 
     with torch.inference_mode():

@@ -182,6 +182,12 @@ class World:
         return self.task.stop_rule(self.label_only) if self.goal is None else f"the goal {self.goal.text}"
 
     @property
+    def frames_depend_on_inputs(self) -> bool:
+        """Whether a frame depends on the input of its walk, and not on the code alone."""
+        conditioned = self.manifold.input_conditioned and not self.units.codes_are_coordinates
+        return self.units.anchored or bool(self.units.holds) or conditioned
+
+    @property
     def classes(self) -> int:
         """K."""
         return len(self.classifier.class_names)

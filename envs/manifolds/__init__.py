@@ -8,6 +8,7 @@ from envs.manifolds.embedding import Embedding
 from envs.manifolds.generators.gan import GAN
 from envs.manifolds.generators.generator import Generator
 from envs.manifolds.joint import Joint
+from envs.manifolds.navigated import Navigated
 from envs.manifolds.pair import Pair
 from envs.manifolds.pca import PCA
 from envs.manifolds.prior import Prior
@@ -33,6 +34,7 @@ MANIFOLDS: dict[str, type[Manifold]] = {
     "pair": Pair,
     "generator": Generator,
     "distracted": Distracted,
+    "navigated": Navigated,
 }
 #: Those that `envs.make_world(manifold=name)` fits to the data.
 FITS = {name: kind for name, kind in MANIFOLDS.items() if kind.fitted_by_name}
@@ -50,6 +52,7 @@ __all__ = [
     "Generator",
     "Joint",
     "Manifold",
+    "Navigated",
     "Pair",
     "Prior",
     "SentenceVAE",

@@ -120,6 +120,13 @@ class Manifold(torch.nn.Module, ABC):
         """
         return self.decode(z)
 
+    def near(self, factual: Tensor | None) -> Manifold:
+        """The manifold of walks from given inputs (B, \\*data_shape), for the derivatives at B codes of these walks.
+
+        This is the manifold itself, except where the rest of an input's code is kept (`Navigated`).
+        """
+        return self
+
     def nearest(self, z: Tensor, frame: Tensor, factual: Tensor) -> tuple[Tensor, Tensor]:
         """Of a graph (`on_graph`): the nearest of each frame and its neighbours to codes.
 

@@ -1,4 +1,4 @@
-"""The user's own encoder and decoder: two torch modules as a manifold."""
+"""The user's own encoder and decoder as a manifold."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from envs.errors import ManifoldError
+from envs.manifolds.adapters import modules_of
 from envs.manifolds.base import Manifold
 from envs.manifolds.prior import Prior
 from envs.reading.objects import load_object
@@ -24,7 +25,9 @@ class Pair(Manifold):
     """An encoder and a decoder that were trained elsewhere.
 
     The encoder maps data (B, \\*data_shape), float32, to codes (B, d); the decoder maps codes to data, in that shape or flat.
-    Both stay in eval mode and are never trained. Table rows are standardised. Images lie in [0, 1] with channels first.
+    Latents with further axes (channels, height, width) are flattened. Both parts stay in eval mode and are never trained.
+    `envs.manifolds.adapters.modules_of` lists what they may come as. Table rows are standardised. Images lie in [0, 1] with
+    channels first.
 
     Args:
         data_shape: Shape of one datum.
@@ -33,6 +36,7 @@ class Pair(Manifold):
         prior: Distribution of the codes that the decoder was trained with: ``normal`` (a VAE), ``uniform``, ``sphere``, or
             ``none``, where the typical set is the box around the codes of the data.
         rows: Number of those codes that are stored.
+        latent_shape: Shape of one code before it is flattened; default: (d,).
         source: ``module:object`` that returns the two modules. A saved manifold finds them by this name; without one the pair
             exists in this process only.
         modules: Encoder and decoder, if they are loaded already.
@@ -59,10 +63,12 @@ class Pair(Manifold):
         rows: int = 2,
         source: str | None = None,
         modules: tuple[nn.Module, nn.Module] | None = None,
+        latent_shape: Sequence[int] | None = None,
     ) -> None:
         super().__init__(latent_dim)
         self.data_shape = tuple(data_shape)
         self.modality = modality
+        self.latent_shape = tuple(latent_shape or (latent_dim,))
         self.source = source
         self.portable = source is not None
         self.prior_kind = prior
@@ -72,7 +78,8 @@ class Pair(Manifold):
             if source is None:
                 raise ManifoldError("an encoder and a decoder are needed: pass modules=, or source='module:object'")
             modules = modules_of(resolved(source))
-        self.encoder, self.decoder = (module.eval().requires_grad_(False) for module in modules)
+        self.encoder, self.decoder = (module.eval() for module in modules)
+        self.requires_grad_(False)  # of their own, TorchScript modules have no such method
         self.register_buffer("codes", torch.zeros(rows, latent_dim))
 
     @cached_property
@@ -90,21 +97,32 @@ class Pair(Manifold):
             "prior": self.prior_kind,
             "rows": len(self.codes),
             "source": self.source,
+            "latent_shape": list(self.latent_shape),
         }
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes (B, d) of data (B, \\*data_shape), projected into the typical set."""
-        return self.prior.project(self._asleep(self.encoder)(x))
+        return self.prior.project(self._asleep(self.encoder)(x).float().flatten(1))
 
     def decode(self, z: Tensor) -> Tensor:
         """Data (B, \\*data_shape) of codes (B, d)."""
-        return self._asleep(self.decoder)(z).reshape(len(z), *self.data_shape)
+        made = self._asleep(self.decoder)(z.reshape(len(z), *self.latent_shape))
+        return made.float().reshape(len(z), *self.data_shape)
 
     def vjp(self, z: Tensor, cotangent: Tensor) -> Tensor:
         """Gradient (B, d) by the code for cotangents (B, D), in one backward pass whatever d is."""
         with torch.inference_mode(False), torch.enable_grad():
             code = z.clone().requires_grad_()
-            return torch.autograd.grad(self.decode(code).flatten(1), code, cotangent.clone())[0]
+            made = self.decode(code).flatten(1)
+            if not made.requires_grad:
+                raise ManifoldError("the decoder has no derivative by the code: write it in torch, without detaching or numpy")
+            return torch.autograd.grad(made, code, cotangent.clone())[0]
+
+    def jvp(self, z: Tensor, tangent: Tensor) -> Tensor:
+        """Change (B, D) along code tangents (B, d), in one pass whatever d is."""
+        with torch.inference_mode(False), torch.no_grad():
+            along = torch.func.jvp(lambda code: self.decode(code).flatten(1), (z.clone(),), (tangent.clone(),))
+            return along[1]
 
     def save(self, folder: Any) -> None:
         """Write the manifold into `folder`. The modules' weights are stored; their code is found again by `source`.
@@ -136,8 +154,8 @@ class Pair(Manifold):
         """Build the manifold of a pair, checked on data.
 
         Args:
-            pair: (encoder, decoder); an object with attributes of these names, and possibly `prior`; a function without
-                arguments that returns either; or the ``module:object`` name of one of these.
+            pair: What `envs.manifolds.adapters.modules_of` takes, such as (encoder, decoder); an object may have a `prior`; a
+                function without arguments that returns it; or the ``module:object`` name of one of these.
             x: Data, (N, \\*data_shape).
             modality: ``image`` or ``table``.
             prior: As in the class; default: the object's own, else ``none``.
@@ -152,13 +170,14 @@ class Pair(Manifold):
         shape = tuple(x.shape[1:])
         with torch.inference_mode():
             codes = torch.cat([_run(encoder.eval(), part, "encoder") for part in x.split(BATCH)])
-            if codes.ndim != 2 or len(codes) != len(x):
+            if codes.ndim < 2 or len(codes) != len(x):
                 raise ManifoldError(
                     f"the encoder must give codes (rows, d): for {tuple(x.shape)} it gave {tuple(codes.shape)}. If it "
                     "gives mean and variance, wrap it so that it gives the mean only"
                 )
+            latent_shape, codes = codes.shape[1:], codes.flatten(1)
             _check_finite(codes, "encoder")
-            frames = _run(decoder.eval(), codes[:BATCH], "decoder")
+            frames = _run(decoder.eval(), codes[:BATCH].unflatten(1, latent_shape), "decoder")
             if len(frames) != len(codes[:BATCH]) or math.prod(frames.shape[1:]) != math.prod(shape):
                 raise ManifoldError(
                     f"the decoder must give data of shape {shape} (or flat) for codes {tuple(codes[:BATCH].shape)}; it gave "
@@ -176,7 +195,7 @@ class Pair(Manifold):
         # The extreme codes of each axis, so that the box is that of all codes, and others spread evenly over the data.
         even = torch.linspace(0, len(codes) - 1, min(len(codes), REMEMBERED)).long()
         rows = torch.cat([codes.argmin(0), codes.argmax(0), even]).unique()
-        manifold = cls(shape, codes.shape[1], modality, kind, len(rows), source, (encoder, decoder))
+        manifold = cls(shape, codes.shape[1], modality, kind, len(rows), source, (encoder, decoder), latent_shape)
         manifold.codes.copy_(codes[rows])
         manifold.remember_codes(manifold.prior.project(codes.clone()))
         return manifold.eval().requires_grad_(False)
@@ -197,22 +216,6 @@ def resolved(pair: Any) -> Any:
             name = getattr(pair, "__name__", pair)
             raise ManifoldError(f"{name!r} must give encoder and decoder when called without arguments: {error}") from error
     return pair
-
-
-def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder of a pair, or of an object that has them.
-
-    Raises:
-        ManifoldError: If there are no two modules.
-    """
-    pair = found if isinstance(found, tuple | list) else (getattr(found, "encoder", None), getattr(found, "decoder", None))
-    if len(pair) != 2 or not all(isinstance(part, nn.Module) for part in pair):
-        raise ManifoldError(
-            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules (encoder, decoder), or an "
-            "object with attributes of these names; a single module from codes to data (a generator without an encoder) needs "
-            "latent_dim=, the length of its codes"
-        )
-    return pair[0], pair[1]
 
 
 def _run(module: nn.Module, rows: Tensor, name: str) -> Tensor:

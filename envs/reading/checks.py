@@ -179,6 +179,7 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "input_shape": sizes,
     "label_only": flag,
     "latent_dim": partial(whole, low=1, high=LARGEST_SIZE),
+    "basis_dim": partial(whole, low=1, high=LARGEST_SIZE),
     "tau": partial(number, low=0, high=1, above=True),
     "pair": partial(whole, low=0, high=LARGEST_SIZE),
     "reward": weights,

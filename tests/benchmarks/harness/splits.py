@@ -71,6 +71,9 @@ MANIFOLDS: dict[str, Callable[[Tensor, Classifier, Tensor, int], Manifold]] = {
     "embedding": lambda x, classifier, labels, seed: Embedding.fit(x, classifier, seed=seed),
     "pca": lambda x, classifier, labels, seed: PCA.fit(x),
     "gan": lambda x, classifier, labels, seed: GAN.fit(x, recipe=Recipe(steps=3000, learning_rate=5e-4), seed=seed),
+    "gan64": lambda x, classifier, labels, seed: GAN.fit(
+        x, latent_dim=64, recipe=Recipe(steps=3000, learning_rate=5e-4), seed=seed
+    ),
     "umap": lambda x, classifier, labels, seed: UMAPMap.fit(x, seed=seed),
     "umap_knn": lambda x, classifier, labels, seed: UMAPMap.fit(x, decoder="knn", seed=seed),
 }

@@ -99,7 +99,7 @@ BAD = [
     ((Encoder(), Maps(lambda z: torch.full((len(z), 12), torch.nan))), "decoder gives NaN or infinity for row 0"),
     ((Maps(lambda x: x.flatten(1)[:, :2] / 0), Decoder()), "encoder gives NaN or infinity"),
     ((Maps(lambda x: (x, x)), Decoder()), "must give a tensor, not a tuple"),
-    ((Maps(lambda x: x), Decoder()), r"codes \(rows, d\)"),
+    ((Maps(lambda x: x.sum((1, 2))), Decoder()), r"codes \(rows, d\)"),
     ((nn.Linear(7, 2), Decoder()), r"encoder does not take float32 rows of shape \(40, 3, 4\)"),
     ((Encoder(), nn.Linear(7, 12)), r"decoder does not take float32 rows of shape \(40, 2\)"),
     ((Encoder(),), "pair of torch modules"),
