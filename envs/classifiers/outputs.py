@@ -70,6 +70,11 @@ class DetectsLogits:
 
     Attributes:
         outputs: ``logits`` or ``probabilities``, as declared or detected; None: not known yet.
+
+    Example:
+        >>> detecting = DetectsLogits()
+        >>> detecting._gives_probabilities(np.array([[2.0, -1.0]]), "the model"), detecting.outputs
+        (False, 'logits')
     """
 
     outputs: str | None = None

@@ -30,6 +30,6 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     note = (
         f"explored: {len(names)} of {world.classes} classes ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''}) and "
         f"{len(isolated)} isolated regions in {len(found.z):,} queries by {config.curiosity}; "
-        f"{regions.queries:,} more to join them."
+        f"{regions.queries:,} more to join them. {len(found.z) + regions.queries} classifier queries."
     )
     return Drawing(explored_figure(found, world, found.z[regions.first[isolated]].numpy(), title), note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,9 +85,7 @@ def test_a_walk_beyond_the_arrival_is_saved_and_reproduces(world: World, tmp_pat
     assert path.beyond == 3
     assert path.success
     assert compare(path, world).reproduced
-    assert not compare(Trajectory(**{**path.__dict__, "beyond": 0}), world).reproduced, (
-        "another walker would have stopped there"
-    )
+    assert not compare(dataclasses.replace(path, beyond=0), world).reproduced, "another walker would have stopped there"
 
 
 def test_another_target_keeps_the_steps_and_queries_nothing(world: World) -> None:
@@ -143,6 +142,6 @@ def test_every_environment_can_be_explored(env_id: str) -> None:
 
 def test_data_without_a_page_are_refused() -> None:
     world = envs.make_world()
-    series = SimpleNamespace(manifold=world.manifold, modality="series")
-    with pytest.raises(UserError, match="these data are series"):
-        Explorer(series)
+    sounds = SimpleNamespace(manifold=world.manifold, modality="sounds")
+    with pytest.raises(UserError, match="these data are sounds"):
+        Explorer(sounds)

@@ -339,6 +339,8 @@ def test_walkers_are_offered_where_they_can_walk(iris: Any, labels: Any) -> None
     assert "policy" in walkers_for(iris, has_model=True)
     assert not set(WHITE_BOX) & set(walkers_for(labels))
     hull = SimpleNamespace(
-        classifier=iris.classifier, label_only=False, manifold=SimpleNamespace(prior=SimpleNamespace(kind="hull"))
+        classifier=iris.classifier,
+        label_only=False,
+        manifold=SimpleNamespace(prior=SimpleNamespace(kind="hull"), on_graph=False),
     )
     assert not {"matched", "geodesic"} & set(walkers_for(hull))  # type: ignore[arg-type]

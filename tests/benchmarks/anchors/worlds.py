@@ -120,6 +120,8 @@ def own_parts() -> Measured:
 
 def control_episodes() -> Measured:
     """An episode of each control task under bursts of full force."""
+    from gymnasium.spaces import Discrete
+
     from envs.control import TASKS
     from envs.control.vector_env import ControlVectorEnv
 
@@ -128,7 +130,9 @@ def control_episodes() -> Measured:
         venv = ControlVectorEnv(2, task=name, max_episode_steps=80)
         seen, rewards = [venv.reset(seed=7)[0]], []
         for step in range(120):
-            obs, reward, *_ = venv.step(np.sign(np.sin(0.11 * step + np.arange(2)))[:, None].astype(np.float32))
+            force = np.sign(np.sin(0.11 * step + np.arange(2)))
+            discrete = isinstance(venv.single_action_space, Discrete)
+            obs, reward, *_ = venv.step((force > 0).astype(int) if discrete else force[:, None].astype(np.float32))
             seen.append(obs)
             rewards.append(reward)
         found |= {f"{name}: obs": figures(seen), f"{name}: rewards": figures(rewards)}

@@ -41,7 +41,7 @@ def path(z: list[list[float]], predictions: list[list[float]], **changes: Any) -
     known = {
         "z": np.array(z, dtype=np.float32), "predictions": shown, "predicted": shown.argmax(1), "source": 0, "target": 1,
         "source_input": np.array([-1.0, 0.0]), "factual": lambda world: INPUT,
-        "texts": None, "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
+        "texts": None, "goal": None, "queries": 5, "success": bool(shown[-1, 1] >= 0.9),
     }  # fmt: skip
     return SimpleNamespace(**{**known, **changes})
 
