@@ -193,7 +193,7 @@ class QueriedGoalClassifier(GoalClassifier):
             )
         self.__dict__.update(inner.__dict__)
         outputs = copy.copy(inner)
-        outputs.of_outputs = torch.from_numpy  # type: ignore[method-assign]
+        outputs.of_outputs = torch.from_numpy  # type: ignore[assignment,method-assign]
         self._asked = QueriedClassifier(outputs, options)
 
     @property

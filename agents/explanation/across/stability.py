@@ -189,7 +189,7 @@ def _refitted(world: World, ask: Any, owner: Any, seed: int) -> Predicted:
     outputs = None if reference.outputs is None else reference.outputs["own"]
     wanted = _answers(owner, label, outputs)
     rows = random.integers(0, len(label), len(label))
-    seen = wanted.reshape(len(wanted), -1).T if outputs is None or outputs.shape[1] > 1 else []
+    seen: Any = wanted.reshape(len(wanted), -1).T if outputs is None or outputs.shape[1] > 1 else []
     missing = [np.flatnonzero(one == value)[0] for one in seen for value in np.unique(one) if value not in one[rows]]
     rows = np.concatenate([rows, missing]).astype(int)
     model = clone(owner)
