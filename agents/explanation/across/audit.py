@@ -222,7 +222,8 @@ def _values(world: World, column: int) -> tuple[list[str], list[float]]:
     seen = world.reference.cells[:, column].numpy()
     seen = seen[~np.isnan(seen)]
     cells = np.unique(np.quantile(seen, LEVELS, method="nearest")).tolist()
-    return [f"{cell:g}" for cell in cells], cells
+    described = units.table.columns[column] if hasattr(units, "table") else None
+    return [f"{cell:g}" if described is None else described.text_of(cell) for cell in cells], cells
 
 
 def _differ(world: World, column: int, cells: Any, cell: float) -> np.ndarray:
