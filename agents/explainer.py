@@ -263,9 +263,6 @@ class Explainer:
             out: folder of the results; a second call continues an interrupted one.
             options: ``engine``, ``jobs``, ``target``, ``batch_size`` and the other arguments of `explain_dataset`.
 
-        Returns:
-            The folder.
-
         Raises:
             UserError: a live walker, or a folder with results of another job.
         """
@@ -346,9 +343,6 @@ class Explainer:
             file: where to.
             paths: what is shown; default: the first held-out inputs, explained now.
             title: of the page; default: who explained how many inputs.
-
-        Returns:
-            The page's path.
         """
         from agents.explanation.metrics.evaluate import evaluate_paths
         from agents.explanation.report.page import write_report

@@ -187,8 +187,7 @@ class Trajectory(WithGoal):
 
     @property
     def headline(self) -> str:
-        """The path in two sentences: the input's class, where the prediction changes, and which parts changed; see
-        `agents.explanation.headline`."""
+        """The path in two sentences, see `agents.explanation.headline`."""
         return str(_display("agents.explanation.headline:headline")(self))
 
     def contributions(self, world: Any = None, **settings: Any) -> Contributions:
@@ -272,9 +271,8 @@ class Trajectory(WithGoal):
         """One row per frame; the numbers of a step are in the row of the frame it leads to; None where not measured.
 
         Keys: frame, class, p_target, p_source (both absent where labels alone are shown; in their place score, where the model
-        has one), step_length, path_length, distance
-        (to the true input), typicality, reward, information_gain; for text also edit_distance (words inserted, deleted or
-        replaced since the true input).
+        has one), step_length, path_length, distance (to the true input), typicality, reward, information_gain; for text also
+        edit_distance (words inserted, deleted or replaced since the true input).
         """
         found: list[dict[str, Any]] = _display("agents.trajectories.display:table")(self)
         return found

@@ -200,8 +200,8 @@ class OnnxClassifier(FunctionClassifier, DetectsLogits):
         >>> rows, p = (SimpleNamespace(name=n, type="tensor(float)", shape=["n", 2]) for n in ("rows", "probabilities"))
         >>> session = SimpleNamespace(get_inputs=lambda: [rows], get_outputs=lambda: [p], run=lambda _, given: [given["rows"]])
         >>> model = OnnxClassifier(OnnxModel(session), ["no", "yes"], (2,), fit_units(np.eye(2)))
-        >>> model.predict_proba(torch.tensor([[0.25, 0.75]])).tolist()
-        [[0.25, 0.75]]
+        >>> model.class_names, model.outputs
+        (['no', 'yes'], 'probabilities')
     """
 
     def __init__(

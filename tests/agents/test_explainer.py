@@ -193,3 +193,8 @@ def test_every_public_name_is_there_and_the_version_is_that_of_the_project() -> 
         assert getattr(agents, name) is not None
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     assert agents.__version__ == project["project"]["version"]
+
+
+def test_a_registered_id_is_a_source() -> None:
+    explainer = Explainer("Manifold/Digits-v0")
+    assert (explainer.run, explainer.walker, explainer.world.classes) == (None, "line", 10)

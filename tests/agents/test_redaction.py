@@ -158,3 +158,14 @@ def test_columns_that_tell_a_hidden_value_are_hidden_with_it(tmp_path: Path) -> 
             read = Trajectory.load(hidden.save(tmp_path / f"{column}-{path.index}.npz")).to_pandas(world)
             assert read[others].equals(path.to_pandas(world)[others]), "the other columns are as they were"
             assert (read[[name for name in frame.columns if name not in others]] == "hidden").all(axis=None)
+
+
+def test_the_terminal_does_not_list_a_hidden_column_as_unchanged() -> None:
+    from agents.explanation.figures.table import row_table
+
+    world = envs.make_world(progress=False)
+    path = explain(world, 0, walker="line")
+    column = path.contributions().parts[0].name
+    caption = str(row_table(redacted([path], world, [column])[0], world).caption)
+    assert column not in caption.split("Hidden:")[0]
+    assert column in caption.split("Hidden:")[1]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.errors import UserError
+from agents.explanation.alternatives.changes import by_columns
 from agents.explanation.metrics.bootstrap import Estimate, share
 from envs.errors import UnknownNameError
 
@@ -143,7 +144,7 @@ def audit(
 
     world, run = world_and_run(source)
     names = [str(name) for name in world.units.columns or []]
-    if not world.units.anchored:
+    if not by_columns(world):
         raise UserError("an audit is of columns of a table, and these data have none")
     if not 1 <= rows <= MOST_ROWS:
         raise UserError(f"rows={rows}: an audit takes 1 to {MOST_ROWS} rows")
@@ -221,7 +222,8 @@ def _values(world: World, column: int) -> tuple[list[str], list[float]]:
     seen = world.reference.cells[:, column].numpy()
     seen = seen[~np.isnan(seen)]
     cells = np.unique(np.quantile(seen, LEVELS, method="nearest")).tolist()
-    return [f"{cell:g}" for cell in cells], cells
+    described = units.table.columns[column] if hasattr(units, "table") else None
+    return [f"{cell:g}" if described is None else described.text_of(cell) for cell in cells], cells
 
 
 def _differ(world: World, column: int, cells: Any, cell: float) -> np.ndarray:

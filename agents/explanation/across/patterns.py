@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.explanation.alternatives.changes import by_columns
 from agents.explanation.metrics.bootstrap import Estimate, share
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _pattern(world: Any, source: str, target: str, group: list[Trajectory]) -> P
     counts = Counter(phrase for phrases in told for phrase in dict.fromkeys(words for _, words in phrases))
     most = [(words, count) for words, count in counts.most_common(MOST_PHRASES) if count >= FEWEST]
     failed = len(group) - len(arrived)
-    columns = _columns(arrived, world) if world.units.anchored and arrived else []
+    columns = _columns(arrived, world) if by_columns(world) and arrived else []
     means = _means(arrived, world) if renderer_of(world).shows_pictures and arrived else []
     return Pattern(source, target, len(arrived), failed, most, columns, means)
 
@@ -146,11 +147,12 @@ def _phrases(path: Trajectory, world: Any) -> list[tuple[str, str]]:
     else:
         columns = [str(name) for name in world.units.columns or []]
         parts = [(columns[p.where["column"]] if "column" in p.where else p.name, p.name, p.change) for p in named_parts(known)]
-    moves = _moves(path, world) if world.units.anchored else {}
+    moves = _moves(path, world) if by_columns(world) else {}
     found = []
     for key, name, change in parts:
         plain = re.sub(r" \(\d+\)$", "", name)
-        found.append((key, f"{plain} {moves.get(key, change)}"))
+        same = re.sub(r"\b(rises?|falls?) by \S+$", r"\1", change)  # of series, whatever the amount
+        found.append((key, f"{plain} {moves.get(key, same)}"))
     return found
 
 

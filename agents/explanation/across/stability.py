@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.errors import UserError
-from agents.explanation.alternatives.changes import MOST_OVERLAP, change_of, overlap
+from agents.explanation.alternatives.changes import MOST_OVERLAP, by_columns, change_of, overlap
 from agents.explanation.alternatives.result import target_of
 from agents.explanation.metrics.bootstrap import EMPTY, Estimate, mean, share
 from agents.trajectories.goal import in_goal_of
@@ -278,4 +278,4 @@ def _alike(world: World, one: Trajectory, other: Trajectory) -> tuple[bool, floa
     """Whether two paths change the same parts (of tables: the same columns; of pictures: more than half of the change in
     common), and how much of their changes they have in common."""
     both = overlap(change_of(one, world), change_of(other, world))
-    return both == 1 if world.units.anchored else both > MOST_OVERLAP, both
+    return both == 1 if by_columns(world) else both > MOST_OVERLAP, both

@@ -18,8 +18,8 @@ def change(world: Any, start: Tensor, end: Tensor, factual: Any) -> np.ndarray:
     """The change from one datum to another, (n,) not negative.
 
     Of a table: 1 for each group of columns that changed. Of text: 1 for each word of the input that is replaced or removed,
-    and for each place where words are added. Of other data, such as pictures: by how much each value rises, and by how much
-    it falls.
+    and for each place where words are added. Of other data, such as pictures and series: by how much each value
+    rises, and by how much it falls.
 
     Args:
         world: of the data.
@@ -32,7 +32,7 @@ def change(world: Any, start: Tensor, end: Tensor, factual: Any) -> np.ndarray:
         moved = (end - start).flatten().numpy().astype(np.float64)
         return np.concatenate([moved.clip(min=0), (-moved).clip(min=0)])
     parts = [part.where for part in world.units.components(torch.stack([start, end]), factual)]
-    if world.units.anchored:
+    if by_columns(world):
         found = np.zeros(len(world.units.columns))
         found[[int(world.units.group_of[where["column"]]) for where in parts]] = 1
         return found
@@ -43,8 +43,13 @@ def change(world: Any, start: Tensor, end: Tensor, factual: Any) -> np.ndarray:
     return found
 
 
+def by_columns(world: Any) -> bool:
+    """Whether parts are the columns of a table. The points of a series are none."""
+    return bool(world.units.anchored and world.units.modality == "table")
+
+
 def _by_value(world: Any) -> bool:
-    return not world.units.anchored and not world.units.rows_are_strings
+    return not by_columns(world) and not world.units.rows_are_strings
 
 
 def begin(world: Any, first: Tensor, factual: Any) -> Tensor:
@@ -74,6 +79,6 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 def is_new(world: Any, one: np.ndarray, others: list[np.ndarray]) -> bool:
     """Whether a change is another way than each of `others`: of tables, it contains none of them; else it shares at most
     half with each."""
-    if world.units.anchored:
+    if by_columns(world):
         return all(bool((other > one).any()) for other in others)
     return all(overlap(one, other) <= MOST_OVERLAP for other in others)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agents.explanation.alternatives.changes import by_columns
 from agents.explanation.alternatives.result import Alternatives, flat, named, stopped_by_budget, target_of
 from agents.trajectories.goal import in_goal_of
 from envs.errors import ManifoldError, UnknownNameError
@@ -86,7 +87,7 @@ def _all_but(world: World, columns: Sequence[str]) -> Tensor | None:
         return None
     units: Any = world.units
     names = [str(name) for name in units.columns or []]
-    if not units.anchored:
+    if not by_columns(world):
         raise ManifoldError("features_to_vary is for tables; this world has no columns")
     for name in columns:
         if name not in names:
@@ -123,7 +124,7 @@ def _further(
     if len(own) > 1 and len(rows):
         rows = rows[np.argsort(knn_distance(reference.coordinates[rows].numpy(), own, exclude_self=False), kind="stable")]
     rows = rows[:CANDIDATES]
-    found = [explain(source, one, targets, **{**options, "sparse": False})[0]] if world.units.anchored else []
+    found = [explain(source, one, targets, **{**options, "sparse": False})[0]] if by_columns(world) else []
     if len(rows):
         many = one.chosen([0] * len(rows))
         lines = {**options, "walker": TowardsWalker(reference.z[rows]), "fallback": False, "sparse": False}

@@ -2,7 +2,7 @@
 
 The search is greedy. After a way is found, the next one may not change what the ways before it changed. Of tables, their
 columns are held: all of them first, then at least one of each way, so that none contains a way before it; a way that suffices
-with fewer of another one's columns takes its place. Of pictures and text,
+with fewer of another one's columns takes its place. Of pictures, series and text,
 the walk goes to another real input of the target class, the nearest one whose difference from the input shares at most half
 with each way before. Every walk that arrives is compared with the ways before; copies are never shown.
 """
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agents.errors import UserError
-from agents.explanation.alternatives.changes import MOST_OVERLAP, begin, change, change_of, is_new, overlap
+from agents.explanation.alternatives.changes import MOST_OVERLAP, begin, by_columns, change, change_of, is_new, overlap
 from agents.explanation.alternatives.result import Alternatives, flat, named, stopped_by_budget, target_of
 from agents.trajectories.goal import in_goal_of
 
@@ -120,7 +120,7 @@ def _search(world: World, open_: list[Found], n: int, walk: Callable[[list[Found
     """Add ways to those of each input, up to n, by further walks."""
     from agents.explanation.contributions.compute import explained_class
 
-    if world.units.anchored:
+    if by_columns(world):
         _leave_out(world, open_, walk)
     for known in range(1, n):
         for one in open_:
@@ -136,10 +136,10 @@ def _search(world: World, open_: list[Found], n: int, walk: Callable[[list[Found
                 seen = change_of(path, world) if path.success and explained_class(path) == goal else None
                 if seen is None or not is_new(world, seen, one.changes):
                     one.queries += path.queries
-                elif one.add(path, seen, world.units.anchored):
+                elif one.add(path, seen, by_columns(world)):
                     continue
                 waiting.append(one)
-        if world.units.anchored:
+        if by_columns(world):
             _leave_out(world, open_, walk)
         open_ = [one for one in open_ if len(one.paths) > known]
 
@@ -160,7 +160,7 @@ def _walked(source: Any, world: World, ones: list[Found], tries: list[Tensor], i
         return []
     targets: Any = [target_of(one.paths[0], world) for one in ones]
     targets = None if targets[0] is None else targets
-    if world.units.anchored:
+    if by_columns(world):
         found = explain(source, inputs._replace(held=torch.stack(tries)), targets, **options)
     else:
         options = {**options, "walker": TowardsWalker(torch.stack(tries)), "fallback": False}
@@ -170,7 +170,7 @@ def _walked(source: Any, world: World, ones: list[Found], tries: list[Tensor], i
 
 def _tries(world: World, one: Found) -> Iterator[Tensor]:
     """What the next way of an input is tried with."""
-    way: Callable[[World, Found], Iterator[Tensor]] = _held if world.units.anchored else _ends
+    way: Callable[[World, Found], Iterator[Tensor]] = _held if by_columns(world) else _ends
     return way(in_goal_of(one.paths[0], world), one)
 
 
@@ -272,7 +272,7 @@ def _told(one: Found, n: int, world: World) -> Alternatives:
     """The ways with their names, and the sentence about them."""
     count = len(one.changes)
     said = f"{count} way{'' if count == 1 else 's'} found" + (f" of {n} wanted" if count < n else "")
-    if world.units.anchored and count:
+    if by_columns(world) and count:
         names = [str(name) for name in world.units.columns]
         groups: Tensor = world.units.group_of  # type: ignore[attr-defined]
         each = [", ".join(names[j] for j in range(len(names)) if changed[int(groups[j])]) for changed in one.changes]

@@ -267,3 +267,19 @@ def test_scores_are_columns_and_goals_out_of_reach_are_named(tmp_path: Path) -> 
     far = read_results(tmp_path / "far")[0]
     assert far["status"] == "left out"
     assert "no reference row is at the goal" in far["reason"]
+
+
+def test_the_command_without_a_run_walks_the_line(tmp_path: Path) -> None:
+    from agents.engine.parts import read_results
+    from agents.explain import main
+
+    (tmp_path / "rows.csv").write_text("a,b\n" + "\n".join(f"{k / 7:.3f},{(k * 5) % 11}" for k in range(40)))
+    flags = ["--data", str(tmp_path / "rows.csv"), "--classifier", f"{__name__}:above", "--manifold", "pca"]
+    flags += ["--env-kwargs", "class_names:['low', 'high']"]
+    assert main([*flags, "--engine", "local", "--input", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "out")]) == 0
+    assert {row["walker"] for row in read_results(tmp_path / "out")} == {"line"}
+
+
+def above(rows: Any) -> Any:
+    """Class `high` where the first column is large."""
+    return 1 / (1 + np.exp(-4 * (np.asarray(rows, dtype=float)[:, 0] - 3)))

@@ -77,7 +77,7 @@ def test_predicted_labels_are_counted():
     present = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     following = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     judge = LatentFeatures.__new__(LatentFeatures)
-    judge.parts, judge.before_prediction = ("prediction",), 0
+    judge.parts, judge.before_prediction, judge.world = ("prediction",), 0, envs.make_world(progress=False)  # 3 classes
     assert judge.figures(following, following, present) == {"prediction_accuracy": 1.0, "prediction_persistence": 0.5}
 
 

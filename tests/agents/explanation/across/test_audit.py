@@ -126,3 +126,12 @@ def test_the_command_line(tmp_path: Any, capsys: pytest.CaptureFixture[str]) -> 
     assert column["changes"]["n"] == 5
     with pytest.raises(UserError, match="add --audit"):
         main([*quick, "--protected", "sex"])
+
+
+def test_dates_are_shown_as_dates() -> None:
+
+    frame = pandas.DataFrame({"joined": pandas.date_range("2020-01-01", periods=60, freq="7D"), "size": np.linspace(0, 1, 60)})
+    world = envs.make_world(data=frame, columns={"joined": {"kind": "date", "unit": "days"}}, class_names=["no", "yes"],
+                            classifier=lambda rows: (rows["joined"] > "2020-08-01").astype(float), manifold="pca",
+                            progress=False)  # fmt: skip
+    assert all(value.startswith("202") and "-" in value for value in audit(world, ["joined"], rows=10).columns[0].values)

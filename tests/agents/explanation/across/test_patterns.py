@@ -109,3 +109,32 @@ def test_the_report_escapes_classes_and_names() -> None:
     assert "What the paths have in common" in html
     assert "<b>no" not in html
     assert "<i>pay" not in html
+
+
+def test_series_have_ways_scenarios_patterns_and_stability() -> None:
+    import numpy as np
+
+    from agents import Explainer, UserError, audit
+    from agents.explanation.across.patterns import patterns
+    from agents.explanation.across.stability import stability
+    from envs import make_world
+
+    rng, t = np.random.default_rng(0), np.linspace(0, 1, 48)
+    kind = np.arange(80) % 2
+    rows = np.sin(2 * np.pi * (2 + 3 * kind[:, None]) * (t + rng.uniform(0, 0.1, (80, 1)))) + rng.normal(0, 0.05, (80, 48))
+
+    def fast(series: np.ndarray) -> np.ndarray:
+        roughness = np.abs(np.diff(np.asarray(series).reshape(len(series), -1))).mean(1)
+        return 1 / (1 + np.exp(-40 * (roughness - 0.3)))
+
+    world = make_world(data=rows, modality="series", classifier=fast, class_names=["slow", "fast"], manifold="pca",
+                       progress=False)  # fmt: skip
+    explainer = Explainer(world, walker="line")
+    assert len(explainer.explain(rows=0, n=2)) >= 1
+    assert explainer.scenarios(rows=0).sentence.startswith("nearest")
+    paths = explainer.explain(rows=range(6))
+    assert sum(pattern.count for pattern in patterns(paths, world)) == len([path for path in paths if path.success])
+    assert not any(" by " in words for pattern in patterns(paths, world) for words, _ in pattern.phrases)
+    assert stability(paths, world, k=1, walker="line").same_parts.n == len([path for path in paths if path.success])
+    with pytest.raises(UserError, match="columns of a table"):
+        audit(world)
