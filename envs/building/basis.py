@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,16 +33,26 @@ def check_basis(config: WorldConfig) -> None:
         )
     if config.basis is not None and config.distractors:
         raise ManifoldError(f"distractors={config.distractors} and a basis exclude each other: leave one out")
-    find_basis(config.basis)
+    if config.basis is not None:
+        find_basis(config.basis)
 
 
 def find_basis(basis: Any) -> Any:
     """The `Basis`, function or directions of a config's ``basis``.
 
     Raises:
-        UnknownNameError: no such basis.
+        UnknownNameError, ManifoldError: no such basis, or directions that are no array of numbers.
     """
-    return find("basis", basis, BASES, ["module:object", "directions (k, d)"])
+    found = find("basis", basis, BASES, ["module:object", "directions (k, d)"])
+    if isinstance(found, Basis) or callable(found):
+        return found
+    try:
+        directions = np.asarray(found, dtype=np.float64)
+    except (TypeError, ValueError):
+        directions = np.zeros(0)
+    if directions.ndim != 2:
+        raise ManifoldError(f"basis={basis!r}: give a name ({', '.join(BASES)}), a function, or directions (k, d) of numbers")
+    return directions
 
 
 def navigated(

@@ -12,6 +12,7 @@ from envs.modalities.numbers import NumberUnits
 from envs.modalities.protected import RISING, looks
 from envs.modalities.rows import RowUnits
 from envs.modalities.table import TableUnits
+from envs.reading import checks
 
 _said: set[tuple[str, ...]] = set()  # each line is printed once in a process
 
@@ -32,7 +33,7 @@ def protect(units: Units, free: str | Sequence[str] | None = None) -> list[str]:
     Raises:
         UnknownNameError, ManifoldError: `free` names no column, or the data have none.
     """
-    wanted = [part.strip() for part in free.split(",")] if isinstance(free, str) else [str(name) for name in free or ()]
+    wanted = [part.strip() for part in free.split(",")] if isinstance(free, str) else checks.texts(free or (), "free")
     if not isinstance(units, RowUnits):
         if wanted:
             raise ManifoldError(f"free={wanted}: only tables have columns; leave it out")

@@ -456,3 +456,13 @@ def test_large_sets_keep_memory_small(monkeypatch):
     env.reset(seed=0)
     env.render()
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 400, "MB"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"free": 3}, {"free": [1]}, {"basis": 3}, {"basis": ["a"]}, {"query": 3}, {"dates": ["a"]}, {"slip": "x"}],
+    ids=str,
+)
+def test_settings_of_another_type_are_named_errors(settings):
+    with pytest.raises(ManifoldError, match=next(iter(settings))):
+        make_world(data="iris", manifold="pca", progress=False, **settings)
