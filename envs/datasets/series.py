@@ -75,7 +75,7 @@ def read_ts(path: str | Path) -> tuple[np.ndarray, list[str] | None, list[str] |
         if not inside:
             if not text.startswith("@"):
                 raise ManifoldError(f"{where}: a line such as @data is needed before the series, not {text[:40]!r}")
-            name, *values = text[1:].split()
+            name, *values = text[1:].split() or [""]
             header[name.lower()] = values
             inside = name.lower() == "data"
             continue

@@ -71,7 +71,8 @@ def _badge(path: Trajectory, world: Any) -> Badge:
     agree = int(np.argmax(seen)) == c and float(seen[c]) >= least
     usual, near = typical >= oracles.least_typicality, away <= oracles.most_distance
     faithful = not path.reconstructs or path.keeps_class
-    likely = "" if agree else f", and most likely {names[int(np.argmax(seen))]}; of real inputs, 95 % have {least:.2f} or more"
+    most, passing = names[int(np.argmax(seen))], 100 * (1 - oracles.doubted)
+    likely = "" if agree else f", and most likely {most}; of real inputs, {passing:.0f} % have {least:.2f} or more"
     first = names[int(path.predicted[0])]
     checks = [
         (agree, f"Other classifiers give the end p({name}) = {seen[c]:.2f}{likely}."),

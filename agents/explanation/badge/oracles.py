@@ -33,6 +33,7 @@ ARCHITECTURES = (
 )
 POLYNOMIAL = 400  # columns at most of a logistic regression
 QUANTILE = 0.05  # of real inputs: what is rarer among them is unusual
+DOUBTED = 0.10  # of large pictures in agreement: networks agree with each other on ends that other kinds do not see
 Predict = Callable[[Tensor], np.ndarray]
 
 _kept: WeakKeyDictionary[ReferenceData, Oracles] = WeakKeyDictionary()
@@ -43,7 +44,8 @@ class Oracles:
 
     Attributes:
         members: the classifiers, each from data (N, \\*data_shape) to probabilities (N, K).
-        least_agreement: the probability of their own class that 95 % of real inputs reach.
+        doubted: share of real inputs that `least_agreement` refuses.
+        least_agreement: the probability of their own class that the other real inputs reach.
         least_typicality: the typicality that 95 % of real inputs reach.
         most_distance: the distance to the nearest other real input of their class that 95 % of real inputs do not exceed.
 
@@ -63,7 +65,8 @@ class Oracles:
         self._places, self._labels = reference.coordinates[own], reference.label[own]
         label = reference.label[other]
         given = self.agreement(reference.x[other])[np.arange(len(other)), label]
-        self.least_agreement = float(np.quantile(given, QUANTILE))
+        self.doubted = DOUBTED if _large(reference.x) and world.modality != "text" else QUANTILE
+        self.least_agreement = float(np.quantile(given, self.doubted))
         self.least_typicality = float(np.quantile(world.manifold.typicality(reference.z[other]).numpy(), QUANTILE))
         self.most_distance = float(np.quantile(self.distance(reference.coordinates[other], label), 1 - QUANTILE))
 
@@ -94,8 +97,13 @@ def _fitted(world: World, x: Tensor, label: Tensor) -> list[Predict]:
         return [_words(world, x, label, ngrams) for ngrams in (1, 2)]
     if x.ndim == 2:
         return _tabular(x.numpy(), label.numpy(), world.classes, most=POLYNOMIAL)
-    trees = _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0) if max(x.shape[1:]) < LARGE else []
+    trees = _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0) if not _large(x) else []
     return [*trees, *(_convolutions(x, label, world.classes, SEED + k, kind) for k, kind in enumerate(ARCHITECTURES))]
+
+
+def _large(x: Tensor) -> bool:
+    """Whether data x (N, ...) are large pictures."""
+    return x.ndim > 2 and max(x.shape[1:]) >= LARGE
 
 
 def _words(world: World, x: Tensor, label: Tensor, ngrams: int) -> Predict:

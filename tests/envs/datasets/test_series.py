@@ -52,6 +52,8 @@ def test_train_and_test_files_that_lie_together_are_the_split(tmp_path):
         (HEADER + "1,2,3:c\n1,2,3:b\n", "'c'"),
         (HEADER + "1,2,3:a\n", "holds 1 series"),
         ("1,2,3\n", "line 1: a line such as @data"),
+        ("@\n" + HEADER + ":a\n1,2,3:b\n", "holds no numbers"),
+        (HEADER + "a\n1,2,3:b\n", "line 6: a class without a series"),
         (HEADER.replace("@univariate", "@timeStamps true\n@univariate") + "(1,2):a\n", "time stamps"),
     ],
 )

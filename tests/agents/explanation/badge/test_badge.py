@@ -34,7 +34,13 @@ def believed(monkeypatch: pytest.MonkeyPatch, path: Trajectory, **changes: Any) 
     """The badge where the oracles say what the test sets."""
     agreement = np.full((1, 3), 0.05)
     agreement[0, path.target] = changes.pop("seen", 0.9)
-    given: dict[str, Any] = {"least_agreement": 0.6, "least_typicality": 0.0, "most_distance": np.inf, **changes}
+    given: dict[str, Any] = {
+        "doubted": 0.05,
+        "least_agreement": 0.6,
+        "least_typicality": 0.0,
+        "most_distance": np.inf,
+        **changes,
+    }
     found = SimpleNamespace(agreement=lambda x: agreement, distance=lambda z, c: np.array([1.0]), **given)
     monkeypatch.setattr(oracles, "oracles_of", lambda world: found)
     return badge(path)
@@ -65,7 +71,7 @@ def test_a_reconstruction_of_another_class_is_named(monkeypatch: pytest.MonkeyPa
     unfaithful = dataclasses.replace(path, predictions=predictions)
     unfaithful.__dict__["world"] = digits
     found = SimpleNamespace(agreement=lambda x: np.eye(10)[[path.target]], distance=lambda z, c: np.array([0.0]),
-                            least_agreement=0.5, least_typicality=0.0, most_distance=1.0)  # fmt: skip
+                            doubted=0.05, least_agreement=0.5, least_typicality=0.0, most_distance=1.0)  # fmt: skip
     monkeypatch.setattr(oracles, "oracles_of", lambda world: found)
     said = badge(unfaithful)
     assert said.kind == UNUSUAL
