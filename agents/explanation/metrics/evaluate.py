@@ -226,7 +226,7 @@ def close_columns(world: World, trajectories: Sequence[Trajectory], first: int, 
     if not chosen:
         return found
     found["detour_ratio"][: len(chosen)] = detours(world, [path.z for path in chosen])
-    local = [] if world.label_only else slopes_along(chosen, world, seed=seed)
+    local = [] if world.label_only or world.goal is not None else slopes_along(chosen, world, seed=seed)
     for i, slopes in enumerate(local):
         path = chosen[i]
         p = pursued_probability(path, world.task.towards_target)
@@ -259,6 +259,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     home = coordinates(world, path.z[:1], path.source_input[None])[0]
     p = pursued_probability(path, world.task.towards_target)
     known = bool(np.isfinite(p).all())
+    of_classes = known and path.goal is None  # shares of a goal's outcomes are no probabilities
     rising, rising_of = of_path.rising_steps(p) if known else (np.nan, np.nan)
     bound = np.inf if world.max_step is None else world.max_step
     lengths = of_path.step_lengths(frames)
@@ -266,7 +267,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     given_up = path.predictions[:, path.source] if path.predictions is not None else p
     return {
         "valid": float(path.success),
-        "valid_90": float(p[-1] >= 0.9) if known else np.nan,
+        "valid_90": float(p[-1] >= 0.9) if of_classes else np.nan,
         "class_kept": float(path.predicted[0] == path.source),
         "valid_argmax": float(path.predicted[-1] == path.target if world.task.towards_target else left),
         "l2_input": of_path.l2(frames[-1], home),
@@ -280,10 +281,10 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
         "rising": rising,
         "rising_of": rising_of,
         "tv_ratio": of_path.tv_ratio(p) if known else np.nan,
-        "cout": of_path.cout(p, given_up, np.concatenate([[0.0], np.cumsum(lengths)])) if known else np.nan,
+        "cout": of_path.cout(p, given_up, np.concatenate([[0.0], np.cumsum(lengths)])) if of_classes else np.nan,
         "largest_step_ratio": of_path.largest_step_ratio(frames),
         "class_switches": of_path.class_switches(path.predicted),
-        "p_end": p[-1],
+        "p_end": p[-1] if of_classes else np.nan,
         "frames": len(frames),
         "longest_step": lengths.max(initial=0.0),
         "within_bound": float((lengths <= bound * (1 + 1e-5)).sum()),

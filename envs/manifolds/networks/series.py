@@ -22,6 +22,7 @@ class SeriesEncoder(nn.Module):
         out: Number of outputs.
 
     Example:
+        >>> import torch
         >>> encoder = SeriesEncoder((2, 10), channels=(2, 4), width=16, out=3)
         >>> tuple(encoder(torch.zeros(5, 20)).shape)
         (5, 3)
@@ -52,6 +53,7 @@ class SeriesDecoder(Pushed):
         shape: (C, T). The convolutions make a multiple of 4 points, of which the first T are kept.
 
     Example:
+        >>> import torch
         >>> decoder = SeriesDecoder(3, width=16, channels=(2, 4), shape=(2, 10))
         >>> tuple(decoder(torch.zeros(5, 3)).shape)
         (5, 20)
