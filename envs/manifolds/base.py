@@ -231,6 +231,7 @@ class Manifold(torch.nn.Module, ABC):
         settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.detach().contiguous() for k, v in self.state_dict().items()}
+        (folder / "manifold.json").unlink(missing_ok=True)  # if this is interrupted, no old settings stand beside new weights
         write_whole(folder / "manifold.safetensors", save(weights))
         card = {"format": FORMAT, "kind": self.kind, "settings": settings}
         write_whole(folder / "manifold.json", json.dumps(card, indent=1))
