@@ -127,32 +127,31 @@ def step(
         if world.max_step is not None and not manifold.on_graph:
             z, frame, length, pull = _shortened(world, state, z, frame, length, pull)
             place = manifold.coordinates(z, frame)
-        asked = torch.from_numpy(np.full(len(z), known is None))
         if known is not None:
-            prediction = known
+            prediction, asked = known, torch.zeros(z.shape[0], dtype=torch.int64)
         elif reuse and world.units.anchored:
             prediction, asked = _predicted(world, state, frame)
         else:
-            prediction = world.predictions(frame, state.home)
+            prediction, asked = world.predictions(frame, state.home), torch.ones(z.shape[0], dtype=torch.int64)
         cost, guidance = appraise(world, z, place, home, state.target, pull)
         moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world.reference, moved, goal)
         moved = moved._replace(potential=task.potential(world.reference, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked.long(), goal)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked, goal)
 
 
 def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Predictions (B, K) for frames, and which of them were queried (B,): those with another value than the frame before."""
+    """Predictions (B, K) for frames, and the queries of each (B,): one for those with another value than the frame before."""
     cells, old = (world.units.exact(part, before.home) for part in (frame, before.frame))
     if cells is None or old is None:
-        return world.predictions(frame, before.home), torch.ones(len(frame), dtype=torch.bool)
+        return world.predictions(frame, before.home), torch.ones(len(frame), dtype=torch.int64)
     new = differs(cells, old).any(1)
     prediction = before.prediction.clone()
     if bool(new.any()):
         prediction[new] = world.classifier.predict_proba(frame[new], cells[new])
-    return prediction, new
+    return prediction, new.long()
 
 
 def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull | None]:
@@ -219,9 +218,16 @@ def observe(world: World, state: State) -> Tensor:
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius
-        codes = state.z.numpy() * scale, state.z0.numpy() * scale
-        target_one_hot = world.one_hot.numpy()[state.target.numpy()]
-        parts = (*codes, scaled_log(state.prediction).numpy(), target_one_hot, state.guidance.numpy())
-        if not world.manifold.static_size:
-            return torch.from_numpy(np.concatenate(parts, axis=1))
-        return torch.from_numpy(np.concatenate([*parts, world.manifold.static(state.z).numpy()], axis=1))
+        z, guidance = state.z.numpy(), state.guidance.numpy()
+        rest = (guidance, world.manifold.static(state.z).numpy()) if world.manifold.static_size else (guidance,)
+        (n, d), classes = z.shape, state.prediction.shape[1]
+        at = 2 * (d + classes)
+        out = np.empty((n, at + sum(part.shape[1] for part in rest)), np.float32)
+        np.multiply(z, scale, out=out[:, :d])
+        np.multiply(state.z0.numpy(), scale, out=out[:, d : 2 * d])
+        out[:, 2 * d : at - classes] = scaled_log(state.prediction).numpy()
+        out[:, at - classes : at] = world.one_hot.numpy()[state.target.numpy()]
+        for part in rest:
+            out[:, at : at + part.shape[1]] = part
+            at += part.shape[1]
+        return torch.from_numpy(out)

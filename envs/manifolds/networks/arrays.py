@@ -41,6 +41,14 @@ def norm(x: np.ndarray) -> np.ndarray:
     return np.sqrt(np.vecdot(x, x))
 
 
+def softmax(a: np.ndarray) -> np.ndarray:
+    """Softmax of the rows of a (B, K), for few columns: numpy's maximum of a short row is slow, so that columns are compared."""
+    p = a - np.ascontiguousarray(a.T).max(0)[:, None]
+    np.exp(p, out=p)
+    p /= p.sum(1, keepdims=True)
+    return p
+
+
 def on_arrays(layers: Iterable[nn.Module]) -> Callable[[np.ndarray], np.ndarray] | None:
     """Layers in sequence as one numpy function.
 
