@@ -55,7 +55,7 @@ class Walk(NamedTuple):
 
 def select(state: State, rows: Tensor) -> State:
     """The items `rows` (int64 indices or bool mask) of a batch of states; the state itself where that is all of them."""
-    if _all_of(rows, len(state.z)):
+    if _all_of(rows, state.z.shape[0]):
         return state
     index = rows.numpy()
     return State(*(torch.from_numpy(part.numpy()[index]) for part in state))
@@ -63,7 +63,7 @@ def select(state: State, rows: Tensor) -> State:
 
 def put(state: State, rows: Tensor, new: State) -> State:
     """`state` with its items `rows` replaced by `new`, a later state of those items; the arguments are not changed."""
-    if _all_of(rows, len(state.z)):
+    if _all_of(rows, state.z.shape[0]):
         return new
 
     index = rows.numpy()
@@ -81,7 +81,7 @@ def _all_of(rows: Tensor, count: int) -> bool:
     """Whether `rows` are all of `count` items, in order."""
     if rows.dtype == torch.bool:
         return bool(rows.all())
-    return len(rows) == count and (count == 1 or torch.equal(rows, torch.arange(count)))
+    return rows.shape[0] == count and (count == 1 or bool((rows.numpy() == np.arange(count)).all()))
 
 
 def lost_at_the_start(state: State, predictions: Tensor, length: Tensor) -> Tensor:

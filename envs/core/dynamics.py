@@ -125,7 +125,7 @@ def step(
         place = manifold.coordinates(z, frame)
         length = torch.from_numpy(norm(place.numpy() - before.numpy()))
         if world.max_step is not None and not manifold.on_graph:
-            z, frame, length, pull = _shortened(world, state, z, frame, length, pull)
+            z, frame, length, pull = _shortened(world, state, before, z, frame, length, pull)
             place = manifold.coordinates(z, frame)
         if known is not None:
             prediction, asked = known, torch.zeros(z.shape[0], dtype=torch.int64)
@@ -156,7 +156,7 @@ def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tens
 
 def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull | None]:
     """`World.decode`, and its vector-Jacobian product at the codes, where the guidance needs it or it costs nothing."""
-    if len(z) >= LARGE and not world.guidance:
+    if z.shape[0] >= LARGE and not world.guidance:
         return world.decode(z, factual), None
     frame, pull = world.linear_decode(z.numpy(), factual)
     return torch.from_numpy(frame), pull
@@ -175,11 +175,11 @@ def _reward(world: World, before: State, after: State, success: Tensor, length: 
 
 
 def _shortened(
-    world: World, state: State, z: Tensor, frame: Tensor, length: Tensor, pull: Pull | None
+    world: World, state: State, before: Tensor, z: Tensor, frame: Tensor, length: Tensor, pull: Pull | None
 ) -> tuple[Tensor, Tensor, Tensor, Pull | None]:
     """Pull codes back along their segments until no frame is further than `max_step` from the last one.
 
-    `pull` is the vector-Jacobian product at the codes; None for the new ones where a part of it cannot be replaced.
+    `before` are the coordinates of the last frames, `pull` is the vector-Jacobian product at the codes; None for the new ones where a part of it cannot be replaced.
     """
     assert world.max_step is not None
     # Views of the tensors: writing to them changes the tensors.
@@ -189,21 +189,20 @@ def _shortened(
         if not len(rows):
             return z, frame, length, pull
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
-        share = (0.98 * world.max_step / far[rows])[:, None]
-        code[rows] = nearer = first[rows] + share * (code[rows] - first[rows])
-        shorter, part = _decoded(world, torch.from_numpy(nearer), state.home.chosen(torch.from_numpy(rows)))
-        if len(rows) == len(code):
+        every = len(rows) == len(code)
+        chosen = slice(None) if every else rows
+        share = (0.98 * world.max_step / far[chosen])[:, None]
+        code[chosen] = nearer = first[chosen] + share * (code[chosen] - first[chosen])
+        shortened = torch.from_numpy(nearer)
+        shorter, part = _decoded(world, shortened, state.home if every else state.home.chosen(torch.from_numpy(rows)))
+        if every:
             pull = part
         elif (put := getattr(pull, "put", None)) is not None:
             put(rows, part)
         else:
             pull = None
-        picture[rows] = shorter.numpy()
-        before, after = (
-            world.manifold.coordinates(torch.from_numpy(a), b).numpy()
-            for a, b in ((first[rows], torch.from_numpy(start[rows])), (nearer, shorter))
-        )
-        far[rows] = norm(after - before)
+        picture[chosen] = shorter.numpy()
+        far[chosen] = norm(world.manifold.coordinates(shortened, shorter).numpy() - before.numpy()[chosen])
         rows = rows[far[rows] > world.max_step]
     # A decoder that jumps, or rounds more coarsely than the bound: these walks stay where they are.
     code[rows], picture[rows], far[rows] = first[rows], start[rows], 0.0
