@@ -97,7 +97,7 @@ class ClassNeighbours:
             share = np.float32(1 / self.k)
             mean = distance.sum(1, keepdims=True) * share
         weight = share / distance
-        points = self.points[target[:, None], place]
+        points = self.points.reshape(-1, x.shape[1]).take(target[:, None] * self.points.shape[1] + place, axis=0)
         return mean[:, 0], x * weight.sum(1, keepdims=True) - (weight[:, None] @ points)[:, 0]
 
     def _square_gaps(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
