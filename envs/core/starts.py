@@ -18,9 +18,9 @@ BLOCK = 4096  # pairs that are computed at once
 class Starts:
     """`dynamics.start` for the many restarts of a vector environment.
 
-    The potentials, costs and guidance features of all pairs of a reference row and a target are computed at the first use, in batches that
-    do not depend on the walks; so the states are the same to the last bit whenever they are asked for. A world with more pairs
-    than `MOST` computes them anew.
+    The potentials, costs and guidance features of all pairs of a reference row and a target are computed at the first use, in
+    batches that do not depend on the walks; so the states are the same to the last bit whenever they are asked for. A world
+    with more pairs than `MOST` computes them anew.
 
     Args:
         world: of the walks.

@@ -42,7 +42,7 @@ def norm(x: np.ndarray) -> np.ndarray:
 
 
 def softmax(a: np.ndarray) -> np.ndarray:
-    """Softmax of the rows of a (B, K), for few columns: numpy's maximum of a short row is slow, so that columns are compared."""
+    """Softmax of the rows of a (B, K). The columns are compared, because numpy is slow to find the maximum of a short row."""
     p = a - np.ascontiguousarray(a.T).max(0)[:, None]
     np.exp(p, out=p)
     p /= p.sum(1, keepdims=True)
@@ -92,7 +92,8 @@ class _Product:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         weight, bias = self.parameters["weight"], self.parameters["bias"]
-        assert weight is not None and bias is not None
+        assert weight is not None
+        assert bias is not None
         place = weight.data_ptr(), bias.data_ptr()
         if place != self.place:
             self.place, self.views = place, (weight.detach().numpy().T, bias.detach().numpy())
