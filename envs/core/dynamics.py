@@ -179,8 +179,8 @@ def _shortened(
 ) -> tuple[Tensor, Tensor, Tensor, Pull | None]:
     """Pull codes back along their segments until no frame is further than `max_step` from the last one.
 
-    `before` are the coordinates (B, D) of the last frames. `pull` is the vector-Jacobian product at the codes; None for the new
-    ones where a part of it cannot be replaced.
+    `before` are the coordinates (B, D) of the last frames. `pull` is the vector-Jacobian product at the codes; None for
+    the new ones where a part of it cannot be replaced.
     """
     assert world.max_step is not None
     # Views of the tensors: writing to them changes the tensors.
