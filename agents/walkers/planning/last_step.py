@@ -116,7 +116,7 @@ def _replan(
         if not worth.any():
             return
         start = select(before, rows)
-        action, _ = aim(world, start.z, torch.lerp(*(part.index_select(0, rows) for part in (end.z, goal)), share))
+        action, _ = aim(world, start.z, torch.lerp(end.z[rows], goal[rows], share))
         state, info = recorder.trial(items[rows], action, start)
         good = info.is_success & (ends.costs(state, rows) < ends.cost[rows])
         if further:  # p(target) rises all the way
