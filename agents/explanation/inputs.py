@@ -105,6 +105,8 @@ def _as_rows(inputs: Any) -> list[int] | None:
     """Integers as a list of rows; None for anything else, such as a row of a table with its column names."""
     if isinstance(inputs, range):
         return list(inputs)
+    if type(inputs) is int:
+        return [inputs]
     if isinstance(inputs, list | tuple):
         whole = all(isinstance(item, int | np.integer) and not isinstance(item, bool) for item in inputs)
         return [int(item) for item in inputs] if whole else None

@@ -95,11 +95,10 @@ def manifold_key(world: Any) -> str:
 
     It is kept, and computed again when a fingerprint of the settings and weights has changed.
     """
-    import torch
-
     manifold = world.manifold
     settings, weights = json.dumps(manifold.settings, sort_keys=True), sorted(manifold.state_dict().items())
-    bits = as_array(torch.cat([torch.zeros(1), *(value.reshape(-1).float() for _, value in weights)])).view(np.uint32)
+    flat = (as_array(value.float()).reshape(-1) for _, value in weights)
+    bits = np.concatenate([np.zeros(1, np.float32), *flat]).view(np.uint32)
     seen = settings, bits.size, int(bits.sum(dtype=np.uint64)), int(bits[1:] @ bits[:-1])  # the products wrap around
     known = _keys.get(manifold)
     if known is not None and known[0] == seen:

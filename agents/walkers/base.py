@@ -55,7 +55,7 @@ class Walk(NamedTuple):
 
 def select(state: State, rows: Tensor) -> State:
     """The items `rows` (int64 indices or bool mask) of a batch of states; the state itself where that is all of them."""
-    if _all_of(rows, len(state.z)):
+    if _all_of(rows, state.z.shape[0]):
         return state
     index = rows.numpy()
     return State(*(torch.from_numpy(part.numpy()[index]) for part in state))
@@ -63,7 +63,7 @@ def select(state: State, rows: Tensor) -> State:
 
 def put(state: State, rows: Tensor, new: State) -> State:
     """`state` with its items `rows` replaced by `new`, a later state of those items; the arguments are not changed."""
-    if _all_of(rows, len(state.z)):
+    if _all_of(rows, state.z.shape[0]):
         return new
 
     index = rows.numpy()
@@ -81,7 +81,7 @@ def _all_of(rows: Tensor, count: int) -> bool:
     """Whether `rows` are all of `count` items, in order."""
     if rows.dtype == torch.bool:
         return bool(rows.all())
-    return len(rows) == count and (count == 1 or torch.equal(rows, torch.arange(count)))
+    return rows.shape[0] == count and (count == 1 or bool((rows.numpy() == np.arange(count)).all()))
 
 
 def lost_at_the_start(state: State, predictions: Tensor, length: Tensor) -> Tensor:
@@ -126,8 +126,10 @@ class Recorder:
         self.state = state
         self.before = state  # the state of each item before its latest step
         batch, d = state.z.shape
-        self.z = state.z.detach().repeat(self.max_steps + 1, 1, 1)
-        self.predictions = state.prediction.detach().repeat(self.max_steps + 1, 1, 1)
+        self.z, self.predictions = (
+            torch.from_numpy(np.repeat(part.detach().numpy()[None], self.max_steps + 1, axis=0))
+            for part in (state.z, state.prediction)
+        )
         self.actions = torch.zeros(self.max_steps, batch, d)
         self.rewards = torch.zeros(self.max_steps, batch)
         self.length = torch.zeros(batch, dtype=torch.int64)
@@ -217,18 +219,19 @@ class Recorder:
 
     def walk(self) -> Walk:
         """The record so far, cut to the longest item."""
-        steps = int(self.length.max()) if len(self.length) else 0
-        late = torch.arange(steps + 1)[:, None] > self.length[None]  # (steps + 1, B): after the item's end
-        columns = torch.arange(len(self.length))
-        z, predictions = self.z[: steps + 1].clone(), self.predictions[: steps + 1].clone()
-        z = torch.where(late[..., None], z[self.length, columns][None], z)
-        predictions = torch.where(late[..., None], predictions[self.length, columns][None], predictions)
-        gone = late[1:]
+        length = self.length.numpy()
+        steps = int(length.max(initial=0))
+        z, predictions = (part.numpy()[: steps + 1].copy() for part in (self.z, self.predictions))
+        actions, rewards = (part.numpy()[:steps].copy() for part in (self.actions, self.rewards))
+        step, item = np.nonzero(np.arange(1, steps + 1)[:, None] > length)  # after the item's end
+        for part in (z, predictions):
+            part[step + 1, item] = part[length[item], item]
+        actions[step, item], rewards[step, item] = 0.0, 0.0
         return Walk(
-            z=z,
-            actions=self.actions[:steps].masked_fill(gone[..., None], 0.0),
-            predictions=predictions,
-            rewards=self.rewards[:steps].masked_fill(gone, 0.0),
+            z=torch.from_numpy(z),
+            actions=torch.from_numpy(actions),
+            predictions=torch.from_numpy(predictions),
+            rewards=torch.from_numpy(rewards),
             length=self.length.clone(),
             success=self.success & ~lost_at_the_start(self.state, self.predictions[0], self.length),
             queries=self.queries.clone(),

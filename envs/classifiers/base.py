@@ -94,9 +94,9 @@ class Classifier(ABC):
             ManifoldError: If the output has the wrong shape, is not finite, or its rows are not probabilities.
         """
         with torch.inference_mode():
-            if len(x) == 0:
+            if (rows := x.shape[0]) == 0:
                 return torch.zeros(0, len(self.class_names))
-            return self._counted(self._predict(x) if cells is None else self._predict_cells(x, cells), len(x))
+            return self._counted(self._predict(x) if cells is None else self._predict_cells(x, cells), rows)
 
     def _counted(self, prediction: Tensor, rows: int) -> Tensor:
         """A prediction for so many rows: counted, checked, and reduced to the label if only labels are shown."""

@@ -125,39 +125,38 @@ def step(
         place = manifold.coordinates(z, frame)
         length = torch.from_numpy(norm(place.numpy() - before.numpy()))
         if world.max_step is not None and not manifold.on_graph:
-            z, frame, length, pull = _shortened(world, state, z, frame, length, pull)
+            z, frame, length, pull = _shortened(world, state, before, z, frame, length, pull)
             place = manifold.coordinates(z, frame)
-        asked = torch.from_numpy(np.full(len(z), known is None))
         if known is not None:
-            prediction = known
+            prediction, asked = known, torch.zeros(z.shape[0], dtype=torch.int64)
         elif reuse and world.units.anchored:
             prediction, asked = _predicted(world, state, frame)
         else:
-            prediction = world.predictions(frame, state.home)
+            prediction, asked = world.predictions(frame, state.home), torch.ones(z.shape[0], dtype=torch.int64)
         cost, guidance = appraise(world, z, place, home, state.target, pull)
         moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world.reference, moved, goal)
         moved = moved._replace(potential=task.potential(world.reference, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked.long(), goal)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked, goal)
 
 
 def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tensor]:
-    """Predictions (B, K) for frames, and which of them were queried (B,): those with another value than the frame before."""
+    """Predictions (B, K) for frames, and the queries of each (B,): one for those with another value than the frame before."""
     cells, old = (world.units.exact(part, before.home) for part in (frame, before.frame))
     if cells is None or old is None:
-        return world.predictions(frame, before.home), torch.ones(len(frame), dtype=torch.bool)
+        return world.predictions(frame, before.home), torch.ones(len(frame), dtype=torch.int64)
     new = differs(cells, old).any(1)
     prediction = before.prediction.clone()
     if bool(new.any()):
         prediction[new] = world.classifier.predict_proba(frame[new], cells[new])
-    return prediction, new
+    return prediction, new.long()
 
 
 def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull | None]:
     """`World.decode`, and its vector-Jacobian product at the codes, where the guidance needs it or it costs nothing."""
-    if len(z) >= LARGE and not world.guidance:
+    if z.shape[0] >= LARGE and not world.guidance:
         return world.decode(z, factual), None
     frame, pull = world.linear_decode(z.numpy(), factual)
     return torch.from_numpy(frame), pull
@@ -176,11 +175,12 @@ def _reward(world: World, before: State, after: State, success: Tensor, length: 
 
 
 def _shortened(
-    world: World, state: State, z: Tensor, frame: Tensor, length: Tensor, pull: Pull | None
+    world: World, state: State, before: Tensor, z: Tensor, frame: Tensor, length: Tensor, pull: Pull | None
 ) -> tuple[Tensor, Tensor, Tensor, Pull | None]:
     """Pull codes back along their segments until no frame is further than `max_step` from the last one.
 
-    `pull` is the vector-Jacobian product at the codes; None for the new ones where a part of it cannot be replaced.
+    `before` are the coordinates (B, D) of the last frames. `pull` is the vector-Jacobian product at the codes; None for
+    the new ones where a part of it cannot be replaced.
     """
     assert world.max_step is not None
     # Views of the tensors: writing to them changes the tensors.
@@ -190,21 +190,20 @@ def _shortened(
         if not len(rows):
             return z, frame, length, pull
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
-        share = (0.98 * world.max_step / far[rows])[:, None]
-        code[rows] = nearer = first[rows] + share * (code[rows] - first[rows])
-        shorter, part = _decoded(world, torch.from_numpy(nearer), state.home.chosen(torch.from_numpy(rows)))
-        if len(rows) == len(code):
+        every = len(rows) == len(code)
+        chosen = slice(None) if every else rows
+        share = (0.98 * world.max_step / far[chosen])[:, None]
+        code[chosen] = nearer = first[chosen] + share * (code[chosen] - first[chosen])
+        shortened = torch.from_numpy(nearer)
+        shorter, part = _decoded(world, shortened, state.home if every else state.home.chosen(torch.from_numpy(rows)))
+        if every:
             pull = part
         elif (put := getattr(pull, "put", None)) is not None:
             put(rows, part)
         else:
             pull = None
-        picture[rows] = shorter.numpy()
-        before, after = (
-            world.manifold.coordinates(torch.from_numpy(a), b).numpy()
-            for a, b in ((first[rows], torch.from_numpy(start[rows])), (nearer, shorter))
-        )
-        far[rows] = norm(after - before)
+        picture[chosen] = shorter.numpy()
+        far[chosen] = norm(world.manifold.coordinates(shortened, shorter).numpy() - before.numpy()[chosen])
         rows = rows[far[rows] > world.max_step]
     # A decoder that jumps, or rounds more coarsely than the bound: these walks stay where they are.
     code[rows], picture[rows], far[rows] = first[rows], start[rows], 0.0
@@ -219,9 +218,16 @@ def observe(world: World, state: State) -> Tensor:
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius
-        codes = state.z.numpy() * scale, state.z0.numpy() * scale
-        target_one_hot = world.one_hot.numpy()[state.target.numpy()]
-        parts = (*codes, scaled_log(state.prediction).numpy(), target_one_hot, state.guidance.numpy())
-        if not world.manifold.static_size:
-            return torch.from_numpy(np.concatenate(parts, axis=1))
-        return torch.from_numpy(np.concatenate([*parts, world.manifold.static(state.z).numpy()], axis=1))
+        z, guidance = state.z.numpy(), state.guidance.numpy()
+        rest = (guidance, world.manifold.static(state.z).numpy()) if world.manifold.static_size else (guidance,)
+        (n, d), classes = z.shape, state.prediction.shape[1]
+        at = 2 * (d + classes)
+        out = np.empty((n, at + sum(part.shape[1] for part in rest)), np.float32)
+        np.multiply(z, scale, out=out[:, :d])
+        np.multiply(state.z0.numpy(), scale, out=out[:, d : 2 * d])
+        out[:, 2 * d : at - classes] = scaled_log(state.prediction).numpy()
+        out[:, at - classes : at] = world.one_hot.numpy()[state.target.numpy()]
+        for part in rest:
+            out[:, at : at + part.shape[1]] = part
+            at += part.shape[1]
+        return torch.from_numpy(out)

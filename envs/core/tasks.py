@@ -116,14 +116,15 @@ class Task:
     def begin(self, reference: ReferenceData, draws: np.ndarray) -> tuple[Tensor, Tensor]:
         """Reference rows and targets (B,) of random walks, from two uniform numbers each (B, 2)."""
         index = torch.from_numpy((draws[:, 0] * len(reference.z)).astype(np.int64))
-        return index, self.targets(reference.label.index_select(0, index), torch.from_numpy(draws[:, 1]), reference.classes)
+        source = torch.from_numpy(reference.label.numpy()[index.numpy()])
+        return index, self.targets(source, torch.from_numpy(draws[:, 1]), reference.classes)
 
     def targets(self, source: Tensor, u: Tensor, classes: int) -> Tensor:
         """Random targets (B,): another class than the source, chosen by u (B,) in [0, 1); the source for tasks without one."""
         if not self.takes_target:
             return source.clone()
-        other = (u * (classes - 1)).long()
-        return other + (other >= source)
+        other = (u.numpy() * (classes - 1)).astype(np.int64)
+        return torch.from_numpy(other + (other >= source.numpy()))
 
     def goal(self, state: State) -> Tensor:
         """The probability that the walk raises, (B,): that of the target class, or of the group's classes together."""

@@ -74,8 +74,7 @@ class ClassNeighbours:
 
     def _one(self, x: np.ndarray, c: int) -> tuple[np.ndarray, np.ndarray]:
         """`near` for one datum x (D,) and class c: the overhead of calls dominates, so that there are few."""
-        gaps = self.points[c] @ x
-        gaps *= -2
+        gaps = self.points[c] @ (-2 * x)
         gaps += self.square[c]
         place = gaps.argpartition(self.k - 1)[: self.k]
         distance = np.sqrt(np.maximum(gaps[place] + x @ x, np.float32(1e-4)))
@@ -98,19 +97,18 @@ class ClassNeighbours:
             share = np.float32(1 / self.k)
             mean = distance.sum(1, keepdims=True) * share
         weight = share / distance
-        points = self.points[target[:, None], place]
+        points = self.points.reshape(-1, x.shape[1]).take(target[:, None] * self.points.shape[1] + place, axis=0)
         return mean[:, 0], x * weight.sum(1, keepdims=True) - (weight[:, None] @ points)[:, 0]
 
     def _square_gaps(self, x: np.ndarray, target: np.ndarray) -> np.ndarray:
         """|y|^2 - 2 <x, y> for every y of the target's class, (B, widest), for ascending targets: class by class, which takes
         1 / K of the work for all classes at once."""
-        gaps = np.empty((len(x), self.square.shape[1]), np.float32)
+        gaps, doubled = np.empty((len(x), self.square.shape[1]), np.float32), -2 * x
         bounds = [0, *(np.flatnonzero(target[1:] != target[:-1]) + 1), len(x)]
         for low, high in pairwise(bounds):
             if low < high:
                 part, c = gaps[low:high], target[low]
-                np.matmul(x[low:high], self.points[c].T, out=part)
-                part *= -2
+                np.matmul(doubled[low:high], self.points[c].T, out=part)
                 part += self.square[c]
         return gaps
 

@@ -218,14 +218,15 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             self._state = state
         else:
             # Only arrays that a step has just made are written in place: earlier states must not change.
-            names = State._fields if not stepped else SHARED
             parts = {}
             for name, old, new in zip(State._fields, self._state, state, strict=True):
                 if not old.shape[-1]:
                     continue
-                part = old.numpy().copy() if name in names else old.numpy()
+                part = old.numpy()
+                if not stepped or name in SHARED:
+                    part = part.copy()
+                    parts[name] = torch.from_numpy(part)
                 part[rows] = new.numpy()
-                parts[name] = torch.from_numpy(part)
             self._state = self._state._replace(**parts)
         if fresh:
             self._steps[rows] = 0

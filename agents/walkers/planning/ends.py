@@ -132,9 +132,11 @@ class Ends:
         best, cost = z, look.cost
         start = self.world.manifold.coordinates(before.z, before.frame).numpy()
         _, pull = _places(self.world, z, before.home)
+        both = np.empty((2, *look.uphill.shape), np.float32)
         for k in range(settings.iterations):
             # Both gradients by the code in one go through the decoder.
-            uphill, normal = pull(np.stack((look.uphill, look.normal)))
+            both[0], both[1] = look.uphill, look.normal
+            uphill, normal = pull(both)
             steep = np.maximum(norm(normal), 1e-3)[:, None]
             normal = normal / steep
             # Downhill along the boundary; across it, a Newton step to where the requirement is just met.
@@ -144,7 +146,8 @@ class Ends:
             z, place, pull = _within_reach(self.world, before, start, self.world.manifold.prior.projected(z))
             look = self.look(place)
             better = (look.sure >= -0.03) & (look.cost < cost)
-            best, cost = np.where(better[:, None], z, best), np.where(better, look.cost, cost)
+            if better.any():
+                best, cost = np.where(better[:, None], z, best), np.where(better, look.cost, cost)
         return torch.from_numpy(best), torch.from_numpy(cost)
 
 

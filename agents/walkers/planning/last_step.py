@@ -14,6 +14,7 @@ explains the classifier's quirks, not the class.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -51,8 +52,9 @@ def plan_last(
     world = recorder.world
     if world.label_only or not world.task.towards_target:
         return
-    reached = recorder.success & (recorder.length > 0) & (recorder.state.target != recorder.state.source)
-    items = torch.nonzero(reached).flatten()
+    state = recorder.state
+    reached = recorder.success.numpy() & (recorder.length.numpy() > 0) & (state.target.numpy() != state.source.numpy())
+    items = torch.from_numpy(np.flatnonzero(reached))
     with torch.inference_mode():
         _replan(recorder, items, surrogate, ensemble, settings, further=False)
         for _ in range(settings.further if ensemble is not None else 0):
@@ -108,10 +110,10 @@ def _replan(
     before = end if further else select(recorder.before, items)
     ends = Ends(world, end, surrogate, ensemble, settings, steady=further)
     goal, cost = ends.best(before)
-    worth = cost < ends.cost - settings.gain * world.class_distance
+    worth = (cost < ends.cost - settings.gain * world.class_distance).numpy()
     for share in settings.shares:
-        rows = torch.nonzero(worth).flatten()
-        if len(rows) == 0:
+        rows = torch.from_numpy(np.flatnonzero(worth))
+        if not worth.any():
             return
         start = select(before, rows)
         action, _ = aim(world, start.z, torch.lerp(end.z[rows], goal[rows], share))
@@ -120,8 +122,8 @@ def _replan(
         if further:  # p(target) rises all the way
             good &= info.goal >= world.task.goal(end)[rows]
         if bool(good.any()):
-            part = type(info)(*(value[good] for value in info))
             done = items[rows[good]]
             recorder.planned[done] = recorder.planned[done] + 1 if further else 1
+            part = type(info)(*(value[good] for value in info))
             (recorder.accept if further else recorder.replace_last)(done, action[good], select(state, good), part)
-        worth[rows[good]] = False
+            worth[rows[good].numpy()] = False

@@ -15,7 +15,8 @@ from torch import nn
 
 def sigmoid(a: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-a)), computed with the hyperbolic tangent, which does not overflow."""
-    out = np.tanh(0.5 * a)
+    out = 0.5 * a
+    np.tanh(out, out=out)
     out *= 0.5
     out += 0.5
     return out
@@ -38,6 +39,14 @@ def silu_slope(out: np.ndarray, gate: np.ndarray) -> np.ndarray:
 def norm(x: np.ndarray) -> np.ndarray:
     """Euclidean norm of the rows of x (..., D)."""
     return np.sqrt(np.vecdot(x, x))
+
+
+def softmax(a: np.ndarray) -> np.ndarray:
+    """Softmax of the rows of a (B, K). The columns are compared, because numpy is slow to find the maximum of a short row."""
+    p = a - np.ascontiguousarray(a.T).max(0)[:, None]
+    np.exp(p, out=p)
+    p /= p.sum(1, keepdims=True)
+    return p
 
 
 def on_arrays(layers: Iterable[nn.Module]) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -70,8 +79,27 @@ def _step(layer: nn.Module) -> Callable[[np.ndarray], np.ndarray] | None:
     if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
         return lambda x: x.reshape(len(x), -1)
     if type(layer) is nn.Linear and layer.bias is not None and _is_plain(layer.weight):
-        return lambda x: x @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+        return _Product(layer)
     return ELEMENTWISE.get(type(layer))
+
+
+class _Product:
+    """A linear layer as a function of arrays (B, in), on views of its weights; new views once the layer has other weights."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.parameters = layer._parameters  # without the detour of an attribute of a module
+        self.place: tuple[int, int] | None = None
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        weight, bias = self.parameters["weight"], self.parameters["bias"]
+        assert weight is not None
+        assert bias is not None
+        place = weight.data_ptr(), bias.data_ptr()
+        if place != self.place:
+            self.place, self.views = place, (weight.detach().numpy().T, bias.detach().numpy())
+        out: np.ndarray = x @ self.views[0]
+        out += self.views[1]
+        return out
 
 
 def _is_plain(weight: torch.Tensor) -> bool:

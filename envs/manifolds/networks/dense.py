@@ -66,11 +66,12 @@ class MLP(nn.Module):
         *hidden, (weight, bias) = self.arrays
         a, along = h.numpy(), tangent.numpy()
         for first, shift in hidden:
-            a, gate = silu(a @ first.T + shift)
-            along = (along @ first.T) * silu_slope(a, gate)
+            a, gate = silu(_affine(a, first, shift))
+            along = along @ first.T
+            along *= silu_slope(a, gate)
         along = along @ weight.T
         if self.squash:
-            out = sigmoid(a @ weight.T + bias)
+            out = sigmoid(_affine(a, weight, bias))
             along *= out - out * out
         return torch.from_numpy(along)
 
@@ -95,10 +96,9 @@ class MLP(nn.Module):
         *hidden, (weight, bias) = self.arrays
         units = []
         for first, shift in hidden:
-            h, gate = silu(h @ first.T + shift)
+            h, gate = silu(_affine(h, first, shift))
             units.append((h, gate))
-        out = h @ weight.T
-        out += bias
+        out = _affine(h, weight, bias)
         if self.squash:
             out = sigmoid(out)
         return out, Linearized([first for first, _ in self.arrays], units, out if self.squash else None)
@@ -138,6 +138,13 @@ class Linearized:
                 part[rows] = value
         if self.out is not None and other.out is not None:
             self.out[rows] = other.out
+
+
+def _affine(h: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """The layer on arrays."""
+    out: np.ndarray = h @ weight.T
+    out += bias
+    return out
 
 
 def _linear(layer: nn.Linear, h: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from envs.manifolds.networks.arrays import norm, on_arrays, sigmoid, silu, silu_slope
+from envs.manifolds.networks.arrays import norm, on_arrays, sigmoid, silu, silu_slope, softmax
 from envs.manifolds.networks.dense import MLP
 
 
@@ -21,6 +21,8 @@ def test_functions_are_those_of_torch_and_do_not_overflow() -> None:
         np.testing.assert_allclose(out, nn.functional.silu(a).detach(), atol=2e-5)
         np.testing.assert_allclose(silu_slope(out, gate), slope, atol=2e-5)
     assert norm(np.array([[3, 4], [0, 0]], np.float32)).tolist() == [5, 0]
+    rows = np.array([[1000.0, 999.0, -1000.0], [0.0, 0.0, 0.0]], np.float32)
+    np.testing.assert_allclose(softmax(rows), torch.softmax(torch.from_numpy(rows), 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("squash", [False, True])
@@ -42,6 +44,9 @@ def test_plain_layers_run_on_arrays_and_later_weights_show() -> None:
     assert run is not None
     np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
     module[1].weight = nn.Parameter(torch.randn(5, 4))
+    np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
+    module[3].bias.data = torch.randn(5)
+    module[5].weight.data.mul_(2)
     np.testing.assert_allclose(run(x.numpy()), module(x).detach(), atol=1e-6)
 
 
