@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agents.app import HOST
-from agents.app.answers import about, card_of, explained, gain_picture, regions, whole
+from agents.app.answers import about, card_of, explained, gain_picture, regions, said_answer, whole
 from agents.app.errors import RequestError
 from agents.app.explorer import Explorer
 from agents.app.inputs import form, uploaded
@@ -88,11 +88,11 @@ def _explain(session: Session, body: Body) -> dict[str, Any]:
 
 def _what_if(session: Session, body: Body) -> dict[str, Any]:
     """The prediction for an edited row, beside the walk."""
-    world = session.explorer.world
+    world = session.explorer.world if session.walk is None else session.walk.world
     entered = form(world, body.get("value"))
     with session.explorer.asking(session):
         found = world.predictions(entered.x, world.factual_of(entered.x, cells=entered.cells))[0]
-    return {"whatIf": [round(float(p), 4) for p in found]}
+    return {"whatIf": [round(float(p), 4) for p in found], "whatIfAnswer": said_answer(world, found.numpy())}
 
 
 def _save(session: Session, body: Body) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _save(session: Session, body: Body) -> dict[str, Any]:
     path = card_of(session)[0].path
     file = run.folder.add_trajectory(path)
     with EventWriter(run.folder.root / "explored") as writer:
-        log_paths(writer, session.explorer.world, [path], run.steps)
+        log_paths(writer, session.walking.aim.world, [path], run.steps)
     return {"saved": file.name}
 
 

@@ -17,6 +17,7 @@ from agents.app.hand_walk import HAND, HandWalk
 from agents.app.inputs import held_out_row
 from agents.app.session import Sessions
 from agents.errors import UserError
+from agents.explanation.targets import Aim
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
 from agents.walkers import make_walker
@@ -94,7 +95,7 @@ def test_another_target_keeps_the_steps_and_queries_nothing(world: World) -> Non
         walk.move(action(world, k))
     codes, asked = [step.state.z for step in walk.steps], world.classifier.queries
     walk.goto(2)
-    walk.retarget(8)
+    walk = walk.towards(Aim(world, world, [0], [8]))
     assert world.classifier.queries == asked
     assert walk.cursor == 2
     assert all(torch.equal(step.state.z, z) for step, z in zip(walk.steps, codes, strict=True))
