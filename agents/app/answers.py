@@ -49,7 +49,6 @@ def about(explorer: Explorer) -> dict[str, Any]:
         "directions": [{"name": one.name, "kind": one.kind, "low": one.low, "high": one.high} for one in explorer.directions],
         "budget": explorer.budget,
         "sliceQueries": SLICE**2,
-        "gain": explorer.gains is not None,
         "saves": explorer.run is not None,
         "dots": (100 * explorer.area.places(np.asarray(world.reference.z[::stride]))).round(1).tolist(),
     }
@@ -154,19 +153,28 @@ def regions(explorer: Explorer, walk: HandWalk | None, area: Map | None = None) 
     }
 
 
-def gain_picture(explorer: Explorer) -> dict[str, Any]:
-    """The expected information gain over the map, dark where a step would inform the run's curiosity most.
+def gain_picture(session: Session) -> dict[str, Any]:
+    """The expected information gain over the map, dark where a step would inform a curiosity network most: the run's, or
+    one that has learned from this session's steps alone.
 
     Raises:
-        RequestError: the run has no curiosity that measures information.
+        RequestError: there is no run with such a network, and the session has too few steps.
     """
-    gains = explorer.gains
-    if gains is None:
-        raise RequestError("no information gain is known here: it takes a run trained with --curiosity vime or bald")
+    gains = session.explorer.gains
+    whose = (
+        "the network of the run's curiosity"
+        if gains is not None
+        else f"a network that learned from your {len(session.seen.steps)} steps"
+    )
+    gains = session.seen.gains() if gains is None else gains
     top = max(float(gains.max()), 1e-12)
     levels = np.rint(100 * np.clip(gains[::-1] / top, 0, 1)).astype(int)
     colours = [(*rgb(GAIN), round(2.0 * k)) for k in range(101)]
-    return {"image": data_uri(see_through(levels, colours)), "top": round(top, 4)}
+    said = (
+        f"Green: where a step would still inform {whose}, up to {top:.3g} nats. This is what that network does not know; it is "
+        "not the classifier's uncertainty."
+    )
+    return {"image": data_uri(see_through(levels, colours)), "top": round(top, 4), "said": said}
 
 
 def explained(session: Session) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.app.curiosity import Seen
 from agents.app.inputs import Entered
 from agents.explanation.explain import enter_aimed
 from agents.explanation.targets import Aim
@@ -55,6 +56,7 @@ class HandWalk:
     Attributes:
         world: where the steps are taken: of a goal or a group of classes, its own view of the explorer's world.
         steps: all steps, those after the cursor included.
+        seen: is shown every step that is taken; None: nobody is.
         cursor: the frame that is shown; the next move starts there and replaces the steps after it.
         queries: rows that the classifier was queried with for this walk, undone steps included.
 
@@ -76,6 +78,7 @@ class HandWalk:
         self.start, queries, present = enter_aimed(self.world, entered.x, self.aim.targets, entered.cells)
         self.queries = int(queries) + self.aim.queries
         self.refused = bool(present) and self.aim.requested is not None
+        self.seen: Seen | None = None
         self.steps: list[Taken] = []
         self.cursor = 0
 
@@ -146,7 +149,10 @@ class HandWalk:
             by: who takes it.
             known: (1, K) prediction for the new frame, where it was queried before; None: the classifier is queried.
         """
-        state, info = dynamics.step(self.world, self.state, action, known, reuse=True)
+        before = self.state
+        state, info = dynamics.step(self.world, before, action, known, reuse=True)
+        if self.seen is not None:
+            self.seen.add(self.world, before, action, state)
         self.steps = [*self.kept, Taken(action, state, info, by)]
         self.cursor += 1
         self.queries += int(info.queries)
@@ -195,10 +201,10 @@ class HandWalk:
             other.queries += self.queries
         if other.refused:
             return other
-        other.steps, other.cursor = [], 0
+        other.steps, other.cursor, other.seen = [], 0, None
         for taken in self.steps:
             other.move(taken.action, taken.by, taken.state.prediction if known else None)
-        other.cursor = self.cursor
+        other.cursor, other.seen = self.cursor, self.seen
         return other
 
     def hesitates(self, frame: int) -> bool:

@@ -79,7 +79,7 @@ def _slice(session: Session, body: Body) -> dict[str, Any]:
 
 
 def _gain(session: Session, body: Body) -> dict[str, Any]:
-    return {"gain": gain_picture(session.explorer)}
+    return {"gain": gain_picture(session)}
 
 
 def _explain(session: Session, body: Body) -> dict[str, Any]:

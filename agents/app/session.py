@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.app.curiosity import Seen
 from agents.app.errors import BudgetSpent, RequestError, UnknownSession
 from agents.app.explorer import SLICE, Explorer
 from agents.app.hand_walk import HAND, HandWalk
@@ -36,6 +37,7 @@ class Session:
         walk: None before an input is chosen.
         used: classifier queries so far, those for maps and contributions included.
         lines: walker -> its walk from frame 0, drawn over the map.
+        seen: the steps so far, of all walks.
         found: the state that was explained last, and the contributions of the walk to it.
 
     Example:
@@ -52,6 +54,7 @@ class Session:
         self.walk: HandWalk | None = None
         self.used = 0
         self.lines: dict[str, Any] = {}
+        self.seen = Seen(explorer.world)
         self.found: tuple[Any, Any] | None = None
         self.lock = threading.Lock()
 
@@ -92,6 +95,7 @@ class Session:
         with self.explorer.asking(self, 2):
             walk = HandWalk(self.explorer.world, entered, self._aim(target, entered))
             self.walk = self._sensible(walk)
+        walk.seen = self.seen
         self.lines = {}
 
     def aim_for(self, target: Any) -> None:

@@ -137,7 +137,6 @@ function makeControls() {
   one("#walker").replaceChildren(...options(world.walkers));
   one("#compare").replaceChildren(...options(world.walkers));
   one("#save").hidden = !world.saves;
-  one("#curiosity").hidden = !world.gain;
   one("#slice").title = `${world.sliceQueries} queries`;
   const on = (id, kind, call) => one(id).addEventListener(kind, call);
   on("#target", "change", ({ target }) => send("target", { target: Number(target.value) }));
@@ -158,7 +157,7 @@ function makeControls() {
     if (found) one("#gain").setAttribute("href", found.gain.image);
     one("#gain").setAttribute("visibility", shown ? "hidden" : "visible");
     button.setAttribute("aria-pressed", String(!shown));
-    say(shown ? "" : `Green: where a step would still inform the curiosity's network, up to ${found.gain.top} nats.`);
+    say(shown ? "" : found.gain.said);
     return found;
   }));
 }

@@ -12,6 +12,7 @@ import torch
 
 import envs
 from agents.app import answers
+from agents.app.curiosity import LEAST
 from agents.app.explorer import Explorer
 from agents.app.hand_walk import HAND, HandWalk
 from agents.app.inputs import held_out_row
@@ -138,6 +139,9 @@ def test_every_environment_can_be_explored(env_id: str) -> None:
     told = answers.about(explorer), answers.whole(session), answers.explained(session)
     json.dumps(told, allow_nan=False)
     assert session.used >= session.walking.queries
+    for _ in range(LEAST):
+        session.move_along(-1, 0.5)
+    assert (session.seen.gains() >= 0).all()
     assert compare(session.walking.trajectory(), explorer.world).reproduced
 
 
