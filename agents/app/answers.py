@@ -167,12 +167,12 @@ def gain_picture(session: Session) -> dict[str, Any]:
         else f"a network that learned from your {len(session.seen.steps)} steps"
     )
     gains = session.seen.gains() if gains is None else gains
-    top = max(float(gains.max()), 1e-12)
-    levels = np.rint(100 * np.clip(gains[::-1] / top, 0, 1)).astype(int)
+    low, top = float(gains.min()), float(gains.max())
+    levels = np.rint(100 * (gains[::-1] - low) / max(top - low, 1e-12)).astype(int)
     colours = [(*rgb(GAIN), round(2.0 * k)) for k in range(101)]
     said = (
-        f"Green: where a step would still inform {whose}, up to {top:.3g} nats. This is what that network does not know; it is "
-        "not the classifier's uncertainty."
+        f"Green: where a step would still inform {whose}, from {low:.3g} to {top:.3g} nats. This is what that network does "
+        "not know, not the classifier's uncertainty."
     )
     return {"image": data_uri(see_through(levels, colours)), "top": round(top, 4), "said": said}
 

@@ -14,6 +14,7 @@ from agents.app.curiosity import Seen
 from agents.app.inputs import Entered
 from agents.explanation.explain import enter_aimed
 from agents.explanation.targets import Aim
+from agents.trajectories.goal import recorded_input
 from agents.trajectories.recording import Origin, trajectories_of
 from agents.trajectories.shown import Shown, shown_of
 from agents.trajectories.trajectory import Trajectory
@@ -81,6 +82,23 @@ class HandWalk:
         self.seen: Seen | None = None
         self.steps: list[Taken] = []
         self.cursor = 0
+
+    @classmethod
+    def of_path(cls, path: Trajectory, world: World) -> HandWalk:
+        """The walk of a path, at its last frame; the input is queried again, and what was predicted on the way is known.
+
+        Raises:
+            TrajectoryError: it was walked in another world.
+        """
+        own, x, cells, held = recorded_input(path, world)
+        entered = Entered(x, cells, f"the input of {path.name}", path.index, path.row)
+        walk = cls(world, entered, Aim(own, own, [0], [path.target], path.requested))
+        walk.refused = False
+        walk.start = walk.start._replace(source=torch.tensor([path.source]), held=walk.start.held if held is None else held)
+        known = np.eye(own.classes, dtype=np.float32)[path.predicted] if path.predictions is None else path.predictions
+        for action, prediction in zip(path.actions, known[1:], strict=True):
+            walk.move(torch.from_numpy(action)[None], path.walker, torch.from_numpy(prediction)[None])
+        return walk
 
     @property
     def goal(self) -> Goal | None:

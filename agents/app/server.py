@@ -127,15 +127,16 @@ CALLS: dict[str, Call] = {
 }
 
 
-def application(explorer: Explorer, host: str = HOST, framed: bool = False) -> Any:
+def application(explorer: Explorer, host: str = HOST, framed: bool = False, sessions: Sessions | None = None) -> Any:
     """The ASGI application.
 
     Args:
         explorer: what is explored.
         host: that the server is bound to; requests that name another are refused.
         framed: whether pages of this machine, such as a notebook's, may show the page in a frame.
+        sessions: that are open already; None: none.
     """
-    sessions = Sessions(explorer)
+    sessions = Sessions(explorer) if sessions is None else sessions
     served = [*FILES.iterdir(), STYLES / "page.css", STYLES / "card.css"]
     files = {file.name: (read_bytes(file), TYPES[file.suffix]) for file in served if file.suffix in TYPES}
 

@@ -171,7 +171,9 @@ def _batch(aim: Aim, places: range, given: Inputs, skip_present: bool) -> _Batch
 
     rows = [aim.rows[k] for k in places]
     targets = None if aim.targets is None else [aim.targets[k] for k in places]
-    state, queries, present = enter_aimed(aim.walked_in, given.x[rows], targets, None if given.cells is None else given.cells[rows])
+    state, queries, present = enter_aimed(
+        aim.walked_in, given.x[rows], targets, None if given.cells is None else given.cells[rows]
+    )
     if given.held is not None:
         state = state._replace(held=given.held[rows])
     check_inputs(aim.world.units, state.cells, lambda i: _name(given, rows[i]))
