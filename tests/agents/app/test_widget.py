@@ -144,7 +144,7 @@ HOST_PAGE = """<!doctype html><meta charset="utf-8"><div id="cell"></div><script
 const widget = (await import(URL.createObjectURL(new Blob([SOURCE], { type: "text/javascript" })))).default;
 const listeners = [];
 const model = {
-  get: (name) => VALUES[name],
+  get: (name) => (VALUES)[name],
   on: (_, call) => listeners.push(call),
   off: () => {},
   send: async (content, _, [body]) => {
