@@ -14,6 +14,7 @@ from agents.evaluate import evaluate
 from agents.explanation.explain import explain, world_and_run
 from agents.train import train
 from agents.training.config import TrainConfig
+from agents.walkers import default_walker
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
 from envs.files import in_home
@@ -56,7 +57,7 @@ class Explainer(Explored):
 
     def __init__(self, source: World | Run | str | Path, walker: str | Walker | None = None) -> None:
         self.world, self.run = world_and_run(source)
-        self.walker: str | Walker | None = "line" if walker is None and self.run is None else walker
+        self.walker: str | Walker | None = default_walker(self.world) if walker is None and self.run is None else walker
 
     @classmethod
     def train(

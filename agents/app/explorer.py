@@ -19,7 +19,7 @@ from agents.app.views import shown_of
 from agents.explanation.explain import at_another_goal, choose_walker, world_and_run
 from agents.explanation.figures.map import Map, starts_map
 from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
-from agents.walkers import walkers_for
+from agents.walkers import default_walker, walkers_for
 from agents.walkers.follow import aim, latent_step
 from agents.walkers.walker import Walker
 from envs.core.state import State
@@ -100,10 +100,11 @@ class Explorer:
 
     @cached_property
     def walkers(self) -> list[str]:
-        """Names of the walkers that can walk here; the run's trained agent, if there is one, comes first."""
+        """Names of the walkers that can walk here; the run's trained agent comes first, without one the default
+        walker."""
         names = walkers_for(self.world, self.run is not None)
-        agents = [name for name in names if getattr(self.walker(name), "needs_model", False)]
-        return agents + [name for name in names if name not in agents]
+        first = [name for name in names if getattr(self.walker(name), "needs_model", False)] or [default_walker(self.world)]
+        return first + [name for name in names if name not in first]
 
     def walker(self, name: Any, world: World | None = None) -> Walker:
         """The walker of a name.

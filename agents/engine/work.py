@@ -51,6 +51,7 @@ class Job:
         frames: keep the codes and predictions of all frames of each path.
         checkpoint: of the run; None: the last.
         trust: names that may be loaded, see `agents.load_run`.
+        query: options of the classifier's queries over those of the run, as pairs, see `envs.query_options.QueryOptions`.
     """
 
     run: str
@@ -64,10 +65,12 @@ class Job:
     frames: bool = False
     checkpoint: int | None = None
     trust: tuple[str, ...] = ()
+    query: tuple[tuple[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All that the results depend on."""
-        return {name: value for name, value in asdict(self).items() if name != "trust"}
+        plain = {name: value for name, value in asdict(self).items() if name not in ("trust", "query")}
+        return {**plain, "query": dict(self.query)} if self.query else plain
 
 
 class Worker:
@@ -88,7 +91,7 @@ class Worker:
             return self._source
         from agents.runs.run import load_run
 
-        return load_run(self.job.run, self.job.checkpoint, trust=self.job.trust)
+        return load_run(self.job.run, self.job.checkpoint, trust=self.job.trust, query=dict(self.job.query))
 
     @cached_property
     def world(self) -> World:
