@@ -32,6 +32,7 @@ RESULT = {
 }  # fmt: skip
 SCORES = {"score_first": "float64", "score_end": "float64"}  # of models with a score
 FRAMES = {"codes": "list<list<float32>>", "predictions": "list<list<float32>>"}
+ANSWERS = ("repeat", "temperature")  # options of queries that change what the classifier answers
 MOST_FAILURES = 20  # rows of one part that fail by themselves: with more the classifier, not a row, is at fault
 
 
@@ -70,7 +71,8 @@ class Job:
     def as_dict(self) -> dict[str, Any]:
         """All that the results depend on."""
         plain = {name: value for name, value in asdict(self).items() if name not in ("trust", "query")}
-        return {**plain, "query": dict(self.query)} if self.query else plain
+        query = {name: value for name, value in self.query if name in ANSWERS}
+        return {**plain, "query": query} if query else plain
 
 
 class Worker:

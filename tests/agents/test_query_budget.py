@@ -92,7 +92,7 @@ def test_several_workers_share_no_budget(tmp_path):
 def test_workers_load_the_run_with_the_query_options_of_the_flags():
     job = Job(str(EXAMPLE), "rows.csv", query=(("cache", True), ("repeat", 2)))
     assert hash(job) is not None
-    assert job.as_dict()["query"] == {"cache": True, "repeat": 2}
+    assert job.as_dict()["query"] == {"repeat": 2}, "a larger budget, or a cache, goes on in the same folder"
     assert "query" not in Job("run", "rows.csv").as_dict(), "what folders of earlier jobs hold"
     options = Worker(job).world.classifier.options
     assert (options.cache, options.repeat) == (True, 2)
