@@ -551,3 +551,21 @@ def test_series_have_sliders_for_intervals(served: Callable[..., str]) -> None:
     visitor.post("input", kind="row", value=3)
     answer = visitor.post("direction", direction=4, value=1.0)
     assert answer["walk"]["view"]["said"].endswith("of 96 points changed")
+
+
+def test_goals_of_two_sessions_do_not_mix_and_a_failed_change_of_goal_changes_nothing(
+    served: Callable[..., str], price: Any
+) -> None:
+    high, low = (Visitor(served(price)) for _ in range(2))
+    for visitor, target in ((high, "+3"), (low, "-3")):
+        visitor.post("input", kind="row", value=3)
+        visitor.post("along", right=1, up=0)
+        visitor.post("target", target=target)
+    before = high.post("along", right=1, up=0)["walk"]
+    assert (before["aim"], low.post("along", right=1, up=0)["walk"]["aim"]) == ("+3", "-3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(price.classifier), "predict_proba", lambda *rows: 1 / 0)
+        status, answer = high.ask("target", {"target": "+4"})
+    assert status == 500
+    assert "ZeroDivisionError" in answer["error"]
+    assert high.post("state")["walk"] == before
