@@ -173,7 +173,7 @@ def test_durations_are_read_back_from_what_python_and_pandas_print() -> None:
         for printed in (str(value), str(pd.Timedelta(value)), f"  {value} "):
             assert number_of(printed, "hours") == hours, printed
     for wrong in ("2 hours", "1 days 2", "days", "25:61"):
-        with pytest.raises(ValueError, match="isoformat|date"):
+        with pytest.raises(ValueError, match=r"isoformat|date"):
             number_of(wrong, "hours")
     with pytest.raises(ManifoldError, match="holds durations as text"):
         Calendar.of(["0 days 02:00:00", "1 days 00:00:00"], "hours", "wait")
