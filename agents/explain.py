@@ -34,7 +34,7 @@ from agents.console.cli import (
     run_main,
 )
 from agents.explanation.explain import explain, world_and_run
-from agents.walkers import WALKERS
+from agents.walkers import WALKERS, default_walker
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     stopped = None
     try:
-        walker = config.walker or ("line" if run is None else None)
+        walker = config.walker or (default_walker(world) if run is None else None)
         found = asked(source, inputs, config.target, walker=walker, rows=rows, split=split,
                       max_steps=config.max_steps, seed=config.seed, skip_present=many,
                       fallback=None if config.fallback else False, sparse=config.sparse, convincing=config.convincing,

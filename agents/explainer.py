@@ -7,18 +7,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from agents.app.notebook import Explored
 from agents.console.cli import UserError
 from agents.constraints import constrained_source
 from agents.evaluate import evaluate
 from agents.explanation.explain import explain, world_and_run
 from agents.train import train
 from agents.training.config import TrainConfig
+from agents.walkers import default_walker
 from envs.config import FIELDS
 from envs.errors import UnknownNameError
 from envs.files import in_home
 
 if TYPE_CHECKING:
-    from agents.app.serving import Served
     from agents.engine.parts import Parts
     from agents.runs.run import Run
     from agents.trajectories.trajectory import Trajectory
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 REPORTED = 12  # held-out inputs that a report shows, unless it is given paths
 
 
-class Explainer:
+class Explainer(Explored):
     """Explain a classifier's predictions by walks to where they change.
 
     A walk begins at the input, follows the latent manifold of a generative model, and ends where the classifier's prediction
@@ -56,7 +57,7 @@ class Explainer:
 
     def __init__(self, source: World | Run | str | Path, walker: str | Walker | None = None) -> None:
         self.world, self.run = world_and_run(source)
-        self.walker: str | Walker | None = "line" if walker is None and self.run is None else walker
+        self.walker: str | Walker | None = default_walker(self.world) if walker is None and self.run is None else walker
 
     @classmethod
     def train(
@@ -352,24 +353,6 @@ class Explainer:
         world = self.world if not paths or paths[0].world is None else paths[0].world
         measured = {"measured over": f"these {len(paths)} paths" if len(paths) > 1 else "this path"}
         return write_report(file, paths, world, title=title, metrics=evaluate_paths(world, paths), made=measured)
-
-    def app(self, host: str = "127.0.0.1", port: int = 0, budget: int = 20_000) -> Served:
-        """Serve a page on which people walk by hand, see `agents.app`; it takes the extra ``[app]``.
-
-        Args:
-            host: address to bind; others than this machine's own let other people use the page.
-            port: 0: any free one.
-            budget: classifier queries of each visitor, in rows.
-
-        Returns:
-            The page: its ``address``, and ``stop()``. It also ends with this process.
-
-        Raises:
-            UserError: the extra is not installed, or the address cannot be bound.
-        """
-        from agents.app.serving import start
-
-        return start(self.world if self.run is None else self.run, host, port, budget)
 
     def save(self, folder: str | Path) -> Path:
         """Write everything that :meth:`load` needs into a new folder; for a run, a copy of its run folder.

@@ -99,22 +99,12 @@ def compare(path: Trajectory, world: Any, tolerance: float = TOLERANCE) -> Compa
     import numpy as np
     import torch
 
-    from agents.trajectories.goal import in_goal_of
+    from agents.trajectories.goal import recorded_input
     from envs.core import dynamics
 
-    path.check_world(world)
-    world = in_goal_of(path, world)
-    if path.lacks_values:
-        raise UserError(
-            f"the values of {', '.join(path.hidden or ())} are hidden in this path, so that it cannot be walked again and the "
-            "classifier cannot be queried with them: the recorded steps are all that can be shown"
-        )
-    # Ids of words outside the vocabulary are given as they are met: a text is entered by its words.
-    x = torch.from_numpy(path.source_input)[None] if path.texts is None else world.units.inward(path.texts[0])
-    cells = path.factual(world).cells if world.units.anchored else None
+    world, x, cells, held = recorded_input(path, world)
     state, _ = dynamics.enter(world, x, torch.tensor([path.target]), cells)
     source = int(state.source[0])
-    held = path.factual(world).held if world.units.anchored else None
     state = state._replace(source=torch.tensor([path.source]), held=state.held if held is None else held)
     states, lengths, rewards, ended = [state], [], [], bool(dynamics.arrived(world, state)[0])
     early = ended and path.steps > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,14 @@ from agents.explanation.figures.map import Map
 from agents.explanation.figures.style import GAIN, data_uri, rgb, see_through
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import regions_png
+from agents.trajectories.shown import Shown
 from envs.core.world import World
+from envs.goals import LabelGoal, ScoreGoal
 
 MOST_DOTS = 400  # reference inputs on the map
+NAMES = {"image": "pictures", "text": "sentences", "table": "rows", "series": "series"}
+#: Kind of a goal, None for classes -> how a target is written that is no single class.
+FORMS = {None: "any of A, B", ScoreGoal.kind: ">= 0.7, 2..4, +10 %", LabelGoal.kind: "flip A, hold others"}
 
 
 def about(explorer: Explorer) -> dict[str, Any]:
@@ -28,21 +34,21 @@ def about(explorer: Explorer) -> dict[str, Any]:
     stride = -(-len(world.reference.z) // MOST_DOTS)
     return {
         "modality": world.modality,
-        "classes": list(map(str, world.class_names)),
+        "said": f"{len(world.held_out.x):,} {NAMES.get(world.modality, 'rows')} to explain, {_outputs(world)}, "
+        f"{world.latent_dim} latent dimensions. A walk arrives at {world.stop_rule}.",
+        "classes": list(map(str, world.class_names)) if world.goal is None else [],
+        "forms": FORMS[None if world.goal is None else world.goal.kind],
         "labelOnly": world.label_only,
         "shape": list(world.manifold.data_shape),
-        "latent": world.latent_dim,
         "inputs": shown_of(world).inputs,
         "rows": len(world.held_out.x),
         "fields": form_fields(world),
-        "task": world.stop_rule,
         "takesTarget": world.task.takes_target,
         "walkers": explorer.walkers,
         "whiteBox": [name for name in explorer.walkers if getattr(explorer.walker(name), "needs_gradient", False)],
         "directions": [{"name": one.name, "kind": one.kind, "low": one.low, "high": one.high} for one in explorer.directions],
         "budget": explorer.budget,
         "sliceQueries": SLICE**2,
-        "gain": explorer.gains is not None,
         "saves": explorer.run is not None,
         "dots": (100 * explorer.area.places(np.asarray(world.reference.z[::stride]))).round(1).tolist(),
     }
@@ -56,24 +62,32 @@ def whole(session: Session) -> dict[str, Any]:
 
 
 def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any]:
-    world, state, frames = explorer.world, walk.state, range(len(walk.steps) + 1)
-    names, z = list(map(str, world.class_names)), state.z
-    predictions = np.stack([walk.state_at(t).prediction[0].numpy() for t in frames])
+    world, state, frames = walk.world, walk.state, range(len(walk.steps) + 1)
+    names, z, shown = walk.class_names, state.z, walk.shown
+    predictions = walk.predictions
     codes = np.concatenate([walk.state_at(t).z.numpy() for t in frames])
     here, home = (world.manifold.coordinates(*pair) for pair in ((z, state.frame), (state.z0, state.factual)))
     return {
         "input": walk.entered.label,
         "note": walk.entered.note,
         "source": int(walk.start.source),
-        "target": int(walk.start.target),
+        "target": walk.target,
+        "names": names,
+        "aim": _aim(walk),
         "cursor": walk.cursor,
         "arrived": walk.arrived,
         "queries": walk.queries,
         "prediction": _rounded(predictions[walk.cursor]),
         "typicality": round(float(world.manifold.typicality(z)), 3),
         "distance": round(float((here - home).norm()), 3),
-        "p": _rounded(predictions[:, int(walk.start.target)]),
-        "answers": [names[c] + said for c, said in zip(predictions.argmax(1), _scores(world, predictions), strict=True)],
+        "shown": {
+            "name": shown.name,
+            "heights": _rounded([shown.share(value) for value in shown.values]),
+            "texts": [shown.text(value) for value in shown.values],
+            "limits": _rounded([shown.share(limit) for limit in shown.limits]),
+            "score": _on_axis(walk, shown.over(walk.reference_scores)) if shown.is_score else None,
+        },
+        "answers": [said_answer(world, prediction) for prediction in predictions],
         "by": ["", *(taken.by for taken in walk.steps)],
         "hesitates": [walk.hesitates(t) for t in frames],
         "places": _places(explorer.area, codes),
@@ -87,7 +101,7 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
         "row": exact_row(world, state) if world.units.anchored else None,
         "record": {
             "kind": walk.entered.record[0],
-            "target": int(walk.start.target),
+            "target": walk.aim.requested or walk.target,
             "actions": [taken.action[0].tolist() for taken in walk.steps],
             "by": [taken.by for taken in walk.steps],
             "cursor": walk.cursor,
@@ -95,18 +109,43 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
     }  # fmt: skip
 
 
-def _scores(world: World, predictions: np.ndarray) -> list[str]:
-    """The score behind each prediction (T, K), in words; empty for a model without one."""
-    scores = None if world.goal is None else world.goal.scores(predictions)
-    return [""] * len(predictions) if scores is None else [f" (score {score:.4g})" for score in scores]
+def said_answer(world: World, prediction: np.ndarray) -> str:
+    """The class or outcome of a prediction (K,), with the score behind it, where the model has one."""
+    scores = None if world.goal is None else world.goal.scores(prediction[None])
+    return str(world.class_names[int(prediction.argmax())]) + ("" if scores is None else f" (score {scores[0]:.4g})")
+
+
+def _outputs(world: World) -> str:
+    """What the model predicts, in words."""
+    if world.goal is None:
+        return f"{world.classes} classes"
+    return f"{len(world.goal.labels)} labels" if isinstance(world.goal, LabelGoal) else "a score"
+
+
+def _aim(walk: HandWalk) -> str:
+    """Where the walk goes, in words."""
+    own, name = walk.target == int(walk.start.source), walk.class_names[walk.target]
+    return f"a typical {name}" if own else walk.aim.requested or name
+
+
+def _on_axis(walk: HandWalk, axis: Shown) -> dict[str, Any]:
+    """The scores of the input and of the frame, and the goal's range, on an axis that holds the reference rows' scores."""
+    assert isinstance(walk.goal, ScoreGoal)
+    ends = (np.clip(limit, axis.low, axis.high) for limit in (walk.goal.low, walk.goal.high))
+    return {
+        "input": round(axis.share(axis.values[0]), 4),
+        "frame": round(axis.share(axis.values[walk.cursor]), 4),
+        "goal": _rounded([axis.share(end) for end in ends]),
+    }
 
 
 def regions(explorer: Explorer, walk: HandWalk | None, area: Map | None = None) -> dict[str, Any]:
     """The regions of the map as a picture, with their names; of a slice, those of the slice."""
-    shown = explorer.area if area is None else area
-    pair = (None, None) if walk is None else (int(walk.start.source), int(walk.start.target))
+    world = explorer.world if walk is None else walk.world
+    shown = explorer.regions_of(world) if area is None else area
+    pair = (None, None) if walk is None else (int(walk.start.source), walk.target)
     taken = np.zeros((0, 2)) if walk is None else shown.places(np.concatenate([t.numpy() for t in _codes(walk)]))
-    names = explorer.world.class_names
+    names = world.class_names
     return {
         "image": data_uri(regions_png(shown, *pair)),
         "labels": [[str(names[c]), round(100 * x, 1), round(100 * y, 1)] for c, x, y in shown.labels(taken)],
@@ -114,19 +153,28 @@ def regions(explorer: Explorer, walk: HandWalk | None, area: Map | None = None) 
     }
 
 
-def gain_picture(explorer: Explorer) -> dict[str, Any]:
-    """The expected information gain over the map, dark where a step would inform the run's curiosity most.
+def gain_picture(session: Session) -> dict[str, Any]:
+    """The expected information gain over the map, dark where a step would inform a curiosity network most: the run's, or
+    one that has learned from this session's steps alone.
 
     Raises:
-        RequestError: the run has no curiosity that measures information.
+        RequestError: there is no run with such a network, and the session has too few steps.
     """
-    gains = explorer.gains
-    if gains is None:
-        raise RequestError("no information gain is known here: it takes a run trained with --curiosity vime or bald")
-    top = max(float(gains.max()), 1e-12)
-    levels = np.rint(100 * np.clip(gains[::-1] / top, 0, 1)).astype(int)
+    gains = session.explorer.gains
+    whose = (
+        "the network of the run's curiosity"
+        if gains is not None
+        else f"a network that learned from your {len(session.seen.steps)} steps"
+    )
+    gains = session.seen.gains() if gains is None else gains
+    low, top = float(gains.min()), float(gains.max())
+    levels = np.rint(100 * (gains[::-1] - low) / max(top - low, 1e-12)).astype(int)
     colours = [(*rgb(GAIN), round(2.0 * k)) for k in range(101)]
-    return {"image": data_uri(see_through(levels, colours)), "top": round(top, 4)}
+    said = (
+        f"Green: where a step would still inform {whose}, from {low:.3g} to {top:.3g} nats. This is what that network does "
+        "not know, not the classifier's uncertainty."
+    )
+    return {"image": data_uri(see_through(levels, colours)), "top": round(top, 4), "said": said}
 
 
 def explained(session: Session) -> dict[str, Any]:
@@ -137,6 +185,7 @@ def explained(session: Session) -> dict[str, Any]:
     """
     card, why = card_of(session)
     said, context = card.statement, card.face.context
+    shown = said.shown
     rings = context["stills"][-1]["rings"] if context.get("numbered") else []
     return {
         "headline": said.headline,
@@ -148,12 +197,14 @@ def explained(session: Session) -> dict[str, Any]:
             {
                 "name": bar.name,
                 "value": round(bar.value, 4),
-                "low": said.shown.share(bar.low),
-                "high": said.shown.share(bar.high),
+                "said": shown.change(bar.value),
+                "low": shown.share(bar.low),
+                "high": shown.share(bar.high),
                 "raises": bar.raises,
             }
             for bar in said.bars
         ],
+        "rise": f"What each change adds to {shown.name}, from {shown.text(said.start)} to {shown.text(said.end)}",
         "start": round(said.start, 4),
         "end": round(said.end, 4),
         "queries": said.queries,
@@ -177,13 +228,13 @@ def card_of(session: Session) -> tuple[Card, str]:
         found = None
         with explorer.asking(session):
             try:
-                found = contributions(path, explorer.world, max_queries=min(MAX_QUERIES, explorer.budget - session.used))
+                found = contributions(path, walk.aim.world, max_queries=min(MAX_QUERIES, explorer.budget - session.used))
             except UserError as error:
                 why = str(error)
         session.found = (walk.state, found)
     if session.found[1] is not None:
         object.__setattr__(path, "saved_contributions", session.found[1])
-    return Card(1, path, explorer.world, mapped=False), why
+    return Card(1, path, walk.aim.world, mapped=False), why
 
 
 def _codes(walk: HandWalk) -> list[Any]:
@@ -194,5 +245,5 @@ def _places(area: Map, z: np.ndarray) -> list[list[float]]:
     return (100 * area.places(z)).round(2).tolist()
 
 
-def _rounded(values: np.ndarray) -> list[float]:
+def _rounded(values: Iterable[float]) -> list[float]:
     return [round(float(value), 4) for value in values]

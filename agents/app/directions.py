@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,8 +51,8 @@ class Direction(NamedTuple):
 def directions(world: World) -> list[Direction]:
     """The directions of a world: the first principal axes of the reference codes, then attributes.
 
-    Attributes are those known for the data (`envs.geometry.strokes.ATTRIBUTES`), and the numbers of tables: the difference
-    between the mean codes of the upper and of the lower half. No query.
+    Attributes are those known for the data (`envs.geometry.strokes.ATTRIBUTES`), the numbers of tables, and the levels of
+    intervals of series: the difference between the mean codes of the upper and of the lower half. No query.
 
     Args:
         world: of the codes.
@@ -84,11 +84,24 @@ def _attributes(world: World) -> Iterator[tuple[str, Tensor, Tensor]]:
         yield attribute.name, attribute.measure(world.reference.x[rows]).float(), rows
     cells = world.reference.cells
     if cells is not None and world.units.anchored:
+        if world.units.in_time:
+            yield from _intervals(world.units, cells)
+            return
         table = getattr(world.units, "table", None)
         names = [str(name) for name in world.units.columns]
         fixed = {column.name for column in table.columns if column.immutable or column.kind != "number"} if table else set()
         for j in [j for j, name in enumerate(names) if name not in fixed][:COLUMNS]:
             yield names[j], cells[:, j].float(), torch.arange(len(cells))
+
+
+def _intervals(units: Any, cells: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """The mean of each of a few equal intervals of series, as `_attributes` yields it."""
+    channels, length = units.shape
+    values = cells.float().view(len(cells), channels, length)
+    for c in range(channels if channels <= COLUMNS else 0):
+        lead = f"{units.names[c]}, " if units.names else f"channel {c}, " if channels > 1 else ""
+        for points in torch.arange(length).tensor_split(max(1, min(COLUMNS // channels, length))):
+            yield f"{lead}points {points[0]}-{points[-1]}", values[:, c, points].mean(1), torch.arange(len(cells))
 
 
 def locked_columns(world: World) -> list[str]:

@@ -16,13 +16,14 @@ from agents.app import BUDGET
 from agents.app.directions import Direction, directions
 from agents.app.errors import Busy, RequestError
 from agents.app.views import shown_of
-from agents.explanation.explain import choose_walker, world_and_run
+from agents.explanation.explain import at_another_goal, choose_walker, world_and_run
 from agents.explanation.figures.map import Map, starts_map
 from agents.explanation.information_gain import bonus_in_nats, expected_gain_map
-from agents.walkers import walkers_for
+from agents.walkers import default_walker, walkers_for
 from agents.walkers.follow import aim, latent_step
 from agents.walkers.walker import Walker
 from envs.core.state import State
+from envs.core.world import World
 
 BUSY_SECONDS = 20.0  # that a request waits for the classifier
 SLICE = 24  # cells along each side of the slice, each of which is a query
@@ -99,21 +100,30 @@ class Explorer:
 
     @cached_property
     def walkers(self) -> list[str]:
-        """Names of the walkers that can walk here; the run's trained agent, if there is one, comes first."""
+        """Names of the walkers that can walk here; the run's trained agent comes first, without one the default
+        walker."""
         names = walkers_for(self.world, self.run is not None)
-        agents = [name for name in names if getattr(self.walker(name), "needs_model", False)]
-        return agents + [name for name in names if name not in agents]
+        first = [name for name in names if getattr(self.walker(name), "needs_model", False)] or [default_walker(self.world)]
+        return first + [name for name in names if name not in first]
 
-    def walker(self, name: Any) -> Walker:
+    def walker(self, name: Any, world: World | None = None) -> Walker:
         """The walker of a name.
 
+        Args:
+            name: of `walkers_for` this world.
+            world: where it walks, with a goal of its own; None: the explorer's world.
+
         Raises:
-            RequestError: none of `walkers_for` this world.
+            RequestError: no such walker.
+            ManifoldError: an agent that was trained for another number of outcomes than the goal has.
         """
         known = walkers_for(self.world, self.run is not None)
         if name not in known:
             raise RequestError(f"walker {name!r:.40}: those of this page are {', '.join(known)}")
-        return choose_walker(name, self.run)
+        walker = choose_walker(name, self.run)
+        if world is None or world.classifier is self.world.classifier:
+            return walker
+        return at_another_goal(walker, self.world, world)
 
     @cached_property
     def directions(self) -> list[Direction]:
@@ -147,7 +157,11 @@ class Explorer:
         """The action (1, d) that leads towards a code (1, d): to it, or as near as one step may."""
         return aim(self.world, state.z, goal)[0]
 
-    def slice_at(self, state: State) -> Map:
+    def regions_of(self, world: World) -> Map:
+        """The map with the outcomes of a world's own goal."""
+        return self.area if world.classifier is self.world.classifier else starts_map(world)
+
+    def slice_at(self, world: World, state: State) -> Map:
         """The classes on the plane through the present code that is parallel to the map; `SLICE` squared queries.
 
         The map itself is a projection: its regions are those of the reference inputs, which lie elsewhere in all other
@@ -159,7 +173,7 @@ class Explorer:
         with torch.inference_mode():
             z = torch.cat([self.goal_on_map(state.z, float(x), float(y)) for x, y in grid])
             home = state.home.chosen(torch.zeros(len(z), dtype=torch.int64))
-            found = self.world.predictions(self.world.decode(z, home), home)
+            found = world.predictions(world.decode(z, home), home)
         return area._replace(classes=found.argmax(1).numpy().reshape(SLICE, SLICE), queries=len(z))
 
     @cached_property

@@ -3,19 +3,28 @@ and taken over again, and it becomes an ordinary `Trajectory`."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from agents.app.curiosity import Seen
 from agents.app.inputs import Entered
+from agents.explanation.explain import enter_aimed
+from agents.explanation.targets import Aim
+from agents.trajectories.goal import recorded_input
 from agents.trajectories.recording import Origin, trajectories_of
+from agents.trajectories.shown import Shown, shown_of
 from agents.trajectories.trajectory import Trajectory
 from agents.walkers.base import Walk, lost_at_the_start
+from agents.walkers.retarget import to_the_end_class
 from agents.walkers.walker import Walker
 from envs.core import dynamics
 from envs.core.state import State, StepInfo
 from envs.core.world import World
+from envs.goals import Goal
 
 HAND = "hand"  # walker of the steps that a person takes
 
@@ -42,10 +51,13 @@ class HandWalk:
     Args:
         world: where to walk.
         entered: the input.
-        target: class to reach; None: the task's own rule.
+        target: class to reach, or an aim of `agents.explanation.targets.read_aims` with this input alone; None: the task's
+            own rule.
 
     Attributes:
+        world: where the steps are taken: of a goal or a group of classes, its own view of the explorer's world.
         steps: all steps, those after the cursor included.
+        seen: is shown every step that is taken; None: nobody is.
         cursor: the frame that is shown; the next move starts there and replaces the steps after it.
         queries: rows that the classifier was queried with for this walk, undone steps included.
 
@@ -59,13 +71,74 @@ class HandWalk:
         (1, 2, 'hand')
     """
 
-    def __init__(self, world: World, entered: Entered, target: int | None = None) -> None:
-        self.world, self.entered = world, entered
-        asked = None if target is None or not world.task.takes_target else torch.tensor([target])
-        self.start, queries = dynamics.enter(world, entered.x, asked, entered.cells)
-        self.queries = int(queries)
+    def __init__(self, world: World, entered: Entered, target: int | Aim | None = None) -> None:
+        if not isinstance(target, Aim):
+            target = Aim(world, world, [0], None if target is None or not world.task.takes_target else [target])
+        self.aim = target
+        self.world, self.entered = self.aim.walked_in, entered
+        self.start, queries, present = enter_aimed(self.world, entered.x, self.aim.targets, entered.cells)
+        self.queries = int(queries) + self.aim.queries
+        self.refused = bool(present) and self.aim.requested is not None
+        self.seen: Seen | None = None
         self.steps: list[Taken] = []
         self.cursor = 0
+
+    @classmethod
+    def of_path(cls, path: Trajectory, world: World) -> HandWalk:
+        """The walk of a path, at its last frame; the input is queried again, and what was predicted on the way is known.
+
+        Raises:
+            TrajectoryError: it was walked in another world.
+        """
+        own, x, cells, held = recorded_input(path, world)
+        entered = Entered(x, cells, f"the input of {path.name}", path.index, path.row)
+        walk = cls(world, entered, Aim(own, own, [0], [path.target], path.requested))
+        walk.refused = False
+        walk.start = walk.start._replace(source=torch.tensor([path.source]), held=walk.start.held if held is None else held)
+        known = np.eye(own.classes, dtype=np.float32)[path.predicted] if path.predictions is None else path.predictions
+        for action, prediction in zip(path.actions, known[1:], strict=True):
+            walk.move(torch.from_numpy(action)[None], path.walker, torch.from_numpy(prediction)[None])
+        return walk
+
+    @property
+    def goal(self) -> Goal | None:
+        """The goal on a score or on labels; None for classes."""
+        return self.world.goal
+
+    @property
+    def target(self) -> int:
+        """Index of the class or outcome to reach."""
+        return int(self.start.target)
+
+    @property
+    def class_names(self) -> list[str]:
+        """Of the classes, or of the goal's outcomes."""
+        return list(map(str, self.world.class_names))
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """(T+1, K) on all frames, those after the cursor included."""
+        return np.concatenate([self.state_at(t).prediction.numpy() for t in range(len(self.steps) + 1)])
+
+    @property
+    def scores(self) -> np.ndarray | None:
+        """(T+1,) the score of each frame; None for classes and labels."""
+        return None if self.goal is None else self.goal.scores(self.predictions)
+
+    @property
+    def shown(self) -> Shown:
+        """What displays show along the walk: the target's probability, or the score."""
+        if (group := self.world.task.group) is not None:
+            return Shown(self.predictions[:, group].sum(1), f"p({self.aim.requested})")
+        found = shown_of(self)
+        assert found is not None
+        return found
+
+    @property
+    def reference_scores(self) -> list[float]:
+        """The least and the largest score of the reference rows; empty without scores."""
+        known = None if self.goal is None else self.goal.scores(self.world.reference.prediction.numpy())
+        return [] if known is None else [float(known.min()), float(known.max())]
 
     @property
     def state(self) -> State:
@@ -77,7 +150,7 @@ class HandWalk:
         return self.start if frame == 0 else self.steps[frame - 1].state
 
     @property
-    def shown(self) -> list[Taken]:
+    def kept(self) -> list[Taken]:
         """The steps up to the cursor: the walk as it is saved."""
         return self.steps[: self.cursor]
 
@@ -94,8 +167,11 @@ class HandWalk:
             by: who takes it.
             known: (1, K) prediction for the new frame, where it was queried before; None: the classifier is queried.
         """
-        state, info = dynamics.step(self.world, self.state, action, known, reuse=True)
-        self.steps = [*self.shown, Taken(action, state, info, by)]
+        before = self.state
+        state, info = dynamics.step(self.world, before, action, known, reuse=True)
+        if self.seen is not None:
+            self.seen.add(self.world, before, action, state)
+        self.steps = [*self.kept, Taken(action, state, info, by)]
         self.cursor += 1
         self.queries += int(info.queries)
 
@@ -121,25 +197,45 @@ class HandWalk:
         taken, self.cursor = self.cursor - begun, begun
         return taken
 
-    def retarget(self, target: int) -> None:
-        """Walk the same steps towards another class; what the classifier predicted is known."""
-        begun, steps, cursor = self.start, self.steps, self.cursor
-        self.start = dynamics.refresh(self.world, begun._replace(target=torch.tensor([target])))
-        self.steps, self.cursor = [], 0
-        for taken in steps:
-            self.move(taken.action, taken.by, taken.state.prediction)
-        self.cursor = cursor
+    def towards(self, aim: Aim) -> HandWalk:
+        """The same steps on the way to another target.
+
+        What the classifier predicted is known, so that a class or a group of classes takes no query; with another goal on a
+        score or on labels, the input and every step are queried again.
+        """
+        known = aim.world.classifier is self.world.classifier
+        if known:
+            other = copy.copy(self)
+            other.aim, other.world, begun = aim, aim.walked_in, self.start
+            asked = None if aim.targets is None else aim.targets[0]
+            place = self.world.manifold.coordinates(begun.z0, begun.factual)
+            wanted = begun.source if asked is None else torch.tensor([asked])
+            target = other.world.default_target(place, begun.source) if aim.targets is None else wanted
+            other.start = dynamics.refresh(other.world, begun._replace(target=target))
+            group = other.world.task.group
+            other.refused = group is not None and bool(other.world.task.in_group(begun.source))
+        else:
+            other = HandWalk(self.world, self.entered, aim)
+            other.queries += self.queries
+        if other.refused:
+            return other
+        other.steps, other.cursor, other.seen = [], 0, None
+        for taken in self.steps:
+            other.move(taken.action, taken.by, taken.state.prediction if known else None)
+        other.cursor, other.seen = self.cursor, self.seen
+        return other
 
     def hesitates(self, frame: int) -> bool:
         """Whether the step to this frame was a walker's and did not raise the target's probability."""
         if frame == 0 or self.steps[frame - 1].by == HAND:
             return False
-        before, after = (self.state_at(t).prediction[0, int(self.start.target)] for t in (frame - 1, frame))
+        group = self.world.task.group or (self.target,)
+        before, after = (self.state_at(t).prediction[0, group].sum() for t in (frame - 1, frame))
         return bool(after <= before)
 
     def trajectory(self) -> Trajectory:
         """The walk up to the cursor as a path, which costs no query."""
-        steps, states = self.shown, [self.state_at(t) for t in range(self.cursor + 1)]
+        steps, states = self.kept, [self.state_at(t) for t in range(self.cursor + 1)]
         d = self.world.latent_dim
         walk = Walk(
             z=torch.stack([state.z for state in states]),
@@ -150,14 +246,17 @@ class HandWalk:
             success=torch.tensor([self.arrived]),
             queries=torch.tensor([self.queries]),
         )
+        start = self.start
+        if self.aim.world is not self.world:
+            start, walk = to_the_end_class(self.aim.world, start, walk)
         by = "+".join(dict.fromkeys(taken.by for taken in steps)) or HAND
         own = self.entered
         path = trajectories_of(
-            self.world, self.start, walk, Origin(), walker=by,
+            self.aim.world, start, walk, Origin(requested=self.aim.requested), walker=by,
             index=None if own.held_out is None else [own.held_out], rows=None if own.row is None else [own.row],
         )[0]  # fmt: skip
         first = next((t for t in range(self.cursor + 1) if self._arrived_at(t)), self.cursor)
-        path.__dict__.update(world=self.world, beyond=self.cursor - max(first, 1) if self.cursor else 0)
+        path.__dict__.update(world=self.aim.world, beyond=self.cursor - max(first, 1) if self.cursor else 0)
         return path
 
     def _arrived_at(self, frame: int) -> bool:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from agents.app import HOST
-from agents.app.answers import about, card_of, explained, gain_picture, regions, whole
+from agents.app.answers import about, card_of, explained, gain_picture, regions, said_answer, whole
 from agents.app.errors import RequestError
 from agents.app.explorer import Explorer
 from agents.app.inputs import form, uploaded
@@ -79,7 +79,7 @@ def _slice(session: Session, body: Body) -> dict[str, Any]:
 
 
 def _gain(session: Session, body: Body) -> dict[str, Any]:
-    return {"gain": gain_picture(session.explorer)}
+    return {"gain": gain_picture(session)}
 
 
 def _explain(session: Session, body: Body) -> dict[str, Any]:
@@ -88,11 +88,11 @@ def _explain(session: Session, body: Body) -> dict[str, Any]:
 
 def _what_if(session: Session, body: Body) -> dict[str, Any]:
     """The prediction for an edited row, beside the walk."""
-    world = session.explorer.world
+    world = session.explorer.world if session.walk is None else session.walk.world
     entered = form(world, body.get("value"))
     with session.explorer.asking(session):
         found = world.predictions(entered.x, world.factual_of(entered.x, cells=entered.cells))[0]
-    return {"whatIf": [round(float(p), 4) for p in found]}
+    return {"whatIf": [round(float(p), 4) for p in found], "whatIfAnswer": said_answer(world, found.numpy())}
 
 
 def _save(session: Session, body: Body) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _save(session: Session, body: Body) -> dict[str, Any]:
     path = card_of(session)[0].path
     file = run.folder.add_trajectory(path)
     with EventWriter(run.folder.root / "explored") as writer:
-        log_paths(writer, session.explorer.world, [path], run.steps)
+        log_paths(writer, session.walking.aim.world, [path], run.steps)
     return {"saved": file.name}
 
 
@@ -127,15 +127,16 @@ CALLS: dict[str, Call] = {
 }
 
 
-def application(explorer: Explorer, host: str = HOST, framed: bool = False) -> Any:
+def application(explorer: Explorer, host: str = HOST, framed: bool = False, sessions: Sessions | None = None) -> Any:
     """The ASGI application.
 
     Args:
         explorer: what is explored.
         host: that the server is bound to; requests that name another are refused.
         framed: whether pages of this machine, such as a notebook's, may show the page in a frame.
+        sessions: that are open already; None: none.
     """
-    sessions = Sessions(explorer)
+    sessions = Sessions(explorer) if sessions is None else sessions
     served = [*FILES.iterdir(), STYLES / "page.css", STYLES / "card.css"]
     files = {file.name: (read_bytes(file), TYPES[file.suffix]) for file in served if file.suffix in TYPES}
 

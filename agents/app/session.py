@@ -5,19 +5,24 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
+from agents.app.curiosity import Seen
 from agents.app.errors import BudgetSpent, RequestError, UnknownSession
 from agents.app.explorer import SLICE, Explorer
 from agents.app.hand_walk import HAND, HandWalk
 from agents.app.inputs import Entered, read_input
+from agents.explanation.own_inputs import Inputs
+from agents.explanation.targets import Aim, read_aims
 from agents.walkers.base import select
 from envs.reading import checks
 
 MOST_STEPS = 400  # of one walk
+MOST_LETTERS = 200  # of a target in words
 MOST_SESSIONS = 64  # the one that was used longest ago is closed for a new one
 
 
@@ -32,6 +37,7 @@ class Session:
         walk: None before an input is chosen.
         used: classifier queries so far, those for maps and contributions included.
         lines: walker -> its walk from frame 0, drawn over the map.
+        seen: the steps so far, of all walks.
         found: the state that was explained last, and the contributions of the walk to it.
 
     Example:
@@ -48,6 +54,7 @@ class Session:
         self.walk: HandWalk | None = None
         self.used = 0
         self.lines: dict[str, Any] = {}
+        self.seen = Seen(explorer.world)
         self.found: tuple[Any, Any] | None = None
         self.lock = threading.Lock()
 
@@ -83,23 +90,45 @@ class Session:
 
         Args:
             entered: the input.
-            target: index of a class; None: the task's own rule.
+            target: index of a class, or a target in words, see `agents.explain`; None: the task's own rule.
         """
-        wanted = None if target is None else self._target(target)
         with self.explorer.asking(self, 2):
-            self.walk = HandWalk(self.explorer.world, entered, wanted)
+            walk = HandWalk(self.explorer.world, entered, self._aim(target, entered))
+            self.walk = self._sensible(walk)
+        walk.seen = self.seen
         self.lines = {}
 
     def aim_for(self, target: Any) -> None:
-        """Change the target of the walk; its steps stay, and nothing is queried."""
-        wanted, walk = self._target(target), self.walking
-        if not self.explorer.world.task.takes_target:
-            raise RequestError(f"the task {self.explorer.world.task.name!r} of this world takes no target")
-        walk.retarget(wanted)
+        """Change the target of the walk; its steps stay. For another goal on a score or on labels every step is queried again;
+        another class costs nothing."""
+        walk, world = self.walking, self.explorer.world
+        if not world.task.takes_target:
+            raise RequestError(f"the task {world.task.name!r} of this world takes no target")
+        with nullcontext() if world.goal is None else self.explorer.asking(self, 2 + len(walk.steps)):
+            aim = self._aim(target, walk.entered)
+            assert aim is not None
+            self.walk = self._sensible(walk.towards(aim))
         self.lines = {}
 
-    def _target(self, target: Any) -> int:
-        return checks.whole(target, "target", 0, self.explorer.world.classes - 1, error=RequestError)
+    def _aim(self, target: Any, entered: Entered) -> Aim | None:
+        """What a request names as the target; a change of the input's own score or labels is one query."""
+        world = self.explorer.world
+        if target is None:
+            return None
+        if isinstance(target, str):
+            if not target.strip() or len(target) > MOST_LETTERS:
+                raise RequestError(f"the target {target!r:.40} is no text of 1 to {MOST_LETTERS} letters")
+            rows = None if entered.held_out is None else [entered.held_out]
+            return read_aims(world, target.strip(), Inputs(entered.x, rows, True, entered.cells))[0]
+        index = checks.whole(target, "target", 0, world.classes - 1, error=RequestError)
+        return Aim(world, world, [0], [index] if world.task.takes_target else None)
+
+    def _sensible(self, walk: HandWalk) -> HandWalk:
+        if walk.refused:
+            raise RequestError(
+                f"the target {walk.aim.requested!r} is what the model already says of the input: ask for another one"
+            )
+        return walk
 
     # ---- moves -------------------------------------------------------------------------------------------------------
 
@@ -139,7 +168,8 @@ class Session:
 
         Its walk is queried at once, and may take the session beyond its budget by as much.
         """
-        walker, walk = self.explorer.walker(name), self.walking
+        walk = self.walking
+        walker = self.explorer.walker(name, walk.world)
         if walk.arrived:
             raise RequestError("the walk has arrived: choose another target, or an earlier frame")
         self._room(walk)
@@ -148,10 +178,11 @@ class Session:
 
     def draw(self, name: Any) -> None:
         """Draw the walk of a walker from frame 0 over the map."""
-        walker, walk = self.explorer.walker(name), self.walking
+        walk = self.walking
+        walker = self.explorer.walker(name, walk.world)
         with self.explorer.asking(self, 2):
             found = walker.walk(
-                self.explorer.world, select(walk.start, torch.tensor([0])), torch.zeros(1, dtype=torch.int64),
+                walk.world, select(walk.start, torch.tensor([0])), torch.zeros(1, dtype=torch.int64),
                 torch.Generator().manual_seed(0),
             )  # fmt: skip
         steps = int(found.length[0])
@@ -162,7 +193,7 @@ class Session:
         """The classes on the plane through the present frame, see `Explorer.slice_at`."""
         walk = self.walking
         with self.explorer.asking(self, SLICE**2):
-            return self.explorer.slice_at(walk.state)
+            return self.explorer.slice_at(walk.world, walk.state)
 
     # ---- after the server was started again --------------------------------------------------------------------------
 

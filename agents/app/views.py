@@ -112,15 +112,17 @@ def shown_of(world: World) -> Shown:
 
 
 def form_fields(world: World) -> list[dict[str, Any]]:
-    """The fields of a table's form: name, whether it is locked in walks, and the categories where it has any; no fields for
-    other modalities."""
-    table = getattr(world.units, "table", None)
+    """The fields of a table's form: name, unit of measure, whether it is locked in walks, and the categories where it has
+    any; no fields for other modalities."""
+    units: Any = world.units
+    table = getattr(units, "table", None)
     described = {} if table is None else {column.name: column for column in table.columns}
     fields = []
-    for name in map(str, world.units.columns):
+    for name in map(str, units.columns):
         column = described.get(name)
         choices = [] if column is None else list(column.categories)[:MOST_CHOICES]
-        fields.append({"name": name, "locked": bool(column and column.immutable), "choices": choices})
+        measure = units.units_of_measure.get(name, "") if column else ""
+        fields.append({"name": name, "unit": measure, "locked": bool(column and column.immutable), "choices": choices})
     return fields
 
 

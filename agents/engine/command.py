@@ -9,6 +9,8 @@ from agents.console.cli import UserError, query_options
 from agents.engine.dataset import explain_dataset
 from agents.engine.parts import MANIFEST
 from agents.engine.work import LEFT_OUT
+from agents.explanation.explain import world_and_run
+from agents.walkers import default_walker
 
 if TYPE_CHECKING:
     from agents.runs.run import Run
@@ -29,17 +31,19 @@ def explain_parts(config: Any, source: Run | World) -> int:
         raise UserError("--engine explains the rows of a file into a folder: name both, with --input FILE and --out DIR")
     if config.lime != "none":
         raise UserError(f"--lime {config.lime} is for single explanations: leave it or --engine out")
-    if (query := query_options(config)) and (config.jobs > 1 or config.engine == "ray"):
+    query = query_options(config)
+    if "budget" in query and (config.jobs > 1 or config.engine == "ray"):
         raise UserError(
-            f"--classifier-{next(iter(query)).replace('_', '-')} with several workers: each loads the run with the options "
-            "that it was trained with. Train it with them, or explain in one process (--engine local, without --jobs)"
+            "--classifier-budget with several workers: each would count its own queries. Explain in one process (--engine "
+            "local, without --jobs), or limit the rows"
         )
-    walker = "line" if config.walker is None and getattr(source, "world", None) is None else config.walker
+    world, run = world_and_run(source)
+    walker = default_walker(world) if config.walker is None and run is None else config.walker
     parts = explain_dataset(
         source, config.input, config.out, engine=config.engine or "local", jobs=config.jobs, address=config.address,
         progress=config.progress, target=config.target, walker=walker, fallback=config.fallback,
         max_steps=config.max_steps, seed=config.seed, batch_size=config.part_size, frames=config.keep_frames,
-        checkpoint=config.checkpoint, trust=tuple(config.trust),
+        checkpoint=config.checkpoint, trust=tuple(config.trust), query=tuple(query.items()),
     )  # fmt: skip
     found = parts.statuses
     if config.json:

@@ -32,6 +32,7 @@ RESULT = {
 }  # fmt: skip
 SCORES = {"score_first": "float64", "score_end": "float64"}  # of models with a score
 FRAMES = {"codes": "list<list<float32>>", "predictions": "list<list<float32>>"}
+ANSWERS = ("repeat", "temperature")  # options of queries that change what the classifier answers
 MOST_FAILURES = 20  # rows of one part that fail by themselves: with more the classifier, not a row, is at fault
 
 
@@ -51,6 +52,7 @@ class Job:
         frames: keep the codes and predictions of all frames of each path.
         checkpoint: of the run; None: the last.
         trust: names that may be loaded, see `agents.load_run`.
+        query: options of the classifier's queries over those of the run, as pairs, see `envs.query_options.QueryOptions`.
     """
 
     run: str
@@ -64,10 +66,13 @@ class Job:
     frames: bool = False
     checkpoint: int | None = None
     trust: tuple[str, ...] = ()
+    query: tuple[tuple[str, Any], ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """All that the results depend on."""
-        return {name: value for name, value in asdict(self).items() if name != "trust"}
+        plain = {name: value for name, value in asdict(self).items() if name not in ("trust", "query")}
+        query = {name: value for name, value in self.query if name in ANSWERS}
+        return {**plain, "query": query} if query else plain
 
 
 class Worker:
@@ -88,7 +93,7 @@ class Worker:
             return self._source
         from agents.runs.run import load_run
 
-        return load_run(self.job.run, self.job.checkpoint, trust=self.job.trust)
+        return load_run(self.job.run, self.job.checkpoint, trust=self.job.trust, query=dict(self.job.query))
 
     @cached_property
     def world(self) -> World:

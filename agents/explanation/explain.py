@@ -126,7 +126,7 @@ def explain(
         for aim, places in _batches(aims, size):
             bar.set_postfix_str(f"{world.classifier.queries:,} queries", refresh=False)
             if aim.world is not world:
-                chosen = _at_another_goal(choose_walker(walker, run), world, aim.world)
+                chosen = at_another_goal(choose_walker(walker, run), world, aim.world)
             origin = origin._replace(environment=describe_world(aim.world), requested=aim.requested)
             batch = _batch(aim, places, given, skip_present)
             found = search.paths_of(batch, chosen, origin)
@@ -171,7 +171,9 @@ def _batch(aim: Aim, places: range, given: Inputs, skip_present: bool) -> _Batch
 
     rows = [aim.rows[k] for k in places]
     targets = None if aim.targets is None else [aim.targets[k] for k in places]
-    state, queries, present = _enter(aim.walked_in, given.x[rows], targets, None if given.cells is None else given.cells[rows])
+    state, queries, present = enter_aimed(
+        aim.walked_in, given.x[rows], targets, None if given.cells is None else given.cells[rows]
+    )
     if given.held is not None:
         state = state._replace(held=given.held[rows])
     check_inputs(aim.world.units, state.cells, lambda i: _name(given, rows[i]))
@@ -283,7 +285,7 @@ def world_and_run(source: Any) -> tuple[World, Run | None]:
     return source.world, source
 
 
-def _enter(
+def enter_aimed(
     world: World, x: Tensor, targets: list[int | None] | None, cells: Tensor | None = None
 ) -> tuple[State, Tensor, Tensor]:
     """States at frame 0 of inputs x with the user's own cells, the queries made for each (B,), and (B,) bool: which inputs
@@ -314,7 +316,7 @@ def _batches(aims: Sequence[Aim], size: int) -> Iterator[tuple[Aim, range]]:
             yield aim, range(low, min(low + size, len(aim.rows)))
 
 
-def _at_another_goal(walker: Walker, trained: World, world: World) -> Walker:
+def at_another_goal(walker: Walker, trained: World, world: World) -> Walker:
     """The walker in a world with another goal than that of its training: an agent walks without its surrogate.
 
     Raises:

@@ -157,9 +157,7 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
     if config.eta is not None:
         mixing["eta"] = config.eta
     if world is not None:
-        features = LatentFeatures(world, options.pop("prediction_target", "both"))
-        ours = {"predict": features, "as_change": features.as_change, "given": features.given, "common_scale": True}
-        options = {**ours, **options}
+        options = {**latent_features(world, options.pop("prediction_target", "both")), **options}
     kind = bonus_class(config.name)
     makers = [inspect.signature(owner).parameters for owner in kind.__mro__[:-1]]
     known = {p.name for own in makers for p in own.values() if p.kind is not p.VAR_KEYWORD} | wrapping
@@ -172,6 +170,12 @@ def add_curiosity(env: VecEnv, config: CuriosityConfig, seed: int, world: World 
         return CuriosityVecEnvWrapper(env, bonus, **mixing)
     except (TypeError, ValueError) as error:
         raise UserError(f"--curiosity {config.name} refuses its settings {config.options}: {error}") from error
+
+
+def latent_features(world: World, prediction_target: str = "both") -> dict[str, Any]:
+    """Options of a bonus that make it predict decoded frames and predictions, see `agents.training.prediction_target`."""
+    features = LatentFeatures(world, prediction_target)
+    return {"predict": features, "as_change": features.as_change, "given": features.given, "common_scale": True}
 
 
 def curiosity_settings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents.errors import UserError
 from agents.trajectories.file import TrajectoryError
 from envs.errors import ManifoldError
 from envs.goals import Goal, LabelGoal, ScoreGoal, read_goal
@@ -39,3 +40,33 @@ def in_goal_of(path: Any, world: Any) -> Any:
     if path.goal.text not in known:
         known[path.goal.text] = world.replace(goal=path.goal, spread=getattr(path.goal, "spread", None))
     return known[path.goal.text]
+
+
+def recorded_input(path: Any, world: Any) -> tuple[Any, Any, Any, Any]:
+    """What a path is walked again with.
+
+    Args:
+        path: the path.
+        world: where it was walked, whatever its goal.
+
+    Returns:
+        The world with the path's goal; the input x (1, \\*data_shape); of a table its cells (1, C) and the places (1, D) that
+        the walk keeps, else None.
+
+    Raises:
+        TrajectoryError: the world has another manifold or other classes.
+        UserError: the path was saved without the values of hidden columns.
+    """
+    import torch
+
+    path.check_world(world)
+    world = in_goal_of(path, world)
+    if path.lacks_values:
+        raise UserError(
+            f"the values of {', '.join(path.hidden or ())} are hidden in this path, so that it cannot be walked again and the "
+            "classifier cannot be queried with them: the recorded steps are all that can be shown"
+        )
+    # Ids of words outside the vocabulary are given as they are met: a text is entered by its words.
+    x = torch.from_numpy(path.source_input)[None] if path.texts is None else world.units.inward(path.texts[0])
+    home = path.factual(world) if world.units.anchored else None
+    return world, x, None if home is None else home.cells, None if home is None else home.held

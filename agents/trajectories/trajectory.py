@@ -23,6 +23,7 @@ from agents.explanation.badge.result import Badge
 from agents.explanation.contributions.result import Contributions
 from agents.trajectories.arrays import ARRAYS, check_arrays, typed
 from agents.trajectories.file import TrajectoryError, as_object, as_text, blanked, checksum, file_name, read_parts, write_parts
+from agents.trajectories.notebook import InNotebooks
 from agents.trajectories.resampling import Resampled, resample
 from agents.trajectories.shown import WithGoal
 from agents.trajectories.world import check_world, decode, factual_of, filled
@@ -36,7 +37,7 @@ DERIVED = ("saved_contributions", "saved_badge")  # from the rest: stored where 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Trajectory(WithGoal):
+class Trajectory(InNotebooks, WithGoal):
     """One explanation: latents, actions, the classifier's prediction on every frame, and how it was made.
 
     Attributes:
@@ -257,11 +258,6 @@ class Trajectory(WithGoal):
     def __repr__(self) -> str:
         """Two lines: what the path is, and what it says."""
         return f"<Trajectory {self.name}: {self.steps} steps by {self.walker!r}>\n{self.summary()}"
-
-    def _repr_html_(self) -> str:
-        """For notebooks: a player of the path, which also works in a saved notebook, and the frames as a table; without a
-        world, the summary, the curves and the table."""
-        return _display("agents.trajectories.display:html")(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickle and copy take: the fields, without the live world."""

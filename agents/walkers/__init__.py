@@ -100,3 +100,14 @@ def walkers_for(world: World, has_model: bool = False) -> list[str]:
     """
     classes = {name: walker_class(name) for name in WALKERS}
     return [name for name, kind in classes.items() if (has_model or not kind.needs_model) and kind.obstacle(world) is None]
+
+
+def default_walker(world: World) -> str:
+    """The name of the walker that walks in `world` without a run: one that is made for such worlds, else the line.
+
+    Example:
+        >>> from envs import make_world
+        >>> default_walker(make_world())
+        'line'
+    """
+    return next((name for name in WALKERS if walker_class(name).made_for(world)), "line")

@@ -52,6 +52,11 @@ class EditsWalker(Walker):
             return None
         return f"the walker {cls.name!r} searches a graph of edits; build the world with manifold='edits', or walk the line"
 
+    @classmethod
+    def made_for(cls, world: World) -> bool:
+        """See `Walker.made_for`: graphs of edits."""
+        return cls.obstacle(world) is None
+
     def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
         """Plan and step, item by item; draws nothing."""
         world = recorder.world

@@ -95,6 +95,11 @@ class Walker:
             "choose a black-box walker, for example line or spheres"
         )
 
+    @classmethod
+    def made_for(cls, world: World) -> bool:
+        """Whether it walks in such worlds where no walker is named and there is no run; the line does elsewhere."""
+        return False
+
 
 def rows_queried_before(walker: Walker, world: World) -> int:
     """Queries that a walker without training rests on: those of the reference inputs if it walks towards them, else 0.

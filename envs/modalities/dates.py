@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,9 @@ DEFAULT = "days"
 EPOCH = datetime.datetime(1970, 1, 1)
 TICK = datetime.timedelta(microseconds=1)
 ISO = "write dates as 2024-03-01 or 2024-03-01 12:30:00, all in one form"
+DURATION = re.compile(
+    r"(?=.)(?:([+-]?\d+) days?(?:, ?| )?)?(?:\+?(-?)(\d{1,4}):(\d\d):(\d\d(?:\.\d{1,6})?))?"
+)  # as Python and pandas print it
 
 
 def is_missing(value: Any) -> bool:
@@ -44,7 +48,7 @@ def microseconds(value: Any) -> int:
     if getattr(value, "nanosecond", 0) or getattr(value, "nanoseconds", 0):
         raise ValueError("it has a part below a microsecond")
     if isinstance(value, str):
-        value = datetime.datetime.fromisoformat(value)
+        value = duration(value) if DURATION.fullmatch(value.strip()) else datetime.datetime.fromisoformat(value)
     if isinstance(value, datetime.timedelta):
         return value // TICK
     if isinstance(value, datetime.datetime):
@@ -52,6 +56,19 @@ def microseconds(value: Any) -> int:
     if isinstance(value, datetime.date):
         return (datetime.datetime.combine(value, datetime.time()) - EPOCH) // TICK
     raise ValueError("it is no date")
+
+
+def duration(text: str) -> datetime.timedelta:
+    """A duration as Python and pandas print it.
+
+    Example:
+        >>> duration("2 days 03:00:00").total_seconds(), duration("-1 days +23:00:00").total_seconds()
+        (183600.0, -3600.0)
+    """
+    days, sign, *clock = DURATION.fullmatch(text.strip()).groups()  # type: ignore[union-attr]
+    hours, minutes, seconds = (Fraction(part or 0) for part in clock)
+    ticks = (hours * 3600 + minutes * 60 + seconds) * UNITS["seconds"] * (-1 if sign else 1)
+    return int(ticks) * TICK + datetime.timedelta(int(days or 0))
 
 
 def number_of(value: Any, unit: str) -> float:
@@ -115,6 +132,8 @@ class Calendar:
         if not known:
             raise ManifoldError(f"column {name!r} holds no date; describe it as kind: ignore")
         ticks = [microseconds(value) for value in known]
+        if any(isinstance(value, str) and DURATION.fullmatch(value.strip()) for value in known):
+            raise ManifoldError(f"column {name!r} holds durations as text: pass numbers, or timedeltas of a data frame")
         step = next(size for size in (UNITS["days"], UNITS["seconds"], 1) if all(tick % size == 0 for tick in ticks))
         back = _back(known[0])
         for value, tick in zip(known, ticks, strict=True):

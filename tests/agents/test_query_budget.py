@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from agents.console.cli import QUERY_FLAGS, UserError, parse_config, run_main
 from agents.engine.command import explain_parts
 from agents.engine.dataset import explain_dataset
 from agents.engine.parts import read_results
+from agents.engine.work import Job, Worker
 from agents.explain import ExplainConfig, explain
 from agents.explain import main as explain_main
 from agents.train import train
@@ -18,6 +21,7 @@ from envs import make_world
 from envs.errors import QueryBudgetError
 from envs.query_options import QueryOptions
 
+EXAMPLE = Path(__file__).resolve().parents[2] / "runs" / "example"
 QUICK = {"n_envs": 4, "hyperparams": {"n_steps": 64}, "eval_episodes": 0, "pictures": False, "progress": False}
 
 
@@ -78,11 +82,20 @@ def test_many_rows_stop_between_parts_and_go_on(tmp_path):
     assert list(read_results(tmp_path / "out")) == list(read_results(whole.folder))
 
 
-def test_several_workers_take_no_flags_of_queries(tmp_path):
+def test_several_workers_share_no_budget(tmp_path):
     arguments = ["latest", "--input", "rows.csv", "--out", str(tmp_path), "--engine", "local", "--jobs", "2"]
     config = parse_config(ExplainConfig, [*arguments, "--classifier-budget", "10"])
-    with pytest.raises(UserError, match="--classifier-budget with several workers"):
+    with pytest.raises(UserError, match="each would count its own queries"):
         explain_parts(config, make_world(data="iris", progress=False))
+
+
+def test_workers_load_the_run_with_the_query_options_of_the_flags():
+    job = Job(str(EXAMPLE), "rows.csv", query=(("cache", True), ("repeat", 2)))
+    assert hash(job) is not None
+    assert job.as_dict()["query"] == {"repeat": 2}, "a larger budget, or a cache, goes on in the same folder"
+    assert "query" not in Job("run", "rows.csv").as_dict(), "what folders of earlier jobs hold"
+    options = Worker(job).world.classifier.options
+    assert (options.cache, options.repeat) == (True, 2)
 
 
 def test_results_of_many_rows_hold_dates(tmp_path):

@@ -2,6 +2,10 @@
 // a server that was started again walks it again.
 const TOKEN = "manifold-session", KEPT = "manifold-walk";
 const SLOW = 1000;  // ms after which the page says that it waits
+// In a notebook's widget (bridge.js), requests go to the kernel, which keeps the session.
+const inside = globalThis.manifold, memory = new Map(inside && [[TOKEN, inside.token]]);
+const read = (key) => (inside ? memory.get(key) : sessionStorage.getItem(key)) ?? null;
+const write = (key, value) => { if (inside) memory.set(key, value); else sessionStorage.setItem(key, value); };
 let listener = () => {}, world = null;
 
 export const onWaiting = (call) => { listener = call; };
@@ -9,11 +13,11 @@ export const onWaiting = (call) => { listener = call; };
 class Gone extends Error {}
 
 async function post(path, body, type = "application/json") {
-  const headers = { "content-type": type, "x-session": sessionStorage.getItem(TOKEN) ?? "" };
+  const headers = { "content-type": type, "x-session": read(TOKEN) ?? "" };
   const timer = setTimeout(() => listener("The model is still answering …"), SLOW);
   let answer;
   try {
-    answer = await fetch(path, { method: "POST", headers, body: type === "application/json" ? JSON.stringify(body) : body });
+    answer = await (inside ? inside.ask : fetch)(path, { method: "POST", headers, body: type === "application/json" ? JSON.stringify(body) : body });
   } catch {
     throw new Error("The server does not answer. The walk is kept in this tab: start the server again, and reload.");
   } finally {
@@ -27,13 +31,13 @@ async function post(path, body, type = "application/json") {
 
 async function open() {
   const made = await (await post("/api/session", {})).json();
-  sessionStorage.setItem(TOKEN, made.token);
+  write(TOKEN, made.token);
   world = made.world;
 }
 
 // The world, and the session as it stands: this tab's own, or one that walks again what the tab has kept.
 export async function begin() {
-  if (sessionStorage.getItem(TOKEN)) {
+  if (read(TOKEN)) {
     try {
       world = (await (await post("/api/world", {})).json()).world;
       return { world, state: await (await post("/api/map", {})).json() };
@@ -46,7 +50,7 @@ export async function begin() {
 }
 
 async function restored() {
-  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  const kept = JSON.parse(read(KEPT) ?? "null");
   if (!kept) return null;
   return keep(await (await post("/api/restore", kept)).json());
 }
@@ -79,10 +83,10 @@ export async function download(kind) {
 
 function keep(state) {
   if (!state.walk) return state;
-  const before = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  const before = JSON.parse(read(KEPT) ?? "null");
   const value = "kept" in state ? state.kept : before?.value;
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ ...state.walk.record, value }));
+    write(KEPT, JSON.stringify({ ...state.walk.record, value }));
   } catch { /* no room: the walk is kept by the server alone */ }
   return state;
 }

@@ -52,21 +52,23 @@ function show(found) {
   showWalk(walk);
   showTime(walk);
   one("#walk").hidden = false;
-  one("#target").disabled = !world.takesTarget;
-  one("#target").value = String(walk.target);
+  one("#target").disabled = false;
+  one("#target").value = typeof walk.record.target === "number" ? String(walk.target) : "";
+  if (document.activeElement !== one("#goal")) one("#goal").value = typeof walk.record.target === "string" ? walk.record.target : "";
   if (walk.row) fillForm(walk.row);
   if (found.explained) { showExplained(world, walk, found.explained); one("#headline").focus(); } else one("#explained").hidden = true;
-  if (found.whatIf) tellWhatIf(found.whatIf);
+  if (found.whatIf) tellWhatIf(found);
   if (found.saved) say(`Saved as ${found.saved}; the report and replay of the run show it.`);
 }
 
 function showTime(walk) {
-  const last = walk.p.length - 1, range = one("#frame"), x = (t) => (last ? (320 * t) / last : 160);
+  const last = walk.answers.length - 1, range = one("#frame"), x = (t) => (last ? (320 * t) / last : 160);
   range.max = last;
   range.value = walk.cursor;
   range.setAttribute("aria-valuetext", `frame ${walk.cursor} of ${last}: ${walk.answers[walk.cursor]}`);
   one("#curve").replaceChildren(drawn("path", { d: "M0 0h320M0 60h320", class: "p-axis" }),
-    drawn("polyline", { points: walk.p.map((p, t) => `${x(t)},${60 - 60 * p}`).join(" "), class: "p-line" }),
+    drawn("polyline", { points: walk.shown.heights.map((p, t) => `${x(t)},${60 - 60 * p}`).join(" "), class: "p-line" }),
+    ...walk.shown.limits.map((limit) => drawn("path", { d: `M0 ${60 - 60 * limit}h320`, class: "p-limit" })),
     drawn("path", { d: `M${x(walk.cursor)} 0v60`, class: "p-now" }));
   one("#undo").disabled = walk.cursor === 0;
   one("#redo").disabled = walk.cursor === last;
@@ -78,9 +80,9 @@ function showTime(walk) {
   });
 }
 
-function tellWhatIf(prediction) {
-  const best = prediction.indexOf(Math.max(...prediction));
-  one("#answer").textContent = `For the edited row the model says ${world.classes[best]}${world.labelOnly ? "" : ` (${fixed(prediction[best])})`}; the walk is not changed.`;
+function tellWhatIf({ whatIf, whatIfAnswer }) {
+  const sure = world.labelOnly || !world.classes.length ? "" : ` (${fixed(Math.max(...whatIf))})`;
+  one("#answer").textContent = `For the edited row the model says ${whatIfAnswer}${sure}; the walk is not changed.`;
 }
 
 // ---- a walker goes on, and a person takes over ------------------------------------------------------------------------
@@ -104,14 +106,14 @@ function play() {
 
 async function advance() {
   if (!playing || !state.walk) return;
-  const last = state.walk.p.length - 1;
+  const last = state.walk.answers.length - 1;
   await request(() => call("goto", { frame: calm.matches ? last : Math.min(last, state.walk.cursor + 1) }));
   if (!playing) return;
   if (state.walk.cursor >= last) { stop(); say(state.walk.arrived ? "The walker has arrived." : "The walker gives up here."); }
   else playing = setTimeout(advance, BEAT);
 }
 
-const goto = (frame) => { if (state?.walk && frame >= 0 && frame < state.walk.p.length) send("goto", { frame }); };
+const goto = (frame) => { if (state?.walk && frame >= 0 && frame < state.walk.answers.length) send("goto", { frame }); };
 
 // ---- the controls -------------------------------------------------------------------------------------------------------
 
@@ -128,14 +130,17 @@ function makeSliders() {
 function makeControls() {
   const options = (names) => names.map((name) => made("option", { value: name }, world.whiteBox.includes(name) ? `${name} (white box)` : name));
   one("#target").replaceChildren(...world.classes.map((name, c) => made("option", { value: c }, name)));
-  one("#targets").hidden = !world.takesTarget;
+  one("#targets").hidden = !world.takesTarget || !world.classes.length;
+  one("#by-goal").hidden = !world.takesTarget || world.classes.length === 2;
+  one("#goal").placeholder = world.forms;
+  one("#goal-name").textContent = world.classes.length ? "or several" : "Target";
   one("#walker").replaceChildren(...options(world.walkers));
   one("#compare").replaceChildren(...options(world.walkers));
   one("#save").hidden = !world.saves;
-  one("#curiosity").hidden = !world.gain;
   one("#slice").title = `${world.sliceQueries} queries`;
   const on = (id, kind, call) => one(id).addEventListener(kind, call);
   on("#target", "change", ({ target }) => send("target", { target: Number(target.value) }));
+  on("#by-goal", "submit", (event) => { event.preventDefault(); send("target", { target: one("#goal").value }); });
   on("#undo", "click", () => goto(state.walk.cursor - 1));
   on("#redo", "click", () => goto(state.walk.cursor + 1));
   on("#frame", "input", ({ target }) => goto(Number(target.value)));
@@ -152,7 +157,7 @@ function makeControls() {
     if (found) one("#gain").setAttribute("href", found.gain.image);
     one("#gain").setAttribute("visibility", shown ? "hidden" : "visible");
     button.setAttribute("aria-pressed", String(!shown));
-    say(shown ? "" : `Green: where a step would still inform the curiosity's network, up to ${found.gain.top} nats.`);
+    say(shown ? "" : found.gain.said);
     return found;
   }));
 }
@@ -161,7 +166,7 @@ onWaiting((text) => { if (text || one("#status").textContent.startsWith("The mod
 request(async () => {
   const found = await begin();
   world = found.world;
-  one("#world").textContent = `${world.rows} ${world.modality === "text" ? "sentences" : world.modality === "table" ? "rows" : "pictures"} to explain, ${world.classes.length} classes, ${world.latent} latent dimensions. A walk arrives at ${world.task}.`;
+  one("#world").textContent = world.said;
   makeControls();
   makeSliders();
   makeMap(world, {

@@ -35,7 +35,7 @@ const VIEWS = {
     });
     return [made("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "The row" }, made("table", { class: "rows" }, head, made("tbody", {}, ...rows)))];
   },
-  series: (view, walk) => [made("div", { class: "trio" },
+  series: (view, walk) => [made("div", { class: "trio pair" },
     figure(view.input, "the input", "input", false),
     figure(view.frame, `frame ${walk.cursor}: ${view.said}`, `frame ${walk.cursor} over the input in grey; changed points are tinted`, false, "now"))],
   text: (view, walk) => [made("p", { class: "when" }, "input"), made("p", { class: "says" }, view.input), made("p", { class: "when" }, `frame ${walk.cursor}`),
@@ -43,27 +43,34 @@ const VIEWS = {
 };
 
 export function showFrame(world, walk) {
-  const answer = walk.answers[walk.cursor], goal = world.classes[walk.target], source = world.classes[walk.source];
+  const answer = walk.answers[walk.cursor];
   one("#frame-title").textContent = walk.arrived ? `Arrived: the model says ${answer}` : `The model says ${answer}`;
-  const asked = walk.source === walk.target ? `a typical ${goal}` : goal;
-  one("#position").textContent = `${walk.input}, called ${source}${walk.note ? ` (${walk.note})` : ""}; on the way to ${asked}. Frame ${walk.cursor}: ${fixed(walk.distance)} from the input, typicality ${fixed(walk.typicality)}; ${walk.view.said}.`;
+  one("#position").textContent = `${walk.input}, ${walk.shown.score ? `score ${walk.shown.texts[0]}` : `called ${walk.names[walk.source]}`}${walk.note ? ` (${walk.note})` : ""}; on the way to ${walk.aim}. Frame ${walk.cursor}: ${fixed(walk.distance)} from the input, typicality ${fixed(walk.typicality)}; ${walk.view.said}.`;
   one("#view").replaceChildren(...VIEWS[world.modality](walk.view, walk));
   showAnswers(world, walk);
 }
 
+// The score of the input and of the frame, and the range of the goal, on one axis.
+function scoreRows({ cursor, aim, shown: { texts, score } }) {
+  const row = (name, kind, [low, high], text) => made("tr", { class: kind }, made("th", { scope: "row" }, name), made("td", {}, track(low, high, `is-${kind}`)), made("td", { class: "n" }, text));
+  return [row("input", "source", [0, score.input], texts[0]), row(`frame ${cursor}`, "", [0, score.frame], texts[cursor]), row(`goal ${aim}`, "target", score.goal, "")];
+}
+
 function showAnswers(world, walk) {
-  const order = world.classes.map((_, c) => c);
+  one("#answers h3").textContent = walk.shown.score ? "The model's score" : "The model's answer";
+  if (walk.shown.score) { one("#answers").hidden = false; one("#answers tbody").replaceChildren(...scoreRows(walk)); return; }
+  const order = walk.names.map((_, c) => c);
   const shown = order.length <= MOST ? order : [...new Set([walk.target, walk.source, ...order.sort((a, b) => walk.prediction[b] - walk.prediction[a])])].slice(0, MOST);
   one("#answers").hidden = false;
   one("#answers tbody").replaceChildren(...shown.map((c) => {
     const role = c === walk.target ? "target" : c === walk.source ? "source" : "";
     const what = role ? ` (${role === "target" ? "target" : "input's"})` : "";
-    return made("tr", { class: role }, made("th", { scope: "row" }, `${world.classes[c]}${what}`), made("td", {}, track(0, walk.prediction[c], `is-${role}`)),
+    return made("tr", { class: role }, made("th", { scope: "row" }, `${walk.names[c]}${what}`), made("td", {}, track(0, walk.prediction[c], `is-${role}`)),
       made("td", { class: "n" }, world.labelOnly ? (walk.prediction[c] ? "yes" : "") : fixed(walk.prediction[c])));
   }));
 }
 
-export function showExplained(world, walk, { headline, badge, slug, reasons, bars, start, end, why, queries, rings, size }) {
+export function showExplained(world, walk, { headline, badge, slug, reasons, bars, rise, why, queries, rings, size }) {
   one("#explained").hidden = false;
   one("#headline").textContent = headline;
   one("#badge").className = `badge ${slug}`;
@@ -72,8 +79,8 @@ export function showExplained(world, walk, { headline, badge, slug, reasons, bar
   const framed = one(".now .framed"), numbered = rings.length > 0;
   if (framed && numbered) ringed(framed, rings, size);
   one("#parts").hidden = !bars.length;
-  one("#rise").textContent = bars.length ? `What each change adds to p(${world.classes[walk.target]}), from ${fixed(start)} to ${fixed(end)}` : "";
-  one("#bars").replaceChildren(...bars.map(({ name, value, low, high, raises }, k) => made("tr", {},
-    made("td", {}, ...(numbered ? [made("span", { class: "label" }, String(k + 1)), " "] : []), name), made("td", { class: "n" }, `${value < 0 ? "−" : "+"}${fixed(Math.abs(value))}`), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));
+  one("#rise").textContent = bars.length ? rise : "";
+  one("#bars").replaceChildren(...bars.map(({ name, said, low, high, raises }, k) => made("tr", {},
+    made("td", {}, ...(numbered ? [made("span", { class: "label" }, String(k + 1)), " "] : []), name), made("td", { class: "n" }, said.replace("-", "−")), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));
   one("#why").textContent = why || `The contributions took ${queries} queries.`;
 }

@@ -61,12 +61,12 @@ function makeBoard(use) {
 
 function makeForm(world, enter, whatIf) {
   one("#what-if").hidden = false;
-  one("#fields").replaceChildren(...world.fields.map(({ name, locked, choices }, k) => {
+  one("#fields").replaceChildren(...world.fields.map(({ name, unit, locked, choices }, k) => {
     const field = choices.length
       ? made("select", { name }, ...choices.map((text) => made("option", { value: text }, text)))
       : made("input", { name, type: "text", autocomplete: "off", id: `field-${k}` });
     field.disabled = locked;
-    return made("label", {}, locked ? `${name} (locked)` : name, field);
+    return made("label", {}, `${name}${unit && ` in ${unit}`}${locked ? " (locked)" : ""}`, field);
   }));
   const values = () => Object.fromEntries([...one("#fields").querySelectorAll("input, select")].map((field) => [field.name, field.value]));
   one("#form").addEventListener("submit", (event) => { event.preventDefault(); whatIf(values()); });

@@ -37,7 +37,7 @@ export function makeMap(world, { step, along, undo, redo, play }) {
 
 export function showRegions({ image, labels, queries }) {
   one("#regions").setAttribute("href", image);
-  one("#names").replaceChildren(...labels.map(([name, x, y]) => drawn("text", { x, y, class: `region ${x < 12 ? "left" : x > 88 ? "right" : ""}` }, name)));
+  one("#names").replaceChildren(...labels.map(([name, x, y]) => drawn("text", { x, y, class: `region ${x < 1.7 * name.length ? "left" : x > 100 - 1.7 * name.length ? "right" : ""}` }, name)));
   one("#map-note").textContent = queries
     ? `Regions: the model's answers on a plane through one frame (${queries} queries).`
     : "Regions: the classes of most reference inputs there. This is a projection; the frame may have another class than its region.";

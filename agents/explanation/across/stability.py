@@ -21,6 +21,7 @@ from agents.explanation.alternatives.changes import MOST_OVERLAP, by_columns, ch
 from agents.explanation.alternatives.result import target_of
 from agents.explanation.metrics.bootstrap import EMPTY, Estimate, mean, share
 from agents.trajectories.goal import in_goal_of
+from agents.walkers import default_walker
 
 if TYPE_CHECKING:
     import torch
@@ -239,7 +240,7 @@ def _noisy(world: World, source: Any, flips: list[Trajectory], walker: Any, seed
         x = x.clamp(0, 1) if pictures else x
     targets: Any = [target_of(path, world) for path in flips]
     targets = None if targets[0] is None else targets
-    walker = "line" if walker is None and source is world else walker
+    walker = default_walker(world) if walker is None and source is world else walker
     found = explain(source, Inputs(x, None, False, cells), targets, walker, seed=seed, skip_present=True)
     pairs = [(flips[int(path.position or 0)], path) for path in found if path.success]
     same = [_alike(world, *pair) for pair in pairs]

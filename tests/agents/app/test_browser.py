@@ -267,7 +267,9 @@ def test_a_digit_is_drawn_by_mouse(tab: Tab) -> None:
     assert "your drawing, called 0" in tab.text("#position")
 
 
-@pytest.mark.parametrize("data", ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("iris", "sentences"))])
+@pytest.mark.parametrize(
+    "data", ["digits", *(pytest.param(name, marks=pytest.mark.slow) for name in ("iris", "sentences", "oscillator"))]
+)
 def test_a_phone_needs_no_sideways_scrolling_and_axe_finds_nothing(
     browser: Any, served: Callable[..., str], data: str
 ) -> None:
@@ -302,6 +304,56 @@ def test_the_page_says_that_it_waits_for_a_slow_model(browser: Any, served: Call
         tab.press("ArrowRight")
         assert "ZeroDivisionError" in tab.text("#error")
         assert tab.frame == (1, 1), "the walk is kept"
+    tab.page.close()
+
+
+def test_a_goal_on_a_score_is_typed_and_reached(browser: Any, served: Callable[..., str]) -> None:
+    rows = np.random.default_rng(0).normal(5, 1, (80, 3))
+    world = envs.make_world(
+        data=rows, classifier=lambda x: 10 * x[:, 0] - x[:, 1], outputs="score", manifold="pca", progress=False
+    )
+    tab = Tab(browser, served(world))
+    assert "a score" in tab.text("#world")
+    assert not tab.page.locator("#target").is_visible()
+    tab.page.locator("#goal").fill("+10 %")
+    tab.does(lambda: tab.page.locator("#goal").press("Enter"))
+    assert "on the way to +10 %" in tab.text("#position")
+    tab.page.locator("#map").focus()
+    tab.press(" ")
+    tab.wait("() => !document.querySelector('#go').hidden")
+    assert "(score " in tab.text("#frame-title")
+    assert "Arrived" in tab.text("#frame-title")
+    assert tab.text("#answers h3") == "The model's score"
+    assert tab.page.locator("#answers tbody tr").count() == 3
+    tab.click("#explain")
+    assert "adds to score, from" in tab.text("#rise")
+    tab.page.locator("#goal").fill("about 7")
+    tab.does(lambda: tab.page.locator("#goal").press("Enter"))
+    assert "no goal on a score" in tab.text("#error")
+    way = tab.page.locator("#way").get_attribute("points")
+    tab.page.reload()
+    tab.settle()
+    assert tab.page.locator("#way").get_attribute("points") == way
+    assert tab.page.locator("#goal").input_value() == "+10 %"
+    tab.problems[:] = [said for said in tab.problems if "status of 400" not in said]
+    assert tab.problems == []
+    tab.page.close()
+
+
+def test_a_series_shows_what_changed_over_the_input(browser: Any, served: Callable[..., str]) -> None:
+    tab = Tab(browser, served("oscillator"))
+    tab.page.locator("#map").focus()
+    for _ in range(3):
+        tab.press("ArrowRight")
+    assert "of 96 points changed" in tab.text("#position")
+    assert tab.page.locator(".trio.pair img").count() == 2
+    assert tab.page.locator(".trio.pair .now img").bounding_box()["width"] > 200
+    tab.click("#explain")
+    assert tab.page.locator(".now .rings").count() == 1
+    tab.click("#curiosity")
+    assert "take 5 more" in tab.text("#error")
+    tab.problems[:] = [said for said in tab.problems if "status of 400" not in said]
+    assert tab.problems == []
     tab.page.close()
 
 

@@ -12,11 +12,13 @@ import torch
 
 import envs
 from agents.app import answers
+from agents.app.curiosity import LEAST
 from agents.app.explorer import Explorer
 from agents.app.hand_walk import HAND, HandWalk
 from agents.app.inputs import held_out_row
 from agents.app.session import Sessions
 from agents.errors import UserError
+from agents.explanation.targets import Aim
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
 from agents.walkers import make_walker
@@ -94,7 +96,7 @@ def test_another_target_keeps_the_steps_and_queries_nothing(world: World) -> Non
         walk.move(action(world, k))
     codes, asked = [step.state.z for step in walk.steps], world.classifier.queries
     walk.goto(2)
-    walk.retarget(8)
+    walk = walk.towards(Aim(world, world, [0], [8]))
     assert world.classifier.queries == asked
     assert walk.cursor == 2
     assert all(torch.equal(step.state.z, z) for step, z in zip(walk.steps, codes, strict=True))
@@ -137,6 +139,9 @@ def test_every_environment_can_be_explored(env_id: str) -> None:
     told = answers.about(explorer), answers.whole(session), answers.explained(session)
     json.dumps(told, allow_nan=False)
     assert session.used >= session.walking.queries
+    for _ in range(LEAST):
+        session.move_along(-1, 0.5)
+    assert (session.seen.gains() >= 0).all()
     assert compare(session.walking.trajectory(), explorer.world).reproduced
 
 

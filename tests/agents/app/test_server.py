@@ -119,7 +119,7 @@ def test_wrong_requests_are_refused_with_a_reason_and_change_nothing(visitor: Vi
         ("drive", {"walker": "os:system"}, "those of this page"),
         ("line", {"walker": ["line"]}, "those of this page"),
         ("save", {}, "no run"),
-        ("gain", {}, "--curiosity"),
+        ("gain", {}, "take 8 more"),
         ("explain", {}, "take a step"),
         ("restore", {"kind": "row", "value": 0, "actions": [["x"]], "by": ["hand"], "cursor": 0}, "damaged"),
         ("restore", {"kind": "row", "value": 0, "actions": [[0.0] * 8], "by": ["eval"], "cursor": 0}, "damaged"),
@@ -327,11 +327,45 @@ def test_where_the_curiosity_has_not_been_is_shown_without_a_query(served: Calla
         data="iris", curiosity="vime", curiosity_kwargs=LEARN, hyperparams={"n_steps": 64}, log_folder=tmp_path, **small
     )
     visitor = Visitor(served(trained.run))
-    assert visitor.post("world")["world"]["gain"]
     answer = visitor.post("gain")
     assert answer["used"] == 0
     assert answer["gain"]["image"].startswith("data:image/png")
     assert answer["gain"]["top"] > 0
+    assert "the run's curiosity" in answer["gain"]["said"]
+
+
+def test_without_a_run_a_network_learns_where_the_session_has_not_been(visitor: Visitor) -> None:
+    visitor.post("input", kind="row", value=3)
+    status, answer = visitor.ask("gain")
+    assert status == 400
+    assert "take 8 more" in answer["error"]
+    for _ in range(8):
+        visitor.post("along", right=1, up=0)
+    used = visitor.post("state")["used"]
+    answer = visitor.post("gain")
+    assert answer["used"] == used, "no query"
+    assert "learned from your 8 steps" in answer["gain"]["said"]
+    assert "not the classifier's uncertainty" in answer["gain"]["said"]
+    assert visitor.post("gain")["gain"] == answer["gain"], "it is the same network"
+    visitor.post("target", target=3)
+    assert "your 8 steps" in visitor.post("gain")["gain"]["said"], "steps count once"
+
+
+def test_a_network_knows_more_of_where_the_session_has_been() -> None:
+    from agents.app import explorer, server
+
+    one = explorer.Explorer(envs.make_world(data="digits"))
+    session = server.Sessions(one).new()
+    for row in range(12):
+        session.enter("row", row)
+        for _ in range(8):
+            session.move_on_map(0.2, 0.8)
+    before, area = session.seen.gains(), one.area
+    been = area.places(
+        np.concatenate([np.asarray(first[:, :8]) for first, *_ in session.seen.steps]) * one.world.manifold.prior.radius
+    )
+    cells = np.clip((len(before) * np.stack([1 - been[:, 1], been[:, 0]], 1)).astype(int), 0, len(before) - 1)
+    assert before[tuple(cells.T)].mean() < before.mean()
 
 
 def test_a_classifier_in_use_is_waited_for_and_then_said_to_be_busy(served: Callable[..., str]) -> None:
@@ -385,3 +419,153 @@ def test_a_run_or_id_and_flags_of_a_world_exclude_each_other(served: Callable[..
         main(["latest", "--data", "iris"])
     with pytest.raises(UserError, match="no run"):
         main(["latest", "--log-folder", "/nonexistent"])
+
+
+@pytest.fixture(scope="module")
+def price() -> Any:
+    """Rows with a score: ten times the first number, less the second."""
+    rows = np.random.default_rng(0).normal(5, 1, (80, 3))
+    return envs.make_world(
+        data=rows, classifier=lambda x: 10 * x[:, 0] - x[:, 1], outputs="score", manifold="pca", progress=False
+    )
+
+
+def test_a_score_is_aimed_at_in_words_and_shown_in_its_unit(served: Callable[..., str], price: Any, tmp_path: Path) -> None:
+    visitor = Visitor(served(price))
+    world = visitor.post("world")["world"]
+    assert "a score" in world["said"]
+    assert world["classes"] == []
+    before = visitor.post("input", kind="row", value=3)
+    score = float(before["walk"]["shown"]["texts"][0])
+    answer = visitor.post("target", target="+10 %")
+    walk = answer["walk"]
+    assert answer["used"] == before["used"] + 2, "its score, and the input at its goal"
+    assert walk["aim"] == walk["record"]["target"] == "+10 %"
+    assert walk["shown"]["name"] == "score"
+    assert 0 <= walk["shown"]["score"]["input"] < walk["shown"]["score"]["goal"][0] <= walk["shown"]["score"]["goal"][1] <= 1
+    visitor.post("along", right=1, up=0)
+    steps = visitor.post("drive", walker="line")["steps"]
+    walk = visitor.post("goto", frame=1 + steps)["walk"]
+    assert walk["arrived"]
+    assert float(walk["shown"]["texts"][-1]) >= 1.0999 * score
+    assert "(score " in walk["answers"][-1]
+    told = visitor.post("explain")["explained"]
+    assert "score" in told["rise"]
+    asked = visitor.post("state")["used"]
+    visitor.post("target", target=">= 50")
+    assert visitor.post("state")["used"] == asked + len(walk["by"]), "the input and every step"
+    visitor.post("target", target="+10 %")
+    (tmp_path / "path.npz").write_bytes(visitor.send("POST", "/api/download/npz")[2])
+    path = Trajectory.load(tmp_path / "path.npz")
+    assert path.requested == "+10 %"
+    assert compare(path, price).reproduced
+    other = Visitor(served(price))
+    kept = visitor.post("state")["walk"]
+    assert other.post("restore", value=3, **kept["record"])["walk"]["answers"] == kept["answers"]
+
+
+def test_targets_in_words_that_make_no_sense_are_refused_and_change_nothing(
+    served: Callable[..., str], price: Any, visitor: Visitor
+) -> None:
+    scored = Visitor(served(price))
+    for one, texts in (
+        (scored, (">= 1e9", "about 7", "<= 1e9", "", "x" * 300)),
+        (visitor, ("any of 3, 11", "any of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9", ">= x", "", "eleven")),
+    ):
+        before = one.post("input", kind="row", value=3)
+        for text in texts:
+            status, answer = one.ask("target", {"target": text})
+            assert status == 400, (text, answer)
+            assert one.post("state")["walk"]["aim"] == before["walk"]["aim"]
+    status, answer = visitor.ask("target", {"target": "any of 6, 8"})
+    assert "already says" in answer["error"]
+
+
+def test_any_class_of_a_group_ends_a_walk_which_is_saved_as_one_to_that_class(visitor: Visitor, tmp_path: Path) -> None:
+    visitor.post("input", kind="row", value=3)
+    visitor.post("along", right=1, up=0)
+    used = visitor.post("state")["used"]
+    answer = visitor.post("target", target="any of 3, 5")
+    assert answer["used"] == used, "what was predicted is known"
+    assert (answer["walk"]["aim"], answer["walk"]["shown"]["name"]) == ("any of 3, 5", "p(any of 3, 5)")
+    steps = visitor.post("drive", walker="line")["steps"]
+    answer = visitor.post("goto", frame=1 + steps)
+    assert answer["walk"]["arrived"]
+    assert answer["walk"]["answers"][-1] in ("3", "5")
+    (tmp_path / "path.npz").write_bytes(visitor.send("POST", "/api/download/npz")[2])
+    path = Trajectory.load(tmp_path / "path.npz")
+    assert (path.requested, path.class_names[path.target]) == ("any of 3, 5", answer["walk"]["answers"][-1])
+    assert compare(path, envs.make_world(data="digits")).reproduced
+
+
+def test_one_of_several_labels_is_flipped(served: Callable[..., str]) -> None:
+    rows = np.random.default_rng(0).normal(0, 1, (80, 2))
+    world = envs.make_world(
+        data=rows, classifier=lambda x: 1 / (1 + np.exp(-3 * x)), outputs="labels", class_names=["long", "wide"],
+        manifold="pca", progress=False,
+    )  # fmt: skip
+    visitor = Visitor(served(world))
+    visitor.post("input", kind="row", value=3)
+    walk = visitor.post("target", target="flip wide, hold others")["walk"]
+    assert walk["aim"] == "flip wide, hold others"
+    assert "others held" in walk["names"][walk["target"]]
+    steps = visitor.post("drive", walker="line")["steps"]
+    assert visitor.post("goto", frame=steps)["walk"]["arrived"]
+
+
+def test_a_form_reads_back_dates_and_durations_as_it_shows_them(served: Callable[..., str]) -> None:
+    pd = pytest.importorskip("pandas", reason="pandas is not installed")
+    rng = np.random.default_rng(0)
+    days, hours = rng.integers(0, 1500, 60), rng.integers(1, 300, 60)
+    rows = pd.DataFrame(
+        {
+            "opened": pd.Timestamp("2020-01-01") + pd.to_timedelta(days, "D"),
+            "wait": pd.to_timedelta(hours, "h"),
+            "income": rng.normal(40, 9, 60),
+        }
+    )
+
+    def late(frame: Any) -> np.ndarray:
+        years = (frame["opened"] - pd.Timestamp("2022-01-01")).dt.days.to_numpy() / 365
+        p = 1 / (1 + np.exp(-4 * years))
+        return np.stack([1 - p, p], 1)
+
+    world = envs.make_world(
+        data=rows, classifier=late, manifold="pca", dates={"opened": "days", "wait": "hours"}, class_names=["no", "yes"],
+        columns={"income": {"kind": "number", "unit": "EUR"}}, progress=False,
+    )  # fmt: skip
+    visitor = Visitor(served(world))
+    assert [field["unit"] for field in visitor.post("world")["world"]["fields"]] == ["", "", "EUR"]
+    answer = visitor.post("input", kind="row", value=3)
+    for _ in range(3):
+        found = visitor.post("what_if", value=answer["walk"]["row"])["whatIf"]
+        assert found == pytest.approx(answer["walk"]["prediction"], abs=1e-4)
+        answer = visitor.post("along", right=1, up=1)
+
+
+def test_series_have_sliders_for_intervals(served: Callable[..., str]) -> None:
+    visitor = Visitor(served("oscillator"))
+    names = [one["name"] for one in visitor.post("world")["world"]["directions"] if one["kind"] == "attribute"]
+    assert names[0].endswith("points 0-15")
+    assert len(names) == 6
+    visitor.post("input", kind="row", value=3)
+    answer = visitor.post("direction", direction=4, value=1.0)
+    assert answer["walk"]["view"]["said"].endswith("of 96 points changed")
+
+
+def test_goals_of_two_sessions_do_not_mix_and_a_failed_change_of_goal_changes_nothing(
+    served: Callable[..., str], price: Any
+) -> None:
+    high, low = (Visitor(served(price)) for _ in range(2))
+    for visitor, target in ((high, "+3"), (low, "-3")):
+        visitor.post("input", kind="row", value=3)
+        visitor.post("along", right=1, up=0)
+        visitor.post("target", target=target)
+    before = high.post("along", right=1, up=0)["walk"]
+    assert (before["aim"], low.post("along", right=1, up=0)["walk"]["aim"]) == ("+3", "-3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(price.classifier), "predict_proba", lambda *rows: 1 / 0)
+        status, answer = high.ask("target", {"target": "+4"})
+    assert status == 500
+    assert "ZeroDivisionError" in answer["error"]
+    assert high.post("state")["walk"] == before

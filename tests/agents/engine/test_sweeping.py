@@ -117,3 +117,27 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"manifold-traversal\[sweep\]"):
         run_sweep(SWEEP, tmp_path)
+
+
+@pytest.mark.slow
+def test_trainings_with_an_onnx_classifier_are_searched(tmp_path: Path) -> None:
+    pytest.importorskip("optuna", reason="the extra [sweep] is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra [onnx] is not installed")
+    to_onnx = pytest.importorskip("skl2onnx", reason="skl2onnx is not installed").to_onnx
+    import numpy as np
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    iris = load_iris()
+    model = LogisticRegression(max_iter=500).fit(iris.data, iris.target)
+    saved = to_onnx(model, iris.data[:1].astype(np.float32), options={"zipmap": False}).SerializeToString()
+    (tmp_path / "model.onnx").write_bytes(saved)
+    np.savez(tmp_path / "rows.npz", x=iris.data.astype(np.float32), y=iris.target)
+    train = {
+        "data": str(tmp_path / "rows.npz"), "classifier": str(tmp_path / "model.onnx"), "manifold": "pca",
+        "n_timesteps": 128, "n_envs": 2, "eval_episodes": 2,
+    }  # fmt: skip
+    found = run_sweep(
+        {"train": train, "search": {"hyperparams.n_steps": [16, 32]}, "trials": 1}, tmp_path / "sweep", progress=False
+    )
+    assert [row["state"] for row in found] == ["complete"]

@@ -69,3 +69,11 @@ def test_a_training_keeps_steps_as_long_as_an_edit(world):
     assert trained.step_length == pytest.approx(world.step_length, rel=1e-3)
     assert trained.max_step is None
     assert trained.guidance
+
+
+def test_without_a_run_edits_are_walked_by_their_own_search_and_other_worlds_by_the_line(world):
+    from agents.explainer import Explainer
+    from agents.walkers import default_walker
+
+    assert default_walker(world) == Explainer(world).walker == "edits"
+    assert default_walker(make_world(data="iris", progress=False)) == "line"

@@ -165,3 +165,15 @@ def test_units_and_descriptions_of_columns_are_shown_and_kept(tmp_path):
     assert " kg" in world.units.difference(world.held_out.x[0], world.held_out.x[1])
     assert explainer.paths_to_pandas([path]).attrs["units"] == {"weight": "kg", "height": "cm"}
     assert "unit: kg, description: body weight" in world.units.table.as_yaml()
+
+
+def test_durations_are_read_back_from_what_python_and_pandas_print() -> None:
+    for hours in (0, 2, 27, -1, 24 * 400 + 0.5):
+        value = datetime.timedelta(hours=hours)
+        for printed in (str(value), str(pd.Timedelta(value)), f"  {value} "):
+            assert number_of(printed, "hours") == hours, printed
+    for wrong in ("2 hours", "1 days 2", "days", "25:61"):
+        with pytest.raises(ValueError, match=r"isoformat|date"):
+            number_of(wrong, "hours")
+    with pytest.raises(ManifoldError, match="holds durations as text"):
+        Calendar.of(["0 days 02:00:00", "1 days 00:00:00"], "hours", "wait")
