@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from agents.explanation.figures.map import Map
 from agents.explanation.figures.style import GAIN, data_uri, rgb, see_through
 from agents.explanation.report.card import Card
 from agents.explanation.report.drawing import regions_png
-from envs.core.world import World
+from agents.trajectories.goal import kind_of_end
+from agents.trajectories.shown import Shown, shown_along
 
 MOST_DOTS = 400  # reference inputs on the map
 
@@ -29,6 +31,7 @@ def about(explorer: Explorer) -> dict[str, Any]:
     return {
         "modality": world.modality,
         "classes": list(map(str, world.class_names)),
+        "kind": kind_of_end(world.goal),
         "labelOnly": world.label_only,
         "shape": list(world.manifold.data_shape),
         "latent": world.latent_dim,
@@ -60,6 +63,7 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
     names, z = list(map(str, world.class_names)), state.z
     predictions = np.stack([walk.state_at(t).prediction[0].numpy() for t in frames])
     codes = np.concatenate([walk.state_at(t).z.numpy() for t in frames])
+    shown = shown_along(SimpleNamespace(predictions=predictions, class_names=names), world.goal, int(walk.start.target))
     here, home = (world.manifold.coordinates(*pair) for pair in ((z, state.frame), (state.z0, state.factual)))
     return {
         "input": walk.entered.label,
@@ -72,8 +76,12 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
         "prediction": _rounded(predictions[walk.cursor]),
         "typicality": round(float(world.manifold.typicality(z)), 3),
         "distance": round(float((here - home).norm()), 3),
-        "p": _rounded(predictions[:, int(walk.start.target)]),
-        "answers": [names[c] + said for c, said in zip(predictions.argmax(1), _scores(world, predictions), strict=True)],
+        "p": [round(shown.share(value), 4) for value in shown.values],
+        "score": _score(shown, walk.cursor) if shown.is_score else None,
+        "answers": [
+            names[c] + (f" (score {shown.text(value)})" if shown.is_score else "")
+            for c, value in zip(predictions.argmax(1), shown.values, strict=True)
+        ],
         "by": ["", *(taken.by for taken in walk.steps)],
         "hesitates": [walk.hesitates(t) for t in frames],
         "places": _places(explorer.area, codes),
@@ -95,10 +103,10 @@ def _walk(explorer: Explorer, session: Session, walk: HandWalk) -> dict[str, Any
     }  # fmt: skip
 
 
-def _scores(world: World, predictions: np.ndarray) -> list[str]:
-    """The score behind each prediction (T, K), in words; empty for a model without one."""
-    scores = None if world.goal is None else world.goal.scores(predictions)
-    return [""] * len(predictions) if scores is None else [f" (score {score:.4g})" for score in scores]
+def _score(shown: Shown, t: int) -> dict[str, Any]:
+    """The score on frame t, its place on the axis of the walk's scores, and the limits of the goal there."""
+    value = float(shown.values[t])
+    return {"text": shown.text(value), "share": shown.share(value), "limits": [shown.share(limit) for limit in shown.limits]}
 
 
 def regions(explorer: Explorer, walk: HandWalk | None, area: Map | None = None) -> dict[str, Any]:
@@ -148,6 +156,7 @@ def explained(session: Session) -> dict[str, Any]:
             {
                 "name": bar.name,
                 "value": round(bar.value, 4),
+                "said": said.shown.change(bar.value).replace("-", "−"),
                 "low": said.shown.share(bar.low),
                 "high": said.shown.share(bar.high),
                 "raises": bar.raises,
@@ -156,11 +165,17 @@ def explained(session: Session) -> dict[str, Any]:
         ],
         "start": round(said.start, 4),
         "end": round(said.end, 4),
+        "rise": f"What each change adds to {_measure(card)}, from {said.shown.text(said.start)} to {said.shown.text(said.end)}",
         "queries": said.queries,
         "why": why,
         "size": [context.get("width", 0), context.get("height", 0)],
         "rings": [{"outline": one.outline, "more": one.more, "x": one.x, "y": one.y} for one in rings],
     }
+
+
+def _measure(card: Card) -> str:
+    """What the contributions divide: the score, or the probability of the explained class."""
+    return "the score" if card.statement.shown.is_score else f"p({card.explained})"
 
 
 def card_of(session: Session) -> tuple[Card, str]:

@@ -92,7 +92,9 @@ def _what_if(session: Session, body: Body) -> dict[str, Any]:
     entered = form(world, body.get("value"))
     with session.explorer.asking(session):
         found = world.predictions(entered.x, world.factual_of(entered.x, cells=entered.cells))[0]
-    return {"whatIf": [round(float(p), 4) for p in found]}
+    score = None if world.goal is None else world.goal.scores(found[None].numpy())
+    said = None if score is None else f"{score[0]:.4g}"
+    return {"whatIf": [round(float(p), 4) for p in found], "whatIfScore": said}
 
 
 def _save(session: Session, body: Body) -> dict[str, Any]:

@@ -42,7 +42,7 @@ function show(found) {
   const walk = found.walk;
   const place = walk && JSON.stringify(walk.places[walk.cursor]);
   if (found.map) {
-    showRegions(found.map);
+    showRegions(world, found.map);
     one("#slice").setAttribute("aria-pressed", String(found.map.queries > 0));
     sliced = found.map.queries ? place : "";
   }
@@ -56,7 +56,7 @@ function show(found) {
   one("#target").value = String(walk.target);
   if (walk.row) fillForm(walk.row);
   if (found.explained) { showExplained(world, walk, found.explained); one("#headline").focus(); } else one("#explained").hidden = true;
-  if (found.whatIf) tellWhatIf(found.whatIf);
+  if (found.whatIf) tellWhatIf(found);
   if (found.saved) say(`Saved as ${found.saved}; the report and replay of the run show it.`);
 }
 
@@ -78,9 +78,9 @@ function showTime(walk) {
   });
 }
 
-function tellWhatIf(prediction) {
+function tellWhatIf({ whatIf: prediction, whatIfScore: score }) {
   const best = prediction.indexOf(Math.max(...prediction));
-  one("#answer").textContent = `For the edited row the model says ${world.classes[best]}${world.labelOnly ? "" : ` (${fixed(prediction[best])})`}; the walk is not changed.`;
+  one("#answer").textContent = `For the edited row the model says ${world.classes[best]}${score ? ` (score ${score})` : world.labelOnly ? "" : ` (${fixed(prediction[best])})`}; the walk is not changed.`;
 }
 
 // ---- a walker goes on, and a person takes over ------------------------------------------------------------------------

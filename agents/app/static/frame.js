@@ -52,6 +52,13 @@ export function showFrame(world, walk) {
 }
 
 function showAnswers(world, walk) {
+  if (walk.score) {  // of a model with a score, the shares of the outcomes are no probabilities
+    const { text, share, limits } = walk.score, bar = track(0, share, "is-target");
+    for (const limit of limits) { const mark = made("i", { class: "limit" }); mark.style.left = `${100 * limit}%`; bar.append(mark); }
+    one("#answers").hidden = false;
+    one("#answers tbody").replaceChildren(made("tr", { class: "target" }, made("th", { scope: "row" }, `score (goal ${world.classes[walk.target]})`), made("td", {}, bar), made("td", { class: "n" }, text)));
+    return;
+  }
   const order = world.classes.map((_, c) => c);
   const shown = order.length <= MOST ? order : [...new Set([walk.target, walk.source, ...order.sort((a, b) => walk.prediction[b] - walk.prediction[a])])].slice(0, MOST);
   one("#answers").hidden = false;
@@ -63,7 +70,7 @@ function showAnswers(world, walk) {
   }));
 }
 
-export function showExplained(world, walk, { headline, badge, slug, reasons, bars, start, end, why, queries, rings, size }) {
+export function showExplained(world, walk, { headline, badge, slug, reasons, bars, rise, why, queries, rings, size }) {
   one("#explained").hidden = false;
   one("#headline").textContent = headline;
   one("#badge").className = `badge ${slug}`;
@@ -72,8 +79,8 @@ export function showExplained(world, walk, { headline, badge, slug, reasons, bar
   const framed = one(".now .framed"), numbered = rings.length > 0;
   if (framed && numbered) ringed(framed, rings, size);
   one("#parts").hidden = !bars.length;
-  one("#rise").textContent = bars.length ? `What each change adds to p(${world.classes[walk.target]}), from ${fixed(start)} to ${fixed(end)}` : "";
-  one("#bars").replaceChildren(...bars.map(({ name, value, low, high, raises }, k) => made("tr", {},
-    made("td", {}, ...(numbered ? [made("span", { class: "label" }, String(k + 1)), " "] : []), name), made("td", { class: "n" }, `${value < 0 ? "−" : "+"}${fixed(Math.abs(value))}`), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));
+  one("#rise").textContent = bars.length ? rise : "";
+  one("#bars").replaceChildren(...bars.map(({ name, said, low, high, raises }, k) => made("tr", {},
+    made("td", {}, ...(numbered ? [made("span", { class: "label" }, String(k + 1)), " "] : []), name), made("td", { class: "n" }, said), made("td", { class: "fall" }, track(low, high, raises ? "raises" : "lowers")))));
   one("#why").textContent = why || `The contributions took ${queries} queries.`;
 }

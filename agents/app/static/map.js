@@ -35,12 +35,12 @@ export function makeMap(world, { step, along, undo, redo, play }) {
   });
 }
 
-export function showRegions({ image, labels, queries }) {
+export function showRegions(world, { image, labels, queries }) {
   one("#regions").setAttribute("href", image);
   one("#names").replaceChildren(...labels.map(([name, x, y]) => drawn("text", { x, y, class: `region ${x < 12 ? "left" : x > 88 ? "right" : ""}` }, name)));
   one("#map-note").textContent = queries
     ? `Regions: the model's answers on a plane through one frame (${queries} queries).`
-    : "Regions: the classes of most reference inputs there. This is a projection; the frame may have another class than its region.";
+    : `Regions: the ${world.kind} of most reference inputs there. This is a projection; the frame may have another ${world.kind} than its region.`;
 }
 
 export function showWalk(walk) {
@@ -49,11 +49,11 @@ export function showWalk(walk) {
   const dots = walk.places.map(([x, y], t) => drawn("circle", {
     cx: x, cy: y, r: t === walk.cursor ? 2 : t === 0 ? 1.5 : walk.hesitates[t] ? 1 : 0.8,
     class: t === walk.cursor ? "here" : t === 0 ? "home" : `step${walk.hesitates[t] ? " hesitant" : ""}${t > walk.cursor ? " late" : ""}`,
-  }, drawn("title", {}, `frame ${t}: ${walk.answers[t]}${walk.hesitates[t] ? ", the target's probability does not rise" : ""}`)));
+  }, drawn("title", {}, `frame ${t}: ${walk.answers[t]}${walk.hesitates[t] ? ", it does not come nearer to the target" : ""}`)));
   one("#steps").replaceChildren(...dots);
   one("#lines").replaceChildren(...walk.lines.map(({ places }) => drawn("polyline", { points: points(places), class: "overlay" })));
   one("#legend").replaceChildren(...walk.lines.map(({ walker, steps, success, queries }, k) => {
     const sample = drawn("svg", { viewBox: "0 0 34 8", "aria-hidden": "true" }, ...[...Array(k).keys()].map(() => drawn("g")), drawn("path", { d: "M1 4h32", class: "overlay" }));
     return made("li", {}, sample, `${walker}: ${success ? "arrives" : "does not arrive"} in ${steps} steps, ${queries} queries`);
-  }), ...(walk.hesitates.some(Boolean) ? [made("li", {}, "○ the walker's step did not raise the target's probability")] : []));
+  }), ...(walk.hesitates.some(Boolean) ? [made("li", {}, "○ the walker's step did not come nearer to the target")] : []));
 }

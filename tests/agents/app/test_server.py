@@ -229,6 +229,7 @@ def test_only_its_own_files_and_its_own_page_are_served(visitor: Visitor) -> Non
 
 def test_a_classifier_that_fails_is_named_and_the_server_goes_on(served: Callable[..., str]) -> None:
     world = envs.make_world(data="digits")  # a row that does not change costs no query
+    world = envs.make_world(data=x, classifier=model, columns=["a", "b", "c"], manifold="pca", latent_dim=3, progress=False)
     visitor = Visitor(served(world))
     visitor.post("input", kind="row", value=3)
     asked = type(world.classifier).predict_proba
@@ -258,6 +259,24 @@ def test_a_table_s_row_can_be_edited_beside_the_walk(served: Callable[..., str])
     assert visitor.post("input", kind="form", value={**row, "petal length in cm": "6.5"})["walk"]["input"] == "your row"
     for wrong in (dict.fromkeys(row, ""), {**row, "petal width in cm": "wide"}, {"petal width in cm": "1"}, [1, 2, 3, 4]):
         assert visitor.ask("what_if", {"value": wrong})[0] == 400
+
+
+def test_of_a_model_with_a_score_the_page_shows_the_score(served: Callable[..., str]) -> None:
+    from sklearn.linear_model import LinearRegression
+
+    x = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    model = LinearRegression().fit(x, x @ [1.0, 2.0, -1.0])
+    world = envs.make_world(data=x, classifier=model, columns=["a", "b", "c"], manifold="pca", latent_dim=3, progress=False)
+    visitor = Visitor(served(world))
+    walk = visitor.post("input", kind="row", value=3)["walk"]
+    score = float(walk["score"]["text"])
+    assert f"(score {score:.4g})" in walk["answers"][0]
+    assert 0 < walk["score"]["share"] < 1
+    assert visitor.post("what_if", value=walk["row"])["whatIfScore"] == walk["score"]["text"]
+    visitor.post("along", right=1, up=0)
+    told = visitor.post("explain")["explained"]
+    assert told["rise"].startswith("What each change adds to the score, from ")
+    assert f"from {score:.4g} to" in told["rise"]
 
 
 def test_a_sentence_is_entered_and_its_new_words_are_marked(served: Callable[..., str]) -> None:
@@ -298,6 +317,7 @@ def test_immutable_columns_are_locked_and_stay(served: Callable[..., str], tmp_p
     model = RandomForestClassifier(10, random_state=0).fit(rows, (rows[:, 1] > 50).astype(int))
     columns = {"age": {"kind": "number"}, "hours": {"kind": "number"}, "sex": {"kind": "category", "immutable": True}}
     world = envs.make_world(data=rows, classifier=model, columns=columns, manifold="vae", progress=False)
+    world = envs.make_world(data=x, classifier=model, columns=["a", "b", "c"], manifold="pca", latent_dim=3, progress=False)
     visitor = Visitor(served(world))
     fields = {field["name"]: field for field in visitor.post("world")["world"]["fields"]}
     assert [field["locked"] for field in fields.values()] == [False, False, True]

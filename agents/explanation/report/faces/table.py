@@ -45,15 +45,18 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
         for i in shown
     ]
     changes = [[cell(i, t) for i in shown] for t in film]
-    kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
+    hidden = path.hidden or ()
+    kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown and names[i] not in hidden]
     ended = [row for row in rows if row["end"]["move"] is not None]
     brief = ", ".join(f"{row['name']} {row['input']} → {row['end']['text']}" for row in ended)
-    return Face("table.html", {"rows": rows, "kept": kept}, changes, draw, 0.24 * len(rows) + 1.2, brief=brief)
+    return Face(
+        "table.html", {"rows": rows, "kept": kept, "hidden": list(hidden)}, changes, draw, 0.24 * len(rows) + 1.2, brief=brief
+    )
 
 
 def draw(axes: Any, card: Any) -> None:
     """The changed columns as lines, on axes of a figure."""
-    rows, kept = card.face.context["rows"], card.face.context["kept"]
+    rows, notes = card.face.context["rows"], left_out(card.face.context)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(rows) + 3.2, -1)
     places = (0.0, 0.4, 0.6, 0.8)
@@ -68,7 +71,11 @@ def draw(axes: Any, card: Any) -> None:
             sign = {1: "▲ ", -1: "▼ ", 0: "● "}.get(cell["move"], "")
             axes.text(x, k + 0.9, mathless(sign + cell["text"][:18]), fontsize=9, color=colour, va="center",
                       fontweight="bold" if moved else "normal")  # fmt: skip
-    if kept:
-        axes.text(
-            0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a"
-        )
+    axes.text(0, len(rows) + 1.4, "; ".join(notes), fontsize=8.5, color="#575f6a")
+
+
+def left_out(context: dict[str, Any]) -> list[str]:
+    """How many columns did not change, and how many are hidden, whether they changed or not."""
+    kept, hidden = len(context["kept"]), len(context["hidden"])
+    said = [f"{kept} other{'s' if kept > 1 else ''} unchanged"] if kept else []
+    return said + ([f"{hidden} hidden"] if hidden else [])
