@@ -165,7 +165,7 @@ def explained(session: Session) -> dict[str, Any]:
         ],
         "start": round(said.start, 4),
         "end": round(said.end, 4),
-        "rise": f"What each change adds to {_measure(card)}, from {said.shown.text(said.start)} to {said.shown.text(said.end)}",
+        "rise": _rise(card),
         "queries": said.queries,
         "why": why,
         "size": [context.get("width", 0), context.get("height", 0)],
@@ -173,9 +173,11 @@ def explained(session: Session) -> dict[str, Any]:
     }
 
 
-def _measure(card: Card) -> str:
+def _rise(card: Card) -> str:
     """What the contributions divide: the score, or the probability of the explained class."""
-    return "the score" if card.statement.shown.is_score else f"p({card.explained})"
+    said = card.statement
+    what = "the score" if said.shown.is_score else f"p({card.explained})"
+    return f"What each change adds to {what}, from {said.shown.text(said.start)} to {said.shown.text(said.end)}"
 
 
 def card_of(session: Session) -> tuple[Card, str]:

@@ -229,7 +229,6 @@ def test_only_its_own_files_and_its_own_page_are_served(visitor: Visitor) -> Non
 
 def test_a_classifier_that_fails_is_named_and_the_server_goes_on(served: Callable[..., str]) -> None:
     world = envs.make_world(data="digits")  # a row that does not change costs no query
-    world = envs.make_world(data=x, classifier=model, columns=["a", "b", "c"], manifold="pca", latent_dim=3, progress=False)
     visitor = Visitor(served(world))
     visitor.post("input", kind="row", value=3)
     asked = type(world.classifier).predict_proba
@@ -317,7 +316,6 @@ def test_immutable_columns_are_locked_and_stay(served: Callable[..., str], tmp_p
     model = RandomForestClassifier(10, random_state=0).fit(rows, (rows[:, 1] > 50).astype(int))
     columns = {"age": {"kind": "number"}, "hours": {"kind": "number"}, "sex": {"kind": "category", "immutable": True}}
     world = envs.make_world(data=rows, classifier=model, columns=columns, manifold="vae", progress=False)
-    world = envs.make_world(data=x, classifier=model, columns=["a", "b", "c"], manifold="pca", latent_dim=3, progress=False)
     visitor = Visitor(served(world))
     fields = {field["name"]: field for field in visitor.post("world")["world"]["fields"]}
     assert [field["locked"] for field in fields.values()] == [False, False, True]
