@@ -1,12 +1,13 @@
-"""Do headlines say what a reader sees? Twenty paths of each kind of data, not picked: a reader sees the frames without a headline,
-writes down what changed, and only then reads the headline.
+"""Do headlines say what a reader sees? Twenty paths of each kind of data, not picked: a reader sees the frames without a
+headline, writes down what changed, and only then reads the headline.
 
     python -m tests.benchmarks.readers --material FOLDER      # frames for the reader, and the headlines in a file of their own
     python -m tests.benchmarks.readers                        # join the headlines with the reader's answers
 
-The line walks from the first twenty held-out inputs of each kind. The answers stand in tests/benchmarks/readers/answers.json: the
-reason as written before, whether the headline gives the same, and why not. A score counts only while the headline that was scored
-is still the one that is made. The readers were language models, not people.
+The line walks from the first twenty held-out inputs of each kind. The answers stand in
+tests/benchmarks/readers/answers.json: the reason as written before, whether the headline gives the same, and why not. A
+score counts only while the headline that was scored is still the one that is made. The readers were language models, not
+people.
 """
 
 from __future__ import annotations

@@ -164,6 +164,5 @@ def _fit(r2: float) -> str:
 
 
 def _title(path: Trajectory, kind: str) -> str:
-    return mathless(
-        f"{heading(path)}   ({kind} LIME: blue raises {share_name(path.goal, path.class_names[path.target][:12])}, orange lowers it)"
-    )
+    share = share_name(path.goal, path.class_names[path.target][:12])
+    return mathless(f"{heading(path)}   ({kind} LIME: blue raises {share}, orange lowers it)")

@@ -19,8 +19,8 @@ class Measure(NamedTuple):
         label: its name in tables and reports.
         meaning: one line of explanation.
         unit: of its values.
-        outcomes: label and meaning on paths with a goal on a score or on labels, whose frames have outcomes in place of classes;
-            None where it has no meaning there; empty where it is the same.
+        outcomes: label and meaning on paths with a goal on a score or on labels, whose frames have outcomes in place of
+            classes; None where it has no meaning there; empty where it is the same.
 
     Example:
         >>> MEASURES["l2_input"].label
