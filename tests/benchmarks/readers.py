@@ -5,7 +5,7 @@ headline, writes down what changed, and only then reads the headline.
     python -m tests.benchmarks.readers                        # join the headlines with the reader's answers
 
 The line walks from the first twenty held-out inputs of each kind. The answers stand in
-tests/benchmarks/readers/answers.json: the reason as written before, whether the headline gives the same, and why not. A
+tests/benchmarks/readers.json: the reason as written before, whether the headline gives the same, and why not. A
 score counts only while the headline that was scored is still the one that is made. The readers were language models, not
 people.
 """
@@ -38,13 +38,13 @@ KINDS = {
     "sentences": lambda: envs.make_world(data="sentences", progress=False),
     "series": lambda: envs.make_world(data="oscillator", progress=False),
 }
-ANSWERS = Path(__file__).with_suffix("") / "answers.json"
+ANSWERS = Path(__file__).with_suffix(".json")
 
 
 def paths_of(kind: str) -> tuple[Any, list[Any]]:
     """The world of a kind, and its first twenty paths with contributions."""
     world = KINDS[kind]()
-    paths = explain(world, list(range(PATHS)), walker="line")
+    paths = explain(world, range(PATHS), walker="line")
     for path in paths:
         path.contributions(world)
     return world, paths
