@@ -224,7 +224,8 @@ def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
 
 
 def test_of_several_alignments_the_one_that_keeps_most_words_is_told() -> None:
-    pairs = edits("you regret the dreadful hotel".split(), "you will love the hotel".split())
+    before, after = "you regret the dreadful hotel", "you will love the hotel"
+    pairs = edits(before.split(), after.split())
     kept = [i for i, j in pairs if j is not None and i is not None and i != 1]
     assert kept == [0, 2, 4]  # and not: regret -> will, the -> love, dreadful -> the
-    assert sum(1 for i, j in pairs if i not in kept) == edit_distance("you regret the dreadful hotel", "you will love the hotel")
+    assert sum(1 for i, j in pairs if i not in kept) == edit_distance(before, after)

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.report_opening
 
 The report is written from the first 200 held-out inputs, walked by the line, and opened from disk several times in a new
-page. *Wall* is the time from the navigation to the first frame that is painted after all is loaded; *CPU* is what the page's main
-thread was busy for in that time. The machine may be busy: then wall says little, and CPU holds.
+page. *Wall* is the time from the navigation to the first frame that is painted after all is loaded; *CPU* is what the page's
+main thread was busy for in that time. The machine may be busy: then wall says little, and CPU holds.
 """
 
 from __future__ import annotations
