@@ -223,46 +223,53 @@ def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {walker: {name: one(value) for name, value in measures.items()} for walker, measures in found.items()}
 
 
-def kept_line(share: float) -> str:
-    """The share of inputs whose frame 0 keeps the class."""
-    return f"frame 0 keeps the class for {share:.2f} of inputs" + (
-        "" if share == 1 else ": of the others the reconstruction is already seen as another class"
+def kept_line(share: float, kind: str = "class") -> str:
+    """The share of inputs whose frame 0 keeps the class, or the outcome of a goal."""
+    return f"frame 0 keeps the {kind} for {share:.2f} of inputs" + (
+        "" if share == 1 else f": of the others the reconstruction is already seen as another {kind}"
     )
 
 
 SIDE_BY_SIDE = 3  # walkers a table holds, with their intervals, in a terminal of usual width
 
 
-def tables(found: dict[str, dict[str, Any]]) -> list[Any]:
-    """Rich tables of a few walkers each: one row per measure, one column per walker, values with their 95 % intervals."""
+def tables(found: dict[str, dict[str, Any]], goal: Any = None) -> list[Any]:
+    """Rich tables of a few walkers each: one row per measure, one column per walker, values with their 95 % intervals.
+
+    Args:
+        found: measures of `evaluate`.
+        goal: of the world, on a score or on labels, for the words; None: classes.
+    """
     names = list(found)
     # As even as can be: four walkers are two and two.
     count = max(1, -(-len(names) // SIDE_BY_SIDE))
     cuts = [round(i * len(names) / count) for i in range(count + 1)]
-    return [table({name: found[name] for name in names[a:b]}) for a, b in pairwise(cuts)]
+    return [table({name: found[name] for name in names[a:b]}, goal) for a, b in pairwise(cuts)]
 
 
-def table(found: dict[str, dict[str, Any]]) -> Any:
-    """A rich table: one row per measure, one column per walker, values with their 95 % intervals."""
+def table(found: dict[str, dict[str, Any]], goal: Any = None) -> Any:
+    """A rich table: one row per measure, one column per walker, values with their 95 % intervals; arguments as in `tables`."""
     from rich.table import Table
     from rich.text import Text
 
     from agents.console.terminal import name_cell
-    from agents.explanation.metrics.measures import MEASURES
+    from agents.explanation.metrics.measures import measures_of
 
     out = Table(box=None, pad_edge=False)
     out.add_column("measure", no_wrap=True)
     for walker in found:
         out.add_column(Text(name_cell(walker.replace("_", " "))), justify="right", no_wrap=True)
-    for name in MEASURES:
+    for name, measure in measures_of(goal).items():
         if any(name not in measures for measures in found.values()):
             continue  # of another kind of data: words of a text
-        cells = [_cell(measures[name]) for measures in found.values()]
-        out.add_row(MEASURES[name].label, *cells)
+        if all(measures[name].n == 0 for measures in found.values()):
+            continue  # of no path
+        out.add_row(measure.label, *(_cell(measures[name]) for measures in found.values()))
     out.add_row("training queries", *(f"{measures['training_queries']:,}" for measures in found.values()))
     out.add_row("CPU-ms each, in a batch", *(f"{measures['cpu_ms']:.2f}" for measures in found.values()))
     for name, title in (("alone_p50_ms", "CPU-ms alone, median"), ("alone_p95_ms", "CPU-ms alone, 95 %")):
-        out.add_row(title, *(_cell(measures[name]) for measures in found.values()))
+        if any(measures[name].n for measures in found.values()):
+            out.add_row(title, *(_cell(measures[name]) for measures in found.values()))
     return out
 
 
@@ -340,15 +347,16 @@ def _show(config: EvaluateConfig, world: World, found: dict[str, dict[str, Any]]
     """Print the tables and the notes beneath them."""
     from agents.explanation.across.patterns import pattern_lines
     from agents.explanation.across.stability import stability_lines
+    from agents.trajectories.goal import kind_of_end
 
-    for part in tables(found):
+    for part in tables(found, world.goal):
         console.print(part)
         console.print()
     rule = world.stop_rule
     print(f"{count} held-out inputs, {config.targets} targets, stop at {rule}; [95 % bootstrap intervals]")
     for line in break_even_lines(found):
         print(line)
-    print(kept_line(next(iter(found.values()))["class_kept"].value))
+    print(kept_line(next(iter(found.values()))["class_kept"].value, kind_of_end(world.goal)))
     for walker, measures in found.items():
         if (stable := measures.get("stability")) is not None:
             print(*(f"{walker}: {line}" for line in stability_lines(stable)), sep="\n")

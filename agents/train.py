@@ -174,11 +174,13 @@ ENOUGH = 0.9  # success of an agent that needs no advice
 
 def success_advice(run: Run) -> list[str]:
     """Advice where few held-out inputs are explained: a reconstruction in another class, or a training that was too short."""
+    from agents.trajectories.goal import kind_of_end
+
     found, world = run.evaluation, run.world
     if world is None or world.task.scores_coverage or "class_kept" not in found:
         return []
     rate, kept, line = found["success_rate"], found["class_kept"], found.get("line_success_rate")
-    lines = [] if kept == 1 else [f"                  frame 0 keeps the class for {kept:.2f} of inputs"]
+    lines = [] if kept == 1 else [f"                  frame 0 keeps the {kind_of_end(world.goal)} for {kept:.2f} of inputs"]
     if rate < ENOUGH * kept:
         lower = " (or lower tau)" if world.task.takes_tau and not world.label_only else ""
         more = f"python -m agents.train -i {quoted(run)} -n {2 * run.steps}"

@@ -119,7 +119,9 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         lost = [_short(path) for path in paths if not path.keeps_class]
         if lost:
             rows = f"{', '.join(lost[:20])}{' ...' if len(lost) > 20 else ''}"
-            console.print(f"frame 0 keeps the class for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}")
+            console.print(
+                f"frame 0 keeps the {paths[0].kind_of_end} for {1 - len(lost) / len(paths):.2f} of inputs; not for {rows}"
+            )
         if failed:
             console.print(f"not explained: {', '.join(failed[:20])}{' ...' if len(failed) > 20 else ''}")
     if world is not None and paths and not brief:

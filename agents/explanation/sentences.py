@@ -66,7 +66,7 @@ def _rise(path: Trajectory) -> str:
     """The change of the target's probability, or the predicted classes where labels alone are shown."""
     if path.predictions is None:
         passed = [path.class_names[c] for c in run_starts(path.predicted)]
-        return "predicted classes " + " → ".join(passed)
+        return ("predicted classes " if path.goal is None else "outcomes ") + " → ".join(passed)
     assert path.shown is not None
     name, values, text = path.shown.name, path.shown.values, path.shown.text
     if len(values) == 1:
@@ -90,7 +90,7 @@ def frame_sentence(path: Trajectory, row: dict[str, Any]) -> str:
     """One frame as a sentence, for screen readers; `row` is a row of `path.table()`."""
     t = row["frame"]
     what = "" if t else ", the reconstruction of the input" if path.reconstructs else ", the input"
-    text = f"Frame {t} of {path.steps}{what}: class {row['class']}"
+    text = f"Frame {t} of {path.steps}{what}: {path.kind_of_end} {row['class']}"
     if path.shown is not None and path.shown.is_score:
         text += f", score {path.shown.exact(row['score'])}"
     elif "p_target" in row:

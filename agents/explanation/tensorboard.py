@@ -21,6 +21,7 @@ from agents.explanation.figures.path import film_strip
 from agents.explanation.metrics.measures import label
 from agents.explanation.report.card import Card
 from agents.explanation.report.export import export
+from agents.trajectories.goal import kind_of_end
 from agents.trajectories.trajectory import Trajectory
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def log_patterns(writer: Any, world: Any, paths: Sequence[Trajectory], step: int
     ]  # fmt: skip
     if rows:
         writer.add_text(
-            "explain/patterns", "\n".join(["| classes | paths | how many change what |", "|---|---|---|", *rows]), step
+            "explain/patterns", "\n".join(["| from and to | paths | how many change what |", "|---|---|---|", *rows]), step
         )
     if any(pattern.means for pattern in found):
         log_png(writer, "explain/mean_paths", means_figure(found), step)
@@ -158,7 +159,7 @@ def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], s
         latents.append(torch.from_numpy(path.z))
     with EventWriter(folder) as writer:
         writer.add_embedding(torch.cat(latents), metadata=rows, global_step=step, tag="latent_space",
-                             metadata_header=["class", "item", "frame", "__seq_next__"])  # fmt: skip
+                             metadata_header=[kind_of_end(world.goal), "item", "frame", "__seq_next__"])  # fmt: skip
 
 
 def log_training_end(run: Run, writer: Any) -> None:
@@ -190,7 +191,7 @@ def markdown_table(path: Trajectory) -> str:
     lines = [
         f"**{_plain(path.headline)}** {_plain(path.summary())}",
         "",
-        "| " + " | ".join(key.replace("_", " ") for key in keys) + " |",
+        "| " + " | ".join(path.column_title(key) for key in keys) + " |",
         "|" + "---|" * len(keys),
     ]
     for row in rows:

@@ -157,7 +157,7 @@ def html(path: Trajectory) -> str:
     image = probability_curves(path) if path.world is None else film_strip(path, path.world)
     rows = path.table()[:MOST_ROWS]
     shown = [name for name in rows[0] if any(row[name] is not None for row in rows)]
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in shown)
+    head = "".join(f"<th>{escape(path.column_title(name))}</th>" for name in shown)
     body = "".join("<tr>" + "".join(f"<td>{_cell(row[name])}</td>" for name in shown) + "</tr>" for row in rows)
     more = f"<p>... and {len(path.z) - MOST_ROWS} more frames</p>" if len(path.z) > MOST_ROWS else ""
     picture = f'<img alt="{escape(heading(path))}" src="data:image/png;base64,{base64.b64encode(image).decode()}">'

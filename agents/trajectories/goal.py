@@ -32,6 +32,16 @@ def goal_of(environment: Mapping[str, Any], class_names: Sequence[str]) -> Goal 
         raise TrajectoryError(f"the goal in the record of this path's world is damaged: {error}") from None
 
 
+def kind_of_end(goal: Goal | None) -> str:
+    """What a frame is predicted as: a ``class``, or an ``outcome`` of a goal."""
+    return "class" if goal is None else "outcome"
+
+
+def share_name(goal: Goal | None, name: str) -> str:
+    """What a prediction holds of a class or of a goal's outcome: its probability, or, of a score, its share."""
+    return f"the share of {name}" if isinstance(goal, ScoreGoal) else f"p({name})"
+
+
 def in_goal_of(path: Any, world: Any) -> Any:
     """The world with the path's own goal: predictions there are shares of the path's classes. No query."""
     if path.goal is None or world.goal is None or path.goal == world.goal:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.trajectories.goal import goal_of
+from agents.trajectories.goal import goal_of, kind_of_end, share_name
 from envs.config import DEFAULTS
 from envs.goals import Goal, ScoreGoal
 
@@ -71,6 +71,7 @@ class WithGoal:
 
     environment: dict[str, Any]
     class_names: list[str]
+    target: int
     predictions: np.ndarray | None
 
     @cached_property
@@ -81,7 +82,16 @@ class WithGoal:
     @property
     def kind_of_end(self) -> str:
         """What a frame is predicted as, in tables: a ``class``, or an ``outcome`` of a goal."""
-        return "class" if self.goal is None else "outcome"
+        return kind_of_end(self.goal)
+
+    def column_title(self, key: str) -> str:
+        """The title of a column of `Trajectory.table`."""
+        return {"class": self.kind_of_end}.get(key, key.replace("_", " "))
+
+    @property
+    def target_share(self) -> str:
+        """The name of the number that walks raise: ``p(9)``, or of a score the share of the goal."""
+        return share_name(self.goal, self.class_names[self.target])
 
     @property
     def scores(self) -> np.ndarray | None:
@@ -110,13 +120,15 @@ class WithGoal:
 
 def shown_of(path: Any, c: int | None = None) -> Shown | None:
     """The score along a path, or the probability of class c (None: the target); None where labels alone are shown."""
-    if path.predictions is None:
-        return None
-    c = path.target if c is None else c
-    if not isinstance(path.goal, ScoreGoal):
-        return Shown(path.predictions[:, c], f"p({path.class_names[c]})")
-    values = path.scores
-    limits = tuple(limit for limit in (path.goal.low, path.goal.high) if np.isfinite(limit))
+    return None if path.predictions is None else shown_along(path, path.goal, path.target if c is None else c)
+
+
+def shown_along(along: Any, goal: Goal | None, c: int) -> Shown:
+    """`shown_of` for anything with ``predictions`` (T+1, K) and ``class_names``."""
+    if not isinstance(goal, ScoreGoal):
+        return Shown(along.predictions[:, c], f"p({along.class_names[c]})")
+    values = goal.scores(along.predictions)
+    limits = tuple(limit for limit in (goal.low, goal.high) if np.isfinite(limit))
     low, high = min(*values, *limits), max(*values, *limits)
     room = 0.05 * (high - low) or 1.0
     return Shown(values, "score", low - room, high + room, True, limits)

@@ -24,13 +24,14 @@ class Word(NamedTuple):
     change: str
 
 
-def _table(a: Sequence[Any], b: Sequence[Any]) -> np.ndarray:
-    """Edit distances (len(a) + 1, len(b) + 1) between all prefixes."""
+def _table(a: Sequence[Any], b: Sequence[Any], edit: int = 1, kept: int = 0) -> np.ndarray:
+    """Edit distances (len(a) + 1, len(b) + 1) between all prefixes; a kept word lowers them by `kept`."""
     table = np.zeros((len(a) + 1, len(b) + 1), dtype=np.int64)
-    table[:, 0], table[0] = np.arange(len(a) + 1), np.arange(len(b) + 1)
+    table[:, 0], table[0] = edit * np.arange(len(a) + 1), edit * np.arange(len(b) + 1)
     for i, word in enumerate(a, start=1):
         for j, other in enumerate(b, start=1):
-            table[i, j] = min(table[i - 1, j] + 1, table[i, j - 1] + 1, table[i - 1, j - 1] + (word != other))
+            paired = table[i - 1, j - 1] + (-kept if word == other else edit)
+            table[i, j] = min(table[i - 1, j] + edit, table[i, j - 1] + edit, paired)
     return table
 
 
@@ -61,19 +62,21 @@ def edit_distances(a: np.ndarray, b: np.ndarray, padding: int) -> np.ndarray:
 
 
 def edits(a: Sequence[Any], b: Sequence[Any]) -> list[tuple[int | None, int | None]]:
-    """The alignment of two sequences with the fewest edits: pairs of places in `a` and `b`, None where one has no partner.
+    """The alignment of two sequences with the fewest edits, and of several such with the most words kept: pairs of places in
+    `a` and `b`, None where one has no partner.
 
     Example:
         >>> edits(["a", "very", "good", "film"], ["a", "bad", "film"])
         [(0, 0), (1, None), (2, 1), (3, 2)]
     """
-    table, i, j = _table(a, b), len(a), len(b)
+    edit = len(a) + len(b) + 1  # more than all words that can be kept
+    table, i, j = _table(a, b, edit, kept=1), len(a), len(b)
     pairs: list[tuple[int | None, int | None]] = []
     while i or j:
-        if i and j and table[i, j] == table[i - 1, j - 1] + (a[i - 1] != b[j - 1]):
+        if i and j and table[i, j] == table[i - 1, j - 1] + (-1 if a[i - 1] == b[j - 1] else edit):
             i, j = i - 1, j - 1
             pairs.append((i, j))
-        elif j and table[i, j] == table[i, j - 1] + 1:
+        elif j and table[i, j] == table[i, j - 1] + edit:
             j -= 1
             pairs.append((None, j))
         else:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -31,6 +32,14 @@ def hasty_judges() -> Any:
 @pytest.fixture(scope="module")
 def digits() -> Any:
     return envs.make_world(data="digits")
+
+
+@pytest.fixture(scope="module")
+def score() -> Any:
+    from sklearn.linear_model import LinearRegression
+
+    x = np.random.default_rng(0).normal(size=(80, 3)).astype(np.float32)
+    return envs.make_world(data=x, classifier=LinearRegression().fit(x, x @ [1.0, 2.0, -1.0]), manifold="pca", progress=False)
 
 
 def test_walkers_meet_the_same_tasks(digits: Any) -> None:
@@ -109,7 +118,20 @@ def test_figures_go_through_json(digits: Any) -> None:
     assert found["random"]["validity"].value == 0.0
     text = json.dumps(plain(found), allow_nan=False)
     assert json.loads(text)["random"]["l2_input"] == {"value": None, "low": None, "high": None, "n": 0}
-    assert table(found).row_count == len(MEASURES) - 2 + 4
+    shown = [name for name in MEASURES if name in found["random"] and found["random"][name].n]
+    assert "l2_input" not in shown  # over the valid items, of which there are none
+    assert table(found).row_count == len(shown) + 4
+
+
+def test_of_a_goal_on_a_score_the_table_speaks_of_outcomes(score: Any) -> None:
+    found = evaluate(score, ["line"], inputs=range(3), oracles=False, closely=1, alone=0)
+    console = Console(width=80, file=io.StringIO(), highlight=False)
+    console.print(table(found, score.goal))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "outcome switches" in said
+    for words in ("class", "p >=", "p(", "COUT", "LIME"):
+        assert words not in said
+    assert not [line for line in said.splitlines() if line.rstrip().endswith(" -")]
 
 
 def test_many_walkers_make_several_tables_with_every_interval(digits: Any) -> None:

@@ -49,6 +49,16 @@ def path(world: envs.World) -> Trajectory:
     return redacted([explain(world, 3, split="own", walker="line")], world, ["income", "town"])[0]
 
 
+def test_a_hidden_column_is_not_said_to_be_unchanged(world: envs.World, path: Trajectory) -> None:
+    whole, hidden = (Card(1, each, world).face.context for each in (explain(world, 3, split="own", walker="line"), path))
+    assert {"income", "town"} == set(hidden["hidden"])
+    assert not {"income", "town"} & {name for name, _ in hidden["kept"]}
+    assert {"income", "town"} <= {name for name, _ in whole["kept"]} | {row["name"] for row in whole["rows"]}
+    page = render_report([path], world)
+    assert "Hidden, changed or not: " in page
+    assert "3 others unchanged" not in page
+
+
 def test_no_figure_of_words_holds_a_hidden_value(world: envs.World, path: Trajectory) -> None:
     whole = explain(world, 3, split="own", walker="line")
     told = [path._repr_html_(), render_report([path], world), str(path.to_pandas(world).to_dict())]

@@ -26,7 +26,7 @@ from agents.train import load_run, train
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from envs import ManifoldError, make_world
 from envs.datasets import grammar
-from envs.modalities.alignment import Word, edit_distance
+from envs.modalities.alignment import Word, edit_distance, edits
 
 OWN = "The FILM was absolutely dreadful, alas!"
 
@@ -221,3 +221,11 @@ def test_training_on_text_lays_its_own_settings_over_the_usual_ones(world):
     assert (walked.task.weights.success, walked.task.weights.implausibility) == (6.0, 2.4)
     assert walked.config.reward == {"success": 6.0, "implausibility": 2.4}
     assert trained_walk(world.replace(reward={"success": 5.0})).task.weights.success == 5.0
+
+
+def test_of_several_alignments_the_one_that_keeps_most_words_is_told() -> None:
+    before, after = "you regret the dreadful hotel", "you will love the hotel"
+    pairs = edits(before.split(), after.split())
+    kept = [i for i, j in pairs if j is not None and i is not None and i != 1]
+    assert kept == [0, 2, 4]  # and not: regret -> will, the -> love, dreadful -> the
+    assert sum(1 for i, j in pairs if i not in kept) == edit_distance(before, after)

@@ -12,6 +12,7 @@ from agents.explanation.atlas.strip import two_inputs
 from agents.explanation.atlas.style import rows_queried
 from agents.explanation.figures.style import FAINT, INK, TARGET, figure_png, mathless, pyplot_figure
 from agents.explanation.figures.text import LETTER, draw_words
+from agents.trajectories.goal import share_name
 from envs.datasets import TextUnits
 from envs.errors import ManifoldError
 from envs.gym.rendering import class_colour
@@ -81,7 +82,7 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     axes.axis("off")
     end = int(predictions[-1].argmax())
     head = {"fontsize": 7.5, "color": "#555b64", "va": "center"}
-    target = "" if world.label_only else f"p({world.class_names[end]})"
+    target = "" if world.label_only else share_name(world.goal, world.class_names[end])
     marks = "decoded; marked: new words, struck through: removed words"
     heads = ((0, "t"), (left, marks), (left + wide + 0.15, target), (right, "nearest real sentence"))
     for x_at, text in heads:

@@ -12,6 +12,7 @@ from torch import Tensor
 from agents.atlas import AtlasConfig, Drawing
 from agents.explanation.atlas.style import Seen, finished, need_pictures, rows_queried, show, tile
 from agents.explanation.figures.style import FAINT, INK, TARGET, mathless, pyplot_figure
+from agents.trajectories.goal import share_name
 from envs.errors import ManifoldError
 from envs.geometry.curves import FINE, View, along, length, pixels
 from envs.geometry.geodesics import geodesic
@@ -58,7 +59,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
                           fontsize=7.5, color=INK)  # fmt: skip
             _predict(figure.add_subplot(grid[2 * row + 1, t]), world, seen[name], t, end)
     names = [world.class_names[int(seen[shown[0]].classes[t])] for t in (0, -1)]
-    bars = "" if world.label_only else f"; bars: p({names[1]})"
+    bars = "" if world.label_only else f"; bars: {share_name(world.goal, names[1])}"
     figure.suptitle(mathless(f"{names[0]} → {names[1]}, by several curves; right: length in pixel space{bars}"), x=0.02, y=1.0,
                     ha="left", va="top", fontsize=10, color=INK)  # fmt: skip
     queries = sum(part.queries for part in seen.values())

@@ -123,7 +123,7 @@ def _label_steps(axes: Any, path: Trajectory, t: np.ndarray) -> None:
     axes.step(t, [place[int(c)] for c in path.predicted], where="mid", color=TARGET, linewidth=1.6, marker="o", markersize=4)
     axes.set_yticks(range(len(classes)), [short(path.class_names[c], 18) for c in classes])
     axes.set_ylim(-0.5, len(classes) - 0.5)
-    axes.set_ylabel("predicted class", fontsize=8.5)
+    axes.set_ylabel(f"predicted {path.kind_of_end}", fontsize=8.5)
 
 
 def _quiet(axes: Any) -> None:

@@ -14,6 +14,7 @@ from agents.explanation.figures.style import INK, OTHER, RAISES, difference, fig
 from agents.explanation.local.fidelity import followed
 from agents.explanation.sentences import heading
 from agents.files import write_whole, writing
+from agents.trajectories.goal import share_name
 
 if TYPE_CHECKING:
     from agents.trajectories.trajectory import Trajectory
@@ -163,4 +164,5 @@ def _fit(r2: float) -> str:
 
 
 def _title(path: Trajectory, kind: str) -> str:
-    return mathless(f"{heading(path)}   ({kind} LIME: blue raises p({path.class_names[path.target][:12]}), orange lowers it)")
+    share = share_name(path.goal, path.class_names[path.target][:12])
+    return mathless(f"{heading(path)}   ({kind} LIME: blue raises {share}, orange lowers it)")

@@ -202,7 +202,7 @@ class Card:
     @property
     def measures(self) -> list[tuple[str, str, str]]:
         """Name, text and meaning of each measure of the path."""
-        return metric_rows(self.extras.metrics)
+        return metric_rows(self.extras.metrics, goal=self.path.goal)
 
     @cached_property
     def data(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from agents.explanation.figures.style import (
 from agents.explanation.report.card import Card
 from envs.errors import UnknownNameError
 
-WIDTH, LETTERS = 9.6, 112  # inches, and letters of a line of the headline
+WIDTH, LETTERS = 10.4, 120  # inches, and letters of a line of the headline
 LINE = 0.21  # inches
 SOFT = "#575f6a"
 
@@ -50,12 +50,12 @@ def card_figure(card: Card) -> Any:
         write(0.15, 0.5 + LINE * k, line)
     for k, line in enumerate(reasons):
         write(0.15, 0.52 + LINE * (len(lines) + k), line, fontsize=9, color=SOFT)
-    share = 0.62 if card.statement.bars else 0.97
+    share = 0.575 if card.statement.bars else 0.97
     axes = figure.add_axes((0.015, 0.1 / high, share, (body - 0.05) / high))
     axes.axis("off")
     card.face.draw(axes, card)
     if card.statement.bars:
-        _contributions(figure.add_axes((0.83, 0.1 / high, 0.15, (body - 0.35) / high)), card)
+        _contributions(figure.add_axes((0.84, 0.1 / high, 0.14, (body - 0.35) / high)), card)
     return figure
 
 

@@ -110,7 +110,7 @@ def slopes_view(path: Trajectory, slopes: np.ndarray, r2: np.ndarray) -> View:
     """
     good = followed(r2)
     scale = max(float(np.abs(slopes[good]).max(initial=0.0)), 1e-12)
-    note = f"Blue: more here raises p({path.class_names[path.target]}); orange: lowers it. {fit_note(r2)}"
+    note = f"Blue: more here raises {path.target_share}; orange: lowers it. {fit_note(r2)}"
     return View("latent LIME", note, [data_uri(slopes_png(frame * ok, scale)) for frame, ok in zip(slopes, good, strict=True)])
 
 
@@ -138,7 +138,7 @@ def columns_slopes(path: Trajectory, slopes: np.ndarray, r2: np.ndarray, world: 
     chosen = np.sort(np.argsort(-np.abs(found).max(0))[:most])
     chosen = chosen[[names[i] not in (path.hidden or ()) for i in chosen]]
     note = (
-        f"Change of p({path.class_names[path.target]}) with each column along the manifold, by one standard deviation of a "
+        f"Change of {path.target_share} with each column along the manifold, by one standard deviation of a "
         f"number or by its present category (latent LIME). {fit_note(r2)}"
     )
     values = found[:, chosen].tolist()

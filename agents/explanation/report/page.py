@@ -127,7 +127,7 @@ def render_report(
             overview=overview_map([card.path for card in cards], world),
             panels=panels,
             audit=audit,
-            metrics=gathered(metric_rows(metrics or {}, bounded=bounded)),
+            metrics=gathered(metric_rows(metrics or {}, bounded=bounded, goal=world.goal)),
             made=dict(made or {}),
             script=script,
             script_hash=digest(script),

@@ -7,25 +7,31 @@ from typing import Any
 
 import numpy as np
 
-from agents.explanation.metrics.measures import MEASURES, label
+from agents.explanation.metrics.measures import MEASURES, label, measures_of
 
 NOT_MEASURED = "not measured"
 
 
-def metric_rows(metrics: Mapping[str, Any], group: str = "", bounded: bool = True) -> list[tuple[str, str, str]]:
+def metric_rows(
+    metrics: Mapping[str, Any], group: str = "", bounded: bool = True, goal: Any = None
+) -> list[tuple[str, str, str]]:
     """Rows of a report's table of measures.
 
     Args:
         metrics: key -> a number, a text, an `Estimate`, or a mapping of these.
         group: put before every name.
         bounded: whether the world bounds its steps; without a bound, the share of steps within it has no meaning.
+        goal: of the paths, on a score or on labels, for the words; None: classes.
 
     Returns:
         (name, text, meaning where it is known) of each; nan and infinity are shown as not measured.
     """
     rows: list[tuple[str, str, str]] = []
+    known = measures_of(goal)
     for key, value in metrics.items():
-        name, meaning = f"{group}{label(key)}", MEASURES[key].meaning if key in MEASURES else ""
+        if key in MEASURES and key not in known:
+            continue  # without a meaning for this goal
+        name, meaning = f"{group}{label(key, goal)}", known[key].meaning if key in known else ""
         if key == "step_bound_share" and not bounded:
             rows.append((name, "no bound", "this world does not bound its steps"))
         elif hasattr(value, "low") and hasattr(value, "high"):
@@ -33,7 +39,7 @@ def metric_rows(metrics: Mapping[str, Any], group: str = "", bounded: bool = Tru
             interval = "" if alone else f" [{digits(value.low)}, {digits(value.high)}]"
             rows.append((name, digits(value.value) + interval, meaning))
         elif isinstance(value, Mapping):
-            rows += metric_rows(value, f"{name}: ", bounded)
+            rows += metric_rows(value, f"{name}: ", bounded, goal)
         else:
             rows.append((name, digits(value), meaning))
     return rows

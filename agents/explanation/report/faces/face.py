@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -32,3 +33,26 @@ class Face(NamedTuple):
     small: bool = False
     brief: str = ""
     thumbnails: tuple[str, str] | None = None
+
+
+LETTER = 0.6 / 72  # inches of a letter for each point of its size, on average
+
+
+def wrapped_caption(card: Any, place: int, inches: float, size: float = 8.5) -> str:
+    """The caption of a card's input (0), turning point (1) or end (2) in lines of this width, ready for matplotlib."""
+    from agents.explanation.figures.style import mathless
+
+    return mathless(textwrap.fill(card.caption(place), max(8, int(inches / (LETTER * size)))))
+
+
+def inches_wide(axes: Any) -> float:
+    """The width of matplotlib axes."""
+    return float(axes.get_window_extent().width / axes.figure.dpi)
+
+
+def cut(text: str, inches: float, size: float = 9.0) -> str:
+    """A text that fits a width, with an ellipsis where it is cut, ready for matplotlib."""
+    from agents.explanation.figures.style import mathless
+
+    most = max(4, int(inches / (LETTER * size)))
+    return mathless(text if len(text) <= most else text[: most - 1] + "…")

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.explanation.figures.style import INK, LESS, MORE, data_uri, mathless, picture, plane, shown_png
-from agents.explanation.report.faces.face import Face
+from agents.explanation.figures.style import INK, LESS, MORE, data_uri, picture, plane, shown_png
+from agents.explanation.report.faces.face import Face, inches_wide, wrapped_caption
 from agents.trajectories.trajectory import Trajectory
 
 MARKED = 0.2  # of the full range: a smaller change of a pixel is not ringed
@@ -145,7 +145,7 @@ def draw(axes: Any, card: Any) -> None:
         for number, one in enumerate(still["rings"], 1) if place == 2 and context["numbered"] else ():
             inner.text(one.x, one.y, str(number), fontsize=7, color="white", ha="center", va="center",
                        bbox={"facecolor": INK, "edgecolor": "white", "boxstyle": "circle,pad=0.15"})  # fmt: skip
-        inner.set_xlabel(mathless(card.caption(place)), fontsize=9, color=INK)
+        inner.set_xlabel(wrapped_caption(card, place, 0.33 * inches_wide(axes), 9), fontsize=9, color=INK)
 
 
 def contour(axes: Any, one: Ring) -> None:

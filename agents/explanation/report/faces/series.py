@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.explanation.figures.curves import curves, draw_series
 from agents.explanation.figures.style import data_uri, png
-from agents.explanation.report.faces.face import Face
+from agents.explanation.report.faces.face import Face, inches_wide, wrapped_caption
 from agents.explanation.report.faces.picture import Ring
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.curves import SIDE
@@ -57,7 +57,8 @@ def draw(axes: Any, card: Any) -> None:
     """The channels of input and end, on axes of a figure."""
     channels = card.world.units.shape[0]
     axes.axis("off")
-    high = 0.8 / channels
+    high = 0.68 / channels
     panels = [axes.inset_axes((0.06, 0.2 + (channels - 1 - c) * high, 0.82, 0.9 * high)) for c in range(channels)]
     draw_series(panels, card.path, card.world, card.frames)
-    axes.set_title("; ".join(card.caption(k) for k in (0, 2)), fontsize=9, loc="left")
+    titles = [wrapped_caption(card, k, 0.82 * inches_wide(axes), 9) for k in (0, 2)]
+    axes.text(0, 1, "\n".join(titles), fontsize=9, va="top")

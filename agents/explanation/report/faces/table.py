@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
-from agents.explanation.figures.style import INK, LESS, MORE, mathless
+from agents.explanation.figures.style import INK, LESS, MORE
 from agents.explanation.figures.table_cells import changed_cells, directions, row_texts
-from agents.explanation.report.faces.face import Face
+from agents.explanation.report.faces.face import Face, cut, inches_wide, wrapped_caption
 from agents.trajectories.trajectory import Trajectory
 
 
@@ -45,30 +44,39 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
         for i in shown
     ]
     changes = [[cell(i, t) for i in shown] for t in film]
-    kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown]
+    hidden = path.hidden or ()
+    kept = [(names[i], str(texts[i, 0])) for i in range(len(names)) if i not in shown and names[i] not in hidden]
     ended = [row for row in rows if row["end"]["move"] is not None]
     brief = ", ".join(f"{row['name']} {row['input']} → {row['end']['text']}" for row in ended)
-    return Face("table.html", {"rows": rows, "kept": kept}, changes, draw, 0.24 * len(rows) + 1.2, brief=brief)
+    return Face(
+        "table.html", {"rows": rows, "kept": kept, "hidden": list(hidden)}, changes, draw, 0.24 * len(rows) + 1.7, brief=brief
+    )
 
 
 def draw(axes: Any, card: Any) -> None:
     """The changed columns as lines, on axes of a figure."""
-    rows, kept = card.face.context["rows"], card.face.context["kept"]
+    rows, notes = card.face.context["rows"], left_out(card.face.context)
+    places, wide = (0.0, 0.34, 0.56, 0.78), inches_wide(axes)
+    named, told = 0.32 * wide, 0.2 * wide  # inches of the first column and of the others
+    titles = ["feature", *(wrapped_caption(card, k, told) for k in range(3))]
     axes.set_xlim(0, 1)
-    axes.set_ylim(len(rows) + 3.2, -1)
-    places = (0.0, 0.4, 0.6, 0.8)
-    for x, title in zip(places, ("feature", *(card.caption(k) for k in range(3))), strict=True):
-        axes.text(x, -0.4, mathless(title.replace(": ", ":\n")), fontsize=8.5, color="#575f6a", va="center")
+    axes.set_ylim(len(rows) + 2.2, -0.75 * max(title.count("\n") + 1 for title in titles))
+    for x, title in zip(places, titles, strict=True):
+        axes.text(x, 0.2, title, fontsize=8.5, color="#575f6a", va="bottom")
     for k, row in enumerate(rows):
-        axes.text(places[0], k + 0.9, mathless(shorten(row["name"], 34, placeholder=" …")), fontsize=9, color=INK, va="center")
-        axes.text(places[1], k + 0.9, mathless(row["input"][:18]), fontsize=9, color=INK, va="center")
+        axes.text(places[0], k + 0.9, cut(row["name"], named), fontsize=9, color=INK, va="center")
+        axes.text(places[1], k + 0.9, cut(row["input"], told), fontsize=9, color=INK, va="center")
         for x, cell in ((places[2], row["turn"]), (places[3], row["end"])):
             moved = cell["move"] is not None
             colour = {1: MORE, -1: LESS}.get(cell["move"], INK)
             sign = {1: "▲ ", -1: "▼ ", 0: "● "}.get(cell["move"], "")
-            axes.text(x, k + 0.9, mathless(sign + cell["text"][:18]), fontsize=9, color=colour, va="center",
+            axes.text(x, k + 0.9, cut(sign + cell["text"], told), fontsize=9, color=colour, va="center",
                       fontweight="bold" if moved else "normal")  # fmt: skip
-    if kept:
-        axes.text(
-            0, len(rows) + 1.4, f"{len(kept)} other{'s' if len(kept) > 1 else ''} unchanged", fontsize=8.5, color="#575f6a"
-        )
+    axes.text(0, len(rows) + 1.4, "; ".join(notes), fontsize=8.5, color="#575f6a")
+
+
+def left_out(context: dict[str, Any]) -> list[str]:
+    """How many columns did not change, and how many are hidden, whether they changed or not."""
+    kept, hidden = len(context["kept"]), len(context["hidden"])
+    said = [f"{kept} other{'s' if kept > 1 else ''} unchanged"] if kept else []
+    return said + ([f"{hidden} hidden"] if hidden else [])

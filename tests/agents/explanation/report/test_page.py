@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.text import Text
 from PIL import Image
 
 import envs
@@ -423,3 +425,26 @@ def test_the_name_of_a_way_is_escaped() -> None:
     html = render_report(ways, world)
     assert "<b>1</b>" not in html
     assert "&lt;b&gt;1&lt;/b&gt;" in html
+
+
+@pytest.mark.parametrize("data", ["iris", "digits", "oscillator"])
+def test_no_two_texts_of_a_card_s_figure_overlap(data: str) -> None:
+    from agents.explanation.report.export import card_figure
+
+    world = envs.make_world(data=data)
+    path = explain(world, 3, walker="line")
+    path.contributions(world)
+    figure = card_figure(Card(1, path, world))
+    figure.draw_without_rendering()
+    ticks = {tick for axes in figure.findobj(Axes) for tick in (*axes.get_xticklabels(), *axes.get_yticklabels())}
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip() and text not in ticks]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    pictures = [axes.get_window_extent() for axes in figure.findobj(Axes) if axes.images]
+    for k, (words, box) in enumerate(boxes):
+        for other, beside in boxes[k + 1 :]:
+            wide = min(box.x1, beside.x1) - max(box.x0, beside.x0)
+            high = min(box.y1, beside.y1) - max(box.y0, beside.y0)
+            assert wide <= 2 or high <= 3, f"{words!r} overlaps {other!r}"
+        for picture in pictures:
+            inside = picture.x0 < box.x0 and box.x1 < picture.x1  # the number of a ring
+            assert inside or picture.x1 <= box.x0 or box.x1 <= picture.x0 or not picture.y0 < box.y0 < picture.y1, words
