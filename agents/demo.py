@@ -106,7 +106,7 @@ def write(
     write_report(root / "report.html", shown, world, metrics=metrics, made=made, extras=extras)
 
 
-def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
+def results_text(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
     """The results in plain sentences, and the next commands."""
     import statistics
 
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec_kwargs(config.env)  # before anything is trained: only latent spaces can be explained
     prepare_process(config.num_threads)
     run, paths = demo(config)
-    print(tell(run, paths, config.paths))
+    print(results_text(run, paths, config.paths))
     return 0
 
 

@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.redaction import redacted
     from envs.errors import QueryBudgetError
 
-    source, asked = how_asked(config, *world_and_run(open_source(config)))
+    source, explain_with = source_and_explainer(config, *world_and_run(open_source(config)))
     world, run = world_and_run(source)
     inputs = inputs_of_file(world, config.input) if config.input else None
     count = 0 if inputs is None else inputs.given or len(inputs.x)
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopped = None
     try:
         walker = config.walker or ("line" if run is None else None)
-        found = asked(source, inputs, config.target, walker=walker, rows=rows, split=split,
+        found = explain_with(source, inputs, config.target, walker=walker, rows=rows, split=split,
                       max_steps=config.max_steps, seed=config.seed, skip_present=many,
                       fallback=None if config.fallback else False, sparse=config.sparse, convincing=config.convincing,
                       progress=bar, on_batch=keep)  # fmt: skip
@@ -185,15 +185,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not files:
             with suppress(QueryBudgetError):
                 keep(found)
-    paths, told = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
+    paths, summaries = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
     if config.json:
-        more = {"alternatives": told} if told else {}
+        more = {"alternatives": summaries} if summaries else {}
         print(json.dumps({"paths": for_machines(paths, files), **columns_said(world), **more}, allow_nan=False))
         out: Any = sys.stderr
     else:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
-    for line in told:
+    for line in summaries:
         print(line, file=out)
     for path in flat(found) if hasattr(world, "unconstrained") and not config.all else ():
         if not path.success:
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags = {name: value for name in (*WORLD_FLAGS, *QUERY_FLAGS) if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
             print(line, file=out)
-    if run is not None and config.walker is None and not told and (said := who_walked(run, paths, config.fallback)):
+    if run is not None and config.walker is None and not summaries and (said := who_walked(run, paths, config.fallback)):
         print(said, file=out)
     if config.lime != "none":
         from agents.explanation.local.lime_figure import save_lime
@@ -220,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def how_asked(config: ExplainConfig, world: World, run: Run | None) -> tuple[Run | World, Any]:
+def source_and_explainer(config: ExplainConfig, world: World, run: Run | None) -> tuple[Run | World, Any]:
     """The run or world with the constraints of the flags, and the function that explains: one path, ways or scenarios.
 
     Raises:

@@ -187,7 +187,7 @@ def verdict(path: Trajectory, found: Comparison) -> str:
     else:
         other = "the same class on every frame" + ("" if found.ended else ", but the walk ends elsewhere")
     if found.noise <= found.tolerance:
-        why = "asked twice it answers the same, so it has changed since"
+        why = "two identical queries give the same prediction now, so it has changed since"
     elif found.mean <= NOISE * found.noise:
         why = f"it is noisy: between two identical queries its predictions differ as much ({found.noise:.3g} on average)"
     else:

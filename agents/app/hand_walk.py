@@ -61,8 +61,8 @@ class HandWalk:
 
     def __init__(self, world: World, entered: Entered, target: int | None = None) -> None:
         self.world, self.entered = world, entered
-        asked = None if target is None or not world.task.takes_target else torch.tensor([target])
-        self.start, queries = dynamics.enter(world, entered.x, asked, entered.cells)
+        requested = None if target is None or not world.task.takes_target else torch.tensor([target])
+        self.start, queries = dynamics.enter(world, entered.x, requested, entered.cells)
         self.queries = int(queries)
         self.steps: list[Taken] = []
         self.cursor = 0

@@ -299,12 +299,12 @@ def _enter(
         state, queries = dynamics.enter(world, x, cells=cells)
         present = torch.zeros(len(x), dtype=torch.bool) if world.task.group is None else world.task.in_group(state.source)
         return state, queries, present
-    asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
-    state, queries = dynamics.enter(world, x, asked.clamp_min(0), cells)
-    own = asked < 0
+    wanted = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
+    state, queries = dynamics.enter(world, x, wanted.clamp_min(0), cells)
+    own = wanted < 0
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
-    return state, queries, asked == state.source
+    return state, queries, wanted == state.source
 
 
 def _batches(aims: Sequence[Aim], size: int) -> Iterator[tuple[Aim, range]]:

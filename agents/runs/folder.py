@@ -328,11 +328,11 @@ class RunFolder:
         folder = self.checkpoint_path(steps)
         if not folder.is_dir():
             raise UserError(f"{str(self.root)!r} has no checkpoint at {steps} steps; it has {self.checkpoints() or 'none'}")
-        for name, told in _read_manifest(folder)["files"].items():
+        for name, entry in _read_manifest(folder)["files"].items():
             file = folder / name
             if not file.is_file():
                 raise UserError(f"{str(file)!r} is missing, though the checkpoint's manifest names it; {self._others(steps)}")
-            if _sha256(file) != told["sha256"]:
+            if _sha256(file) != entry["sha256"]:
                 raise UserError(f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}")
 
     def _others(self, steps: int) -> str:

@@ -176,14 +176,14 @@ def world_flags(config: TrainConfig) -> list[str]:
 def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Session:
     """An old training, where its last whole checkpoint was, or the one that ``config.checkpoint`` names."""
     made = folder.run_config()
-    asked = {
+    given_flags = {
         "--env": (config.env, made.env_id),
         "--algo": (config.algo, made.algo),
         "--seed": (config.seed, made.seed),
         "--n-envs": (config.n_envs, made.n_envs),
         "--curiosity": (config.curiosity, "none" if made.curiosity is None else made.curiosity.name),
     }
-    for flag, (given, own) in asked.items():
+    for flag, (given, own) in given_flags.items():
         if given is not None and given != own:
             raise UserError(
                 f"{flag} {given}: the run {str(folder.root)!r} has {own}, and a resumed run keeps it; leave {flag} out"
@@ -205,7 +205,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
     made = replace(made, n_timesteps=config.n_timesteps or before, num_threads=config.num_threads)
     if steps >= made.n_timesteps:
         raise UserError(
-            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"
+            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: request more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
     world = world_of(folder, world, config.trust, query_options(config))

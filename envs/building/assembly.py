@@ -140,8 +140,8 @@ def replaced(world: World, **changes: Any) -> World:
         bound = {name: kept[name] for name in ("manifold", "classifier")}
         kept["reference"] = dataclasses.replace(kept["reference"], **bound, anchored=kept["units"].anchored)
     if isinstance(kept["classifier"], GoalClassifier):
-        asked, present = ((one.goal, one.spread) for one in (config, world.config))
-        if asked != present and "classifier" not in parts:
+        requested, present = ((one.goal, one.spread) for one in (config, world.config))
+        if requested != present and "classifier" not in parts:
             known = kept["classifier"]
             kept["classifier"] = classifier_for(with_goal(config, known, kept["reference"]), known)
             kept["reference"] = kept["reference"].viewed(kept["classifier"])

@@ -122,12 +122,12 @@ def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any
     Raises:
         ManifoldError: there are some.
     """
-    told = "this manifold exists already and is not fitted"
+    reason = "this manifold exists already and is not fitted"
     kinds = f"leave it out, or have one fitted: manifold={' or '.join(map(repr, FITS))}"
     if latent_dim is not None and latent_dim != manifold.latent_dim:
-        raise ManifoldError(f"latent_dim={latent_dim}: {told}; its codes have {manifold.latent_dim} values; {kinds}")
+        raise ManifoldError(f"latent_dim={latent_dim}: {reason}; its codes have {manifold.latent_dim} values; {kinds}")
     if fit:
-        raise ManifoldError(f"fit={dict(fit)}: {told}; {kinds}")
+        raise ManifoldError(f"fit={dict(fit)}: {reason}; {kinds}")
 
 
 def fitted_manifold(

@@ -16,7 +16,7 @@ from envs.goals.goal import Goal
 
 
 class Classifier(ABC):
-    """The black box to be explained. Only white-box walkers, which say so in their names, ask it for gradients.
+    """The black box to be explained. Only white-box walkers, which say so in their names, use its gradients.
 
     A subclass implements `_predict`. `envs.classifiers.adapt` wraps most models without one.
 

@@ -104,14 +104,14 @@ class OnnxModel:
         scores, _, keys = self._batches(self._given(rows))
         return keys if keys is not None or self.labels_are_texts or scores is None else list(range(max(2, scores.shape[1])))
 
-    def shape_for(self, units: Units, asked: Sequence[int] | None) -> tuple[int, ...]:
-        """Shape of one row of the model's input: as asked, else the shape of the data that the model declares.
+    def shape_for(self, units: Units, requested: Sequence[int] | None) -> tuple[int, ...]:
+        """Shape of one row of the model's input: the requested one, else the shape of the data that the model declares.
 
         Raises:
             ManifoldError: If the data have no such shape.
         """
-        usual = units.input_shape(self, asked)
-        if asked is not None or len(self.inputs) > 1 or units.rows_are_strings:
+        usual = units.input_shape(self, requested)
+        if requested is not None or len(self.inputs) > 1 or units.rows_are_strings:
             return usual
         declared = self.inputs[0].shape[1:]
         candidates = units.torch_shapes() if units.modality == "image" else [usual]

@@ -127,11 +127,11 @@ def step(
         if world.max_step is not None and not manifold.on_graph:
             z, frame, length, pull = _shortened(world, state, z, frame, length, pull)
             place = manifold.coordinates(z, frame)
-        asked = torch.from_numpy(np.full(len(z), known is None))
+        queried = torch.from_numpy(np.full(len(z), known is None))
         if known is not None:
             prediction = known
         elif reuse and world.units.anchored:
-            prediction, asked = _predicted(world, state, frame)
+            prediction, queried = _predicted(world, state, frame)
         else:
             prediction = world.predictions(frame, state.home)
         cost, guidance = appraise(world, z, place, home, state.target, pull)
@@ -140,7 +140,7 @@ def step(
         success = task.arrived(world.reference, moved, goal)
         moved = moved._replace(potential=task.potential(world.reference, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked.long(), goal)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queried.long(), goal)
 
 
 def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tensor]:

@@ -225,9 +225,9 @@ class Flip(Task):
         if self.group is not None:
             p, ends = torch.log(state.prediction.clamp_min(1e-6)), self.in_group(torch.arange(state.prediction.shape[1]))
             return p[:, ends].amax(1) - p[:, ~ends].amax(1)
-        asked = (state.source if self.any_other else state.target)[:, None]
+        wanted = (state.source if self.any_other else state.target)[:, None]
         p = state.prediction.clamp_min(1e-6)
-        own, rival = torch.log(p.gather(1, asked)[:, 0]), torch.log(p.scatter(1, asked, 0.0).amax(1))
+        own, rival = torch.log(p.gather(1, wanted)[:, 0]), torch.log(p.scatter(1, wanted, 0.0).amax(1))
         return rival - own if self.any_other else own - rival
 
     def satisfied(self, prediction: Tensor, target: Tensor) -> Tensor:

@@ -100,11 +100,11 @@ def read_ts(path: str | Path) -> tuple[np.ndarray, list[str] | None, list[str] |
     x = x[:, 0] if x.shape[1] == 1 else x
     if not _labelled(header):
         return x, None, None
-    told = header["classlabel"][1:] or sorted(set(labels))
+    declared = header["classlabel"][1:] or sorted(set(labels))
     for label in labels:
-        if label not in told:
-            raise UnknownNameError(f"class of {path}", label, told)
-    return x, labels, told
+        if label not in declared:
+            raise UnknownNameError(f"class of {path}", label, declared)
+    return x, labels, declared
 
 
 def load_series_csv(

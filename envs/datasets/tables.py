@@ -15,7 +15,8 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
-from envs.modalities.columns import Column, Table, by_size, describe, is_plain_number, read_description, text_of
+from envs.modalities.columns import Column, Table, by_size, is_plain_number, read_description, text_of
+from envs.modalities.inferred_columns import describe
 from envs.modalities.table import TableUnits
 from envs.reading.files import read_text
 

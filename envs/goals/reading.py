@@ -46,7 +46,7 @@ def _labels(text: str, labels: Sequence[str]) -> Goal | Request:
         label, held = found.groups()
         names = [] if held is None else None if held in ("others", "the others", "rest") else re.split(r"\s*,\s*", held)
         return FlipLabel(label, names)
-    asked = {}
+    wanted = {}
     for part in text.split(","):
         name, equals, word = (piece.strip() for piece in part.rpartition("="))
         if not equals or word not in WORDS.values():
@@ -54,9 +54,9 @@ def _labels(text: str, labels: Sequence[str]) -> Goal | Request:
                 f"the target {text!r} is no goal on labels: 'flip NAME', 'flip NAME, hold OTHER', 'flip NAME, hold others' or "
                 f"'NAME=yes, OTHER=no'; the labels are {', '.join(labels)}"
             )
-        asked[name] = word == WORDS[True]
-    label, *others = asked
-    return LabelGoal(labels, label, asked[label], {name: asked[name] for name in others})
+        wanted[name] = word == WORDS[True]
+    label, *others = wanted
+    return LabelGoal(labels, label, wanted[label], {name: wanted[name] for name in others})
 
 
 #: Kinds of outputs besides classes -> how a goal on them is read, from a text and the names of the outputs.

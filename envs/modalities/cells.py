@@ -125,7 +125,7 @@ class Values:
 
 
 def _key(value: Any) -> Any:
-    """What tells a value from others: True is not 1, but 1 is 1.0; every NaN is the same."""
+    """The identity of a value: True is not 1, but 1 is 1.0; every NaN is the same."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and math.isnan(value):
         return ("nan",)

@@ -1,6 +1,6 @@
 """Relations between columns, described or noticed: columns that exclude each other, and columns that determine others.
 
-Each rule asks how often the opposite would be seen by chance, so few rows lead to no guess.
+Each rule estimates how often the opposite would occur by chance, so few rows lead to no guess.
 """
 
 from __future__ import annotations

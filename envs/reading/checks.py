@@ -112,8 +112,8 @@ def share(value: Any, name: str, positive: bool, *, error: Error = ManifoldError
     try:
         return number(value, name, 0, above=positive)
     except ManifoldError:
-        told = "a positive share of the class distance" if positive else "a share of the class distance, 0 for no bound"
-        raise error(f"{name} is {told}, not {_shown(value)}") from None
+        allowed = "a positive share of the class distance" if positive else "a share of the class distance, 0 for no bound"
+        raise error(f"{name} is {allowed}, not {_shown(value)}") from None
 
 
 def sizes(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[int, ...]:

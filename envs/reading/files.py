@@ -351,9 +351,9 @@ def member(folder: Path, name: Any, *, error: Error = ManifoldError) -> Path:
     return folder / name
 
 
-def _named(problem: BaseException, error: Error, told: str) -> Exception:
+def _named(problem: BaseException, error: Error, message: str) -> Exception:
     """The error to raise for what went wrong: our own as it is."""
-    return problem if isinstance(problem, error) else error(f"{told} ({type(problem).__name__}: {str(problem)[:200]})")
+    return problem if isinstance(problem, error) else error(f"{message} ({type(problem).__name__}: {str(problem)[:200]})")
 
 
 def _too_deep(where: str) -> str:

@@ -94,8 +94,8 @@ def sentences(found: Any, world: Any, brief: bool = False) -> list[str]:
     every = [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Alternatives)]
     if brief and every:
         counts = Counter(sum(path.success for path in one) for one in every)
-        told = ", ".join(f"{count} for {counts[count]} inputs" for count in sorted(counts))
-        return [f"paths an input: {told}; queries of other walks: {sum(one.queries for one in every)}"]
+        counted = ", ".join(f"{count} for {counts[count]} inputs" for count in sorted(counts))
+        return [f"paths an input: {counted}; queries of other walks: {sum(one.queries for one in every)}"]
     lines = []
     for one in every:
         place = place_of(one.paths[0], world)

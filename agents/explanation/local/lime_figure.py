@@ -78,8 +78,8 @@ def _fitted(paths: Sequence[Trajectory], world: World, kind: str, seed: int) -> 
         padded = [np.pad(local.weights, (0, longest - local.weights.size)) for local in worded]
         slopes = np.stack(padded or [local.weights for local in found.values()])
         r2 = np.array([local.r2 for local in found.values()])
-        asked = np.int64(sum(local.queries for local in found.values()))
-        arrays = {"slopes": slopes, "r2": r2, "queries": asked}
+        queries = np.int64(sum(local.queries for local in found.values()))
+        arrays = {"slopes": slopes, "r2": r2, "queries": queries}
         if worded:
             rows = [local.words or [] for local in worded]
             arrays["words"] = np.array([[*row, *[""] * (longest - len(row))] for row in rows])

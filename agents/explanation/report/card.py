@@ -222,7 +222,7 @@ class Card:
 
 
 def turning_point(path: Trajectory) -> int:
-    """The frame from which on the answer is the one that was asked for; of a path without it, the last frame."""
+    """The frame from which on the prediction is the requested one; the last frame if there is none."""
     explained = explained_class(path)
     if explained == path.source or path.predicted[-1] != explained:
         return path.steps

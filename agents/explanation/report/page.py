@@ -132,7 +132,7 @@ def render_report(
             script=script,
             script_hash=digest(script),
             style=joined("style", STYLES),
-            asked=sum(card.map.queries for card in cards if card.map),
+            map_queries=sum(card.map.queries for card in cards if card.map),
             divided=divided,
         )
     )

@@ -82,7 +82,7 @@ def test_changes_are_taken_from_the_inputs_own_score():
         ("4..2", r"the range 4\.\.2 is empty: the lower limit stands first"),
         ("much", "no goal on a score: '>= 0.7'"),
         ("0.7", "no goal on a score"),
-        ("+0", "asks for nothing"),
+        ("+0", "changes nothing"),
     ],
 )
 def test_what_is_no_goal_on_a_score_is_refused(text, match):
