@@ -65,27 +65,27 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
-    sparse: bool = option(True, "of tables and series, change few columns or intervals; --no-sparse: as many as the walk does")
-    ways: int = option(1, "different ways to the target for each input, as far as they are found", metavar="N", low=1, high=20)
+    sparse: bool = option(True, "tables and series: change few columns or intervals; --no-sparse: all that the walk changes")
+    ways: int = option(1, "up to N paths for each input, which change different parts", metavar="N", low=1, high=20)
     scenarios: bool = option(
         False, "the nearest path, the most typical one and, with --features-to-vary, one that changes those columns alone"
     )
-    features_to_vary: list[str] = option([], "of a table, the columns that may change", metavar="COLUMN")  # noqa: RUF009
+    features_to_vary: list[str] = option([], "columns of a table that may change", metavar="COLUMN")  # noqa: RUF009
     rules: str | None = option(None, "further constraints on a table's row (.yml or .json)", metavar="FILE")
     part_names: dict[str, Any] = option({}, "your names for columns or parts, which headlines then use")  # noqa: RUF009
-    convincing: bool = option(False, "of pictures, go on until an ensemble sees the target: networks fitted first (seconds)")
+    convincing: bool = option(False, "pictures: continue until an ensemble, fitted first (seconds), predicts the target")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    max_steps: int | None = option(None, "maximum steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
     format: list[str] = option(  # noqa: RUF009
-        ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
+        ["npz", "png"], "files to write for each path; npz can be replayed", choices=("npz", "png", "gif", "json")
     )
     contributions: bool = option(
-        True, "what each changed part is worth, by queries of its own, for up to five inputs; --no-contributions: not"
+        True, "compute what each changed part contributes, with further queries, for up to five inputs"
     )
-    badge: bool = option(False, "whether each end holds up, by other classifiers that are fitted first (seconds)")
+    badge: bool = option(False, "check each end with other classifiers, which are fitted first (seconds)")
     lime: str = option(
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
@@ -95,13 +95,13 @@ class ExplainConfig(DataConfig):
         choices=("local", "ray"),
     )  # fmt: skip
     jobs: int = option(1, "workers of --engine, each with one thread", "-j", metavar="N", low=1)
-    address: str | None = option(None, "of the Ray cluster; 'auto': the running one (default: one of this machine alone)")
+    address: str | None = option(None, "address of the Ray cluster; 'auto': the running one (default: a local one)")
     part_size: int = option(
         1000, "rows of a part, which is explained in one batch and written as one file", metavar="N", low=1
     )
     keep_frames: bool = option(False, "with --engine: keep the codes and predictions of all frames")
     redact: list[str] = option(  # noqa: RUF009
-        [], "columns of a table that are shown as hidden, and left out of saved paths", metavar="COLUMN"
+        [], "columns of a table to hide and to leave out of saved paths", metavar="COLUMN"
     )
     json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")

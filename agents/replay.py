@@ -82,7 +82,7 @@ class ReplayConfig(LoadingConfig):
     all: bool = option(False, "replay every path of the run")
     gif: str | None = option(None, "write the path as a GIF", metavar="FILE")
     live: bool = option(False, "play the frames in place, like a film")
-    delay: float = option(0.6, "seconds a frame with --live", metavar="SECONDS", low=0, high=3600)
+    delay: float = option(0.6, "seconds per frame with --live", metavar="SECONDS", low=0, high=3600)
     show: bool = option(True, "show the steps; --no-show: only compare")
     log_folder: str = option("runs", "where runs are looked up", "-f")
     tolerance: float = option(TOLERANCE, "largest difference that still counts as the same", low=0)

@@ -130,7 +130,7 @@ class Sweep:
         for name in search:
             first, _, inner = name.partition(".")
             if (inner and inner in train.get(first, {})) or (not inner and first in train):
-                raise UserError(f"{name} stands in train and in search: leave it out of one")
+                raise UserError(f"{name} is given in train and in search: leave it out of one")
         measure = checks.text(found.get("measure", "success_rate"), "measure", error=UserError)
         if measure not in MEASURES:
             raise UnknownNameError("measure of a sweep", measure, MEASURES)

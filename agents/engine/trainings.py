@@ -90,7 +90,7 @@ def seeds_of(text: str) -> list[int]:
             raise UserError(f"seeds {text!r}: at most 10,000")
         found += range(int(low), int(high or low) + 1)
     if len(set(found)) < len(found):
-        raise UserError(f"seeds {text!r}: a seed stands there twice")
+        raise UserError(f"seeds {text!r}: a seed occurs twice")
     return found
 
 

@@ -118,7 +118,7 @@ class RunFolder:
         file = folder / "config.json"
         if not file.is_file():
             raise UserError(
-                f"{str(folder)!r} is no run folder: it has no config.json. Runs are made by python -m agents.train"
+                f"{str(folder)!r} is not a run folder: it has no config.json. Runs are made by python -m agents.train"
             )
         config = read_json(file)
         if "format_version" not in config:

@@ -266,7 +266,7 @@ def world_of(
         raise UserError(f"{str(folder.root / 'config.json')!r} is damaged: it {found}: {config.env_id}")
     if config.world is None:
         if live is not None:
-            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
+            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is not a latent space: leave world= out")
         with trusting(trust):
             check_arguments(config.env_id, config.env_kwargs, folder.root / "config.json", folder.is_own())
         return None

@@ -87,7 +87,7 @@ def check_settings(config: TrainConfig) -> None:
     try:
         device = torch.device(config.device)
     except RuntimeError:
-        raise UserError(f"--device {config.device!r} is no device; use cpu, cuda or cuda:N") from None
+        raise UserError(f"--device {config.device!r} is not a device; use cpu, cuda or cuda:N") from None
     if device.type not in DEVICES:
         raise UserError(f"--device {config.device!r} holds no numbers to compute with; use {', '.join(DEVICES)}")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):

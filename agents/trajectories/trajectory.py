@@ -65,7 +65,7 @@ class Trajectory(WithGoal):
         versions: installed distribution -> version.
         hidden: column -> its cell and its places in data space, of columns whose values are shown as hidden and left out of
             files, see `agents.redaction`; None: no column is.
-        texts: (T+2) the input and every frame as sentences; None where the data are no text.
+        texts: (T+2) the input and every frame as sentences; None where the data are not text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
         requested: the target as it was given, where it is not one class: a group, or a goal such as ``+10 %``.
         held: names of the table's columns that this path keeps as in the input, so that few change.

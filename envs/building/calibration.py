@@ -71,7 +71,7 @@ def _predictions(classifier: Classifier, rows: Examples, some: slice) -> Tensor:
 
 
 def _indices(truth: Any, names: Sequence[Any] | None, known: Sequence[str]) -> Tensor | None:
-    """True classes (N,), texts or indices of `names`, as indices of the classifier's classes; None if one is no class."""
+    """True classes (N,), texts or indices of `names`, as indices of the classifier's classes; None if one is not a class."""
     if truth is None:
         return None
     values = np.asarray(truth)

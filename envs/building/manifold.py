@@ -222,7 +222,7 @@ def _kept(
     sees: Mapping[str, Tensor | None],
     made: Callable[[], Manifold],
 ) -> Manifold:
-    """`made()`, from the cache for kinds of this library: the code of a user's own class is no part of the key.
+    """`made()`, from the cache for kinds of this library: the code of a user's own class is not part of the key.
 
     Raises:
         ManifoldError: settings that JSON cannot hold.

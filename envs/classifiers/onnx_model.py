@@ -84,7 +84,7 @@ class OnnxModel:
         """Read a model from a file, with all of its weights inside.
 
         Raises:
-            ManifoldError: If there is no such file, it is no ONNX model, or onnxruntime is not installed.
+            ManifoldError: If there is no such file, it is not an ONNX model, or onnxruntime is not installed.
         """
         path = Path(in_home(path))
         try:

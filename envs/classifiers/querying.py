@@ -173,7 +173,7 @@ class QueriedGoalClassifier(GoalClassifier):
         options: How it is queried.
 
     Raises:
-        ManifoldError: If a temperature is requested: a score or labels are no probabilities of classes.
+        ManifoldError: If a temperature is requested: a score or labels are not probabilities of classes.
 
     Example:
         >>> import numpy as np

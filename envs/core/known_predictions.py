@@ -96,7 +96,7 @@ class KnownPredictions(NamedTuple):
         return cls(label, prediction, elsewhere, digest, outputs or None)
 
     def viewed(self, classifier: GoalClassifier) -> KnownPredictions:
-        """The same outputs seen through the goal of a classifier."""
+        """The same outputs under the goal of a classifier."""
         if self.outputs is None:
             return self
         own, frame = (classifier.of_outputs(self.outputs[name]) for name in ("own", "frame"))

@@ -38,7 +38,9 @@ def read_idx(path: str | Path) -> np.ndarray:
     path = Path(in_home(path))
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
-        raise ManifoldError(f"{path} is no IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type")
+        raise ManifoldError(
+            f"{path} is not an IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type"
+        )
     axes = content[3]
     header = 4 + 4 * axes
     if len(content) < header:

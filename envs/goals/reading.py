@@ -37,7 +37,7 @@ def _score(text: str) -> Goal | Request:
         side = "low" if parts[0] in (">", ">=", "≥") else "high"
         sided: dict[str, Any] = {side: float(parts[1])}
         return ScoreGoal(**sided, strict=parts[0] in "<>")
-    raise ManifoldError(f"the target {text!r} is no goal on a score: {FORMS}")
+    raise ManifoldError(f"the target {text!r} is not a goal on a score: {FORMS}")
 
 
 def _labels(text: str, labels: Sequence[str]) -> Goal | Request:
@@ -51,8 +51,8 @@ def _labels(text: str, labels: Sequence[str]) -> Goal | Request:
         name, equals, word = (piece.strip() for piece in part.rpartition("="))
         if not equals or word not in WORDS.values():
             raise ManifoldError(
-                f"the target {text!r} is no goal on labels: 'flip NAME', 'flip NAME, hold OTHER', 'flip NAME, hold others' or "
-                f"'NAME=yes, OTHER=no'; the labels are {', '.join(labels)}"
+                f"the target {text!r} is not a goal on labels: 'flip NAME', 'flip NAME, hold OTHER', 'flip NAME, hold others' "
+                f"or 'NAME=yes, OTHER=no'; the labels are {', '.join(labels)}"
             )
         wanted[name] = word == WORDS[True]
     label, *others = wanted
@@ -75,7 +75,7 @@ def read_request(text: Any, kind: str, names: Sequence[str] = ()) -> Goal | Requ
         names: Of the outputs, for labels.
 
     Raises:
-        ManifoldError: If the text is no goal on such outputs; the message lists the forms.
+        ManifoldError: If the text is not a goal on such outputs; the message lists the forms.
 
     Example:
         >>> read_request("2..4", "score")
@@ -92,7 +92,7 @@ def read_goal(text: Any, kind: str, names: Sequence[str] = ()) -> Goal:
     """A goal that holds for every input, as a world has one.
 
     Raises:
-        ManifoldError: If the text is no goal on such outputs, or depends on the input.
+        ManifoldError: If the text is not a goal on such outputs, or depends on the input.
 
     Example:
         >>> read_goal("<= 3", "score").names

@@ -57,7 +57,7 @@ class ScoreGoal(Goal):
         if math.isnan(self.low) or math.isnan(self.high) or (math.isinf(self.low) and math.isinf(self.high)):
             raise ManifoldError(f"the goal from {self.low:g} to {self.high:g} has no limit: give low=, high= or both")
         if self.low >= self.high and not (self.low == self.high and not self.strict):
-            raise ManifoldError(f"the range {self.low:g}..{self.high:g} is empty: the lower limit stands first")
+            raise ManifoldError(f"the range {self.low:g}..{self.high:g} is empty: give the lower limit first")
         if not 0 < self.spread < math.inf:
             raise ManifoldError(f"spread is the unit of the progress, a positive number, not {self.spread}")
 

@@ -67,7 +67,7 @@ class GoalEnv(gym.Env[Observation, np.ndarray]):
         state = self.walk.state
         if int(state.target[0]) == int(state.source[0]):
             name = self.world.class_names[int(state.target[0])]
-            raise ManifoldError(f"the input is of class {name!r} already, which is no goal: choose another target or index")
+            raise ManifoldError(f"the input is of class {name!r} already, which is not a goal: choose another target or index")
         return self._parts(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

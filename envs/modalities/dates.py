@@ -51,7 +51,7 @@ def microseconds(value: Any) -> int:
         return (value - EPOCH.replace(tzinfo=None if value.tzinfo is None else datetime.UTC)) // TICK
     if isinstance(value, datetime.date):
         return (datetime.datetime.combine(value, datetime.time()) - EPOCH) // TICK
-    raise ValueError("it is no date")
+    raise ValueError("it is not a date")
 
 
 def number_of(value: Any, unit: str) -> float:
@@ -75,7 +75,7 @@ def numbers_of(values: Sequence[Any], unit: str, name: str, where: Callable[[int
             found[row] = number_of(value, unit)
         except (ValueError, TypeError, OverflowError) as error:
             why = ISO if isinstance(value, str) else error
-            raise ManifoldError(f"{where(row)}, column {name!r}: {value!r} is no date or duration ({why})") from None
+            raise ManifoldError(f"{where(row)}, column {name!r}: {value!r} is not a date or duration ({why})") from None
     return found
 
 

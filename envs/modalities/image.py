@@ -203,7 +203,7 @@ class ImageUnits(Units):
         size = int(np.prod(shape))
         if len(self.own_shape) == 3 and self.data_shape[0] > 1 and shape not in (self.own_shape, self._other_order, (size,)):
             raise ManifoldError(
-                f"input_shape {shape} is no order of pictures of shape {self.own_shape}: give {self.own_shape}, "
+                f"input_shape {shape} is not an order of pictures of shape {self.own_shape}: give {self.own_shape}, "
                 f"{self._other_order} or ({size},)"
             )
         return shape

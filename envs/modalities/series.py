@@ -152,7 +152,7 @@ class SeriesUnits(NumberUnits):
             channels, length = self.shape
             if tuple(requested) not in [*self.layouts, (channels, length)]:
                 raise ManifoldError(
-                    f"input_shape {tuple(requested)} is no layout of these series: give {self.own_shape} or "
+                    f"input_shape {tuple(requested)} is not a layout of these series: give {self.own_shape} or "
                     f"({channels * length},)"
                     "; wrap a classifier that takes the points first in a function that transposes"
                 )

@@ -156,7 +156,7 @@ def interval(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[fl
         raise error(f"{name} is a list of two numbers such as [0, 255], not {_shown(value)}")
     low, high = (number(item, name, error=error) for item in plain)
     if low >= high:
-        raise error(f"{name} is {_shown(value)}; the lower number stands first")
+        raise error(f"{name} is {_shown(value)}; give the lower number first")
     return low, high
 
 

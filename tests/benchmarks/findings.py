@@ -538,7 +538,7 @@ What was measured, one claim a section, with its losses. Every number on this pa
 
 *found*: share of inputs whose path reaches its goal. *L2*: distance from the true input to the end of the path. *kNN ratio*: distance of the end to real
 data of the target class, over the same for real data; 1 is as typical as real data. *IM1*: reconstruction error of the end by an auto-encoder of the target class, over that
-of the source class; less is better. *oracle*: share of ends in which an independent classifier sees the target. *queries each, before*: rows that the
+of the source class; less is better. *oracle*: share of ends for which an independent classifier predicts the target. *queries each, before*: rows that the
 classifier predicts for one explanation, and before the first one."""
 
 

@@ -94,7 +94,7 @@ def stability(
 
     The classifiers are, in this order: those of `retrain`; refits of a scikit-learn estimator to bootstrap samples of the
     reference rows, with its own predictions as labels (a world keeps no others); else the badge's other classifiers, which
-    are no retrained ones.
+    are not retrained ones.
 
     Args:
         paths: walked in `source`; those that did not arrive are left out.

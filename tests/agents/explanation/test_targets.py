@@ -131,7 +131,7 @@ def test_paths_with_their_own_goals_are_measured_and_reported_together(world):
     measured = evaluate_paths(world, paths, resamples=10)
     assert measured["validity"].value == 1
     assert np.isfinite(measured["knn_ratio"].value)
-    assert np.isnan(measured["validity_90"].value), "shares of a goal are no probabilities"
+    assert np.isnan(measured["validity_90"].value), "shares of a goal are not probabilities"
     assert in_goal_of(paths[0], world) is in_goal_of(paths[0], world)
     assert "8 of 8" in render_report(paths, world) or len(paths) < 8
 

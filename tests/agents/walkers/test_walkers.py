@@ -115,7 +115,7 @@ def test_nobody_is_asked_about_after_the_end(digits: Any) -> None:
 
 
 def test_a_target_met_at_frame_0_is_a_path_of_one_frame_and_nothing_found(digits: Any) -> None:
-    """The reconstruction changed the class, not a walk: it stops there, asks no more, and is no success."""
+    """The reconstruction changed the class, not a walk: it stops there, asks no more, and is not a success."""
     state, queries = dynamics.enter(digits, digits.held_out.x[:N], None)
     met = state._replace(target=state.prediction.argmax(1), source=(state.prediction.argmax(1) + 1) % 10)
     met = dynamics.refresh(digits, select(met, state.prediction.amax(1) >= 0.9))

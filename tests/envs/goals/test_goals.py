@@ -79,7 +79,7 @@ def test_changes_are_taken_from_the_inputs_own_score():
     [
         (">= 0.7 kg", "ends in 'kg': goals on a score are numbers in the score's own unit"),
         ("+10 $", "ends in"),
-        ("4..2", r"the range 4\.\.2 is empty: the lower limit stands first"),
+        ("4..2", r"the range 4\.\.2 is empty: give the lower limit first"),
         ("much", "no goal on a score: '>= 0.7'"),
         ("0.7", "no goal on a score"),
         ("+0", "changes nothing"),

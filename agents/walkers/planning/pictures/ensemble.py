@@ -122,7 +122,7 @@ def picture_ensemble_of(world: World) -> PictureEnsemble:
     """The ensemble of a world of pictures, fitted on first use (seconds) and kept as long as its reference data.
 
     Raises:
-        ManifoldError: the data are no pictures, or the classifier shows labels alone.
+        ManifoldError: the data are not pictures, or the classifier shows labels alone.
     """
     if world.modality != "image" or len(world.manifold.data_shape) < 2:
         raise ManifoldError(

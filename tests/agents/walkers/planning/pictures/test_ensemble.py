@@ -97,7 +97,7 @@ def test_the_badge_learns_from_the_other_half_by_other_architectures(digits: Any
     [
         ({"data": "iris"}, "convincing ends are for pictures: .* table rows of shape .*; leave convincing= out"),
         ({"data": "digits", "task": "reach_label", "label_only": True}, "this classifier shows labels alone"),
-        ({"data": "digits", "task": "leave"}, "this task asks for no class to reach"),
+        ({"data": "digits", "task": "leave"}, "this task has no class to reach"),
     ],
 )
 def test_where_it_cannot_be_done_the_reason_is_named(settings: dict[str, Any], told: str) -> None:
