@@ -28,11 +28,6 @@ def hasty_judges() -> Any:
         yield
 
 
-@pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits")
-
-
 def test_walkers_meet_the_same_tasks(digits: Any) -> None:
     found = evaluate(digits, ["line", "random", make_walker("line", refine=0)], inputs=range(30))
     assert list(found) == ["line", "random", "line 2"]

@@ -49,10 +49,6 @@ class Alternatives(Sequence["Trajectory"]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def with_paths(self, paths: Sequence[Trajectory]) -> Alternatives:
-        """The same with other forms of its paths, such as redacted ones."""
-        return dataclasses.replace(self, paths=list(paths))
-
 
 def target_of(path: Trajectory, world: World) -> Any:
     """The target of further walks from a path's input: its own goal on a score or on labels, else its class; None where the

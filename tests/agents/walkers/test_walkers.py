@@ -29,21 +29,6 @@ WITHOUT_DRAWS = [*TO_KNOWN_GOALS, *WHITE_BOX]
 FAST = {"spheres": {"samples": 20}, "greedy": {"candidates": 6}}
 
 
-@pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
-
-
-@pytest.fixture(scope="module")
-def iris() -> Any:
-    return envs.make_world()
-
-
-@pytest.fixture(scope="module")
-def labels() -> Any:
-    return envs.make_world(data="digits", task="reach_label", label_only=True, max_step=1 / 6)
-
-
 def begin(world: Any, n: int = N) -> tuple[Any, torch.Tensor]:
     """States of the first n held-out inputs, each towards the class after its own."""
     x = world.held_out.x[:n]

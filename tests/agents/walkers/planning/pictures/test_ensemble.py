@@ -21,11 +21,6 @@ N = 40
 
 
 @pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
-
-
-@pytest.fixture(scope="module")
 def check(digits: Any) -> PictureEnsemble:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "STEPS", 200)
