@@ -61,7 +61,7 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
-    assert run.world is not None  # explain() has refused environments that are no latent space
+    assert run.world is not None  # explain() has refused environments that are not latent space
     for path in paths[: config.paths]:
         path.contributions()
         path.badge()

@@ -1,4 +1,4 @@
-"""Arguments of an environment that is no latent space, as a run's config.json gives them to its constructor."""
+"""Arguments of an environment that is not a latent space, as a run's config.json gives them to its constructor."""
 
 from __future__ import annotations
 

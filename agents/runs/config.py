@@ -31,7 +31,7 @@ class _Json:
         """Read the JSON object that `to_json` wrote.
 
         Raises:
-            UnknownNameError: a key that is no field; close names are offered.
+            UnknownNameError: a key that is not a field; close names are offered.
             UserError: no JSON object, a missing field, or a value of another type; `where` names the file.
         """
         parts = dataclasses.fields(cls)  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ class RunConfig(_Json):
 
     @property
     def env_kwargs(self) -> dict[str, Any]:
-        """The arguments of an environment that is no latent space."""
+        """The arguments of an environment that is not a latent space."""
         return dict(self.env.get("kwargs", {}))
 
     def to_json(self) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class RunFolder:
         """The settings in config.json; `where` names the file for messages.
 
         Raises:
-            UnknownNameError, UserError: a key that is no setting, a missing one, or a value of another type.
+            UnknownNameError, UserError: a key that is not a setting, a missing one, or a value of another type.
         """
         return RunConfig.from_json({name: value for name, value in self.config.items() if name != "format_version"}, where)
 

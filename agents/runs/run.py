@@ -41,7 +41,7 @@ class Run:
 
     Attributes:
         folder: the run folder.
-        world: the world of the training (None for an environment that is no latent space).
+        world: the world of the training (None for an environment that is not a latent space).
         model: the SB3 algorithm; its policy is the checkpoint's.
         steps: environment steps of the training so far.
         progress: ``training_queries``, ``evaluation_queries``, ``seconds``, ``cpu_seconds``.

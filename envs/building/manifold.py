@@ -33,7 +33,7 @@ OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
     SeriesUnits: {VAE: SeriesVAE},
 }
 PARTS = (("encoder", "decoder"), ("encode", "decode"))  # what objects with both parts of a pair call them
-# Arguments of a fit that are no settings of `WorldConfig.fit`.
+# Arguments of a fit that are not settings of `WorldConfig.fit`.
 OURS = (
     "x",
     "y",

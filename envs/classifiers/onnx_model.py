@@ -181,7 +181,7 @@ class OnnxModel:
 
 
 class OnnxClassifier(FunctionClassifier, DetectsLogits):
-    """An `OnnxModel` as a classifier. Scores that are no probabilities are taken for logits.
+    """An `OnnxModel` as a classifier. Scores that are not probabilities are taken for logits.
 
     Args:
         model: The model.

@@ -81,7 +81,7 @@ class KnownPredictions(NamedTuple):
                 if part is not None and (part.dtype != torch.float32 or part.ndim != 2 or len(part) != len(label)):
                     raise ManifoldError(f"{name} is {part.dtype} of shape {tuple(part.shape)}, not probabilities of each row")
                 if part is not None and not bool(((part >= 0) & (part <= 1 + CLOSE)).all()):
-                    raise ManifoldError(f"{name} holds numbers that are no probabilities")
+                    raise ManifoldError(f"{name} holds numbers that are not probabilities")
             outputs = {name: tensors[f"outputs_{name}"].numpy() for name in OUTPUTS if f"outputs_{name}" in tensors}
             for name, output in outputs.items():
                 if output.dtype != np.float64 or output.shape[:-1] != label.shape or not np.isfinite(output).all():

@@ -65,7 +65,7 @@ def _content(path: Path) -> bytes:
         most = max(UNPACKED, RATIO * len(raw))
         content = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(most + 1)
         if len(content) > most:
-            raise ManifoldError(f"{path} unpacks to more than {most:,} bytes: that is no data set of pictures")
+            raise ManifoldError(f"{path} unpacks to more than {most:,} bytes: that is not a data set of pictures")
         return content
     except FileNotFoundError as error:
         raise ManifoldError(f"no IDX file {path}") from error

@@ -173,7 +173,7 @@ def read_numbers(values: np.ndarray, column: Column, unknown: Sequence[str], whe
         where: from a row's index to its name in errors.
 
     Raises:
-        ManifoldError: a value that is no number, not in the column's range, not whole, or missing where none was.
+        ManifoldError: a value that is not a number, not in the column's range, not whole, or missing where none was.
     """
     texts = [text_of(value) for value in values]
     if column.date:

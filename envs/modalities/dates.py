@@ -67,7 +67,7 @@ def numbers_of(values: Sequence[Any], unit: str, name: str, where: Callable[[int
     """The numbers (N,), float64, of a column of dates.
 
     Raises:
-        ManifoldError: a value that is no date; the message says where.
+        ManifoldError: a value that is not a date; the message says where.
     """
     found = np.empty(len(values))
     for row, value in enumerate(values):

@@ -73,7 +73,7 @@ class SeriesUnits(NumberUnits):
             sampling: time between two points: a number, or a text such as ``0.01 s``.
 
         Raises:
-            ManifoldError: another layout, values that are no finite numbers, another number of names, no time step.
+            ManifoldError: another layout, values that are not finite numbers, another number of names, no time step.
         """
         own = tuple(int(n) for n in shape)
         if len(own) not in (1, 2) or own[-1] < 2:
@@ -113,7 +113,7 @@ class SeriesUnits(NumberUnits):
         """See `RowUnits.cells`: series (B, \\*own_shape), or flat ones (B, C T).
 
         Raises:
-            ManifoldError: another layout, series of different lengths, values that are no finite numbers.
+            ManifoldError: another layout, series of different lengths, values that are not finite numbers.
         """
         try:
             array = np.asarray(raw)

@@ -197,7 +197,7 @@ class TableUnits(RowUnits):
         """See `RowUnits.cells`.
 
         Raises:
-            ManifoldError: other columns; a value that is no number, outside its range, not whole, an unknown category, or
+            ManifoldError: other columns; a value that is not a number, outside its range, not whole, an unknown category, or
                 missing where none was in the data. The message says where.
         """
         rows = np.asarray(self.rows_of(raw), dtype=object)

@@ -141,7 +141,7 @@ def test_paths_with_their_own_goals_are_measured_and_reported_together(world):
     [
         (">= 900", r"row 3: no reference row is at the goal '>= 900': their scores lie from"),
         (">= 20 euros", "ends in 'euros'"),
-        ("high", "no goal on a score"),
+        ("high", "not a goal on a score"),
         (17.5, "target 17.5: say on which side of it the score should be, such as '>= 17.5'"),
         ({"a"}, "is a group of classes; this world has a score"),
         (FlipLabel("a"), "target 'flip a, hold others' is a goal on labels, and this world has a score"),

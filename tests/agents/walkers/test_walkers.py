@@ -313,7 +313,7 @@ def test_a_walker_of_ones_own_is_taken_by_name_class_and_object(iris: Any) -> No
 def test_what_is_no_walker_is_refused() -> None:
     with pytest.raises(envs.ManifoldError, match="built already"):
         make_walker(Homewards(), refine=3)
-    with pytest.raises(envs.ManifoldError, match=r"no walker: it needs a text `name` and a method `walk`"):
+    with pytest.raises(envs.ManifoldError, match=r"is not a walker: it needs a text `name` and a method `walk`"):
         make_walker("collections:OrderedDict")
     with pytest.raises(envs.ManifoldError, match=r"cannot load 'no_such_module:Walk'"):
         make_walker("no_such_module:Walk")
