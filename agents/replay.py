@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
     Attributes:
         latents: of the latents.
         lengths: of the step lengths, in data space.
-        predictions: of the probabilities; 0 where the classifier shows labels alone.
+        predictions: of the probabilities; 0 where the classifier returns only labels.
         mean: the mean absolute difference of the probabilities, or share of other labels where there are labels alone.
         noise: the mean absolute difference between two identical queries of these frames; 0 where the first one agrees with
             the record, because no second one is needed.

@@ -62,7 +62,7 @@ class Choice(NamedTuple):
         low, high = (checks.number(found.get(end), f"search {name}: {end}", error=UserError) for end in ("low", "high"))
         step = found.get("step")
         if low >= high or (log and low <= 0) or (log and step is not None):
-            raise UserError(f"search {name}: low {low:g} lies below high {high:g}; log needs a low above 0, and no step")
+            raise UserError(f"search {name}: low {low:g} must be below high {high:g}; log needs a low above 0, and no step")
         if step is not None:
             checks.number(step, f"search {name}: step", error=UserError)
         whole = all(isinstance(end, int) for end in (found["low"], found["high"]))

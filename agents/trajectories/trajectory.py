@@ -228,7 +228,7 @@ class Trajectory(WithGoal):
         return self.saved_badge
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the probability of each class against the frame number; labels where the classifier shows labels alone.
+        """Draw the probability of each class against the frame number; labels where the classifier returns only labels.
 
         Args:
             ax: a matplotlib ``Axes``; None: a new figure, independent of pyplot's global state.

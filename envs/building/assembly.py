@@ -100,7 +100,7 @@ def assemble(
     goal = getattr(classifier, "goal", None)
     task, move = task_of(config, classifier.label_only, goal), make_move(config.move)
     if task.needs_label_only and not classifier.label_only:
-        raise ManifoldError(f"the task {task.name!r} is for classifiers that show labels alone; pass label_only=True")
+        raise ManifoldError(f"the task {task.name!r} is for classifiers that return only labels; pass label_only=True")
     present = reference.label.unique()
     if len(present) < 2 and goal is not None:
         raise ManifoldError(refusal_of(goal, reference))

@@ -144,7 +144,7 @@ class OnnxModel:
         """
         scores = self(rows)[0]
         if scores is None:
-            raise ManifoldError("the ONNX model returns labels alone: export it with its numbers, or leave outputs= out")
+            raise ManifoldError("the ONNX model returns only labels: export it with its numbers, or leave outputs= out")
         return scores
 
     def _given(self, rows: Any) -> dict[str, np.ndarray]:

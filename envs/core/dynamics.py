@@ -215,7 +215,7 @@ def observe(world: World, state: State) -> Tensor:
     """Observations (B, obs_dim): z and z0 divided by the prior's radius, the scaled log prediction, the target one-hot, and
     the guidance features and the static of distractors in a world that has them.
 
-    If the classifier shows labels alone, the prediction part is the one-hot label less one: -1 or 0.
+    If the classifier returns only labels, the prediction part is the one-hot label less one: -1 or 0.
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius

@@ -87,7 +87,7 @@ class KnownPredictions(NamedTuple):
                 if output.dtype != np.float64 or output.shape[:-1] != label.shape or not np.isfinite(output).all():
                     raise ManifoldError(f"outputs_{name} is {output.dtype} of shape {output.shape}, not outputs of each row")
             if outputs and not {"own", "frame"} <= outputs.keys():
-                raise ManifoldError("it holds outputs of some of its predictions alone")
+                raise ManifoldError("it has outputs for only some of its predictions")
             classes = {part.shape[1] for part in (prediction, elsewhere) if part is not None}
             if len(classes) != 1 or label.min() < 0 or label.max() >= min(classes):
                 raise ManifoldError("its parts have different classes")

@@ -61,7 +61,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Task:
-    """Reach the target class: p(target) >= tau, or its label if the classifier shows labels alone.
+    """Reach the target class: p(target) >= tau, or its label if the classifier returns only labels.
 
     If the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
 
@@ -72,7 +72,7 @@ class Task:
 
     Attributes:
         name: key in `TASKS`.
-        needs_label_only: the task is for classifiers that show labels alone.
+        needs_label_only: the task is for classifiers that return only labels.
         takes_target: False: the target is always the source class.
         towards_target: False: the target is the class that the walk leaves.
         any_other: every class other than the source ends the walk.
@@ -292,7 +292,7 @@ class Prototype(Task):
 
 @dataclass(frozen=True)
 class ReachLabel(Task):
-    """Reach a label of a classifier that shows labels alone. Sparse: reward on arriving, and no potential.
+    """Reach a label of a classifier that returns only labels. Sparse: reward on arriving, and no potential.
 
     Example:
         >>> ReachLabel().weights.progress

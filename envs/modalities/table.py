@@ -392,6 +392,6 @@ def refuse_huge(name: str, values: np.ndarray) -> None:
         spread = float(np.nanstd(values))
     if not math.isfinite(spread) and np.isfinite(values).any():
         raise ManifoldError(
-            f"column {name!r} holds numbers of up to {float(np.nanmax(np.abs(values))):.3g}, whose spread no computer number "
-            "holds: correct them, give them as missing, or use their logarithm"
+            f"column {name!r} holds numbers of up to {float(np.nanmax(np.abs(values))):.3g}, "
+            "whose spread overflows: correct them, give them as missing, or use their logarithm"
         )

@@ -102,7 +102,7 @@ def read_object(path: str | Path, *, error: Error = ManifoldError) -> dict[str, 
     """The object of a JSON file; another value is an error."""
     found = read_json(path, error=error)
     if not isinstance(found, dict):
-        raise error(f"{str(path)!r} is damaged: it holds no JSON object but a {type(found).__name__}")
+        raise error(f"{str(path)!r} is damaged: it holds a {type(found).__name__}, not a JSON object")
     return found
 
 

@@ -33,7 +33,7 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
         ManifoldError: there are not two sentences, or the data of the world are not sentences.
     """
     if config.between and len(config.between) != 2:
-        raise ManifoldError(f"a homotopy lies between two sentences, not {len(config.between)}")
+        raise ManifoldError(f"a homotopy needs two sentences, not {len(config.between)}")
     if config.between and isinstance(world.units, TextUnits):
         x = world.units.inward(config.between)
     else:

@@ -89,10 +89,10 @@ def latent_slopes(
         The slopes.
 
     Raises:
-        ManifoldError: a classifier that shows labels alone, or too few or an odd number of samples.
+        ManifoldError: a classifier that returns only labels, or too few or an odd number of samples.
     """
     if world.label_only:
-        raise ManifoldError("latent LIME fits probabilities; this classifier shows labels alone")
+        raise ManifoldError("latent LIME fits probabilities; this classifier returns only labels")
     count, d = z.shape
     if samples <= d or samples % 2:
         raise ManifoldError(f"samples {samples}: an even number above the {d} latent dimensions is needed")

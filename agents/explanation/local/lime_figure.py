@@ -41,7 +41,7 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
         and `queries`; latent LIME adds `latent` (n, d), plain LIME of text `words` (n, longest), empty behind the last.
 
     Raises:
-        ManifoldError: the classifier shows labels alone, or the library is missing.
+        ManifoldError: the classifier returns only labels, or the library is missing.
     """
     made: list[Path] = []
     for (frames, arrays), path, file in zip(_fitted(paths, world, kind, seed), paths, files, strict=True):

@@ -16,7 +16,7 @@ def digits() -> World:
 
 @pytest.fixture(scope="module")
 def labels() -> World:
-    """The same where the classifier shows labels alone."""
+    """The same where the classifier returns only labels."""
     return envs.make_world(data="digits", task="reach_label", label_only=True, max_step=1 / 6)
 
 

@@ -91,7 +91,7 @@ def test_the_badge_learns_from_the_other_half_by_other_architectures(digits: Any
     ("settings", "told"),
     [
         ({"data": "iris"}, "convincing ends are for pictures: .* table rows of shape .*; leave convincing= out"),
-        ({"data": "digits", "task": "reach_label", "label_only": True}, "this classifier shows labels alone"),
+        ({"data": "digits", "task": "reach_label", "label_only": True}, "this classifier returns only labels"),
         ({"data": "digits", "task": "leave"}, "this task has no class to reach"),
     ],
 )
