@@ -66,10 +66,10 @@ class AtlasConfig(LoadingConfig):
         None, "columns of a grid (default: 9; 29 for mine; frames of a strip: 11)", metavar="N", low=1, high=1000
     )
     spacing: int = option(4, "cells from one anchor of a MINE grid to the next", metavar="N", low=1, high=1000)
-    arrange: str = option("umap", "what lays out the anchors of a MINE grid", choices=("umap", "pca"))
+    arrange: str = option("umap", "method that lays out the anchors of a MINE grid", choices=("umap", "pca"))
     curiosity: str = option("vime", "bonus that explores for the figure 'explored', or none", metavar="NAME")
     queries: int = option(20_000, "queries of that exploration", metavar="N", low=1024, high=100_000_000)
-    seed: int = option(0, "seed of whatever is drawn at random", metavar="N", **SEEDS)
+    seed: int = option(0, "seed of all random draws", metavar="N", **SEEDS)
     env_kwargs: dict[str, Any] = option({}, "arguments of the environment, with an id, e.g. tau:0.8")  # noqa: RUF009
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(

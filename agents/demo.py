@@ -61,7 +61,7 @@ def demo(config: DemoConfig) -> tuple[Run, list[Trajectory]]:
     print("2/3  It explains every held-out input, towards whichever other class is nearest.", flush=True)
     paths: list[Trajectory] = explain(run, None, seed=config.seed, fallback=False, progress=config.progress)
     print("3/3  Pictures, logs and the report.", flush=True)
-    assert run.world is not None  # explain() has refused environments that are no latent space
+    assert run.world is not None  # explain() has refused environments that are not latent space
     for path in paths[: config.paths]:
         path.contributions()
         path.badge()
@@ -106,7 +106,7 @@ def write(
     write_report(root / "report.html", shown, world, metrics=metrics, made=made, extras=extras)
 
 
-def tell(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
+def results_text(run: Run, paths: Sequence[Trajectory], shown: int) -> str:
     """The results in plain sentences, and the next commands."""
     import statistics
 
@@ -154,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec_kwargs(config.env)  # before anything is trained: only latent spaces can be explained
     prepare_process(config.num_threads)
     run, paths = demo(config)
-    print(tell(run, paths, config.paths))
+    print(results_text(run, paths, config.paths))
     return 0
 
 

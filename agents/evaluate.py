@@ -50,25 +50,25 @@ class EvaluateConfig(DataConfig):
 
     run: str = option("latest", "run folder, or 'latest'; left out with --env or --data", positional=True, metavar="RUN")
     walker: list[str] = option(  # noqa: RUF009
-        [], f"who walks, side by side: {', '.join(WALKERS)}, or all (default: policy and line)", metavar="NAME"
+        [], f"walkers to compare: {', '.join(WALKERS)}, or all (default: policy and line)", metavar="NAME"
     )
-    targets: str = option("random", "towards which class each input is walked", choices=("random", "nearest"))
+    targets: str = option("random", "target class of each input", choices=("random", "nearest"))
     inputs: int | None = option(None, "only this many held-out inputs (default: all)", metavar="N")
-    sparse: bool = option(True, "of tables and series, change few columns or intervals; --no-sparse: as many as the walk does")
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    sparse: bool = option(True, "tables and series: change few columns or intervals; --no-sparse: all that the walk changes")
+    max_steps: int | None = option(None, "maximum steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of random targets, of walkers that draw, and of the bootstrap", metavar="N", **SEEDS)
     oracles: bool = option(True, "fit independent oracles of end points (once per data set, a few seconds)")
     closely: int = option(100, "number of paths compared with a geodesic and by latent LIME; 0: none", metavar="N", low=0)
     alone: int = option(20, "number of inputs explained one at a time for the latency; 0: none", metavar="N", low=0)
     patterns: bool = option(False, "say what the paths from one class to another have in common (takes queries)")
     stability: int = option(
-        0, "measure how many flips survive so many classifiers trained again, and near-identical inputs; 0: not", metavar="K",
+        0, "measure how many flips survive K retrained classifiers and near-identical inputs; 0: skip", metavar="K",
         low=0, high=50,
     )  # fmt: skip
     audit: bool = option(
-        False, "of a table, how often protected columns change in flips, and whether each alone flips answers (up to 100 rows)"
+        False, "tables: how often protected columns change in flips, and whether each alone flips answers (up to 100 rows)"
     )
-    protected: list[str] = option([], "with --audit: its columns (default: those that look protected)", metavar="COLUMN")  # noqa: RUF009
+    protected: list[str] = option([], "with --audit: the columns (default: those that look protected)", metavar="COLUMN")  # noqa: RUF009
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     json: bool = option(False, "print the measures as one JSON object, and nothing else, on stdout")
     out: str | None = option(None, "write the measures as JSON to this file, too", metavar="FILE")
@@ -106,7 +106,7 @@ def evaluate(
         targets: `random` (another class, drawn by `seed`) or `nearest`; ignored where the task takes no target (leave,
             prototype).
         inputs: rows of the held-out split; None: all of them.
-        max_steps: most steps of a path; None: the world's limit.
+        max_steps: maximum number of steps; None: the world's limit.
         seed: of targets, walkers and bootstrap.
         sparse: see `agents.explain.explain`.
         reference: real data and their classes, for the typicality ratio and the oracles; None: the world's own.
@@ -226,7 +226,7 @@ def plain(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def kept_line(share: float, kind: str = "class") -> str:
     """The share of inputs whose frame 0 keeps the class, or the outcome of a goal."""
     return f"frame 0 keeps the {kind} for {share:.2f} of inputs" + (
-        "" if share == 1 else f": of the others the reconstruction is already seen as another {kind}"
+        "" if share == 1 else f": for the others the reconstruction is already predicted as another {kind}"
     )
 
 

@@ -65,27 +65,27 @@ class ExplainConfig(DataConfig):
     walker: str | None = option(
         None, f"{', '.join(WALKERS)}, or module:object (default: the run's policy, or the line if that found more)"
     )
-    sparse: bool = option(True, "of tables and series, change few columns or intervals; --no-sparse: as many as the walk does")
-    ways: int = option(1, "different ways to the target for each input, as far as they are found", metavar="N", low=1, high=20)
+    sparse: bool = option(True, "tables and series: change few columns or intervals; --no-sparse: all that the walk changes")
+    ways: int = option(1, "up to N paths for each input, which change different parts", metavar="N", low=1, high=20)
     scenarios: bool = option(
         False, "the nearest path, the most typical one and, with --features-to-vary, one that changes those columns alone"
     )
-    features_to_vary: list[str] = option([], "of a table, the columns that may change", metavar="COLUMN")  # noqa: RUF009
+    features_to_vary: list[str] = option([], "columns of a table that may change", metavar="COLUMN")  # noqa: RUF009
     rules: str | None = option(None, "further constraints on a table's row (.yml or .json)", metavar="FILE")
     part_names: dict[str, Any] = option({}, "your names for columns or parts, which headlines then use")  # noqa: RUF009
-    convincing: bool = option(False, "of pictures, go on until an ensemble sees the target: networks fitted first (seconds)")
+    convincing: bool = option(False, "pictures: continue until an ensemble, fitted first (seconds), predicts the target")
     fallback: bool = option(True, "use the line where the run's policy finds no path; --no-fallback: the policy alone")
-    max_steps: int | None = option(None, "most steps of a path (default: the environment's limit)", metavar="N", **STEPS)
+    max_steps: int | None = option(None, "maximum steps of a path (default: the environment's limit)", metavar="N", **STEPS)
     seed: int = option(0, "seed of walkers that sample", metavar="N", **SEEDS)
     checkpoint: int | None = option(None, "steps of the run's checkpoint (default: the last)", metavar="STEPS", low=0)
     out: str | None = option(None, "folder for the results (default: the run's paths/)", metavar="DIR")
     format: list[str] = option(  # noqa: RUF009
-        ["npz", "png"], "what is written of each path: npz can be replayed", choices=("npz", "png", "gif", "json")
+        ["npz", "png"], "files to write for each path; npz can be replayed", choices=("npz", "png", "gif", "json")
     )
     contributions: bool = option(
-        True, "what each changed part is worth, by queries of its own, for up to five inputs; --no-contributions: not"
+        True, "compute what each changed part contributes, with further queries, for up to five inputs"
     )
-    badge: bool = option(False, "whether each end holds up, by other classifiers that are fitted first (seconds)")
+    badge: bool = option(False, "check each end with other classifiers, which are fitted first (seconds)")
     lime: str = option(
         "none", "LIME along each path, into lime/ beside it: on the manifold at every frame, or the lime library's at three",
         choices=("none", "latent", "plain"),
@@ -95,13 +95,13 @@ class ExplainConfig(DataConfig):
         choices=("local", "ray"),
     )  # fmt: skip
     jobs: int = option(1, "workers of --engine, each with one thread", "-j", metavar="N", low=1)
-    address: str | None = option(None, "of the Ray cluster; 'auto': the running one (default: one of this machine alone)")
+    address: str | None = option(None, "address of the Ray cluster; 'auto': the running one (default: a local one)")
     part_size: int = option(
         1000, "rows of a part, which is explained in one batch and written as one file", metavar="N", low=1
     )
     keep_frames: bool = option(False, "with --engine: keep the codes and predictions of all frames")
     redact: list[str] = option(  # noqa: RUF009
-        [], "columns of a table that are shown as hidden, and left out of saved paths", metavar="COLUMN"
+        [], "columns of a table to hide and to leave out of saved paths", metavar="COLUMN"
     )
     json: bool = option(False, "print the results as one JSON object, and nothing else, on stdout")
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.redaction import redacted
     from envs.errors import QueryBudgetError
 
-    source, asked = how_asked(config, *world_and_run(open_source(config)))
+    source, explain_with = source_and_explainer(config, *world_and_run(open_source(config)))
     world, run = world_and_run(source)
     inputs = inputs_of_file(world, config.input) if config.input else None
     count = 0 if inputs is None else inputs.given or len(inputs.x)
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stopped = None
     try:
         walker = config.walker or (default_walker(world) if run is None else None)
-        found = asked(source, inputs, config.target, walker=walker, rows=rows, split=split,
+        found = explain_with(source, inputs, config.target, walker=walker, rows=rows, split=split,
                       max_steps=config.max_steps, seed=config.seed, skip_present=many,
                       fallback=None if config.fallback else False, sparse=config.sparse, convincing=config.convincing,
                       progress=bar, on_batch=keep)  # fmt: skip
@@ -185,15 +185,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not files:
             with suppress(QueryBudgetError):
                 keep(found)
-    paths, told = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
+    paths, summaries = redacted(flat(found), world, config.redact), sentences(found, world, config.all)
     if config.json:
-        more = {"alternatives": told} if told else {}
+        more = {"alternatives": summaries} if summaries else {}
         print(json.dumps({"paths": for_machines(paths, files), **columns_said(world), **more}, allow_nan=False))
         out: Any = sys.stderr
     else:
         report(paths, files, brief=config.all, world=world)
         out = sys.stdout
-    for line in told:
+    for line in summaries:
         print(line, file=out)
     for path in flat(found) if hasattr(world, "unconstrained") and not config.all else ():
         if not path.success:
@@ -205,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags = {name: value for name in (*WORLD_FLAGS, *QUERY_FLAGS) if (value := getattr(config, name)) is not None}
         for line in first_answer(world, flags, program("train"), walker == "line"):
             print(line, file=out)
-    if run is not None and config.walker is None and not told and (said := who_walked(run, paths, config.fallback)):
+    if run is not None and config.walker is None and not summaries and (said := who_walked(run, paths, config.fallback)):
         print(said, file=out)
     if config.lime != "none":
         from agents.explanation.local.lime_figure import save_lime
@@ -220,7 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def how_asked(config: ExplainConfig, world: World, run: Run | None) -> tuple[Run | World, Any]:
+def source_and_explainer(config: ExplainConfig, world: World, run: Run | None) -> tuple[Run | World, Any]:
     """The run or world with the constraints of the flags, and the function that explains: one path, ways or scenarios.
 
     Raises:

@@ -205,8 +205,8 @@ class Explainer(Explored):
             permitted_range: column -> (least, largest) value, in your own units.
             rules: further constraints, by the keywords of `agents.constraints.constrained`: ``direction``, ``ordered``,
                 ``forbidden``, ``relations``.
-            sparse: of tables and series, change few columns or intervals; False: as many as the walk does.
-            convincing: of pictures, go on until an ensemble sees the target class, see `agents.explanation.explain`.
+            sparse: for tables and series, change few columns or intervals; False: all that the walk changes.
+            convincing: for pictures, continue until an ensemble predicts the target class, see `agents.explanation.explain`.
             max_steps: step limit; default: the world's.
             seed: of walkers that sample.
             skip_present: leave out inputs of the target class instead of an error.

@@ -30,7 +30,7 @@ def redacted(paths: Iterable[Trajectory], world: World, columns: Sequence[str]) 
 
     Raises:
         UnknownNameError: there is no such column; close names are offered.
-        UserError: the data are no table.
+        UserError: the data are not a table.
 
     Example:
         >>> from agents.explain import explain

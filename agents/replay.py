@@ -30,7 +30,7 @@ class Comparison(NamedTuple):
     Attributes:
         latents: of the latents.
         lengths: of the step lengths, in data space.
-        predictions: of the probabilities; 0 where the classifier shows labels alone.
+        predictions: of the probabilities; 0 where the classifier returns only labels.
         mean: the mean absolute difference of the probabilities, or share of other labels where there are labels alone.
         noise: the mean absolute difference between two identical queries of these frames; 0 where the first one agrees with
             the record, because no second one is needed.
@@ -82,7 +82,7 @@ class ReplayConfig(LoadingConfig):
     all: bool = option(False, "replay every path of the run")
     gif: str | None = option(None, "write the path as a GIF", metavar="FILE")
     live: bool = option(False, "play the frames in place, like a film")
-    delay: float = option(0.6, "seconds a frame with --live", metavar="SECONDS", low=0, high=3600)
+    delay: float = option(0.6, "seconds per frame with --live", metavar="SECONDS", low=0, high=3600)
     show: bool = option(True, "show the steps; --no-show: only compare")
     log_folder: str = option("runs", "where runs are looked up", "-f")
     tolerance: float = option(TOLERANCE, "largest difference that still counts as the same", low=0)
@@ -177,7 +177,7 @@ def verdict(path: Trajectory, found: Comparison) -> str:
     else:
         other = "the same class on every frame" + ("" if found.ended else ", but the walk ends elsewhere")
     if found.noise <= found.tolerance:
-        why = "asked twice it answers the same, so it has changed since"
+        why = "two identical queries give the same prediction now, so it has changed since"
     elif found.mean <= NOISE * found.noise:
         why = f"it is noisy: between two identical queries its predictions differ as much ({found.noise:.3g} on average)"
     else:

@@ -25,14 +25,14 @@ class ReportConfig(LoadingConfig):
     """Write one self-contained report.html for the paths of a run, or for one path; or one card of it as a file."""
 
     source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
-    out: str | None = option(None, "where to (default: report.html in the run folder, or card-N.FORMAT)", metavar="FILE")
+    out: str | None = option(None, "file to write (default: report.html in the run folder, or card-N.FORMAT)", metavar="FILE")
     card: int | None = option(None, "write this card alone, counted from 1 as in the report", metavar="N", low=1)
-    format: str = option("png", "of the card's file", choices=CARD_FORMATS)
+    format: str = option("png", "format of the card's file", choices=CARD_FORMATS)
     lime: bool = option(False, "show at every frame what moves the prediction there (latent LIME; queries the classifier)")
     treeview: bool = option(False, "show each path's route through a TreeView of the classifier (needs a torch one)")
-    audit: bool = option(False, "of a table, add an audit of the columns that look protected (queries the classifier)")
+    audit: bool = option(False, "tables: add an audit of the columns that look protected (queries the classifier)")
     part_names: dict[str, Any] = option({}, "your names for columns or parts, which headlines then use")  # noqa: RUF009
-    redact: list[str] = option([], "columns of a table that are shown as hidden", metavar="COLUMN")  # noqa: RUF009
+    redact: list[str] = option([], "columns of a table to hide", metavar="COLUMN")  # noqa: RUF009
     log_folder: str = option("runs", "where runs are looked up", "-f", metavar="DIR")
 
 

@@ -33,7 +33,7 @@ class SweepConfig(ScriptConfig):
     out: str = option("runs/sweep", "folder of the trials and of their table", metavar="DIR")
     engine: str = option("local", "processes of this machine, or Ray", choices=ENGINES)
     jobs: int = option(1, "trials at once, each with one thread", metavar="N", low=1)
-    address: str | None = option(None, "of a Ray cluster (default: one of this machine)")
+    address: str | None = option(None, "address of a Ray cluster (default: a local one)")
     json: bool = option(False, "print the table as JSON")
     progress: bool = option(True, "show a progress bar, on a terminal", "-P")
 

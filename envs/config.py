@@ -100,7 +100,7 @@ class WorldConfig:
         spread: unit of the progress towards a goal on a score. Default: the standard deviation of the reference rows' scores.
         class_order: the classes from the lowest to the highest, for targets such as ``">= medium"``. Default: unordered,
             unless they are numbers.
-        label_only: the classifier shows labels alone. Tasks that need this set it.
+        label_only: the classifier returns only labels. Tasks that need this set it.
         latent_dim: d of a fitted manifold, or of the user's own generator. Small values make walks easy and frames coarse.
             Default: half the size of the data, from 2 to 8.
         fit: settings of the manifold's fit, for example ``{"hidden": [256]}``; see the `fit` of each manifold.

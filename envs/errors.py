@@ -62,7 +62,7 @@ class UnknownNameError(ManifoldError):
 
     def __init__(self, kind: str, name: object, known: Iterable[object]):
         names = [str(item) for item in known]
-        path = str(name).startswith(("/", "./", "../", "~"))  # a file or folder is no misspelt name
+        path = str(name).startswith(("/", "./", "../", "~"))  # a file or folder is not a misspelt name
         close = [] if path else difflib.get_close_matches(str(name), names, n=3, cutoff=0.4)
         hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(names)}"
         super().__init__(f"unknown {kind} {str(name)!r}: {hint}")

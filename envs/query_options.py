@@ -24,9 +24,9 @@ class QueryOptions:
         repeat: query each row this many times and average the predictions, for a noisy classifier; all of them are counted.
         retries: call a classifier that raised an error again, at most this many times, after 0.5 s, 1 s, 2 s and so on, at
             most 30 s; the rows of failed calls are counted, too.
-        batch_size: most rows of a call; None: as many as there are.
-        budget: most rows queried in all since the world was built. The next call beyond it raises `QueryBudgetError`; commands
-            save what they have found. None: no limit.
+        batch_size: maximum number of rows in a call; None: as many as there are.
+        budget: maximum number of queries since the world was built. The next call beyond it raises `QueryBudgetError`;
+            commands save what they have found. None: no limit.
         temperature: calibrate the probabilities p to p^(1/T), normalised; the predicted class stays. ``fit``: T is fitted to
             the true classes of the reference rows. A number is T itself, from 0.01 to 100. None: no calibration.
 

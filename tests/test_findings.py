@@ -1,4 +1,4 @@
-"""docs/findings.md and README's table are what tests/benchmarks/findings.py writes from the JSON, narrow enough to be read."""
+"""docs/findings.md and README's table are what tests/benchmarks/findings writes from the JSON, narrow enough to be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.benchmarks import findings
+from tests.benchmarks.findings import __main__ as findings
+from tests.benchmarks.findings import claim as parts
 
 CLAIMS = [claim() for claim in findings.CLAIMS]
 COMMAND = "run python -m tests.benchmarks.findings"
@@ -44,6 +45,6 @@ def test_plots_can_be_drawn(claim, tmp_path, monkeypatch):
 
 
 def test_an_interval_and_a_number_that_was_not_measured():
-    assert findings.interval({"value": 957.2, "low": 891.8, "high": 1057.4}, 0) == "957 [892, 1,057]"
-    assert findings.value(None) == "–"
-    assert findings.over([{"x": 1.0}, {"x": None}, {}, {"x": 3.0}], "x") == 2.0
+    assert parts.interval({"value": 957.2, "low": 891.8, "high": 1057.4}, 0) == "957 [892, 1,057]"
+    assert parts.value(None) == "–"
+    assert parts.over([{"x": 1.0}, {"x": None}, {}, {"x": 3.0}], "x") == 2.0

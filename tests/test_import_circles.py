@@ -75,3 +75,20 @@ def test_every_module_can_be_imported_first():
         needs |= {package for module in needs for package in packages_of(module)}
         graph[name] = needs - packages_of(name)
     refuse_circles(graph)
+
+
+#: package -> most arrows between its parts. docs/concepts/architecture.md has the figures; a larger one needs a reason.
+MOST_ARROWS = {"envs": 80, "vime": 60, "agents": 120, "agents.explanation": 62}
+
+
+@pytest.mark.parametrize(("package", "most"), MOST_ARROWS.items())
+def test_the_parts_of_a_package_need_few_others(package, most):
+    files = modules()
+    own = {name for name in files if name.startswith(f"{package}.")}
+
+    def part(name):
+        return name.removeprefix(f"{package}.").split(".")[0]
+
+    needs = {name: imported(ast.walk(ast.parse(files[name].read_text(encoding="utf-8"))), own) for name in own}
+    arrows = {(part(name), part(other)) for name, others in needs.items() for other in others if part(name) != part(other)}
+    assert len(own) / 10 < len(arrows) <= most

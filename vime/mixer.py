@@ -151,7 +151,7 @@ class BonusMixer:
 
     @property
     def falls(self) -> bool:
-        """Whether eta is meant to fall, so that a small bonus is no mistake."""
+        """Whether eta is meant to fall, so that a small bonus is not a mistake."""
         return callable(self._eta) or self.decay is not None or self.success_decay is not None
 
     def note_successes(self, successes: Sequence[bool]) -> None:

@@ -1,4 +1,4 @@
-"""Errors of the explorer, each with the status of the answer that tells of it."""
+"""Errors of the explorer, each with the HTTP status of its response."""
 
 from __future__ import annotations
 

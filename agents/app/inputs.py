@@ -187,7 +187,7 @@ def typed(text: Any) -> Any:
 
 def _own(world: World, pixels: np.ndarray, label: str, note: str) -> Entered:
     if "picture" not in shown_of(world).inputs:
-        raise RequestError("a picture is given, but the data of this page are no pictures")
+        raise RequestError("a picture is given, but the data of this page are not pictures")
     x = torch.from_numpy(np.ascontiguousarray(pixels, np.float32)).reshape(1, *world.manifold.data_shape)
     return Entered(x, None, label, note=note, record=("data", x.flatten().tolist()))
 

@@ -127,7 +127,7 @@ def _limited(receive: Receive) -> Receive:
 
 def _safe(host: str) -> bool:
     try:
-        urlsplit(f"//{host}").port  # noqa: B018  a port that is no number raises
+        urlsplit(f"//{host}").port  # noqa: B018  a port that is not a number raises
     except ValueError:
         return False
     return bool(host) and not set(host) & set("/\\@?# ")

@@ -217,10 +217,10 @@ async def _body(request: Request) -> Body:
     try:
         text = (await request.body()).decode()
     except UnicodeDecodeError:
-        raise RequestError("the request is no JSON") from None
+        raise RequestError("the request is not JSON") from None
     body = parse_json(text or "{}", "the request", error=RequestError)
     if not isinstance(body, dict):
-        raise RequestError("the request is no JSON object")
+        raise RequestError("the request is not a JSON object")
     return body
 
 

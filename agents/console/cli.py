@@ -89,9 +89,7 @@ def option(
 class ScriptConfig:
     """Flags of every command."""
 
-    num_threads: int = option(
-        1, "threads of torch and BLAS; these networks are tiny, more than one slows them down", metavar="N"
-    )
+    num_threads: int = option(1, "threads for torch and BLAS; more than one slows these small networks down", metavar="N")
     debug: bool = option(False, "show the traceback of an error")
 
 
@@ -129,22 +127,22 @@ class DataConfig(LoadingConfig):
     )
     target_column: str | None = option(None, "the column of a .csv, .tsv or .jsonl that holds the classes", metavar="NAME")
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
-    encoding: str | None = option(None, "of a file of sentences or of a table (default: utf-8)", metavar="NAME")
+    encoding: str | None = option(None, "text encoding of the file (default: utf-8)", metavar="NAME")
     classifier: str | None = option(None, "your own classifier, as package.module:object or FILE.onnx", metavar="NAME")
     outputs: str | None = option(
-        None, "what it returns, if not classes: score or labels (default: detected; a regressor has a score)", metavar="KIND"
+        None, "what the classifier returns, if not classes: score or labels (default: detected)", metavar="KIND"
     )
     goal: str | None = option(
-        None, "of the training on a score: '>= 0.7' or '2..4' (default: its median); on labels: 'NAME=yes'", metavar="GOAL"
+        None, "goal of a training on a score: '>= 0.7' or '2..4' (default: its median); on labels: 'NAME=yes'", metavar="GOAL"
     )
-    classifier_cache: bool | None = option(None, "keep its predictions: a repeated row is not queried again")
+    classifier_cache: bool | None = option(None, "keep predictions: a repeated row is not queried again")
     classifier_repeat: int | None = option(None, "query each row N times and average, if it is noisy", metavar="N", low=1)
     classifier_retries: int | None = option(None, "call it again after an error, at most N times", metavar="N", low=0)
-    classifier_batch_size: int | None = option(None, "most rows of a call (default: no limit)", metavar="N", low=1)
-    classifier_budget: int | None = option(None, "most rows that it is queried for; then stop and keep what was found",
+    classifier_batch_size: int | None = option(None, "rows per call, at most (default: no limit)", metavar="N", low=1)
+    classifier_budget: int | None = option(None, "query at most N rows, then stop and keep what was found",
                                            metavar="N", low=1)  # fmt: skip
     classifier_temperature: str | None = option(
-        None, "calibrate its probabilities: 'fit' to the true classes, or a number (above 1: less sure)", metavar="T"
+        None, "calibrate its probabilities: 'fit' to the true classes, or a number (above 1: less confident)", metavar="T"
     )
     manifold: str | None = option(
         None,

@@ -75,7 +75,7 @@ def _normalised(name: str) -> str:
 
 def progress_bar(total: int, description: str, enabled: bool = True, unit: str = "it") -> Any:
     """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled, and where
-    stderr is no terminal."""
+    stderr is not a terminal."""
     from tqdm import tqdm
 
     return tqdm(

@@ -228,7 +228,7 @@ def _ruled(
     for one in found:
         if len(set(one.columns) - set(fixed)) == 1 and len(one.columns) > 1:
             raise ManifoldError(
-                f"the relation {one.text!r} leaves {names[one.columns[0]]!r} no freedom, as its other columns may not vary: "
+                f"the relation {one.text!r} fixes {names[one.columns[0]]!r}, because its other columns may not vary: "
                 "let one of them vary, or hold this one as well"
             )
     shared = {j for k, one in enumerate(found) for other in found[:k] for j in set(one.columns) & set(other.columns)}

@@ -101,7 +101,7 @@ def relation(units: Any, text: str, fixed: Sequence[int]) -> Relation:
         try:
             weight = float(factor) if times else 1.0
         except ValueError:
-            raise ManifoldError(f"the relation {text!r}: {factor!r} before * is no number") from None
+            raise ManifoldError(f"the relation {text!r}: {factor!r} before * is not a number") from None
         terms.append(((name if times else part).strip(), -weight if sign == "-" else weight))
     names = [str(name) for name in units.columns]
     for name, weight in terms:

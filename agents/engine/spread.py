@@ -80,7 +80,7 @@ def processes(jobs: int, address: str | None) -> Iterator[tuple[Submit, Finished
             return [(handle, handle.result()) for handle in wait(handles, return_when=FIRST_COMPLETED).done]
         except TerminatedWorkerError as error:
             raise UserError(
-                "a worker was killed, perhaps for memory; what is finished stays, and the same call goes on with the rest; "
+                "a worker was killed, perhaps for memory; finished work is kept, and the same call continues with the rest; "
                 "fewer jobs or a smaller batch_size need less memory"
             ) from error
 

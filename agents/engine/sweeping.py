@@ -62,14 +62,14 @@ class Choice(NamedTuple):
         low, high = (checks.number(found.get(end), f"search {name}: {end}", error=UserError) for end in ("low", "high"))
         step = found.get("step")
         if low >= high or (log and low <= 0) or (log and step is not None):
-            raise UserError(f"search {name}: low {low:g} lies below high {high:g}; log needs a low above 0, and no step")
+            raise UserError(f"search {name}: low {low:g} must be below high {high:g}; log needs a low above 0, and no step")
         if step is not None:
             checks.number(step, f"search {name}: step", error=UserError)
         whole = all(isinstance(end, int) for end in (found["low"], found["high"]))
         kind = int if whole else float
         return cls((), kind(low), kind(high), log, step)
 
-    def asked(self, trial: optuna.Trial, name: str) -> Any:
+    def suggested(self, trial: optuna.Trial, name: str) -> Any:
         """The value that the trial proposes."""
         if self.choices:
             return trial.suggest_categorical(name, self.choices)
@@ -130,7 +130,7 @@ class Sweep:
         for name in search:
             first, _, inner = name.partition(".")
             if (inner and inner in train.get(first, {})) or (not inner and first in train):
-                raise UserError(f"{name} stands in train and in search: leave it out of one")
+                raise UserError(f"{name} is given in train and in search: leave it out of one")
         measure = checks.text(found.get("measure", "success_rate"), "measure", error=UserError)
         if measure not in MEASURES:
             raise UnknownNameError("measure of a sweep", measure, MEASURES)
@@ -154,16 +154,16 @@ class Sweep:
         return made
 
 
-class Asked(NamedTuple):
+class Proposal(NamedTuple):
     """A trial: its number in the study, and its trainings."""
 
     number: int
     trainings: tuple[Training, ...]
 
 
-def answer(asked: Asked) -> list[dict[str, Any]]:
+def answer(proposal: Proposal) -> list[dict[str, Any]]:
     """One row a seed, see `agents.engine.trainings.carry_out`."""
-    return [carry_out(training) for training in asked.trainings]
+    return [carry_out(training) for training in proposal.trainings]
 
 
 def run_sweep(
@@ -217,8 +217,8 @@ def run_sweep(
         study.sampler = optuna.samplers.TPESampler(seed=sweep.seed + len(study.trials), constant_liar=jobs > 1)
         with progress_bar(sweep.trials, "trials", progress, unit="trial") as bar:
             bar.update(sum(trial.state.is_finished() for trial in study.trials))
-            for asked, rows in spread(answer, _asked(study, sweep, folder), engine, jobs, address):
-                _told(study, sweep, asked, rows)
+            for proposal, rows in spread(answer, _trials(study, sweep, folder), engine, jobs, address):
+                _record(study, sweep, proposal, rows)
                 _write(folder / TABLE, table(study, sweep))
                 bar.update(1)
         return table(study, sweep)
@@ -226,13 +226,13 @@ def run_sweep(
         optuna.logging.set_verbosity(before)
 
 
-def _asked(study: optuna.Study, sweep: Sweep, folder: Path) -> Iterator[Asked]:
+def _trials(study: optuna.Study, sweep: Sweep, folder: Path) -> Iterator[Proposal]:
     """The trials that an earlier call began, then new ones."""
     from optuna.trial import TrialState
 
-    def asked(number: int, params: Mapping[str, Any]) -> Asked:
+    def proposed(number: int, params: Mapping[str, Any]) -> Proposal:
         settings, place = sweep.settings(params), folder / f"trial-{number}"
-        return Asked(number, tuple(Training({**settings, "seed": s}, str(place / f"seed-{s}")) for s in sweep.seeds))
+        return Proposal(number, tuple(Training({**settings, "seed": s}, str(place / f"seed-{s}")) for s in sweep.seeds))
 
     for begun in study.trials:
         if begun.state.is_finished():
@@ -240,13 +240,13 @@ def _asked(study: optuna.Study, sweep: Sweep, folder: Path) -> Iterator[Asked]:
         if len(begun.params) < len(sweep.search):  # killed while it was proposed
             study.tell(begun.number, state=TrialState.FAIL)
         else:
-            yield asked(begun.number, begun.params)
+            yield proposed(begun.number, begun.params)
     while len(study.trials) < sweep.trials:
         trial = study.ask()
-        yield asked(trial.number, {name: choice.asked(trial, name) for name, choice in sweep.search.items()})
+        yield proposed(trial.number, {name: choice.suggested(trial, name) for name, choice in sweep.search.items()})
 
 
-def _told(study: optuna.Study, sweep: Sweep, asked: Asked, rows: Sequence[Mapping[str, Any]]) -> None:
+def _record(study: optuna.Study, sweep: Sweep, proposal: Proposal, rows: Sequence[Mapping[str, Any]]) -> None:
     """Record what a trial gave; one with a failed training, or without the measure, has failed."""
     import optuna
     from optuna.trial import TrialState
@@ -255,10 +255,10 @@ def _told(study: optuna.Study, sweep: Sweep, asked: Asked, rows: Sequence[Mappin
     errors = [str(row["error"]) for row in rows if row["error"] is not None]
     if found.n < len(rows) and not errors:
         errors = [f"the trainings report no {sweep.measure}"]
-    trial = optuna.Trial(study, study.trials[asked.number]._trial_id)
+    trial = optuna.Trial(study, study.trials[proposal.number]._trial_id)
     trial.set_user_attr("interval", list(found))
     trial.set_user_attr("error", errors[0] if errors else None)
-    study.tell(asked.number, None if errors else found.value, state=TrialState.FAIL if errors else None)
+    study.tell(proposal.number, None if errors else found.value, state=TrialState.FAIL if errors else None)
 
 
 def table(study: optuna.Study, sweep: Sweep) -> list[dict[str, Any]]:

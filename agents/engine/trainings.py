@@ -90,7 +90,7 @@ def seeds_of(text: str) -> list[int]:
             raise UserError(f"seeds {text!r}: at most 10,000")
         found += range(int(low), int(high or low) + 1)
     if len(set(found)) < len(found):
-        raise UserError(f"seeds {text!r}: a seed stands there twice")
+        raise UserError(f"seeds {text!r}: a seed occurs twice")
     return found
 
 
@@ -192,18 +192,18 @@ def claim(folder: Path, job: Mapping[str, Any]) -> None:
         UserError: the job cannot be written as JSON, or the folder belongs to another one.
     """
     try:
-        asked = parse_json(json.dumps(job), "the settings")
+        wanted = parse_json(json.dumps(job), "the settings")
     except TypeError as error:
         raise UserError(f"workers read the settings from files, and {error}: name a file, a name or module:object") from None
     file = folder / MANIFEST
     if file.is_file():
-        if (found := read_object(file, error=UserError)) != asked:
-            names = [name for name in {**asked, **found} if asked.get(name) != found.get(name)]
+        if (found := read_object(file, error=UserError)) != wanted:
+            names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
             raise UserError(f"{str(folder)!r} holds trainings with other {', '.join(names)}: choose another folder")
         return
     with writing("to the folder", "choose another one"):
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(file, json.dumps(asked, indent=1))
+        write_whole(file, json.dumps(wanted, indent=1))
 
 
 def _given(config: TrainConfig) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Job:
         target: class name or index for all; None: the nearest other class.
         walker: name; None: the run's policy.
         fallback: whether the line takes rows for which the policy finds no path.
-        max_steps: most steps of a path; None: the world's limit.
+        max_steps: maximum number of steps; None: the world's limit.
         seed: of walkers that sample.
         batch_size: rows of a part, which are explained in one batch.
         frames: keep the codes and predictions of all frames of each path.

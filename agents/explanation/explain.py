@@ -64,15 +64,15 @@ def explain(
         rows: rows of `split`, instead of `inputs`: needed where whole numbers could be either.
         split: what rows are counted in: `held_out`, `reference`, or `own`: row numbers of the user's .csv file (from 0), or
             index labels of the user's data frame.
-        max_steps: most steps of a path; None: the world's limit.
+        max_steps: maximum number of steps; None: the world's limit.
         seed: of walkers that sample.
         skip_present: leave out inputs that are of the target class already, instead of an error.
         fallback: walk along the line from inputs for which the walker found no path; the path then names `line`, and the
             queries of both count. None: only where no walker is named. False: the run's policy alone.
-        sparse: of tables and series, change few columns or intervals and keep the others; False: as many as the walk changes.
-        convincing: of pictures, plan the end anew, and go on, until an ensemble sees the target class: small networks that
-            learn the classifier's labels of reference inputs (`agents.walkers.planning.pictures.ensemble`). They are fitted on
-            first use, in seconds, and cost no query; the further steps do.
+        sparse: for tables and series, change few columns or intervals and keep the others; False: all that the walk changes.
+        convincing: for pictures, plan the end anew, and continue, until an ensemble predicts the target class: small networks
+            that learn the classifier's labels of reference inputs (`agents.walkers.planning.pictures.ensemble`). They are
+            fitted on first use, in seconds, and cost no query; the further steps do.
         progress: show a bar.
         on_batch: called with the paths of each finished batch of inputs, for example to save them.
 
@@ -301,12 +301,12 @@ def enter_aimed(
         state, queries = dynamics.enter(world, x, cells=cells)
         present = torch.zeros(len(x), dtype=torch.bool) if world.task.group is None else world.task.in_group(state.source)
         return state, queries, present
-    asked = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
-    state, queries = dynamics.enter(world, x, asked.clamp_min(0), cells)
-    own = asked < 0
+    wanted = torch.tensor([-1 if target is None else target for target in targets], dtype=torch.int64)
+    state, queries = dynamics.enter(world, x, wanted.clamp_min(0), cells)
+    own = wanted < 0
     if bool(own.any()):
         state = dynamics.refresh(world, state._replace(target=torch.where(own, state.source, state.target)))
-    return state, queries, asked == state.source
+    return state, queries, wanted == state.source
 
 
 def _batches(aims: Sequence[Aim], size: int) -> Iterator[tuple[Aim, range]]:

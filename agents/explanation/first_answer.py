@@ -14,8 +14,8 @@ MOST_ASKED = 500  # held-out rows, for the accuracy of a classifier that was fit
 
 def first_answer(world: World, flags: dict[str, Any], command: str, by_the_line: bool) -> list[str]:
     """See `about_fits` and `about_training`; the latter for answers of the line alone."""
-    told = about_training(world, flags, command) if by_the_line else None
-    return about_fits(world) + ([told] if told else [])
+    cost_line = about_training(world, flags, command) if by_the_line else None
+    return about_fits(world) + ([cost_line] if cost_line else [])
 
 
 def about_fits(world: World) -> list[str]:
@@ -52,7 +52,7 @@ def about_training(world: World, flags: dict[str, Any], command: str) -> str | N
 
     if world.task.scores_coverage:
         return None
-    # Guidance and the measured step limit need predictions at the codes of all reference rows, for which a training asks.
+    # Guidance and the measured step limit need predictions at the codes of all reference rows, which a training queries.
     known = world.reference.known_end_predictions is not None
     cheap = {} if known else {"guidance": False, "max_episode_steps": world.max_episode_steps}
     cost = training_cost(world.replace(**cheap) if cheap else world)
@@ -60,7 +60,7 @@ def about_training(world: World, flags: dict[str, Any], command: str) -> str | N
     given = " ".join(_flag(name, value) for name, value in flags.items())
     return (
         f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {rows:,} "
-        f"classifier rows (estimated with {cost.asked:,}), once. Its agent then explains any row; "
+        f"classifier rows (estimated with {cost.queries:,}), once. Its agent then explains any row; "
         f"the training ends with how many rows agent and line explain: {command} {given}"
     )
 

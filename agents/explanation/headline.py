@@ -84,13 +84,13 @@ def _scored(path: Trajectory, start: float | None) -> str:
     """From which score to which a path goes, and where it reaches the goal; `start` is the input's, if it is known."""
     assert path.shown is not None
     first = path.shown.values[0] if start is None else start
-    asked = path.class_names[path.target] + (f" ({path.requested})" if path.requested and path.requested[0] in "+-" else "")
+    goal = path.class_names[path.target] + (f" ({path.requested})" if path.requested and path.requested[0] in "+-" else "")
     if path.steps == 0:
-        return f"Predicted {path.shown.text(first)}. No step was made; the goal is {asked}"
+        return f"Predicted {path.shown.text(first)}. No step was made; the goal is {goal}"
     way = f"Predicted {path.shown.text(first)} → {path.shown.text(path.shown.values[-1])}"
     if path.predicted[-1] != path.target:
-        return f"{way} after {path.steps} steps, and the goal {asked} is not reached"
-    return f"{way}, the goal {asked} is reached at step {turning_point(path.predicted, path.target)}"
+        return f"{way} after {path.steps} steps, and the goal {goal} is not reached"
+    return f"{way}, the goal {goal} is reached at step {turning_point(path.predicted, path.target)}"
 
 
 def _outcome(path: Trajectory) -> str:
@@ -109,8 +109,10 @@ def _outcome(path: Trajectory) -> str:
     turn = turning_point(path.predicted, c)
     if turn == path.steps:
         return f"The prediction becomes {name}{sure} at step {turn}"
-    told = f"The prediction becomes {name} at step {turn}" if turn else f"Frame 0, the reconstruction, is predicted as {name}"
-    return told + ("" if p is None else f" ({p:.2f} at the end, step {path.steps})")
+    sentence = (
+        f"The prediction becomes {name} at step {turn}" if turn else f"Frame 0, the reconstruction, is predicted as {name}"
+    )
+    return sentence + ("" if p is None else f" ({p:.2f} at the end, step {path.steps})")
 
 
 def turning_point(predicted: np.ndarray, c: int) -> int:

@@ -171,17 +171,17 @@ def read_targets(world: World, target: Any, n: int) -> list[int | None] | None:
     if not world.task.takes_target:
         raise ManifoldError(f"target {target!r}: the task {world.task.name!r} of this world takes none; leave it out")
     if isinstance(target, str) or np.ndim(target) == 0:
-        asked: Sequence[Any] = [target] * n
+        per_input: Sequence[Any] = [target] * n
     else:
-        asked = list(target)
-        if len(asked) != n:
-            raise ManifoldError(f"{len(asked)} targets for {n} inputs; give one for all, or one each")
+        per_input = list(target)
+        if len(per_input) != n:
+            raise ManifoldError(f"{len(per_input)} targets for {n} inputs; give one for all, or one each")
     known: dict[Any, int | None] = {}
-    for name in asked:
+    for name in per_input:
         plain = name.item() if hasattr(name, "item") else name
         if plain not in known:
             known[plain] = None if plain == OWN and OWN not in world.class_names else world.class_index(plain)
-    return [known[name.item() if hasattr(name, "item") else name] for name in asked]
+    return [known[name.item() if hasattr(name, "item") else name] for name in per_input]
 
 
 def inputs_of_file(world: World, path: str | Path) -> Inputs:

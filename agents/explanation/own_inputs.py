@@ -111,7 +111,7 @@ def held_rows(
     """Select the rows that the table can represent; a warning gives the reason for each other one.
 
     Numbers outside the range of their column are moved to its end, with a warning. A row with a new category, a missing value
-    in a column that has none, or a value that is no number is left out.
+    in a column that has none, or a value that is not a number is left out.
 
     Args:
         units: of the table.

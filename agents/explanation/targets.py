@@ -70,7 +70,7 @@ def _each(world: World, target: Any, count: int) -> list[Any] | None:
     several = not (
         target is None or isinstance(target, str | set | frozenset | AnyOf | Goal | Request) or np.ndim(target) == 0
     )
-    asked = list(target) if several else [target] * count
+    per_input = list(target) if several else [target] * count
     read: dict[Any, Any] = {}
 
     def found(one: Any) -> Any:
@@ -79,13 +79,13 @@ def _each(world: World, target: Any, count: int) -> list[Any] | None:
             read[key] = _read(world, one)
         return read[key]
 
-    known = [found(one) for one in asked]
+    known = [found(one) for one in per_input]
     if all(one is None for one in known):
         return None
-    if len(asked) != count:
-        raise ManifoldError(f"{len(asked)} targets for {count} inputs; give one for all, or one each")
+    if len(per_input) != count:
+        raise ManifoldError(f"{len(per_input)} targets for {count} inputs; give one for all, or one each")
     return [
-        one if one is not None else read_targets(world, [asked[i]], 1)[0]  # type: ignore[index]
+        one if one is not None else read_targets(world, [per_input[i]], 1)[0]  # type: ignore[index]
         for i, one in enumerate(known)
     ]
 

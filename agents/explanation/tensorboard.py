@@ -117,21 +117,6 @@ def log_png(writer: Any, tag: str, image: bytes, step: int) -> None:
     writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=encoded)]), step)
 
 
-def log_hparams(writer: Any, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Log settings and metrics for the HPARAMS tab, in the writer's own run.
-
-    Args:
-        writer: a SummaryWriter.
-        settings: name -> value; values that are no numbers, texts or bools are written as text.
-        metrics: tags that are logged as scalars, too, such as those `log_metrics` returns; without them the tab stays empty.
-    """
-    from torch.utils.tensorboard.summary import hparams
-
-    plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in settings.items()}
-    for summary in hparams(plain, dict(metrics)):  # writer.add_hparams would open a second file beside the writer's own
-        writer.file_writer.add_summary(summary)
-
-
 def log_projector(folder: str | Path, world: Any, paths: Sequence[Trajectory], step: int = 0) -> None:
     """Log reference inputs and paths for the PROJECTOR tab (a TensorBoard run of its own).
 

@@ -1,4 +1,4 @@
-"""Arguments of an environment that is no latent space, as a run's config.json gives them to its constructor."""
+"""Arguments of an environment that is not a latent space, as a run's config.json gives them to its constructor."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def check_arguments(env_id: str, kwargs: Mapping[str, Any], file: Path, own: boo
             raise UnknownNameError(f"argument of {env_id} in {str(file)!r}", name, known)
     wanted = {text: name for text, name in texts_of(kwargs).items() if text not in named_by_user()}
     if wanted and not own:
-        told = ", ".join(f"{name} {text!r}" for text, name in wanted.items())
+        shown = ", ".join(f"{name} {text!r}" for text, name in wanted.items())
         raise UserError(
-            f"{file} gives {env_id} texts that may name files or objects: {told}. This account did not write the file as it is "
+            f"{file} gives {env_id} texts that may name files or objects: {shown}. This account did not write the file as it is "
             f"now. If you trust them, name them: --trust {' '.join(wanted)} (Python: trust={sorted(wanted)})"
         )
 

@@ -51,7 +51,7 @@ def read_state(folder: Path, device: torch.device | str = "cpu", only: tuple[str
     """The state that :func:`write_state` wrote; ``only`` names the entries to read (all by default)."""
     links = [path.name for path in folder.iterdir() if path.is_symlink()]
     if links:
-        raise UserError(f"{str(folder / links[0])!r} is a link; a checkpoint holds its files itself")
+        raise UserError(f"{str(folder / links[0])!r} is a link; a checkpoint may not contain links")
     names = {path.stem for path in folder.iterdir() if path.suffix in (".safetensors", ".pt", ".json")} - {"manifest"}
     state: dict[str, Any] = {}
     for name in sorted(names if only is None else names.intersection(only)):

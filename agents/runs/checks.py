@@ -47,42 +47,42 @@ CURIOSITY_FIELDS: dict[str, Check] = {
 }  # fmt: skip
 
 
-def check_version(found: Any, told: str, known: int) -> None:
+def check_version(found: Any, where: str, known: int) -> None:
     """Refuse a format version that this release cannot read."""
-    version = checks.whole(found, f"{told}: format_version", 0, error=UserError)
+    version = checks.whole(found, f"{where}: format_version", 0, error=UserError)
     if version > known:
-        raise UserError(f"{told}: has format version {version}, this release reads up to {known}: install a newer one")
+        raise UserError(f"{where}: has format version {version}, this release reads up to {known}: install a newer one")
 
 
 def check_files(files: Mapping[str, Any], folder: Path) -> None:
     """Refuse a manifest whose entries lead out of the folder or lack a sha256."""
     from envs.reading.files import member
 
-    told = f"{str(folder / 'manifest.json')!r} is damaged"
+    where = f"{str(folder / 'manifest.json')!r} is damaged"
     for name, entry in files.items():
         member(folder, name, error=UserError)
-        checks.mapping(entry, f"{told}: the entry of {name!r}", error=UserError)
-        checks.text(entry.get("sha256"), f"{told}: the sha256 of {name!r}", error=UserError)
+        checks.mapping(entry, f"{where}: the entry of {name!r}", error=UserError)
+        checks.text(entry.get("sha256"), f"{where}: the sha256 of {name!r}", error=UserError)
 
 
 PROGRESS = ("training_queries", "evaluation_queries", "seconds", "cpu_seconds")  # what every checkpoint counts
 
 
-def check_progress(progress: Mapping[str, Any], told: str) -> None:
+def check_progress(progress: Mapping[str, Any], where: str) -> None:
     """Refuse a checkpoint's progress unless it has these counts, as finite numbers."""
     for name in PROGRESS:
-        checks.number(progress.get(name), f"{told}: {name}", 0, error=UserError)
+        checks.number(progress.get(name), f"{where}: {name}", 0, error=UserError)
 
 
-def check_summary(summary: Any, told: str) -> None:
+def check_summary(summary: Any, where: str) -> None:
     """Refuse a summary with texts or lists, or numbers beyond all limits (None and NaN: not measured)."""
-    for name, value in checks.mapping(summary, told, error=UserError).items():
+    for name, value in checks.mapping(summary, where, error=UserError).items():
         plain = isinstance(value, int | float | str | list | tuple | dict) and not isinstance(value, bool)
         if plain and not (isinstance(value, float) and math.isnan(value)):
-            checks.number(value, f"{told}: {name}", error=UserError)
+            checks.number(value, f"{where}: {name}", error=UserError)
 
 
-def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) -> None:
+def check_fields(fields: Mapping[str, Any], where: str, error: type[ValueError]) -> None:
     """Refuse metadata of a path with fields of another type; those that are not there are the constructor's to miss."""
     count = partial(checks.whole, low=0, high=MOST_STEPS)
 
@@ -107,9 +107,9 @@ def check_fields(fields: Mapping[str, Any], told: str, error: type[ValueError]) 
     }  # fmt: skip
     for name, value in fields.items():
         if name not in known:
-            raise error(f"{told}: holds a field {name!r}, which paths do not have; they have {', '.join(known)}")
+            raise error(f"{where}: holds a field {name!r}, which paths do not have; they have {', '.join(known)}")
         older = name == "planned" and isinstance(value, bool)  # paths of before the planned steps were counted
         if not (value is None and name in ("index", "row", "texts", "hidden", "requested", "scenario")) and not older:
-            known[name](value, f"{told}: {name}", error=error)
+            known[name](value, f"{where}: {name}", error=error)
     if fields.get("environment", {}).get("step_length") is not None:
-        checks.number(fields["environment"]["step_length"], f"{told}: environment.step_length", 0, above=True, error=error)
+        checks.number(fields["environment"]["step_length"], f"{where}: environment.step_length", 0, above=True, error=error)

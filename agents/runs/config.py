@@ -31,12 +31,12 @@ class _Json:
         """Read the JSON object that `to_json` wrote.
 
         Raises:
-            UnknownNameError: a key that is no field; close names are offered.
+            UnknownNameError: a key that is not a field; close names are offered.
             UserError: no JSON object, a missing field, or a value of another type; `where` names the file.
         """
         parts = dataclasses.fields(cls)  # type: ignore[arg-type]
         if not isinstance(values, Mapping):
-            raise UserError(f"{where} is damaged: {values!r:.60} is no JSON object of settings")
+            raise UserError(f"{where} is damaged: {values!r:.60} is not a JSON object of settings")
         for name in values:
             if name not in {part.name for part in parts}:
                 raise UnknownNameError(f"setting in {where}", name, [part.name for part in parts])
@@ -77,11 +77,11 @@ class RunConfig(_Json):
 
     Attributes:
         algo: the algorithm, a name of `agents.training.algorithms`.
-        env: ``id``, the environment's, and ``kwargs``, its arguments where it is no latent space (`world` holds those of one).
+        env: ``id``, the environment's, and ``kwargs``, its arguments where it is not a latent space (`world` holds those of one).
         hyperparameters: of the algorithm: those of its file with what was requested over them.
         seed: of everything random, from 0 to 2^32 - 1.
         n_envs: environments that walk at once, at least 1.
-        n_timesteps: steps in all, over all environments.
+        n_timesteps: total steps over all environments.
         world: the record of the world, see `agents.runs.world_record.describe_world`; None where there is none.
         curiosity: None where there is none.
         num_threads: that torch and numerical libraries ran in.
@@ -122,7 +122,7 @@ class RunConfig(_Json):
 
     @property
     def env_kwargs(self) -> dict[str, Any]:
-        """The arguments of an environment that is no latent space."""
+        """The arguments of an environment that is not a latent space."""
         return dict(self.env.get("kwargs", {}))
 
     def to_json(self) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class RunFolder:
         file = folder / "config.json"
         if not file.is_file():
             raise UserError(
-                f"{str(folder)!r} is no run folder: it has no config.json. Runs are made by python -m agents.train"
+                f"{str(folder)!r} is not a run folder: it has no config.json. Runs are made by python -m agents.train"
             )
         config = read_json(file)
         if "format_version" not in config:
@@ -138,7 +138,7 @@ class RunFolder:
         """The settings in config.json; `where` names the file for messages.
 
         Raises:
-            UnknownNameError, UserError: a key that is no setting, a missing one, or a value of another type.
+            UnknownNameError, UserError: a key that is not a setting, a missing one, or a value of another type.
         """
         return RunConfig.from_json({name: value for name, value in self.config.items() if name != "format_version"}, where)
 
@@ -328,11 +328,11 @@ class RunFolder:
         folder = self.checkpoint_path(steps)
         if not folder.is_dir():
             raise UserError(f"{str(self.root)!r} has no checkpoint at {steps} steps; it has {self.checkpoints() or 'none'}")
-        for name, told in _read_manifest(folder)["files"].items():
+        for name, entry in _read_manifest(folder)["files"].items():
             file = folder / name
             if not file.is_file():
                 raise UserError(f"{str(file)!r} is missing, though the checkpoint's manifest names it; {self._others(steps)}")
-            if _sha256(file) != told["sha256"]:
+            if _sha256(file) != entry["sha256"]:
                 raise UserError(f"{str(file)!r} is damaged: its sha256 differs from the manifest's; {self._others(steps)}")
 
     def _others(self, steps: int) -> str:

@@ -41,7 +41,7 @@ class Run:
 
     Attributes:
         folder: the run folder.
-        world: the world of the training (None for an environment that is no latent space).
+        world: the world of the training (None for an environment that is not a latent space).
         model: the SB3 algorithm; its policy is the checkpoint's.
         steps: environment steps of the training so far.
         progress: ``training_queries``, ``evaluation_queries``, ``seconds``, ``cpu_seconds``.
@@ -266,7 +266,7 @@ def world_of(
         raise UserError(f"{str(folder.root / 'config.json')!r} is damaged: it {found}: {config.env_id}")
     if config.world is None:
         if live is not None:
-            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is no latent space: leave world= out")
+            raise UserError(f"{str(folder.root)!r} was trained in {config.env_id}, which is not a latent space: leave world= out")
         with trusting(trust):
             check_arguments(config.env_id, config.env_kwargs, folder.root / "config.json", folder.is_own())
         return None

@@ -20,7 +20,7 @@ class TrainConfig(DataConfig):
         f"ppo, ppo2v (with a value head for the bonus), a2c, sac, td3, tqc, trpo or module:object (default: {DEFAULT_ALGO})",
     )
     n_timesteps: int | None = option(
-        None, "steps in all, over all environments (default: the algorithm's file)", "-n", metavar="N"
+        None, "total steps over all environments (default: from the algorithm's file)", "-n", metavar="N"
     )
     seed: int | None = option(None, "seed of everything random (default: 0)", metavar="N")
     curiosity: str | None = option(
@@ -30,10 +30,10 @@ class TrainConfig(DataConfig):
     eta: float | None = option(None, "weight of the bonus (default: the bonus's own)", metavar="X")
     curiosity_kwargs: dict[str, Any] = option({}, "further settings of the curiosity, e.g. min_pool:1000")  # noqa: RUF009
     n_envs: int | None = option(None, "environments in parallel; the minibatch grows with them", metavar="N")
-    hyperparams: dict[str, Any] = option({}, "settings over agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
+    hyperparams: dict[str, Any] = option({}, "settings that override agents/training/hyperparameters/ALGO.yml", "-params")  # noqa: RUF009
     trained_agent: str | None = option(None, "run folder to resume (or 'latest'), up to -n steps in all", "-i", metavar="RUN")
     checkpoint: int | None = option(
-        None, "with -i: go on from this checkpoint; later ones are removed at the next save (default: the last that is whole)",
+        None, "with -i: resume from this checkpoint; later ones are removed at the next save (default: the last intact one)",
         metavar="STEPS",
     )  # fmt: skip
     log_folder: str = option("runs", "where run folders are made", "-f", metavar="DIR")
@@ -59,9 +59,9 @@ class TrainCommand(TrainConfig):
     """Train an agent to walk from an input to where the classifier's prediction changes; fills a run folder."""
 
     seeds: str | None = option(
-        None, "one training a seed, such as 0-4 or 0,3,7, in LOG_FOLDER/seed-S; the same call finishes what is missing",
+        None, "one training per seed, such as 0-4 or 0,3,7, in LOG_FOLDER/seed-S; the same call resumes missing ones",
         metavar="SEEDS",
     )  # fmt: skip
     jobs: int = option(1, "with --seeds: trainings at once, each with one thread", metavar="N", low=1)
     engine: str = option("local", "with --seeds: processes of this machine, or Ray", choices=ENGINES)
-    address: str | None = option(None, "with --engine ray: of the cluster (default: one of this machine)")
+    address: str | None = option(None, "with --engine ray: address of the cluster (default: a local one)")

@@ -33,7 +33,7 @@ OURS = {"self", "observation_space", "action_space", "seed", "predict", "as_chan
 
 
 def make_world_of(env_id: str, kwargs: dict[str, Any], progress: bool = True) -> World | None:
-    """The world behind an id, or None for an id of Gymnasium's that is no latent space.
+    """The world behind an id, or None for an id of Gymnasium's that is not a latent space.
 
     Raises:
         ManifoldError, gymnasium.error.Error: unknown id (close ones are offered) or arguments.

@@ -22,7 +22,7 @@ class Estimate(NamedTuple):
     Attributes:
         steps: environment steps; each is one classifier query.
         seconds: of one thread.
-        asked: rows that this estimate queried.
+        queries: rows that this estimate queried.
 
     Example:
         >>> from envs import make_world
@@ -32,7 +32,7 @@ class Estimate(NamedTuple):
 
     steps: int
     seconds: float
-    asked: int
+    queries: int
 
 
 def training_cost(world: World, algo: str = "ppo") -> Estimate:

@@ -69,7 +69,7 @@ def _knn_ratio(world: World, z: torch.Tensor, home: Factual, label: torch.Tensor
 
 
 def evaluate_in_environment(model: Any, env_id: str, kwargs: dict[str, Any], episodes: int, seed: int) -> dict[str, float]:
-    """The same for an environment that is no latent space: whole episodes of fresh environments, as many as end within a
+    """The same for an environment that is not a latent space: whole episodes of fresh environments, as many as end within a
     million steps; nothing where none does."""
     from agents.training.environments import make_vec_env
 

@@ -78,7 +78,7 @@ def check_settings(config: TrainConfig) -> None:
             if value is not None:
                 raise UserError(f"{name} {value} sets a curiosity, and there is none: add --curiosity vime (or another)")
     if config.seed is not None and not 0 <= config.seed < 2**32:
-        raise UserError(f"--seed {config.seed}: a seed lies between 0 and 2^32 - 1")
+        raise UserError(f"--seed {config.seed}: a seed is a whole number from 0 to 2^32 - 1")
     for name in ("save_freq", "eval_freq", "eval_episodes", "keep_checkpoints"):
         if (getattr(config, name) or 0) < 0:
             raise UserError(f"--{name.replace('_', '-')} {getattr(config, name)}: a number of 0 or more is needed")
@@ -87,9 +87,9 @@ def check_settings(config: TrainConfig) -> None:
     try:
         device = torch.device(config.device)
     except RuntimeError:
-        raise UserError(f"--device {config.device!r} is no device; use cpu, cuda or cuda:N") from None
+        raise UserError(f"--device {config.device!r} is not a device; use cpu, cuda or cuda:N") from None
     if device.type not in DEVICES:
-        raise UserError(f"--device {config.device!r} holds no numbers to compute with; use {', '.join(DEVICES)}")
+        raise UserError(f"--device {config.device!r} cannot compute; use {', '.join(DEVICES)}")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise UserError(f"--device {config.device}: this machine has no such GPU (or a torch without CUDA); use --device cpu")
 
@@ -162,7 +162,7 @@ def _environment(config: TrainConfig, world: World | None) -> tuple[str, dict[st
         clash = [name for name in ("env", "env_kwargs") if getattr(config, name)]
         clash += [*world_flags(config), *query_options(config)]
         if clash:
-            raise UserError(f"train(world=...) together with {', '.join(clash)}: the world already says what is walked in")
+            raise UserError(f"train(world=...) together with {', '.join(clash)}: the world already determines the environment")
         return CUSTOM, dict(config.env_kwargs)
     env_id, kwargs = described_world(config)
     return env_id or "Manifold/Digits-v0", kwargs
@@ -176,14 +176,14 @@ def world_flags(config: TrainConfig) -> list[str]:
 def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Session:
     """An old training, where its last whole checkpoint was, or the one that ``config.checkpoint`` names."""
     made = folder.run_config()
-    asked = {
+    given_flags = {
         "--env": (config.env, made.env_id),
         "--algo": (config.algo, made.algo),
         "--seed": (config.seed, made.seed),
         "--n-envs": (config.n_envs, made.n_envs),
         "--curiosity": (config.curiosity, "none" if made.curiosity is None else made.curiosity.name),
     }
-    for flag, (given, own) in asked.items():
+    for flag, (given, own) in given_flags.items():
         if given is not None and given != own:
             raise UserError(
                 f"{flag} {given}: the run {str(folder.root)!r} has {own}, and a resumed run keeps it; leave {flag} out"
@@ -205,7 +205,7 @@ def resume(config: TrainConfig, world: World | None, folder: RunFolder) -> Sessi
     made = replace(made, n_timesteps=config.n_timesteps or before, num_threads=config.num_threads)
     if steps >= made.n_timesteps:
         raise UserError(
-            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: ask for more with -n"
+            f"{str(folder.root)!r} has done {steps:,} steps, {made.n_timesteps:,} are requested in all: request more with -n"
         )
     state = folder.load_checkpoint(steps, config.device)
     world = world_of(folder, world, config.trust, query_options(config))

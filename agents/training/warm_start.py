@@ -4,7 +4,7 @@ In a latent space of many dimensions a random walk hardly ever comes upon anothe
 by trial gets next to no signal: with 32 dimensions nearly all of a sampled action is noise. So the mean of the policy is first
 fitted to a teacher (behaviour cloning), which needs no answer of the classifier to know its way. What the policy's own
 learning then adds is when and where to do otherwise. The teacher's walks are steps of the environment like any others: the
-rows they ask are counted as training. There are two teachers:
+rows they query are counted as training. There are two teachers:
 
 - ``guidance``: the way in which the frame comes nearer to the nearest starts of the target class, bent towards the middle of
   that class's codes. It sees as far as the decoder's derivative, which many dimensions make a good guide.

@@ -49,7 +49,7 @@ def check_arrays(path: Any) -> None:
     if path.label_only != (path.predictions is None) or path.label_only != (path.labels is not None):
         raise TrajectoryError("label_only paths have labels and no probabilities, all others probabilities and no labels")
     if path.predictions is not None and (path.predictions.min() < -1e-5 or np.abs(path.predictions.sum(1) - 1).max() > 1e-3):
-        raise TrajectoryError("rows of predictions are no probabilities: each must be at least 0 and sum to 1")
+        raise TrajectoryError("rows of predictions are not probabilities: each must be at least 0 and sum to 1")
     if path.goal is not None and path.goal.names != path.class_names:
         raise TrajectoryError(
             f"the goal {path.goal.text!r} has the outcomes {path.goal.names}, the path {path.class_names[:12]}"

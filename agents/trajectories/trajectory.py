@@ -66,7 +66,7 @@ class Trajectory(InNotebooks, WithGoal):
         versions: installed distribution -> version.
         hidden: column -> its cell and its places in data space, of columns whose values are shown as hidden and left out of
             files, see `agents.redaction`; None: no column is.
-        texts: (T+2) the input and every frame as sentences; None where the data are no text.
+        texts: (T+2) the input and every frame as sentences; None where the data are not text.
         saved_contributions, saved_badge: what `contributions` and `badge` found, once they were computed; None: not computed.
         requested: the target as it was given, where it is not one class: a group, or a goal such as ``+10 %``.
         held: names of the table's columns that this path keeps as in the input, so that few change.
@@ -229,7 +229,7 @@ class Trajectory(InNotebooks, WithGoal):
         return self.saved_badge
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the probability of each class against the frame number; labels where the classifier shows labels alone.
+        """Draw the probability of each class against the frame number; labels where the classifier returns only labels.
 
         Args:
             ax: a matplotlib ``Axes``; None: a new figure, independent of pyplot's global state.

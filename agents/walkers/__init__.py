@@ -85,7 +85,7 @@ def make_walker(walker: str | Walker | type[Walker], *args: Any, **settings: Any
         raise ManifoldError(f"the walker {walker!r} is built already; pass its settings {sorted(settings)} to its class")
     if not callable(getattr(given, "walk", None)) or not isinstance(getattr(given, "name", None), str):
         raise ManifoldError(
-            f"{walker!r} is no walker: it needs a text `name` and a method `walk`, see agents.walkers.walker.Walker"
+            f"{walker!r} is not a walker: it needs a text `name` and a method `walk`, see agents.walkers.walker.Walker"
         )
     found: Walker = given
     return found

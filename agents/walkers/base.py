@@ -87,7 +87,7 @@ def _all_of(rows: Tensor, count: int) -> bool:
 def lost_at_the_start(state: State, predictions: Tensor, length: Tensor) -> Tensor:
     """Items that ended at frame 0, where the reconstruction is of another class than the input, (B,) bool.
 
-    No step of a walk made that change, so these items are no successes.
+    No step of a walk made that change, so these items are not successes.
 
     Args:
         state: (B) the items at frame 0.

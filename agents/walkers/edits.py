@@ -22,7 +22,7 @@ SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
 
 
 class EditsWalker(Walker):
-    """Plans a few edits without a query, makes the first one, sees the classifier's answer, and plans again.
+    """Plans a few edits without a query, makes the first one, reads the prediction, and plans again.
 
     The latent code predicts the classifier's log odds (`Edits.expected`). A plan is a beam search for the cheapest sentence
     that the code predicts to arrive: it counts the words edited, the loss of fluency, and the log odds that are missing. The

@@ -26,11 +26,9 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder
 from agents.walkers.follow import follow
-from agents.walkers.geodesic import graph_nodes
+from agents.walkers.geodesic import graph_of
 from agents.walkers.goals import goals_of
 from agents.walkers.walker import Walker
-from envs.core.world import World
-from envs.geometry.curves import pixels
 from envs.geometry.graph import LatentGraph
 
 
@@ -39,7 +37,7 @@ class DensityGraph(LatentGraph):
 
     Example:
         >>> from envs import make_world
-        >>> graph, nodes = density_graph(make_world(), neighbours=10)
+        >>> graph, nodes = graph_of(make_world(), 10, DensityGraph)
         >>> graph.spacing(graph.z[:3]).shape
         (3,)
     """
@@ -83,7 +81,7 @@ class FaceWalker(Walker):
     def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
         """Walk over the graph; draws nothing."""
         world, state = recorder.world, recorder.state
-        graph, nodes = density_graph(world, self.neighbours)
+        graph, nodes = graph_of(world, self.neighbours, DensityGraph)
         for rows, candidates in goals_of(world, state):
             goals = self._dense(graph, torch.nonzero(candidates[nodes]).flatten())
             if len(goals):
@@ -96,13 +94,3 @@ class FaceWalker(Walker):
             return goals
         spacing = graph.spacing(graph.z[goals])
         return goals[torch.from_numpy(spacing <= np.quantile(spacing, 1 - self.sparsest))]
-
-
-def density_graph(world: World, neighbours: int) -> tuple[DensityGraph, Tensor]:
-    """The density graph of a world's reference inputs, and the reference index of its nodes (N,); built once per world."""
-    kept = world.__dict__.setdefault("_density_graphs", {})
-    if neighbours not in kept:
-        nodes = graph_nodes(world)
-        kept[neighbours] = DensityGraph(pixels(world.manifold), world.reference.z[nodes], neighbours), nodes
-    found: tuple[DensityGraph, Tensor] = kept[neighbours]
-    return found

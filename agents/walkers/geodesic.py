@@ -12,7 +12,7 @@ References
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from envs.core.world import World
 from envs.geometry.curves import along, pixels
 from envs.geometry.geodesics import geodesic
 from envs.geometry.graph import NEIGHBOURS, LatentGraph
+
+GraphT = TypeVar("GraphT", bound=LatentGraph)
 
 MOST_NODES = 5000  # reference inputs in a graph; of more, an even sample through the classes
 
@@ -94,7 +96,7 @@ class GraphWalker(Walker):
     def steps(self, recorder: Recorder, generator: torch.Generator) -> None:
         """Walk over the graph; draws nothing."""
         world, state = recorder.world, recorder.state
-        graph, nodes = graph_of(world, self.neighbours)
+        graph, nodes = graph_of(world, self.neighbours, LatentGraph)
         for rows, candidates in goals_of(world, state):
             goals = torch.nonzero(candidates[nodes]).flatten()
             if len(goals):
@@ -102,14 +104,14 @@ class GraphWalker(Walker):
                 follow_curve(recorder, curve, torch.ones(len(rows), dtype=torch.bool), rows)
 
 
-def graph_of(world: World, neighbours: int = NEIGHBOURS) -> tuple[LatentGraph, Tensor]:
+def graph_of(world: World, neighbours: int, kind: type[GraphT]) -> tuple[GraphT, Tensor]:
     """The graph of a world's reference inputs in data space, and the reference index of its nodes (N,); built once per
     world."""
     kept = world.__dict__.setdefault("_graphs", {})
-    if neighbours not in kept:
+    if (kind, neighbours) not in kept:
         nodes = graph_nodes(world)
-        kept[neighbours] = LatentGraph(pixels(world.manifold), world.reference.z[nodes], neighbours), nodes
-    found: tuple[LatentGraph, Tensor] = kept[neighbours]
+        kept[kind, neighbours] = kind(pixels(world.manifold), world.reference.z[nodes], neighbours), nodes
+    found: tuple[GraphT, Tensor] = kept[kind, neighbours]
     return found
 
 

@@ -39,7 +39,7 @@ def find_paths(
         generator: source of random draws.
         max_steps: step limit; None: the world's own.
         fallback: where the walker finds no path, other ends are searched, and the line is walked.
-        sparse: of tables and series, change few columns or intervals (see `agents.walkers.sparse.walk`).
+        sparse: for tables and series, change few columns or intervals (see `agents.walkers.sparse.walk`).
         check: an ensemble that must see the class that was reached; None: none.
 
     Returns:

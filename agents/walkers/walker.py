@@ -89,7 +89,7 @@ class Walker:
         """Why the walker cannot walk in `world`; None where it can."""
         if not cls.needs_gradient or (world.classifier.torch_module is not None and not world.label_only):
             return None
-        why = "shows labels alone" if world.label_only else f"({type(world.classifier).__name__}) has no gradients"
+        why = "returns only labels" if world.label_only else f"({type(world.classifier).__name__}) has no gradients"
         return (
             f"the walker {cls.name!r} is a white-box one and needs the classifier's gradients, but this classifier {why}; "
             "choose a black-box walker, for example line or spheres"

@@ -1,7 +1,7 @@
 """The gradient of the loss by the latent code, for the white-box walkers.
 
 This is the only module that differentiates a classifier. Walkers that use it say so (`Walker.needs_gradient`) and do not
-compete on equal terms: they show what would be possible if the classifier were no black box. A gradient is taken at a frame
+compete on equal terms: they show what would be possible if the classifier were not black box. A gradient is taken at a frame
 that was queried by the last step; it adds no query.
 """
 

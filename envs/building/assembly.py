@@ -100,7 +100,7 @@ def assemble(
     goal = getattr(classifier, "goal", None)
     task, move = task_of(config, classifier.label_only, goal), make_move(config.move)
     if task.needs_label_only and not classifier.label_only:
-        raise ManifoldError(f"the task {task.name!r} is for classifiers that show labels alone; pass label_only=True")
+        raise ManifoldError(f"the task {task.name!r} is for classifiers that return only labels; pass label_only=True")
     present = reference.label.unique()
     if len(present) < 2 and goal is not None:
         raise ManifoldError(refusal_of(goal, reference))
@@ -140,8 +140,8 @@ def replaced(world: World, **changes: Any) -> World:
         bound = {name: kept[name] for name in ("manifold", "classifier")}
         kept["reference"] = dataclasses.replace(kept["reference"], **bound, anchored=kept["units"].anchored)
     if isinstance(kept["classifier"], GoalClassifier):
-        asked, present = ((one.goal, one.spread) for one in (config, world.config))
-        if asked != present and "classifier" not in parts:
+        requested, present = ((one.goal, one.spread) for one in (config, world.config))
+        if requested != present and "classifier" not in parts:
             known = kept["classifier"]
             kept["classifier"] = classifier_for(with_goal(config, known, kept["reference"]), known)
             kept["reference"] = kept["reference"].viewed(kept["classifier"])

@@ -41,7 +41,7 @@ def find_basis(basis: Any) -> Any:
     """The `Basis`, function or directions of a config's ``basis``.
 
     Raises:
-        UnknownNameError, ManifoldError: no such basis, or directions that are no array of numbers.
+        UnknownNameError, ManifoldError: no such basis, or directions that are not array of numbers.
     """
     found = find("basis", basis, BASES, ["module:object", "directions (k, d)"])
     if isinstance(found, Basis) or callable(found):

@@ -38,13 +38,13 @@ def calibrated(
         progress: print the calibration, on a terminal.
 
     Raises:
-        ManifoldError: the true classes are not known, or the classifier shows labels alone.
+        ManifoldError: the true classes are not known, or the classifier returns only labels.
     """
     if not isinstance(classifier, QueriedClassifier) or classifier.options.temperature != FIT:
         return config
     truth = _indices(data.truth, data.class_names, classifier.class_names)
     if truth is None or classifier.label_only:
-        why = "the classifier shows labels alone" if truth is not None else "the true classes of the data are not known"
+        why = "the classifier returns only labels" if truth is not None else "the true classes of the data are not known"
         raise ManifoldError(
             f"temperature='fit' needs true classes and probabilities, and {why}: name target_column= or pass truth=, give a "
             "temperature as a number, or leave it out"
@@ -71,7 +71,7 @@ def _predictions(classifier: Classifier, rows: Examples, some: slice) -> Tensor:
 
 
 def _indices(truth: Any, names: Sequence[Any] | None, known: Sequence[str]) -> Tensor | None:
-    """True classes (N,), texts or indices of `names`, as indices of the classifier's classes; None if one is no class."""
+    """True classes (N,), texts or indices of `names`, as indices of the classifier's classes; None if one is not a class."""
     if truth is None:
         return None
     values = np.asarray(truth)

@@ -227,11 +227,11 @@ def _of_frame(parts: Data, held_out: Any, columns: Any, described: bool) -> tupl
     labels = None if new is None else (index_of(new) if is_frame(new) else None) or range(len(new))
     parts = parts._replace(labels=index_of(own) or range(len(own)), held_out_labels=labels)
     later = None if later is None else in_order(later, frame.names, True)
-    told = columns if described else {}
+    given = columns if described else {}
     if not described and is_numeric(cells, frame):
         return parts._replace(x=cells, held_out=later, columns=frame.names, frame=frame, own=parts.x), None, False
     known = cells if later is None else np.concatenate([cells, np.asarray(later, dtype=object)])
-    table = describe_rows(known, frame.names, told, partial=True)
+    table = describe_rows(known, frame.names, given, partial=True)
     kept = [frame.names.index(column.name) for column in table.columns]
     parts = parts._replace(
         x=cells[:, kept],

@@ -33,7 +33,7 @@ def with_goal(config: WorldConfig, classifier: GoalClassifier, reference: Refere
 
 
 def classifier_for(config: WorldConfig, classifier: GoalClassifier) -> GoalClassifier:
-    """The classifier seen through the goal of a config that has one."""
+    """The classifier, wrapped with the goal of a config that has one."""
     labels = classifier.goal.labels if isinstance(classifier.goal, LabelGoal) else ()
     goal = read_goal(config.goal, classifier.goal.kind, labels)
     if isinstance(goal, ScoreGoal) and config.spread is not None:

@@ -33,7 +33,7 @@ OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
     SeriesUnits: {VAE: SeriesVAE},
 }
 PARTS = (("encoder", "decoder"), ("encode", "decode"))  # what objects with both parts of a pair call them
-# Arguments of a fit that are no settings of `WorldConfig.fit`.
+# Arguments of a fit that are not settings of `WorldConfig.fit`.
 OURS = (
     "x",
     "y",
@@ -122,12 +122,12 @@ def refuse_fit(manifold: Manifold, latent_dim: int | None, fit: Mapping[str, Any
     Raises:
         ManifoldError: there are some.
     """
-    told = "this manifold exists already and is not fitted"
+    reason = "this manifold exists already and is not fitted"
     kinds = f"leave it out, or have one fitted: manifold={' or '.join(map(repr, FITS))}"
     if latent_dim is not None and latent_dim != manifold.latent_dim:
-        raise ManifoldError(f"latent_dim={latent_dim}: {told}; its codes have {manifold.latent_dim} values; {kinds}")
+        raise ManifoldError(f"latent_dim={latent_dim}: {reason}; its codes have {manifold.latent_dim} values; {kinds}")
     if fit:
-        raise ManifoldError(f"fit={dict(fit)}: {told}; {kinds}")
+        raise ManifoldError(f"fit={dict(fit)}: {reason}; {kinds}")
 
 
 def fitted_manifold(
@@ -222,7 +222,7 @@ def _kept(
     sees: Mapping[str, Tensor | None],
     made: Callable[[], Manifold],
 ) -> Manifold:
-    """`made()`, from the cache for kinds of this library: the code of a user's own class is no part of the key.
+    """`made()`, from the cache for kinds of this library: the code of a user's own class is not part of the key.
 
     Raises:
         ManifoldError: settings that JSON cannot hold.

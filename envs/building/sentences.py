@@ -63,10 +63,10 @@ def text_manifold(
                 raise ManifoldError(
                     "the latent dimensions of edits are K - 1 and meanings: give fit={'meanings': 7} instead of latent_dim"
                 )
-            edits, asked = _fitted_edits(texts, asker, dict(fit or {}), seed, progress)
-            return edits, None, asked
-        vae, asked = _fitted(texts, asker, latent_dim or LATENT_DIM, dict(fit or {}), seed, progress)
-        return vae, None, asked
+            edits, queries = _fitted_edits(texts, asker, dict(fit or {}), seed, progress)
+            return edits, None, queries
+        vae, queries = _fitted(texts, asker, latent_dim or LATENT_DIM, dict(fit or {}), seed, progress)
+        return vae, None, queries
     if isinstance(manifold, str) and manifold in ASSETS:
         manifold = ASSETS[manifold].manifold()[0]
     elif isinstance(manifold, str) and ":" in manifold:
@@ -103,17 +103,17 @@ def _fitted(
     vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
     epochs = int(np.clip(STEPS * 64 / len(texts), 5, 100))
     settings = {"latent_dim": latent_dim, "epochs": epochs, "seed": seed, "anchor": ANCHOR, **fit}
-    ids, asked = vocabulary.ids(texts), 0
+    ids, queries = vocabulary.ids(texts), 0
     predictions = None
     if settings.get("prediction_weight", 1):
-        predictions, asked = _predictions(asker(vocabulary), ids)
+        predictions, queries = _predictions(asker(vocabulary), ids)
     key = fit_key(
         "sentences", {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "predictions": predictions}
     )
     more: dict[str, Any] = {"vocabulary": vocabulary, "predictions": predictions, "progress": progress}
     kept = kept_fit(key, lambda: SentenceVAE.fit(texts, **more, **settings))
     assert isinstance(kept, SentenceVAE)
-    return kept, asked
+    return kept, queries
 
 
 def _predictions(classifier: Classifier, ids: Tensor) -> tuple[Tensor, int]:
@@ -133,7 +133,7 @@ def _fitted_edits(
             raise UnknownNameError("setting of the fit of edits", name, known)
     vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
     ids = vocabulary.ids(texts)
-    predictions, asked = _predictions(asker(vocabulary), ids)
+    predictions, queries = _predictions(asker(vocabulary), ids)
     settings = {"seed": seed, **fit}
     key = fit_key(
         Edits.kind, {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "predictions": predictions}
@@ -141,7 +141,7 @@ def _fitted_edits(
     more: dict[str, Any] = {"vocabulary": vocabulary, "progress": progress}
     kept = kept_fit(key, lambda: Edits.fit(texts, predictions, **more, **settings))
     assert isinstance(kept, Edits)
-    return kept, asked
+    return kept, queries
 
 
 def word_classifier(parts: Data) -> BagOfWords:

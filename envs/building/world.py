@@ -246,12 +246,12 @@ def _of_text(config: WorldConfig, data: Data, key: str | None, progress: bool) -
     def asker(vocabulary: Vocabulary) -> Classifier:
         return _adapted(config, standing, data, TextUnits(vocabulary))
 
-    sentences, codes, asked = text_manifold(config, key, data, asker, progress)
+    sentences, codes, queries = text_manifold(config, key, data, asker, progress)
     units = TextUnits(sentences.vocabulary)
     protect(units, config.free)
     x, cells = units.entered(data.x)
     adapted = _adapted(config, standing, data, units, x, cells)
-    adapted.queries += asked
+    adapted.queries += queries
     return _Parts(sentences, codes, units, x, cells, adapted, standing)
 
 

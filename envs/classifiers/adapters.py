@@ -133,7 +133,7 @@ def adapt(
     if callable(classifier):
         return FunctionClassifier(classifier, names, shape, units, label_only)
     raise ManifoldError(
-        f"a {type(classifier).__name__} is no classifier: it needs predict_proba or predict, or must be callable"
+        f"a {type(classifier).__name__} is not a classifier: it needs predict_proba or predict, or must be callable"
     )
 
 

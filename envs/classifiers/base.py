@@ -16,7 +16,7 @@ from envs.goals.goal import Goal
 
 
 class Classifier(ABC):
-    """The black box to be explained. Only white-box walkers, which say so in their names, ask it for gradients.
+    """The black box to be explained. Only white-box walkers, which say so in their names, use its gradients.
 
     A subclass implements `_predict`. `envs.classifiers.adapt` wraps most models without one.
 
@@ -46,7 +46,7 @@ class Classifier(ABC):
     """
 
     tolerance = 1e-3
-    goal: Goal | None = None  # of a model whose outputs are no classes, see `envs.classifiers.goals`
+    goal: Goal | None = None  # of a model whose outputs are not classes, see `envs.classifiers.goals`
     sha256: str | None = None
 
     def __init__(self, class_names: Sequence[Any], label_only: bool = False) -> None:

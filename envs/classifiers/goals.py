@@ -1,4 +1,4 @@
-"""Models with other outputs than classes, seen through a goal: a score, or several independent labels."""
+"""Models with other outputs than classes, wrapped with a goal: a score, or several independent labels."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _columns(outputs: np.ndarray) -> np.ndarray:
 def goal_classifier(
     model: Any, kind: str, *, units: Units, names: Sequence[Any] | None, input_shape: Sequence[int] | None
 ) -> GoalClassifier:
-    """A model with such outputs, seen through a placeholder of a goal: a score of at least 0, or the first label on.
+    """A model with such outputs, wrapped with a placeholder goal: a score of at least 0, or the first label on.
 
     Args:
         model: A torch module, an estimator or a function.

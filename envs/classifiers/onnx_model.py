@@ -84,7 +84,7 @@ class OnnxModel:
         """Read a model from a file, with all of its weights inside.
 
         Raises:
-            ManifoldError: If there is no such file, it is no ONNX model, or onnxruntime is not installed.
+            ManifoldError: If there is no such file, it is not an ONNX model, or onnxruntime is not installed.
         """
         path = Path(in_home(path))
         try:
@@ -104,14 +104,14 @@ class OnnxModel:
         scores, _, keys = self._batches(self._given(rows))
         return keys if keys is not None or self.labels_are_texts or scores is None else list(range(max(2, scores.shape[1])))
 
-    def shape_for(self, units: Units, asked: Sequence[int] | None) -> tuple[int, ...]:
-        """Shape of one row of the model's input: as asked, else the shape of the data that the model declares.
+    def shape_for(self, units: Units, requested: Sequence[int] | None) -> tuple[int, ...]:
+        """Shape of one row of the model's input: the requested one, else the shape of the data that the model declares.
 
         Raises:
             ManifoldError: If the data have no such shape.
         """
-        usual = units.input_shape(self, asked)
-        if asked is not None or len(self.inputs) > 1 or units.rows_are_strings:
+        usual = units.input_shape(self, requested)
+        if requested is not None or len(self.inputs) > 1 or units.rows_are_strings:
             return usual
         declared = self.inputs[0].shape[1:]
         candidates = units.torch_shapes() if units.modality == "image" else [usual]
@@ -144,7 +144,7 @@ class OnnxModel:
         """
         scores = self(rows)[0]
         if scores is None:
-            raise ManifoldError("the ONNX model returns labels alone: export it with its numbers, or leave outputs= out")
+            raise ManifoldError("the ONNX model returns only labels: export it with its numbers, or leave outputs= out")
         return scores
 
     def _given(self, rows: Any) -> dict[str, np.ndarray]:
@@ -181,7 +181,7 @@ class OnnxModel:
 
 
 class OnnxClassifier(FunctionClassifier, DetectsLogits):
-    """An `OnnxModel` as a classifier. Scores that are no probabilities are taken for logits.
+    """An `OnnxModel` as a classifier. Scores that are not probabilities are taken for logits.
 
     Args:
         model: The model.

@@ -46,11 +46,11 @@ class QueriedClassifier(Classifier):
         super().__init__(inner.class_names, inner.label_only)
         self.inner, self.options = inner, options
         self.tolerance, self.sha256 = inner.tolerance, inner.sha256
-        self.queries = self._asked_in_all = inner.queries
+        self.queries = self._rows_in_all = inner.queries
         self.temperature = options.temperature if isinstance(options.temperature, int | float) else 1.0
         self.calibration: Calibration | None = None
-        self._asked = copy.copy(inner)
-        self._asked.label_only = False  # labels are made of the averaged probabilities
+        self._model = copy.copy(inner)
+        self._model.label_only = False  # labels are made of the averaged probabilities
         self._by_cells = type(inner)._predict_cells is not Classifier._predict_cells
         self._kept: dict[bytes, Tensor] | None = {} if options.cache or options.temperature == "fit" else None
 
@@ -81,7 +81,7 @@ class QueriedClassifier(Classifier):
         found = []
         for low in range(0, len(raw), self.options.batch_size or max(1, len(raw))):
             part = raw[low : low + (self.options.batch_size or len(raw))]
-            if (prediction := self._averaged(lambda part=part: self._asked.of_raw(part), len(part))) is None:  # type: ignore[misc]
+            if (prediction := self._averaged(lambda part=part: self._model.of_raw(part), len(part))) is None:  # type: ignore[misc]
                 return None
             found.append(prediction)
         return self._counted(torch.cat(found), len(raw))
@@ -120,10 +120,10 @@ class QueriedClassifier(Classifier):
 
     def _in_batches(self, x: Tensor, cells: Tensor | None) -> Tensor:
         parts = torch.arange(len(x)).split(self.options.batch_size or len(x))
-        asked = self._asked
+        model = self._model
 
         def predict(rows: Tensor) -> Tensor:
-            return asked._predict(x[rows]) if cells is None else asked._predict_cells(x[rows], cells[rows])
+            return model._predict(x[rows]) if cells is None else model._predict_cells(x[rows], cells[rows])
 
         found = [self._averaged(lambda rows=rows: predict(rows), len(rows)) for rows in parts]  # type: ignore[misc]
         return torch.cat([part for part in found if part is not None])
@@ -135,7 +135,7 @@ class QueriedClassifier(Classifier):
             prediction = self._retried(call, rows)
             if prediction is None:
                 return None
-            self._asked._check(prediction, rows)
+            self._model._check(prediction, rows)
             kind = prediction.dtype
             total = prediction.double() if total is None else total + prediction.double()
         return None if total is None else (total / self.options.repeat).to(kind)
@@ -156,12 +156,12 @@ class QueriedClassifier(Classifier):
     def _spend(self, rows: int) -> None:
         """Count rows that are about to be queried."""
         budget = self.options.budget
-        if budget is not None and self._asked_in_all + rows > budget:
+        if budget is not None and self._rows_in_all + rows > budget:
             raise QueryBudgetError(
-                f"the query budget is used up: {self._asked_in_all:,} of {budget:,} rows were queried, and the next call has "
+                f"the query budget is used up: {self._rows_in_all:,} of {budget:,} rows were queried, and the next call has "
                 f"{rows:,}"
             )
-        self._asked_in_all += rows
+        self._rows_in_all += rows
         self.queries += rows
 
 
@@ -173,7 +173,7 @@ class QueriedGoalClassifier(GoalClassifier):
         options: How it is queried.
 
     Raises:
-        ManifoldError: If a temperature is asked for: a score or labels are no probabilities of classes.
+        ManifoldError: If a temperature is requested: a score or labels are not probabilities of classes.
 
     Example:
         >>> import numpy as np
@@ -194,36 +194,36 @@ class QueriedGoalClassifier(GoalClassifier):
         self.__dict__.update(inner.__dict__)
         outputs = copy.copy(inner)
         outputs.of_outputs = torch.from_numpy  # type: ignore[assignment, method-assign]
-        self._asked = QueriedClassifier(outputs, options)
+        self._model = QueriedClassifier(outputs, options)
 
     @property
     def queries(self) -> int:
         """See `QueriedClassifier`; through any goal."""
-        return self._asked.queries
+        return self._model.queries
 
     @queries.setter
     def queries(self, value: int) -> None:
-        self._asked.queries = value
+        self._model.queries = value
 
     @property
     def budget(self) -> int | None:
         """See `Classifier.budget`."""
-        return self._asked.budget
+        return self._model.budget
 
     @property
     def batch_size(self) -> int | None:
         """See `Classifier.batch_size`."""
-        return self._asked.batch_size
+        return self._model.batch_size
 
     def _predict(self, x: Tensor) -> Tensor:
-        return self._shares(self._asked._remembered(x, None))
+        return self._shares(self._model._remembered(x, None))
 
     def _predict_cells(self, x: Tensor, cells: Tensor) -> Tensor:
-        return self._shares(self._asked._remembered(x, cells))
+        return self._shares(self._model._remembered(x, cells))
 
     def of_raw(self, raw: Any) -> Tensor | None:
         """See `Classifier.of_raw`; never remembered."""
-        outputs = self._asked.of_raw(raw)
+        outputs = self._model.of_raw(raw)
         return None if outputs is None else self._shares(outputs)
 
     def _shares(self, outputs: Tensor) -> Tensor:

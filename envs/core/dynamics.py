@@ -128,18 +128,18 @@ def step(
             z, frame, length, pull = _shortened(world, state, before, z, frame, length, pull)
             place = manifold.coordinates(z, frame)
         if known is not None:
-            prediction, asked = known, torch.zeros(z.shape[0], dtype=torch.int64)
+            prediction, queried = known, torch.zeros(z.shape[0], dtype=torch.int64)
         elif reuse and world.units.anchored:
-            prediction, asked = _predicted(world, state, frame)
+            prediction, queried = _predicted(world, state, frame)
         else:
-            prediction, asked = world.predictions(frame, state.home), torch.ones(z.shape[0], dtype=torch.int64)
+            prediction, queried = world.predictions(frame, state.home), torch.ones(z.shape[0], dtype=torch.int64)
         cost, guidance = appraise(world, z, place, home, state.target, pull)
         moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world.reference, moved, goal)
         moved = moved._replace(potential=task.potential(world.reference, moved, goal))
         reward = _reward(world, state, moved, success, length)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), asked, goal)
+        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queried, goal)
 
 
 def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +214,7 @@ def observe(world: World, state: State) -> Tensor:
     """Observations (B, obs_dim): z and z0 divided by the prior's radius, the scaled log prediction, the target one-hot, and
     the guidance features and the static of distractors in a world that has them.
 
-    If the classifier shows labels alone, the prediction part is the one-hot label less one: -1 or 0.
+    If the classifier returns only labels, the prediction part is the one-hot label less one: -1 or 0.
     """
     with torch.inference_mode():
         scale = 1 / world.manifold.prior.radius

@@ -81,13 +81,13 @@ class KnownPredictions(NamedTuple):
                 if part is not None and (part.dtype != torch.float32 or part.ndim != 2 or len(part) != len(label)):
                     raise ManifoldError(f"{name} is {part.dtype} of shape {tuple(part.shape)}, not probabilities of each row")
                 if part is not None and not bool(((part >= 0) & (part <= 1 + CLOSE)).all()):
-                    raise ManifoldError(f"{name} holds numbers that are no probabilities")
+                    raise ManifoldError(f"{name} holds numbers that are not probabilities")
             outputs = {name: tensors[f"outputs_{name}"].numpy() for name in OUTPUTS if f"outputs_{name}" in tensors}
             for name, output in outputs.items():
                 if output.dtype != np.float64 or output.shape[:-1] != label.shape or not np.isfinite(output).all():
                     raise ManifoldError(f"outputs_{name} is {output.dtype} of shape {output.shape}, not outputs of each row")
             if outputs and not {"own", "frame"} <= outputs.keys():
-                raise ManifoldError("it holds outputs of some of its predictions alone")
+                raise ManifoldError("it has outputs for only some of its predictions")
             classes = {part.shape[1] for part in (prediction, elsewhere) if part is not None}
             if len(classes) != 1 or label.min() < 0 or label.max() >= min(classes):
                 raise ManifoldError("its parts have different classes")
@@ -96,7 +96,7 @@ class KnownPredictions(NamedTuple):
         return cls(label, prediction, elsewhere, digest, outputs or None)
 
     def viewed(self, classifier: GoalClassifier) -> KnownPredictions:
-        """The same outputs seen through the goal of a classifier."""
+        """The same outputs under the goal of a classifier."""
         if self.outputs is None:
             return self
         own, frame = (classifier.of_outputs(self.outputs[name]) for name in ("own", "frame"))

@@ -19,7 +19,7 @@ class Starts:
     """`dynamics.start` for the many restarts of a vector environment.
 
     The potentials, costs and guidance features of all pairs of a reference row and a target are computed at the first use, in
-    batches that do not depend on the walks; so the states are the same to the last bit whenever they are asked for. A world
+    batches that do not depend on the walks; so the states are the same to the last bit whenever they are computed. A world
     with more pairs than `MOST` computes them anew.
 
     Args:

@@ -18,7 +18,7 @@ class State(NamedTuple):
         frame: (B, \\*data_shape) decoded z, as the classifier saw it.
         factual: (B, \\*data_shape) the input that is explained.
         cells, base, held: further parts of the input, see `envs.core.factual.Factual`.
-        prediction: (B, K) class probabilities of `frame`; the one-hot label if the classifier shows labels alone.
+        prediction: (B, K) class probabilities of `frame`; the one-hot label if the classifier returns only labels.
         source: (B,) predicted class of `factual`.
         target: (B,) requested class.
         potential: (B,) shaping potential of this state.
@@ -64,7 +64,7 @@ class StepInfo(NamedTuple):
         step_length: (B,) data-space distance between the two frames.
         typicality: (B,) see `Manifold.typicality`.
         queries: (B,) int64, classifier queries of this step, in rows.
-        goal: (B,) the probability that the task raises (0 or 1 if the classifier shows labels alone).
+        goal: (B,) the probability that the task raises (0 or 1 if the classifier returns only labels).
 
     Example:
         >>> import torch

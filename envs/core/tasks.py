@@ -61,7 +61,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Task:
-    """Reach the target class: p(target) >= tau, or its label if the classifier shows labels alone.
+    """Reach the target class: p(target) >= tau, or its label if the classifier returns only labels.
 
     If the target is the source class itself, the walk goes to the class's prototype (see `Prototype`).
 
@@ -72,7 +72,7 @@ class Task:
 
     Attributes:
         name: key in `TASKS`.
-        needs_label_only: the task is for classifiers that show labels alone.
+        needs_label_only: the task is for classifiers that return only labels.
         takes_target: False: the target is always the source class.
         towards_target: False: the target is the class that the walk leaves.
         any_other: every class other than the source ends the walk.
@@ -226,9 +226,9 @@ class Flip(Task):
         if self.group is not None:
             p, ends = torch.log(state.prediction.clamp_min(1e-6)), self.in_group(torch.arange(state.prediction.shape[1]))
             return p[:, ends].amax(1) - p[:, ~ends].amax(1)
-        asked = (state.source if self.any_other else state.target)[:, None]
+        wanted = (state.source if self.any_other else state.target)[:, None]
         p = state.prediction.clamp_min(1e-6)
-        own, rival = torch.log(p.gather(1, asked)[:, 0]), torch.log(p.scatter(1, asked, 0.0).amax(1))
+        own, rival = torch.log(p.gather(1, wanted)[:, 0]), torch.log(p.scatter(1, wanted, 0.0).amax(1))
         return rival - own if self.any_other else own - rival
 
     def satisfied(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -293,7 +293,7 @@ class Prototype(Task):
 
 @dataclass(frozen=True)
 class ReachLabel(Task):
-    """Reach a label of a classifier that shows labels alone. Sparse: reward on arriving, and no potential.
+    """Reach a label of a classifier that returns only labels. Sparse: reward on arriving, and no potential.
 
     Example:
         >>> ReachLabel().weights.progress

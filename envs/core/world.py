@@ -204,7 +204,7 @@ class World:
 
     @property
     def label_only(self) -> bool:
-        """Whether the classifier shows labels alone."""
+        """Whether the classifier returns only labels."""
         return self.classifier.label_only
 
     @property

@@ -102,7 +102,7 @@ def _decoded(path: Path, encoding: str) -> str:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ManifoldError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is no {encoding}; "
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {encoding}; "
             "name the file's encoding, for example encoding=cp1252"
         ) from None
 

@@ -38,7 +38,9 @@ def read_idx(path: str | Path) -> np.ndarray:
     path = Path(in_home(path))
     content = _content(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in TYPES:
-        raise ManifoldError(f"{path} is no IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type")
+        raise ManifoldError(
+            f"{path} is not an IDX file: it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 and a type"
+        )
     axes = content[3]
     header = 4 + 4 * axes
     if len(content) < header:
@@ -63,7 +65,7 @@ def _content(path: Path) -> bytes:
         most = max(UNPACKED, RATIO * len(raw))
         content = gzip.GzipFile(fileobj=io.BytesIO(raw)).read(most + 1)
         if len(content) > most:
-            raise ManifoldError(f"{path} unpacks to more than {most:,} bytes: that is no data set of pictures")
+            raise ManifoldError(f"{path} unpacks to more than {most:,} bytes: that is not a data set of pictures")
         return content
     except FileNotFoundError as error:
         raise ManifoldError(f"no IDX file {path}") from error

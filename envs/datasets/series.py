@@ -95,16 +95,16 @@ def read_ts(path: str | Path) -> tuple[np.ndarray, list[str] | None, list[str] |
                 f"{len(series[0])} of {len(series[0][0])}; series of one length are needed: cut, pad or resample them"
             )
     if len(series) < 2:
-        raise ManifoldError(f"{path}: holds {len(series)} series beneath a line @data; at least 2 are needed")
+        raise ManifoldError(f"{path}: holds {len(series)} series below a line @data; at least 2 are needed")
     x = np.array(series)
     x = x[:, 0] if x.shape[1] == 1 else x
     if not _labelled(header):
         return x, None, None
-    told = header["classlabel"][1:] or sorted(set(labels))
+    declared = header["classlabel"][1:] or sorted(set(labels))
     for label in labels:
-        if label not in told:
-            raise UnknownNameError(f"class of {path}", label, told)
-    return x, labels, told
+        if label not in declared:
+            raise UnknownNameError(f"class of {path}", label, declared)
+    return x, labels, declared
 
 
 def load_series_csv(
@@ -120,7 +120,7 @@ def load_series_csv(
         encoding: Encoding of the file.
 
     Raises:
-        ManifoldError: If a point is no number; the message names line and column.
+        ManifoldError: If a point is not a number; the message names line and column.
     """
     x, labels = read_series_csv(path, target, encoding)
     names = None if labels is None else classes_of_column(labels, str(target))

@@ -15,7 +15,8 @@ import numpy as np
 from envs.datasets.arrays import Data
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
-from envs.modalities.columns import Column, Table, by_size, describe, is_plain_number, read_description, text_of
+from envs.modalities.columns import Column, Table, by_size, is_plain_number, read_description, text_of
+from envs.modalities.inferred_columns import describe
 from envs.modalities.table import TableUnits
 from envs.reading.files import read_text
 
@@ -73,7 +74,7 @@ def read_csv(path: str | Path, at_least: int = 2, encoding: str = "utf-8") -> Ro
         raise ManifoldError(f"cannot read {path} as CSV: {error}") from error
     _check_names(path, names)
     if len(cells) < at_least:
-        raise ManifoldError(f"{path} holds {len(cells)} rows beneath its first line; at least {at_least} are needed")
+        raise ManifoldError(f"{path} holds {len(cells)} rows below its first line; at least {at_least} are needed")
     return Rows(names, np.array(cells, dtype=object), lines)
 
 
@@ -263,8 +264,8 @@ def _numbers(rows: Rows, target: str, where: Any) -> np.ndarray:
             found.append(float(text_of(cell)))
         except ValueError:
             raise ManifoldError(
-                f"{where(row)}, column {target!r}: {text_of(cell)!r} is no number, and a model with a score predicts numbers: "
-                "name another target column, or leave outputs='score' out"
+                f"{where(row)}, column {target!r}: {text_of(cell)!r} is not a number, and a model with a score predicts "
+                "numbers: name another target column, or leave outputs='score' out"
             ) from None
     if not np.isfinite(found).all():
         raise ManifoldError(

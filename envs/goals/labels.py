@@ -69,9 +69,9 @@ class LabelGoal(Goal):
 
     def _agreement(self, outputs: np.ndarray) -> np.ndarray:
         """(B, 1 + held) signed: how far each label's probability is beyond 1/2 on the wanted side."""
-        asked = {self.label: self.on, **self.hold}
-        columns = [list(self.labels).index(name) for name in asked]
-        side = np.where(list(asked.values()), 1.0, -1.0)
+        required = {self.label: self.on, **self.hold}
+        columns = [list(self.labels).index(name) for name in required]
+        side = np.where(list(required.values()), 1.0, -1.0)
         return (np.asarray(outputs, dtype=np.float64)[:, columns] - 0.5) * side
 
     def reached(self, outputs: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ def _score(text: str) -> Goal | Request:
         side = "low" if parts[0] in (">", ">=", "≥") else "high"
         sided: dict[str, Any] = {side: float(parts[1])}
         return ScoreGoal(**sided, strict=parts[0] in "<>")
-    raise ManifoldError(f"the target {text!r} is no goal on a score: {FORMS}")
+    raise ManifoldError(f"the target {text!r} is not a goal on a score: {FORMS}")
 
 
 def _labels(text: str, labels: Sequence[str]) -> Goal | Request:
@@ -46,17 +46,17 @@ def _labels(text: str, labels: Sequence[str]) -> Goal | Request:
         label, held = found.groups()
         names = [] if held is None else None if held in ("others", "the others", "rest") else re.split(r"\s*,\s*", held)
         return FlipLabel(label, names)
-    asked = {}
+    wanted = {}
     for part in text.split(","):
         name, equals, word = (piece.strip() for piece in part.rpartition("="))
         if not equals or word not in WORDS.values():
             raise ManifoldError(
-                f"the target {text!r} is no goal on labels: 'flip NAME', 'flip NAME, hold OTHER', 'flip NAME, hold others' or "
-                f"'NAME=yes, OTHER=no'; the labels are {', '.join(labels)}"
+                f"the target {text!r} is not a goal on labels: 'flip NAME', 'flip NAME, hold OTHER', 'flip NAME, hold others' "
+                f"or 'NAME=yes, OTHER=no'; the labels are {', '.join(labels)}"
             )
-        asked[name] = word == WORDS[True]
-    label, *others = asked
-    return LabelGoal(labels, label, asked[label], {name: asked[name] for name in others})
+        wanted[name] = word == WORDS[True]
+    label, *others = wanted
+    return LabelGoal(labels, label, wanted[label], {name: wanted[name] for name in others})
 
 
 #: Kinds of outputs besides classes -> how a goal on them is read, from a text and the names of the outputs.
@@ -75,7 +75,7 @@ def read_request(text: Any, kind: str, names: Sequence[str] = ()) -> Goal | Requ
         names: Of the outputs, for labels.
 
     Raises:
-        ManifoldError: If the text is no goal on such outputs; the message lists the forms.
+        ManifoldError: If the text is not a goal on such outputs; the message lists the forms.
 
     Example:
         >>> read_request("2..4", "score")
@@ -92,7 +92,7 @@ def read_goal(text: Any, kind: str, names: Sequence[str] = ()) -> Goal:
     """A goal that holds for every input, as a world has one.
 
     Raises:
-        ManifoldError: If the text is no goal on such outputs, or depends on the input.
+        ManifoldError: If the text is not a goal on such outputs, or depends on the input.
 
     Example:
         >>> read_goal("<= 3", "score").names

@@ -57,7 +57,7 @@ class ScoreGoal(Goal):
         if math.isnan(self.low) or math.isnan(self.high) or (math.isinf(self.low) and math.isinf(self.high)):
             raise ManifoldError(f"the goal from {self.low:g} to {self.high:g} has no limit: give low=, high= or both")
         if self.low >= self.high and not (self.low == self.high and not self.strict):
-            raise ManifoldError(f"the range {self.low:g}..{self.high:g} is empty: the lower limit stands first")
+            raise ManifoldError(f"the range {self.low:g}..{self.high:g} is empty: give the lower limit first")
         if not 0 < self.spread < math.inf:
             raise ManifoldError(f"spread is the unit of the progress, a positive number, not {self.spread}")
 
@@ -146,7 +146,7 @@ class Change(Request):
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.amount) or self.amount == 0:
-            raise ManifoldError(f"a change of the score by {self.amount:g} asks for nothing: give a number other than 0")
+            raise ManifoldError(f"a change of the score by {self.amount:g} changes nothing: give a number other than 0")
 
     @property
     def text(self) -> str:  # type: ignore[override]
@@ -157,7 +157,7 @@ class Change(Request):
         """See `Request.of`."""
         score = float(outputs[0])
         if self.percent and score == 0:
-            raise ManifoldError(f"{self.text} of a score of 0 is 0: ask for a change in the score's own unit, such as +1")
+            raise ManifoldError(f"{self.text} of a score of 0 is 0: give a change in the score's own unit, such as +1")
         limit = score + (abs(score) * self.amount / 100 if self.percent else self.amount)
         if limit == score:
             raise ManifoldError(f"{self.text} changes the score {score:g} by less than floating point shows")

@@ -133,10 +133,10 @@ def chosen(world: World, options: Mapping[str, Any], draws: np.ndarray) -> tuple
         index = torch.as_tensor(np.broadcast_to(wanted, (m,)).astype(np.int64))
         if int(index.min()) < 0 or int(index.max()) >= rows:
             raise ManifoldError(f"index {options['index']} is outside the split {split!r} of {rows} rows (0 to {rows - 1})")
-    asked = options.get("target")
+    requested = options.get("target")
     target = None
-    if asked is not None:
-        names = [asked] * m if isinstance(asked, str) or np.ndim(asked) == 0 else list(asked)
+    if requested is not None:
+        names = [requested] * m if isinstance(requested, str) or np.ndim(requested) == 0 else list(requested)
         if len(names) != m:
             raise ManifoldError(f"{len(names)} targets for {m} environments")
         target = torch.tensor([world.class_index(name.item() if isinstance(name, np.generic) else name) for name in names])

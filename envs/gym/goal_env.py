@@ -19,7 +19,7 @@ class GoalEnv(gym.Env[Observation, np.ndarray]):
     Learning", 2018).
 
     The observation is a ``Dict``: ``observation`` is that of `LatentEnv` without the target, ``achieved_goal`` the prediction
-    (K,) for the present frame (one-hot if the classifier shows labels alone), and ``desired_goal`` the target's one-hot (K,).
+    (K,) for the present frame (one-hot if the classifier returns only labels), and ``desired_goal`` the target's one-hot (K,).
     The reward is 0 on arrival and -1 before. A walk that arrived at another class than the desired one shows how that class
     is reached: stable-baselines3's ``HerReplayBuffer`` learns from it through `compute_reward`.
 
@@ -67,7 +67,7 @@ class GoalEnv(gym.Env[Observation, np.ndarray]):
         state = self.walk.state
         if int(state.target[0]) == int(state.source[0]):
             name = self.world.class_names[int(state.target[0])]
-            raise ManifoldError(f"the input is of class {name!r} already, which is no goal: choose another target or index")
+            raise ManifoldError(f"the input is of class {name!r} already, which is not a goal: choose another target or index")
         return self._parts(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

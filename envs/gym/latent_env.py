@@ -63,7 +63,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
 
     ## Observation space
     ``Box`` of 2 d + 2 K numbers: the code and the initial code divided by the typical radius, the prediction as log
-    max(p, 1e-4) scaled to [-1, 0], and the target's one-hot. If the classifier shows labels alone, the prediction part is the
+    max(p, 1e-4) scaled to [-1, 0], and the target's one-hot. If the classifier returns only labels, the prediction part is the
     label's one-hot less one. The observation does not hold the time step. With ``guidance=True``, it has 2 d more numbers: the
     downhill direction of the costs that are known without a query (see `envs.core.guidance`). With ``distractors``, 8 numbers
     of noise follow (see `envs.manifolds.Distracted`).

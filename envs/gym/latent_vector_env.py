@@ -103,8 +103,8 @@ class LatentVectorEnv(gym.vector.VectorEnv):
             options: ``index``, ``target``, ``split`` (see `envs.gym.episodes.chosen`) and ``reset_mask`` (n,) bool.
         """
         seed = plain(seed)
-        asked = dict(options or {})
-        mask = np.asarray(asked.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
+        requested = dict(options or {})
+        mask = np.asarray(requested.pop("reset_mask", np.ones(self.num_envs, dtype=bool)))
         if mask.shape != (self.num_envs,) or mask.dtype != bool or not mask.any():
             raise ManifoldError(f"reset_mask must be ({self.num_envs},) bool with at least one True, got {mask!r}")
         if self._state is None and not mask.all():
@@ -117,7 +117,9 @@ class LatentVectorEnv(gym.vector.VectorEnv):
         rows = np.flatnonzero(mask)
         assert self._draws is not None
         numbers = self._draws(rows)
-        state, queries = chosen(self.world, asked, numbers) if asked else (drawn(self.world, numbers), torch.zeros(len(rows)))
+        state, queries = (
+            chosen(self.world, requested, numbers) if requested else (drawn(self.world, numbers), torch.zeros(len(rows)))
+        )
         self._put(rows, state)
         if self.render_mode is not None:
             self._trace(rows, restart=True)

@@ -68,7 +68,7 @@ def modules_of(found: Any) -> tuple[nn.Module, nn.Module]:
             ]
     if len(parts) != 2 or parts[0] is None or parts[1] is None:
         raise ManifoldError(
-            f"a {type(found).__name__} is no encoder and decoder: pass a pair of torch modules or functions (encoder, "
+            f"a {type(found).__name__} is not an encoder and decoder: pass a pair of torch modules or functions (encoder, "
             "decoder), or an object with attributes of these names, or with methods encode and decode; a single module from "
             "codes to data (a generator without an encoder) needs latent_dim=, the length of its codes"
         )

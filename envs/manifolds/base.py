@@ -138,7 +138,7 @@ class Manifold(torch.nn.Module, ABC):
         Returns:
             The codes (B, d) and data (B, \\*data_shape) of the nearest.
         """
-        raise ManifoldError(f"{type(self).__name__} is no graph: decode its codes")
+        raise ManifoldError(f"{type(self).__name__} is not a graph: decode its codes")
 
     @property
     @abstractmethod

@@ -107,17 +107,19 @@ class Units:
         """Frames (B, \\*data_shape) in which everything that a walk may not change is the input's; here nothing is held."""
         return frame
 
-    def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
-        """Shape of one input of `classifier`: `asked` if given, else that of the data, flat for scikit-learn estimators.
+    def input_shape(self, classifier: Any, requested: Sequence[int] | None) -> tuple[int, ...]:
+        """Shape of one input of `classifier`: `requested` if given, else that of the data, flat for scikit-learn estimators.
 
         Raises:
             ManifoldError: a shape that holds another number of values.
         """
         size = int(np.prod(self.data_shape))
-        if asked is not None and int(np.prod(tuple(asked))) != size:
-            raise ManifoldError(f"input_shape {tuple(asked)} holds {int(np.prod(tuple(asked)))} values, the data {size}")
-        if asked is not None:
-            return tuple(asked)
+        if requested is not None and int(np.prod(tuple(requested))) != size:
+            raise ManifoldError(
+                f"input_shape {tuple(requested)} holds {int(np.prod(tuple(requested)))} values, the data {size}"
+            )
+        if requested is not None:
+            return tuple(requested)
         flat = not isinstance(classifier, torch.nn.Module) and (
             hasattr(classifier, "predict_proba") or hasattr(classifier, "predict")
         )

@@ -125,7 +125,7 @@ class Values:
 
 
 def _key(value: Any) -> Any:
-    """What tells a value from others: True is not 1, but 1 is 1.0; every NaN is the same."""
+    """The identity of a value: True is not 1, but 1 is 1.0; every NaN is the same."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float) and math.isnan(value):
         return ("nan",)
@@ -173,7 +173,7 @@ def read_numbers(values: np.ndarray, column: Column, unknown: Sequence[str], whe
         where: from a row's index to its name in errors.
 
     Raises:
-        ManifoldError: a value that is no number, not in the column's range, not whole, or missing where none was.
+        ManifoldError: a value that is not a number, not in the column's range, not whole, or missing where none was.
     """
     texts = [text_of(value) for value in values]
     if column.date:

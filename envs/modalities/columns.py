@@ -15,8 +15,8 @@ A description is a mapping (a YAML or JSON file, or a dictionary)::
       joined: {kind: date, unit: days}                   # seconds, minutes, hours, days or weeks
       name: {kind: ignore}
 
-Columns and keys that it leaves out are inferred from the values. ``zero_inflated: false``, ``scale: linear``, ``linked_to:
-false`` and ``exclusive_with: false`` turn an inference off.
+Columns and keys that it leaves out are inferred from the values, see `envs.modalities.inferred_columns`. ``zero_inflated:
+false``, ``scale: linear``, ``linked_to: false`` and ``exclusive_with: false`` turn an inference off.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,9 +34,7 @@ import yaml
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home
 from envs.modalities import dates
-from envs.modalities.data_frame import DATES, dates_refused
-from envs.modalities.relations import exclusive_heads, links
-from envs.modalities.scales import SCALES, is_zero_inflated, noticed_scale
+from envs.modalities.scales import SCALES
 from envs.reading.files import read_json, read_yaml
 
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "None")
@@ -44,7 +42,6 @@ KINDS = ("number", "category", "date", "ignore")
 FOR_NUMBERS = ("range", "integer", "only", "zero_inflated", "scale", "exclusive_with")
 FOR_PEOPLE = ("unit", "description")
 KEYS = ("kind", "categories", "immutable", "linked_to", *FOR_PEOPLE, *FOR_NUMBERS)
-MOST_CATEGORIES = 100  # a column with more distinct texts is taken for names or notes
 Where = Callable[[int], str]
 
 
@@ -215,7 +212,7 @@ def _check(name: str, about: Any) -> None:
         _check_date(name, about)
     elif "range" in about:
         ends = about["range"]
-        good = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_number(end) for end in ends)
+        good = isinstance(ends, list | tuple) and len(ends) == 2 and all(is_number(end) for end in ends)
         if not good or not ends[0] < ends[1]:
             raise ManifoldError(f"{name}: range is [least, largest], not {ends!r}")
         if kind == "category":
@@ -253,119 +250,6 @@ def _check_date(name: str, about: Mapping[str, Any]) -> None:
             raise ManifoldError(f"{name}: range is [first, last], such as [2020-01-01, 2024-12-31], not {about['range']!r}")
 
 
-def describe(
-    names: Sequence[str], rows: np.ndarray, description: Mapping[str, Any], where: Where, target: str | None = None
-) -> list[Column]:
-    """Describe the columns of a table: as given, and inferred otherwise.
-
-    Args:
-        names: Names of all columns, the target included.
-        rows: Texts or values, (N, len(names)).
-        description: As returned by `read_description`.
-        where: Maps a row index to its place for error messages, such as its line.
-        target: Column to leave out.
-
-    Raises:
-        ManifoldError: If values contradict the description, or no column remains.
-        UnknownNameError: If a described column does not exist.
-    """
-    described = description["columns"]
-    for name in described:
-        if name not in names:
-            raise UnknownNameError("column in the description", name, names)
-    columns = []
-    for place, name in enumerate(names):
-        about = described.get(name, {})
-        if name != target and about.get("kind") != "ignore":
-            found = _column(name, rows[:, place], about, description["missing"], where)
-            columns += [] if found is None else [found]
-    if not columns:
-        raise ManifoldError(f"no column is left to explain: all of {list(names)} are the target, ignored, or like identifiers")
-    return _related(
-        columns, {c.name: [text_of(value) for value in rows[:, names.index(c.name)]] for c in columns}, described, where
-    )
-
-
-def _related(
-    columns: Sequence[Column], texts: Mapping[str, Sequence[str]], described: Mapping[str, Any], where: Where
-) -> list[Column]:
-    """The columns with their relations, see `envs.modalities.relations`."""
-    told = {
-        key: {c.name: described[c.name][key] or None for c in columns if key in described.get(c.name, {})}
-        for key in ("linked_to", "exclusive_with")
-    }
-    free = [c.name for c in columns if c.zero_inflated and c.missing is None]
-    values = {name: np.array([float(text) for text in texts[name]]) for name in free}
-    heads = exclusive_heads(values, told["exclusive_with"], where)
-    categories = sorted((c for c in columns if c.kind == "category"), key=lambda column: -column.width)
-    linked = links(texts, [c.name for c in categories], told["linked_to"], [c.name for c in columns if c.zero_inflated], where)
-    return [
-        replace(
-            column,
-            linked_to=linked.get(column.name),
-            exclusive_with=None if heads.get(column.name) == column.name else heads.get(column.name),
-            followers=sum(head == column.name != name for name, head in heads.items()),
-        )
-        for column in columns
-    ]
-
-
-def _column(name: str, values: np.ndarray, about: Mapping[str, Any], missing: Sequence[str], where: Where) -> Column | None:
-    """One column; None for texts that look like identifiers and are not described."""
-    if about.get("kind") == "date":
-        unit = about.get("unit", dates.DEFAULT)
-        values = np.array(dates.numbers_of(values.tolist(), unit, name, where), dtype=object)
-        ends = {"range": [dates.number_of(end, unit) for end in about["range"]]} if "range" in about else {}
-        number = {**about, **ends, "kind": "number", "scale": "linear", "zero_inflated": False, "unit": unit}
-        found = _column(name, values, number, missing, where)
-        return None if found is None else replace(found, date=True)
-    if any(isinstance(value, DATES) for value in values):
-        raise ManifoldError(dates_refused(name, next(value for value in values if isinstance(value, DATES))))
-    texts = [text_of(value) for value in values]
-    listed = {text_of(c) for c in about.get("categories", ())}
-    absent = [text for text in texts if text in missing and text not in listed]
-    known = [text for text in texts if text not in missing or text in listed]
-    different = set(known)
-    kind = about.get("kind") or ("category" if listed else "number" if "range" in about or "only" in about else None)
-    if kind is None:
-        numbers = all(is_plain_number(text) for text in different)
-        kind = "number" if numbers and len(different) > 2 else "category"
-        if kind == "category" and len(different) > min(MOST_CATEGORIES, len(texts) / 2):
-            return None
-    column = Column(name, kind, missing=absent[0] if absent else None, immutable=bool(about.get("immutable", False)))
-    column = replace(column, decided="immutable" in about or "only" in about)
-    column = replace(column, **{key: about[key] for key in FOR_PEOPLE if key in about})
-    only = None if about.get("only") == "both" else about.get("only")
-    if kind == "category":
-        if "only" in about:
-            raise ManifoldError(f"column {name!r}: only: {about['only']} is for numbers; set immutable: true for a category")
-        if not known and not listed:
-            raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
-        return replace(column, categories=tuple(text_of(c) for c in about.get("categories") or sorted(different, key=by_size)))
-    for row, text in enumerate(texts):
-        if not _is_number(text) and text not in missing:
-            raise ManifoldError(f"{where(row)}, column {name!r}: {text!r} is not a number; correct it, or set kind: category")
-    numbers_known = np.array([float(text) for text in known])
-    if not len(numbers_known):
-        raise ManifoldError(f"column {name!r} holds nothing but missing values; describe it as kind: ignore")
-    whole = bool((numbers_known == np.round(numbers_known)).all())
-    low, high = about.get("range", (float(numbers_known.min()), float(numbers_known.max())))
-    if only and absent:
-        raise ManifoldError(f"column {name!r}: only: {about['only']} needs a column without missing values")
-    inflated = about.get("zero_inflated")
-    if inflated is None:  # a number that may only rise or fall has to be 0 or above for a choice to say the same
-        inflated = is_zero_inflated(numbers_known) and not (only and low < 0)
-    elif inflated and only and low < 0:
-        raise ManifoldError(f"column {name!r}: only: {only} and zero_inflated: true need a range from 0 upwards")
-    there = numbers_known[numbers_known != 0] if inflated else numbers_known
-    if not len(there):
-        raise ManifoldError(f"column {name!r}: zero_inflated: true, but every value is 0; describe it as kind: ignore")
-    return replace(
-        column, low=float(low), high=float(high), integer=bool(about.get("integer", whole)), only=only,
-        zero_inflated=bool(inflated), scale=about.get("scale") or noticed_scale(there),
-    )  # fmt: skip
-
-
 def as_yaml(columns: Sequence[Column], target: str | None = None) -> str:
     """Columns as YAML that `read_description` reads.
 
@@ -392,7 +276,7 @@ def text_of(value: Any) -> str:
     return str(value).strip()
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether a text or value is a finite number."""
     if isinstance(value, bool):
         return False
@@ -404,7 +288,7 @@ def _is_number(value: Any) -> bool:
 
 def is_plain_number(text: str) -> bool:
     """Whether a text is a finite number and not a code such as 00171, whose zeros would be lost."""
-    return _is_number(text) and re.match(r"[+-]?0[0-9]", text) is None
+    return is_number(text) and re.match(r"[+-]?0[0-9]", text) is None
 
 
 def category_places(names: Sequence[str]) -> Callable[[Any], int | None]:
@@ -426,7 +310,7 @@ def category_places(names: Sequence[str]) -> Callable[[Any], int | None]:
 
 def by_size(text: str) -> tuple[int, float, str]:
     """Sort key: numbers by size, then texts alphabetically."""
-    return (0, float(text), text) if _is_number(text) else (1, 0.0, text)
+    return (0, float(text), text) if is_number(text) else (1, 0.0, text)
 
 
 def _plain(number: float) -> float | int:

@@ -154,7 +154,7 @@ def _with_nan(values: list[Any]) -> np.ndarray:
 
 
 def _objects(column: Any) -> np.ndarray:
-    """The cells (N,) of a column; NaN where one of pandas' own types has its NA, which equals nothing and is no number."""
+    """The cells (N,) of a column; NaN where one of pandas' own types has its NA, which equals nothing and is not a number."""
     own = {} if isinstance(column.dtype, np.dtype) else {"na_value": np.nan}
     return np.asarray(column.to_numpy(dtype=object, **own), dtype=object)
 

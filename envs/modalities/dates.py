@@ -55,7 +55,7 @@ def microseconds(value: Any) -> int:
         return (value - EPOCH.replace(tzinfo=None if value.tzinfo is None else datetime.UTC)) // TICK
     if isinstance(value, datetime.date):
         return (datetime.datetime.combine(value, datetime.time()) - EPOCH) // TICK
-    raise ValueError("it is no date")
+    raise ValueError("it is not a date")
 
 
 def duration(text: str) -> datetime.timedelta:
@@ -84,7 +84,7 @@ def numbers_of(values: Sequence[Any], unit: str, name: str, where: Callable[[int
     """The numbers (N,), float64, of a column of dates.
 
     Raises:
-        ManifoldError: a value that is no date; the message says where.
+        ManifoldError: a value that is not a date; the message says where.
     """
     found = np.empty(len(values))
     for row, value in enumerate(values):
@@ -92,7 +92,7 @@ def numbers_of(values: Sequence[Any], unit: str, name: str, where: Callable[[int
             found[row] = number_of(value, unit)
         except (ValueError, TypeError, OverflowError) as error:
             why = ISO if isinstance(value, str) else error
-            raise ManifoldError(f"{where(row)}, column {name!r}: {value!r} is no date or duration ({why})") from None
+            raise ManifoldError(f"{where(row)}, column {name!r}: {value!r} is not a date or duration ({why})") from None
     return found
 
 

@@ -195,15 +195,15 @@ class ImageUnits(Units):
         """See `Units.unseen`."""
         return [self.low, self.high, str(self.kind), list(self.own_shape)]
 
-    def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
+    def input_shape(self, classifier: Any, requested: Sequence[int] | None) -> tuple[int, ...]:
         """See `Units.input_shape`; a declared shape is the user's own, flat, or has the channels on the other axis."""
-        shape = super().input_shape(classifier, asked)
-        if asked is None:
+        shape = super().input_shape(classifier, requested)
+        if requested is None:
             return shape if len(shape) == 1 else self.own_shape
         size = int(np.prod(shape))
         if len(self.own_shape) == 3 and self.data_shape[0] > 1 and shape not in (self.own_shape, self._other_order, (size,)):
             raise ManifoldError(
-                f"input_shape {shape} is no order of pictures of shape {self.own_shape}: give {self.own_shape}, "
+                f"input_shape {shape} is not an order of pictures of shape {self.own_shape}: give {self.own_shape}, "
                 f"{self._other_order} or ({size},)"
             )
         return shape

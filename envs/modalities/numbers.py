@@ -163,7 +163,7 @@ class NumberUnits(RowUnits):
 
 
 def _floats(values: np.ndarray, name: str, where: Where) -> np.ndarray:
-    """See `exact_floats`; a value that is no number is named with its place."""
+    """See `exact_floats`; a value that is not a number is named with its place."""
     try:
         return exact_floats(values, name, where)
     except ManifoldError:

@@ -1,6 +1,6 @@
 """Relations between columns, described or noticed: columns that exclude each other, and columns that determine others.
 
-Each rule asks how often the opposite would be seen by chance, so few rows lead to no guess.
+Each rule estimates how often the opposite would occur by chance, so few rows lead to no guess.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def links(
         for row, (a, b) in enumerate(zip(index[other].tolist(), index[name].tolist(), strict=True)):
             if seen.setdefault(a, b) != b:
                 raise ManifoldError(
-                    f"{where(row)}, column {name!r}: {texts[name][row]!r} stands beside {texts[other][row]!r} of {other!r}, "
+                    f"{where(row)}, column {name!r}: {texts[name][row]!r} occurs with {texts[other][row]!r} of {other!r}, "
                     "which an earlier row has with another value; leave linked_to out"
                 )
         linked[name] = other

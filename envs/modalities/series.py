@@ -73,7 +73,7 @@ class SeriesUnits(NumberUnits):
             sampling: time between two points: a number, or a text such as ``0.01 s``.
 
         Raises:
-            ManifoldError: another layout, values that are no finite numbers, another number of names, no time step.
+            ManifoldError: another layout, values that are not finite numbers, another number of names, no time step.
         """
         own = tuple(int(n) for n in shape)
         if len(own) not in (1, 2) or own[-1] < 2:
@@ -81,13 +81,14 @@ class SeriesUnits(NumberUnits):
         channels, length = own if len(own) == 2 else (1, own[0])
         if channels > MOST_CHANNELS and channels > length:
             raise ManifoldError(_points_first((len(raw), *own)))
-        told = [] if names is None else [str(name) for name in names]
-        if told and len(told) != channels:
-            raise ManifoldError(f"{len(told)} names {told} for {channels} channels: columns= names the channels of series")
-        lead = [f"{name}, " for name in told] if told else ["" if channels == 1 else f"channel {c}, " for c in range(channels)]
+        given = [] if names is None else [str(name) for name in names]
+        if given and len(given) != channels:
+            raise ManifoldError(f"{len(given)} names {given} for {channels} channels: columns= names the channels of series")
+        unnamed = ["" if channels == 1 else f"channel {c}, " for c in range(channels)]
+        lead = [f"{name}, " for name in given] or unnamed
         columns = [f"{name}point {t}" for name in lead for t in range(length)]
         size = channels * length
-        units = cls("series", (size,), columns, named=False, own_shape=own, names=told, sampling=_time_step(sampling))
+        units = cls("series", (size,), columns, named=False, own_shape=own, names=given, sampling=_time_step(sampling))
         units.whole = torch.zeros(size, dtype=torch.bool)
         values = units.cells(raw).numpy().reshape(-1, channels, length)
         units.dtype = torch.float32 if np.asarray(raw).dtype == np.float32 else torch.float64
@@ -112,7 +113,7 @@ class SeriesUnits(NumberUnits):
         """See `RowUnits.cells`: series (B, \\*own_shape), or flat ones (B, C T).
 
         Raises:
-            ManifoldError: another layout, series of different lengths, values that are no finite numbers.
+            ManifoldError: another layout, series of different lengths, values that are not finite numbers.
         """
         try:
             array = np.asarray(raw)
@@ -141,20 +142,21 @@ class SeriesUnits(NumberUnits):
         flat = [self.own_shape, (channels * length,)]
         return flat if channels > 1 else [*flat, (1, length), (length, 1)]
 
-    def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
+    def input_shape(self, classifier: Any, requested: Sequence[int] | None) -> tuple[int, ...]:
         """See `Units.input_shape`: flat for estimators that were fitted to so many features, else the user's own shape.
 
         Raises:
             ManifoldError: a declared shape that is none of the layouts.
         """
-        if asked is not None:
+        if requested is not None:
             channels, length = self.shape
-            if tuple(asked) not in [*self.layouts, (channels, length)]:
+            if tuple(requested) not in [*self.layouts, (channels, length)]:
                 raise ManifoldError(
-                    f"input_shape {tuple(asked)} is no layout of these series: give {self.own_shape} or ({channels * length},)"
+                    f"input_shape {tuple(requested)} is not a layout of these series: give {self.own_shape} or "
+                    f"({channels * length},)"
                     "; wrap a classifier that takes the points first in a function that transposes"
                 )
-            return tuple(asked)
+            return tuple(requested)
         flat = getattr(classifier, "n_features_in_", None) == self.data_shape[0]
         return self.data_shape if flat else self.own_shape
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from envs.core.factual import Factual
 from envs.errors import ManifoldError
 from envs.modalities.cells import Numbers, Values, read_choices, read_numbers
+from envs.modalities.choices import Choices
 from envs.modalities.columns import Table, text_of
 from envs.modalities.data_frame import Frame
 from envs.modalities.dates import number_of
@@ -27,8 +29,6 @@ from envs.modalities.linked import Linked
 from envs.modalities.quantities import Quantities, Quantity
 from envs.modalities.rows import RowUnits, Where
 from envs.modalities.rules import Rules
-
-MOVED = 0.25  # of a choice's probability: one of which so much has moved is the decoded one
 
 
 @dataclass
@@ -47,6 +47,7 @@ class TableUnits(RowUnits):
         links: linked columns.
         rules: what walks may not change.
         blocks: (first place, number of places) of every choice between categories.
+        choices: those blocks, to compute with.
         kept: (C,) the values of each column, see `envs.modalities.cells`.
 
     Example:
@@ -60,6 +61,7 @@ class TableUnits(RowUnits):
     table: Table = field(default_factory=lambda: Table((), ()))
     places: list[int] = field(default_factory=list)
     blocks: list[tuple[int, int]] = field(default_factory=list)
+    choices: Choices = field(default_factory=lambda: Choices([], 0))
     kept: list[Numbers | Values] = field(default_factory=list)
     numbers: Quantities = field(default_factory=lambda: Quantities([], []))
     gates: list[Gate] = field(default_factory=list)
@@ -108,7 +110,7 @@ class TableUnits(RowUnits):
         units.blocks = sorted([*units.blocks, *((gate.first, gate.size) for gate in units.gates)])
         units.numbers = Quantities(found, units.gates)
         units.low[units.numbers.at], units.high[units.numbers.at] = units.numbers.ends()
-        units._index()
+        units.choices = Choices(units.blocks, size)
         units.links = [units._link(j, known) for j, column in enumerate(table.columns) if column.linked_to is not None]
         units.rules = Rules(table.columns, places, size, units.gates, units.links)
         return units
@@ -183,24 +185,11 @@ class TableUnits(RowUnits):
         shared = [gate for gate in self.gates if j in gate.members and own.exclusive_with is not None]
         return found + [place for gate in shared for place in range(gate.first, gate.first + gate.size)]
 
-    def _index(self) -> None:
-        """Index tables for what is done on every frame."""
-        self._member = torch.zeros(self.data_shape[0], len(self.blocks))
-        for k, (first, size) in enumerate(self.blocks):
-            self._member[first : first + size, k] = 1.0
-        self._is_number = self._member.sum(1) == 0
-        self._categories = [
-            (j, self.places[j], c.width)
-            for j, c in enumerate(self.table.columns)
-            if c.kind == "category" and c.linked_to is None
-        ]
-        widest = max((size for _, size in self.blocks), default=0)
-        self._first = torch.tensor([first for first, _ in self.blocks], dtype=torch.long)
-        self._block = torch.zeros(len(self.blocks), widest, dtype=torch.long)
-        self._padding = torch.full((len(self.blocks), widest), -torch.inf)
-        for k, (first, size) in enumerate(self.blocks):
-            self._block[k, :size] = torch.arange(first, first + size)
-            self._padding[k, :size] = 0.0
+    @cached_property
+    def _categories(self) -> list[tuple[int, int, int]]:
+        """(column, first place, places) of the categories that are not linked."""
+        columns = enumerate(zip(self.table.columns, self.places, strict=True))
+        return [(j, first, c.width) for j, (c, first) in columns if c.kind == "category" and c.linked_to is None]
 
     # ---- in ------------------------------------------------------------------------------------------------------
 
@@ -208,7 +197,7 @@ class TableUnits(RowUnits):
         """See `RowUnits.cells`.
 
         Raises:
-            ManifoldError: other columns; a value that is no number, outside its range, not whole, an unknown category, or
+            ManifoldError: other columns; a value that is not a number, outside its range, not whole, an unknown category, or
                 missing where none was in the data. The message says where.
         """
         rows = np.asarray(self.rows_of(raw), dtype=object)
@@ -268,7 +257,7 @@ class TableUnits(RowUnits):
 
     def nearest(self, x: Tensor) -> Tensor:
         """See `RowUnits.nearest`: the likeliest category, numbers in range, rounded as the data's are."""
-        chosen = self._chosen(x)
+        chosen = self.choices.chosen(x)
         cells = torch.zeros(len(x), len(self.columns), dtype=torch.float64)
         cells[:, self.numbers.columns] = self.numbers.nearest(x, chosen)
         for j, first, width in self._categories:
@@ -279,10 +268,10 @@ class TableUnits(RowUnits):
 
     def since(self, x: Tensor, factual: Factual) -> Tensor:
         """See `RowUnits.since`: the input's own number plus what the frame adds; the input's own value of a category."""
-        cells, chosen = self.nearest(x), self._chosen(x)
+        cells, chosen = self.nearest(x), self.choices.chosen(x)
         own = factual.cells.expand_as(cells)
         start, columns = factual.x.expand_as(x), self.numbers.columns
-        before = self._chosen(start)
+        before = self.choices.chosen(start)
         cells[:, columns] = self.numbers.since(x, start, own[:, columns], chosen, before)
         for j, first, width in self._categories:
             same = chosen[:, first : first + width].argmax(1) == self.kept[j].place[own[:, j].long()]  # type: ignore[union-attr]
@@ -317,13 +306,6 @@ class TableUnits(RowUnits):
         cells = self.exact(x.detach().cpu().reshape(1, -1), factual)[0].tolist()
         return {name: kept.shown(cell) for name, kept, cell in zip(self.columns, self.kept, cells, strict=True)}
 
-    def _chosen(self, x: Tensor) -> Tensor:
-        """One category each, (B, D) one-hot; the places of numbers hold 0."""
-        chosen = torch.zeros_like(x)
-        if len(self._first):
-            chosen.scatter_(1, (x[:, self._block] + self._padding).argmax(2) + self._first, 1.0)
-        return chosen
-
     # ---- walks ---------------------------------------------------------------------------------------------------
 
     @property
@@ -348,20 +330,20 @@ class TableUnits(RowUnits):
 
     def shrunk(self, change: Tensor) -> Tensor:
         """See `RowUnits.shrunk`: shares of categories have no dead zone, the likeliest one is chosen anyway."""
-        return torch.where(self._is_number, super().shrunk(change), change)
+        return torch.where(self.choices.outside, super().shrunk(change), change)
 
     def faded(self, moved: Tensor, x: Tensor) -> Tensor:
         """See `RowUnits.faded`; of a choice between categories, by the probability that has moved, and so of the place of a
         number without a value of its own, by its gate's."""
-        shares = (0.5 * ((moved.abs() @ self._member) @ self._member.T) / MOVED).clamp_max(1)
-        faded = torch.where(self._is_number, super().faded(moved, x), shares)
+        shares = self.choices.moved(moved)
+        faded = torch.where(self.choices.outside, super().faded(moved, x), shares)
         self.numbers.fade(faded, shares, x.expand_as(faded))
         return faded
 
     def bounded(self, frame: Tensor, x: Tensor) -> Tensor:
         """See `RowUnits.bounded`; shares of categories are positive and sum to 1, and what a walk may not change is held."""
         frame = super().bounded(frame, x)
-        frame = self.hold(frame / ((frame @ self._member) @ self._member.T + self._is_number), x)
+        frame = self.hold(self.choices.normalised(frame), x)
         self.numbers.close(frame)
         return frame
 
@@ -376,19 +358,19 @@ class TableUnits(RowUnits):
 
     # ---- the classifier's side -------------------------------------------------------------------------------------
 
-    def input_shape(self, classifier: Any, asked: Sequence[int] | None) -> tuple[int, ...]:
-        """What a classifier is shown: (C,), the user's own rows, or (D,), encoded ones.
+    def input_shape(self, classifier: Any, requested: Sequence[int] | None) -> tuple[int, ...]:
+        """Shape of the classifier's input: (C,), the user's own rows, or (D,), encoded ones.
 
-        Unless asked for, a torch module is shown encoded rows, whatever else the user's own ones, but for an estimator that
-        was fitted to D features.
+        Unless one is requested: encoded rows for a torch module and for an estimator that was fitted to D features, own rows
+        for anything else.
         """
         own, encoded = (len(self.columns),), tuple(self.data_shape)
-        if asked is not None:
-            if tuple(asked) not in (own, encoded):
+        if requested is not None:
+            if tuple(requested) not in (own, encoded):
                 raise ManifoldError(
-                    f"input_shape {tuple(asked)} fits neither the user's own rows {own} nor encoded ones {encoded}"
+                    f"input_shape {tuple(requested)} fits neither the user's own rows {own} nor encoded ones {encoded}"
                 )
-            return tuple(asked)
+            return tuple(requested)
         if isinstance(classifier, torch.nn.Module) or getattr(classifier, "n_features_in_", own[0]) == encoded[0] != own[0]:
             return encoded
         return own
@@ -410,6 +392,6 @@ def refuse_huge(name: str, values: np.ndarray) -> None:
         spread = float(np.nanstd(values))
     if not math.isfinite(spread) and np.isfinite(values).any():
         raise ManifoldError(
-            f"column {name!r} holds numbers of up to {float(np.nanmax(np.abs(values))):.3g}, whose spread no computer number "
-            "holds: correct them, give them as missing, or use their logarithm"
+            f"column {name!r} holds numbers of up to {float(np.nanmax(np.abs(values))):.3g}, "
+            "whose spread overflows: correct them, give them as missing, or use their logarithm"
         )

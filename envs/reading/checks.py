@@ -112,8 +112,8 @@ def share(value: Any, name: str, positive: bool, *, error: Error = ManifoldError
     try:
         return number(value, name, 0, above=positive)
     except ManifoldError:
-        told = "a positive share of the class distance" if positive else "a share of the class distance, 0 for no bound"
-        raise error(f"{name} is {told}, not {_shown(value)}") from None
+        allowed = "a positive share of the class distance" if positive else "a share of the class distance, 0 for no bound"
+        raise error(f"{name} is {allowed}, not {_shown(value)}") from None
 
 
 def sizes(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[int, ...]:
@@ -156,7 +156,7 @@ def interval(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[fl
         raise error(f"{name} is a list of two numbers such as [0, 255], not {_shown(value)}")
     low, high = (number(item, name, error=error) for item in plain)
     if low >= high:
-        raise error(f"{name} is {_shown(value)}; the lower number stands first")
+        raise error(f"{name} is {_shown(value)}; give the lower number first")
     return low, high
 
 

@@ -70,7 +70,7 @@ def read_bytes(path: str | Path, limit: int = LARGEST_FILE, *, error: Error = Ma
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror or problem}") from None
     except ValueError as problem:  # a NUL in the name, or our own
-        raise (problem if isinstance(problem, error) else error(f"{str(path)!r} is no file name ({problem})")) from None
+        raise (problem if isinstance(problem, error) else error(f"{str(path)!r} is not a file name ({problem})")) from None
     if len(content) > limit:
         raise error(f"{path} has more than {limit:,} bytes, which is the most that is read")
     return content
@@ -102,7 +102,7 @@ def read_object(path: str | Path, *, error: Error = ManifoldError) -> dict[str, 
     """The object of a JSON file; another value is an error."""
     found = read_json(path, error=error)
     if not isinstance(found, dict):
-        raise error(f"{str(path)!r} is damaged: it holds no JSON object but a {type(found).__name__}")
+        raise error(f"{str(path)!r} is damaged: it holds a {type(found).__name__}, not a JSON object")
     return found
 
 
@@ -115,7 +115,7 @@ def parse_json(text: str, where: str, *, error: Error = ManifoldError) -> Any:
 
     def whole(digits: str) -> int:
         if len(digits) > DIGITS:
-            raise error(f"{where!r} is damaged: a number of {len(digits):,} digits ({digits[:12]}...) is no setting")
+            raise error(f"{where!r} is damaged: a number of {len(digits):,} digits ({digits[:12]}...) is not a setting")
         return int(digits)
 
     try:
@@ -347,13 +347,13 @@ def member(folder: Path, name: Any, *, error: Error = ManifoldError) -> Path:
         error: a name that leads elsewhere.
     """
     if not isinstance(name, str) or name in ("", ".", "..") or any(mark in name for mark in "/\\:\0"):
-        raise error(f"{str(folder)!r}: {name!r} is no name of a file in that folder")
+        raise error(f"{str(folder)!r}: {name!r} is not a name of a file in that folder")
     return folder / name
 
 
-def _named(problem: BaseException, error: Error, told: str) -> Exception:
+def _named(problem: BaseException, error: Error, message: str) -> Exception:
     """The error to raise for what went wrong: our own as it is."""
-    return problem if isinstance(problem, error) else error(f"{told} ({type(problem).__name__}: {str(problem)[:200]})")
+    return problem if isinstance(problem, error) else error(f"{message} ({type(problem).__name__}: {str(problem)[:200]})")
 
 
 def _too_deep(where: str) -> str:

@@ -30,11 +30,6 @@ def hasty_judges() -> Any:
 
 
 @pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits")
-
-
-@pytest.fixture(scope="module")
 def score() -> Any:
     from sklearn.linear_model import LinearRegression
 

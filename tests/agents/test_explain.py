@@ -22,16 +22,6 @@ from agents.walkers.policy import RETRIES
 
 
 @pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits")
-
-
-@pytest.fixture(scope="module")
-def iris() -> Any:
-    return envs.make_world()
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     from agents.train import train
 

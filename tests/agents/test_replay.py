@@ -189,7 +189,7 @@ def test_a_table_whose_classifier_was_fitted_to_other_rows_since_says_by_how_muc
     assert replay.main([str(saved), "--no-show"]) == 0, "the walk is the same"
     told = capsys.readouterr().out
     assert "the walk reproduces, frame by frame; the classifier's predictions differ by up to 0." in told
-    assert "asked twice it answers the same, so it has changed since" in told
+    assert "two identical queries give the same prediction now, so it has changed since" in told
 
 
 @pytest.mark.parametrize(("onednn", "aten"), [("AVX2", "avx2"), pytest.param("SSE41", "default", marks=pytest.mark.slow)])

@@ -84,7 +84,7 @@ def test_asking_for_more_steps_goes_on(tmp_path: Path) -> None:
     whole = begin(tmp_path, "a2c", n_timesteps=256)
     half = begin(tmp_path, "a2c", n_timesteps=128)
     queries = half.queries
-    with pytest.raises(UserError, match=r"128 steps.*ask for more with -n"):
+    with pytest.raises(UserError, match=r"128 steps.*request more with -n"):
         train(trained_agent=str(half.folder.root))
     more = train(trained_agent=str(half.folder.root), n_timesteps=256, eval_episodes=0, pictures=False)
     assert policy(more.folder.root, 256) == policy(whole.folder.root, 256)

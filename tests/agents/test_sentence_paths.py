@@ -120,7 +120,7 @@ def test_inputs_are_read_from_the_column_and_encoding_of_the_corpus(world, tmp_p
     file = tmp_path / "one.tsv"
     file.write_bytes("review\tlabel\nthe café is great\tgood\n".encode("cp1252"))
     assert read_file(own, file).tolist() == ["the café is great"]  # one class alone is no matter here
-    with pytest.raises(ManifoldError, match="line 2: byte 0xe9 is no utf-8"):
+    with pytest.raises(ManifoldError, match="line 2: byte 0xe9 is not utf-8"):
         read_file(world, file)
     file.write_text("text\nthe soup is great\n")
     assert read_file(own, file).tolist() == ["the soup is great"]

@@ -147,7 +147,7 @@ def test_a_live_world_trains_and_is_needed_again(tmp_path: Path) -> None:
     assert again.world is not None
     assert again.world.manifold is world.manifold
     assert again.world.config == run.world.config
-    with pytest.raises(UserError, match="already says"):
+    with pytest.raises(UserError, match="already determines"):
         small(tmp_path, world=world, env="Manifold/Digits-v0")
 
 

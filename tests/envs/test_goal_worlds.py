@@ -131,6 +131,6 @@ def test_numbers_of_a_target_column_are_not_taken_for_classes_in_silence(tmp_pat
         make_world(**numbers_file(tmp_path, different=80))
     with pytest.warns(UserWarning, match="'cost' holds 30 different numbers, and each is a class.*outputs='score'"):
         make_world(**numbers_file(tmp_path, different=30))
-    for cell, match in (("dear", "line 9, column 'cost': 'dear' is no number"), ("nan", "line 9.*missing or infinite")):
+    for cell, match in (("dear", "line 9, column 'cost': 'dear' is not a number"), ("nan", "line 9.*missing or infinite")):
         with pytest.raises(ManifoldError, match=match):
             make_world(**numbers_file(tmp_path, cell, different=80), outputs="score")

@@ -67,7 +67,7 @@ def test_pipes_devices_and_folders_are_no_files(tmp_path: Path) -> None:
         read_bytes(tmp_path / "large", 50)
     with pytest.raises(FileNotFoundError):
         read_bytes(tmp_path / "none")
-    with pytest.raises(ManifoldError, match="no file name"):
+    with pytest.raises(ManifoldError, match="is not a file name"):
         read_bytes("a\0b")
 
 
@@ -120,7 +120,7 @@ def test_texts_and_yaml_name_the_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "C:a", "a\0", 3, None])
 def test_members_have_plain_names(name: object, tmp_path: Path) -> None:
-    with pytest.raises(ManifoldError, match="no name of a file in that folder"):
+    with pytest.raises(ManifoldError, match="not a name of a file in that folder"):
         member(tmp_path, name)
 
 

@@ -53,7 +53,7 @@ KWARGS: list[tuple[str, str]] = [
     ("pixel_range:1", "pixel_range is a list of two numbers"),
     ("pixel_range:[1]", "pixel_range is a list of two numbers"),
     ("pixel_range:[1,'a']", "pixel_range is 'a'; a number"),
-    ("pixel_range:[3,1]", "pixel_range is [3, 1]; the lower number stands first"),
+    ("pixel_range:[3,1]", "pixel_range is [3, 1]; give the lower number first"),
     ("fit:3", "fit is a mapping"),
 ]
 FLAGS: list[tuple[Any, list[str], str]] = [

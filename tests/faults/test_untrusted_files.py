@@ -515,7 +515,7 @@ def test_a_manifest_names_files_of_its_folder_alone(attack: Attack, name: str, c
     (attack.project / "private").write_text("mine")
     folder = attack.run / "checkpoints" / "64"
     change(folder / "manifest.json", lambda manifest: manifest["files"].__setitem__(name, {"sha256": "0" * 64}))
-    refused("no name of a file in that folder", explain.main, attack.run, *ONE, attack=attack, capsys=capsys)
+    refused("not a name of a file in that folder", explain.main, attack.run, *ONE, attack=attack, capsys=capsys)
 
 
 @pytest.mark.parametrize("name", ["../slipped.npy", "/tmp/slipped.npy", "..\\slipped.npy"])

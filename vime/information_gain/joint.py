@@ -1,4 +1,4 @@
-"""Gains of the transitions of one rollout, each given those before it: what is seen twice in a rollout is new once.
+"""Gains of the transitions of one rollout, each given those before it: what occurs twice in a rollout is new once.
 
 A score of single transitions uses one posterior for the whole rollout, so that a hundred visits of one new place are paid a
 hundred times. Here the posterior is conditioned on the rollout's own prefix. The log-determinants then add up: the sum of

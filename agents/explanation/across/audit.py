@@ -58,8 +58,8 @@ class ColumnAudit:
         alone = f"; switched alone, it flips {_share(self.flipped, self.rows, 'answers')}"
         if not self.flipped:
             return f"{said}{alone}."
-        value, (count, asked) = max(self.values.items(), key=lambda item: (item[1][0] / max(item[1][1], 1), item[1][0]))
-        return f"{said}{alone}, most often to {value} ({count} of {asked})."
+        value, (count, total) = max(self.values.items(), key=lambda item: (item[1][0] / max(item[1][1], 1), item[1][0]))
+        return f"{said}{alone}, most often to {value} ({count} of {total})."
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,8 @@ def _pattern(world: Any, source: str, target: str, group: list[Trajectory]) -> P
     from agents.explanation.figures.renderer import renderer_of
 
     arrived = [path for path in group if path.success and path.steps]
-    told = [_phrases(path, world) for path in arrived]
-    counts = Counter(phrase for phrases in told for phrase in dict.fromkeys(words for _, words in phrases))
+    phrased = [_phrases(path, world) for path in arrived]
+    counts = Counter(phrase for phrases in phrased for phrase in dict.fromkeys(words for _, words in phrases))
     most = [(words, count) for words, count in counts.most_common(MOST_PHRASES) if count >= FEWEST]
     failed = len(group) - len(arrived)
     columns = _columns(arrived, world) if by_columns(world) and arrived else []
@@ -219,8 +219,8 @@ def pattern_lines(found: Sequence[dict[str, Any]], most: int = 3) -> list[str]:
     """The patterns, as `Pattern.to_json` gives them, for a terminal: one line a pair of classes, with so many phrases."""
     lines = []
     for one in found:
-        told = [f"{phrase['words']} in {phrase['count']}" for phrase in one["phrases"][:most]]
+        parts = [f"{phrase['words']} in {phrase['count']}" for phrase in one["phrases"][:most]]
         failed = f", {one['failed']} did not arrive" if one["failed"] else ""
-        what = "; ".join(told) or "no change in common"
+        what = "; ".join(parts) or "no change in common"
         lines.append(f"from {one['from']} to {one['to']}, of {one['paths']} paths{failed}: {what}")
     return lines

@@ -1,7 +1,7 @@
 """Stability: do flips survive when the classifier is trained again, and do near-identical inputs get the same explanation?
 
-Ends that flip one training of a model only are no good advice for its next one [1]_, and two inputs that people cannot tell
-apart should not be told different things.
+An end that flips one training of a model only is poor advice for the next one [1]_, and two inputs that people cannot tell
+apart should not get different explanations.
 
 References
 ----------
@@ -95,7 +95,7 @@ def stability(
 
     The classifiers are, in this order: those of `retrain`; refits of a scikit-learn estimator to bootstrap samples of the
     reference rows, with its own predictions as labels (a world keeps no others); else the badge's other classifiers, which
-    are no retrained ones.
+    are not retrained ones.
 
     Args:
         paths: walked in `source`; those that did not arrive are left out.
@@ -244,12 +244,12 @@ def _noisy(world: World, source: Any, flips: list[Trajectory], walker: Any, seed
     found = explain(source, Inputs(x, None, False, cells), targets, walker, seed=seed, skip_present=True)
     pairs = [(flips[int(path.position or 0)], path) for path in found if path.success]
     same = [_alike(world, *pair) for pair in pairs]
-    asked = sum(path.queries for path in found)
+    queries = sum(path.queries for path in found)
     lost = len(flips) - len(pairs)  # without a path, or of another class: not the same explanation
     return (
         share(sum(equal for equal, _ in same), len(flips)),
         mean([part for _, part in same] + [0.0] * lost, seed=seed),
-        asked,
+        queries,
     )
 
 

@@ -49,10 +49,6 @@ class Alternatives(Sequence["Trajectory"]):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def with_paths(self, paths: Sequence[Trajectory]) -> Alternatives:
-        """The same with other forms of its paths, such as redacted ones."""
-        return dataclasses.replace(self, paths=list(paths))
-
 
 def target_of(path: Trajectory, world: World) -> Any:
     """The target of further walks from a path's input: its own goal on a score or on labels, else its class; None where the
@@ -94,8 +90,8 @@ def sentences(found: Any, world: Any, brief: bool = False) -> list[str]:
     every = [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, Alternatives)]
     if brief and every:
         counts = Counter(sum(path.success for path in one) for one in every)
-        told = ", ".join(f"{count} for {counts[count]} inputs" for count in sorted(counts))
-        return [f"paths an input: {told}; queries of other walks: {sum(one.queries for one in every)}"]
+        counted = ", ".join(f"{count} for {counts[count]} inputs" for count in sorted(counts))
+        return [f"paths an input: {counted}; queries of other walks: {sum(one.queries for one in every)}"]
     lines = []
     for one in every:
         place = place_of(one.paths[0], world)

@@ -66,7 +66,7 @@ def scenarios(
         for path in first:
             place = int(path.position or 0) if given.kept is None else given.kept.index(path.position)
             one = given.chosen([place])
-            targets = None if (asked := target_of(path, world)) is None else [asked]
+            targets = None if (target := target_of(path, world)) is None else [target]
             own = in_goal_of(path, world)
             pool = [path]
             if path.target != path.source:
@@ -159,9 +159,9 @@ def _chosen(
     made = [*pool, *([] if only is None else [only])]
     for each in made:
         each.__dict__["position"] = path.position
-    asked = sum(p.queries for p in made) - sum(p.queries for p in paths)
+    queries = sum(p.queries for p in made) - sum(p.queries for p in paths)
     found = [named(each, " and ".join(part), path.requested) for each, part in zip(paths, names, strict=True)]
-    return Alternatives(found, f"{'; '.join([*([', '.join(map(' and '.join, names))] if ends else []), *missing])}.", asked)
+    return Alternatives(found, f"{'; '.join([*([', '.join(map(' and '.join, names))] if ends else []), *missing])}.", queries)
 
 
 def _away(world: World, paths: Sequence[Trajectory]) -> np.ndarray:

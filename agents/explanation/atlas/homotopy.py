@@ -31,10 +31,10 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
     """Draw the homotopy between the sentences of `config.between`, the inputs of `config.index`, or two chosen inputs.
 
     Raises:
-        ManifoldError: there are not two sentences, or the data of the world are no sentences.
+        ManifoldError: there are not two sentences, or the data of the world are not sentences.
     """
     if config.between and len(config.between) != 2:
-        raise ManifoldError(f"a homotopy lies between two sentences, not {len(config.between)}")
+        raise ManifoldError(f"a homotopy needs two sentences, not {len(config.between)}")
     if config.between and isinstance(world.units, TextUnits):
         x = world.units.inward(config.between)
     else:
@@ -55,7 +55,7 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
         PNG and note.
 
     Raises:
-        ManifoldError: the data of the world are no sentences.
+        ManifoldError: the data of the world are not sentences.
     """
     vae = world.manifold
     if not isinstance(vae, SentenceVAE):
@@ -70,7 +70,7 @@ def homotopy_figure(world: World, x: Tensor, points: int = POINTS) -> tuple[byte
     inputs = vae.vocabulary.texts(x)
     rows = [inputs[0], *way.texts, inputs[1]]
     words = [compare(before, text) for before, text in zip([rows[0], *rows[:-1]], rows, strict=True)]
-    words[-1] = compare(rows[-1], rows[-1])  # the second input is no point of the line
+    words[-1] = compare(rows[-1], rows[-1])  # the second input is not a point of the line
     wide = LETTER * max(sum(len(word.text) + 1 for word in line) for line in words)
     beside = 0.068 * max(len(text) for text, _ in near)
     left, right = 0.75, 0.75 + wide + 1.6

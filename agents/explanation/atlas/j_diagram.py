@@ -71,10 +71,10 @@ def draw(world: World, config: AtlasConfig) -> Drawing:
 def an_analogy(world: World) -> Tensor:
     """Choose three held-out inputs (3, \\*data_shape) for an analogy, by their attributes, predictions and codes.
 
-    Where the data have attributes, A and C have a low and B has a high value of the first one that is no count (thickness, for
-    digits): the most typical items in the outer fifths of the class in which it varies most (A, B), and of the class furthest
-    from that one (C). Else A and B are the two items of the most frequent class whose codes differ most, and C is the nearest
-    input of another class.
+    Where the data have attributes, A and C have a low and B has a high value of the first one that is not a count
+    (thickness, for digits): the most typical items in the outer fifths of the class in which it varies most (A, B), and of
+    the class furthest from that one (C). Else A and B are the two items of the most frequent class whose codes differ
+    most, and C is the nearest input of another class.
     """
     from envs.geometry.strokes import attributes_of
 

@@ -137,7 +137,7 @@ def _has_derivatives(world: World, z: Tensor, axes: Tensor) -> bool:
     """Whether the decoder can be differentiated at a code z (1, d).
 
     Only torch's own complaints about a missing derivative count as "no" (`NO_DERIVATIVE`). Any other error of the decoder is
-    raised: one that fails without derivatives, too, has a fault, and one that runs out of memory is no different decoder.
+    raised: one that fails without derivatives, too, has a fault, and one that runs out of memory is not a different decoder.
     """
     world.manifold.decode(z)
     try:
@@ -171,7 +171,7 @@ def _dots(panel: Any, world: World, uv: np.ndarray) -> None:
 
 
 def _names(panel: Any, world: World, winner: np.ndarray, extent: tuple[float, float, float, float]) -> None:
-    """Write the name of each class at the innermost point of its largest region; -1 is no class."""
+    """Write the name of each class at the innermost point of its largest region; -1 is not a class."""
     from matplotlib.patheffects import withStroke
 
     from agents.explanation.figures.map import Map

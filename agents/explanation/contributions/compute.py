@@ -105,7 +105,7 @@ def contributions(
     plans = [_plan(each, found, orders, max_queries, seed, segments) for each, found in zip(paths, worlds, strict=True)]
     if not plans:
         return []
-    p = _asked(worlds[0], plans)
+    p = _predicted(worlds[0], plans)
     results = [_result(*each, orders, seed, part_names) for each in zip(paths, plans, p, strict=True)]
     return results[0] if single else results
 
@@ -208,7 +208,7 @@ def key_frames(p: np.ndarray, segments: int) -> list[int]:
     return sorted({0, len(p) - 1, *between})
 
 
-def _asked(world: Any, plans: Sequence[Plan]) -> list[np.ndarray]:
+def _predicted(world: Any, plans: Sequence[Plan]) -> list[np.ndarray]:
     """The predictions (R, K), float64, of every plan's rows, from one batch."""
     import torch
 

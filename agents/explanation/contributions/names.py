@@ -25,7 +25,7 @@ def rename_parts(paths: Sequence[Trajectory], names: Mapping[str, str], world: A
         The keys of `names` that no part has.
 
     Raises:
-        UnknownNameError: of tables, a key that is no column; close names are offered.
+        UnknownNameError: of tables, a key that is not a column; close names are offered.
 
     Example:
         >>> from agents.explain import explain

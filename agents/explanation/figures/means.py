@@ -25,7 +25,7 @@ MOST = 12  # pairs of classes in one figure
 
 def pixels(pattern: Pattern) -> list[np.ndarray]:
     """Mean input, end and change as (H, W, 3) uint8: of the change green where it is more, purple where it is less; empty for
-    data that are no pictures."""
+    data that are not pictures."""
     if not pattern.means:
         return []
     first, last, change = pattern.means

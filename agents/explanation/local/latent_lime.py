@@ -89,10 +89,10 @@ def latent_slopes(
         The slopes.
 
     Raises:
-        ManifoldError: a classifier that shows labels alone, or too few or an odd number of samples.
+        ManifoldError: a classifier that returns only labels, or too few or an odd number of samples.
     """
     if world.label_only:
-        raise ManifoldError("latent LIME fits probabilities; this classifier shows labels alone")
+        raise ManifoldError("latent LIME fits probabilities; this classifier returns only labels")
     count, d = z.shape
     if samples <= d or samples % 2:
         raise ManifoldError(f"samples {samples}: an even number above the {d} latent dimensions is needed")
@@ -100,7 +100,7 @@ def latent_slopes(
     half = torch.randn(samples // 2, d, generator=torch.Generator().manual_seed(seed)) * spread
     draws = torch.cat([half, -half])  # (S, d)
     home = factual if isinstance(factual, Factual) else world.factual_of(factual)
-    predictions = _asked(world, z, home, draws, columns)  # (F, S)
+    predictions = _predicted(world, z, home, draws, columns)  # (F, S)
     weight = torch.exp(-draws.square().sum(1) / (2 * (WIDTH * spread) ** 2 * d)).double()
     weight /= weight.sum()
     x, y = draws.double(), predictions.double()
@@ -135,7 +135,7 @@ def _action_length(world: World) -> float:
     return latent_step(world)
 
 
-def _asked(world: World, z: Tensor, factual: Factual, draws: Tensor, columns: Tensor) -> Tensor:
+def _predicted(world: World, z: Tensor, factual: Factual, draws: Tensor, columns: Tensor) -> Tensor:
     """The explained probability (F, S) at every neighbour, in as few batches as memory allows."""
     per = max(1, ROWS // len(draws))
     parts = []

@@ -42,7 +42,7 @@ def save_lime(paths: Sequence[Trajectory], files: Sequence[Path], world: World, 
         and `queries`; latent LIME adds `latent` (n, d), plain LIME of text `words` (n, longest), empty behind the last.
 
     Raises:
-        ManifoldError: the classifier shows labels alone, or the library is missing.
+        ManifoldError: the classifier returns only labels, or the library is missing.
     """
     made: list[Path] = []
     for (frames, arrays), path, file in zip(_fitted(paths, world, kind, seed), paths, files, strict=True):
@@ -79,8 +79,8 @@ def _fitted(paths: Sequence[Trajectory], world: World, kind: str, seed: int) -> 
         padded = [np.pad(local.weights, (0, longest - local.weights.size)) for local in worded]
         slopes = np.stack(padded or [local.weights for local in found.values()])
         r2 = np.array([local.r2 for local in found.values()])
-        asked = np.int64(sum(local.queries for local in found.values()))
-        arrays = {"slopes": slopes, "r2": r2, "queries": asked}
+        queries = np.int64(sum(local.queries for local in found.values()))
+        arrays = {"slopes": slopes, "r2": r2, "queries": queries}
         if worded:
             rows = [local.words or [] for local in worded]
             arrays["words"] = np.array([[*row, *[""] * (longest - len(row))] for row in rows])

@@ -64,7 +64,7 @@ def plain_lime(world: World, x: np.ndarray, label: int, *, samples: int = SAMPLE
         ManifoldError: `lime` is not installed, labels alone are shown, or there is no such class.
     """
     if world.label_only:
-        raise ManifoldError("LIME fits probabilities; this classifier shows labels alone")
+        raise ManifoldError("LIME fits probabilities; this classifier returns only labels")
     if not 0 <= label < world.classes:
         raise ManifoldError(f"class {label}: this world has the classes 0 to {world.classes - 1}, {world.class_names}")
     explain = _EXPLAINERS[world.modality]

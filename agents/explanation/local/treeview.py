@@ -226,7 +226,7 @@ def treeview_of(world: World, between: int = 0, seed: int = 0, **settings: Any) 
         **settings: factors, clusters, leaves, as in `fit_treeview`.
 
     Raises:
-        ManifoldError: the classifier is no torch module, or shows labels alone.
+        ManifoldError: the classifier is not a torch module, or returns only labels.
     """
     import torch
 
@@ -258,7 +258,7 @@ def hidden_features(world: World, x: Any) -> tuple[np.ndarray, np.ndarray]:
     White box; this is not counted among a path's queries.
 
     Raises:
-        ManifoldError: the classifier is no torch module, or shows labels alone.
+        ManifoldError: the classifier is not a torch module, or returns only labels.
     """
     import torch
 
@@ -267,7 +267,7 @@ def hidden_features(world: World, x: Any) -> tuple[np.ndarray, np.ndarray]:
     module = world.classifier.torch_module
     if module is None:
         raise ManifoldError(
-            "TreeView needs the hidden features of a network; this classifier has none (it is no torch module, or shows "
+            "TreeView needs the hidden features of a network; this classifier has none (it is not a torch module, or shows "
             "labels alone). Call fit_treeview with features of your own."
         )
     with torch.inference_mode():

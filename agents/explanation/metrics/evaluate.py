@@ -1,8 +1,8 @@
 """Measures over many explanations, each with a bootstrap interval.
 
 `evaluate_paths` gives what `agents.evaluate`, the benchmarks and TensorBoard report. Distances and path shapes are taken over
-valid items alone (a failed item is no close explanation), with the share of valid items beside them; a measure over no item is
-`nan` with n = 0.
+valid items alone (a failed item is not a close explanation), with the share of valid items beside them; a measure over no item
+is `nan` with n = 0.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def _one(world: World, path: Trajectory, frames: np.ndarray) -> dict[str, float]
     home = coordinates(world, path.z[:1], path.source_input[None])[0]
     p = pursued_probability(path, world.task.towards_target)
     known = bool(np.isfinite(p).all())
-    of_classes = known and path.goal is None  # shares of a goal's outcomes are no probabilities
+    of_classes = known and path.goal is None  # shares of a goal's outcomes are not probabilities
     rising, rising_of = of_path.rising_steps(p) if known else (np.nan, np.nan)
     bound = np.inf if world.max_step is None else world.max_step
     lengths = of_path.step_lengths(frames)

@@ -2,7 +2,7 @@
 
 A walk may end where the classifier is confident and the picture still shows the class that it left. Two independent models
 reveal this. An autoencoder of each class, fitted to the data of that class alone, measures which class a frame resembles (IM1
-[1]_). An *oracle*, another network with another seed trained on the same data, tells whether the target class is predicted by
+[1]_). An *oracle*, another network with another seed trained on the same data, checks whether the target class is predicted by
 more than the explained classifier (the oracle score of [2]_). Both are fitted once per data set, in seconds, and cached.
 
 Symbols: N items, D values of one datum, K classes.

@@ -144,8 +144,8 @@ def knn_distance(points: ArrayLike, bank: ArrayLike, k: int = 5, exclude_self: b
     from envs.core.nearest import nearest
 
     centre = items.mean(axis=0)  # float32 finds the neighbours, their distances are those of float64
-    asked, known = (torch.from_numpy((part - centre).astype(np.float32)) for part in (queries, items))
-    _, found = nearest(asked, known, k + exclude_self)
+    points, known = (torch.from_numpy((part - centre).astype(np.float32)) for part in (queries, items))
+    _, found = nearest(points, known, k + exclude_self)
     place = found.numpy()
     gaps = np.stack([np.linalg.norm(items[column] - queries, axis=1) for column in place.T], axis=1)
     if exclude_self:

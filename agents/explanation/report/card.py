@@ -22,7 +22,7 @@ from agents.explanation.report.extras import Extras
 from agents.explanation.report.faces.face import Face
 from agents.explanation.report.statement import Statement, statement
 from agents.explanation.report.words import metric_rows
-from agents.explanation.sentences import distance_unit, frame_sentence, heading
+from agents.explanation.sentences import distance_unit, frame_sentence, heading, role
 from agents.trajectories.trajectory import Trajectory
 
 FILM = 24  # frames in the player of a card; of a longer path as many, evenly spaced
@@ -222,7 +222,7 @@ class Card:
 
 
 def turning_point(path: Trajectory) -> int:
-    """The frame from which on the answer is the one that was asked for; of a path without it, the last frame."""
+    """The frame from which on the prediction is the requested one; the last frame if there is none."""
     explained = explained_class(path)
     if explained == path.source or path.predicted[-1] != explained:
         return path.steps
@@ -231,6 +231,4 @@ def turning_point(path: Trajectory) -> int:
 
 def role_of(path: Trajectory, index: int) -> str:
     """`source`, `target` or `other`, for the class `index`."""
-    if index == path.target and path.target != path.source:
-        return "target"
-    return "source" if index == path.source else "other"
+    return role(path, index) or "other"

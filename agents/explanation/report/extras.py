@@ -170,7 +170,7 @@ def layers(paths: Sequence[Trajectory], world: Any, files: Sequence[str], lime: 
         treeview: add the routes.
 
     Raises:
-        ManifoldError: LIME of sentences, or where the classifier shows labels alone; TreeView of a classifier without hidden
+        ManifoldError: LIME of sentences, or where the classifier returns only labels; TreeView of a classifier without hidden
             features.
     """
     found: list[dict[str, Any]] = [{"file": file} for file in files[: len(paths)]]

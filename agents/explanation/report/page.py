@@ -132,7 +132,7 @@ def render_report(
             script=script,
             script_hash=digest(script),
             style=joined("style", STYLES),
-            asked=sum(card.map.queries for card in cards if card.map),
+            map_queries=sum(card.map.queries for card in cards if card.map),
             divided=divided,
         )
     )
@@ -158,7 +158,7 @@ def _summary(cards: Sequence[Card], made: Mapping[str, Any]) -> str:
     others = sum(len(card.others) for card in cards)
     text += f", and {others} other path{'' if others == 1 else 's'} from the same inputs" if others else ""
     targets = f" Targets: {made['targets']}." if made.get("targets") else ""
-    labels = " The model shows labels alone, so that there are no probabilities." if cards[0].path.label_only else ""
+    labels = " The model returns only labels, so that there are no probabilities." if cards[0].path.label_only else ""
     return f"{text}.{targets}{labels}"
 
 

@@ -117,12 +117,12 @@ def add_contributions(paths: Sequence[Trajectory], world: Any) -> int:
     Returns:
         The classifier queries that this took.
     """
-    asked = 0
+    queries = 0
     for path in paths:
         if path.saved_contributions is None and path.steps > 0:
             with suppress(UserError):
-                asked += path.contributions(world).queries
-    return asked
+                queries += path.contributions(world).queries
+    return queries
 
 
 def waterfall(parts: list[tuple[str, float, float]], start: float) -> list[Bar]:

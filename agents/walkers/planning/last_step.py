@@ -74,13 +74,13 @@ def convinced(
     max_steps: int | None = None,
     surrogate: Surrogate | None = None,
 ) -> Walk:
-    """Plan the ends of a walk anew, and go on, until an ensemble of networks sees the class that was reached.
+    """Plan the ends of a walk anew, and continue, until an ensemble of networks predicts the class that was reached.
 
     Args:
         world: where it was walked.
         start: (B) the states at frame 0.
         walk: of any walker; items without success stay as they are.
-        check: of `agents.walkers.planning.pictures.ensemble`. What it predicts is no query of the classifier.
+        check: of `agents.walkers.planning.pictures.ensemble`. What it predicts is not a query of the classifier.
         max_steps: step limit; None: the world's own.
         surrogate: of the classifier; None: the ensemble takes its place.
 

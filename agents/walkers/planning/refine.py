@@ -35,7 +35,7 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
     """
     kept = torch.ones(len(recorder.length))
     items = torch.nonzero(recorder.success & (recorder.length > 0)).flatten()
-    if queries < 1 or len(items) == 0 or recorder.world.manifold.on_graph:  # a part of an edit is no edit
+    if queries < 1 or len(items) == 0 or recorder.world.manifold.on_graph:  # a part of an edit is not an edit
         return kept
     world = recorder.world
     start, end = select(recorder.before, items), select(recorder.state, items)

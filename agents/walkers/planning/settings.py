@@ -47,7 +47,7 @@ class PlanSettings:
 
 
 #: Settings by name. `near`: little change. `typical`: ends deeper among the target class's own data, where the ensemble is
-#: more confident, at a larger distance from the input. `convincing`: the walk goes on until an ensemble sees the target.
+#: more confident, at a larger distance from the input. `convincing`: the walk continues until an ensemble predicts the target.
 PLANS: dict[str, PlanSettings] = {
     "near": PlanSettings(),
     "typical": PlanSettings(implausibility=2.4, confidence=0.95),

@@ -1,4 +1,4 @@
-"""Which intervals of a series to change, and towards which end: a search that asks for one choice after the other.
+"""Which intervals of a series to change, and towards which end: a search that tries one choice after the other.
 
 A choice is an end and an interval, of one channel or of all, in which the input is replaced by the end; later also such an
 interval without a part of it. An ensemble of small networks, fitted to known labels (`agents.walkers.planning.ensemble`),
@@ -77,17 +77,17 @@ def choose(world: World, start: State, frames: Tensor, target: Tensor, budget: i
 def _ask(world: World, start: State, part: Tensor, pools: list[_Pool], chosen: Chosen, budget: int) -> None:
     """Try choices of the inputs `part` until their budgets are spent or nothing promising is left."""
     while True:
-        asked = [(i, pool, k) for i, pool in zip(part.tolist(), pools, strict=True)
+        open_choices = [(i, pool, k) for i, pool in zip(part.tolist(), pools, strict=True)
                  if int(chosen.queries[i]) < budget and (k := pool.next()) is not None]  # fmt: skip
-        if not asked:
+        if not open_choices:
             return
-        items = torch.tensor([i for i, _, _ in asked])
+        items = torch.tensor([i for i, _, _ in open_choices])
         here = select(start, items)
-        frame = torch.stack([pool.frames[k] for _, pool, k in asked])
+        frame = torch.stack([pool.frames[k] for _, pool, k in open_choices])
         seen = here._replace(frame=frame, prediction=world.predictions(frame, here.home))
         chosen.queries[items] += 1
         good = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
-        for (_, pool, k), arrived, evidence in zip(asked, good, world.task.evidence(seen).tolist(), strict=True):
+        for (_, pool, k), arrived, evidence in zip(open_choices, good, world.task.evidence(seen).tolist(), strict=True):
             pool.learn(k, arrived, evidence)
 
 

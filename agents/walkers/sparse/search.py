@@ -1,4 +1,4 @@
-"""Which columns to change, and towards which end: a search that asks for one set of columns after the other."""
+"""Which columns to change, and towards which end: a search that tries one set of columns after the other."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def search(
         The choice that arrived with the fewest columns; None: none did.
 
     Example:
-        >>> asks = search(np.array([[1.0, 3.0]]), np.ones((1, 2), bool), np.ones(1), -2.0, goal=0.0, fewer_than=3, budget=4)
-        >>> next(asks)
+        >>> tried = search(np.array([[1.0, 3.0]]), np.ones((1, 2), bool), np.ones(1), -2.0, goal=0.0, fewer_than=3, budget=4)
+        >>> next(tried)
         Choice(end=0, columns=frozenset({1}))
         >>> try:
-        ...     asks.send(Tried(True, 1.0))
+        ...     tried.send(Tried(True, 1.0))
         ... except StopIteration as found:
         ...     print(found.value)
         Choice(end=0, columns=frozenset({1}))

@@ -245,29 +245,29 @@ def _searched(world: World, start: State, options: _Options, whole: bool, settin
         torch.zeros(len(begin), dtype=torch.int64),
     )
     searches: dict[int, Search] = {}
-    asked: dict[int, Choice] = {}
+    open_choices: dict[int, Choice] = {}
     for i, rise in enumerate(options.worth):
         limits = options.fewer_than[i], options.budget[i]
         searches[i] = search(rise, options.changes[i], options.away[i], begin[i], goal, *limits, settings.hope, whole)
         if (choice := next(searches[i], None)) is not None:
-            asked[i] = choice
-    while asked:
-        items, at = torch.tensor(list(asked)), torch.tensor([choice.end for choice in asked.values()])
-        places = torch.stack([_places(group, choice.columns) for choice in asked.values()])
+            open_choices[i] = choice
+    while open_choices:
+        items, at = torch.tensor(list(open_choices)), torch.tensor([choice.end for choice in open_choices.values()])
+        places = torch.stack([_places(group, choice.columns) for choice in open_choices.values()])
         found.queries[items] += 1
         here = select(start, items)
         frame = units.holding(options.frames[items, at], here.factual, ~places)
         seen = here._replace(z=options.codes[items, at], frame=frame, prediction=world.predictions(frame, here.home))
         arrived = world.task.arrived(world.reference, seen, world.task.goal(seen)).tolist()
         after: dict[int, Choice] = {}
-        for i, *tried in zip(asked, arrived, world.task.evidence(seen).tolist(), strict=True):
+        for i, *tried in zip(open_choices, arrived, world.task.evidence(seen).tolist(), strict=True):
             try:
                 after[i] = searches[i].send(Tried(*tried))
             except StopIteration as stop:
                 if stop.value is not None:
                     found.end[i], found.own[i] = options.codes[i, stop.value.end], stop.value.end == 0
                     found.free[i] = _places(group, stop.value.columns)
-        asked = after
+        open_choices = after
     return found
 
 

@@ -3,7 +3,7 @@
 Every word, every pair of words and every place between words is a gap. The masked model fills it with up to two words, or
 leaves it empty. A filling is worth log p(words | the rest) plus what the words add to the log odds of a class, as
 `SentenceCodes` predicts it: the product of a language model and a classifier (Dathathri and others, "Plug and Play Language
-Models", ICLR 2020), which asks the explained classifier nothing. The best fillings of each gap for each class are then judged
+Models", ICLR 2020), without a query to the explained classifier. The best fillings of each gap for each class are then judged
 as whole sentences.
 """
 

@@ -16,11 +16,6 @@ from envs.core.world import World
 
 
 @pytest.fixture(scope="module")
-def digits() -> World:
-    return envs.make_world(data="digits")
-
-
-@pytest.fixture(scope="module")
 def path(digits: World) -> Trajectory:
     return explain(digits, 11, walker="line")
 

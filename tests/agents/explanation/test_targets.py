@@ -131,7 +131,7 @@ def test_paths_with_their_own_goals_are_measured_and_reported_together(world):
     measured = evaluate_paths(world, paths, resamples=10)
     assert measured["validity"].value == 1
     assert np.isfinite(measured["knn_ratio"].value)
-    assert np.isnan(measured["validity_90"].value), "shares of a goal are no probabilities"
+    assert np.isnan(measured["validity_90"].value), "shares of a goal are not probabilities"
     assert in_goal_of(paths[0], world) is in_goal_of(paths[0], world)
     assert "8 of 8" in render_report(paths, world) or len(paths) < 8
 
@@ -141,7 +141,7 @@ def test_paths_with_their_own_goals_are_measured_and_reported_together(world):
     [
         (">= 900", r"row 3: no reference row is at the goal '>= 900': their scores lie from"),
         (">= 20 euros", "ends in 'euros'"),
-        ("high", "no goal on a score"),
+        ("high", "not a goal on a score"),
         (17.5, "target 17.5: say on which side of it the score should be, such as '>= 17.5'"),
         ({"a"}, "is a group of classes; this world has a score"),
         (FlipLabel("a"), "target 'flip a, hold others' is a goal on labels, and this world has a score"),

@@ -40,7 +40,6 @@ def test_figures_pictures_and_tables_come_back(world: World, paths: list[Traject
     with SummaryWriter(str(tmp_path)) as writer:
         logged = tensorboard.log_metrics(writer, metrics, 7)
         tensorboard.log_paths(writer, world, paths, 7, most=1)
-        tensorboard.log_hparams(writer, {"algo": "ppo", "net": [64, 64]}, logged)
     found, name = read(tmp_path), paths[0].name
     assert found.Scalars("explain/validity")[0].value == pytest.approx(metrics["validity"].value)
     assert found.Scalars("explain/validity")[0].step == 7
@@ -52,7 +51,7 @@ def test_figures_pictures_and_tables_come_back(world: World, paths: list[Traject
     assert found.Images(f"animation/{name}")[0].encoded_image_string[:6] == b"GIF89a"
     table = found.Tensors(f"steps/{name}/text_summary")[0].tensor_proto.string_val[0].decode()
     assert len([line for line in table.splitlines() if line.startswith("|")]) == paths[0].steps + 3
-    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []  # hparams stay in the run's own folder
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []
 
 
 def test_no_picture_costs_a_query(world: World, paths: list[Trajectory], tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import SummaryWriter
 
 import envs
@@ -21,8 +21,8 @@ from agents.explain import explain
 from agents.explanation import tensorboard
 from agents.explanation.metrics.evaluate import evaluate_paths
 from agents.trajectories.trajectory import Trajectory
+from tests.agents.chromium import needs_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # The projector needs WebGL: drawn by software where there is no graphics card.
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-background-networking", "--use-angle=swiftshader",
          "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]  # fmt: skip
@@ -40,7 +40,7 @@ COUNTS = """() => {
     return found;
 }"""
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")]
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,8 @@ def logged(paths: list[Trajectory], tmp_path_factory: pytest.TempPathFactory) ->
         scalars = tensorboard.log_metrics(writer, evaluate_paths(world, paths), 7)
         tensorboard.log_paths(writer, world, paths, 7, most=1)
         chosen = {name: scalars[name] for name in ("explain/validity", "explain/queries")}
-        tensorboard.log_hparams(writer, {"algo": "line", "seed": 0}, chosen)
+        for summary in hparams({"algo": "line", "seed": 0}, chosen):  # as stable-baselines3 logs them
+            writer.file_writer.add_summary(summary)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tensorboard, "PROJECTED", POINTS)
         tensorboard.log_projector(folder / "latent_space", world, paths, 7)
@@ -84,15 +85,6 @@ def address(logged: tuple[Path, dict[str, float]]) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="chromium is not installed for playwright")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -69,7 +69,7 @@ def test_settings_that_are_none_are_named(change: dict[str, Any], message: str) 
 def test_missing_settings_are_named() -> None:
     with pytest.raises(UserError, match="here is damaged: it lacks algo, env, hyperparameters, seed, n_envs, n_timesteps"):
         RunConfig.from_json({}, "here")
-    with pytest.raises(UserError, match="no JSON object"):
+    with pytest.raises(UserError, match="not a JSON object"):
         RunConfig.from_json([], "here")  # type: ignore[arg-type]
 
 

@@ -141,7 +141,7 @@ def test_a_missing_file_and_a_foreign_npz_are_told_apart(tmp_path: Path) -> None
     ("changes", "message"),
     [
         ({"actions": np.zeros((2, 2))}, "actions has shape"),
-        ({"predictions": np.full((4, 3), 0.5)}, "no probabilities"),
+        ({"predictions": np.full((4, 3), 0.5)}, "are not probabilities"),
         ({"z": np.full((4, 2), np.nan)}, "not finite"),
         ({"target": 3}, "target 3 is not one of the 3 classes"),
         ({"labels": np.zeros(4)}, "labels and no probabilities"),

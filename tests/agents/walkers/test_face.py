@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-import envs
 from agents.walkers import make_walker
-from agents.walkers.face import DensityGraph, FaceWalker, density_graph
+from agents.walkers.face import DensityGraph, FaceWalker
+from agents.walkers.geodesic import graph_of
 from agents.walkers.goals import arriving_reference
 from envs.core import dynamics
 from envs.geometry.graph import LatentGraph
 
 
-def graph_of(points: list[Any], neighbours: int) -> DensityGraph:
+def graph_on(points: list[Any], neighbours: int) -> DensityGraph:
     codes = torch.as_tensor(np.asarray(points), dtype=torch.float32)
     return DensityGraph(lambda z: z, codes if codes.ndim == 2 else codes[:, None], neighbours)
 
 
 def test_edges_weigh_their_length_times_the_local_spacing() -> None:
-    graph = graph_of([0.0, 1.0, 2.0, 4.0], neighbours=1)
+    graph = graph_on([0.0, 1.0, 2.0, 4.0], neighbours=1)
     # 0 - 1: length 1, and its middle is 0.5 from the nearest item; 2 - 4: length 2, and 1.
     assert graph.matrix[0, 1] == graph.matrix[1, 0] == pytest.approx(0.5)
     assert graph.matrix[2, 3] == graph.matrix[3, 2] == pytest.approx(2.0)
@@ -35,17 +35,12 @@ def test_the_way_leads_round_through_dense_data() -> None:
     angle = np.linspace(np.pi, 0, 60)
     codes = [*np.stack([np.cos(angle), np.sin(angle)], axis=1), np.zeros(2)]
     entry, goal = torch.tensor([[-1.02, 0.0]]), torch.tensor([59])
-    found = graph_of(codes, neighbours=3).lead(entry, goal)
+    found = graph_on(codes, neighbours=3).lead(entry, goal)
     assert found.counts[0] > 20
     assert bool((found.points[:, 0].norm(dim=1) > 0.9).all())
     # By length alone the same graph leads through the lonely item.
-    short = LatentGraph(lambda z: z, graph_of(codes, 3).z, 3).lead(entry, goal)
+    short = LatentGraph(lambda z: z, graph_on(codes, 3).z, 3).lead(entry, goal)
     assert float(short.points[:, 0].norm(dim=1).min()) < 1e-6
-
-
-@pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
 
 
 def walked(world: Any, **settings: Any) -> Any:
@@ -77,7 +72,7 @@ def test_its_frames_are_more_typical_than_the_straight_lines(digits: Any) -> Non
 
 
 def test_sparse_goals_are_passed_over(digits: Any) -> None:
-    graph, _ = density_graph(digits, 10)
+    graph, _ = graph_of(digits, 10, DensityGraph)
     every = torch.nonzero(arriving_reference(digits, 3, 8)).flatten()
     dense = FaceWalker(sparsest=0.5)._dense(graph, every)
     assert set(dense.tolist()) < set(every.tolist())
@@ -86,5 +81,5 @@ def test_sparse_goals_are_passed_over(digits: Any) -> None:
 
 
 def test_a_graph_is_built_once_a_world(digits: Any) -> None:
-    assert density_graph(digits, 10)[0] is density_graph(digits, 10)[0]
-    assert density_graph(digits, 10)[0] is not density_graph(digits, 5)[0]
+    assert graph_of(digits, 10, DensityGraph)[0] is graph_of(digits, 10, DensityGraph)[0]
+    assert graph_of(digits, 10, DensityGraph)[0] is not graph_of(digits, 5, DensityGraph)[0]

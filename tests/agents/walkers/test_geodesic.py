@@ -16,6 +16,7 @@ from agents.walkers.goals import arriving_reference, neighbour_goals
 from agents.walkers.interpolation import follow_curve
 from envs.core import dynamics
 from envs.geometry.curves import along, length, pixels, straight
+from envs.geometry.graph import NEIGHBOURS, LatentGraph
 from envs.geometry.interpolation import slerp
 
 N = 16
@@ -67,8 +68,8 @@ def test_the_graph_walk_goes_over_known_starts_to_one_that_is_what_is_asked_for(
     walk = make_walker("graph").walk(digits, state, queries, torch.Generator())
     assert walk.success.all()
     assert (walk.predictions[walk.length, torch.arange(N)].argmax(1) == state.target).all()
-    graph, nodes = graph_of(digits)
-    assert graph_of(digits)[0] is graph, "made once a world"
+    graph, nodes = graph_of(digits, NEIGHBOURS, LatentGraph)
+    assert graph_of(digits, NEIGHBOURS, LatentGraph)[0] is graph, "made once a world"
     near_graph = torch.cdist(walk.z.flatten(0, 1), graph.z).amin(1).mean()
     line = make_walker("line").walk(digits, state, queries, torch.Generator())
     assert float(near_graph) < float(torch.cdist(line.z.flatten(0, 1), graph.z).amin(1).mean())
@@ -113,7 +114,7 @@ def test_way_points_lie_about_a_step_apart_and_items_without_a_curve_stay(digits
 def test_a_graph_of_many_starts_keeps_an_even_sample(digits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agents.walkers.geodesic.MOST_NODES", 200)
     world = digits.replace()
-    graph, nodes = graph_of(world)
+    graph, nodes = graph_of(world, NEIGHBOURS, LatentGraph)
     assert len(nodes) == len(graph.z) == 200
     assert len(world.reference.label[nodes].unique()) == world.classes
     state, queries = begin(world, 4)

@@ -29,21 +29,6 @@ WITHOUT_DRAWS = [*TO_KNOWN_GOALS, *WHITE_BOX]
 FAST = {"spheres": {"samples": 20}, "greedy": {"candidates": 6}}
 
 
-@pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
-
-
-@pytest.fixture(scope="module")
-def iris() -> Any:
-    return envs.make_world()
-
-
-@pytest.fixture(scope="module")
-def labels() -> Any:
-    return envs.make_world(data="digits", task="reach_label", label_only=True, max_step=1 / 6)
-
-
 def begin(world: Any, n: int = N) -> tuple[Any, torch.Tensor]:
     """States of the first n held-out inputs, each towards the class after its own."""
     x = world.held_out.x[:n]
@@ -115,7 +100,7 @@ def test_nobody_is_asked_about_after_the_end(digits: Any) -> None:
 
 
 def test_a_target_met_at_frame_0_is_a_path_of_one_frame_and_nothing_found(digits: Any) -> None:
-    """The reconstruction changed the class, not a walk: it stops there, asks no more, and is no success."""
+    """The reconstruction changed the class, not a walk: it stops there, asks no more, and is not a success."""
     state, queries = dynamics.enter(digits, digits.held_out.x[:N], None)
     met = state._replace(target=state.prediction.argmax(1), source=(state.prediction.argmax(1) + 1) % 10)
     met = dynamics.refresh(digits, select(met, state.prediction.amax(1) >= 0.9))
@@ -291,7 +276,7 @@ def test_white_box_walkers_need_a_white_box(digits: Any, iris: Any, labels: Any)
     for name in WHITE_BOX:
         with pytest.raises(envs.ManifoldError, match=rf"{name}.*FunctionClassifier.*line or spheres"):
             walked(iris, name)
-        with pytest.raises(envs.ManifoldError, match="labels alone"):
+        with pytest.raises(envs.ManifoldError, match="only labels"):
             walked(labels, name)
         assert name in walkers_for(digits)
         assert name not in walkers_for(iris)
@@ -328,7 +313,7 @@ def test_a_walker_of_ones_own_is_taken_by_name_class_and_object(iris: Any) -> No
 def test_what_is_no_walker_is_refused() -> None:
     with pytest.raises(envs.ManifoldError, match="built already"):
         make_walker(Homewards(), refine=3)
-    with pytest.raises(envs.ManifoldError, match=r"no walker: it needs a text `name` and a method `walk`"):
+    with pytest.raises(envs.ManifoldError, match=r"is not a walker: it needs a text `name` and a method `walk`"):
         make_walker("collections:OrderedDict")
     with pytest.raises(envs.ManifoldError, match=r"cannot load 'no_such_module:Walk'"):
         make_walker("no_such_module:Walk")

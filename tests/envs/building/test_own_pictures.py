@@ -328,7 +328,7 @@ def test_a_module_that_takes_either_order_needs_a_declaration():
         balanced(module, rows)
         world = world_of(last.numpy(), module, input_shape=shape)
         torch.testing.assert_close(world.classifier.predict_proba(world.reference.x), module(rows).softmax(1).detach())
-    with pytest.raises(ManifoldError, match=r"input_shape \(5, 3, 6\) is no order of pictures of shape \(6, 5, 3\)"):
+    with pytest.raises(ManifoldError, match=r"input_shape \(5, 3, 6\) is not an order of pictures of shape \(6, 5, 3\)"):
         world_of(last.numpy(), module, input_shape=(5, 3, 6))
 
 

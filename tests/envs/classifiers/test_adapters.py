@@ -229,7 +229,7 @@ def test_an_object_by_name_is_found_from_the_present_folder(tmp_path, monkeypatc
     monkeypatch.setattr(sys, "path", list(sys.path))
     classifier = wrap("my_own_models:box.classify", class_names=["a", "b"])
     np.testing.assert_allclose(classifier.predict_proba(X), two(PICTURES), rtol=1e-5)
-    with pytest.raises(ManifoldError, match="a int is no classifier"):
+    with pytest.raises(ManifoldError, match="a int is not a classifier"):
         wrap("my_own_models:broken", class_names=["a", "b"])
     with pytest.raises(ManifoldError, match="cannot load 'my_own_models:boks'"):
         wrap("my_own_models:boks")
@@ -302,7 +302,7 @@ def test_nan_in_a_torch_modules_answer_is_refused():
             "pass class_names=, the names of the labels that RandomForestClassifier predicts",
         ),
         (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
-        (3.5, {"class_names": ["a", "b"]}, "a float is no classifier"),
+        (3.5, {"class_names": ["a", "b"]}, "a float is not a classifier"),
         (
             RandomForestClassifier(2, random_state=0).fit(FLOWERS, WORDS),
             {"class_names": ["a", "b"]},

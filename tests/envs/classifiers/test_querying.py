@@ -194,7 +194,7 @@ def test_a_world_fits_the_temperature_and_keeps_the_number():
     assert world.classifier.queries == plain.classifier.queries  # the fit queries no row twice
     with pytest.raises(ManifoldError, match="the true classes of the data are not known"):
         make_world(**{**settings, "truth": None}, query={"temperature": "fit"})
-    with pytest.raises(ManifoldError, match="shows labels alone"):
+    with pytest.raises(ManifoldError, match="returns only labels"):
         make_world(**settings, label_only=True, query={"temperature": "fit"})
 
 

@@ -26,7 +26,7 @@ def people(n: int = 60) -> pd.DataFrame:
 def test_rows_of_a_file_keep_their_numbers_and_lines(tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     text = people().to_csv(index=False).splitlines()
-    file.write_text("\n".join([*text[:5], "", *text[5:]]) + "\n")  # an empty line, which is no row
+    file.write_text("\n".join([*text[:5], "", *text[5:]]) + "\n")  # an empty line, which is not a row
     world = envs.make_world(data=str(file), target_column="rich", **FAST)
     known = world.row_labels
     assert known is not None

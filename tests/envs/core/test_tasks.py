@@ -140,7 +140,7 @@ def test_the_reward_of_one_step_by_hand(toy_world):
 
 @pytest.mark.parametrize("task", ["reach", "leave", "prototype"])
 def test_the_shaping_telescopes(toy_world, task):
-    """The discounted sum of gamma Phi' - Phi over a walk that arrives is -Phi(s0): shaping is no gift."""
+    """The discounted sum of gamma Phi' - Phi over a walk that arrives is -Phi(s0): shaping is not a gift."""
     gamma = 0.9
     world = toy_world(task=task, tau=0.6, gamma=gamma, max_step=None, step_length=0.6)
     bare = world.replace(task=type(world.task)(tau=0.6, weights=Weights(progress=0.0)))
@@ -281,7 +281,7 @@ def test_prototypes_are_typical_starts_of_their_class(digits):
 
 
 def test_a_class_without_starts_has_no_prototype_of_another_class(toy_world):
-    """Only two of three classes are ever predicted on the starts; start 0 is no prototype of the third."""
+    """Only two of three classes are ever predicted on the starts; start 0 is not a prototype of the third."""
 
     def two_of_three(x: np.ndarray) -> np.ndarray:
         first = (x.mean((1, 2)) > 0.5).astype(float)

@@ -54,9 +54,9 @@ WHOLE = idx_bytes(np.arange(12, dtype=np.uint8).reshape(3, 4))
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "no IDX file: it begins with nothing"),
-        (b"\x89PNG....", "no IDX file: it begins with 89 50 4e 47"),
-        (b"\0\0\x07\x01\0\0\0\0", "no IDX file"),
+        (b"", "not an IDX file: it begins with nothing"),
+        (b"\x89PNG....", "not an IDX file: it begins with 89 50 4e 47"),
+        (b"\0\0\x07\x01\0\0\0\0", "not an IDX file"),
         (WHOLE[:6], "ends within its header of 12 bytes"),
         (WHOLE[:-1], "truncated: its header says 3 x 4 values, 24 bytes in all; it has 23"),
         (WHOLE + b"\0", "too long"),

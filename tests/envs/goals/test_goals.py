@@ -79,10 +79,10 @@ def test_changes_are_taken_from_the_inputs_own_score():
     [
         (">= 0.7 kg", "ends in 'kg': goals on a score are numbers in the score's own unit"),
         ("+10 $", "ends in"),
-        ("4..2", r"the range 4\.\.2 is empty: the lower limit stands first"),
-        ("much", "no goal on a score: '>= 0.7'"),
-        ("0.7", "no goal on a score"),
-        ("+0", "asks for nothing"),
+        ("4..2", r"the range 4\.\.2 is empty: give the lower limit first"),
+        ("much", "not a goal on a score: '>= 0.7'"),
+        ("0.7", "not a goal on a score"),
+        ("+0", "changes nothing"),
     ],
 )
 def test_what_is_no_goal_on_a_score_is_refused(text, match):
@@ -126,7 +126,7 @@ def test_a_flip_holds_what_the_input_has():
             read_request(text, "labels", LABELS).of(np.array([0.9, 0.2, 0.1]), world)
     with pytest.raises(ManifoldError, match="flipped and held"):
         LabelGoal(LABELS, "dog", hold={"dog": True})
-    with pytest.raises(ManifoldError, match=r"no goal on labels.*the labels are cat, dog, car"):
+    with pytest.raises(ManifoldError, match=r"not a goal on labels.*the labels are cat, dog, car"):
         read_request("dog", "labels", LABELS)
 
 

@@ -9,28 +9,10 @@ from torch import nn
 
 from envs import ManifoldError, UnknownNameError, make_world
 from envs.classifiers import adapt
-from envs.classifiers.networks import fit_classifier, mlp_classifier
+from envs.classifiers.networks import mlp_classifier
 from envs.manifolds import Embedding, Manifold
 from envs.modalities.fitting import fit_units
-
-GENERATOR = torch.Generator().manual_seed(0)
-LABELS = torch.arange(150) % 3
-CENTRES = torch.rand(3, 4, 5, generator=GENERATOR)
-PICTURES = (0.6 * CENTRES[LABELS] + 0.4 * torch.rand(150, 4, 5, generator=GENERATOR)).clamp(0, 1)
-QUICK = {"latent_dim": 3, "hidden": (16,), "epochs": 40, "learning_rate": 1e-2}
-
-
-@pytest.fixture(scope="module")
-def module() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = mlp_classifier((20, 12, 3))
-    return fit_classifier(network, PICTURES, LABELS, epochs=20)
-
-
-@pytest.fixture(scope="module")
-def classifier(module):
-    return adapt(module, units=fit_units(PICTURES.numpy()), class_names=["a", "b", "c"])
+from tests.envs.manifolds.three_classes import PICTURES, QUICK
 
 
 @pytest.fixture(scope="module")

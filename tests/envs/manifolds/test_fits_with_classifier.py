@@ -4,32 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
 
 from envs import make_world
-from envs.classifiers import adapt
-from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.manifolds import Embedding, Joint
-from envs.modalities.fitting import fit_units
-
-GENERATOR = torch.Generator().manual_seed(0)
-LABELS = torch.arange(150) % 3
-CENTRES = torch.rand(3, 4, 5, generator=GENERATOR)
-PICTURES = (0.6 * CENTRES[LABELS] + 0.4 * torch.rand(150, 4, 5, generator=GENERATOR)).clamp(0, 1)
-QUICK = {"latent_dim": 3, "hidden": (16,), "epochs": 40, "learning_rate": 1e-2}
-
-
-@pytest.fixture(scope="module")
-def module() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = mlp_classifier((20, 12, 3))
-    return fit_classifier(network, PICTURES, LABELS, epochs=20)
-
-
-@pytest.fixture(scope="module")
-def classifier(module):
-    return adapt(module, units=fit_units(PICTURES.numpy()), class_names=["a", "b", "c"])
+from tests.envs.manifolds.three_classes import LABELS, PICTURES, QUICK
 
 
 @pytest.mark.parametrize("name", ["joint", "embedding"])

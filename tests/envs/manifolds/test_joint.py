@@ -7,24 +7,11 @@ import torch
 from torch import nn
 
 from envs import ManifoldError, make_world
-from envs.classifiers.networks import fit_classifier, mlp_classifier
 from envs.manifolds import VAE, Joint
+from tests.envs.manifolds.three_classes import GENERATOR, LABELS, PICTURES, QUICK
 
-GENERATOR = torch.Generator().manual_seed(0)
-LABELS = torch.arange(150) % 3
-CENTRES = torch.rand(3, 4, 5, generator=GENERATOR)
-PICTURES = (0.6 * CENTRES[LABELS] + 0.4 * torch.rand(150, 4, 5, generator=GENERATOR)).clamp(0, 1)
 # Far from standardised: a network that reads data space must not be asked in these units.
 ROWS = 1000 + 50 * (torch.randn(150, 5, generator=GENERATOR) + 3 * nn.functional.one_hot(LABELS, 5))
-QUICK = {"latent_dim": 3, "hidden": (16,), "epochs": 40, "learning_rate": 1e-2}
-
-
-@pytest.fixture(scope="module")
-def module() -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = mlp_classifier((20, 12, 3))
-    return fit_classifier(network, PICTURES, LABELS, epochs=20)
 
 
 @pytest.fixture(scope="module")

@@ -144,7 +144,7 @@ def test_a_training_keeps_the_inputs_of_its_queries_and_its_run_is_read_back(wor
     run = train(world=world, n_timesteps=64, n_envs=4, eval_episodes=0, pictures=False, log_folder=str(tmp_path),
                 hyperparams={"n_steps": 8, "n_epochs": 1})  # fmt: skip
     assert kept
-    assert all(factual is not None for factual in kept)  # frames are no function of the codes alone
+    assert all(factual is not None for factual in kept)  # frames are not a function of the codes alone
     again = load_run(run.folder.root)
     path, other = (explain(one, 3) for one in (run, again))
     assert path.z.shape[1] == 3

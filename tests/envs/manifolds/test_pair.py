@@ -103,8 +103,8 @@ BAD = [
     ((nn.Linear(7, 2), Decoder()), r"encoder does not take float32 rows of shape \(40, 3, 4\)"),
     ((Encoder(), nn.Linear(7, 12)), r"decoder does not take float32 rows of shape \(40, 2\)"),
     ((Encoder(),), "pair of torch modules"),
-    (object(), "a object is no encoder and decoder"),
-    (lambda: 3, "a int is no encoder and decoder"),
+    (object(), "a object is not an encoder and decoder"),
+    (lambda: 3, "a int is not an encoder and decoder"),
     (lambda wanted: 3, "without arguments"),
 ]
 

@@ -127,14 +127,14 @@ def test_the_command_reads_and_shows_dates(tmp_path, capsys):
         data=str(tmp_path / "people.csv"), target_column="member", dates={"joined": "days"}, manifold="pca", progress=False
     )
     later = frame.iloc[:3].drop(columns="member").assign(joined=["2099-01-01", "2021-05-05", "soon"])
-    with pytest.warns(UserWarning, match=r"2099-01-01 is outside its range .*explained as 20(.|\n)*'soon' is no date"):
+    with pytest.warns(UserWarning, match=r"2099-01-01 is outside its range .*explained as 20(.|\n)*'soon' is not a date"):
         assert len(Explainer(world, "line").explain(later)) == 2
 
 
 def test_wrong_dates_are_refused_with_their_place():
     frame = frame_of([*["2020-03-04"] * 199, "4.3.2020"])
     world_of = {"data": frame, "classifier": lambda rows: rows, "class_names": ["a", "b"], "progress": False}
-    with pytest.raises(ManifoldError, match=r"row 199, column 'joined': '4.3.2020' is no date .*write dates as 2024-03-01"):
+    with pytest.raises(ManifoldError, match=r"row 199, column 'joined': '4.3.2020' is not a date .*write dates as 2024-03-01"):
         make_world(**world_of, dates={"joined": "days"})
     with pytest.raises(ManifoldError, match="dates in several forms"):
         make_world(**{**world_of, "data": frame_of([*["2020-03-04"] * 199, "2020-03-04 10:00"])}, dates={"joined": "days"})

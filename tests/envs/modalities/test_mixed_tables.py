@@ -89,7 +89,7 @@ def test_each_guess_can_be_turned_off() -> None:
         ({"school": {"kind": "category", "zero_inflated": True}}, "zero_inflated is for numbers"),
         ({"loss": {"exclusive_with": 3}}, "exclusive_with is the name of a column"),
         ({"age": {"exclusive_with": "gain"}}, "'age' is none: set zero_inflated"),
-        ({"age": {"linked_to": "school"}}, r"row \d+, column 'age': '\d+' stands beside '\w+' of 'school'"),
+        ({"age": {"linked_to": "school"}}, r"row \d+, column 'age': '\d+' occurs with '\w+' of 'school'"),
         ({"years": {"linked_to": "schoo"}}, "did you mean 'school'"),
         ({"gain": {"zero_inflated": True, "range": [-1, 1e9], "only": "up"}}, "need a range from 0 upwards"),
     ],

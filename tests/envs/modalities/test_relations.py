@@ -46,7 +46,7 @@ def test_described_relations_that_the_data_contradict() -> None:
     with pytest.raises(ManifoldError, match="'age' is none: set zero_inflated"):
         exclusive_heads({"a": np.array([0.0, 1.0])}, {"a": "age"}, WHERE)
     texts = {"n": ["1", "1", "2"], "c": ["x", "x", "x"], "d": ["p", "q", "q"]}
-    with pytest.raises(ManifoldError, match="row 2, column 'n': '2' stands beside 'x' of 'c'"):
+    with pytest.raises(ManifoldError, match="row 2, column 'n': '2' occurs with 'x' of 'c'"):
         links(texts, ["c", "d"], {"n": "c"}, [], WHERE)
     with pytest.raises(UnknownNameError, match="linked to"):
         links(texts, ["c", "d"], {"n": "n"}, [], WHERE)

@@ -417,7 +417,7 @@ def test_a_world_without_reward_owes_all_to_the_bonus():
     model = ppo(wrapper, gamma=0.99)
     model.learn(16 * 4 * 4, callback=wrapper.callback())
     assert wrapper.figures["bonus_size"] > 0
-    assert wrapper.figures["bonus_fraction"] == 1.0, "the value bootstrap of time limits is no reward"
+    assert wrapper.figures["bonus_fraction"] == 1.0, "the value bootstrap of time limits is not a reward"
 
 
 def test_a_training_that_paid_nothing_says_so():

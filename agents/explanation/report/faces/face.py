@@ -18,7 +18,7 @@ class Face(NamedTuple):
         height: of that drawing in inches, at least.
         small: its pictures are shown as blocks of pixels.
         brief: what changed, in a few words, for the index; empty where thumbnails show it.
-        thumbnails: pictures of input and end for the index, as data URIs; None where frames are no pictures.
+        thumbnails: pictures of input and end for the index, as data URIs; None where frames are not pictures.
 
     Example:
         >>> Face("table.html", {}, [["40"], ["48"]], print).thumbnails is None

@@ -122,7 +122,7 @@ def picture_ensemble_of(world: World) -> PictureEnsemble:
     """The ensemble of a world of pictures, fitted on first use (seconds) and kept as long as its reference data.
 
     Raises:
-        ManifoldError: the data are no pictures, or the classifier shows labels alone.
+        ManifoldError: the data are not pictures, or the classifier returns only labels.
     """
     if world.modality != "image" or len(world.manifold.data_shape) < 2:
         raise ManifoldError(
@@ -130,7 +130,7 @@ def picture_ensemble_of(world: World) -> PictureEnsemble:
             f"{world.modality} rows of shape {tuple(world.manifold.data_shape)}; leave convincing= out"
         )
     if world.label_only or not world.task.towards_target:
-        why = "shows labels alone" if world.label_only else "asks for no class to reach"
+        why = "returns only labels" if world.label_only else "has no class to reach"
         what = "classifier" if world.label_only else "task"
         raise ManifoldError(
             f"convincing ends are planned by the target's probability, and this {what} {why}; leave convincing= out"

@@ -32,16 +32,6 @@ SMALL = {"rows": 3, "columns": 5, "spacing": 2, "arrange": "pca"}
 
 
 @pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits")
-
-
-@pytest.fixture(scope="module")
-def iris() -> Any:
-    return envs.make_world()
-
-
-@pytest.fixture(scope="module")
 def labels() -> Any:
     return envs.make_world(data="digits", task="reach_label", label_only=True)
 

@@ -21,11 +21,6 @@ from envs.core.world import World
 
 
 @pytest.fixture(scope="module")
-def iris() -> World:
-    return envs.make_world(data="iris")
-
-
-@pytest.fixture(scope="module")
 def path(iris: World) -> Trajectory:
     return explain(iris, 10, walker="line")
 

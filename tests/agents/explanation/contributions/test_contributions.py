@@ -24,16 +24,6 @@ from envs.core.world import World
 
 
 @pytest.fixture(scope="module")
-def digits() -> World:
-    return envs.make_world(data="digits")
-
-
-@pytest.fixture(scope="module")
-def iris() -> World:
-    return envs.make_world(data="iris")
-
-
-@pytest.fixture(scope="module")
 def sentences() -> World:
     return envs.make_world(data="sentences")
 

@@ -176,7 +176,7 @@ def test_pictures_are_drawn_with_their_slopes(digits: Any, paths: Any) -> None:
 
 def test_bad_input_is_named(digits: Any, paths: Any) -> None:
     labels = envs.make_world(data="digits", task="reach_label", label_only=True)
-    with pytest.raises(ManifoldError, match="labels alone"):
+    with pytest.raises(ManifoldError, match="only labels"):
         lime_along(explain(labels, 0, walker="line"), labels)
     for samples in (7, 4):
         with pytest.raises(ManifoldError, match=f"samples {samples}: an even number above the 8"):

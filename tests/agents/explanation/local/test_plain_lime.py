@@ -102,7 +102,7 @@ def test_bad_input_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ManifoldError, match="class 2: this world has the classes 0 to 1"):
         plain_lime(world, np.zeros((2, 2)), 2)
     world.label_only = True
-    with pytest.raises(ManifoldError, match="labels alone"):
+    with pytest.raises(ManifoldError, match="only labels"):
         plain_lime(world, np.zeros((2, 2)), 1)
     world.label_only = False
     monkeypatch.setitem(sys.modules, "lime", None)

@@ -140,5 +140,5 @@ def test_bad_input_is_named() -> None:
         fit_treeview(x, h, log_p, factors=2, clusters=51)
     with pytest.raises(ManifoldError, match="a tree of 1 leaves"):
         fit_treeview(x, h, log_p, factors=2, clusters=2, leaves=1)
-    with pytest.raises(ManifoldError, match="no torch module"):
+    with pytest.raises(ManifoldError, match="not a torch module"):
         treeview_of(envs.make_world())

@@ -37,7 +37,7 @@ def test_rising_share_and_variation() -> None:
     assert of_path.rising_steps(p) == (2, 3)
     assert of_path.rising_share(p) == pytest.approx(2 / 3)
     assert of_path.tv_ratio(p) == pytest.approx(0.8 / 1.0)
-    assert of_path.rising_share([0.2, 0.2 - 1e-8]) == 1.0  # a rounding is no fall
+    assert of_path.rising_share([0.2, 0.2 - 1e-8]) == 1.0  # a rounding is not a fall
     assert of_path.tv_ratio([0.9, 0.1]) == -1.0
 
 

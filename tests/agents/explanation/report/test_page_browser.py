@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,11 +20,9 @@ from agents.explanation.figures.table_cells import changed_cells, row_texts
 from agents.explanation.report.card import turning_point
 from agents.explanation.report.page import write_report
 from agents.trajectories.trajectory import Trajectory
+from tests.agents.chromium import needs_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +37,6 @@ def paths() -> list[Trajectory]:
 def report(paths: list[Trajectory], tmp_path_factory: pytest.TempPathFactory) -> str:
     file = tmp_path_factory.mktemp("a folder with spaces") / "report.html"
     return write_report(file, paths, envs.make_world(data="digits")).as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="chromium is not installed for playwright")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

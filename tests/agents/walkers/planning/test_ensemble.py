@@ -8,22 +8,11 @@ import gymnasium as gym
 import pytest
 import torch
 
-import envs
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.last_step import PlanSettings
-from agents.walkers.planning.surrogate import QueriedRows, Surrogate
+from agents.walkers.planning.surrogate import Surrogate
 from envs.core import dynamics
 from tests.agents.walkers.test_walkers import N, begin, policy
-
-
-@pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
-
-
-@pytest.fixture(scope="module")
-def surrogate(digits: Any) -> Surrogate:
-    return Surrogate.fit(digits, QueriedRows())
 
 
 @pytest.fixture(scope="module")

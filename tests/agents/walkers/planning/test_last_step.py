@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import torch
 
-import envs
 from agents.walkers.base import Recorder, select
 from agents.walkers.planning.last_step import PlanSettings
 from agents.walkers.planning.refine import refine_last
-from agents.walkers.planning.surrogate import QueriedRows, Surrogate
+from agents.walkers.planning.surrogate import Surrogate
 from envs.core import dynamics
 from tests.agents.walkers.test_walkers import N, begin, policy, walked
-
-
-@pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
-
-
-@pytest.fixture(scope="module")
-def labels() -> Any:
-    return envs.make_world(data="digits", task="reach_label", label_only=True, max_step=1 / 6)
-
 
 # --- the finer last step --------------------------------------------------------------------------------------------
 
@@ -62,11 +49,6 @@ def test_nothing_is_refined_without_steps_or_success(digits: Any) -> None:
 
 
 # --- the planned last step ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def surrogate(digits: Any) -> Surrogate:
-    return Surrogate.fit(digits, QueriedRows())
 
 
 def test_a_planned_last_step_is_cheaper_bounded_and_counted(digits: Any, surrogate: Surrogate) -> None:

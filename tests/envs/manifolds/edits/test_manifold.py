@@ -126,7 +126,7 @@ def test_a_fit_needs_a_prediction_a_sentence():
 
 def test_the_sentence_vae_is_no_graph():
     assert not SentenceVAE.on_graph
-    with pytest.raises(ManifoldError, match="no graph"):
+    with pytest.raises(ManifoldError, match="not a graph"):
         Manifold.nearest(torch.nn.Module(), None, None, None)  # type: ignore[arg-type]
 
 

@@ -53,7 +53,7 @@ def test_blanks_are_filled_in_and_the_rest_stays(shipped):
     assert a.split()[:2] + a.split()[3:4] == ["the", "soup", "really"]
     assert len(a.split()) == 5
     assert b.split()[0::2] == ["we", "the"]
-    assert b.split()[3] == "zither", "an unknown word is no blank"
+    assert b.split()[3] == "zither", "an unknown word is not a blank"
     assert c == "the soup was great"
     assert all(word in shipped.vocabulary.words for text in (a, b) for word in text.split() if word != "zither")
     assert len(shipped.vocabulary.shown) == size + ("zither" not in shipped.vocabulary.shown[:size]), "no blank is learned"

@@ -136,7 +136,7 @@ def test_labelled_files_by_the_names_of_their_columns(tmp_path, kind):
 def test_another_encoding_is_named_with_its_line(tmp_path):
     file = tmp_path / "corpus.txt"
     file.write_bytes(b"fine\nna\xefve and fine\n")
-    with pytest.raises(ManifoldError, match="line 2: byte 0xef is no utf-8"):
+    with pytest.raises(ManifoldError, match="line 2: byte 0xef is not utf-8"):
         read_corpus(file)
     assert read_corpus(file, encoding="cp1252").x.tolist() == ["fine", "naïve and fine"]
     with pytest.raises(UnknownNameError, match="encoding 'utf-9'"):

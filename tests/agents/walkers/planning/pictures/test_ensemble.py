@@ -21,11 +21,6 @@ N = 40
 
 
 @pytest.fixture(scope="module")
-def digits() -> Any:
-    return envs.make_world(data="digits", max_step=1 / 6)
-
-
-@pytest.fixture(scope="module")
 def check(digits: Any) -> PictureEnsemble:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(networks, "STEPS", 200)
@@ -96,8 +91,8 @@ def test_the_badge_learns_from_the_other_half_by_other_architectures(digits: Any
     ("settings", "told"),
     [
         ({"data": "iris"}, "convincing ends are for pictures: .* table rows of shape .*; leave convincing= out"),
-        ({"data": "digits", "task": "reach_label", "label_only": True}, "this classifier shows labels alone"),
-        ({"data": "digits", "task": "leave"}, "this task asks for no class to reach"),
+        ({"data": "digits", "task": "reach_label", "label_only": True}, "this classifier returns only labels"),
+        ({"data": "digits", "task": "leave"}, "this task has no class to reach"),
     ],
 )
 def test_where_it_cannot_be_done_the_reason_is_named(settings: dict[str, Any], told: str) -> None:

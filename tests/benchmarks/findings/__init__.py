@@ -1,0 +1,1 @@
+"""The page of findings: one claim a section, read from docs/results."""
