@@ -53,7 +53,9 @@ class EditsSplit:
     facts: dict[str, Any]
 
 
-def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | None = None) -> EditsSplit:
+def edits_split(
+    seed: int, cache: Path, held_out: str = "test", epochs: int | None = None, proposer: str | None = None
+) -> EditsSplit:
     """The split of a seed.
 
     Args:
@@ -61,6 +63,7 @@ def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | No
         cache: folder of the fitted manifold.
         held_out: "dev" is the split on which settings are chosen.
         epochs: of the fit; None: the default.
+        proposer: a pretrained language model that proposes; None: the masked model.
     """
     data = reviews(10_000, held_out)
     aside = np.random.default_rng(0).permutation(len(data.texts)) % 10 == 0
@@ -78,6 +81,8 @@ def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | No
         predictions = torch.from_numpy(classifier.predict_proba(corpus)).float()
         edits = Edits.fit(corpus, predictions, vocabulary=Vocabulary.of(corpus, length=FITTED + 1), seed=seed, epochs=epochs)
         edits.save(place)
+    assert isinstance(edits, Edits)
+    edits.proposer = proposer
     own_tenth = [(t, y) for t, y, out in zip(data.texts, data.truth, aside, strict=True) if out]
     tested = []
     for rows in (list(zip(data.test, data.test_truth, strict=True)), own_tenth):
