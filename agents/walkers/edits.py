@@ -40,10 +40,10 @@ class EditsWalker(Walker):
     """Plans a few edits without a query, makes the first one, sees the classifier's answer, and plans again.
 
     The latent code predicts the classifier's log odds (`Edits.expected`). A plan is a beam search for the cheapest sentence
-    that the code predicts to arrive: it counts the words edited, what they weigh in the sentence, the loss of fluency, and the log
-    odds that are missing. The difference between the prediction and the answer at the present sentence corrects the next plan.
-    After the arrival, each edit is taken back once; those without which the decision holds stay away. Each sentence that is
-    tried costs one query. Only for manifolds that are a graph (`Manifold.on_graph`).
+    that the code predicts to arrive: it counts the words edited, what they weigh in the sentence, the loss of fluency, and the
+    log odds that are missing. The difference between the prediction and the answer at the present sentence corrects the next
+    plan. After the arrival, each edit is taken back once; those without which the decision holds stay away. Each sentence that
+    is tried costs one query. Only for manifolds that are a graph (`Manifold.on_graph`).
 
     Args:
         depth: edits of a plan.
@@ -122,8 +122,8 @@ class EditsWalker(Walker):
     def _shortened(self, world: World, start: State, found: list[Visit]) -> Search:
         """The walk without the edits that its end does not need, in the order of what each adds.
 
-        Each edit, the largest first, is taken back at the end; where the decision holds, it stays away. The walk to a shorter end
-        is taken anew.
+        Each edit, the largest first, is taken back at the end; where the decision holds, it stays away. The walk to a shorter
+        end is taken anew.
         """
         manifold = world.manifold
         assert isinstance(manifold, Edits)
@@ -137,7 +137,8 @@ class EditsWalker(Walker):
                     end, node = tried.state, less
         if len(node) == len(found):
             return found
-        target, state, here, way = int(start.target[0]), start, (), list[Visit]()
+        target, state, way = int(start.target[0]), start, list[Visit]()
+        here: Node = ()
         while here != node and len(way) < len(found):
             nodes = [tuple(k for k in node if k in here or k == more) for more in node if more not in here]
             places = manifold.places(graph, nodes)

@@ -149,7 +149,7 @@ class LanguageModel:
         for kept, members in alike.items():
             numbers, tails = zip(*members, strict=True)
             gains[list(numbers)] += self._after(
-                out[self._cache] if self._cache in out else out.past_key_values, base[:kept], log_p[kept - 1], tails
+                out[self._cache if self._cache in out else "past_key_values"], base[:kept], log_p[kept - 1], tails
             )
         return gains, float(own[-1])
 
@@ -241,7 +241,7 @@ def identity(path: str | Path) -> tuple[str, str, str]:
             f"proposer is {str(path)!r}: the folder holds no safetensors; weights in other formats are pickled and not read. "
             "Write them again with save_pretrained(folder, safe_serialization=True)"
         )
-    stamp = [(file.name, (found := file.stat()).st_size, found.st_mtime_ns) for file in weights]
+    stamp = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in weights]
     return str(place.resolve()), name, json.dumps(stamp)
 
 

@@ -1,9 +1,9 @@
 """Proposals by a pretrained language model, which also judges them; kept on disk for each input.
 
-Every word, every pair of words and every place between words is a gap, as in `envs.manifolds.edits.proposals`. A word is worth
-log p(word | the gap) less half of its log frequency, plus what it adds to the log odds of a class. A causal model reads the words
-before a gap only; the masked model of the corpus adds what the words behind it say. The best fillings of each gap are read
-with the rest of the sentence by the pretrained model, and the loss of fluency is its own (`Filler.fluency` says of what).
+Every word, every pair of words and every place between words is a gap, as in `envs.manifolds.edits.proposals`. A word is
+worth log p(word | the gap) less half of its log frequency, plus what it adds to the log odds of a class. A causal model reads
+the words before a gap only; the masked model of the corpus adds what the words behind it say. The pretrained model reads the
+best fillings of a gap with the rest of the sentence, and the loss of fluency is its own (`Filler.fluency` says of what).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from envs.reading.files import read_json
 
 STEER = (3.0, 8.0)  # weights of the log odds of a class; half of a gap's fillings are chosen with each
 RARE = 0.5  # weight of a word's log frequency, which is taken off
-#: words that a span of 0, 1, 2 words is filled with; a word that speaks for a class more than the mean word has `INFLUENTIAL` more
+#: words that a span of 0, 1, 2 words is filled with; one that speaks for a class more than most has `INFLUENTIAL` more
 FILLED, INFLUENTIAL = (4, 4, 2), 8
 PLAIN = 1  # fillings by fluency alone
 VERSION = 1  # of the files
@@ -45,6 +45,13 @@ class Pretrained:
         vocabulary: of the corpus.
         filler: the masked model of the corpus.
         codes: the sentence encoder.
+
+    Example:
+        >>> from envs.assets import ASSETS
+        >>> edits = ASSETS["sentences_edits"].manifold()[0]
+        >>> Pretrained("no/model", edits.vocabulary, edits.filler, edits.codes).language  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        envs.errors.ManifoldError: proposer is 'no/model': there is no such folder or GGUF file; ...
     """
 
     def __init__(self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes) -> None:

