@@ -22,10 +22,11 @@ import torch
 from torch import Tensor
 
 from envs.errors import ManifoldError
-from envs.reading.files import read_bytes
+from envs.files import in_home
+from envs.reading.files import read_object
 from envs.runtime.torch_defaults import in_usual_torch
 
-REACH = 8  # words behind an edit that are read again
+REACH = 5  # words behind an edit that are read again
 BATCH = 32  # gaps that a masked model fills at once
 CAUSAL, MASKED = ("ForCausalLM", "LMHeadModel"), ("ForMaskedLM",)
 EXTRA = "pip install 'manifold-traversal[lm]'"
@@ -55,7 +56,7 @@ class LanguageModel:
         self._pieces: dict[str, tuple[int, ...]] = {}
 
     @classmethod
-    def open(cls, path: str | Path) -> LanguageModel:
+    def of(cls, path: str | Path) -> LanguageModel:
         """The model of a folder or GGUF file; the last one that was opened is kept.
 
         Args:
@@ -220,7 +221,7 @@ class LanguageModel:
 
 def identity(path: str | Path) -> tuple[str, str, str]:
     """A model's folder, its GGUF file or nothing, and what tells this version of it from another."""
-    place = Path(path).expanduser()
+    place = in_home(Path(path))
     name = ""
     if place.suffix == ".gguf":
         place, name = place.parent, place.name
@@ -280,7 +281,7 @@ def _is_masked(folder: str) -> bool:
     Raises:
         ManifoldError: it names neither a causal nor a masked one.
     """
-    names = json.loads(read_bytes(Path(folder) / "config.json", 1 << 20)).get("architectures") or []
+    names = read_object(Path(folder) / "config.json").get("architectures") or []
     for name in names:
         if name.endswith(CAUSAL + MASKED):
             return bool(name.endswith(MASKED))

@@ -25,23 +25,24 @@ from envs.manifolds.edits.codes import SentenceCodes
 from envs.manifolds.edits.filler import Filler, padded
 from envs.manifolds.edits.graph import Edit
 from envs.manifolds.edits.language import LanguageModel, first_tokens, identity
-from envs.manifolds.edits.proposals import WORST, changes
+from envs.manifolds.edits.proposals import changes
 from envs.modalities.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 from envs.reading.files import read_json
 
-STEER = (3.0, 8.0)  # weights of the log odds of a class; half of a gap's fillings are chosen with each
+STEER = (8.0, 30.0)  # weights of the log odds of a class; half of the fillings of a gap are chosen with each
 RARE = 0.5  # weight of a word's log frequency, which is taken off
 #: words that a span of 0, 1, 2 words is filled with; one that speaks for a class more than most has `INFLUENTIAL` more
-FILLED, INFLUENTIAL = (4, 4, 2), 8
+FILLED, INFLUENTIAL = (6, 6, 2), 10
+WORST = 1.0  # loss of fluency, nats per word, beyond which an edit is not proposed
 PLAIN = 1  # fillings by fluency alone
-VERSION = 1  # of the files
+VERSION = 2  # of the files
 
 
 class Pretrained:
     """A pretrained model that proposes edits of sentences of a corpus.
 
     Args:
-        path: folder or GGUF file of the model, see `LanguageModel.open`.
+        path: folder or GGUF file of the model, see `LanguageModel.of`.
         vocabulary: of the corpus.
         filler: the masked model of the corpus.
         codes: the sentence encoder.
@@ -60,7 +61,7 @@ class Pretrained:
     @cached_property
     def language(self) -> LanguageModel:
         """The model, opened when it is first needed."""
-        return LanguageModel.open(self.path)
+        return LanguageModel.of(self.path)
 
     @cached_property
     def _first(self) -> Tensor:

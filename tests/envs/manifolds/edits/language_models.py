@@ -5,7 +5,31 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-WORDS = ["<pad>", "<unk>", "<s>", "</s>", "<mask>", "The", "the", "soup", "Soup", "is", "awful", "wonderful", "A", "a", "film", "we", "We", "liked", "and", "was", "great", ",", "."]
+WORDS = [
+    "<pad>",
+    "<unk>",
+    "<s>",
+    "</s>",
+    "<mask>",
+    "The",
+    "the",
+    "soup",
+    "Soup",
+    "is",
+    "awful",
+    "wonderful",
+    "A",
+    "a",
+    "film",
+    "we",
+    "We",
+    "liked",
+    "and",
+    "was",
+    "great",
+    ",",
+    ".",
+]
 
 
 def save_model(folder: Path, masked: bool = False, seed: int = 0) -> Path:

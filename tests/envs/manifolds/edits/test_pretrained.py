@@ -54,7 +54,7 @@ def test_only_words_that_the_model_reads_are_proposed(proposing, folders, kind):
     manifold = proposing(folders[kind])
     edits = edits_of(manifold)
     assert len(edits) > 5
-    model = LanguageModel.open(folders[kind])
+    model = LanguageModel.of(folders[kind])
     assert all(model.reads(manifold.vocabulary.shown[word]) for edit in edits for word in edit.words)
     assert {edit.stop - edit.start for edit in edits} >= {0, 1}
 
@@ -76,7 +76,7 @@ def test_proposals_are_kept_on_disk_and_read_without_the_model(proposing, folder
     def fail(path):
         raise AssertionError("the model was opened again")
 
-    monkeypatch.setattr(LanguageModel, "open", fail)
+    monkeypatch.setattr(LanguageModel, "of", fail)
     assert edits_of(proposing(folders[0])) == first
 
 
