@@ -203,7 +203,7 @@ def page(record: Record) -> str:
             for proposer in PROPOSERS
             if (own := [row for row in rows if (row["walker"], row["proposer"]) == ("edits", proposer)])
         ),
-        first=measures(rows, COLUMNS), second=measures(rows, MORE),
+        note=f"{record['note']}\n" if record.get("note") else "", first=measures(rows, COLUMNS), second=measures(rows, MORE),
         real_counts=spread([_of(r["counts"]) for r in real], 3), real_parsed=spread([_of(r["parsed"]) for r in real], 3),
         real_slor=spread([_of(r["slor"]) for r in real], 2), real_perplexity=spread([r["perplexity"] for r in real], 0),
         facts="\n".join(f"- {name.replace('_', ' ')}: {spread([f[name] for f in facts], 3)}" for name in facts[0]),
