@@ -24,6 +24,7 @@ from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import Edits, Manifold, SentenceVAE
 from envs.manifolds.cache import fit_key, kept_fit
 from envs.manifolds.edits.filler import FillerTraining
+from envs.manifolds.edits.language import identity
 from envs.manifolds.sentence.training import SentenceTraining
 from envs.modalities.vocabulary import Vocabulary
 from envs.reading.objects import load_object
@@ -134,6 +135,9 @@ def _fitted_edits(
     vocabulary = Vocabulary.of(texts, length=LONGEST + 1)
     ids = vocabulary.ids(texts)
     predictions, queries = _predictions(asker(vocabulary), ids)
+    proposer = fit.pop("proposer", None)  # another one needs no other fit
+    if proposer is not None:
+        identity(proposer)
     settings = {"seed": seed, **fit}
     key = fit_key(
         Edits.kind, {**settings, "words": vocabulary.words}, {"x": vocabulary.known(ids), "predictions": predictions}
@@ -141,6 +145,7 @@ def _fitted_edits(
     more: dict[str, Any] = {"vocabulary": vocabulary, "progress": progress}
     kept = kept_fit(key, lambda: Edits.fit(texts, predictions, **more, **settings))
     assert isinstance(kept, Edits)
+    kept.proposer = None if proposer is None else str(proposer)
     return kept, queries
 
 

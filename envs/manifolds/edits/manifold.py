@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,8 @@ from envs.manifolds.base import Manifold
 from envs.manifolds.edits.codes import SentenceCodes, fit_codes
 from envs.manifolds.edits.filler import Filler, FillerTraining, fit_filler, padded
 from envs.manifolds.edits.graph import Around, EditGraph, Node
+from envs.manifolds.edits.language import identity
+from envs.manifolds.edits.pretrained import Pretrained
 from envs.manifolds.edits.proposals import KEPT, propose
 from envs.manifolds.fitting import untrained
 from envs.manifolds.prior import Prior
@@ -46,6 +49,7 @@ class Edits(Manifold):
         widths: Widths of the word embeddings and of the masked model's states.
         tokeniser: Tokeniser of the vocabulary.
         most: The most edits proposed for a sentence.
+        proposer: Folder or GGUF file of a pretrained language model that proposes instead, see `Pretrained`.
 
     Example:
         >>> texts = ["a good film", "a bad film", "a good plot", "a bad plot"] * 8
@@ -76,13 +80,14 @@ class Edits(Manifold):
         widths: Sequence[int] = (64, 96),
         tokeniser: str = "words",
         most: int = KEPT,
+        proposer: str | None = None,
     ) -> None:
         super().__init__(classes - 1 + meanings)
         self.vocabulary = Vocabulary(words, length, tokeniser)
         self.data_shape = (self.vocabulary.length,)
         size = classes - 1 + meanings
         self.prior = Prior("none", size, samples=[[-RADIUS] * size, [RADIUS] * size])
-        self.widths, self.most = tuple(widths), most
+        self.widths, self.most, self.proposer = tuple(widths), most, proposer
         pairs, sentences = known
         self.filler = Filler(self.vocabulary.size, written, *self.widths)
         self.codes = SentenceCodes(self.vocabulary.size, pairs, classes, meanings)
@@ -102,6 +107,7 @@ class Edits(Manifold):
             "widths": list(self.widths),
             "tokeniser": self.vocabulary.tokeniser,
             "most": self.most,
+            "proposer": self.proposer,
         }
 
     # ---- sentences and codes -----------------------------------------------------------------------------------------
@@ -200,18 +206,51 @@ class Edits(Manifold):
                 self._graphs.pop(next(iter(self._graphs)))
             words, longest = words_of(x), self.vocabulary.length - 1
             with torch.inference_mode():
-                edits = propose(self.filler, self.codes, words, longest, self.fluency, self.most)
+                if self.proposer is None:
+                    edits = propose(self.filler, self.codes, words, longest, self.fluency, self.most)
+                else:
+                    edits = self._pretrained.propose(words, longest, self.most)
             self._graphs[key] = EditGraph(words, edits, longest)
         return self._graphs[key]
+
+    @cached_property
+    def _pretrained(self) -> Pretrained:
+        assert self.proposer is not None
+        return Pretrained(self.proposer, self.vocabulary, self.filler, self.codes)
 
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
 
     def losses(self, graph: EditGraph, nodes: Sequence[Node]) -> list[float]:
-        """Losses of fluency of nodes against the input, nats per word, at least 0; their edits judged together."""
+        """Losses of fluency of nodes against the input, nats per word, at least 0; their edits judged together.
+
+        A pretrained proposer has judged each edit alone; the masked model of the corpus says what they lose beside each other.
+        """
         value = self.fluency([graph.words, *(graph.sentence(node) for node in nodes)])
-        return (value[0] - value[1:]).clamp_min(0).tolist()
+        lost = (value[0] - value[1:]).clamp_min(0)
+        if self.proposer is None:
+            return lost.tolist()
+        alone = {k: 0.0 for node in nodes for k in node}
+        value = self.fluency([graph.words, *(graph.sentence((k,)) for k in alone)])
+        alone |= dict(zip(alone, (value[0] - value[1:]).clamp_min(0).tolist(), strict=True))
+        beside = [max(0.0, both - sum(alone[k] for k in node)) for both, node in zip(lost.tolist(), nodes, strict=True)]
+        return [graph.loss(node) + more for node, more in zip(nodes, beside, strict=True)]
+
+    def changed(self, graph: EditGraph) -> list[float]:
+        """What each edit changes of the meaning: the weights of its old and new words, as a share of the sentence's.
+
+        Weights are those of the mean embedding (`SentenceCodes`): rare words weigh most. Words that are added count half.
+        """
+        if not graph.changed:
+            weight = self.codes.weight[:, 0].tolist()
+
+            def of(words: Sequence[int]) -> float:
+                return sum(weight[word] if word < len(weight) else 1.0 for word in words)  # unknown words are the rarest
+
+            whole = max(of(graph.words), 1e-6)
+            graph.changed = [(of(graph.words[e.start : e.stop]) + of(e.words) / 2) / whole for e in graph.edits]
+        return graph.changed
 
     def rows(self, sentences: Sequence[Sequence[int]]) -> Tensor:
         """Ids (B, L) in data space of rows of word ids."""
@@ -251,6 +290,7 @@ class Edits(Manifold):
         embedding: int = 64,
         hidden: int = 96,
         most: int = KEPT,
+        proposer: str | Path | None = None,
         progress: bool = False,
         **training: Any,
     ) -> Edits:
@@ -264,6 +304,7 @@ class Edits(Manifold):
             embedding: Width of the word embeddings.
             hidden: Width of the masked model's states.
             most: The most edits proposed for a sentence.
+            proposer: Folder or GGUF file of a pretrained language model that proposes the edits ([lm] extra).
             progress: Show a progress bar.
             **training: Fields of `FillerTraining`.
 
@@ -284,6 +325,8 @@ class Edits(Manifold):
             raise ManifoldError(
                 f"edits need at least 2 sentences and a prediction for each, got {len(ids)}, {len(predictions)}"
             )
+        if proposer is not None:
+            identity(proposer)  # a missing model is an error now, not after the training
         how = FillerTraining(**training)
         counts = torch.bincount(ids.flatten(), minlength=vocabulary.size)[len(SPECIALS) :]
         written = len(SPECIALS) + max(2, int((counts >= WRITTEN).sum()))  # the vocabulary begins with the most frequent words
@@ -292,11 +335,17 @@ class Edits(Manifold):
         codes = fit_codes(ids, predictions, filler.embedding.weight.detach(), meanings)
         known, widths = (len(codes.keys), len(ids)), (embedding, hidden)
         names, length, tokeniser = vocabulary.words, vocabulary.length, vocabulary.tokeniser
-        edits = cls(names, length, filler.written, predictions.shape[1], known, meanings, widths, tokeniser, most)
+        edits = cls(
+            names, length, filler.written, predictions.shape[1], known, meanings, widths, tokeniser, most, _text(proposer)
+        )
         edits.filler, edits.codes, edits.corpus = filler, codes, ids.int()
         edits.eval().requires_grad_(False)
         edits.remember_codes(edits.encode(ids))
         return edits
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)
 
 
 def words_of(row: Tensor) -> list[int]:

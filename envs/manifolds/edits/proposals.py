@@ -50,7 +50,7 @@ def propose(
     readings = list(dict.fromkeys((tuple(known), _without(known, codes))))
     for row in readings:
         found |= _fillings(filler, gains, row)
-    edits = [Edit(i, j, new) for i, j, new in found if _changes(words, i, j, new, longest)]
+    edits = [Edit(i, j, new) for i, j, new in found if changes(words, i, j, new, longest)]
     return _judged(codes, readings, edits, fluency, kept)
 
 
@@ -90,7 +90,7 @@ def _best(scores: Tensor, gains: Tensor, plain: int, steered: int) -> list[tuple
     return [(row, word, value) for (row, word), value in found.items()]
 
 
-def _changes(words: Sequence[int], i: int, j: int, new: tuple[int, ...], longest: int) -> bool:
+def changes(words: Sequence[int], i: int, j: int, new: tuple[int, ...], longest: int) -> bool:
     """Whether an edit changes the sentence at both ends of its span, repeats no word, and leaves a sentence."""
     old = tuple(words[i:j])
     if (old and new and (old[0] == new[0] or old[-1] == new[-1])) or not 1 <= len(words) - len(old) + len(new) <= longest:

