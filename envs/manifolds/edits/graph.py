@@ -66,7 +66,6 @@ class EditGraph:
     Attributes:
         around: the nodes whose neighbours were looked at, with them.
         seen: codes, as bytes, of the nodes that walks came to.
-        changed: what each edit changes of the meaning (`Edits.changed`); empty until it is asked for.
 
     Example:
         >>> graph = EditGraph([4, 5, 6], [Edit(0, 1, (7,)), Edit(2, 3, (8, 9)), Edit(1, 2, ())], longest=4)
@@ -78,7 +77,6 @@ class EditGraph:
         self.words, self.edits, self.longest = list(words), list(edits), longest
         self.around: dict[Node, Around] = {}
         self.seen: dict[bytes, Node] = {}
-        self.changed: list[float] = []
         self._at: dict[int, list[int]] = {}
         for number, edit in enumerate(self.edits):
             self._at.setdefault(edit.start, []).append(number)

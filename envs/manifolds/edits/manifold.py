@@ -237,21 +237,6 @@ class Edits(Manifold):
         beside = [max(0.0, both - sum(alone[k] for k in node)) for both, node in zip(lost.tolist(), nodes, strict=True)]
         return [graph.loss(node) + more for node, more in zip(nodes, beside, strict=True)]
 
-    def changed(self, graph: EditGraph) -> list[float]:
-        """What each edit changes of the meaning: the weights of its old and new words, as a share of the sentence's.
-
-        Weights are those of the mean embedding (`SentenceCodes`): rare words weigh most. Words that are added count half.
-        """
-        if not graph.changed:
-            weight = self.codes.weight[:, 0].tolist()
-
-            def of(words: Sequence[int]) -> float:
-                return sum(weight[word] if word < len(weight) else 1.0 for word in words)  # unknown words are the rarest
-
-            whole = max(of(graph.words), 1e-6)
-            graph.changed = [(of(graph.words[e.start : e.stop]) + of(e.words) / 2) / whole for e in graph.edits]
-        return graph.changed
-
     def rows(self, sentences: Sequence[Sequence[int]]) -> Tensor:
         """Ids (B, L) in data space of rows of word ids."""
         return padded(sentences, self.vocabulary.length)
