@@ -36,8 +36,10 @@ def find_density(config: WorldConfig) -> Any:
     return found
 
 
-def with_density(manifold: Manifold, x: Tensor, codes: Tensor | None, config: WorldConfig, progress: bool) -> Manifold:
-    """The manifold with the density of a config; a saved manifold that has one keeps it.
+def with_density(
+    manifold: Manifold, x: Tensor, codes: Tensor | None, config: WorldConfig, progress: bool
+) -> tuple[Manifold, Tensor | None]:
+    """The manifold with the density of a config, and the codes of the data; a saved manifold that has a density keeps it.
 
     Args:
         manifold: of the world, with its basis.
@@ -51,7 +53,7 @@ def with_density(manifold: Manifold, x: Tensor, codes: Tensor | None, config: Wo
     """
     density = find_density(config)
     if density is None or manifold.density is not None:
-        return manifold
+        return manifold, codes
     with torch.inference_mode():
         codes = torch.cat([manifold.encode(part) for part in x.split(BATCH)]) if codes is None else codes
-    return manifold.with_density(density.fit(codes, seed=config.seed, progress=progress))
+    return manifold.with_density(density.fit(codes, seed=config.seed, progress=progress)), codes

@@ -72,7 +72,6 @@ def test_the_same_seed_gives_the_same_flow_and_leaves_the_global_generator():
     [
         {"data": "digits"},
         {"data": "digits", "manifold": "digits_umap"},
-        {"data": "digits", "manifold": "digits_gan"},
         {"data": "digits", "basis": "principal", "basis_dim": 3},
         {"data": "iris", "manifold": "pca", "latent_dim": 1},
         {"data": "oscillator"},
