@@ -185,8 +185,8 @@ def build(
     if config.basis is not None and not isinstance(parts.manifold, Navigated):
         manifold, codes = navigated(parts.manifold, parts.x, parts.codes, config, lambda: _own_labels(parts, data), progress)
         parts = parts._replace(manifold=manifold, codes=codes)
-    manifold, codes = with_density(parts.manifold, parts.x, parts.codes, whole, progress)
-    parts = parts._replace(manifold=manifold, codes=codes)
+    dense, known_codes = with_density(parts.manifold, parts.x, parts.codes, whole, progress)
+    parts = parts._replace(manifold=dense, codes=known_codes)
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)

@@ -296,11 +296,11 @@ class Manifold(torch.nn.Module, ABC):
             # Construction draws first weights, which are then overwritten.
             with trusting(trust), names, torch.random.fork_rng(devices=[]), torch.inference_mode(False):
                 manifold = Manifold.kinds[card["kind"]](**card["settings"])
-                own = {name: tensors.pop(name) for name in list(tensors) if "flow" in card and name.startswith(FLOW)}
+                of_flow = {name: tensors.pop(name) for name in list(tensors) if "flow" in card and name.startswith(FLOW)}
                 manifold.load_state_dict(tensors)
                 if "flow" in card:
                     flow = Flow(whole(card["flow"], f"{folder / 'manifold.json'}: flow", 1, manifold.latent_dim))
-                    flow.load_state_dict({name.removeprefix(FLOW): value for name, value in own.items()})
+                    flow.load_state_dict({name.removeprefix(FLOW): value for name, value in of_flow.items()})
                     manifold = manifold.with_density(flow.eval().requires_grad_(False))
         except FileNotFoundError as error:
             missing = [name for name in ("manifold.json", "manifold.safetensors") if not (folder / name).is_file()]
