@@ -28,7 +28,7 @@ help: ## list the targets and their variables
 	@echo '  VENV=folder         where the environment is (default .venv)'
 	@echo '  DEMO_ARGS="..."     arguments of the demo (make demo DEMO_ARGS=--help lists them)'
 	@echo '  PYTEST_ARGS="..."   arguments of pytest, for instance "-m slow" or "-k trajectory -n 0"'
-	@echo '  EXTRAS=umap,lime    extras to install beside the test tools (umap, lime, mujoco, parquet, ray, onnx, lm, sweep, app, docs)'
+	@echo '  EXTRAS=umap,lime    extras to install beside the test tools (umap, flow, lime, mujoco, parquet, ray, onnx, lm, sweep, app, docs)'
 
 demo: ## install, train an agent on handwritten digits, explain some, write a run folder with a report
 	@sh scripts/setup.sh

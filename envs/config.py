@@ -75,6 +75,9 @@ class WorldConfig:
             ``module:object``, a function, or directions (k, d); see `envs.manifolds.Navigated`. The rest of an input's code is
             kept. Default: every direction, without a basis.
         basis_dim: number of these directions. Default: 16, or those that are given, or as many as a code has values.
+        typicality: what says how typical a code is of real data: ``usual``, the manifold's own; ``flow``, a normalising flow
+            fitted to the codes of the data, which also bounds walks to the likeliest 99 % of them (see
+            `envs.manifolds.density.Flow`; it needs zuko); ``module:object`` or an object with ``fit``. Default: ``usual``.
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
@@ -153,6 +156,7 @@ class WorldConfig:
     manifold: Any = None
     basis: Any = None
     basis_dim: int | None = None
+    typicality: Any = None
     held_out: Any = None
     truth: Any = None
     class_names: Sequence[Any] | None = None

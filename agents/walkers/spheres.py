@@ -85,7 +85,7 @@ class SpheresWalker(Walker):
             direction = direction / direction.norm(dim=2, keepdim=True).clamp_min(1e-12)
             # Uniform in the shell's volume: r^d is uniform between low^d and high^d.
             r = high * ((low / high) ** d + share * (1 - (low / high) ** d)) ** (1 / d)
-            z = world.manifold.prior.project((state.z[:, None] + r * direction).reshape(-1, d))
+            z = world.manifold.project((state.z[:, None] + r * direction).reshape(-1, d))
             repeated = State(*(part.repeat_interleave(n, 0) for part in state))
             frame = world.decode(z, repeated.home)
             seen = repeated._replace(z=z, frame=frame, prediction=world.predictions(frame, repeated.home))

@@ -8,6 +8,7 @@ from typing import Any
 
 from envs.assets import ASSETS
 from envs.building.basis import check_basis
+from envs.building.density import find_density
 from envs.building.goals import classifier_for, no_outputs, refusal_of, with_goal
 from envs.classifiers import Classifier
 from envs.classifiers.goals import GoalClassifier
@@ -70,6 +71,7 @@ def check_names(config: WorldConfig) -> None:
     task_of(config, config.label_only)
     make_move(config.move)
     check_basis(config)
+    find_density(config)
     if config.initial_latent is not None:
         make_initial_latent(config.initial_latent)
 

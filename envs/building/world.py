@@ -18,6 +18,7 @@ from envs.building.basis import navigated
 from envs.building.calibration import calibrated
 from envs.building.classifier import fitted_classifier, fitted_regressor, given_classifier, names_for
 from envs.building.data import classes_of, gathered, refuse_pixels, units_of
+from envs.building.density import with_density
 from envs.building.goals import classifier_for, no_outputs, with_goal
 from envs.building.manifold import fitted_manifold, given_manifold, labels_of
 from envs.building.protection import protect
@@ -60,6 +61,7 @@ def make_world(
     manifold: Any = None,
     basis: Any = None,
     basis_dim: int | None = None,
+    typicality: Any = None,
     held_out: Any = None,
     truth: Any = None,
     class_names: Sequence[Any] | None = None,
@@ -183,6 +185,8 @@ def build(
     if config.basis is not None and not isinstance(parts.manifold, Navigated):
         manifold, codes = navigated(parts.manifold, parts.x, parts.codes, config, lambda: _own_labels(parts, data), progress)
         parts = parts._replace(manifold=manifold, codes=codes)
+    dense, known_codes = with_density(parts.manifold, parts.x, parts.codes, whole, progress)
+    parts = parts._replace(manifold=dense, codes=known_codes)
     if isinstance(parts.units, ImageUnits):
         config = config.replace(**parts.units.declared)  # a guess is kept: the pictures may be others next time
     entered = (parts.x, parts.cells) if data.held_out is None else parts.units.entered(data.held_out)

@@ -115,7 +115,7 @@ def step(
         given = action.numpy()
         size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
         action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
-        z = manifold.prior.project(world.move(manifold.near(state.factual), state.z, action, world.step_length))
+        z = manifold.project(world.move(manifold.near(state.factual), state.z, action, world.step_length))
         if manifold.on_graph:  # the code becomes that of the sentence, and a step is one edit
             z, frame = manifold.nearest(z, state.frame, state.factual)
             pull = None

@@ -28,7 +28,7 @@ def calibrated_step(world: World) -> float:
     action /= action.norm(dim=1, keepdim=True)
 
     def median_move(length: float) -> float:
-        moved = world.manifold.prior.project(world.move(manifold, z, action, length))
+        moved = world.manifold.project(world.move(manifold, z, action, length))
         return float((world.coordinates_of(moved, factual) - place).norm(dim=1).median())
 
     with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 from abc import ABC, abstractmethod
@@ -17,12 +18,14 @@ from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
 from envs.files import in_home, write_whole
+from envs.manifolds.density import Flow
 from envs.manifolds.prior import Prior
-from envs.reading.checks import mapping
+from envs.reading.checks import mapping, whole
 from envs.reading.files import read_object, read_safetensors
 from envs.reading.trust import digest_of, names_of_file, remember, remembered, source_of, trusting
 
 FORMAT = 1
+FLOW = "density.flow."  # prefix of the weights of a flow in a saved manifold
 SIZES = 4096  # sizes up to this are accepted without a look at the weights
 _REFUSED = (TypeError, ValueError, RuntimeError, IndexError, AttributeError, ArithmeticError, AssertionError, MemoryError)
 Pull = Callable[[np.ndarray], np.ndarray]
@@ -52,6 +55,7 @@ class Manifold(torch.nn.Module, ABC):
         portable: Whether `save` can store the manifold. A saved run finds one that is not portable by its ``module:object``
             name.
         static_size: Numbers of `static` in an observation; 0 but for `Distracted`.
+        density: Of the codes of real data, from which typicality is taken, such as a `Flow`; None: `usual_typicality`.
 
     Example:
         >>> class Identity(Manifold):
@@ -76,6 +80,7 @@ class Manifold(torch.nn.Module, ABC):
     on_graph: bool = False
     portable: bool = True
     static_size: int = 0
+    density: Any = None
     prior: Prior
     data_shape: tuple[int, ...]
     code_mean: Tensor
@@ -209,8 +214,28 @@ class Manifold(torch.nn.Module, ABC):
         self.code_mean.copy_(z.mean(0))
         self.code_scale.copy_(z.std(0).clamp_min(1e-6))
 
+    def with_density(self, density: Any) -> Manifold:
+        """A copy whose typicality, and bounds of walks, are those of a density of codes (`envs.manifolds.density`)."""
+        if type(self).typicality is not Manifold.typicality:
+            raise ManifoldError(f"{type(self).__name__} has a typicality of its own: leave typicality= out")
+        found = copy.copy(self)  # it shares its submodules with the original, so that the density is no submodule
+        found.__dict__["density"] = density
+        return found
+
+    def project(self, z: Tensor) -> Tensor:
+        """Codes (B, d) in the typical set of the prior and, with a density, in that of the density."""
+        z = self.prior.project(z)
+        return z if self.density is None else self.density.project(z)
+
     def typicality(self, z: Tensor) -> Tensor:
         """Typicality of codes (B, d), (B,) in (0, 1]: 1 for codes as typical as those of real data, less beyond.
+
+        It is that of the `density`, if there is one, else `usual_typicality`.
+        """
+        return self.usual_typicality(z) if self.density is None else self.density.typicality(z)
+
+    def usual_typicality(self, z: Tensor) -> Tensor:
+        """Typicality (B,) of codes (B, d) without a density.
 
         It is 1 / max(1, s), where s is the mean squared standard score of a code. Its mean over real codes is 1 by
         construction.
@@ -231,9 +256,12 @@ class Manifold(torch.nn.Module, ABC):
         settings = self.settings  # first: a manifold that cannot be saved leaves nothing behind
         folder.mkdir(parents=True, exist_ok=True)
         weights = {k: v.detach().contiguous() for k, v in self.state_dict().items()}
+        card = {"format": FORMAT, "kind": self.kind, "settings": settings}
+        if isinstance(self.density, Flow):  # another one is fitted again
+            card["flow"] = self.density.dim
+            weights |= {f"{FLOW}{k}": v.detach().contiguous() for k, v in self.density.state_dict().items()}
         (folder / "manifold.json").unlink(missing_ok=True)  # if this is interrupted, no old settings stand beside new weights
         write_whole(folder / "manifold.safetensors", save(weights))
-        card = {"format": FORMAT, "kind": self.kind, "settings": settings}
         write_whole(folder / "manifold.json", json.dumps(card, indent=1))
         if settings.get("source") is not None:
             remember(digest_of(folder / "manifold.json"))
@@ -269,7 +297,12 @@ class Manifold(torch.nn.Module, ABC):
             # Construction draws first weights, which are then overwritten.
             with trusting(trust), names, torch.random.fork_rng(devices=[]), torch.inference_mode(False):
                 manifold = Manifold.kinds[card["kind"]](**card["settings"])
+                of_flow = {name: tensors.pop(name) for name in list(tensors) if "flow" in card and name.startswith(FLOW)}
                 manifold.load_state_dict(tensors)
+                if "flow" in card:
+                    flow = Flow(whole(card["flow"], f"{folder / 'manifold.json'}: flow", 1, manifold.latent_dim))
+                    flow.load_state_dict({name.removeprefix(FLOW): value for name, value in of_flow.items()})
+                    manifold = manifold.with_density(flow.eval().requires_grad_(False))
         except FileNotFoundError as error:
             missing = [name for name in ("manifold.json", "manifold.safetensors") if not (folder / name).is_file()]
             raise ManifoldError(f"no saved manifold in {folder}: {' and '.join(missing)} missing") from error

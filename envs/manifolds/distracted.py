@@ -173,7 +173,7 @@ class Distracted(Manifold):
         super().remember_codes(z)
         self.inner.remember_codes(self._own(z))
 
-    def typicality(self, z: Tensor) -> Tensor:
+    def usual_typicality(self, z: Tensor) -> Tensor:
         """Typicality (B,) of the inner codes."""
         return self.inner.typicality(self._own(z))
 

@@ -237,6 +237,6 @@ class Navigated(Manifold):
         """See `Manifold.attach`."""
         self.inner.attach(classifier)
 
-    def typicality(self, z: Tensor) -> Tensor:
+    def usual_typicality(self, z: Tensor) -> Tensor:
         """Typicality (B,) of coordinates (B, k) among those of real data; the rest of the code does not count."""
-        return self.inner.typicality(self.code_of(z)) if self.complete else super().typicality(z)
+        return self.inner.typicality(self.code_of(z)) if self.complete else super().usual_typicality(z)

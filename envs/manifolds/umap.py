@@ -148,7 +148,7 @@ class UMAPMap(NetworkManifold):
                 "project it first: manifold.prior.project(z)"
             )
 
-    def typicality(self, z: Tensor) -> Tensor:
+    def usual_typicality(self, z: Tensor) -> Tensor:
         """Density of the map at codes (B, d), (B,) in (0, 1]: 1 where real data lie. Values come from a precomputed table.
 
         The value is min(1, (q / s)^2), where s is the distance to the fifth nearest code and q the 95 % quantile of s over

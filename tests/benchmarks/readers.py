@@ -57,7 +57,7 @@ def headlines(kind: str) -> list[str]:
 
 
 def write_material(kind: str, folder: Path) -> None:
-    """Frames as pictures or text, in files of their own; headlines in ``KIND-headlines.json``."""
+    """Frames as pictures or text, in files of their own; headlines in ``KIND-headlines.txt``."""
     world, paths = paths_of(kind)
     name = kind.replace(" ", "-")
     renderer = renderer_of(paths[0])
@@ -71,7 +71,7 @@ def write_material(kind: str, folder: Path) -> None:
         for first in range(0, PATHS, 5):
             (folder / f"{name}-{first}.png").write_bytes(sheet(world, paths[first : first + 5], first))
     found = [headline(path, world=world) for path in paths]
-    (folder / f"{name}-headlines.json").write_text(json.dumps(found, indent=1, ensure_ascii=False))
+    (folder / f"{name}-headlines.txt").write_text("\n".join(found) + "\n")
 
 
 def told(path: Any, t: int) -> str:

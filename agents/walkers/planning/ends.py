@@ -143,7 +143,7 @@ class Ends:
             uphill = uphill - np.maximum(np.vecdot(uphill, normal), 0)[:, None] * normal
             across = np.minimum(np.maximum(-look.slack[:, None] / steep, -0.15), 0.15)
             z = z - (settings.rate * (1 - k / settings.iterations)) * uphill + across * normal
-            z, place, pull = _within_reach(self.world, before, start, self.world.manifold.prior.projected(z))
+            z, place, pull = _within_reach(self.world, before, start, self.world.manifold.project(torch.from_numpy(z)).numpy())
             look = self.look(place)
             better = (look.sure >= -0.03) & (look.cost < cost)
             if better.any():

@@ -215,7 +215,7 @@ def _ends(
     world: World, start: State, last: Tensor, target: Tensor, reach: float, settings: SparseSettings, goals: bool
 ) -> tuple[Tensor, Tensor]:
     """Codes (B, E, d) of ends, and their frames (B E, D); the arguments are those of `_options`."""
-    codes = world.manifold.prior.project(start.z + settings.reach * (last - start.z))[:, None]
+    codes = world.manifold.project(start.z + settings.reach * (last - start.z))[:, None]
     if goals:
         codes = torch.cat((codes, _goals(world, start, target, settings.ends)), dim=1)
     away = codes - start.z[:, None]
