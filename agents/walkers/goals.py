@@ -1,4 +1,4 @@
-"""Goals of walks: reference inputs that satisfy the task. Only `asked_goals` costs queries; else cached predictions are used."""
+"""Goals of walks: reference inputs that satisfy the task, by cached predictions. Only `asked_goals` costs queries."""
 
 from __future__ import annotations
 

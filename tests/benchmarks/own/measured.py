@@ -173,21 +173,18 @@ def flips(world: Any, case: Case, paths: list[Any], far: set[int]) -> dict[str, 
         predicted = case.answers(
             frame if named else frame.to_numpy().astype(given.dtype if given.dtype.kind == "f" else float)
         ).argmax(1)
-    return {"flips": float((predicted != source)[counted].mean()), "columns_changed": float(changed.mean()) if len(changed) else None}
+    return {
+        "flips": float((predicted != source)[counted].mean()),
+        "columns_changed": float(changed.mean()) if len(changed) else None,
+    }
 
 
 def without_a_walk(world: Any, rows: list[int]) -> dict[str, Any]:
     """The nearest row of another class, and the same with columns put back."""
-    from agents.explanation.metrics.evaluate import reference_of
-    from agents.explanation.metrics.oracle import oracles_of
-    from agents.explanation.metrics.path import knn_distance_to_class
-
     index = torch.tensor(rows)
     x, cells = world.held_out.x[index], world.held_out.cells[index]
     source = world.classifier.predict_proba(x, cells).argmax(1)
     plain = nearest_unlike(world, x, source)
-    known = reference_of(world)
-    oracles = oracles_of(known.bank, known.bank_classes, world.classes, None, False)
     found: dict[str, Any] = {}
     ways: dict[str, Callable[[], Any]] = {
         "unlike": lambda: plain,
@@ -195,15 +192,31 @@ def without_a_walk(world: Any, rows: list[int]) -> dict[str, Any]:
     }
     for name, way in ways.items():
         made, seconds = cpu_seconds(way)
-        ends = world.units.encode(made.cells)
-        classes = world.classifier.predict_proba(ends, made.cells).argmax(1)
-        near = knn_distance_to_class(ends.numpy(), classes.numpy(), known.bank, known.bank_classes)
+        values = judged(world, made.cells)
         found |= {
-            f"{name}_found": float((classes != source).float().mean()),
+            f"{name}_found": float((values["classes"] != source).float().mean()),
             f"{name}_columns": float(differing(cells, made.cells).sum(1).double().mean()),
-            f"{name}_knn_ratio": float(near.mean() / known.typical_distance()),
-            f"{name}_oracle": float((oracles.sees(ends.numpy()) == classes.numpy()).mean()),
+            f"{name}_knn_ratio": values["knn_ratio"],
+            f"{name}_oracle": values["oracle"],
             f"{name}_queries": float(made.queries.mean()),
             f"{name}_ms": 1000 * seconds / len(rows),
         }
     return found
+
+
+def judged(world: Any, cells: torch.Tensor) -> dict[str, Any]:
+    """Classes (B,) of rows of cells (B, C), their kNN ratio, and the share that an independent network sees alike."""
+    from agents.explanation.metrics.evaluate import reference_of
+    from agents.explanation.metrics.oracle import oracles_of
+    from agents.explanation.metrics.path import knn_distance_to_class
+
+    known = reference_of(world)
+    oracles = oracles_of(known.bank, known.bank_classes, world.classes, None, False)
+    ends = world.units.encode(cells)
+    classes = world.classifier.predict_proba(ends, cells).argmax(1)
+    near = knn_distance_to_class(ends.numpy(), classes.numpy(), known.bank, known.bank_classes)
+    return {
+        "classes": classes,
+        "knn_ratio": float(near.mean() / known.typical_distance()),
+        "oracle": float((oracles.sees(ends.numpy()) == classes.numpy()).mean()),
+    }
