@@ -121,8 +121,8 @@ def usual_of(record: Record) -> str:
     text = f"""Made with `--usual`: trainings of {usual["steps"]:,} steps, seeds {seeds}, at most {usual["items"]} held-out
 rows. The {len(USUAL)} cases were chosen before any of them was measured."""
     told = f"""- agents below that aim: {len(below)}. {advised} of these trainings end with the advice to train longer.
-  {len(behind)} find clearly less than the line, and `explain` lets the line walk; of the others, the line takes what they miss:
-  {"; ".join(alike) or "none"}"""
+  {len(behind)} find clearly less than the line, and `explain` lets the line walk; of the others, the line takes what they
+  miss: {"; ".join(alike) or "none"}"""
     rows = [[name, *cells_of(runs)] for name, runs in explained.items()]
     lines = [text, "", table(TITLES, rows), "", *aim_lines(explained), told]
     missing = [name for name in USUAL if name not in explained]
