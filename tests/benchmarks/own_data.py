@@ -38,6 +38,7 @@ SHORT = (
     "\n\nThis is a short run: its agents are hardly trained, so that their figures say nothing of a usual training. The line "
     "takes the inputs that they miss."
 )
+LATER = "\n\nMeasured later than the other cases, on newer code: "
 AGREE, FLIPS, FOUND, AGENT = 1.0, 0.97, 0.99, 0.90  # the aims
 
 
@@ -69,7 +70,7 @@ def measure(options: Options) -> Iterator[Record]:
     if options.usual:
         steps, items = USUAL_STEPS, USUAL_ITEMS
     settings = {"seeds": options.seeds, "steps": steps, "items": items}
-    last = before.get("usual", {}) if options.usual else {}
+    last = before.get("usual", {}) if options.usual else before if set(options.cases) < set(CASES) else {}
     found = dict(last.get("cases", {})) if all(last.get(name) == value for name, value in settings.items()) else {}
     for name in options.cases:
         if options.usual and name not in USUAL:
@@ -77,12 +78,15 @@ def measure(options: Options) -> Iterator[Record]:
         runs = [run_of(name, seed, steps, items) for seed in options.seeds]
         found[name] = options.runner(runs, name)
         record = {**settings, "cases": {case: found[case] for case in CASES if case in found}}
+        if last and not options.usual:
+            record["later"] = sorted({*last.get("later", []), *options.cases})
         kept = {part: before[part] for part in ("usual", "dice", "dice_command") if part in before}
         yield {**before, "usual": record} if options.usual else {**record, **kept}
 
 
 def page(record: Record) -> str:
     """One table of cases, one of refusals, and the aims."""
+    record = {**record, "cases": {name: runs for name, runs in record["cases"].items() if name in CASES}}
     explained = {name: runs for name, runs in record["cases"].items() if any("found" in run for run in runs)}
     refused = {name: runs for name, runs in record["cases"].items() if CASES[name].must_refuse is not None}
     broken = [name for name, runs in record["cases"].items() if any("traceback" in run for run in runs)]
@@ -93,7 +97,8 @@ def page(record: Record) -> str:
         command=record["command"],
         items=record["items"],
         steps="the default number of steps" if record["steps"] is None else f"{record['steps']:,} steps",
-        short="" if record["steps"] is None else SHORT + record.get("note", ""),
+        short="" if record["steps"] is None else SHORT,
+        later="" if not record.get("later") else LATER + "; ".join(record["later"]) + ".",
         seeds=", ".join(map(str, record["seeds"])),
         table=table(
             TITLES, [[name, *cells_of(runs)] for name, runs in explained.items()]
