@@ -64,7 +64,8 @@ def measure(options: Options) -> Iterator[Record]:
     """Every case with every seed; a usual training and DiCE are added to the record of the last time."""
     before = {name: value for name, value in options.before.items() if name != "python"}
     if options.dice_environment is not None:
-        yield {**before, "dice": dice.figures(options.dice_environment, options.seeds[0]), "dice_command": options.command}
+        found = dice.figures(options.dice_environment, options.seeds[0], options.dice_data)
+        yield {**before, "dice": {**before.get("dice", {}), **found}, "dice_command": options.command}
         return
     steps, items = (QUICK, 20) if options.quick else (options.steps, options.items)
     if options.usual:
@@ -79,7 +80,7 @@ def measure(options: Options) -> Iterator[Record]:
         found[name] = options.runner(runs, name)
         record = {**settings, "cases": {case: found[case] for case in CASES if case in found}}
         if last and not options.usual:
-            record["later"] = sorted({*last.get("later", []), *options.cases})
+            record |= {"command": last["command"], "later": sorted({*last.get("later", []), *options.cases})}
         kept = {part: before[part] for part in ("usual", "dice", "dice_command") if part in before}
         yield {**before, "usual": record} if options.usual else {**record, **kept}
 
@@ -181,6 +182,7 @@ EXPERIMENT = Experiment(
         "--items": {"type": int, "default": 200, "help": "held-out rows that are explained"},
         "--usual": {"action": "store_true", "help": f"the cases of USUAL alone, {USUAL_STEPS:,} steps, {USUAL_ITEMS} rows"},
         "--dice-environment": {"metavar": "DIR", "help": "measure DiCE alone, by bin/python of this virtual environment"},
+        "--dice-data": one_of(dice.DATA),
         "--quick": {"action": "store_true", "help": f"{QUICK} steps and 20 rows a case"},
     },
 )  # fmt: skip

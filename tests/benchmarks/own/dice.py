@@ -7,8 +7,10 @@ the package dice-ml, which needs other versions of its libraries than this proje
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -24,6 +26,7 @@ from tests.benchmarks.own.numbers import _table, forest
 from tests.benchmarks.own.unlike import differing
 
 WORKER = Path(__file__).with_name("dice_worker.py")
+DATA = ("breast cancer", "German", "Adult")
 METHODS = ("random", "genetic", "kdtree")
 ROWS = 10  # that are explained
 PATIENCE = 300  # seconds of one search
@@ -39,14 +42,14 @@ def _data(name: str) -> tuple[Any, np.ndarray]:
     return frame, names[classes]
 
 
-def figures(environment: str, seed: int) -> dict[str, Any]:
-    """Figures of every data set and method, and of the line, for the same rows and forests fitted alike."""
+def figures(environment: str, seed: int, names: Sequence[str]) -> dict[str, Any]:
+    """Figures of some data sets: of every method, and of the line, for the same rows and forests fitted alike."""
     from agents.explain import explain
     from envs.building.world import make_world
     from tests.benchmarks.own.cases import split
 
     found: dict[str, Any] = {"rows": ROWS, "seed": seed}
-    for name in ("breast cancer", "German", "Adult"):
+    for name in names:
         frame, classes = _data(name)
         x, held_out, y, _ = split(frame, classes, seed)
         asked = held_out[:ROWS]
@@ -89,8 +92,8 @@ def _searched(
     python = str(Path(environment).resolve() / "bin" / "python")
     try:
         done = subprocess.run(
-            [python, str(WORKER), str(folder), method], capture_output=True, text=True, timeout=PATIENCE,
-            env={"OMP_NUM_THREADS": "1"},
+            [python, "-P", str(WORKER), str(folder), method], capture_output=True, text=True, timeout=PATIENCE,
+            env={name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {"failed": f"no end within {PATIENCE} s"}

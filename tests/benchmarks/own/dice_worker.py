@@ -1,6 +1,6 @@
 """DiCE on a table, in a virtual environment of its own: imports pandas, scikit-learn and dice_ml alone.
 
-    PYTHON tests/benchmarks/own/dice_worker.py FOLDER METHOD
+    PYTHON -P tests/benchmarks/own/dice_worker.py FOLDER METHOD    (without -P, numbers.py beside it would hide the library's)
 
 FOLDER holds settings.json (seed, numbers: names of the number columns), known.csv (rows to fit the forest to, and to search,
 with the column `answer`) and asked.csv (rows to explain). The worker writes METHOD.csv, the first counterfactual of each row
