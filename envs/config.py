@@ -105,7 +105,7 @@ class WorldConfig:
             unless they are numbers.
         label_only: the classifier returns only labels. Tasks that need this set it.
         latent_dim: d of a fitted manifold, or of the user's own generator. Small values make walks easy and frames coarse.
-            Default: half the size of the data, from 2 to 8.
+            Default: half the size of the data, or as many as hold 98 % of its variance if that is more, from 2 to 8.
         fit: settings of the manifold's fit, for example ``{"hidden": [256]}``; see the `fit` of each manifold.
         task: the goal of a walk: a key of `envs.core.tasks.TASKS`, ``module:object``, or a `Task` or its class. Default:
             ``flip`` (until the prediction changes) for the user's own data or a classifier that shows probabilities;

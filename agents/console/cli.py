@@ -129,6 +129,9 @@ class DataConfig(LoadingConfig):
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
     encoding: str | None = option(None, "text encoding of the file (default: utf-8)", metavar="NAME")
     classifier: str | None = option(None, "your own classifier, as package.module:object or FILE.onnx", metavar="NAME")
+    class_names: list[str] | None = option(  # noqa: RUF009
+        None, "names of its classes or labels, in the order of its outputs (default: its own or the data's)", metavar="NAME"
+    )
     outputs: str | None = option(
         None, "what the classifier returns, if not classes: score or labels (default: detected)", metavar="KIND"
     )

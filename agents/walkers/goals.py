@@ -1,4 +1,4 @@
-"""Goals of walks: reference inputs that satisfy the task. Only cached predictions are used, so this costs no query."""
+"""Goals of walks: reference inputs that satisfy the task, by cached predictions. Only `asked_goals` costs queries."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from agents.walkers.base import select
 from envs.core.factual import nothing_held
 from envs.core.nearest import nearest
 from envs.core.state import State
 from envs.core.world import World
+
+AROUND = 64  # nearest goals among which some are asked for
+FORBIDDEN = 4  # weight of a difference that a walk may not make, beside one that it may
 
 
 def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
@@ -56,6 +60,54 @@ def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[
         goals[rows] = world.reference.z[candidates][index[:, 0]]
         found[rows] = True
     return goals, found
+
+
+def asked_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each item, a goal whose frame, in a walk from this input, satisfies the task by the classifier's answer.
+
+    What an input holds, and what of its reconstruction error it keeps, may take a frame back over the boundary although the
+    goal's own decoded frame is beyond it. Of the `AROUND` goals that are nearest, and that differ least in what a walk may
+    not change, the first ones and those of which the classifier is surest that they are not of the input's class take turns.
+
+    Args:
+        world: gives the reference inputs.
+        state: (B) items at frame 0.
+        tries: most goals of an item that are asked for, one query each.
+
+    Returns:
+        Latents (B, d) of the goals, which items have one, (B,) bool, and the queries made (B,) int64.
+    """
+    goals, found = state.z.clone(), torch.zeros(len(state.z), dtype=torch.bool)
+    queries = torch.zeros(len(state.z), dtype=torch.int64)
+    for rows, candidates in goals_of(world, state):
+        codes, sure = world.reference.z[candidates], 1 - world.reference.end_predictions[candidates]
+        index = _permitted_near(world, state.factual[rows], world.reference.x[candidates])
+        surest = sure[index, state.source[rows, None]].argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        order = torch.minimum(torch.arange(index.shape[1]), surest + 0.5).argsort(dim=1, stable=True)
+        for column in index.gather(1, order).T[:tries]:
+            left = ~found[rows]
+            items, z = rows[left], codes[column[left]]
+            if len(items) == 0:
+                break
+            here = select(state, items)
+            frame = world.decode(z, here.home)
+            seen = here._replace(z=z, frame=frame, prediction=world.predictions(frame, here.home))
+            there = torch.as_tensor(world.task.arrived(world.reference, seen, world.task.goal(seen)))
+            queries[items] += 1
+            goals[items[there]], found[items[there]] = z[there], True
+    return goals, found, queries
+
+
+def _permitted_near(world: World, x: Tensor, known: Tensor) -> Tensor:
+    """Indices (B, k) of the `AROUND` rows known (N, D) that are nearest to inputs x (B, D), in which what a walk may not
+    change counts more."""
+    if not world.units.holds:
+        return nearest(x, known, k=AROUND)[1]
+    found = []
+    for row in x:
+        against = (world.units.hold(known.clone(), row) - known).norm(dim=1)
+        found.append(((known - row).norm(dim=1) + FORBIDDEN * against).topk(min(AROUND, len(known)), largest=False).indices)
+    return torch.stack(found)
 
 
 def arriving_reference(world: World, source: int, target: int) -> Tensor:

@@ -25,7 +25,7 @@ class TowardsWalker(LineWalker):
     """
 
     def __init__(self, goals: Tensor) -> None:
-        super().__init__()
+        super().__init__(tries=0)
         self.goals = goals
 
     def steps(self, recorder: Recorder, generator: torch.Generator) -> None:

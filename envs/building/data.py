@@ -22,7 +22,7 @@ from envs.modalities.columns import read_description
 from envs.modalities.data_frame import Frame, in_order, index_of, is_frame, is_numeric, read_frame
 from envs.modalities.fitting import fit_units
 from envs.modalities.rows import column_names
-from envs.modalities.series import guessed_series
+from envs.modalities.series import guessed_series, seems_series
 from envs.modalities.text import is_text
 from envs.reading.objects import load_object
 
@@ -175,6 +175,12 @@ def _series_units(parts: Data, rows: np.ndarray) -> SeriesUnits | None:
     if not guessed and parts.modality != "series":
         if parts.sampling is not None:
             raise ManifoldError(f"sampling={parts.sampling!r} belongs to series: pass modality='series', or leave it out")
+        if parts.modality is None and parts.columns is None and seems_series(rows):
+            print(
+                f"rows of {rows.shape[1]} numbers without column names are taken for a table, although neighbours are alike; "
+                "--modality series (modality='series') takes them for series",
+                file=sys.stderr,
+            )
         return None
     refuse_pixels(parts)
     if parts.table is not None:

@@ -27,6 +27,7 @@ FIT_STEPS = 6000  # gradient steps of a fitted manifold: what the digits take, a
 LEAST_EPOCHS, LARGEST_BATCH = 10, 1024  # passes over many rows, in minibatches of at most so many
 MOST_FIT_STEPS = 20_000  # from here on minibatches grow with the data; MNIST's 60,000 rows are below
 MOST_DIM = 8  # of a fitted manifold by default
+KEPT = 0.98  # share of the variance of small tables that the default number of latent dimensions must be able to hold
 #: Kinds that have a kind of their own for mixed tables, and for series.
 OWN_KINDS: dict[type[Units], dict[type[Manifold], type[Manifold]]] = {
     TableUnits: {VAE: TableVAE},
@@ -151,7 +152,7 @@ def fitted_manifold(
         kind: class with a `fit`.
         x: (N, \\*data_shape) data in data space.
         units: of the data.
-        config: its latent_dim (default: that of the fit, at most 8 and half the size of the data), fit and seed.
+        config: its latent_dim (default: see `dimensions_of`; at most that of the fit), fit and seed.
         classifier: to be explained. A fit that takes y queries it for labels, one row each.
         cells: (N, C) of the data, see `Factual.cells`; the classifier is queried with them.
         truth, classes: (N,) class indices and their number, for a fit that takes y without a classifier.
@@ -173,7 +174,7 @@ def fitted_manifold(
     size = len(units.columns) if table else int(np.prod(units.data_shape))
     usual = own["latent_dim"].default if "latent_dim" in own else MOST_DIM
     settings = {
-        "latent_dim": latent_dim or min(usual, MOST_DIM, size if size < 4 else max(2, size // 2)),
+        "latent_dim": latent_dim or dimensions_of(x, size, min(usual, MOST_DIM)),
         "modality": units.modality,
         "epochs": int(np.clip(FIT_STEPS * batch_size / len(x), LEAST_EPOCHS, 600)),
         "seed": seed,
@@ -204,6 +205,20 @@ def fitted_manifold(
         return maker.fit(x, **more, **settings, **shown)
 
     return _kept(maker, name, settings, sees, made)
+
+
+def dimensions_of(x: Tensor, size: int, most: int) -> int:
+    """Latent dimensions by default: half the `size` of the data or, if that is more, as many principal components as hold
+    `KEPT` of the variance of x (N, \\*data_shape), but at most `most`.
+
+    With fewer, the decoder leaves out what tells a rare class from the others, and no frame is of that class.
+    """
+    half = size if size < 4 else max(2, size // 2)
+    if half >= most:
+        return most
+    flat = x.flatten(1).double()
+    variance = torch.linalg.eigvalsh(torch.cov(flat.T).reshape(flat.shape[1], -1)).flip(0).cumsum(0)
+    return min(most, max(half, int((variance < KEPT * variance[-1]).sum()) + 1))
 
 
 def batch_of(rows: int, usual: int) -> int:

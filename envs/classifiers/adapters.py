@@ -108,7 +108,7 @@ def adapt(
     if names is None:
         raise ManifoldError(
             f"pass class_names=: {type(classifier).__name__} does not name its classes (no classes_); on a command line "
-            "--env-kwargs \"class_names:['no', 'yes']\", or an array class_names in the .npz file"
+            "--class-names no yes, or an array class_names in the .npz file"
         )
     if isinstance(classifier, OnnxModel):
         found = OnnxClassifier(classifier, names, shape, units, label_only, outputs)

@@ -144,7 +144,8 @@ def goal_classifier(
     """
     labels = [str(name) for name in names or ()]
     if kind == LabelGoal.kind and not labels:
-        raise ManifoldError(f"pass class_names=, the names of the labels that {type(model).__name__} predicts")
+        kind = type(model).__name__
+        raise ManifoldError(f"pass class_names= (--class-names A B ...), the names of the labels that {kind} predicts")
     standing: Goal = LabelGoal(labels, labels[0]) if kind == LabelGoal.kind else ScoreGoal(low=0.0)
     if isinstance(model, torch.nn.Module):
         if units.rows_are_strings:

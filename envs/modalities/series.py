@@ -26,6 +26,7 @@ from envs.modalities.rows import DEAD_ZONE, FADED, Where
 
 MOST_CHANNELS = 16  # of an array that is taken for series without a word of the user
 LONGER = 4  # times more points than channels, likewise
+SEVERAL, SEEN = 16, 200  # numbers of a row from which it may be a series, and rows that are looked at
 PIECES = 24  # intervals of a channel that walks keep or change as a whole
 TAPER = 0.25  # of such an interval: its share at a border in which the change fades in
 NOTICED = 0.1  # standard deviations of a point: smaller changes are not marked
@@ -274,6 +275,15 @@ class SeriesUnits(NumberUnits):
 def guessed_series(shape: Sequence[int], kind: np.dtype[Any]) -> bool:
     """Whether an array (N, \\*shape) is taken for series: 1 to 16 channels of many more points; bytes are pictures."""
     return len(shape) == 2 and kind.itemsize > 1 and 1 <= shape[0] <= MOST_CHANNELS and shape[1] >= LONGER * shape[0]
+
+
+def seems_series(rows: np.ndarray) -> bool:
+    """Whether rows (N, T) of many numbers may be series: neighbours differ half as much as points that are far apart."""
+    if rows.ndim != 2 or rows.shape[1] < SEVERAL or rows.dtype.kind not in "iuf" or not np.isfinite(rows).all():
+        return False
+    values = rows[:SEEN].astype(np.float64)
+    gaps = [np.abs(values[:, k:] - values[:, :-k]).mean() for k in (1, values.shape[1] // 2)]
+    return bool(gaps[0] < 0.5 * gaps[1])
 
 
 def _points_first(shape: Sequence[int]) -> str:

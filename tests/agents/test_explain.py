@@ -96,8 +96,8 @@ def test_a_failing_classifier_is_one_line_and_its_traceback_with_debug(
     (tmp_path / "failing_model.py").write_text("def answer(rows):\n    return {}['scaler']\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    arguments = ["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "3", "--env-kwargs",
-                 "classifier:failing_model:answer", "class_names:['a', 'b']"]  # fmt: skip
+    arguments = ["--env", "Manifold/Custom-v0", "--walker", "line", "--index", "3", "--classifier",
+                 "failing_model:answer", "--class-names", "a", "b"]  # fmt: skip
     assert run_main(script.main, arguments) == 2
     assert "the function answer raised KeyError: 'scaler'" in capsys.readouterr().err
     with pytest.raises(envs.ManifoldError) as seen:

@@ -3,6 +3,8 @@
     python -m tests.benchmarks.own_data                          # every case, default budget
     python -m tests.benchmarks.own_data --quick                  # a short training each: does anything break?
     python -m tests.benchmarks.own_data --cases "iris, forest"   # some
+    python -m tests.benchmarks.own_data --usual --cases "iris, forest"   # of the list USUAL, 30,000 steps; added to the page
+    python -m tests.benchmarks.own_data --dice-environment DIR   # DiCE, by the Python of that environment; added to the page
 
 Cases whose package is missing (xgboost, lightgbm, catboost, skl2onnx with onnxruntime) are skipped by name. German and Adult
 are read from $MANIFOLD_DATA.
@@ -18,22 +20,32 @@ from typing import Any
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import DASH, known, table
-from tests.benchmarks.own import mixed, numbers, pictures, refusals
+from tests.benchmarks.own import dice, mixed, numbers, pictures, refusals
 from tests.benchmarks.own.measured import measured
 
 CASES = {**numbers.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
 QUICK = 2048  # steps
+USUAL_STEPS, USUAL_ITEMS = 30_000, 100
+#: cases of the table of a usual training, chosen before it was measured
+USUAL = (
+    "breast cancer, forest", "wine, forest, text classes", "iris, forest", "20 classes", "German, forest by column name",
+    "German, catboost", "Adult, forest by column name", "log-normal columns", "1 % of one class",
+    "odd columns, forest by column name", "missing numbers, boosting", "digits in 0..16, forest",
+    "colour, channels last, uint8",
+)  # fmt: skip
 SOURCES = ("envs/**/*.py", "agents/**/*.py", "tests/benchmarks/own/*.py")
 SHORT = (
     "\n\nThis is a short run: its agents are hardly trained, so that their figures say nothing of a usual training. The line "
     "takes the inputs that they miss."
 )
+LATER = "\n\nMeasured later than the other cases, on newer code: "
 AGREE, FLIPS, FOUND, AGENT = 1.0, 0.97, 0.99, 0.90  # the aims
 
 
 TITLES = (
-    "case", "agreement", "found: with fall-back, agent, line", "flips of the true row", "columns: walk, unlike, put back",
-    "kNN ratio: walk, unlike, put back", "judge: walk, unlike, put back", "queries; training CPU-s",
+    "case", "agreement; out of reach", "found: with fall-back, agent, line", "flips of the true row",
+    "columns: walk, unlike, put back", "kNN ratio: walk, unlike, put back", "judge: walk, unlike, put back",
+    "queries; training CPU-s",
 )  # fmt: skip
 
 
@@ -49,17 +61,33 @@ def case_figures(name: str, seed: int, steps: int | None, items: int) -> dict[st
 
 
 def measure(options: Options) -> Iterator[Record]:
-    """Every case with every seed."""
+    """Every case with every seed; a usual training and DiCE are added to the record of the last time."""
+    before = {name: value for name, value in options.before.items() if name != "python"}
+    if options.dice_environment is not None:
+        found = dice.figures(options.dice_environment, options.seeds[0], options.dice_data)
+        yield {**before, "dice": {**before.get("dice", {}), **found}, "dice_command": options.command}
+        return
     steps, items = (QUICK, 20) if options.quick else (options.steps, options.items)
-    found: dict[str, list[dict[str, Any]]] = {}
+    if options.usual:
+        steps, items = USUAL_STEPS, USUAL_ITEMS
+    settings = {"seeds": options.seeds, "steps": steps, "items": items}
+    last = before.get("usual", {}) if options.usual else before if set(options.cases) < set(CASES) else {}
+    found = dict(last.get("cases", {})) if all(last.get(name) == value for name, value in settings.items()) else {}
     for name in options.cases:
+        if options.usual and name not in USUAL:
+            continue
         runs = [run_of(name, seed, steps, items) for seed in options.seeds]
         found[name] = options.runner(runs, name)
-        yield {"seeds": options.seeds, "steps": steps, "items": items, "cases": found}
+        record = {**settings, "cases": {case: found[case] for case in CASES if case in found}}
+        if last and not options.usual:
+            record |= {"command": last["command"], "later": sorted({*last.get("later", []), *options.cases})}
+        kept = {part: before[part] for part in ("usual", "dice", "dice_command") if part in before}
+        yield {**before, "usual": record} if options.usual else {**record, **kept}
 
 
 def page(record: Record) -> str:
     """One table of cases, one of refusals, and the aims."""
+    record = {**record, "cases": {name: runs for name, runs in record["cases"].items() if name in CASES}}
     explained = {name: runs for name, runs in record["cases"].items() if any("found" in run for run in runs)}
     refused = {name: runs for name, runs in record["cases"].items() if CASES[name].must_refuse is not None}
     broken = [name for name, runs in record["cases"].items() if any("traceback" in run for run in runs)]
@@ -70,17 +98,41 @@ def page(record: Record) -> str:
         command=record["command"],
         items=record["items"],
         steps="the default number of steps" if record["steps"] is None else f"{record['steps']:,} steps",
-        short="" if record["steps"] is None else SHORT + record.get("note", ""),
+        short="" if record["steps"] is None else SHORT,
+        later="" if not record.get("later") else LATER + "; ".join(record["later"]) + ".",
         seeds=", ".join(map(str, record["seeds"])),
         table=table(
             TITLES, [[name, *cells_of(runs)] for name, runs in explained.items()]
         ),
         aims="\n".join(aim_lines(explained)),
+        usual=usual_of(record),
+        dice=dice.part_of(record),
         refusals=table(["case", "refused", "message"], [refusal(name, runs) for name, runs in refused.items()], "ll"),
         broken=", ".join(broken) or "none",
         wrongly=", ".join(wrongly) or "none",
         skipped=", ".join(skipped) or "none",
     )  # fmt: skip
+
+
+def usual_of(record: Record) -> str:
+    """The part on a usual training: the agents are measured here."""
+    usual = record.get("usual")
+    if not usual:
+        return "Not measured."
+    explained = {name: runs for name, runs in usual["cases"].items() if any("found" in run for run in runs)}
+    below = {name: runs[0] for name, runs in explained.items() if fmean(run["agent_found"] for run in runs) < AGENT}
+    behind = [run for run in below.values() if run["trails_the_line"]]
+    alike = [name for name, run in below.items() if not run["trails_the_line"]]
+    seeds, advised = ", ".join(map(str, usual["seeds"])), sum(run["train_longer"] for run in below.values())
+    text = f"""Made with `--usual`: trainings of {usual["steps"]:,} steps, seeds {seeds}, at most {usual["items"]} held-out
+rows. The {len(USUAL)} cases were chosen before any of them was measured."""
+    told = f"""- agents below that aim: {len(below)}. {advised} of these trainings end with the advice to train longer.
+  {len(behind)} find clearly less than the line, and `explain` lets the line walk; of the others, the line takes what they
+  miss: {"; ".join(alike) or "none"}"""
+    rows = [[name, *cells_of(runs)] for name, runs in explained.items()]
+    lines = [text, "", table(TITLES, rows), "", *aim_lines(explained), told]
+    missing = [name for name in USUAL if name not in explained]
+    return "\n".join(lines + ([f"\nNot measured: {'; '.join(missing)}."] if missing else []))
 
 
 def cells_of(runs: list[dict[str, Any]]) -> list[str]:
@@ -94,7 +146,7 @@ def cells_of(runs: list[dict[str, Any]]) -> list[str]:
         return ", ".join(of(column, digits) for column in (first, f"unlike_{name}", f"put_back_{name}"))
 
     return [
-        of("agreement", 3), f"{of('found')}, {of('agent_found')}, {of('line_found')}", of("flips"),
+        f"{of('agreement', 3)}; {of('out_of_reach')}", f"{of('found')}, {of('agent_found')}, {of('line_found')}", of("flips"),
         of_three("columns", "columns_changed", 1), of_three("knn_ratio", "policy_knn_ratio"),
         of_three("oracle", "policy_oracle"), f"{of('queries', 1)}; {of('train_seconds', 0)}",
     ]  # fmt: skip
@@ -128,6 +180,9 @@ EXPERIMENT = Experiment(
         "--cases": one_of(list(CASES)),
         "--steps": {"type": int, "default": None, "help": "training steps of an agent (default: the algorithm's)"},
         "--items": {"type": int, "default": 200, "help": "held-out rows that are explained"},
+        "--usual": {"action": "store_true", "help": f"the cases of USUAL alone, {USUAL_STEPS:,} steps, {USUAL_ITEMS} rows"},
+        "--dice-environment": {"metavar": "DIR", "help": "measure DiCE alone, by bin/python of this virtual environment"},
+        "--dice-data": one_of(dice.DATA),
         "--quick": {"action": "store_true", "help": f"{QUICK} steps and 20 rows a case"},
     },
 )  # fmt: skip

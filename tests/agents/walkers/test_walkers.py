@@ -7,13 +7,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 
 import envs
+from agents.explain import explain
 from agents.walkers import WALKERS, make_walker, walker_class, walkers_for
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim, follow
+from agents.walkers.line import LineWalker
 from agents.walkers.merge import merge
 from agents.walkers.policy import PolicyWalker
 from agents.walkers.walker import Walker, rows_queried_before
@@ -329,3 +332,27 @@ def test_walkers_are_offered_where_they_can_walk(iris: Any, labels: Any) -> None
         manifold=SimpleNamespace(prior=SimpleNamespace(kind="hull"), on_graph=False),
     )
     assert not {"matched", "geodesic"} & set(walkers_for(hull))  # type: ignore[arg-type]
+
+
+def test_where_held_columns_take_back_the_nearest_goal_the_line_asks_for_others() -> None:
+    """A frame keeps the input's group: of the goals of the other group, which are the nearest, few arrive."""
+    random = np.random.default_rng(0)
+    frame = pandas.DataFrame({"group": random.choice(["a", "b"], 300), "size": random.uniform(-8, 8, 300).round(3)})
+
+    def beyond(rows: Any) -> np.ndarray:
+        size = rows["size"].to_numpy(float)
+        p = 1 / (1 + np.exp(-3 * np.where(rows["group"] == "a", size, -6 - size)))
+        return np.stack([1 - p, p], axis=1)
+
+    columns = {"group": {"kind": "category", "immutable": True}}
+    world = envs.make_world(
+        data=frame, columns=columns, classifier=beyond, class_names=["below", "beyond"], manifold="pca", latent_dim=3,
+        progress=False,
+    )  # fmt: skip
+    rows = np.flatnonzero((frame["group"] == "b") & (frame["size"] > 0) & (frame["size"] < 4))[:20]
+    shares = {}
+    for tries in (0, 16):
+        paths = explain(world, rows=rows, split="reference", walker=LineWalker(tries=tries), sparse=False, max_steps=40)
+        shares[tries] = np.mean([path.success for path in paths])
+    assert shares[0] < 0.5
+    assert shares[16] == 1.0

@@ -57,7 +57,7 @@ def _figures(case: Case, seed: int, steps: int | None, items: int) -> dict[str, 
     from agents.evaluate import evaluate
     from agents.explain import explain
     from agents.explainer import Explainer
-    from agents.train import train
+    from agents.train import report, train
     from envs.building.world import make_world
 
     world, building = cpu_seconds(lambda: make_world(**case.settings, seed=seed, progress=False))
@@ -72,13 +72,17 @@ def _figures(case: Case, seed: int, steps: int | None, items: int) -> dict[str, 
         agent = explain(run, rows=rows, walker="policy", fallback=False)
         paths, seconds = cpu_seconds(lambda: explain(run, rows=rows))
         found |= {"explain_ms": 1000 * seconds / len(rows), "items": len(rows)}
+        far = out_of_reach(world, paths)
         found |= {
-            "agent_found": share(agent),
-            "found": share(paths),
-            "line_found": share(explain(world, rows=rows, walker="line")),
+            "out_of_reach": len(far) / len(rows),
+            "agent_found": share(agent, far),
+            "found": share(paths, far),
+            "line_found": share(explain(world, rows=rows, walker="line"), far),
+            "trails_the_line": run.trails_the_line,
+            "train_longer": "train longer" in report(run),
         }
         found |= {"by_the_line": float(np.mean([path.walker == "line" for path in paths]))}
-        found |= {"queries": float(np.mean([path.queries for path in paths])), **flips(world, case, paths)}
+        found |= {"queries": float(np.mean([path.queries for path in paths])), **flips(world, case, paths, far)}
         measures = evaluate(run, ["policy", "line"], targets="nearest", inputs=rows, closely=0, alone=0, seed=seed)
         for walker, values in measures.items():
             found |= {f"{walker}_{name}": value(values, name) for name in ("knn_ratio", "oracle", "validity", "class_kept")}
@@ -95,9 +99,31 @@ def value(measures: dict[str, Any], name: str) -> float | None:
     return None if found is None or not np.isfinite(found) else float(found)
 
 
-def share(paths: list[Any]) -> float:
-    """Of the paths that end in another predicted class than the input's."""
-    return float(np.mean([path.success for path in paths]))
+def share(paths: list[Any], far: set[int]) -> float | None:
+    """Of the paths that end in another predicted class than the input's; those from inputs in `far` do not count."""
+    counted = [path.success for i, path in enumerate(paths) if i not in far]
+    return float(np.mean(counted)) if counted else None
+
+
+def out_of_reach(world: Any, paths: list[Any]) -> set[int]:
+    """Places of the failed paths from whose input no other class is within reach.
+
+    What a walk may not change, such as an age, which only rises, is laid on all reference rows: the classifier puts none of
+    these rows into another class than the input's.
+    """
+    far: set[int] = set()
+    if world.modality != "table" or not world.units.holds:
+        return far
+    known = world.reference.x
+    for i, path in enumerate(paths):
+        if path.success:
+            continue
+        here = path.factual(world)
+        around = here.repeated(len(known))
+        predicted = world.predictions(world.units.hold(known.clone(), here.x), around).argmax(1)
+        if bool((predicted == path.source).all()):
+            far.add(i)
+    return far
 
 
 def agreement(world: Any, case: Case) -> dict[str, Any]:
@@ -119,17 +145,19 @@ def agreement(world: Any, case: Case) -> dict[str, Any]:
     }
 
 
-def flips(world: Any, case: Case, paths: list[Any]) -> dict[str, Any]:
+def flips(world: Any, case: Case, paths: list[Any], far: set[int]) -> dict[str, Any]:
     """Whether the ends of paths, as rows in the user's own values, have another class by the user's own call; and the columns
-    that differ from the input. All paths count: one without an end in another class flips nothing."""
+    that differ from the input. All paths count but those from inputs in `far`: one without an end in another class flips
+    nothing."""
     from agents.trajectories.display import rows_in_user_units
 
     ends = [path.frames(world)[-1:] for path in paths]
     source = np.array([path.source for path in paths])
+    counted = [i not in far for i in range(len(paths))]
     if world.modality != "table":
         shown = world.units.outward(torch.from_numpy(np.concatenate(ends))).numpy()
         predicted = source if case.answers is None else case.answers(shown).argmax(1)
-        return {"flips": float((predicted != source).mean()), "columns_changed": None}
+        return {"flips": float((predicted != source)[counted].mean()), "columns_changed": None}
     cells = torch.cat(
         [world.units.exact(torch.from_numpy(end), path.factual(world)) for end, path in zip(ends, paths, strict=True)]
     )
@@ -145,21 +173,18 @@ def flips(world: Any, case: Case, paths: list[Any]) -> dict[str, Any]:
         predicted = case.answers(
             frame if named else frame.to_numpy().astype(given.dtype if given.dtype.kind == "f" else float)
         ).argmax(1)
-    return {"flips": float((predicted != source).mean()), "columns_changed": float(changed.mean()) if len(changed) else None}
+    return {
+        "flips": float((predicted != source)[counted].mean()),
+        "columns_changed": float(changed.mean()) if len(changed) else None,
+    }
 
 
 def without_a_walk(world: Any, rows: list[int]) -> dict[str, Any]:
     """The nearest row of another class, and the same with columns put back."""
-    from agents.explanation.metrics.evaluate import reference_of
-    from agents.explanation.metrics.oracle import oracles_of
-    from agents.explanation.metrics.path import knn_distance_to_class
-
     index = torch.tensor(rows)
     x, cells = world.held_out.x[index], world.held_out.cells[index]
     source = world.classifier.predict_proba(x, cells).argmax(1)
     plain = nearest_unlike(world, x, source)
-    known = reference_of(world)
-    oracles = oracles_of(known.bank, known.bank_classes, world.classes, None, False)
     found: dict[str, Any] = {}
     ways: dict[str, Callable[[], Any]] = {
         "unlike": lambda: plain,
@@ -167,15 +192,31 @@ def without_a_walk(world: Any, rows: list[int]) -> dict[str, Any]:
     }
     for name, way in ways.items():
         made, seconds = cpu_seconds(way)
-        ends = world.units.encode(made.cells)
-        classes = world.classifier.predict_proba(ends, made.cells).argmax(1)
-        near = knn_distance_to_class(ends.numpy(), classes.numpy(), known.bank, known.bank_classes)
+        values = judged(world, made.cells)
         found |= {
-            f"{name}_found": float((classes != source).float().mean()),
+            f"{name}_found": float((values["classes"] != source).float().mean()),
             f"{name}_columns": float(differing(cells, made.cells).sum(1).double().mean()),
-            f"{name}_knn_ratio": float(near.mean() / known.typical_distance()),
-            f"{name}_oracle": float((oracles.sees(ends.numpy()) == classes.numpy()).mean()),
+            f"{name}_knn_ratio": values["knn_ratio"],
+            f"{name}_oracle": values["oracle"],
             f"{name}_queries": float(made.queries.mean()),
             f"{name}_ms": 1000 * seconds / len(rows),
         }
     return found
+
+
+def judged(world: Any, cells: torch.Tensor) -> dict[str, Any]:
+    """Classes (B,) of rows of cells (B, C), their kNN ratio, and the share that an independent network sees alike."""
+    from agents.explanation.metrics.evaluate import reference_of
+    from agents.explanation.metrics.oracle import oracles_of
+    from agents.explanation.metrics.path import knn_distance_to_class
+
+    known = reference_of(world)
+    oracles = oracles_of(known.bank, known.bank_classes, world.classes, None, False)
+    ends = world.units.encode(cells)
+    classes = world.classifier.predict_proba(ends, cells).argmax(1)
+    near = knn_distance_to_class(ends.numpy(), classes.numpy(), known.bank, known.bank_classes)
+    return {
+        "classes": classes,
+        "knn_ratio": float(near.mean() / known.typical_distance()),
+        "oracle": float((oracles.sees(ends.numpy()) == classes.numpy()).mean()),
+    }

@@ -145,6 +145,26 @@ def _missing_numbers(seed: int) -> Case:
     return fitted(HistGradientBoostingClassifier(random_state=seed), frame, classes, seed)
 
 
+def _dates(seed: int) -> Case:
+    """A column of dates, which count as days, for a forest that turns them into numbers itself."""
+    import pandas
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    frame, _ = _odd_columns(seed)
+    days = np.random.default_rng(seed).integers(0, 4000, len(frame))
+    frame = frame[["income", "member"]].assign(since=pandas.Timestamp("2010-01-01") + pandas.to_timedelta(days, unit="D"))
+    classes = np.where(days / 1000 + np.log(frame["income"]) > 10, "yes", "no")
+    model = make_pipeline(FunctionTransformer(_numbered), _forest(seed))
+    return fitted(model, frame, classes, seed, dates={"since": "days"})
+
+
+def _numbered(frame: Any) -> np.ndarray:
+    """The columns of `_dates` as numbers."""
+    days = (frame["since"] - np.datetime64("2010-01-01")) / np.timedelta64(1, "D")
+    return np.stack([frame["income"], frame["member"].astype(float), days], axis=1)
+
+
 CASES: Cases = {
     "German, forest by column name": Entry(lambda seed: fitted(by_name(german()[0], _forest(seed)), *german(), seed)),
     "German, logistic by column name": Entry(lambda seed: fitted(by_name(german()[0], _logistic()), *german(), seed)),
@@ -158,4 +178,5 @@ CASES: Cases = {
     "Adult, file, default classifier": Entry(lambda seed: _from_file(*adult(), False, seed)),
     "odd columns, forest by column name": Entry(_odd),
     "missing numbers, boosting": Entry(_missing_numbers),
+    "a column of dates in days, forest": Entry(_dates),
 }

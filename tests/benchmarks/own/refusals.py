@@ -59,7 +59,7 @@ def _logits(seed: int) -> Case:
 
 
 CASES: Cases = {
-    "a column of dates": Entry(_of(_with_dates), "holds dates"),
+    "a column of dates without a unit": Entry(_of(_with_dates), "dates={'since': 'days'}"),
     "two columns of one name": Entry(_of(_twice), "two columns called"),
     "a renamed column": Entry(_of(lambda frame: frame.rename(columns={"ash": "ashes"})), "lacks ['ash']"),
     "a missing column": Entry(_of(lambda frame: frame.drop(columns="ash")), "lacks ['ash']"),

@@ -11,8 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
 
+from agents.explain import explain
 from envs import LatentEnv, ManifoldError, UnknownNameError, WorldConfig, make_world
+from envs.building.manifold import dimensions_of
 from envs.datasets import DATASETS, Data, load_npz
 from envs.manifolds import PCA, VAE
 from envs.modalities.fitting import fit_units
@@ -466,3 +470,18 @@ def test_large_sets_keep_memory_small(monkeypatch):
 def test_settings_of_another_type_are_named_errors(settings):
     with pytest.raises(ManifoldError, match=next(iter(settings))):
         make_world(data="iris", manifold="pca", progress=False, **settings)
+
+
+def test_the_default_number_of_latent_dimensions_holds_what_the_columns_vary_in():
+    independent, repeated = torch.randn(200, 6, generator=torch.Generator().manual_seed(0)), torch.ones(6)
+    assert dimensions_of(independent, 6, 8) == 6
+    assert dimensions_of(independent[:, :1] * repeated, 6, 8) == 3  # half of the columns are the least
+    assert dimensions_of(independent, 6, 2) == 2  # no more than the kind of manifold takes
+    assert dimensions_of(torch.zeros(2, 3), 3, 8) == 3
+
+
+def test_a_rare_class_is_reached_by_default():
+    x, y = make_classification(random_state=0, n_samples=2000, n_features=8, n_informative=5, weights=[0.98], flip_y=0)
+    world = make_world(data=x, classifier=RandomForestClassifier(20, random_state=0).fit(x, y), manifold="pca", progress=False)
+    common = torch.nonzero(world.reference.label == 0).flatten()[:20].tolist()
+    assert all(path.success for path in explain(world, rows=common, split="reference", walker="line", sparse=False))

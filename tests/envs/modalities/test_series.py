@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from envs.core.factual import Factual
 from envs.datasets import Data, SeriesUnits
 from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.intervals import changed_intervals
-from envs.modalities.series import guessed_series
+from envs.modalities.series import guessed_series, seems_series
 
 
 def of_channel(x: np.ndarray) -> np.ndarray:
@@ -124,6 +126,16 @@ def test_the_guess_is_printed_and_pictures_stay_pictures(capsys):
     assert not guessed_series((1, 28), np.dtype(np.uint8))
     assert not guessed_series((20,), np.dtype(float))
     assert not guessed_series((17, 200), np.dtype(float))
+
+
+def test_rows_without_names_that_look_like_series_are_a_table_and_say_how_they_are_declared(capsys):
+    waves = np.sin(np.linspace(0, 6, 40) + np.random.default_rng(0).random((30, 1)) * 6)
+    made = {"classifier": lambda x: np.full((len(x), 2), 0.5), "class_names": ["a", "b"], "manifold": "pca", "progress": False}
+    with suppress(ManifoldError):  # all rows are of one class
+        envs.make_world(data=waves, **made)
+    assert "taken for a table, although neighbours are alike; --modality series" in capsys.readouterr().err
+    assert not seems_series(np.random.default_rng(0).random((30, 40)))
+    assert not seems_series(waves[:, :8])
 
 
 def test_settings_of_series_belong_to_series():
