@@ -37,7 +37,7 @@ class ConvVAE(VAE):
         shift: Pixels by which the pictures of a minibatch are shifted at random while fitting: more pictures than there are.
 
     Raises:
-        ManifoldError: If the modality is not ``image``, or the convolutions do not fit the shape.
+        ManifoldError: If the modality is not ``image``, the convolutions do not fit the shape, or a number is out of range.
         UnknownNameError: If there is no such decoder.
 
     Example:
@@ -63,6 +63,10 @@ class ConvVAE(VAE):
             raise ManifoldError(f"a convolutional VAE needs images, not modality {modality!r}; use 'vae'")
         if decoder not in DECODERS:
             raise UnknownNameError("decoder", decoder, DECODERS)
+        if detail < 0 or shift < 0 or (channels is not None and len(channels) < 2):
+            raise ManifoldError(
+                f"detail={detail} and shift={shift} are 0 or more, and channels={channels} has two numbers or more, one a level"
+            )
         super().__init__(data_shape, latent_dim, hidden, modality)
         self.channels = channels_of(data_shape) if channels is None else tuple(channels)
         self.decoder_kind = decoder
@@ -112,9 +116,9 @@ def edge_loss(made: Tensor, real: Tensor) -> Tensor:
 
     Edges are differences between neighbouring pixels. Each size is half the one before; its pixels count four times.
     """
-    gap, total = made - real, torch.zeros(())
+    gap, total = made - real, made.new_zeros(())
     for size in range(SIZES):
         edges = gap.diff(dim=2).square().sum() + gap.diff(dim=3).square().sum()
         total = total + 4**size * edges
-        gap = F.avg_pool2d(gap, 2)
+        gap = F.avg_pool2d(gap, 2, ceil_mode=True)
     return total / len(made)

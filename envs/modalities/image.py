@@ -90,7 +90,9 @@ class ImageUnits(Units):
         mean, std = _normalisation(pixel_mean, pixel_std, own[-1 if last else 0] if len(own) == 3 else 1)
         if mean is not None and std is not None:
             if pixel_range is not None:
-                raise ManifoldError(f"pixel_range={tuple(pixel_range)!r} beside pixel_mean: these declare the range; leave it out")
+                raise ManifoldError(
+                    f"pixel_range={tuple(pixel_range)!r} beside pixel_mean: these declare the range; leave it out"
+                )
             low = min(-m / s for m, s in zip(mean, std, strict=True))
             high = max((1 - m) / s for m, s in zip(mean, std, strict=True))
         elif pixel_range is None:

@@ -22,8 +22,7 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
 
     The change from the first frame to the last is smoothed; its strong parts of one sign are labelled as connected regions,
     long ones are split, and every other pixel that changes on any frame belongs to the nearest region, of its own sign where
-    there is one. In colour, the change of a pixel is its shift along the main direction of all shifts, so that a change of
-    hue at the same brightness counts, too.
+    there is one. In colour, a change of hue at the same brightness counts as much as one of brightness.
 
     Args:
         frames: (F, \\*data_shape) pictures (H, W), or with channels first or last.
@@ -72,13 +71,14 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
 
 
 def _shifts(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts (H, W) of colours along their main direction, positive where the picture mostly becomes brighter, and their
-    size (H, W), of changes (C, H, W). Changes of grey keep their values."""
+    """Sizes (H, W) of changes of colour (C, H, W), with the sign of the smoothed change along the main direction of all
+    changes (mostly: brighter), and without it."""
     flat = colours.reshape(len(colours), -1)
     main = np.linalg.eigh(flat @ flat.T)[1][:, -1]
     main = main if main.sum() >= 0 else -main
-    scale = np.sqrt(len(colours))
-    return (main @ flat).reshape(colours.shape[1:]) / scale, np.linalg.norm(colours, axis=0) / scale
+    along = (main @ flat).reshape(colours.shape[1:])
+    size = np.linalg.norm(colours, axis=0) / np.sqrt(len(colours))
+    return size * np.sign(along if len(colours) == 1 else ndimage.gaussian_filter(along, SMOOTHING * min(along.shape))), size
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:

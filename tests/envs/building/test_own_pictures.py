@@ -39,7 +39,8 @@ SCALES: dict[str, tuple[Any, dict[str, Any]]] = {
     "normalised": (((GREY / 255 - 0.13) / 0.31).astype(np.float32), {"pixel_range": (-0.5, 3)}),
     "ImageNet": ((COLOUR / 255 - IMAGENET["pixel_mean"]) / IMAGENET["pixel_std"], IMAGENET),
     "ImageNet, channels first": (
-        np.moveaxis((COLOUR / 255 - IMAGENET["pixel_mean"]) / IMAGENET["pixel_std"], -1, 1).astype(np.float32), IMAGENET,
+        np.moveaxis((COLOUR / 255 - IMAGENET["pixel_mean"]) / IMAGENET["pixel_std"], -1, 1).astype(np.float32),
+        IMAGENET,
     ),
     "grey normalised": (((GREY / 255 - 0.13) / 0.31).astype(np.float32), {"pixel_mean": [0.13], "pixel_std": [0.31]}),
     "uint16": (GREY.astype(np.uint16) * 257, {"pixel_range": (0, 65535)}),
