@@ -91,9 +91,9 @@ class WorldConfig:
         data_shape: shape of a picture, for pictures whose rows are flat.
         pixel_range: lowest and highest value of a pixel, for example ``(0, 16)``. Default: guessed from the type and the
             values of the pictures. The classifier is queried in these values and in the pictures' own type.
-        pixel_mean: mean of each channel that normalised pictures were shifted by, such as ImageNet's ``(0.485, 0.456, 0.406)``;
-            together with `pixel_std` and instead of `pixel_range`. The classifier is queried in normalised values, and
-            pictures are shown in their own colours.
+        pixel_mean: mean of each channel that normalised pictures were shifted by, such as ImageNet's
+            ``(0.485, 0.456, 0.406)``; together with `pixel_std` and instead of `pixel_range`. The classifier is queried in
+            normalised values, and pictures are shown in their own colours.
         pixel_std: standard deviation of each channel that they were divided by, such as ``(0.229, 0.224, 0.225)``.
         channels: ``first`` or ``last``: the axis of a picture's channels. Default: guessed from the shape.
         input_shape: shape of one input of the classifier, if it is not that of the data. Pictures with their channels on the

@@ -30,8 +30,8 @@ class ConvVAE(VAE):
         latent_dim: Number of latent coordinates d.
         hidden: Widths of the hidden linear layers. The last one is the width of the encoder's.
         modality: ``image``, the only choice.
-        channels: Channels of the stride-2 convolutions, one a level. Default: as many levels as bring the image down to at most
-            8 x 8 pixels, see `channels_of`.
+        channels: Channels of the stride-2 convolutions, one a level. Default: as many levels as bring the image down to at
+            most 8 x 8 pixels, see `channels_of`.
         decoder: ``conv`` or ``mlp``.
         detail: Weight of a loss of edges beside the likelihood, see `edge_loss`: 0 for none. It sharpens large pictures.
         shift: Pixels by which the pictures of a minibatch are shifted at random while fitting: more pictures than there are.
@@ -65,7 +65,7 @@ class ConvVAE(VAE):
             raise UnknownNameError("decoder", decoder, DECODERS)
         if detail < 0 or shift < 0 or (channels is not None and len(channels) < 2):
             raise ManifoldError(
-                f"detail={detail} and shift={shift} are 0 or more, and channels={channels} has two numbers or more, one a level"
+                f"detail={detail} and shift={shift} are 0 or more, and channels={channels} has at least two numbers"
             )
         super().__init__(data_shape, latent_dim, hidden, modality)
         self.channels = channels_of(data_shape) if channels is None else tuple(channels)

@@ -394,8 +394,8 @@ def _check_shares(shares: np.ndarray, declared: dict[str, Any]) -> None:
     smallest, largest = float(shares.min()), float(shares.max())
     if smallest < -TOLERANCE or largest > 1 + TOLERANCE:
         raise ManifoldError(
-            f"pictures with {declared} come from shares in [0, 1], and these from {smallest:.4g} to {largest:.4g}: divide by the "
-            "largest value (often 255) before they are normalised, or declare what they were normalised by"
+            f"pictures with {declared} come from shares in [0, 1], and these from {smallest:.4g} to {largest:.4g}: divide by "
+            "the largest value (often 255) before they are normalised, or declare what they were normalised by"
         )
 
 

@@ -88,7 +88,10 @@ def clothes(seed: int) -> Pictures:
     return Pictures(x[:5600], truth[:5600], x[5600:], truth[5600:], 10, COLOUR, 10)
 
 
-FACES = {"latent_dim": 64, "decoder": "mlp", "hidden": [256], "beta": 0.05, "epochs": 150, "learning_rate": 1e-3, "shift": 2}
+FACES = {
+    "latent_dim": 64, "decoder": "mlp", "hidden": [256], "beta": 0.05, "epochs": 200, "learning_rate": 1e-3, "detail": 10.0,
+    "shift": 1,
+}  # fmt: skip
 COLOUR = {"latent_dim": 16, "decoder": "mlp", "hidden": [256], "epochs": 40, "learning_rate": 1e-3}
 DATA: dict[str, tuple[str, Callable[[int], Pictures]]] = {
     "faces": ("Faces, 64x64 grey, 40 persons", faces),
@@ -126,7 +129,7 @@ def world_of(name: str, seed: int) -> tuple[Any, Pictures, float]:
     return world, data, seconds
 
 
-def walked(name: str, seed: int, cache: Path) -> dict[str, Any]:
+def walked(name: str, seed: int, steps: int, cache: Path) -> dict[str, Any]:
     """All figures of a data set and seed."""
     from sklearn.svm import SVC
 
@@ -152,12 +155,12 @@ def walked(name: str, seed: int, cache: Path) -> dict[str, Any]:
         "hue_of_reconstructions": float(hue_change(x.numpy(), again[:ITEMS].numpy()).mean()) if colour else None,
         "ways": {},
     }  # fmt: skip
-    folder = cache / f"run-large-{digest([name, seed, AGENT_STEPS], SOURCES)}"
-    run, training = cpu_seconds(lambda: trained(
-        folder, world, algo="ppo", seed=seed, n_timesteps=AGENT_STEPS, pictures=False, progress=False,
-    ))  # fmt: skip
-    found["training_seconds"] = training
-    for way in WAYS[:-1]:
+    run, found["training_seconds"] = None, None
+    if steps:
+        folder = cache / f"run-large-{digest([name, seed, steps], SOURCES)}"
+        settings = {"algo": "ppo", "seed": seed, "n_timesteps": steps, "pictures": False, "progress": False}
+        run, found["training_seconds"] = cpu_seconds(lambda: trained(folder, world, **settings))
+    for way in WAYS[: -1 if steps else 2]:
         walker, by = ("line", world) if way.startswith("line") else ("policy", run)
         sure = "convincing" in way
         paths, cost = cpu_seconds(partial(
@@ -225,8 +228,9 @@ def measure(options: Options) -> Iterator[Record]:
     for name in options.data:
         cells = {cell["seed"]: cell for cell in record["data"].get(name, [])}
         for seed in options.seeds:
-            key = {"pictures_large": name, "seed": seed}
-            cells[seed] = options.runner.one(Run(key, partial(walked, name, seed, options.cache), SOURCES), f"{name}, {seed}")
+            key = {"pictures_large": name, "seed": seed, "agent_steps": options.agent_steps}
+            run = Run(key, partial(walked, name, seed, options.agent_steps, options.cache), SOURCES)
+            cells[seed] = options.runner.one(run, f"{name}, {seed}")
             record["data"][name] = [cells[k] for k in sorted(cells)]
             yield record
     for decoder in ("mlp", "conv") if options.cost else ():
@@ -249,9 +253,10 @@ def page(record: Record) -> str:
 
         facts = (
             f"Seeds {', '.join(str(cell['seed']) for cell in cells)}; {cells[0]['train']} pictures to fit to, "
-            f"{cells[0]['items']} explained. Accuracy of the classifier {over('accuracy', 3)}, of the oracle {over('oracle', 3)}. "
-            f"Class kept by the reconstructions of held-out pictures: {_counted(cells)}; the oracle sees the true class in "
-            f"{over('kept_oracle', 3)} of them. Fit and calibration {over('seconds', 0)} CPU s, training {over('training_seconds', 0)} CPU s."
+            f"{cells[0]['items']} explained. Accuracy of the classifier {over('accuracy', 3)}, of the oracle "
+            f"{over('oracle', 3)}. Class kept by the reconstructions of held-out pictures: {_counted(cells)}; the oracle "
+            f"sees the true class in {over('kept_oracle', 3)} of them. Fit and calibration {over('seconds', 0)} CPU s, training of the agent "
+            f"{over('training_seconds', 0)} CPU s."
         )
         if cells[0]["hue_of_pairs"] is not None:
             facts += (
@@ -294,8 +299,11 @@ def _costs(costs: dict[str, list[dict[str, Any]]]) -> str:
 
 EXPERIMENT = Experiment(
     "pictures_large", __doc__, measure, page,
-    flags={"--data": {**one_of(tuple(DATA)), "nargs": "*"}, "--seeds": whole_numbers(0, 1),
-           "--no-cost": {"dest": "cost", "action": "store_false", "help": "without the cost against the pixels"}},
+    flags={
+        "--data": {**one_of(tuple(DATA)), "nargs": "*"}, "--seeds": whole_numbers(0, 1),
+        "--agent-steps": {"type": int, "default": AGENT_STEPS, "metavar": "N", "help": "of the training; 0: no agent"},
+        "--no-cost": {"dest": "cost", "action": "store_false", "help": "without the cost against the pixels"},
+    },
 )  # fmt: skip
 
 if __name__ == "__main__":

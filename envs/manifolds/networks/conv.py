@@ -13,7 +13,6 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from envs.errors import ManifoldError
 
-
 SMALLEST = 8  # pixels of a side from which on no further level halves it
 FIRST, WIDEST = 16, 128  # channels of the first level, which double from level to level, and at most so many
 

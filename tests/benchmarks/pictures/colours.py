@@ -1,4 +1,4 @@
-"""Pictures in colour whose hue says nothing about their class: shapes that are drawn here, and tinted clothes; and their hue."""
+"""Pictures in colour whose hue says nothing about their class: drawn shapes and tinted clothes; and their hue."""
 
 from __future__ import annotations
 
