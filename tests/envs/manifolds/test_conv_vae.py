@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from envs.errors import ManifoldError
+from envs import make_world
+from envs.errors import ManifoldError, UnknownNameError
 from envs.manifolds import ConvVAE, Manifold
 from envs.manifolds.conv_vae import edge_loss, shifted
 
@@ -73,3 +75,19 @@ def test_pictures_are_shifted_row_by_row_and_keep_their_border():
 def test_settings_that_make_no_sense_are_refused(settings, told):
     with pytest.raises(ManifoldError, match=told):
         ConvVAE((8, 8), **settings)
+
+
+def test_settings_of_the_architecture_are_settings_of_a_fit():
+    x = squares((16, 16)).numpy()
+    how = {"decoder": "mlp", "channels": [4, 8], "detail": 1.0, "hidden": [16], "epochs": 1}
+    world = make_world(
+        data=x, classifier=lambda rows: np.eye(2)[(rows[:, 8].mean(1) > 0.2).astype(int)], class_names=["a", "b"],
+        manifold="conv_vae", latent_dim=3, fit=how, modality="image", progress=False,
+    )  # fmt: skip
+    assert world.manifold.settings["decoder"] == "mlp"
+    assert world.manifold.settings["detail"] == 1.0
+    with pytest.raises(UnknownNameError, match="did you mean 'detail'"):
+        make_world(
+            data=x, classifier=lambda rows: np.eye(2)[rows.reshape(len(rows), -1).argmax(1) % 2], class_names=["a", "b"],
+            manifold="conv_vae", fit={"detial": 1.0}, modality="image", progress=False,
+        )  # fmt: skip
