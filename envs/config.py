@@ -17,7 +17,9 @@ from envs.reading.checks import check_world_settings
 from envs.runtime.plain import listed
 
 ROWS = ("data", "held_out", "truth")  # fields of whole data sets: JSON holds names and flat lists, no nested ones
-NAMES = ("class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range")  # short lists
+NAMES = (  # short lists
+    "class_names", "class_order", "columns", "data_shape", "free", "input_shape", "pixel_range", "pixel_mean", "pixel_std",
+)  # fmt: skip
 EXAMPLES = {"dates": "{'joined': 'days'}", "fit": "{'epochs': 10}", "query": "{'retries': 3}", "reward": "{'distance': 1.0}"}
 PATHS = ("data", "data_dir", "columns", "classifier", "manifold")  # fields that may name a file or folder
 LIVE = "live"  # the key of the JSON under which live objects are named
@@ -92,6 +94,10 @@ class WorldConfig:
         data_shape: shape of a picture, for pictures whose rows are flat.
         pixel_range: lowest and highest value of a pixel, for example ``(0, 16)``. Default: guessed from the type and the
             values of the pictures. The classifier is queried in these values and in the pictures' own type.
+        pixel_mean: mean of each channel that normalised pictures were shifted by, such as ImageNet's
+            ``(0.485, 0.456, 0.406)``; together with `pixel_std` and instead of `pixel_range`. The classifier is queried in
+            normalised values, and pictures are shown in their own colours.
+        pixel_std: standard deviation of each channel that they were divided by, such as ``(0.229, 0.224, 0.225)``.
         channels: ``first`` or ``last``: the axis of a picture's channels. Default: guessed from the shape.
         input_shape: shape of one input of the classifier, if it is not that of the data. Pictures with their channels on the
             other axis are transposed.
@@ -168,6 +174,8 @@ class WorldConfig:
     encoding: str = "utf-8"
     data_shape: Sequence[int] | None = None
     pixel_range: Sequence[float] | None = None
+    pixel_mean: Sequence[float] | None = None
+    pixel_std: Sequence[float] | None = None
     channels: str | None = None
     input_shape: Sequence[int] | None = None
     outputs: str | None = None

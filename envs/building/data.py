@@ -27,7 +27,7 @@ from envs.modalities.text import is_text
 from envs.reading.objects import load_object
 
 MODALITIES = ("series", "image")  # that can be declared
-PIXELS = ("pixel_range", "channels")  # settings of pictures
+PIXELS = ("pixel_range", "pixel_mean", "pixel_std", "channels")  # settings of pictures
 
 
 def gathered(config: WorldConfig) -> tuple[Data, str | None]:
@@ -97,7 +97,8 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
         columns = [column.name for column in parts.table.columns]
     more = {name: getattr(config, name) for name in ("truth", "class_names", "data_shape", "channels", "modality", "sampling")}
     more |= {"columns": columns, "held_out": held_out}
-    more["pixel_range"] = None if config.pixel_range is None else tuple(config.pixel_range)
+    for name in PIXELS[:3]:
+        more[name] = None if getattr(config, name) is None else tuple(getattr(config, name))
     parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
     if parts.truth is not None and len(parts.truth) != len(parts.x):
         raise ManifoldError(f"truth holds {len(parts.truth)} classes for {len(parts.x)} rows of data")
@@ -144,7 +145,7 @@ def units_of(parts: Data, classifier: Any = None) -> Units:
     Raises:
         ManifoldError: settings of pictures, for a table.
     """
-    pixels = {"pixel_range": parts.pixel_range, "channels": parts.channels}
+    pixels = {name: getattr(parts, name) for name in PIXELS}
     rows = np.asarray(parts.x)
     if (series := _series_units(parts, rows)) is not None:
         return series

@@ -48,6 +48,8 @@ OURS = (
     "modality",
     "progress",
     "latent_dim",
+    "data_shape",
+    "architecture",
     "seed",
     "_",
 )
@@ -165,7 +167,9 @@ def fitted_manifold(
     table = isinstance(units, TableUnits)
     maker: Any = OWN_KINDS.get(type(units), {}).get(kind, kind)
     usual_batch = 128 if table and maker is not kind else 32
-    own = inspect.signature(maker.fit).parameters
+    own = dict(inspect.signature(maker.fit).parameters)
+    if "architecture" in own:  # further settings of the fit are those of the class
+        own |= {key: value for key, value in inspect.signature(maker).parameters.items() if key not in own}
     chosen = "batch_size" in own and "batch_size" not in (fit or {})
     batch_size = batch_of(len(x), usual_batch) if chosen else usual_batch
     for setting in fit or {}:

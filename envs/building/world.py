@@ -73,6 +73,8 @@ def make_world(
     encoding: str = "utf-8",
     data_shape: Sequence[int] | None = None,
     pixel_range: Sequence[float] | None = None,
+    pixel_mean: Sequence[float] | None = None,
+    pixel_std: Sequence[float] | None = None,
     channels: str | None = None,
     input_shape: Sequence[int] | None = None,
     outputs: str | None = None,

@@ -27,6 +27,7 @@ class Data(NamedTuple):
         data_shape: Shape of one datum if the rows are flattened images, else None.
         table: Description of a mixed table (`envs.modalities.columns.Table`); `x` then holds the user's own values.
         pixel_range: Range of the pixels, see `envs.make_world`, or None.
+        pixel_mean, pixel_std: Of each channel of normalised pictures, see `envs.make_world`, or None.
         channels: Position of the channels, see `envs.make_world`, or None.
         frame: Columns of the data frame that `x` came as (`envs.modalities.data_frame.Frame`), or None.
         own: That data frame, or None.
@@ -60,6 +61,8 @@ class Data(NamedTuple):
     lines: Any = None
     modality: str | None = None
     sampling: Any = None
+    pixel_mean: tuple[float, ...] | None = None
+    pixel_std: tuple[float, ...] | None = None
 
 
 def load_npz(path: str | Path) -> Data:
@@ -91,8 +94,8 @@ def load_npz(path: str | Path) -> Data:
         if known["data_shape"].dtype.kind not in "iu":
             raise ManifoldError(f"{path}: data_shape is a list of whole numbers, not {known['data_shape'].dtype}")
         known["data_shape"] = tuple(int(n) for n in known["data_shape"])
-    if "pixel_range" in known:
-        known["pixel_range"] = tuple(known["pixel_range"].ravel().tolist())
+    for name in {"pixel_range", "pixel_mean", "pixel_std"} & set(known):
+        known[name] = tuple(known[name].ravel().tolist())
     for name in ("channels", "modality", "sampling"):
         if name in known:
             known[name] = str(known[name])

@@ -19,6 +19,7 @@ CHANNELS = ("first", "last")
 COLOURS = (1, 3, 4)  # numbers of channels that pictures usually have
 SCALES = (15, 16, 31, 63, 100, 127, 128, 255)  # largest values of whole numbers that pictures usually have
 MOST_LEVELS = 65536  # distinct values that are remembered exactly
+TOLERANCE = 1e-4  # of shares in [0, 1]: what float16 loses when pictures are normalised
 RESOLUTION = 1e-7  # of float32 inside, as a share of the range
 
 
@@ -30,6 +31,7 @@ class ImageUnits(Units):
         dtype: float type of the conversion to the user's values.
         own_shape: shape of one picture as the user has it; `data_shape` is the same with channels first.
         low, high: range of the user's values; 0 and 1 in data space.
+        mean, std: of each channel, if the user's values are ``(share - mean) / std`` of shares in [0, 1]; else None.
         kind: numpy type of the user's pictures, in which classifiers are queried.
         levels: the user's distinct values, ascending, float64, if they are few and data space would round them; else None.
         guessed: whether the range was guessed from the values.
@@ -48,6 +50,8 @@ class ImageUnits(Units):
     kind: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.float32))
     levels: Tensor | None = None
     guessed: bool = False
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     @classmethod
     def of_pictures(
@@ -57,6 +61,8 @@ class ImageUnits(Units):
         pixel_range: Sequence[float] | None = None,
         channels: str | None = None,
         more: np.ndarray | None = None,
+        pixel_mean: Sequence[float] | None = None,
+        pixel_std: Sequence[float] | None = None,
     ) -> ImageUnits:
         """Units fitted to raw pictures (N, \\*shape), or flat (N, D) ones of this shape.
 
@@ -64,6 +70,7 @@ class ImageUnits(Units):
             pixel_range: (low, high) of the values; None: guessed from the type and the values.
             channels: ``first`` or ``last``; None: guessed from the shape.
             more: held-out pictures, which have to lie in the range, too.
+            pixel_mean, pixel_std: of each channel, for pictures that were normalised by them; instead of `pixel_range`.
 
         Raises:
             ManifoldError: a range or channel order that cannot be guessed, or a declared one that does not fit.
@@ -80,7 +87,15 @@ class ImageUnits(Units):
         if more is not None and np.asarray(more).size:
             others = _numbers(more)
             largest, smallest = max(largest, float(np.nanmax(others))), min(smallest, float(np.nanmin(others)))
-        if pixel_range is None:
+        mean, std = _normalisation(pixel_mean, pixel_std, own[-1 if last else 0] if len(own) == 3 else 1)
+        if mean is not None and std is not None:
+            if pixel_range is not None:
+                raise ManifoldError(
+                    f"pixel_range={tuple(pixel_range)!r} beside pixel_mean: these declare the range; leave it out"
+                )
+            low = min(-m / s for m, s in zip(mean, std, strict=True))
+            high = max((1 - m) / s for m, s in zip(mean, std, strict=True))
+        elif pixel_range is None:
             whole = kind.kind in "bui" or bool((values == np.round(values)).all())
             low, high = _guessed_range(smallest, largest, kind, whole)
         else:
@@ -88,7 +103,7 @@ class ImageUnits(Units):
         inside = (own[-1], *own[:-1]) if last else own
         wide = kind.itemsize > 4 if kind.kind == "f" else high > 2**24
         units = cls("image", inside, dtype=torch.float64 if wide else torch.float32, own_shape=own, low=low, high=high,
-                    kind=kind, guessed=pixel_range is None)  # fmt: skip
+                    kind=kind, guessed=pixel_range is None and mean is None, mean=mean, std=std)  # fmt: skip
         if kind.kind == "f" and not units._same_scale:
             units.levels = _levels(values)
         if units.guessed and kind.kind == "f" and (low, high) != (0.0, 1.0):
@@ -121,7 +136,18 @@ class ImageUnits(Units):
     @property
     def declared(self) -> dict[str, Any]:
         """The settings that declare what was guessed; none for values in [0, 1]."""
+        if self.mean is not None and self.std is not None:
+            return {"pixel_mean": list(self.mean), "pixel_std": list(self.std)}
         return {} if (self.low, self.high) == (0.0, 1.0) else {"pixel_range": [self.low, self.high]}
+
+    @property
+    def _affine(self) -> tuple[Any, Any]:
+        """(zero, width): the user's values are zero + width * share. Of normalised pictures arrays over the channels."""
+        if self.mean is None or self.std is None:
+            return self.low, self.high - self.low
+        axes = (-1, 1, 1) if len(self.own_shape) == 3 and not self.last else (-1,)
+        width = 1 / np.reshape(self.std, axes)
+        return -np.reshape(self.mean, axes) * width, width
 
     @property
     def _same_scale(self) -> bool:
@@ -140,7 +166,12 @@ class ImageUnits(Units):
         if not np.isfinite(array).all():
             raise ManifoldError(_where_not_finite(array, ()))
         self._check_scale(array)
-        if (self.low, self.high) != (0.0, 1.0):
+        if self.mean is not None:
+            zero, width = self._affine
+            array = (array.reshape(len(array), *self.own_shape).astype(np.float64) - zero) / width
+            _check_shares(array, self.declared)
+            array = array.clip(0, 1)
+        elif (self.low, self.high) != (0.0, 1.0):
             array = array if self.low == 0 else array.astype(np.float64)
             array = (array - array.dtype.type(self.low)) / array.dtype.type(self.high - self.low)
         x = torch.from_numpy(array).float().reshape(len(array), *self.own_shape)
@@ -154,11 +185,12 @@ class ImageUnits(Units):
         x = x.movedim(-len(self.data_shape), -1) if self.last else x
         if self._same_scale:
             return x
+        zero, width = (torch.as_tensor(part, dtype=torch.float64) for part in self._affine)
         with torch.no_grad():
-            values = self._exact(x.double() * (self.high - self.low) + self.low).to(self.dtype)
+            values = self._exact(x.double() * width + zero).to(self.dtype)
         if not x.requires_grad:
             return values
-        soft = x.to(self.dtype) * (self.high - self.low) + self.low
+        soft = x.to(self.dtype) * width.to(self.dtype) + zero.to(self.dtype)
         return soft + (values - soft).detach()
 
     def _exact(self, values: Tensor) -> Tensor:
@@ -193,7 +225,7 @@ class ImageUnits(Units):
     @property
     def unseen(self) -> list[Any]:
         """See `Units.unseen`."""
-        return [self.low, self.high, str(self.kind), list(self.own_shape)]
+        return [self.low, self.high, str(self.kind), list(self.own_shape), self.mean, self.std]
 
     def input_shape(self, classifier: Any, requested: Sequence[int] | None) -> tuple[int, ...]:
         """See `Units.input_shape`; a declared shape is the user's own, flat, or has the channels on the other axis."""
@@ -243,6 +275,8 @@ class ImageUnits(Units):
         Raises:
             ManifoldError: values outside the range, or fractions if the pictures are whole numbers.
         """
+        if self.mean is not None:
+            return  # `inward` checks the shares that they were
         smallest, largest = float(array.min()), float(array.max())
         reach = f"reach from {smallest:.4g} to {largest:.4g}"
         own = f"in [{self.low:g}, {self.high:g}]"
@@ -324,6 +358,45 @@ def _guessed_range(smallest: float, largest: float, kind: np.dtype[Any], whole: 
         f"the scale of these pictures cannot be guessed: they are not in [0, 1], these reach from {smallest:.4g} to "
         f"{largest:.4g} ({kind}); pass pixel_range=(low, high), the lowest and the highest value that a pixel can have"
     )
+
+
+def _normalisation(mean: Any, std: Any, channels: int) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """The declared mean and standard deviation of each channel; a single number stands for all channels.
+
+    Raises:
+        ManifoldError: one without the other, another number of channels, or no positive standard deviation.
+    """
+    if mean is None and std is None:
+        return None, None
+    if mean is None or std is None:
+        raise ManifoldError(
+            "pixel_mean and pixel_std belong together: give both, or pixel_range=(low, high) for pictures of one range"
+        )
+    found = []
+    for name, values in (("pixel_mean", mean), ("pixel_std", std)):
+        values = np.atleast_1d(np.asarray(values, dtype=np.float64))
+        if values.shape == (1,):
+            values = values.repeat(channels)
+        if values.shape != (channels,) or not np.isfinite(values).all():
+            raise ManifoldError(f"{name} has a finite number for each of the {channels} channels, not {values.tolist()}")
+        found.append(tuple(values.tolist()))
+    if min(found[1]) <= 0:
+        raise ManifoldError(f"pixel_std holds standard deviations, which are positive, not {list(found[1])}")
+    return found[0], found[1]
+
+
+def _check_shares(shares: np.ndarray, declared: dict[str, Any]) -> None:
+    """Refuse pictures that their declared normalisation takes out of [0, 1].
+
+    Raises:
+        ManifoldError: they are.
+    """
+    smallest, largest = float(shares.min()), float(shares.max())
+    if smallest < -TOLERANCE or largest > 1 + TOLERANCE:
+        raise ManifoldError(
+            f"pictures with {declared} come from shares in [0, 1], and these from {smallest:.4g} to {largest:.4g}: divide by "
+            "the largest value (often 255) before they are normalised, or declare what they were normalised by"
+        )
 
 
 def _levels(values: np.ndarray) -> Tensor | None:

@@ -22,7 +22,7 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
 
     The change from the first frame to the last is smoothed; its strong parts of one sign are labelled as connected regions,
     long ones are split, and every other pixel that changes on any frame belongs to the nearest region, of its own sign where
-    there is one.
+    there is one. In colour, a change of hue at the same brightness counts as much as one of brightness.
 
     Args:
         frames: (F, \\*data_shape) pictures (H, W), or with channels first or last.
@@ -40,21 +40,26 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
         [('top left', 1), ('bottom right', -1)]
     """
     axis = channel_axis(tuple(frames.shape[1:]))
-    grey = (frames if axis is None else frames.mean(axis + 1)).double().numpy()
+    colours = (frames[:, None] if axis is None else frames.movedim(axis + 1, 1)).double().numpy()
+    grey = colours.mean(1)
     moving = (frames != frames[:1]).any(0) if axis is None else (frames != frames[:1]).any(0).any(axis)
     changes = moving.numpy()
     if not changes.any():
         return []
-    change = grey[-1] - grey[0]
-    strength = np.abs(change) if np.abs(change).max() > 0 else np.abs(grey - grey[:1]).max(0) + 1e-12 * changes
+    lighter = grey[-1] - grey[0]
+    change, strength = lighter, np.abs(lighter)
+    if axis is not None:
+        change, strength = _shifts(colours[-1] - colours[0])
+    if not strength.any():
+        strength = np.abs(grey - grey[:1]).max(0) + 1e-12 * changes
     labels = _labels(change, strength, changes, most)
-    box = content(grey)
+    box = content(colours)
     merged: dict[tuple[str, int], np.ndarray] = {}
     for k in range(1, labels.max() + 1):
         flat = labels == k
-        total = change[flat].sum()
-        sign = int(np.sign(total)) if abs(total) > 0.2 * np.abs(change[flat]).sum() else 0
-        key = place(flat, np.abs(change), box), sign
+        total = lighter[flat].sum()
+        sign = int(np.sign(total)) if abs(total) > 0.2 * strength[flat].sum() else 0
+        key = place(flat, strength, box), sign
         merged[key] = merged[key] | flat if key in merged else flat
     found = []
     for (name, sign), flat in sorted(merged.items(), key=lambda entry: -strength[entry[1]].sum()):
@@ -63,6 +68,17 @@ def regions(frames: Tensor, most: int = MOST) -> list[Component]:
         where = {"rows": flat.shape[0], "columns": flat.shape[1], "runs": runs(whole)}
         found.append(Component(name, where, mask, sign))
     return found
+
+
+def _shifts(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes (H, W) of changes of colour (C, H, W), with the sign of the smoothed change along the main direction of all
+    changes (mostly: brighter), and without it."""
+    flat = colours.reshape(len(colours), -1)
+    main = np.linalg.eigh(flat @ flat.T)[1][:, -1]
+    main = main if main.sum() >= 0 else -main
+    along = (main @ flat).reshape(colours.shape[1:])
+    size = np.linalg.norm(colours, axis=0) / np.sqrt(len(colours))
+    return size * np.sign(along if len(colours) == 1 else ndimage.gaussian_filter(along, SMOOTHING * min(along.shape))), size
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:
@@ -117,10 +133,11 @@ def _pieces(region: np.ndarray, strength: np.ndarray) -> list[np.ndarray]:
     return pieces
 
 
-def content(grey: np.ndarray) -> tuple[int, int, int, int]:
-    """First and last row, first and last column of what differs from the border, in any of the pictures (F, H, W)."""
-    edge = np.concatenate([grey[:, 0].ravel(), grey[:, -1].ravel(), grey[:, :, 0].ravel(), grey[:, :, -1].ravel()])
-    apart = (np.abs(grey - np.median(edge)) > APART * max(np.ptp(grey), 1e-12)).any(0)
+def content(pictures: np.ndarray) -> tuple[int, int, int, int]:
+    """First and last row, first and last column of what differs from the border, in any of the pictures (F, C, H, W)."""
+    sides = (pictures[..., 0, :], pictures[..., -1, :], pictures[..., 0], pictures[..., -1])
+    edge = np.median(np.concatenate(sides, -1), (0, 2))
+    apart = (np.abs(pictures - edge[:, None, None]) > APART * max(np.ptp(pictures), 1e-12)).any((0, 1))
     rows, columns = np.nonzero(apart if apart.any() else np.ones_like(apart))
     return rows.min(), rows.max(), columns.min(), columns.max()
 

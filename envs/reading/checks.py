@@ -149,6 +149,14 @@ def description(value: Any, name: str, *, error: Error = ManifoldError) -> Any:
     return value if isinstance(value, str | Mapping) else names(value, name, error=error)
 
 
+def amounts(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[float, ...]:
+    """Finite numbers, one for each channel; a single one stands for all."""
+    plain = getattr(value, "tolist", lambda: value)()
+    if isinstance(plain, str | Mapping) or (isinstance(plain, Sequence) and not plain):
+        raise error(f"{name} is a list of numbers, one for each channel, not {_shown(value)}")
+    return tuple(number(item, name, error=error) for item in (plain if isinstance(plain, Sequence) else [plain]))
+
+
 def interval(value: Any, name: str, *, error: Error = ManifoldError) -> tuple[float, float]:
     """Two finite numbers, the lower first."""
     plain = getattr(value, "tolist", lambda: value)()
@@ -171,6 +179,8 @@ WORLD_SETTINGS: dict[str, Callable[..., Any]] = {
     "truth": rows,
     "columns": description,
     "pixel_range": interval,
+    "pixel_mean": amounts,
+    "pixel_std": amounts,
     "class_names": names,
     "target_column": text,
     "text_column": text,

@@ -1,4 +1,4 @@
-"""The changed regions of a picture in words: strokes and loops of handwriting, else brightness and place."""
+"""The changed regions of a picture in words: strokes and loops of handwriting, else brightness, hue and place."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
     from envs.modalities.components import Component
 
+#: what a region becomes in colour: the direction in which red, green and blue move beside their mean
+HUES = {
+    "redder": (2, -1, -1), "greener": (-1, 2, -1), "bluer": (-1, -1, 2),
+    "yellower": (1, 1, -2), "more turquoise": (-2, 1, 1), "more purple": (1, -2, 1),
+}  # fmt: skip
+COLOURED = 0.5  # share of the change of brightness from which a shift of colour is named, and the other way round
+LEAST = 0.02  # of the range of values: a smaller shift of colour is not named
 LONG = 2.5  # length over width from which a stroke is called a bar
 KEPT = 0.5  # share of a region's ink that is there before and after: the stroke is thicker or thinner, not new or gone
 
@@ -30,8 +37,33 @@ def region_words(world: Any, components: Sequence[Component], frames: Tensor) ->
         return []
     if attributes_of(world):
         return _strokes(components, frames)
-    verb = {1: "is brighter", -1: "is darker", 0: "has changed"}
-    return [(f"the {component.name}", verb[component.sign]) for component in components]
+    return [(f"the {component.name}", _became(component, frames)) for component in components]
+
+
+def _became(component: Component, frames: Tensor) -> str:
+    """What a region became from the first frame to the last: ``is darker``, ``is redder``, ``is brighter and bluer``."""
+    light, colour = _shift(component, frames)
+    size = float(np.sqrt(np.mean(colour**2)))
+    words = []
+    if size < LEAST or abs(light) >= COLOURED * size:
+        words += {1: ["brighter"], -1: ["darker"], 0: []}[component.sign]
+    if size >= max(LEAST, COLOURED * abs(light)):
+        words.append(max(HUES, key=lambda name: float(colour @ np.asarray(HUES[name]) / np.linalg.norm(HUES[name]))))
+    return f"is {' and '.join(words)}" if words else "has changed"
+
+
+def _shift(component: Component, frames: Tensor) -> tuple[float, np.ndarray]:
+    """Change of brightness of a region, and that of red, green and blue beside it (3,): means over its pixels, each weighted
+    by how much it changes. Pictures without colour have no such change."""
+    from envs.modalities.regions import channel_axis
+
+    axis = channel_axis(tuple(frames.shape[1:]))
+    if axis is None or frames.shape[axis + 1] < 3:
+        return 0.0, np.zeros(3)
+    change = (frames[-1] - frames[0]).double().movedim(axis, 0).numpy()[:3, component.mask.any(axis).numpy()]
+    size = np.linalg.norm(change, axis=0)
+    shift = np.average(change, axis=1, weights=size) if size.any() else np.zeros(3)
+    return float(shift.mean()), shift - shift.mean()
 
 
 def _strokes(components: Sequence[Component], frames: Tensor) -> list[tuple[str, str]]:

@@ -1,8 +1,10 @@
-"""Convolutional encoder, decoder and critic of small images, with the interface of `MLP`: flat rows in and out."""
+"""Convolutional encoder, decoder and critic of images, with the interface of `MLP`: flat rows in and out."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,29 +13,51 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from envs.errors import ManifoldError
 
+SMALLEST = 8  # pixels of a side from which on no further level halves it
+FIRST, WIDEST = 16, 128  # channels of the first level, which double from level to level, and at most so many
+
 
 def picture_axes(data_shape: Sequence[int]) -> tuple[int, int, int]:
     """(channels, height, width) of images (H, W) or (C, H, W).
 
     Raises:
-        ManifoldError: If the shape is another one, or a side is not divisible by 4.
+        ManifoldError: If the shape is another one.
     """
     shape = tuple(data_shape)
     axes = (1, *shape) if len(shape) == 2 else shape
-    if len(axes) != 3 or axes[0] not in (1, 3) or axes[1] % 4 or axes[2] % 4:
+    if len(axes) != 3 or axes[0] not in (1, 3, 4) or min(axes[1:]) < 4:
         raise ManifoldError(
-            f"convolutions here take pictures (H, W) or (C, H, W) with 1 or 3 channels and sides divisible by 4, not {shape}; "
-            "use the MLP ('vae'), or pad the pictures"
+            f"convolutions here take pictures (H, W) or (C, H, W) with 1, 3 or 4 channels and sides of at least 4 pixels, "
+            f"not {shape}; use the MLP ('vae')"
         )
     return axes
 
 
+def channels_of(data_shape: Sequence[int]) -> tuple[int, ...]:
+    """Channels of stride-2 levels that bring an image down to at most 8 x 8 pixels; at least two levels.
+
+    Example:
+        >>> channels_of((28, 28)), channels_of((64, 64)), channels_of((3, 128, 96))
+        ((16, 32), (16, 32, 64), (16, 32, 64, 128))
+    """
+    longest = max(picture_axes(data_shape)[1:])
+    levels = max(2, math.ceil(math.log2(longest / SMALLEST)))
+    return tuple(min(FIRST * 2**level, WIDEST) for level in range(levels))
+
+
+def _small(axes: tuple[int, int, int], levels: int) -> tuple[int, int]:
+    """(height, width) after `levels` halvings, rounded up."""
+    return -(-axes[1] // 2**levels), -(-axes[2] // 2**levels)
+
+
 class ConvEncoder(nn.Module):
-    """Two stride-2 convolutions and two linear layers with SiLU between them: flat images (B, D) to (B, out).
+    """Stride-2 convolutions and two linear layers with SiLU between them: flat images (B, D) to (B, out).
+
+    Sides that the levels do not divide are padded by their last pixels.
 
     Args:
         data_shape: (H, W) or (C, H, W).
-        channels: Channels of the two convolutions.
+        channels: Channels of the convolutions, one a level.
         width: Width of the hidden linear layer.
         out: Number of outputs.
         spectral: Apply spectral normalisation to all weights, for the critic of a hinge GAN.
@@ -49,19 +73,19 @@ class ConvEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.axes = picture_axes(data_shape)
-        first, second = channels
-        layers = [
-            nn.Conv2d(self.axes[0], first, 4, 2, 1),
-            nn.Conv2d(first, second, 4, 2, 1),
-            nn.Linear(second * self.axes[1] * self.axes[2] // 16, width),
-            nn.Linear(width, out),
-        ]
+        height, breadth = _small(self.axes, len(channels))
+        layers: list[nn.Module] = [nn.Conv2d(a, b, 4, 2, 1) for a, b in pairwise((self.axes[0], *channels))]
+        layers += [nn.Linear(channels[-1] * height * breadth, width), nn.Linear(width, out)]
+        self.padding = (0, (breadth << len(channels)) - self.axes[2], 0, (height << len(channels)) - self.axes[1])
         self.layers = nn.ModuleList(spectral_norm(layer) if spectral else layer for layer in layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """Output (B, out) for flat images (B, D)."""
-        first, second, hidden, last = self.layers
-        h = F.silu(second(F.silu(first(x.reshape(len(x), *self.axes)))))
+        *convolutions, hidden, last = self.layers
+        h = x.reshape(len(x), *self.axes)
+        h = F.pad(h, self.padding, mode="replicate") if any(self.padding) else h
+        for layer in convolutions:
+            h = F.silu(layer(h))
         return last(F.silu(hidden(h.flatten(1))))
 
 
@@ -100,12 +124,12 @@ class Pushed(nn.Module):
 
 
 class ConvDecoder(Pushed):
-    """Two linear layers and two transposed convolutions with SiLU between them: codes (B, d) to flat images (B, D).
+    """Two linear layers and transposed convolutions with SiLU between them: codes (B, d) to flat images (B, D).
 
     Args:
         latent_dim: Number of latent coordinates d.
         width: Width of the hidden linear layer, as in `ConvEncoder`.
-        channels: Channels of the two convolutions, as in `ConvEncoder`.
+        channels: Channels of the convolutions, as in `ConvEncoder`, at least two.
         data_shape: (H, W) or (C, H, W).
 
     Example:
@@ -116,19 +140,21 @@ class ConvDecoder(Pushed):
 
     def __init__(self, latent_dim: int, width: int, channels: Sequence[int], data_shape: Sequence[int]) -> None:
         super().__init__()
-        pixels, height, breadth = picture_axes(data_shape)
-        first, second = channels
-        self.small = (second, height // 4, breadth // 4)
+        self.axes = picture_axes(data_shape)
+        self.small = (channels[-1], *_small(self.axes, len(channels)))
         self.hidden = nn.Linear(latent_dim, width)
-        self.spread = nn.Linear(width, second * height * breadth // 16)
-        self.grow = nn.ConvTranspose2d(second, first, 4, 2, 1)
-        self.last = nn.ConvTranspose2d(first, pixels, 4, 2, 1)
+        self.spread = nn.Linear(width, math.prod(self.small))
+        deeper = pairwise(reversed(channels[1:]))
+        self.deeper = nn.ModuleList(nn.ConvTranspose2d(a, b, 4, 2, 1) for a, b in deeper)
+        self.grow = nn.ConvTranspose2d(channels[1], channels[0], 4, 2, 1)
+        self.last = nn.ConvTranspose2d(channels[0], self.axes[0], 4, 2, 1)
 
     def logits(self, z: Tensor) -> Tensor:
         """Pixels (B, D) before the sigmoid."""
-        h = F.silu(self.spread(F.silu(self.hidden(z))))
-        h = F.silu(self.grow(h.view(len(z), *self.small)))
-        return self.last(h).flatten(1)
+        h = F.silu(self.spread(F.silu(self.hidden(z)))).view(len(z), *self.small)
+        for layer in (*self.deeper, self.grow):
+            h = F.silu(layer(h))
+        return self.last(h)[..., : self.axes[1], : self.axes[2]].flatten(1)
 
     def forward(self, z: Tensor) -> Tensor:
         """Pixels (B, D) in [0, 1]."""

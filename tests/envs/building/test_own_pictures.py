@@ -26,6 +26,7 @@ GREY = RANDOM.integers(0, 256, (40, 6, 5), dtype=np.uint8)
 COLOUR = RANDOM.integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
 GREY[0, 0] = COLOUR[0, 0] = 255
 GREY[1, 0] = COLOUR[1, 0] = 0
+IMAGENET = {"pixel_mean": [0.485, 0.456, 0.406], "pixel_std": [0.229, 0.224, 0.225]}
 SCALES: dict[str, tuple[Any, dict[str, Any]]] = {
     "uint8": (GREY, {}),
     "whole float64 to 16": (np.round(GREY / 255.0 * 16), {}),
@@ -36,6 +37,12 @@ SCALES: dict[str, tuple[Any, dict[str, Any]]] = {
     "symmetric": (GREY / 127.5 - 1, {}),
     "float32 symmetric": ((GREY / 127.5 - 1).astype(np.float32), {}),
     "normalised": (((GREY / 255 - 0.13) / 0.31).astype(np.float32), {"pixel_range": (-0.5, 3)}),
+    "ImageNet": ((COLOUR / 255 - IMAGENET["pixel_mean"]) / IMAGENET["pixel_std"], IMAGENET),
+    "ImageNet, channels first": (
+        np.moveaxis((COLOUR / 255 - IMAGENET["pixel_mean"]) / IMAGENET["pixel_std"], -1, 1).astype(np.float32),
+        IMAGENET,
+    ),
+    "grey normalised": (((GREY / 255 - 0.13) / 0.31).astype(np.float32), {"pixel_mean": [0.13], "pixel_std": [0.31]}),
     "uint16": (GREY.astype(np.uint16) * 257, {"pixel_range": (0, 65535)}),
     "bool": (GREY > 127, {}),
     "channels last": (COLOUR, {}),
@@ -95,7 +102,8 @@ def test_the_classifier_is_asked_about_the_users_own_pictures_bit_for_bit(name):
     assert given.x.equal(inside[3:4])
     assert gather(world, pictures[3:5]).x.equal(inside[3:5])
     # The same world again, from what was recorded.
-    again = world_of(pictures, seen_by(pictures), pixel_range=world.config.pixel_range, channels=world.config.channels)
+    kept = {name: getattr(world.config, name) for name in ("pixel_range", "pixel_mean", "pixel_std", "channels")}
+    again = world_of(pictures, seen_by(pictures), **kept)
     assert again.reference.x.equal(inside)
     assert again.units.own_shape == pictures.shape[1:]
 
@@ -110,6 +118,32 @@ def test_units_of_pictures_go_there_and_back(raw, kind):
     back = units.asker(None, (2, 3))(units.inward(pictures))
     assert back.dtype == pictures.dtype
     np.testing.assert_allclose(back, pictures, atol=2e-7 * 2e4 if kind.startswith("float") else 0)
+
+
+def test_normalised_pictures_are_shown_in_their_own_colours():
+    raw, how = SCALES["ImageNet"]
+    units = fit_units(raw, **how)
+    assert units.declared == how
+    shown = units.render(units.inward(raw[:1])[0])
+    np.testing.assert_array_equal(shown, COLOUR[0])
+    x = units.inward(raw[:2]).requires_grad_()  # white-box walkers
+    units.outward(x).sum().backward()
+    torch.testing.assert_close(x.grad[0, :, 0, 0], 1 / torch.tensor(how["pixel_std"]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"pixel_mean": [0.5, 0.5, 0.5]}, "belong together"),
+        ({"pixel_mean": [0.5, 0.5], "pixel_std": [0.2, 0.2]}, "each of the 3 channels"),
+        ({"pixel_mean": [0.5], "pixel_std": [0.0]}, "positive"),
+        ({**IMAGENET, "pixel_range": (-3, 3)}, "leave it out"),
+        ({"pixel_mean": [0.485], "pixel_std": [0.4]}, "come from shares in"),
+    ],
+)
+def test_a_normalisation_that_does_not_fit_is_refused(settings, told):
+    with pytest.raises(ManifoldError, match=told):
+        fit_units(SCALES["ImageNet"][0], **settings).inward(SCALES["ImageNet"][0])
 
 
 def test_continuous_values_come_back_as_float32_allows(monkeypatch):

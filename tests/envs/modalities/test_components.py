@@ -50,6 +50,17 @@ def test_regions_are_named_by_their_place_in_the_content() -> None:
     assert set(named.values()) == {-1}
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_a_change_of_hue_alone_is_a_region_of_its_own(last: bool) -> None:
+    before = torch.full((3, 32, 32), 0.5)
+    after = before.clone()
+    after[:, 4:10, 4:10] += torch.tensor([0.3, -0.3, 1e-7])[:, None, None]  # redder, as bright as before
+    after[:, 24:30, 24:30] += torch.tensor([-0.3, 0.3, 0.0])[:, None, None]
+    frames = torch.stack([before, after])
+    found = regions(frames.movedim(1, -1) if last else frames)
+    assert {part.name: part.sign for part in found} == {"top left": 0, "bottom right": 0}
+
+
 def test_long_regions_are_cut_and_nothing_has_no_region() -> None:
     before, after = torch.zeros(28, 28), torch.zeros(28, 28)
     after[3, 2:26] = 1

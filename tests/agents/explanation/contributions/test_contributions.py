@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -260,3 +261,25 @@ def test_damaged_ones_are_refused(digits: World, place: tuple[Any, ...], value: 
     inner[place[-1]] = value
     with pytest.raises(TrajectoryError, match=said):
         dataclasses.replace(path, saved_contributions=found)
+
+
+def test_large_pictures_in_colour_have_few_parts_which_name_their_place_and_colour() -> None:
+    from agents.explanation.contributions.picture_words import region_words
+    from envs.modalities.regions import MOST, regions
+
+    generator = torch.Generator().manual_seed(0)
+    before = torch.full((3, 64, 64), 0.4) + 0.01 * torch.rand(3, 64, 64, generator=generator)
+    after = before + 0.01 * torch.rand(3, 64, 64, generator=generator)
+    after[:, 4:16, 4:16] += torch.tensor([0.3, -0.15, -0.15])[:, None, None]
+    after[:, 44:60, 44:60] -= 0.35
+    after[:, 44:60, 4:16] += torch.tensor([0.4, 0.4, 0.0])[:, None, None]
+    frames = torch.stack([before, after])
+    found = regions(frames)
+    assert len(found) <= MOST
+    plain: Any = SimpleNamespace(config=SimpleNamespace(data=None))
+    told = dict(region_words(plain, found, frames))
+    assert told["the top left"] == "is redder"
+    assert told["the bottom right"] == "is darker"
+    assert told["the bottom left"] == "is brighter and yellower"
+    grey = regions(frames.mean(1))
+    assert set(dict(region_words(plain, grey, frames.mean(1))).values()) <= {"is brighter", "is darker", "has changed"}

@@ -14,7 +14,7 @@ from envs.manifolds import GAN, ConvVAE, Manifold
 from envs.manifolds.collapse import CollapsedError, check_modes, class_shares, nearest_mode
 from envs.manifolds.generators.gan import FitInterrupted
 from envs.manifolds.generators.training import Recipe, critic_loss, gradient_penalty, mlp_critic, train
-from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder, picture_axes
+from envs.manifolds.networks.conv import ConvDecoder, ConvEncoder, channels_of, picture_axes
 from envs.manifolds.networks.dense import MLP
 from envs.manifolds.prior import Prior
 
@@ -208,7 +208,7 @@ def test_derivatives_of_the_decoder(network):
         (lambda: GAN.fit(pictures(8), prior="sphere"), "normal or a uniform"),
         (lambda: GAN((8, 8), network="dense"), "unknown network"),
         (lambda: GAN((5,), network="conv", modality="table"), "needs images"),
-        (lambda: GAN((9, 9), network="conv"), "divisible by 4"),
+        (lambda: GAN((3, 9), network="conv"), "at least 4 pixels"),
         (
             lambda: GAN.fit(
                 pictures(8), latent_dim=2, hidden=(8,), recipe=Recipe(learning_rate=1e30, steps=30, encoder_steps=1)
@@ -266,19 +266,28 @@ def test_modes_without_a_classifier_are_clusters():
 # --- convolutions -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (1, 12, 8), (3, 8, 8)])
+@pytest.mark.parametrize("shape", [(8, 8), (1, 12, 8), (3, 8, 8), (10, 7), (3, 21, 33)])
 def test_convolutional_networks_take_and_give_flat_rows(shape):
     size = math.prod(shape)
     x = torch.rand(5, size, generator=rng())
-    assert ConvEncoder(shape, (4, 8), 16, 6)(x).shape == (5, 6)
-    made = ConvDecoder(6, 16, (4, 8), shape)(torch.randn(5, 6, generator=rng()))
-    assert made.shape == (5, size)
-    assert 0 < made.min() < made.max() < 1
+    for channels in ((4, 8), (4, 4, 8)):
+        assert ConvEncoder(shape, channels, 16, 6)(x).shape == (5, 6)
+        made = ConvDecoder(6, 16, channels, shape)(torch.randn(5, 6, generator=rng()))
+        assert made.shape == (5, size)
+        assert 0 < made.min() < made.max() < 1
 
 
-@pytest.mark.parametrize("shape", [(64,), (2, 8, 8), (8, 8, 3), (10, 8)])
+@pytest.mark.parametrize("side", [8, 28, 32, 50, 64, 200])
+def test_levels_bring_a_picture_down_to_8_pixels(side):
+    levels = len(channels_of((3, side, side // 2)))
+    assert levels >= 2
+    assert side / 2**levels <= 8
+    assert levels == 2 or side / 2 ** (levels - 1) > 8
+
+
+@pytest.mark.parametrize("shape", [(64,), (2, 8, 8), (8, 8, 3), (3, 8)])
 def test_other_shapes_are_refused(shape):
-    with pytest.raises(ManifoldError, match="sides divisible by 4"):
+    with pytest.raises(ManifoldError, match="sides of at least 4 pixels"):
         picture_axes(shape)
 
 
