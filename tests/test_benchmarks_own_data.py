@@ -69,13 +69,13 @@ def test_the_page_names_what_is_missed() -> None:
     figures = {"found": 0.5, "agent_found": 0.4, "line_found": 0.5, "agreement": 1.0, "flips": 0.5, "train_seconds": 3.0}
     refused = [{"refused": "dates", "expected": True}]
     record = {"command": "python", "seeds": [0], "steps": None, "items": 5,
-              "cases": {"iris, forest": [{**figures, "queries": 3.0}], "a column of dates": refused,
+              "cases": {"iris, forest": [{**figures, "queries": 3.0}], "a column of dates without a unit": refused,
                         "20 classes": [{"traceback": "..."}]}}  # fmt: skip
     page = own_data.page(record)
-    assert "| iris, forest | 1.000 | 0.50, 0.40, 0.50 | 0.50 |" in page
+    assert "| iris, forest | 1.000; – | 0.50, 0.40, 0.50 | 0.50 |" in page
     assert "aim >= 0.97: 0 of 1 cases. Missed: iris, forest (0.500)" in page
     assert "Tracebacks: 20 classes." in page
-    assert "| a column of dates | yes | dates |" in page
+    assert "| a column of dates without a unit | yes | dates |" in page
     assert len(own_data.TITLES) <= 8
 
 

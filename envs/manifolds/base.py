@@ -260,7 +260,6 @@ class Manifold(torch.nn.Module, ABC):
         if isinstance(self.density, Flow):  # another one is fitted again
             card["flow"] = self.density.dim
             weights |= {f"{FLOW}{k}": v.detach().contiguous() for k, v in self.density.state_dict().items()}
-        (folder / "manifold.json").unlink(missing_ok=True)  # if this is interrupted, no old settings stand beside new weights
         write_whole(folder / "manifold.safetensors", save(weights))
         write_whole(folder / "manifold.json", json.dumps(card, indent=1))
         if settings.get("source") is not None:

@@ -18,6 +18,7 @@ LEAST_ROWS, MOST_DIMENSIONS = 40, 256
 JITTER = 0.05  # standard deviations of the noise on codes in the fit: without it, repeated codes get an infinite density
 MASS = 0.99  # share of real codes inside the typical set
 HALVINGS = 8
+FAR = 1e4  # standard deviations
 USUAL = "usual"  # the manifold's own typicality
 
 
@@ -114,8 +115,9 @@ class Flow(nn.Module):
         return flow.eval()
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log density (B,) of codes (B, d), in nats."""
-        return self.network().log_prob((z - self.mean) / self.scale) - self.scale.log().sum()
+        """Log density (B,) of codes (B, d), in nats; NaN and what lies beyond `FAR` standard deviations count as there."""
+        scaled = ((z - self.mean) / self.scale).nan_to_num(FAR).clamp(-FAR, FAR)
+        return self.network().log_prob(scaled) - self.scale.log().sum()
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw `n` codes (n, d) with `generator`."""

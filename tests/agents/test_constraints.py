@@ -34,7 +34,13 @@ def world() -> Any:
         }
     )
     return make_world(
-        data=frame, classifier=approves, class_names=["refused", "approved"], fit={"epochs": 20}, free="age", progress=False
+        data=frame,
+        classifier=approves,
+        class_names=["refused", "approved"],
+        fit={"epochs": 20},
+        latent_dim=2,
+        free="age",
+        progress=False,
     )
 
 

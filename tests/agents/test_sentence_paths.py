@@ -194,7 +194,7 @@ def test_a_homotopy_is_drawn(world):
     drawn = atlas(world, "homotopy", between=["we hated the dull film", "the film was great"], columns=4)
     assert "4 points" in drawn.note
     assert drawn.image != png
-    with pytest.raises(ManifoldError, match="between two sentences, not 1"):
+    with pytest.raises(ManifoldError, match="needs two sentences, not 1"):
         atlas(world, "homotopy", between=["we hated the dull film"])
     with pytest.raises(ManifoldError, match="joins sentences"):
         homotopy_figure(make_world(data="iris"), torch.zeros(2, 4))

@@ -66,7 +66,7 @@ def test_explain_all_saves_as_it_goes(
     explain_script.explain(world, list(range(10)), walker="line", on_batch=lambda paths: counts.append(len(paths)))
     assert counts == [4, 4, 2]
 
-    entered, original = 0, explain_script._enter
+    entered, original = 0, explain_script.enter_aimed
 
     def enter(*arguments: Any) -> Any:
         nonlocal entered
@@ -75,7 +75,7 @@ def test_explain_all_saves_as_it_goes(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(explain_script, "_enter", enter)
+    monkeypatch.setattr(explain_script, "enter_aimed", enter)
     assert run_main(explain, [*FLOWERS, "--all", "--no-progress", "--format", "npz", "--out", str(tmp_path)]) == 130
     assert f"interrupted; 8 paths are saved in {tmp_path}" in capsys.readouterr().err
     assert len([Trajectory.load(file) for file in tmp_path.iterdir()]) == 8

@@ -319,7 +319,7 @@ def test_a_goal_on_a_score_is_typed_and_reached(browser: Any, served: Callable[.
     assert "adds to score, from" in tab.text("#rise")
     tab.page.locator("#goal").fill("about 7")
     tab.does(lambda: tab.page.locator("#goal").press("Enter"))
-    assert "no goal on a score" in tab.text("#error")
+    assert "is not a goal on a score" in tab.text("#error")
     way = tab.page.locator("#way").get_attribute("points")
     tab.page.reload()
     tab.settle()

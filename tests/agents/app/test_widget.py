@@ -18,7 +18,7 @@ from agents.explainer import Explainer
 from agents.replay import compare
 from agents.trajectories.trajectory import Trajectory
 from envs.core.world import World
-from tests.agents.app.test_browser import CHROMIUM, browser  # noqa: F401  a fixture
+from tests.agents.chromium import needs_chromium
 
 pytest.importorskip("starlette", reason="the extra [app] is not installed")
 
@@ -157,8 +157,8 @@ widget.render({ model, el: document.querySelector("#cell") });
 </script>"""
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_the_widget_s_page_walks_in_a_sandboxed_frame(browser: Any, world: World, path: Trajectory) -> None:  # noqa: F811
+@needs_chromium
+def test_the_widget_s_page_walks_in_a_sandboxed_frame(browser: Any, world: World, path: Trajectory) -> None:
     from agents.app.explorer import Explorer
     from agents.app.hand_walk import HandWalk
     from agents.app.in_frame import answered, page

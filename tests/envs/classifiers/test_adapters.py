@@ -299,7 +299,7 @@ def test_nan_in_a_torch_modules_answer_is_refused():
         (
             RandomForestClassifier(2, random_state=0).fit(FLOWERS, np.stack([FLOWERS[:, 0] > 5, FLOWERS[:, 1] > 3], axis=1)),
             {},
-            "pass class_names=, the names of the labels that RandomForestClassifier predicts",
+            r"pass class_names= \(--class-names A B \.\.\.\), the names of the labels that RandomForestClassifier predicts",
         ),
         (LogisticRegression, {}, "LogisticRegression is a class; pass a fitted instance"),
         (3.5, {"class_names": ["a", "b"]}, "a float is not a classifier"),

@@ -98,7 +98,7 @@ def test_outputs_that_are_not_what_they_should_be_are_refused(function, outputs,
 def test_refusals_of_adapting():
     with pytest.raises(ManifoldError, match="label_only is for classifiers"):
         adapt(LinearRegression().fit(ROWS, SCORE), units=UNITS, label_only=True)
-    with pytest.raises(ManifoldError, match="pass class_names=, the names of the labels"):
+    with pytest.raises(ManifoldError, match=r"pass class_names= \(--class-names A B \.\.\.\), the names of the labels"):
         adapt(lambda rows: rows, units=UNITS, outputs="labels")
     with pytest.raises(ManifoldError, match="a float predicts nothing"):
         adapt(3.5, units=UNITS, outputs="score")

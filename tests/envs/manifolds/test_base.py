@@ -221,19 +221,3 @@ def test_loading_under_inference_mode_gives_ordinary_tensors(tmp_path):
     z = torch.zeros(1, 2, requires_grad=True)
     loaded.decode(z).sum().backward()
     assert z.grad is not None
-
-
-def test_an_interrupted_save_over_another_manifold_is_noticed(tmp_path, monkeypatch):
-    PCA.fit(torch.rand(20, 4), latent_dim=2).save(tmp_path)
-    full = iter([False, True])  # the weights are written, the settings are not
-
-    def write(file, content):
-        if next(full):
-            raise OSError("no space left on device")
-        file.write_bytes(content)
-
-    monkeypatch.setattr("envs.manifolds.base.write_whole", write)
-    with pytest.raises(OSError, match="no space"):
-        PCA.fit(torch.rand(20, 4) * 9, latent_dim=2).save(tmp_path)
-    with pytest.raises(ManifoldError, match=r"manifold\.json missing"):
-        Manifold.load(tmp_path)
