@@ -11,7 +11,7 @@ import argparse
 import re
 
 from tests.benchmarks.findings.claim import DOCS, Claim, link, table
-from tests.benchmarks.findings.curiosity import algorithms, cost, curiosity
+from tests.benchmarks.findings.curiosity import algorithms, cost, curiosity, suite
 from tests.benchmarks.findings.explanations import (
     EXPLAINED,
     ablation,
@@ -27,7 +27,22 @@ from tests.benchmarks.findings.others import others, sentences, speed
 
 PAGE, IMAGES, README = DOCS / "findings.md", DOCS / "images", DOCS.parent / "README.md"
 MARKS = ("<!-- results -->", "<!-- /results -->")
-CLAIMS = (digits, mnist, adult, manifolds, ablation, ends, robust, curiosity, algorithms, cost, sentences, speed, others)
+CLAIMS = (
+    digits,
+    mnist,
+    adult,
+    manifolds,
+    ablation,
+    ends,
+    robust,
+    curiosity,
+    suite,
+    algorithms,
+    cost,
+    sentences,
+    speed,
+    others,
+)
 INTRODUCTION = """# Findings
 
 What was measured, one claim a section, with its losses. Every number on this page is read from the JSON files in
