@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu
 from agents.training.environments import is_latent
 from tests.benchmarks import ladder, suite
 from tests.benchmarks.harness.runs import Runner
-from tests.benchmarks.harness.statistics import fisher, probability_of_improvement, profile
+from tests.benchmarks.harness.statistics import fisher, loss, probability_of_improvement, profile
 from vime.errors import VimeError
 
 # ---- statistics -----------------------------------------------------------------------------------------------------
@@ -32,6 +32,12 @@ def test_a_profile_falls_from_one():
     found = profile([[0.0, 0.5], [1.0, 1.0]], np.array([0.0, 0.4, 0.6, 1.0]))
     assert found["value"] == [1.0, 0.75, 0.5, 0.5]
     assert all(low <= value <= high for low, value, high in zip(found["low"], found["value"], found["high"], strict=True))
+
+
+def test_the_loss_is_a_share_of_the_mean():
+    assert loss([30, 50], [80, 80])["value"] == pytest.approx(0.5)
+    assert loss([30, 50], [80, 80])["low"] == pytest.approx(0.375)
+    assert loss([30, 50], [80, 80])["high"] == pytest.approx(0.625)
 
 
 def test_fishers_test_knows_few_runs():

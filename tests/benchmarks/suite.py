@@ -26,14 +26,14 @@ from agents.training.environments import curiosity_settings, is_latent, make_wor
 from tests.benchmarks.curiosity.training import Training, control_figures, manifold_figures
 from tests.benchmarks.curiosity.variants import VARIANTS, bonus_of
 from tests.benchmarks.harness.experiment import RESULTS, Experiment, Options, Record, one_of, render
-from tests.benchmarks.harness.statistics import fisher, iqm, median, probability_of_improvement, profile
+from tests.benchmarks.harness.statistics import fisher, iqm, loss, median, probability_of_improvement, profile
 from tests.benchmarks.harness.tables import table, within
 from vime.bonuses import BONUSES, bonus_class
 
 PLAN: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
 CELLS: dict[str, dict[str, Any]] = PLAN["cells"]
 TUNING = "suite_tuning"
-DISTRACTORS = "Distractors"
+DISTRACTORS, SILENT = "Distractors", "Silent"
 POINTS = 20  # of a curve
 ZERO_SHOT_WALKS = 300
 THRESHOLDS = np.linspace(0.0, 1.0, 21)
@@ -258,6 +258,17 @@ def cell_section(cell: str, arms: Mapping[str, Any]) -> str:
     return f"## {cell}\n\n`{one['env']}`{settings}, PPO, {one['steps']:,} steps.\n\n" + table([*titles, "CPU s"], rows)
 
 
+def losses(cells: Mapping[str, Any]) -> str:
+    """How much of its coverage each bonus loses to the distractors."""
+    loud, silent = cells.get(DISTRACTORS, {}), cells.get(SILENT, {})
+    rows = [
+        [bonus, within(loss(*([run["cells"] for run in arm[bonus]["runs"]] for arm in (loud, silent))))]
+        for bonus in loud
+        if bonus in silent
+    ]
+    return table(["bonus", "share of the cells that is lost"], rows) if rows else ""
+
+
 def page(record: Record) -> str:
     """The tables of a comparison, or of the tuning."""
     if all("runs" not in row for arms in record["cells"].values() for row in arms.values()):
@@ -271,7 +282,7 @@ def page(record: Record) -> str:
     return render(
         "suite", shared=", ".join(cells) or "none", bonuses=", ".join(bonuses),
         solved=f"{PLAN['solved']:.0%}", means=table(["bonus", "score, IQM"], mean),
-        better=table(["P(row > column)", *bonuses], better),
+        better=table(["P(row > column)", *bonuses], better), losses=losses(record["cells"]),
         sections="\n\n".join(cell_section(cell, arms) for cell, arms in record["cells"].items()),
     )  # fmt: skip
 

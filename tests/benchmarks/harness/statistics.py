@@ -96,6 +96,15 @@ def probability_of_improvement(
     return {"value": value, "low": float(low), "high": float(high), "n": sum(len(x) for x, _ in pairs)}
 
 
+def loss(kept: Sequence[float], whole: Sequence[float], seed: int = 0) -> dict[str, Any]:
+    """The share by which the mean of `kept` is below that of `whole`, and its 95 % interval by a bootstrap of both."""
+    x, y = np.asarray(kept, float), np.asarray(whole, float)
+    random = np.random.default_rng(seed)
+    drawn = [part[random.integers(0, len(part), (RESAMPLES, len(part)))].mean(1) for part in (x, y)]
+    low, high = np.quantile(1 - drawn[0] / drawn[1], [0.025, 0.975])
+    return {"value": float(1 - x.mean() / y.mean()), "low": float(low), "high": float(high), "n": len(x)}
+
+
 def fisher(ours: int, of_ours: int, theirs: int, of_theirs: int) -> float:
     """Two-sided p of Fisher's exact test: `ours` of `of_ours` successes against `theirs` of `of_theirs`."""
     from scipy.stats import fisher_exact
