@@ -74,7 +74,7 @@ class Distracted(Manifold):
 
     Example:
         >>> from envs import make_world
-        >>> world = make_world(data="iris", manifold="pca", distractors=2)
+        >>> world = make_world(data="iris", manifold="pca", latent_dim=2, distractors=2)
         >>> z = world.manifold.encode(world.reference.x[:1])
         >>> z.shape, world.manifold.static(z).abs().max()
         (torch.Size([1, 4]), tensor(0.))

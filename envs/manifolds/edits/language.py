@@ -29,6 +29,7 @@ from envs.runtime.torch_defaults import in_usual_torch
 REACH = 5  # words behind an edit that are read again
 BATCH = 32  # gaps that a masked model fills at once
 CAUSAL, MASKED = ("ForCausalLM", "LMHeadModel"), ("ForMaskedLM",)
+DOCUMENT = "<|endoftext|>"  # of GPT-2 and its descendants
 EXTRA = "pip install 'manifold-traversal[lm]'"
 ATTACHED = frozenset(",.;:!?)]}%'’") | {"n't"}
 Words = Sequence[str]
@@ -50,7 +51,8 @@ class LanguageModel:
 
     def __init__(self, model: Any, tokenizer: Any, masked: bool) -> None:
         self.model, self.tokenizer, self.masked = model, tokenizer, masked
-        first = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id)
+        # Before a document; a chat model names the mark of a turn as its first token, after which text is unlikely.
+        first = (tokenizer.get_vocab().get(DOCUMENT), tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.cls_token_id)
         self.begin = [next(token for token in first if token is not None)] if not masked else []
         self._cache = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
         self._pieces: dict[str, tuple[int, ...]] = {}

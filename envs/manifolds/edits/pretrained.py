@@ -35,7 +35,7 @@ RARE = 0.5  # weight of a word's log frequency, which is taken off
 FILLED, INFLUENTIAL = (6, 6, 2), 10
 WORST = 1.0  # loss of fluency, nats per word, beyond which an edit is not proposed
 PLAIN = 1  # fillings by fluency alone
-VERSION = 2  # of the files
+VERSION = 3  # of the files
 
 
 class Pretrained:
