@@ -21,7 +21,7 @@ MOST = 5000  # steps that are remembered
 SIZE = 32  # cells along each side of the map
 
 
-class Seen:
+class SessionSteps:
     """The steps of one session, and the network that learns from them: VIME's, with the settings of latent spaces.
 
     Steps of walks with another goal on a score or labels than the world's are left out: their predictions have another
@@ -35,7 +35,7 @@ class Seen:
 
     Example:
         >>> from envs import make_world
-        >>> Seen(make_world()).steps
+        >>> SessionSteps(make_world()).steps
         deque([], maxlen=5000)
     """
 
@@ -59,7 +59,7 @@ class Seen:
 
         if len(self.steps) < LEAST:
             raise RequestError(
-                f"a network that is to say where you have not been learns from your steps, and has {len(self.steps)} of them: "
+                f"the curiosity network learns from your steps and has {len(self.steps)} of the {LEAST} that it needs: "
                 f"take {LEAST - len(self.steps)} more"
             )
         settings = curiosity_settings("vime", None, {}, self.world).options | {"min_pool": LEAST}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.app.curiosity import Seen
+from agents.app.curiosity import SessionSteps
 from agents.app.inputs import Entered
 from agents.explanation.explain import enter_aimed
 from agents.explanation.targets import Aim
@@ -79,7 +79,7 @@ class HandWalk:
         self.start, queries, present = enter_aimed(self.world, entered.x, self.aim.targets, entered.cells)
         self.queries = int(queries) + self.aim.queries
         self.refused = bool(present) and self.aim.requested is not None
-        self.seen: Seen | None = None
+        self.seen: SessionSteps | None = None
         self.steps: list[Taken] = []
         self.cursor = 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.app.curiosity import Seen
+from agents.app.curiosity import SessionSteps
 from agents.app.errors import BudgetSpent, RequestError, UnknownSession
 from agents.app.explorer import SLICE, Explorer
 from agents.app.hand_walk import HAND, HandWalk
@@ -54,7 +54,7 @@ class Session:
         self.walk: HandWalk | None = None
         self.used = 0
         self.lines: dict[str, Any] = {}
-        self.seen = Seen(explorer.world)
+        self.seen = SessionSteps(explorer.world)
         self.found: tuple[Any, Any] | None = None
         self.lock = threading.Lock()
 

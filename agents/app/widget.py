@@ -66,9 +66,9 @@ class ExplorerWidget(anywidget.AnyWidget):
 
     def _answer(self, widget: Any, content: Any, buffers: list[Any]) -> None:
         """Answer a request of the page."""
-        told: list[Any] = [content.get(name) for name in ("id", "path", "token")] if isinstance(content, dict) else []
-        if len(told) < 3 or not all(isinstance(one, str) and len(one) <= LONGEST for one in told):
+        named: list[Any] = [content.get(name) for name in ("id", "path", "token")] if isinstance(content, dict) else []
+        if len(named) < 3 or not all(isinstance(one, str) and len(one) <= LONGEST for one in named):
             raise UserError("a message to the explorer's widget has an id, a path and a token")
-        name, path, token = told
+        name, path, token = named
         found = answered(self._application, path, token, bytes(buffers[0]) if buffers else b"")
         self.send({"id": name, "status": found.status, "headers": found.headers}, buffers=[found.content])

@@ -1,4 +1,4 @@
-"""Goals of walks: reference inputs that satisfy the task, by cached predictions. Only `asked_goals` costs queries."""
+"""Goals of walks: reference inputs that satisfy the task, by cached predictions. Only `queried_goals` costs queries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from envs.core.nearest import nearest
 from envs.core.state import State
 from envs.core.world import World
 
-AROUND = 64  # nearest goals among which some are asked for
+AROUND = 64  # nearest goals among which some are queried
 FORBIDDEN = 4  # weight of a difference that a walk may not make, beside one that it may
 
 
@@ -62,7 +62,7 @@ def neighbour_goals(world: World, state: State, arriving: bool = True) -> tuple[
     return goals, found
 
 
-def asked_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tensor, Tensor]:
+def queried_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tensor, Tensor]:
     """For each item, a goal whose frame, in a walk from this input, satisfies the task by the classifier's answer.
 
     What an input holds, and what of its reconstruction error it keeps, may take a frame back over the boundary although the
@@ -72,7 +72,7 @@ def asked_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tensor,
     Args:
         world: gives the reference inputs.
         state: (B) items at frame 0.
-        tries: most goals of an item that are asked for, one query each.
+        tries: the most goals of an item that are queried, one query each.
 
     Returns:
         Latents (B, d) of the goals, which items have one, (B,) bool, and the queries made (B,) int64.

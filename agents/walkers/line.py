@@ -9,7 +9,7 @@ from torch import Tensor
 
 from agents.walkers.base import Recorder, Walk, lost_at_the_start, select
 from agents.walkers.follow import follow
-from agents.walkers.goals import asked_goals, neighbour_goals
+from agents.walkers.goals import neighbour_goals, queried_goals
 from agents.walkers.merge import merge
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.walker import Walker
@@ -23,13 +23,13 @@ class LineWalker(Walker):
     The nearest unlike neighbour of an input is the nearest reference input (in data space) that the classifier puts into the
     target class. The line leads in latent space from frame 0 to its encoding. The predictions of reference inputs are cached,
     so finding the neighbour costs no query. Where that line does not arrive on a table, the frames at the next nearest
-    neighbours are asked for, one query each, and the first one that arrives is walked to.
+    neighbours are queried, one query each, and the first one that arrives is walked to.
 
     Args:
         refine: the most further queries per item for a shorter last step.
         arriving: choose among the neighbours whose own decoded frame satisfies the task, where there are any: the line then
             ends where the task is satisfied. False: the plain nearest unlike neighbour.
-        tries: most further neighbours of an item that are asked for.
+        tries: the most further neighbours of an item that are queried.
 
     Example:
         >>> from agents.explain import explain
@@ -61,7 +61,7 @@ class LineWalker(Walker):
         if not world.units.anchored or not self.arriving or not self.tries or len(rows) == 0:
             return walk
         again = select(state, rows)
-        goals, found, queries = asked_goals(world, again, self.tries)
+        goals, found, queries = queried_goals(world, again, self.tries)
         recorder = Recorder(world, again, queries, max_steps)
         self.towards(recorder, goals, found)
         refine_last(recorder, self.refine)

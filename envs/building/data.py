@@ -97,7 +97,7 @@ def gathered(config: WorldConfig) -> tuple[Data, str | None]:
         columns = [column.name for column in parts.table.columns]
     more = {name: getattr(config, name) for name in ("truth", "class_names", "data_shape", "channels", "modality", "sampling")}
     more |= {"columns": columns, "held_out": held_out}
-    for name in PIXELS[:3]:
+    for name in ("pixel_range", "pixel_mean", "pixel_std"):
         more[name] = None if getattr(config, name) is None else tuple(getattr(config, name))
     parts = parts._replace(**{k: v for k, v in more.items() if v is not None})
     if parts.truth is not None and len(parts.truth) != len(parts.x):

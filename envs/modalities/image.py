@@ -14,12 +14,12 @@ from torch import Tensor
 from envs.core.factual import Factual
 from envs.errors import ManifoldError, UnknownNameError
 from envs.modalities.base import Units, _numbers, _where_not_finite, picture
+from envs.modalities.normalisation import check_shares, normalisation
 
 CHANNELS = ("first", "last")
 COLOURS = (1, 3, 4)  # numbers of channels that pictures usually have
 SCALES = (15, 16, 31, 63, 100, 127, 128, 255)  # largest values of whole numbers that pictures usually have
 MOST_LEVELS = 65536  # distinct values that are remembered exactly
-TOLERANCE = 1e-4  # of shares in [0, 1]: what float16 loses when pictures are normalised
 RESOLUTION = 1e-7  # of float32 inside, as a share of the range
 
 
@@ -87,7 +87,7 @@ class ImageUnits(Units):
         if more is not None and np.asarray(more).size:
             others = _numbers(more)
             largest, smallest = max(largest, float(np.nanmax(others))), min(smallest, float(np.nanmin(others)))
-        mean, std = _normalisation(pixel_mean, pixel_std, own[-1 if last else 0] if len(own) == 3 else 1)
+        mean, std = normalisation(pixel_mean, pixel_std, own[-1 if last else 0] if len(own) == 3 else 1)
         if mean is not None and std is not None:
             if pixel_range is not None:
                 raise ManifoldError(
@@ -169,7 +169,7 @@ class ImageUnits(Units):
         if self.mean is not None:
             zero, width = self._affine
             array = (array.reshape(len(array), *self.own_shape).astype(np.float64) - zero) / width
-            _check_shares(array, self.declared)
+            check_shares(array, self.declared)
             array = array.clip(0, 1)
         elif (self.low, self.high) != (0.0, 1.0):
             array = array if self.low == 0 else array.astype(np.float64)
@@ -358,45 +358,6 @@ def _guessed_range(smallest: float, largest: float, kind: np.dtype[Any], whole: 
         f"the scale of these pictures cannot be guessed: they are not in [0, 1], these reach from {smallest:.4g} to "
         f"{largest:.4g} ({kind}); pass pixel_range=(low, high), the lowest and the highest value that a pixel can have"
     )
-
-
-def _normalisation(mean: Any, std: Any, channels: int) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """The declared mean and standard deviation of each channel; a single number stands for all channels.
-
-    Raises:
-        ManifoldError: one without the other, another number of channels, or no positive standard deviation.
-    """
-    if mean is None and std is None:
-        return None, None
-    if mean is None or std is None:
-        raise ManifoldError(
-            "pixel_mean and pixel_std belong together: give both, or pixel_range=(low, high) for pictures of one range"
-        )
-    found = []
-    for name, values in (("pixel_mean", mean), ("pixel_std", std)):
-        values = np.atleast_1d(np.asarray(values, dtype=np.float64))
-        if values.shape == (1,):
-            values = values.repeat(channels)
-        if values.shape != (channels,) or not np.isfinite(values).all():
-            raise ManifoldError(f"{name} has a finite number for each of the {channels} channels, not {values.tolist()}")
-        found.append(tuple(values.tolist()))
-    if min(found[1]) <= 0:
-        raise ManifoldError(f"pixel_std holds standard deviations, which are positive, not {list(found[1])}")
-    return found[0], found[1]
-
-
-def _check_shares(shares: np.ndarray, declared: dict[str, Any]) -> None:
-    """Refuse pictures that their declared normalisation takes out of [0, 1].
-
-    Raises:
-        ManifoldError: they are.
-    """
-    smallest, largest = float(shares.min()), float(shares.max())
-    if smallest < -TOLERANCE or largest > 1 + TOLERANCE:
-        raise ManifoldError(
-            f"pictures with {declared} come from shares in [0, 1], and these from {smallest:.4g} to {largest:.4g}: divide by "
-            "the largest value (often 255) before they are normalised, or declare what they were normalised by"
-        )
 
 
 def _levels(values: np.ndarray) -> Tensor | None:

@@ -62,11 +62,11 @@ def write_material(kind: str, folder: Path) -> None:
     name = kind.replace(" ", "-")
     renderer = renderer_of(paths[0])
     if paths[0].texts is not None:
-        told = [sentence_frames(path) for path in paths]
-        (folder / f"{name}.txt").write_text("\n\n".join(f"{k}. {text}" for k, text in enumerate(told)) + "\n")
+        found = [sentence_frames(path) for path in paths]
+        (folder / f"{name}.txt").write_text("\n\n".join(f"{k}. {text}" for k, text in enumerate(found)) + "\n")
     elif renderer.has_columns and world.modality == "table":
-        told = [row_frames(path, world) for path in paths]
-        (folder / f"{name}.txt").write_text("\n\n".join(f"{k}. {text}" for k, text in enumerate(told)) + "\n")
+        found = [row_frames(path, world) for path in paths]
+        (folder / f"{name}.txt").write_text("\n\n".join(f"{k}. {text}" for k, text in enumerate(found)) + "\n")
     else:
         for first in range(0, PATHS, 5):
             (folder / f"{name}-{first}.png").write_bytes(sheet(world, paths[first : first + 5], first))
@@ -74,17 +74,17 @@ def write_material(kind: str, folder: Path) -> None:
     (folder / f"{name}-headlines.txt").write_text("\n".join(found) + "\n")
 
 
-def told(path: Any, t: int) -> str:
+def answer_on(path: Any, t: int) -> str:
     """What is predicted on the input (-1) or a frame."""
     return path.class_names[path.source if t < 0 else int(path.predicted[t])]
 
 
 def sentence_frames(path: Any) -> str:
     """The input and the different sentences of a path, with their predictions."""
-    lines = [f"input: {path.texts[0]} [{told(path, -1)}]"]
+    lines = [f"input: {path.texts[0]} [{answer_on(path, -1)}]"]
     for t, text in enumerate(path.texts[1:]):
         if text != path.texts[t] or t == path.steps:
-            lines.append(f"   {t}: {text} [{told(path, t)}]")
+            lines.append(f"   {t}: {text} [{answer_on(path, t)}]")
     return "\n".join(lines)
 
 
@@ -92,7 +92,7 @@ def row_frames(path: Any, world: Any) -> str:
     """All columns of the input and of the end."""
     names, texts = row_texts(world, [path.source_input, path.frames(world)[-1]], path.factual(world))
     cells = "; ".join(f"{name}: {old} | {new}" for name, (old, new) in zip(names, texts, strict=True))
-    return f"[{told(path, -1)} | {told(path, path.steps)}] {cells}"
+    return f"[{answer_on(path, -1)} | {answer_on(path, path.steps)}] {cells}"
 
 
 def sheet(world: Any, paths: list[Any], first: int) -> bytes:
@@ -114,7 +114,9 @@ def sheet(world: Any, paths: list[Any], first: int) -> bytes:
                 axes.set_ylim(low - 0.1 * (high - low), high + 0.1 * (high - low))
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.set_title(f"{first + row}. input: {told(path, t)}" if t < 0 else f"{t}: {told(path, t)}", fontsize=8)
+            axes.set_title(
+                f"{first + row}. input: {answer_on(path, t)}" if t < 0 else f"{t}: {answer_on(path, t)}", fontsize=8
+            )
     return figure_png(figure)
 
 

@@ -231,8 +231,8 @@ def verdict(proposer: str, own: Sequence[dict[str, Any]], real: Sequence[dict[st
         "proposals in at most 5 CPU-seconds": mean(own, "proposing") <= 5,
         "a walk in at most 0.05": mean(own, "seconds") <= 0.05,
     }
-    told = "; ".join(f"{name}: {'reached' if yes else '**missed**'}" for name, yes in reached.items())
-    return f"The planned walk{PROPOSERS[proposer] or ', proposals of the masked model'}: {told}."
+    verdicts = "; ".join(f"{name}: {'reached' if yes else '**missed**'}" for name, yes in reached.items())
+    return f"The planned walk{PROPOSERS[proposer] or ', proposals of the masked model'}: {verdicts}."
 
 
 def _of(value: Any) -> float | None:

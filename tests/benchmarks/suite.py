@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.suite --tune                       # choose eta on the tuning seeds, once for each bonus
     python -m tests.benchmarks.suite --bonus none vime rnd --ids DeepSea-20 Explore --seeds 10
-    python -m tests.benchmarks.suite --bonus mine:Bonus --ids DeepSea-14 --seeds 3 --out /tmp/mine
+    python -m tests.benchmarks.suite --bonus mine:Bonus --ids DeepSea-14 --seeds 3 --out mine
 
 Cells, budgets and seeds are fixed in suite.yml. Runs are kept, so that an interrupted command goes on where it was. A bonus of
 one's own is ``module:object``, a subclass of `vime.Bonus`.

@@ -196,10 +196,10 @@ def test_regions_lines_and_explanations_cost_what_they_say(visitor: Visitor) -> 
     visitor.post("goto", frame=driven["steps"])
     used = visitor.post("state")["used"]
     answer = visitor.post("explain")
-    told = answer["explained"]
-    assert answer["used"] - used == told["queries"]
-    assert "The prediction becomes" in told["headline"]
-    assert sum(bar["value"] for bar in told["bars"]) == pytest.approx(told["end"] - told["start"], abs=1e-3)
+    explained = answer["explained"]
+    assert answer["used"] - used == explained["queries"]
+    assert "The prediction becomes" in explained["headline"]
+    assert sum(bar["value"] for bar in explained["bars"]) == pytest.approx(explained["end"] - explained["start"], abs=1e-3)
     assert visitor.post("explain")["used"] == answer["used"], "it is kept"
 
 
@@ -449,8 +449,8 @@ def test_a_score_is_aimed_at_in_words_and_shown_in_its_unit(served: Callable[...
     assert walk["arrived"]
     assert float(walk["shown"]["texts"][-1]) >= 1.0999 * score
     assert "(score " in walk["answers"][-1]
-    told = visitor.post("explain")["explained"]
-    assert "score" in told["rise"]
+    explained = visitor.post("explain")["explained"]
+    assert "score" in explained["rise"]
     asked = visitor.post("state")["used"]
     visitor.post("target", target=">= 50")
     assert visitor.post("state")["used"] == asked + len(walk["by"]), "the input and every step"

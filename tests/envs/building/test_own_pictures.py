@@ -132,7 +132,7 @@ def test_normalised_pictures_are_shown_in_their_own_colours():
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "match"),
     [
         ({"pixel_mean": [0.5, 0.5, 0.5]}, "belong together"),
         ({"pixel_mean": [0.5, 0.5], "pixel_std": [0.2, 0.2]}, "each of the 3 channels"),
@@ -141,8 +141,8 @@ def test_normalised_pictures_are_shown_in_their_own_colours():
         ({"pixel_mean": [0.485], "pixel_std": [0.4]}, "come from shares in"),
     ],
 )
-def test_a_normalisation_that_does_not_fit_is_refused(settings, told):
-    with pytest.raises(ManifoldError, match=told):
+def test_a_normalisation_that_does_not_fit_is_refused(settings, match):
+    with pytest.raises(ManifoldError, match=match):
         fit_units(SCALES["ImageNet"][0], **settings).inward(SCALES["ImageNet"][0])
 
 

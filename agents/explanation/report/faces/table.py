@@ -57,20 +57,20 @@ def draw(axes: Any, card: Any) -> None:
     """The changed columns as lines, on axes of a figure."""
     rows, notes = card.face.context["rows"], left_out(card.face.context)
     places, wide = (0.0, 0.34, 0.56, 0.78), inches_wide(axes)
-    named, told = 0.32 * wide, 0.2 * wide  # inches of the first column and of the others
-    titles = ["feature", *(wrapped_caption(card, k, told) for k in range(3))]
+    first, width = 0.32 * wide, 0.2 * wide  # inches of the first column and of the others
+    titles = ["feature", *(wrapped_caption(card, k, width) for k in range(3))]
     axes.set_xlim(0, 1)
     axes.set_ylim(len(rows) + 2.2, -0.75 * max(title.count("\n") + 1 for title in titles))
     for x, title in zip(places, titles, strict=True):
         axes.text(x, 0.2, title, fontsize=8.5, color="#575f6a", va="bottom")
     for k, row in enumerate(rows):
-        axes.text(places[0], k + 0.9, cut(row["name"], named), fontsize=9, color=INK, va="center")
-        axes.text(places[1], k + 0.9, cut(row["input"], told), fontsize=9, color=INK, va="center")
+        axes.text(places[0], k + 0.9, cut(row["name"], first), fontsize=9, color=INK, va="center")
+        axes.text(places[1], k + 0.9, cut(row["input"], width), fontsize=9, color=INK, va="center")
         for x, cell in ((places[2], row["turn"]), (places[3], row["end"])):
             moved = cell["move"] is not None
             colour = {1: MORE, -1: LESS}.get(cell["move"], INK)
             sign = {1: "▲ ", -1: "▼ ", 0: "● "}.get(cell["move"], "")
-            axes.text(x, k + 0.9, cut(sign + cell["text"], told), fontsize=9, color=colour, va="center",
+            axes.text(x, k + 0.9, cut(sign + cell["text"], width), fontsize=9, color=colour, va="center",
                       fontweight="bold" if moved else "normal")  # fmt: skip
     axes.text(0, len(rows) + 1.4, "; ".join(notes), fontsize=8.5, color="#575f6a")
 
