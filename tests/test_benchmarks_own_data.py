@@ -108,3 +108,10 @@ def test_unusual_data_are_asked_of_the_users_own_classifier(name: str) -> None:
     case = sizes.CASES[name].make(0)
     found = agreement(envs.make_world(**case.settings, **FAST), case)
     assert found["agreement"] >= (0.9 if name == "a noisy classifier" else 1)
+
+
+@pytest.mark.filterwarnings("ignore")  # of a training that is far too short
+def test_a_case_of_sizes_gives_every_figure_of_its_page() -> None:
+    case = sizes.CASES["30 rows"].make(0)
+    found = own_sizes._figures(case._replace(settings={**case.settings, "manifold": "pca", "latent_dim": 2}), 0, 64, 2)
+    assert {"found", "line_found", "flips", "queries", "build_seconds", "train_seconds", "explain_ms"} <= set(found)
