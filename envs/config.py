@@ -79,7 +79,9 @@ class WorldConfig:
         basis_dim: number of these directions. Default: 16, or those that are given, or as many as a code has values.
         typicality: what says how typical a code is of real data: ``usual``, the manifold's own; ``flow``, a normalising flow
             fitted to the codes of the data, which also bounds walks to the likeliest 99 % of them (see
-            `envs.manifolds.density.Flow`; it needs zuko); ``module:object`` or an object with ``fit``. Default: ``usual``.
+            `envs.manifolds.density.Flow`; it needs zuko); ``neighbours``, the distance to the nearest codes of the data, which
+            bounds walks, too (see `envs.manifolds.neighbour_density.Neighbours`); ``module:object`` or an object with ``fit``.
+            Default: ``usual``.
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
