@@ -43,8 +43,8 @@ class Neighbours:
             raise ManifoldError(f"neighbours need at least {K + 2} codes, got {len(z)}: leave typicality='neighbours' out")
         if not bool(z.isfinite().all()):
             raise ManifoldError(f"{int((~z.isfinite()).any(1).sum())} of {len(z)} codes hold values that are not finite")
-        self.scale = z.std(0).clamp_min(1e-6)
-        self.codes = z / self.scale
+        self.mean, self.scale = z.mean(0), z.std(0).clamp_min(1e-6)
+        self.codes = (z - self.mean) / self.scale
         own = nearest(self.codes, self.codes, K + 1).distance[:, 1:].mean(1)  # the first is the code itself
         self.usual, self.limit = float(own.mean()), float(own.quantile(MASS))
         self.homes = self.codes[self._distance(self.codes) <= self.limit]
@@ -60,8 +60,8 @@ class Neighbours:
         return nearest(scaled, self.codes, K).distance.mean(1)
 
     def _scaled(self, z: Tensor) -> Tensor:
-        """Codes in standard deviations; NaN and what lies beyond `FAR` count as there."""
-        return (z / self.scale).nan_to_num(FAR).clamp(-FAR, FAR)
+        """Standard scores of codes; NaN and what lies beyond `FAR` count as there."""
+        return ((z - self.mean) / self.scale).nan_to_num(FAR).clamp(-FAR, FAR)
 
     def distance(self, z: Tensor) -> Tensor:
         """Mean distance (B,) from codes (B, d) to the five nearest real codes, in standard deviations."""
@@ -91,5 +91,5 @@ class Neighbours:
             inside = (self._distance(torch.lerp(home, far, middle)) <= self.limit)[:, None]
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
         found = z.clone()
-        found[outside] = torch.lerp(home, far, low) * self.scale
+        found[outside] = torch.lerp(home, far, low) * self.scale + self.mean
         return found
