@@ -1,7 +1,7 @@
 """Other answers than a class: how often are scores, ranges, labels, groups and abstentions reached?
 
-    python -m tests.benchmarks.goals                              # every goal, 2 seeds
-    python -m tests.benchmarks.goals --cases "a score: +10 %"     # one, beside those that were measured before
+python -m tests.benchmarks.goals                              # every goal, 2 seeds
+python -m tests.benchmarks.goals --cases "a score: +10 %"     # one, beside those that were measured before
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import torch
 
 from agents.explain import explain
 from agents.explanation.metrics.evaluate import evaluate_paths
-from agents.trajectories.display import rows_in_user_units
 from agents.train import train
+from agents.trajectories.display import rows_in_user_units
 from envs.building.world import make_world
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run, cpu_seconds

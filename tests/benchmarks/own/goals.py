@@ -40,8 +40,8 @@ def _score(target: str, goal: str | None, holds: Holds, seed: int) -> Asked:
     from sklearn.ensemble import GradientBoostingRegressor
 
     rows = load_diabetes(as_frame=True, scaled=False)
-    x, held_out, y, _ = split(rows.data, (rows.target > rows.target.median()).astype(int), seed)
-    model = GradientBoostingRegressor(n_estimators=60, random_state=seed).fit(x, rows.target[x.index])
+    x, held_out, y, _ = split(rows.data, rows.target, seed)
+    model = GradientBoostingRegressor(n_estimators=60, random_state=seed).fit(x, y)
     settings = {"data": x, "held_out": held_out, "classifier": model, **({} if goal is None else {"goal": goal})}
     return Asked(settings, target, lambda given: model.predict(given)[:, None], holds)
 
