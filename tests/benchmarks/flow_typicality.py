@@ -82,11 +82,11 @@ def measured(name: str, seed: int, cache: Path) -> dict[str, Any]:
     codes = off_manifold(world, known, real, seed)
     own = {by: score(real) for by, score in scores.items()}
     found = {kind: {by: auc(own[by], score(z)) for by, score in scores.items()} for kind, z in codes.items()}
-    ends = {}
+    ends: dict[str, dict[str, Any]] = {}
     for by, density in zip(BY, (None, near, flow), strict=True):
         manifold = world.manifold if density is None else world.manifold.with_density(density)
         within = world.replace(manifold=manifold, step_length=world.step_length)
-        walked = {"line": (within, "line"), "gradient (white box)": (within, "gradient")}
+        walked: dict[str, tuple[Any, str | None]] = {"line": (within, "line"), "gradient (white box)": (within, "gradient")}
         if name in AGENTS:
             walked["agent"] = (trained(within, seed), None)
         ends |= {walker: {**ends.get(walker, {}), by: ends_of(split, *how, cache)} for walker, how in walked.items()}

@@ -27,7 +27,11 @@ from tests.benchmarks.own.goals import CASES, Asked
 
 STEPS, ITEMS = 30_000, 60
 SOURCES = ("envs/**/*.py", "agents/**/*.py", "tests/benchmarks/own/goals.py")
-WAYS = {"with fall-back": {}, "agent": {"walker": "policy", "fallback": False}, "line": {"walker": "line"}}
+WAYS: dict[str, dict[str, Any]] = {
+    "with fall-back": {},
+    "agent": {"walker": "policy", "fallback": False},
+    "line": {"walker": "line"},
+}
 TITLES = ("goal", "rows asked", "way", "reached", "own call agrees", "steps", "queries", "kNN ratio")
 
 
