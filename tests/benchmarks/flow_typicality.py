@@ -86,18 +86,19 @@ def measured(name: str, seed: int, cache: Path) -> dict[str, Any]:
     for by, density in zip(BY, (None, near, flow), strict=True):
         manifold = world.manifold if density is None else world.manifold.with_density(density)
         within = world.replace(manifold=manifold, step_length=world.step_length)
-        walked: dict[str, tuple[Any, str | None]] = {"line": (within, "line"), "gradient (white box)": (within, "gradient")}
+        walked = {"line": (within, "line"), "gradient (white box)": (within, "gradient")}
+        for walker, how in walked.items():
+            ends.setdefault(walker, {})[by] = ends_of(split, *how, cache)
         if name in AGENTS:
-            walked["agent"] = (trained(within, seed), None)
-        ends |= {walker: {**ends.get(walker, {}), by: ends_of(split, *how, cache)} for walker, how in walked.items()}
+            ends.setdefault("agent", {})[by] = ends_of_an_agent(split, within, seed, cache)
     return {"auc": found, "ends": ends, "fit_seconds": seconds, "neighbours_seconds": near_seconds}
 
 
-def trained(world: World, seed: int) -> Any:
-    """An agent of this world."""
+def ends_of_an_agent(split: Split, world: World, seed: int, cache: Path) -> dict[str, float]:
+    """Those of an agent that is trained in this world."""
     with TemporaryDirectory() as folder:
-        return train(world=world, log_folder=folder, n_timesteps=STEPS, seed=seed, progress=False, pictures=False,
-                     eval_episodes=0)  # fmt: skip
+        settings = {"n_timesteps": STEPS, "seed": seed, "progress": False, "pictures": False, "eval_episodes": 0}
+        return ends_of(split, train(world=world, log_folder=folder, **settings), None, cache)
 
 
 def ends_of(split: Split, source: Any, walker: str | None, cache: Path) -> dict[str, float]:
