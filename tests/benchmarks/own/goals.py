@@ -52,8 +52,8 @@ def _labels(target: str, goal: str | None, holds: Holds, seed: int) -> Asked:
     from sklearn.ensemble import RandomForestClassifier
 
     rows, labels = make_multilabel_classification(800, 12, n_classes=5, n_labels=2, random_state=seed)
-    x, held_out, y, _ = split(rows.astype(float), labels, seed)
-    model = RandomForestClassifier(60, max_depth=8, random_state=seed).fit(x, y)
+    x, held_out, at, _ = split(rows.astype(float), np.arange(len(rows)), seed)
+    model = RandomForestClassifier(60, max_depth=8, random_state=seed).fit(x, labels[at])
 
     def outputs(given: Any) -> np.ndarray:
         return np.stack([part[:, 1] for part in model.predict_proba(np.asarray(given, dtype=float))], axis=1)
