@@ -21,6 +21,7 @@ from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from tests.benchmarks import sentences_imputation as imputation
 from tests.benchmarks import sentences_ptb as ptb
 from tests.benchmarks.sentences.data import penn_treebank
+from tests.benchmarks.sentences import edits_split
 from tests.benchmarks.sentences.discriminators import bag_of_words, correct, recurrent
 from tests.benchmarks.sentences.language import LanguageModel, by_length
 from tests.benchmarks.sentences_attributes import bootstrap
@@ -265,6 +266,29 @@ def test_the_imputation_page_is_made_from_the_grammar(tmp_path, monkeypatch):
     assert {entry["discriminator"] for entry in table} == {"bag of words", "LSTM"}
     facts: dict[str, Any] = row["facts"]
     assert facts["language model"]["nll"] <= facts["true_nll"] + 0.5, "a beam finds what the model likes"
+
+
+# ---- edits -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_parser_gives_one_answer_a_sentence(monkeypatch):
+    """A sentence whose sampled linkages all break a rule gets two lines; a sign at its beginning would be a command."""
+    answers = {
+        "The cat sat.": "Found 2 linkages (2 had no P.P. violations)\n\tUnique linkage, cost vector = (UNUSED=0)\n",
+        "Most solid.": "No complete linkages found.\nFound 363 linkages (0 of 100 random linkages had no P.P. violations)\n",
+        "Quit.": "Found 1 linkage (1 had no P.P. violations)\n",
+        ".": "",
+    }
+
+    def link_parser(command: Any, input: str, **_: Any) -> Any:
+        asked, mark = input.splitlines(), "verbosity set to 1\n"
+        replies = [mark if line == "!verbosity=1" else answers[line] for line in asked]
+        return subprocess.CompletedProcess(command, 0, f"{mark}graphics set to 0\n{''.join(replies)}Bye.\n", "")
+
+    monkeypatch.setattr(edits_split.shutil, "which", lambda _: "link-parser")
+    monkeypatch.setattr(edits_split.subprocess, "run", link_parser)
+    texts = ["the cat sat .", "most solid .", "! quit .", "", "the cat sat"]
+    assert edits_split.parses(texts).tolist() == [True, False, True, False, True]
 
 
 # ---- attributes -------------------------------------------------------------------------------------------------------
