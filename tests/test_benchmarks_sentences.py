@@ -20,8 +20,8 @@ from envs.manifolds import SentenceVAE
 from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from tests.benchmarks import sentences_imputation as imputation
 from tests.benchmarks import sentences_ptb as ptb
-from tests.benchmarks.sentences.data import penn_treebank
 from tests.benchmarks.sentences import edits_split
+from tests.benchmarks.sentences.data import penn_treebank
 from tests.benchmarks.sentences.discriminators import bag_of_words, correct, recurrent
 from tests.benchmarks.sentences.language import LanguageModel, by_length
 from tests.benchmarks.sentences_attributes import bootstrap
@@ -277,7 +277,7 @@ def test_the_parser_gives_one_answer_a_sentence(monkeypatch):
         "The cat sat.": "Found 2 linkages (2 had no P.P. violations)\n\tUnique linkage, cost vector = (UNUSED=0)\n",
         "Most solid.": "No complete linkages found.\nFound 363 linkages (0 of 100 random linkages had no P.P. violations)\n",
         "Quit.": "Found 1 linkage (1 had no P.P. violations)\n",
-        ".": "",
+        "": "",
     }
 
     def link_parser(command: Any, input: str, **_: Any) -> Any:
