@@ -5,8 +5,8 @@
 
 A flip counts where the path arrives (p >= 0.9 for the other class), frame 0 still has the input's class, and the oracle puts
 the end into the target class. Whether an end reads as English is not part of it: a bound on the perplexity rewards bland
-sentences, and `sentences_edits` has better judges. Edit distances are to the input. See sentences/split.py. The page shows twenty paths of the agent, from the first twenty held-out
-sentences.
+sentences, and `sentences_edits` has better judges. Edit distances are to the input. See sentences/split.py. The page shows
+twenty paths of the agent, from the first twenty held-out sentences.
 
 `--held-out dev` is for choosing settings and writes no page.
 """
