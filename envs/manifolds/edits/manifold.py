@@ -18,6 +18,7 @@ from envs.manifolds.edits.graph import Around, EditGraph, Node
 from envs.manifolds.edits.language import identity
 from envs.manifolds.edits.pretrained import Pretrained
 from envs.manifolds.edits.proposals import KEPT, propose
+from envs.manifolds.edits.trigrams import Trigrams
 from envs.manifolds.fitting import untrained
 from envs.manifolds.prior import Prior
 from envs.modalities.vocabulary import END, SPECIALS, Vocabulary
@@ -216,16 +217,20 @@ class Edits(Manifold):
     @cached_property
     def _pretrained(self) -> Pretrained:
         assert self.proposer is not None
-        return Pretrained(self.proposer, self.vocabulary, self.filler, self.codes)
+        return Pretrained(self.proposer, self.vocabulary, self.filler, self.codes, self.fluency)
 
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
-        return self.filler.fluency(self.vocabulary.known(padded(rows)))
+        """Fluency of rows of word ids, (R,), in nats per word; see `Trigrams.fluency`."""
+        return self._trigrams.fluency(self.vocabulary.known(padded(rows)), self.filler.log_frequency)
+
+    @cached_property
+    def _trigrams(self) -> Trigrams:
+        return Trigrams(self.corpus.long(), self.vocabulary.size)
 
     def losses(self, graph: EditGraph, nodes: Sequence[Node]) -> list[float]:
         """Losses of fluency of nodes against the input, nats per word, at least 0; their edits judged together.
 
-        A pretrained proposer has judged each edit alone; the masked model of the corpus says what they lose beside each other.
+        A pretrained proposer has judged each edit alone; the trigrams of the corpus say what they lose beside each other.
         """
         value = self.fluency([graph.words, *(graph.sentence(node) for node in nodes)])
         lost = (value[0] - value[1:]).clamp_min(0)

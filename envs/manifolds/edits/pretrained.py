@@ -3,7 +3,7 @@
 Every word, every pair of words and every place between words is a gap, as in `envs.manifolds.edits.proposals`. A word is
 worth log p(word | the gap) less half of its log frequency, plus what it adds to the log odds of a class. A causal model reads
 the words before a gap only; the masked model of the corpus adds what the words behind it say. The pretrained model reads the
-best fillings of a gap with the rest of the sentence, and the loss of fluency is its own (`Filler.fluency` says of what).
+best fillings of a gap with the rest of the sentence, and the loss of fluency is its own (`Trigrams.fluency` says of what).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from envs.manifolds.edits.codes import SentenceCodes
 from envs.manifolds.edits.filler import Filler, padded
 from envs.manifolds.edits.graph import Edit
 from envs.manifolds.edits.language import LanguageModel, first_tokens, identity
-from envs.manifolds.edits.proposals import changes
+from envs.manifolds.edits.proposals import Fluency, changes
 from envs.modalities.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 from envs.reading.files import read_json
 
@@ -35,7 +35,7 @@ RARE = 0.5  # weight of a word's log frequency, which is taken off
 FILLED, INFLUENTIAL = (6, 6, 2), 10
 WORST = 1.0  # loss of fluency, nats per word, beyond which an edit is not proposed
 PLAIN = 1  # fillings by fluency alone
-VERSION = 3  # of the files
+VERSION = 4  # of the files
 
 
 class Pretrained:
@@ -46,17 +46,20 @@ class Pretrained:
         vocabulary: of the corpus.
         filler: the masked model of the corpus.
         codes: the sentence encoder.
+        fluency: from rows of ids to the fluency of each, (R,), in nats per word; of the input of a masked model.
 
     Example:
         >>> from envs.assets import ASSETS
         >>> edits = ASSETS["sentences_edits"].manifold()[0]
-        >>> Pretrained("no/model", edits.vocabulary, edits.filler, edits.codes).language  # doctest: +ELLIPSIS
+        >>> Pretrained("no/model", edits.vocabulary, edits.filler, edits.codes, edits.fluency).language  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         envs.errors.ManifoldError: proposer is 'no/model': there is no such folder or GGUF file; ...
     """
 
-    def __init__(self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes) -> None:
-        self.path, self.vocabulary, self.filler, self.codes = path, vocabulary, filler, codes
+    def __init__(
+        self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes, fluency: Fluency
+    ) -> None:
+        self.path, self.vocabulary, self.filler, self.codes, self.fluency = path, vocabulary, filler, codes, fluency
 
     @cached_property
     def language(self) -> LanguageModel:
@@ -135,7 +138,7 @@ class Pretrained:
         shown = self.vocabulary.shown
         gains, value = self.language.gains(text, [(e.start, e.stop, [shown[w] for w in e.words]) for e in found])
         usual = self._usual
-        here = self.filler.fluency(padded([known]))[0] * len(words) if value is None else value - sum(usual(w) for w in words)
+        here = self.fluency([known])[0] * len(words) if value is None else value - sum(usual(w) for w in words)
         losses = []
         for edit, gain in zip(found, gains.tolist(), strict=True):
             less = sum(usual(w) for w in edit.words) - sum(usual(w) for w in words[edit.start : edit.stop])
