@@ -31,7 +31,8 @@ from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.statistics import interval
 from tests.benchmarks.harness.tables import spread, table
 from tests.benchmarks.harness.walks import SOURCES
-from tests.benchmarks.sentences.edit_rivals import Found, beam, of_trajectory
+from tests.benchmarks.sentences.edit_rivals import Found, beam, fewest_words, of_trajectory
+from tests.benchmarks.sentences.edits_grammar import TASKS, grammar_task
 from tests.benchmarks.sentences.edits_split import LONGEST, EditsSplit, Similarity, edits_split, parses, smollm2
 
 BUDGET = 15  # queries
@@ -53,8 +54,10 @@ SEARCHES: dict[str, tuple[int, int, int, bool]] = {
     "beam": (2, 3, BUDGET, False), "beam ranked": (2, 3, BUDGET, True),
     "beam x10": (5, 10, 10 * BUDGET, False), "beam ranked x10": (5, 10, 10 * BUDGET, True),
 }  # fmt: skip
+PRETRAINED = ("edits", "beam ranked")  # walked with SmolLM2's proposals
 SEARCHED = 25  # sentences that growing spheres are walked from: they look at hundreds of candidates each
 SHOWN = 20
+TASK_SENTENCES = 100  # of the grammar
 TIMED = 8  # sentences whose proposals are timed
 REAL = 300  # held-out sentences that are judged for comparison
 COLUMNS = {
@@ -66,6 +69,11 @@ MORE = {
     "monotone": "steps on which p does not fall", "one_span": "steps of one span", "queries": "queries", "steps": "steps",
     "perplexity": "perplexity of ends", "seconds": "CPU-seconds of a walk",
     "proposing": "of its proposals",
+}  # fmt: skip
+TASK = {
+    "classifier_accuracy": "classifier accuracy", "flipped": "flipped", "right": "the grammar agrees, of those flipped",
+    "produced": "ends that the grammar produces", "kept": "and the other attributes stay",
+    "share": "share of words edited, mean", "queries": "queries", "steps": "steps",
 }  # fmt: skip
 DIGITS = {
     "slor": 2,
@@ -157,6 +165,7 @@ def measured(
     for x in split.world.held_out.x[:most]:
         manifold.graph(x)  # once for all walkers
     inputs = [str(text) for text in split.world.units.texts(split.world.held_out.x) or []]
+    real["fewest_words"] = fewest_words(split.world, split.world.held_out.x[:most])
     for name in names:
         paths, seconds = cpu_seconds(partial(walked, name, split, most))
         found = figures(split, paths, inputs[: len(paths)], real)
@@ -178,11 +187,21 @@ def measure(options: Options) -> Iterator[Record]:
     """Every walker on every split."""
     sources = (*SOURCES, "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_edits.py")
     splits = []
-    for seed, proposer in product(options.seeds, options.proposers):
-        how = (tuple(options.walkers), seed, options.most, options.held_out, options.epochs, proposer)
+    for proposer, seed in product(options.proposers, options.seeds):
+        walkers, most = tuple(options.walkers), options.most
+        if proposer != "corpus":
+            if seed != options.seeds[0]:
+                continue
+            walkers, most = PRETRAINED, min(most, options.pretrained)
+        how = (walkers, seed, most, options.held_out, options.epochs, proposer)
         call: Callable[[], dict[str, Any]] = partial(measured, *how, options.cache / "sentences")
         splits.append(options.runner.one(Run({"sentences edits": how}, call, sources), f"split {seed}, {proposer}"))
-        yield {"most": options.most, "epochs": options.epochs, "splits": splits}
+    tasks = []
+    for name, seed in product(options.tasks, options.seeds):
+        how = (name, seed, min(options.most, TASK_SENTENCES))
+        call = partial(grammar_task, *how, options.cache / "sentences")
+        tasks.append(options.runner.one(Run({"edits grammar": how}, call, sources), f"{name} {seed}"))
+    yield {"most": options.most, "epochs": options.epochs, "splits": splits, "tasks": tasks, "read": options.before.get("read")}
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -194,7 +213,6 @@ def page(record: Record) -> str:
     rows = [row for split in splits for row in split["rows"]]
     real = [split["real"] for split in splits]
     facts = [split["facts"] for split in splits]
-    last = [split for split in splits if split["seed"] == splits[0]["seed"]][-1]
     return render(
         "sentences_edits", longest=LONGEST, count=len({split["seed"] for split in splits}),
         most=record["most"], budget=BUDGET, searched=SEARCHED,
@@ -207,9 +225,11 @@ def page(record: Record) -> str:
         real_counts=spread([_of(r["counts"]) for r in real], 3), real_parsed=spread([_of(r["parsed"]) for r in real], 3),
         real_slor=spread([_of(r["slor"]) for r in real], 2), real_perplexity=spread([r["perplexity"] for r in real], 0),
         facts="\n".join(f"- {name.replace('_', ' ')}: {spread([f[name] for f in facts], 3)}" for name in facts[0]),
-        shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(last["shown"], 1)),
-        last="the masked model" if last["proposer"] == "corpus" else "SmolLM2",
-        seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
+        shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(splits[0]["shown"], 1)),
+        last="the masked model" if splits[0]["proposer"] == "corpus" else "SmolLM2",
+        fewest=spread([r["fewest_words"]["mean"] for r in real], 3),
+        fewest_median=spread([r["fewest_words"]["median"] for r in real], 3), task=tasks(record["tasks"]),
+        read=readings(record.get("read")), seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
     )  # fmt: skip
 
 
@@ -258,14 +278,33 @@ def measures(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
     return table(["walker", *columns.values()], cells, "l")
 
 
+def tasks(rows: Sequence[dict[str, Any]]) -> str:
+    """A table of the attributes of the grammar."""
+    cells = [
+        [name, *(cell([row for row in rows if row["task"] == name], column) for column in TASK)]
+        for name in dict.fromkeys(row["task"] for row in rows)
+    ]
+    return table(["asked", *TASK.values()], cells, "l")
+
+
+def readings(read: dict[str, Any] | None) -> str:
+    """What readers said of sentences without context."""
+    if not read:
+        return "Not read yet."
+    rows = [[kind, str(own["read"]), *(f"{share:.3f}" for share in own["english"])] for kind, own in read["kinds"].items()]
+    return table(["sentences", "read", *read["readers"]], rows, "l")
+
+
 EXPERIMENT = Experiment(
     "sentences_edits", __doc__, measure, page,
     flags={
         "--seeds": whole_numbers(0, 1, 2),
         "--most": {"type": int, "default": 500, "help": "held-out sentences at most"},
+        "--pretrained": {"type": int, "default": 40, "help": "sentences with SmolLM2's proposals at most, of the first seed"},
         "--epochs": {"type": int, "help": "of the masked model (default: that of the fit)"},
         "--walkers": one_of(list(WALKERS)),
         "--proposers": one_of(list(PROPOSERS)),
+        "--tasks": one_of(list(TASKS)),
         "--held-out": {"choices": ("test", "dev"), "default": "test"},
     },
 )  # fmt: skip

@@ -21,9 +21,7 @@ from envs.manifolds.edits.graph import Edit
 from envs.modalities.vocabulary import END, UNKNOWN
 
 WIDEST = 2  # words of the longest span that is replaced
-PLAIN = 3  # fillings of a gap by fluency alone
-#: weights of what a word adds to the log odds of a class, and fillings that are chosen with each, towards all classes together
-STEERED = ((1.0, 6), (4.0, 6), (12.0, 10))
+PLAIN, STEERED = 3, 10  # fillings of a gap by fluency alone, and towards all classes together
 FIRST = 3  # first words of each two-word filling that are tried for each of these
 WORST = 0.6  # loss of fluency, nats per word, beyond which an edit is not proposed
 KEPT = 240  # edits of a sentence
@@ -72,24 +70,20 @@ def _fillings(filler: Filler, gains: Tensor, words: Sequence[int]) -> dict[tuple
     for row, word, _ in _best(single, gains, PLAIN, STEERED):
         found[*spans[row], (word,)] = None
     gap = filler.log_probabilities(ahead[start], behind[stop], torch.ones_like(start))
-    begun = _best(gap, gains, FIRST, ((1.0, FIRST),))
+    begun = _best(gap, gains, FIRST, FIRST)
     rows, first = (torch.tensor([part[k] for part in begun]) for k in (0, 1))
     state = filler.further(ahead[start[rows]], first)
     second = filler.log_probabilities(state, behind[stop[rows]], torch.zeros_like(rows))
-    for row, word, _ in _best(second, gains, 1, ((1.0, FIRST),)):
+    for row, word, _ in _best(second, gains, 1, FIRST):
         found[*spans[int(rows[row])], (int(first[row]), word)] = None
     return found
 
 
-def _best(
-    scores: Tensor, gains: Tensor, plain: int, steered: Sequence[tuple[float, int]]
-) -> list[tuple[int, int, float]]:
+def _best(scores: Tensor, gains: Tensor, plain: int, steered: int) -> list[tuple[int, int, float]]:
     """(row, word, score) of the likeliest words of each row, and of those that are likeliest given each class."""
+    each = max(1, steered // gains.shape[1])
     found: dict[tuple[int, int], float] = {}
-    merits = [(scores, plain)]
-    for weight, count in steered:
-        merits += [(scores + weight * gain, max(1, count // gains.shape[1])) for gain in gains.T]
-    for merit, count in merits:
+    for merit, count in ((scores, plain), *((scores + gains[:, k], each) for k in range(gains.shape[1]))):
         top = merit.topk(min(count, merit.shape[1]), dim=1)
         for row, (words, values) in enumerate(zip(top.indices.tolist(), top.values.tolist(), strict=True)):
             found |= {(row, word): value for word, value in zip(words, values, strict=True) if word != END and value > -1e9}

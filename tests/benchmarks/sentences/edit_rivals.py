@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
+from envs.core.tasks import log_odds
 from envs.core.world import World
 from envs.manifolds.edits.graph import EditGraph, Node
+from envs.manifolds.edits.manifold import words_of
 
 
 class Found(NamedTuple):
@@ -19,6 +22,26 @@ class Found(NamedTuple):
     success: bool
     source: int
     target: int
+
+
+def fewest_words(world: World, x: torch.Tensor) -> dict[str, float]:
+    """The least share of words of inputs x (N, L) that single words could replace to reach the threshold, as the codes predict.
+
+    The word of the corpus that speaks most for the target takes the place of the words that speak most against it, one after
+    the other, until the log odds suffice; pairs of words do not count.
+    """
+    manifold: Any = world.manifold
+    gains = (manifold.codes.gains[:, 1] - manifold.codes.gains[:, 0]).numpy()
+    strongest = gains[: manifold.filler.written]
+    shares = []
+    for row, p in zip(x, world.classifier.predict_proba(x).numpy(), strict=True):
+        source = int(p.argmax())
+        sign = 1 if source == 0 else -1
+        own = np.array([sign * gains[word] if word < len(gains) else 0.0 for word in words_of(row)])
+        rises = np.sort((sign * strongest).max() - own)[::-1].cumsum()
+        needed = np.log(p[source] / p[1 - source]) + float(log_odds(torch.tensor(world.task.tau)))
+        shares.append(min(len(own), int((rises < needed).sum()) + 1) / len(own))
+    return {"mean": float(np.mean(shares)), "median": float(np.median(shares))}
 
 
 def of_trajectory(path: Any) -> Found:
