@@ -3,7 +3,8 @@
 Every word, every pair of words and every place between words is a gap, as in `envs.manifolds.edits.proposals`. A word is
 worth log p(word | the gap) less half of its log frequency, plus what it adds to the log odds of a class. A causal model reads
 the words before a gap only; the masked model of the corpus adds what the words behind it say. The pretrained model reads the
-best fillings of a gap, and the best edits that the masked model proposes, with the rest of the sentence, and the loss of fluency is its own (`Trigrams.fluency` says of what).
+best fillings of a gap, and the best edits that the masked model proposes, with the rest of the sentence, and the loss of
+fluency is its own (`Trigrams.fluency` says of what).
 """
 
 from __future__ import annotations
@@ -57,9 +58,7 @@ class Pretrained:
         envs.errors.ManifoldError: proposer is 'no/model': there is no such folder or GGUF file; ...
     """
 
-    def __init__(
-        self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes, fluency: Fluency
-    ) -> None:
+    def __init__(self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes, fluency: Fluency) -> None:
         self.path, self.vocabulary, self.filler, self.codes, self.fluency = path, vocabulary, filler, codes, fluency
 
     @cached_property

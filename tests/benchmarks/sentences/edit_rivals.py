@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
-from envs.core.tasks import log_odds
 from envs.core.world import World
 from envs.manifolds.edits.graph import EditGraph, Node
 from envs.manifolds.edits.manifold import words_of
+
+STRONGEST = 20
 
 
 class Found(NamedTuple):
@@ -24,24 +24,27 @@ class Found(NamedTuple):
     target: int
 
 
-def fewest_words(world: World, x: torch.Tensor) -> dict[str, float]:
-    """The least share of words of inputs x (N, L) that single words could replace to reach the threshold, as the codes predict.
+def unbound(world: World, x: torch.Tensor) -> float:
+    """Share of the words of x (L,) that a greedy search edits which need not write English and may ask as often as it likes.
 
-    The word of the corpus that speaks most for the target takes the place of the words that speak most against it, one after
-    the other, until the log odds suffice; pairs of words do not count.
+    At every place it replaces or inserts each of the `STRONGEST` words that the codes hold for the strongest, or deletes, and
+    takes what raises p most, until the threshold is reached or all words are edited.
     """
     manifold: Any = world.manifold
-    gains = (manifold.codes.gains[:, 1] - manifold.codes.gains[:, 0]).numpy()
-    strongest = gains[: manifold.filler.written]
-    shares = []
-    for row, p in zip(x, world.classifier.predict_proba(x).numpy(), strict=True):
-        source = int(p.argmax())
-        sign = 1 if source == 0 else -1
-        own = np.array([sign * gains[word] if word < len(gains) else 0.0 for word in words_of(row)])
-        rises = np.sort((sign * strongest).max() - own)[::-1].cumsum()
-        needed = np.log(p[source] / p[1 - source]) + float(log_odds(torch.tensor(world.task.tau)))
-        shares.append(min(len(own), int((rises < needed).sum()) + 1) / len(own))
-    return {"mean": float(np.mean(shares)), "median": float(np.median(shares))}
+    start = words_of(x)
+    source = int(world.classifier.predict_proba(x[None])[0].argmax())
+    gains = manifold.codes.gains[: manifold.filler.written, 1 - source]
+    strong = gains.topk(min(STRONGEST, len(gains))).indices.tolist()
+    row, p = start, 0.0
+    for step in range(len(start)):
+        fresh = [[*row[:i], w, *row[i + gone :]] for i in range(len(row)) for w in strong for gone in (0, 1)]
+        fresh += [[*row[:i], *row[i + 1 :]] for i in range(len(row)) if len(row) > 1]
+        fresh = [one for one in fresh if len(one) < manifold.vocabulary.length]
+        answers = world.classifier.predict_proba(manifold.rows(fresh))[:, 1 - source]
+        row, p = fresh[int(answers.argmax())], float(answers.max())
+        if p >= world.task.tau:
+            return (step + 1) / len(start)
+    return 1.0
 
 
 def of_trajectory(path: Any) -> Found:

@@ -60,9 +60,7 @@ def grammar_task(name: str, seed: int, most: int, cache: Path, **fit: Any) -> di
         after is not None and all(getattr(after, other) == getattr(before, other) for other in others)
         for after, (_, before) in zip(ends, there, strict=True)
     ]
-    right = [
-        after is not None and getattr(after, name) == path.target for after, (path, _) in zip(ends, there, strict=True)
-    ]
+    right = [after is not None and getattr(after, name) == path.target for after, (path, _) in zip(ends, there, strict=True)]
     middle = [_parsed(text) is not None for path, _ in there for text in path.texts[1:-1]]
     return {
         "task": name, "seed": seed, "sentences": most,
