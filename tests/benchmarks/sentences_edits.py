@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -152,30 +152,46 @@ def real_sentences(split: EditsSplit) -> dict[str, Any]:
             "counts": interval(good[sure]), "perplexity": float(split.judge.perplexity(texts).mean())}  # fmt: skip
 
 
-def measured(
-    names: Sequence[str], seed: int, most: int, held_out: str, epochs: int | None, proposer: str, cache: Path
-) -> dict[str, Any]:
-    """All walkers on a split."""
-    split = edits_split(seed, cache, held_out, epochs, smollm2() if proposer == "smollm2" else None)
-    real, rows, shown = real_sentences(split), [], []
-    manifold = split.world.manifold
+class Where(NamedTuple):
+    """A split, and how many of its sentences are walked from."""
+
+    seed: int
+    held_out: str
+    epochs: int | None
+    proposer: str
+    most: int
+
+
+@lru_cache(maxsize=1)
+def opened(seed: int, held_out: str, epochs: int | None, proposer: str, cache: Path) -> EditsSplit:
+    """The split of a seed."""
+    return edits_split(seed, cache, held_out, epochs, smollm2() if proposer == "smollm2" else None)
+
+
+def described(where: Where, cache: Path) -> dict[str, Any]:
+    """What is known of a split: its facts, real sentences under the judges, and the cost of proposals."""
+    split = opened(*where[:4], cache)
+    real, manifold, x = real_sentences(split), split.world.manifold, split.world.held_out.x
     assert isinstance(manifold, Edits)
     with mock.patch.dict(os.environ, {"MANIFOLD_CACHE": ""}):  # proposals that were kept cost nothing
-        manifold.graph(split.world.held_out.x[0])  # opens the model
-        _, proposing = cpu_seconds(lambda: [manifold.graph(x) for x in split.world.held_out.x[1 : 1 + TIMED]])
-    for x in split.world.held_out.x[:most]:
-        manifold.graph(x)  # once for all walkers
-    inputs = [str(text) for text in split.world.units.texts(split.world.held_out.x) or []]
-    least = [unbound(split.world, x) for x in split.world.held_out.x[: min(most, UNBOUND)]]
+        manifold.graph(x[0])  # opens the model
+        _, proposing = cpu_seconds(lambda: [manifold.graph(row) for row in x[1 : 1 + TIMED]])
+    least = [unbound(split.world, row) for row in x[: min(where.most, UNBOUND)]]
     real["unbound"] = {"mean": fmean(least), "median": float(np.median(least))}
-    for name in names:
-        paths, seconds = cpu_seconds(partial(walked, name, split, most))
-        found = figures(split, paths, inputs[: len(paths)], real)
-        rows.append({"walker": name, "proposer": proposer, "seed": seed, **found})
-        rows[-1] |= {"seconds": seconds / len(paths), "proposing": proposing / TIMED}
-        if name == "edits":
-            shown = [story(split, path) for path in paths[:SHOWN]]
-    return {"facts": split.facts, "proposer": proposer, "seed": seed, "real": real, "rows": rows, "shown": shown}
+    return {"facts": split.facts, "proposer": where.proposer, "seed": where.seed, "real": real, "proposing": proposing / TIMED}
+
+
+def measured(name: str, where: Where, real: dict[str, Any], cache: Path) -> dict[str, Any]:
+    """A walker on a split: its measures, and its first paths."""
+    split = opened(*where[:4], cache)
+    manifold, x = split.world.manifold, split.world.held_out.x[: where.most]
+    assert isinstance(manifold, Edits)
+    for row in x:
+        manifold.graph(row)  # once for all walkers
+    paths, seconds = cpu_seconds(partial(walked, name, split, where.most))
+    inputs = [str(text) for text in split.world.units.texts(x[: len(paths)]) or []]
+    row = {"walker": name, "proposer": where.proposer, "seed": where.seed, **figures(split, paths, inputs, real)}
+    return {"row": row | {"seconds": seconds / len(paths)}, "shown": [story(split, path) for path in paths[:SHOWN]]}
 
 
 def story(split: EditsSplit, path: Found) -> list[str]:
@@ -195,13 +211,22 @@ def measure(options: Options) -> Iterator[Record]:
             if seed != options.seeds[0]:
                 continue
             walkers, most = PRETRAINED, min(most, options.pretrained)
-        how = (walkers, seed, most, options.held_out, options.epochs, proposer)
-        call: Callable[[], dict[str, Any]] = partial(measured, *how, options.cache / "sentences")
-        splits.append(options.runner.one(Run({"sentences edits": how}, call, sources), f"split {seed}, {proposer}"))
+        where, cache = Where(seed, options.held_out, options.epochs, proposer, most), options.cache / "sentences"
+        split = options.runner.one(Run({"edits split": where}, partial(described, where, cache), sources), f"split {seed}")
+        found = options.runner(
+            [
+                Run({"edits": name, "where": where}, partial(measured, name, where, split["real"], cache), sources)
+                for name in walkers
+            ],
+            f"split {seed}, {proposer}",
+        )
+        rows = [{**part["row"], "proposing": split["proposing"]} for part in found]
+        shown = next((part["shown"] for part in found if part["row"]["walker"] == "edits"), [])
+        splits.append({**split, "rows": rows, "shown": shown})
     tasks = []
-    for name in options.tasks:
+    for name in options.tasks or ():
         how = (name, options.seeds[0], min(options.most, TASK_SENTENCES))
-        call = partial(grammar_task, *how, options.cache / "sentences")
+        call: Callable[[], dict[str, Any]] = partial(grammar_task, *how, options.cache / "sentences")
         tasks.append(options.runner.one(Run({"edits grammar": how}, call, sources), name))
     yield {
         "most": options.most,
