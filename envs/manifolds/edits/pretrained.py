@@ -33,8 +33,8 @@ from envs.reading.files import read_json
 STEER = (8.0, 30.0)  # weights of the log odds of a class; half of the fillings of a gap are chosen with each
 RARE = 0.5  # weight of a word's log frequency, which is taken off
 #: words that a span of 0, 1, 2 words is filled with; one that speaks for a class more than most has `INFLUENTIAL` more
-FILLED, INFLUENTIAL = (4, 4, 2), 6
-CORPUS = 120  # further edits, those of the masked model of the corpus
+FILLED, INFLUENTIAL = (3, 3, 1), 4
+CORPUS = 80  # further edits, those of the masked model of the corpus
 WORST = 1.0  # loss of fluency, nats per word, beyond which an edit is not proposed
 PLAIN = 1  # fillings by fluency alone
 VERSION = 4  # of the files
