@@ -16,9 +16,9 @@ from envs.manifolds.edits.graph import Node
 from envs.manifolds.edits.manifold import Edits
 
 WIDTH = 6  # nodes that a plan goes on from
-MARGIN = 0.2  # log odds beyond the threshold at which a plan ends
-LOSS = 5.0  # cost of a loss of fluency of one nat per word; editing all words of the sentence costs 1
-SHORT = 0.5  # cost of being one nat short of the threshold, in the same unit
+MARGIN = 0.4  # log odds beyond the threshold at which a plan ends
+LOSS = 10.0  # cost of a loss of fluency of one nat per word; editing all words of the sentence costs 1
+SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
 PATIENCE, HASTE = 3, 0.5  # after so many steps that cost and the margin grow, by this share a step: the code predicts badly
 
 

@@ -119,6 +119,24 @@ class Filler(nn.Module):
         logits[..., [PAD, BEGIN, UNKNOWN]] = -torch.inf  # the end mark stays: a sentence may end too early
         return logits.log_softmax(-1)
 
+    def fluency(self, ids: Tensor) -> Tensor:
+        """Mean over the words of log p(word) less the word's log frequency, (B,), in nats.
+
+        Half of log p is that of the word among all others, half that of the word after those before it. This is the SLOR of
+        Kann, Rothe and Filippova ("Sentence-Level Fluency Evaluation", CoNLL 2018); the end mark counts as a word. Words that
+        the model does not write are left out.
+        """
+        ahead, behind = self.read(ids)
+        counted = (ids != PAD) & (ids != UNKNOWN) & (ids < self.written)
+        rows, places = counted.nonzero(as_tuple=True)
+        words = ids[rows, places]
+        total = torch.zeros(len(ids))
+        for after in (behind[rows, places + 1], self.nothing.expand(len(rows), -1)):
+            own = self.log_probabilities(ahead[rows, places], after, torch.zeros_like(words))
+            gain = own.gather(1, words[:, None])[:, 0] - self.log_frequency[words]
+            total.index_add_(0, rows, gain / 2)
+        return total / counted.sum(1).clamp_min(1)
+
 
 def fit_filler(filler: Filler, ids: Tensor, how: FillerTraining, progress: bool = False) -> None:
     """Train on sentences, in place; the model is frozen afterwards.

@@ -208,7 +208,7 @@ class Edits(Manifold):
             words, longest = words_of(x), self.vocabulary.length - 1
             with torch.inference_mode():
                 if self.proposer is None:
-                    edits = propose(self.filler, self.codes, words, longest, self.fluency, self.most)
+                    edits = propose(self.filler, self.codes, words, longest, self.likelihood, self.most)
                 else:
                     edits = self._pretrained.propose(words, longest, self.most)
             self._graphs[key] = EditGraph(words, edits, longest)
@@ -217,10 +217,14 @@ class Edits(Manifold):
     @cached_property
     def _pretrained(self) -> Pretrained:
         assert self.proposer is not None
-        return Pretrained(self.proposer, self.vocabulary, self.filler, self.codes, self.fluency)
+        return Pretrained(self.proposer, self.vocabulary, self.filler, self.codes)
 
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Fluency of rows of word ids, (R,), in nats per word; see `Trigrams.fluency`."""
+        """Fluency of rows of word ids by the masked model, (R,), in nats per word; see `Filler.fluency`."""
+        return self.filler.fluency(self.vocabulary.known(padded(rows)))
+
+    def likelihood(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """The same by trigrams, in a thirtieth of the time: of the many edits among which proposals are chosen."""
         return self._trigrams.fluency(self.vocabulary.known(padded(rows)), self.filler.log_frequency)
 
     @cached_property
@@ -230,7 +234,7 @@ class Edits(Manifold):
     def losses(self, graph: EditGraph, nodes: Sequence[Node]) -> list[float]:
         """Losses of fluency of nodes against the input, nats per word, at least 0; their edits judged together.
 
-        A pretrained proposer has judged each edit alone; the trigrams of the corpus say what they lose beside each other.
+        A pretrained proposer has judged each edit alone; the masked model of the corpus says what they lose beside each other.
         """
         value = self.fluency([graph.words, *(graph.sentence(node) for node in nodes)])
         lost = (value[0] - value[1:]).clamp_min(0)

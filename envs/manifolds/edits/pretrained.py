@@ -3,8 +3,7 @@
 Every word, every pair of words and every place between words is a gap, as in `envs.manifolds.edits.proposals`. A word is
 worth log p(word | the gap) less half of its log frequency, plus what it adds to the log odds of a class. A causal model reads
 the words before a gap only; the masked model of the corpus adds what the words behind it say. The pretrained model reads the
-best fillings of a gap, and the best edits that the masked model proposes, with the rest of the sentence, and the loss of
-fluency is its own (`Trigrams.fluency` says of what).
+best fillings of a gap with the rest of the sentence, and the loss of fluency is its own (`Filler.fluency` says of what).
 """
 
 from __future__ import annotations
@@ -26,18 +25,17 @@ from envs.manifolds.edits.codes import SentenceCodes
 from envs.manifolds.edits.filler import Filler, padded
 from envs.manifolds.edits.graph import Edit
 from envs.manifolds.edits.language import LanguageModel, first_tokens, identity
-from envs.manifolds.edits.proposals import Fluency, changes, propose
+from envs.manifolds.edits.proposals import changes
 from envs.modalities.vocabulary import SPECIALS, UNKNOWN, Vocabulary
 from envs.reading.files import read_json
 
 STEER = (8.0, 30.0)  # weights of the log odds of a class; half of the fillings of a gap are chosen with each
 RARE = 0.5  # weight of a word's log frequency, which is taken off
 #: words that a span of 0, 1, 2 words is filled with; one that speaks for a class more than most has `INFLUENTIAL` more
-FILLED, INFLUENTIAL = (3, 3, 1), 4
-CORPUS = 80  # further edits, those of the masked model of the corpus
+FILLED, INFLUENTIAL = (6, 6, 2), 10
 WORST = 1.0  # loss of fluency, nats per word, beyond which an edit is not proposed
 PLAIN = 1  # fillings by fluency alone
-VERSION = 4  # of the files
+VERSION = 3  # of the files
 
 
 class Pretrained:
@@ -48,18 +46,17 @@ class Pretrained:
         vocabulary: of the corpus.
         filler: the masked model of the corpus.
         codes: the sentence encoder.
-        fluency: from rows of ids to the fluency of each, (R,), in nats per word; of the input of a masked model.
 
     Example:
         >>> from envs.assets import ASSETS
         >>> edits = ASSETS["sentences_edits"].manifold()[0]
-        >>> Pretrained("no/model", edits.vocabulary, edits.filler, edits.codes, edits.fluency).language  # doctest: +ELLIPSIS
+        >>> Pretrained("no/model", edits.vocabulary, edits.filler, edits.codes).language  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         envs.errors.ManifoldError: proposer is 'no/model': there is no such folder or GGUF file; ...
     """
 
-    def __init__(self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes, fluency: Fluency) -> None:
-        self.path, self.vocabulary, self.filler, self.codes, self.fluency = path, vocabulary, filler, codes, fluency
+    def __init__(self, path: str, vocabulary: Vocabulary, filler: Filler, codes: SentenceCodes) -> None:
+        self.path, self.vocabulary, self.filler, self.codes = path, vocabulary, filler, codes
 
     @cached_property
     def language(self) -> LanguageModel:
@@ -132,15 +129,13 @@ class Pretrained:
 
     def _made(self, words: Sequence[int], text: Sequence[str], longest: int, kept: int) -> list[Edit]:
         known = [word if word < self.filler.size else UNKNOWN for word in words]
-        asked = dict.fromkeys(self._fillings(known, text))
-        asked |= dict.fromkeys(e[:3] for e in propose(self.filler, self.codes, words, longest, self.fluency, CORPUS))
-        found = [Edit(i, j, new) for i, j, new in asked if self._readable(new) and changes(words, i, j, new, longest)]
+        found = [Edit(i, j, new) for i, j, new in self._fillings(known, text) if changes(words, i, j, new, longest)]
         if not found:
             return []
         shown = self.vocabulary.shown
         gains, value = self.language.gains(text, [(e.start, e.stop, [shown[w] for w in e.words]) for e in found])
         usual = self._usual
-        here = self.fluency([known])[0] * len(words) if value is None else value - sum(usual(w) for w in words)
+        here = self.filler.fluency(padded([known]))[0] * len(words) if value is None else value - sum(usual(w) for w in words)
         losses = []
         for edit, gain in zip(found, gains.tolist(), strict=True):
             less = sum(usual(w) for w in edit.words) - sum(usual(w) for w in words[edit.start : edit.stop])
@@ -176,10 +171,7 @@ class Pretrained:
                 for steer in STEER:
                     top = (log_p[row] + steer * gains[:, k]).topk(min(written, round(most * share / len(STEER) + 0.01)))
                     found |= {(i, j, (word,)): None for word in top.indices.tolist()}
-        return list(found)
-
-    def _readable(self, words: Sequence[int]) -> bool:
-        return all(self._first[word] >= 0 for word in words)
+        return [one for one in found if all(self._first[word] >= 0 for word in one[2])]
 
     def _behind(self, known: Sequence[int], spans: Sequence[tuple[int, int]]) -> Tensor:
         """What the words behind each gap say of its word, (S, O): log p with them less log p without."""

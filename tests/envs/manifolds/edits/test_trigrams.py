@@ -25,12 +25,12 @@ def test_probabilities_are_those_of_the_formula():
 
 def test_a_sentence_has_the_same_fluency_alone_and_in_a_batch(edits):
     rows = [[i for i in row if i > 3] for row in edits.vocabulary.ids(["the soup is awful", "we liked the plot"]).tolist()]
-    torch.testing.assert_close(edits.fluency(rows), torch.cat([edits.fluency([row]) for row in rows]))
+    torch.testing.assert_close(edits.likelihood(rows), torch.cat([edits.likelihood([row]) for row in rows]))
 
 
 def test_broken_sentences_are_less_fluent(edits):
     texts = ["the soup is awful", "we liked the film", "the soup is", "awful is soup the", "we the film", "liked the we film"]
-    value = edits.fluency([[i for i in row if i > 3] for row in edits.vocabulary.ids(texts).tolist()])
+    value = edits.likelihood([[i for i in row if i > 3] for row in edits.vocabulary.ids(texts).tolist()])
     assert value[:2].min() > value[2:].max()
 
 
