@@ -214,6 +214,12 @@ class ReferenceData:
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
         return means, precision
 
+    @cached_property
+    def class_gaussians(self) -> tuple[np.ndarray, np.ndarray]:
+        """`class_codes` as arrays."""
+        means, precision = self.class_codes
+        return means.numpy(), precision.numpy()
+
     def nearest_other_class(self, place: Tensor, source: Tensor, group: Sequence[int] | None = None) -> Tensor:
         """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D); of those in a
         `group` of classes, if one is given.
