@@ -19,6 +19,7 @@ from envs.classifiers.goals import GoalClassifier
 from envs.core.factual import Factual
 from envs.core.typicality import ClassNeighbours
 from envs.manifolds.base import Manifold
+from envs.manifolds.networks.arrays import norm
 
 BATCH = 4096  # rows that a network sees at once: a convolution over 60,000 pictures would take gigabytes
 CANDIDATES = 4  # rows whose distances are computed exactly, against the rounding of the products
@@ -226,18 +227,20 @@ class ReferenceData:
 
         Candidates come from one matrix product with stored norms; the nearest of them by exact distances.
         """
-        flat, label, chosen = self.coordinates, self.label, []
+        flat, label, chosen = self.coordinates, self.label.numpy(), []
+        other = None if group is None else ~np.isin(label, group)
         rows = max(1, MAX_GAPS // len(flat))
         for part, own in zip(place.split(rows), source.split(rows), strict=True):
-            gaps = torch.addmm(self._squares[None], part, flat.T, alpha=-2)  # squared distances less |place|^2
-            gaps.masked_fill_(own[:, None] == label[None, :], torch.inf)
-            if group is not None:
-                gaps.masked_fill_(~torch.isin(label, torch.tensor(group))[None], torch.inf)
-            near = gaps.topk(min(CANDIDATES, len(flat)), largest=False)
-            exact = torch.linalg.vector_norm(flat[near.indices] - part[:, None], dim=2)
-            best = exact.masked_fill_(near.values.isinf(), torch.inf).argmin(1, keepdim=True)
-            chosen.append(label[near.indices.gather(1, best)[:, 0]])
-        return torch.cat(chosen)
+            gaps = torch.addmm(self._squares[None], part, flat.T, alpha=-2).numpy()  # squared distances less |place|^2
+            gaps[own.numpy()[:, None] == label] = np.inf
+            if other is not None:
+                gaps[:, other] = np.inf
+            near = gaps.argpartition(min(CANDIDATES, len(flat)) - 1, axis=1)[:, :CANDIDATES]
+            exact = norm(flat.numpy()[near] - part.numpy()[:, None])
+            exact[np.isinf(np.take_along_axis(gaps, near, 1))] = np.inf
+            best = np.lexsort((-near, exact))[:, :1]  # of rows as near as each other, the last one
+            chosen.append(label[np.take_along_axis(near, best, 1)[:, 0]])
+        return torch.from_numpy(np.concatenate(chosen))
 
     @cached_property
     def _squares(self) -> Tensor:
