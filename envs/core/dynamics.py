@@ -60,10 +60,10 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
             z = world.manifold.encode(x)
             factual, frame = world.factual_of(x, z, cells), x
             prediction, queries = world.predictions(x, factual), torch.zeros(len(x), dtype=torch.int64)
-            source = prediction.argmax(1)
+            source = torch.from_numpy(prediction.numpy().argmax(1))
         else:
             factual = world.factual_of(x)
-            source = world.predictions(x, factual).argmax(1)
+            source = torch.from_numpy(world.predictions(x, factual).numpy().argmax(1))
             z, frame, prediction, queries, *pull = world.initial_latent(world, x, source)
         held = nothing_held(x, world.units.anchored)
         if target is None:
