@@ -72,10 +72,10 @@ def trajectories_of(
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
     factuals, home = as_array(state.factual), state.home
     with torch.inference_mode():
-        codes, own = torch.from_numpy(together), world.frames_depend_on_inputs
+        own = world.frames_depend_on_inputs
         every = home.chosen(torch.arange(len(ends)).repeat_interleave(torch.tensor(ends))) if own else home
-        frames = world.decode(codes, every).numpy()
-        typical = world.manifold.typicality(codes).numpy()
+        frames, _ = world.linear_decode(together, every)
+        typical = world.manifold.typicality(torch.from_numpy(together)).numpy()
     places = world.manifold.places(together, frames)
     away = norm(places - np.repeat(world.manifold.places(as_array(state.z0), factuals), ends, axis=0))
     lengths = norm(places[1:] - places[:-1])  # between a path's last frame and the next one's first: unused

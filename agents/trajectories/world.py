@@ -121,7 +121,7 @@ def _words(module: Any) -> np.ndarray:
                 collect(inner)
 
     collect(module)
-    flat = [as_array(value.detach().float()).reshape(-1) for value in parts]
+    flat = [as_array(value).astype(np.float32, copy=False).reshape(-1) for value in parts]
     odd = np.zeros(sum(part.size for part in flat) % 2, np.float32)
     return np.concatenate([odd, *flat]).view(np.uint64)
 
@@ -174,4 +174,4 @@ def on_latents(function: Any, z: np.ndarray) -> np.ndarray:
 
 def as_array(value: Any) -> np.ndarray:
     """A tensor or array as a numpy array."""
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)

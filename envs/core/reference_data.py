@@ -227,25 +227,27 @@ class ReferenceData:
 
         Candidates come from one matrix product with stored norms; the nearest of them by exact distances.
         """
-        flat, label, chosen = self.coordinates, self.label.numpy(), []
+        flat, label, chosen = self.coordinates.numpy(), self.label.numpy(), []
         other = None if group is None else ~np.isin(label, group)
-        rows = max(1, MAX_GAPS // len(flat))
-        for part, own in zip(place.split(rows), source.split(rows), strict=True):
-            gaps = torch.addmm(self._squares[None], part, flat.T, alpha=-2).numpy()  # squared distances less |place|^2
-            gaps[own.numpy()[:, None] == label] = np.inf
+        block = max(1, MAX_GAPS // len(flat))
+        for first in range(0, len(place), block):
+            part, own = (of.numpy()[first : first + block] for of in (place, source))
+            gaps = (-2 * part) @ flat.T
+            gaps += self._squares  # squared distances less |place|^2
+            gaps[own[:, None] == label] = np.inf
             if other is not None:
                 gaps[:, other] = np.inf
             near = gaps.argpartition(min(CANDIDATES, len(flat)) - 1, axis=1)[:, :CANDIDATES]
-            exact = norm(flat.numpy()[near] - part.numpy()[:, None])
+            exact = norm(flat[near] - part[:, None])
             exact[np.isinf(np.take_along_axis(gaps, near, 1))] = np.inf
             best = np.lexsort((-near, exact))[:, :1]  # of rows as near as each other, the last one
             chosen.append(label[np.take_along_axis(near, best, 1)[:, 0]])
         return torch.from_numpy(np.concatenate(chosen))
 
     @cached_property
-    def _squares(self) -> Tensor:
+    def _squares(self) -> np.ndarray:
         """(N,) squared norms of the coordinates."""
-        return self.coordinates.square().sum(1)
+        return self.coordinates.square().sum(1).numpy()
 
     # ---- statistics that depend on the task --------------------------------------------------------------------------
 
