@@ -72,12 +72,12 @@ def trajectories_of(
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
     factuals, home = as_array(state.factual), state.home
     with torch.inference_mode():
-        own = world.frames_depend_on_inputs
+        own = world.units.anchored or world.units.holds or world.manifold.input_conditioned
         every = home.chosen(torch.arange(len(ends)).repeat_interleave(torch.tensor(ends))) if own else home
         frames, _ = world.linear_decode(together, every)
         typical = world.manifold.typicality(torch.from_numpy(together)).numpy()
-    places = world.manifold.places(together, frames)
-    away = norm(places - np.repeat(world.manifold.places(as_array(state.z0), factuals), ends, axis=0))
+    places = world.manifold.coordinate_arrays(together, frames)
+    away = norm(places - np.repeat(world.manifold.coordinate_arrays(as_array(state.z0), factuals), ends, axis=0))
     lengths = norm(places[1:] - places[:-1])  # between a path's last frame and the next one's first: unused
     each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
     planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()

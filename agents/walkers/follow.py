@@ -99,9 +99,9 @@ def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
         batch, d = z.shape
         away = goal - z
         probes = torch.cat([torch.zeros(1, d), PROBE * torch.eye(d)])  # (d + 1, d): none, then each coordinate
-        ends = world.move(
-            world.manifold, z.repeat_interleave(d + 1, 0), probes.repeat(batch, 1), world.step_length
-        ).reshape(batch, d + 1, d)
+        ends = world.move(world.manifold, z.repeat_interleave(d + 1, 0), probes.repeat(batch, 1), world.step_length).reshape(
+            batch, d + 1, d
+        )
         jacobian = ((ends[:, 1:] - ends[:, :1]) / PROBE).transpose(1, 2)  # (B, d of z', d of a)
         solved = torch.linalg.lstsq(jacobian, torch.stack([z - ends[:, 0], away], dim=2)).solution
         drift, whole = solved[:, :, 0], solved[:, :, 1]

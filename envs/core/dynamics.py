@@ -83,8 +83,8 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
 def refresh(world: World, state: State, pull: Pull | None = None) -> State:
     """The state with cost, guidance and potential computed anew, after a change of target; `pull` as for `appraise`."""
     z = state.z.numpy()
-    place = world.manifold.places(z, state.frame.numpy())
-    home = world.manifold.places(state.z0.numpy(), state.factual.numpy())
+    place = world.manifold.coordinate_arrays(z, state.frame.numpy())
+    home = world.manifold.coordinate_arrays(state.z0.numpy(), state.factual.numpy())
     cost, guidance = map(torch.from_numpy, appraise(world, z, place, home, state.target.numpy(), pull))
     potential = world.task.potential(world.reference, state, world.task.goal(state))
     return state._replace(potential=potential, cost=cost, guidance=guidance)
@@ -127,12 +127,12 @@ def step(
             z, frame = code.numpy(), picture.numpy()
         else:
             frame, pull = _decoded(world, z, state.home)
-        before = manifold.places(state.z.numpy(), state.frame.numpy())
-        place = manifold.places(z, frame)
+        before = manifold.coordinate_arrays(state.z.numpy(), state.frame.numpy())
+        place = manifold.coordinate_arrays(z, frame)
         length = norm(place - before)
         if world.max_step is not None and not manifold.on_graph and (length > world.max_step).any():
             pull = _shorten(world, state, before, z, frame, length, pull)
-            place = manifold.places(z, frame)
+            place = manifold.coordinate_arrays(z, frame)
         code, picture = torch.from_numpy(z), torch.from_numpy(frame)
         if known is not None:
             prediction, queried = known, torch.zeros(len(z), dtype=torch.int64)
@@ -140,7 +140,7 @@ def step(
             prediction, queried = _predicted(world, state, picture)
         else:
             prediction, queried = world.predictions(picture, state.home), torch.from_numpy(np.ones(len(z), np.int64))
-        home = manifold.places(state.z0.numpy(), state.factual.numpy())
+        home = manifold.coordinate_arrays(state.z0.numpy(), state.factual.numpy())
         cost, guidance = map(torch.from_numpy, appraise(world, z, place, home, state.target.numpy(), pull))
         moved = state._replace(z=code, frame=picture, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
@@ -209,7 +209,7 @@ def _shorten(
         else:
             pull = None
         frame[chosen] = shorter
-        length[chosen] = norm(world.manifold.places(nearer, shorter) - before[chosen])
+        length[chosen] = norm(world.manifold.coordinate_arrays(nearer, shorter) - before[chosen])
         rows = rows[length[rows] > world.max_step]
         if not len(rows):
             return pull

@@ -162,7 +162,7 @@ class Manifold(torch.nn.Module, ABC):
         """
         return x.flatten(1)
 
-    def places(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def coordinate_arrays(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
         """`coordinates` on arrays."""
         if type(self).coordinates is Manifold.coordinates:
             return x.reshape(len(x), math.prod(x.shape[1:]))

@@ -104,7 +104,7 @@ def alone(options: Options) -> Record:
 
 
 def stages(options: Options) -> Record:
-    """Shares of the time of explanations alone, and of the networks' own work in it: the same rows by bare torch, one by one."""
+    """Shares of the time of explanations alone, and what the networks by themselves take of it, row by row."""
     explainer = Explainer.load(ROOT / "runs" / "example")
     manifold, classifier, x = explainer.world.manifold, explainer.world.classifier, explainer.world.held_out.x[:SINGLES]
     paths = [explainer.explain(row) for row in range(SINGLES)]
@@ -264,7 +264,9 @@ def page(record: Record) -> str:
             + table(["540 held-out digits", "valid", "L2", "queries"], paths)
         )
     if found := record["stages"]:
-        parts["stages"] = table(["part", "share"], [[name, f"{share:.2f}"] for name, share in found.items() if name != "networks"])
+        parts["stages"] = table(
+            ["part", "share"], [[name, f"{share:.2f}"] for name, share in found.items() if name != "networks"]
+        )
         parts["networks"] = f"{found['networks']:.2f}"
     if found := record["walks"]:
         parts["walks"] = table(["walks at once", "forward / step"], [[f"{int(n):,}", f"{r:.2f}"] for n, r in found.items()])

@@ -69,7 +69,7 @@ class Ends:
         steady: bool = False,
     ) -> None:
         self.world, self.end, self.surrogate, self.ensemble, self.settings = world, end, surrogate, ensemble, settings
-        self.home = world.manifold.places(end.z0.numpy(), end.factual.numpy())
+        self.home = world.manifold.coordinate_arrays(end.z0.numpy(), end.factual.numpy())
         self.target = end.target.numpy()
         self.doubt = settings.doubt * world.class_distance
         self.enough = settings.enough(world)
@@ -77,7 +77,7 @@ class Ends:
         wanted = _logit(np.float32(world.task.tau)) + settings.margin
         if steady:
             wanted = np.maximum(seen + settings.margin / 2, wanted)
-        place = world.manifold.places(end.z.numpy(), end.frame.numpy())
+        place = world.manifold.coordinate_arrays(end.z.numpy(), end.frame.numpy())
         self.shift: np.ndarray | float = 0.0
         first = self.look(place)
         # The surrogate's log odds, shifted to the prediction observed at the end, less the requirement.
@@ -111,7 +111,7 @@ class Ends:
 
     def costs(self, state: State, rows: np.ndarray) -> np.ndarray:
         """Costs (R,) of other ends of the items `rows`."""
-        place = self.world.manifold.places(state.z.numpy(), state.frame.numpy())
+        place = self.world.manifold.coordinate_arrays(state.z.numpy(), state.frame.numpy())
         distance, _ = self.world.class_neighbours.near(place, self.target[rows])
         cost = norm(place - self.home[rows]) + self.settings.implausibility * distance
         if self.ensemble is not None:
@@ -127,7 +127,7 @@ class Ends:
         settings, look = self.settings, self.first
         z = self.end.z.numpy()
         best, cost = z, look.cost
-        start = self.world.manifold.places(before.z.numpy(), before.frame.numpy())
+        start = self.world.manifold.coordinate_arrays(before.z.numpy(), before.frame.numpy())
         _, pull = _places(self.world, z, before.home)
         both = np.empty((2, *look.uphill.shape), np.float32)
         for k in range(settings.iterations):

@@ -125,13 +125,13 @@ def test_trials_on_a_ray_cluster_are_those_of_this_machine_and_are_kept(tmp_path
     pytest.importorskip("optuna")
     pytest.importorskip("ray")
     (tmp_path / "sweep.yml").write_text(FILE)
-    here, there = (
-        run_sweep(tmp_path / "sweep.yml", tmp_path / engine, engine=engine, jobs=1, progress=False) for engine in ("local", "ray")
-    )
+    sweep = Sweep.read(tmp_path / "sweep.yml")
+    here, there = (run_sweep(sweep, tmp_path / engine, engine=engine, progress=False) for engine in ("local", "ray"))
     assert here == there
     assert [row["state"] for row in there] == ["complete"] * 2
-    more = run_sweep(replace(Sweep.read(tmp_path / "sweep.yml"), trials=3), tmp_path / "ray", engine="ray", progress=False)
-    assert len(more) == 3 and all(row in more for row in there)
+    more = run_sweep(replace(sweep, trials=3), tmp_path / "ray", engine="ray", progress=False)
+    assert len(more) == 3
+    assert all(row in more for row in there)
 
 
 @pytest.mark.slow
