@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -242,7 +243,7 @@ class WorldConfig:
                 f'on a command line: --env-kwargs {name}:"{example}"'
             )
 
-    @property
+    @cached_property
     def live(self) -> dict[str, str]:
         """The fields that JSON cannot hold, and a description of each value."""
         values = {name: getattr(self, name) for name in FIELDS}

@@ -175,8 +175,8 @@ class Task:
 
 def log_odds(p: Tensor) -> Tensor:
     """log(p / (1 - p)) with p kept off 0 and 1."""
-    p = p.clamp(1e-6, 1 - 1e-6)
-    return torch.log(p) - torch.log1p(-p)
+    inside = np.minimum(np.maximum(p.numpy(), np.float32(1e-6)), np.float32(1 - 1e-6))
+    return torch.from_numpy(np.asarray(np.log(inside) - np.log1p(-inside)))
 
 
 def near_prototype(reference: ReferenceData, state: State) -> Tensor:

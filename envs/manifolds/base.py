@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -161,6 +162,12 @@ class Manifold(torch.nn.Module, ABC):
         """
         return x.flatten(1)
 
+    def coordinate_arrays(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """`coordinates` on arrays."""
+        if type(self).coordinates is Manifold.coordinates:
+            return x.reshape(len(x), math.prod(x.shape[1:]))
+        return self.coordinates(torch.from_numpy(z), torch.from_numpy(x)).numpy()
+
     def jacobian(self, z: Tensor) -> Tensor:
         """Jacobian (B, D, d) of the flattened decoded data at codes (B, d)."""
         single = torch.func.jacfwd(lambda code: self.decode(code[None])[0].flatten())
@@ -226,6 +233,12 @@ class Manifold(torch.nn.Module, ABC):
         """Codes (B, d) in the typical set of the prior and, with a density, in that of the density."""
         z = self.prior.project(z)
         return z if self.density is None else self.density.project(z)
+
+    def projected(self, z: np.ndarray) -> np.ndarray:
+        """`project` on arrays."""
+        if type(self).project is Manifold.project and self.density is None:
+            return self.prior.projected(z)
+        return self.project(torch.from_numpy(z)).numpy()
 
     def typicality(self, z: Tensor) -> Tensor:
         """Typicality of codes (B, d), (B,) in (0, 1]: 1 for codes as typical as those of real data, less beyond.

@@ -23,21 +23,35 @@ from gymnasium.vector import AutoresetMode
 
 from agents.explainer import Explainer
 from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.trajectories import recording
+from agents.walkers import policy
 from envs import LatentVectorEnv, make_world
+from envs.core import dynamics
 from envs.core.nearest import nearest
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import ROOT, cpu_seconds
 from tests.benchmarks.harness.tables import table
+from tests.benchmarks.speed.watched import watched
 from tests.benchmarks.speed.worker import interleaved
 from tests.benchmarks.throughput import forward
 
-PARTS = ("alone", "walks", "grid", "fits", "searches")
+PARTS = ("alone", "stages", "walks", "grid", "fits", "searches")
 COLUMNS, FACTORS = 32, 8
 GRID: dict[str, tuple[int, ...]] = {
     "rows": (1_000, 10_000, 60_000), "latent dimension": (2, 4, 8, 16), "classes": (2, 3, 10, 20), "pixels": (64, 256, 784),
 }  # fmt: skip
 BASE = {"rows": 10_000, "latent dimension": 8, "classes": 3}
 TOGETHER, ALONE, STEPS = 200, 10, 40
+SINGLES = 200
+#: parts of an explanation by a trained agent; one within another counts there alone
+STAGES = {
+    "frame 0: code, frame, predictions, default target": (dynamics, "enter"),
+    "observations": (dynamics, "observe"),
+    "steps": (dynamics, "step"),
+    "planning the last step, its own steps excepted": (policy, "plan_last"),
+    "the policy and the loop": (policy.PolicyWalker, "_once"),
+    "the path: measures, record of its world": (recording, "trajectories_of"),
+}
 PICTURE = ROOT / "docs" / "images" / "performance.png"
 
 
@@ -87,6 +101,32 @@ def alone(options: Options) -> Record:
     }
     times = {name: median(median(answer["ms"]) for answer in answers) for name, answers in found.items()}
     return {"ratio": median(ratios), "ratios": ratios, "ms": times, "paths": whole}
+
+
+def stages(options: Options) -> Record:
+    """Shares of the time of explanations alone, and what the networks by themselves take of it, row by row."""
+    explainer = Explainer.load(ROOT / "runs" / "example")
+    manifold, classifier, x = explainer.world.manifold, explainer.world.classifier, explainer.world.held_out.x[:SINGLES]
+    paths = [explainer.explain(row) for row in range(SINGLES)]
+
+    def bare() -> None:
+        for row, path in enumerate(paths):
+            classifier.predict_proba(x[row : row + 1])
+            manifold.encode(x[row : row + 1])
+            for _ in range(path.queries - 1):
+                classifier.predict_proba(manifold.decode(codes[row]))
+
+    with torch.inference_mode():
+        codes = manifold.encode(x).split(1)
+    shares: dict[str, list[float]] = {name: [] for name in (*STAGES, "all else", "networks")}
+    for _ in range(options.rounds):
+        with watched(STAGES) as spent:
+            whole = cpu_seconds(lambda: [explainer.explain(row) for row in range(SINGLES)])[1]
+        with torch.inference_mode():
+            networks = cpu_seconds(bare)[1]
+        for name, seconds in {**spent, "all else": whole - sum(spent.values()), "networks": networks}.items():
+            shares[name].append(seconds / whole)
+    return {name: median(values) for name, values in shares.items()}
 
 
 def walks(options: Options) -> Record:
@@ -172,7 +212,7 @@ def searches(options: Options) -> Record:
 
 
 MEASURED: dict[str, Callable[[Options], Record]] = {
-    "alone": alone, "walks": walks, "grid": grid, "fits": fits, "searches": searches,
+    "alone": alone, "stages": stages, "walks": walks, "grid": grid, "fits": fits, "searches": searches,
 }  # fmt: skip
 
 
@@ -215,7 +255,7 @@ def picture(record: Record) -> bytes:
 
 def page(record: Record) -> str:
     """A table a part."""
-    parts = dict.fromkeys(PARTS, "Not measured.")
+    parts = dict.fromkeys((*PARTS, "networks"), "Not measured.")
     if one := record["alone"]:
         paths = [[name, *(f"{found[key]:.4f}" for key in ("valid", "L2", "queries"))] for name, found in one["paths"].items()]
         parts["alone"] = (
@@ -223,6 +263,11 @@ def page(record: Record) -> str:
             f"{', '.join(f'{ratio:.2f}' for ratio in one['ratios'])}); the aim was 0.25.\n\n"
             + table(["540 held-out digits", "valid", "L2", "queries"], paths)
         )
+    if found := record["stages"]:
+        parts["stages"] = table(
+            ["part", "share"], [[name, f"{share:.2f}"] for name, share in found.items() if name != "networks"]
+        )
+        parts["networks"] = f"{found['networks']:.2f}"
     if found := record["walks"]:
         parts["walks"] = table(["walks at once", "forward / step"], [[f"{int(n):,}", f"{r:.2f}"] for n, r in found.items()])
     if found := record["grid"]:
