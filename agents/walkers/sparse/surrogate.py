@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 PENALTY = 3.0  # on the network's weights, in rows: without, it is too sure on some hundred rows
-COMPARED = 4  # columns up to which typicality is compared; beyond, that of so many columns is taken
+COMPARED = 4  # columns up to which the cost is measured; beyond, it is that of so many columns
 
 
 class Expected(NamedTuple):
@@ -25,7 +25,7 @@ class Expected(NamedTuple):
         order: (B, E, C) the columns, the one with the largest rise by itself first.
         rise: (B, E, C) rise of the target's log odds if the first 1, 2, ... columns of the order change together; -inf beyond
             the columns that change.
-        cost: (B, E, C) distance of such a row from real rows of the target class.
+        cost: (B, E, C) distance of such a row from the input, plus its mean distance from the target class's nearest rows.
 
     Example:
         >>> Expected(np.array([[[1, 0]]]), np.array([[[2.0, 3.0]]]), np.ones((1, 1, 2))).rise.shape
@@ -74,7 +74,7 @@ def expected(world: World, own: Tensor, frames: Tensor, moved: Tensor, group: Te
         rank = torch.from_numpy(order.argsort(1))[:, group]
         rows = torch.where(rank[:, None] <= torch.arange(few)[:, None], frames[i][:, None], own[i]).flatten(0, 1)
         near = world.class_neighbours.near(rows.numpy(), np.full(len(rows), c))[0]
-        found.cost[i, :, :few] = near.reshape(-1, few)
+        found.cost[i, :, :few] = (near + (rows - own[i]).norm(dim=1).numpy()).reshape(-1, few)
         found.cost[i, :, few:] = found.cost[i, :, few - 1 : few]
     return found
 

@@ -48,10 +48,10 @@ class SparseSettings:
 
     Example:
         >>> SparseSettings(queries=4).ends
-        128
+        96
     """
 
-    ends: int = 128
+    ends: int = 96
     reach: float = 1.5
     queries: int = 8
     rescue: int = 6

@@ -53,4 +53,4 @@ def test_its_expectations_are_those_of_whole_rows(world: envs.World) -> None:
                 rise = surrogate.judge(row.numpy(), np.array([c]))[0] - start
                 assert found.rise[i, e, k] == pytest.approx(float(rise[0]), abs=1e-4)
                 near = world.class_neighbours(row, torch.tensor([c])).distance
-                assert found.cost[i, e, k] == pytest.approx(float(near), rel=1e-3)
+                assert found.cost[i, e, k] == pytest.approx(float(near + (row - own[i]).norm()), rel=1e-3)
