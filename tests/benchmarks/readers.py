@@ -27,16 +27,31 @@ from agents.explanation.figures.table_cells import row_texts
 from agents.explanation.headline import headline
 from tests.benchmarks.contributions import world_of
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
+from tests.benchmarks.harness.runs import CACHE
+from tests.benchmarks.harness.splits import adult_split
 from tests.benchmarks.harness.tables import table
 from tests.benchmarks.table_columns import german_world
 
 PATHS = 20
+
+
+def gun_point() -> Any:
+    """The world of GunPoint and of the network that is explained on it."""
+    from tests.benchmarks.series_paths import data_of, explained
+
+    data = data_of("GunPoint", 0)
+    return envs.make_world(data=data, classifier=explained(data, 0), class_names=data.class_names, seed=0, progress=False)
+
+
 KINDS = {
     "digits": lambda: envs.make_world(data="digits", progress=False),
     "breast cancer": lambda: world_of("breast cancer"),
     "German credit": lambda: german_world("forest", 0),
     "sentences": lambda: envs.make_world(data="sentences", progress=False),
     "series": lambda: envs.make_world(data="oscillator", progress=False),
+    "MNIST": lambda: envs.make_world(data="mnist", progress=False),
+    "Adult": lambda: adult_split(0, CACHE).world,
+    "GunPoint": gun_point,
 }
 ANSWERS = Path(__file__).with_suffix(".json")
 

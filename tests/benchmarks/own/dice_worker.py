@@ -2,9 +2,10 @@
 
     PYTHON -P tests/benchmarks/own/dice_worker.py FOLDER METHOD    (without -P, numbers.py beside it would hide the library's)
 
-FOLDER holds settings.json (seed, numbers: names of the number columns), known.csv (rows to fit the forest to, and to search,
-with the column `answer`) and asked.csv (rows to explain). The worker writes METHOD.csv, the first counterfactual of each row
-or an empty line, and METHOD.json: queries (rows) and CPU seconds of each, the labels of the asked rows, and errors.
+FOLDER holds settings.json (seed; numbers: names of the number columns; vary: columns that may change, or "all"; rising: those
+that may only rise), known.csv (rows to fit the forest to, and to search, with the column `answer`) and asked.csv (rows to
+explain). The worker writes METHOD.csv, the first counterfactual of each row or an empty line, and METHOD.json: queries (rows)
+and CPU seconds of each, the labels of the asked rows, and errors.
 """
 
 import json
@@ -50,6 +51,9 @@ def main(folder, method):
     for k in range(len(asked)):
         before, started = counted.rows, time.process_time()
         more = {"random_seed": settings["seed"]} if method == "random" else {}
+        more["features_to_vary"] = settings["vary"]
+        rising = {name: [asked[name][k].item(), known[name].max().item()] for name in settings["rising"]}
+        more["permitted_range"] = rising or None
         try:
             made = search.generate_counterfactuals(
                 asked[k : k + 1], total_CFs=1, desired_class="opposite", verbose=False, **more
