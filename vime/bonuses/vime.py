@@ -93,7 +93,7 @@ class VIME(Bonus):
         draws: int = 4,
         posterior: str = "mean_field",
         posterior_options: dict[str, Any] | None = None,
-        estimator: str = "second_order",
+        estimator: str = "linearized",
         joint: bool = False,
         direction: Direction = "gain",
         step_length: float = 1.0,
