@@ -60,7 +60,7 @@ def options_of(cell: str, bonus: str) -> dict[str, Any]:
     one, (name, variant) = CELLS[cell], bonus_of(bonus)
     world = make_world_of(one["env"], one.get("kwargs", {}), progress=False)
     schedule = {"success_decay": one["success_decay"]} if "success_decay" in one else {}
-    return {**curiosity_settings(name, None, schedule, world).options, **variant}
+    return {**curiosity_settings(name, None, schedule, world, one["env"]).options, **variant}
 
 
 def training_of(cell: str, bonus: str, eta: float | None, index: int, tuning: bool = False) -> Training:

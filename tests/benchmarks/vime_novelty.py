@@ -154,7 +154,7 @@ def measure(options: Options) -> Iterator[Record]:
     found: Record = {}
     for arm in options.arms:
         runs = [
-            Run({"vime_novelty": arm, "seed": seed}, partial(figures_of, arm, seed), ("vime/**/*.py", "envs/control/*.py"))
+            Run({"vime_novelty": ARMS[arm], "seed": seed}, partial(figures_of, arm, seed), ("vime/**/*.py", "envs/control/*.py"))
             for seed in range(options.seeds)
         ]
         found[arm] = list(options.runner(runs, arm))
