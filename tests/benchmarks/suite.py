@@ -19,31 +19,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from agents.explanation.explored import Explored, explore, zero_shot
 from agents.training.environments import curiosity_settings, is_latent, make_world_of
+from tests.benchmarks.curiosity.suite_figures import CELLS, DISTRACTORS, PLAN, POINTS, aims, losses, solving
 from tests.benchmarks.curiosity.training import Training, control_figures, manifold_figures
 from tests.benchmarks.curiosity.variants import VARIANTS, bonus_of
 from tests.benchmarks.harness.experiment import RESULTS, Experiment, Options, Record, one_of, render
-from tests.benchmarks.harness.statistics import (
-    difference_of_medians,
-    fisher,
-    iqm,
-    loss,
-    median,
-    probability_of_improvement,
-    profile,
-)
+from tests.benchmarks.harness.statistics import fisher, iqm, median, probability_of_improvement, profile
 from tests.benchmarks.harness.tables import table, within
 from vime.bonuses import BONUSES, bonus_class
 
-PLAN: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
-CELLS: dict[str, dict[str, Any]] = PLAN["cells"]
 TUNING = "suite_tuning"
-DISTRACTORS, SILENT = "Distractors", "Silent"
-POINTS = 20  # of a curve
-OURS = "vime_linearized"  # the bonus that the page compares with the others
 ZERO_SHOT_WALKS = 300
 THRESHOLDS = np.linspace(0.0, 1.0, 21)
 IMAGES = RESULTS.parent / "images"
@@ -267,44 +254,6 @@ def cell_section(cell: str, arms: Mapping[str, Any]) -> str:
     return f"## {cell}\n\n`{one['env']}`{settings}, PPO, {one['steps']:,} steps.\n\n" + table([*titles, "CPU s"], rows)
 
 
-def losses(cells: Mapping[str, Any]) -> str:
-    """How much of its coverage each bonus loses to the distractors."""
-    loud, silent = cells.get(DISTRACTORS, {}), cells.get(SILENT, {})
-    rows = [
-        [bonus, within(loss(*([run["cells"] for run in arm[bonus]["runs"]] for arm in (loud, silent))))]
-        for bonus in loud
-        if bonus in silent
-    ]
-    return table(["bonus", "share of the cells that is lost"], rows) if rows else ""
-
-
-def steps_to_solve(run: Record, steps: int) -> float:
-    """End of the first of the curve's equal parts in which enough episodes succeed; the whole budget without one."""
-    return next((part * steps / POINTS for part, share in enumerate(run["curve"], 1) if share >= PLAN["solved"]), steps)
-
-
-def solving(cells: Mapping[str, Any]) -> str:
-    """Steps and CPU seconds until each bonus has solved a cell, and how much sooner the default has."""
-    rows = []
-    for cell, arms in cells.items():
-        if "full" in CELLS[cell] or OURS not in arms:
-            continue
-        steps = CELLS[cell]["steps"]
-        took = {bonus: [steps_to_solve(run, steps) for run in row["runs"]] for bonus, row in arms.items()}
-        for bonus, row in arms.items():
-            seconds = [run["cpu_seconds"] * own / steps for run, own in zip(row["runs"], took[bonus], strict=True)]
-            count = min(len(took[bonus]), len(took[OURS]))
-            apart = None if bonus == OURS else difference_of_medians(took[OURS][:count], took[bonus][:count])
-            entry = f"{median(took[bonus]):,.0f}", "-" if apart is None else interval_text(apart), f"{median(seconds):.1f}"
-            rows.append([cell, bonus, *entry])
-    return table(["cell", "bonus", "steps to solve, median", f"{OURS} less this, median", "CPU s to solve, median"], rows, "llr")
-
-
-def interval_text(found: Mapping[str, float]) -> str:
-    """A difference in steps with its interval."""
-    return "{value:,.0f} [{low:,.0f}, {high:,.0f}]".format(**found)
-
-
 def page(record: Record) -> str:
     """The tables of a comparison, or of the tuning."""
     if all("runs" not in row for arms in record["cells"].values() for row in arms.values()):
@@ -319,7 +268,8 @@ def page(record: Record) -> str:
         "suite", shared=", ".join(cells) or "none", bonuses=", ".join(bonuses),
         solved=f"{PLAN['solved']:.0%}", means=table(["bonus", "score, IQM"], mean),
         better=table(["P(row > column)", *bonuses], better), losses=losses(record["cells"]),
-        solving=solving(record["cells"]),
+        solving=solving(record["cells"]), aims=aims(record["cells"]),
+        missing=", ".join(cell for cell in CELLS if cell not in record["cells"]) or "none",
         sections="\n\n".join(cell_section(cell, arms) for cell, arms in record["cells"].items()),
     )  # fmt: skip
 

@@ -42,7 +42,8 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "vime, deep ensemble": ("vime", LINEARIZED | {"posterior": "deep_ensemble"}),
     **{
         f"vime, weight sites ({guide})": (
-            "vime", LINEARIZED | {"posterior": "weight_sites", "posterior_options": {"guide": guide}, "hidden": (8, 8)}
+            "vime",
+            LINEARIZED | {"posterior": "weight_sites", "posterior_options": {"guide": guide}, "hidden": (8, 8)},
         )
         for guide in ("AutoNormal", "AutoLowRankMultivariateNormal", "AutoMultivariateNormal")
     },
@@ -154,7 +155,11 @@ def measure(options: Options) -> Iterator[Record]:
     found: Record = {}
     for arm in options.arms:
         runs = [
-            Run({"vime_novelty": ARMS[arm], "seed": seed}, partial(figures_of, arm, seed), ("vime/**/*.py", "envs/control/*.py"))
+            Run(
+                {"vime_novelty": ARMS[arm], "seed": seed},
+                partial(figures_of, arm, seed),
+                ("vime/**/*.py", "envs/control/*.py"),
+            )
             for seed in range(options.seeds)
         ]
         found[arm] = list(options.runner(runs, arm))

@@ -106,7 +106,7 @@ def loss(kept: Sequence[float], whole: Sequence[float], seed: int = 0) -> dict[s
 
 
 def difference_of_medians(ours: Sequence[float], theirs: Sequence[float], seed: int = 0) -> dict[str, Any]:
-    """Median of `ours` less that of `theirs`, run for run on the same tasks, and its 95 % interval by a bootstrap of the tasks."""
+    """Median of `ours` less that of `theirs`, each on the same tasks, and its 95 % interval by a bootstrap of the tasks."""
     x, y = np.asarray(ours, float), np.asarray(theirs, float)
     drawn = np.random.default_rng(seed).integers(0, len(x), (RESAMPLES, len(x)))
     low, high = np.quantile(np.median(x[drawn], axis=1) - np.median(y[drawn], axis=1), [0.025, 0.975])
