@@ -106,13 +106,16 @@ def summary(cell: str, found: Mapping[str, Any]) -> Record:
 
 
 def tuned(cell: str, bonus: str) -> tuple[float | None, bool]:
-    """The eta of a bonus in a cell, and whether it was chosen on tuning seeds."""
+    """The eta of a bonus in a cell, and whether it was chosen on tuning seeds; else the one that its id ships with, if any."""
     if bonus == "none":
         return None, True
     file = RESULTS / f"{TUNING}.json"
     known = json.loads(file.read_text(encoding="utf-8"))["cells"] if file.is_file() else {}
     scores = known.get(CELLS[cell].get("tuned_as", cell), {}).get(bonus, {})
-    return (float(best(scores)), True) if scores else (PLAN["default_eta"], False)
+    if scores:
+        return float(best(scores)), True
+    shipped = curiosity_settings(bonus_of(bonus)[0], None, {}, None, CELLS[cell]["env"]).eta
+    return PLAN["default_eta"] if shipped is None else shipped, False
 
 
 def best(scores: Mapping[str, Any]) -> str:
