@@ -31,6 +31,7 @@ from agents.explanation.headline import headline
 from agents.explanation.report.card import Card, turning_point
 from agents.explanation.report.export import export
 from agents.explanation.report.extras import columns_slopes, slopes_view
+from agents.explanation.report.faces.picture import _parts as picture_parts
 from agents.explanation.report.faces.picture import rings
 from agents.explanation.report.page import Extras, Panel, View, render_report, write_report
 from agents.explanation.report.statement import add_contributions, statement
@@ -131,6 +132,21 @@ def test_rings_enclose_what_differs_from_the_input() -> None:
     assert more.outline.count("h1") == 6
     assert more.outline.count("v1") == 2
     assert rings(np.full((8, 8), 0.01)) == []
+
+
+def test_labels_of_parts_lie_apart_and_a_change_of_hue_is_ringed() -> None:
+    change = np.zeros((32, 32))
+    change[10:20, 10:20] = 0.5
+    change[14, 15], change[14, 16] = 0.6, 0.6  # the largest changes of two parts are neighbours
+    left = np.broadcast_to(np.arange(32) < 16, (32, 32))
+    first, second = picture_parts([left, ~left], change, np.abs(change))
+    assert np.hypot(first.x - second.x, first.y - second.y) >= 0.14 * 32
+    hue, noise = np.zeros((32, 32)), np.zeros((32, 32))
+    hue[4:8, 4:8] = 0.4  # as bright as before
+    noise[20, 20] = 0.01
+    (only,) = picture_parts([np.ones((32, 32), bool)], noise, hue + noise)
+    assert (only.outline.count("h1"), only.outline.count("v1")) == (8, 8)
+    assert max(only.x, only.y) < 8
 
 
 def test_nothing_is_loaded_from_anywhere(world: World, paths: list[Trajectory]) -> None:
