@@ -41,8 +41,9 @@ def measure(options: Options) -> Iterator[Record]:
             cells[seed] = options.runner.one(run, f"{name}, {seed}")
             record["data"][name] = [cells[k] for k in sorted(cells)]
             yield record
-    draw([pictures_of(name, options.seeds[0], options.cache) for name in options.data],
-         (options.out or RESULTS.parent / "images" / "pictures_large").with_suffix(".png"))  # fmt: skip
+    if options.data:
+        files = [pictures_of(name, options.seeds[0], options.cache) for name in options.data]
+        draw(files, (options.out or RESULTS.parent / "images" / "pictures_large").with_suffix(".png"))
     for decoder in ("mlp", "conv") if options.cost else ():
         runs = [Run({"pictures_large": "cost", "shape": shape, "decoder": decoder}, partial(cost, shape, decoder), SOURCES)
                 for shape in SIZES]  # fmt: skip
