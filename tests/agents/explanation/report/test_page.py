@@ -117,6 +117,20 @@ def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory
             assert reached == pytest.approx(begun)
 
 
+def test_bars_that_fall_below_zero_stay_on_their_axis(world: World, paths: list[Trajectory]) -> None:
+    found = contributions(paths[0], world)
+    rise = (found.total + 1.2) / 2
+    falling = [replace(found.parts[0], value=value) for value in (-1.2, rise, rise)]
+    path = replace(paths[0], saved_contributions=replace(found, parts=falling))
+    said = statement(path, world)
+    assert min(bar.low for bar in said.bars) < 0
+    drawn = [(said.shown.share(bar.low), said.shown.share(bar.high)) for bar in said.bars]
+    assert all(0 <= low < high <= 1 for low, high in drawn)
+    places = re.findall(r"left:(-?[\d.]+)%;width:([\d.]+)%", render_report([path], world))
+    assert places
+    assert all(float(left) >= 0 and float(left) + float(width) <= 100.11 for left, width in places)
+
+
 def test_saved_contributions_cost_no_query(world: World, paths: list[Trajectory]) -> None:
     saved = [replace(path, saved_contributions=contributions(path, world)) for path in paths]
     before = world.classifier.queries
