@@ -83,7 +83,7 @@ FACES = {
     "latent_dim": 64, "decoder": "mlp", "hidden": [256], "beta": 0.05, "epochs": 200, "learning_rate": 1e-3, "detail": 10.0,
     "shift": 1,
 }  # fmt: skip
-COLOUR = {"latent_dim": 16, "decoder": "mlp", "hidden": [256], "epochs": 40, "learning_rate": 1e-3}
+COLOUR = {"latent_dim": 16, "decoder": "mlp", "hidden": [256], "epochs": 40, "batch_size": 64, "learning_rate": 1.5e-3}
 DATA: dict[str, tuple[str, Callable[[int], Pictures]]] = {
     "faces": ("Faces, 64x64 grey, 40 persons", faces),
     "shapes": ("Shapes, 32x32 colour, 4 classes", shapes),
