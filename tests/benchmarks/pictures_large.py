@@ -22,7 +22,7 @@ import numpy as np
 from tests.benchmarks.harness.experiment import RESULTS, Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import spread, table
-from tests.benchmarks.pictures.large import DATA, SOURCES, WAYS, cost, pictures_of, walked
+from tests.benchmarks.pictures.large import DATA, SOURCES, WAYS, cost, pictures_of, walked, without_edges
 
 AGENT_STEPS = 8_000
 SIZES = ((8, 8), (16, 16), (32, 32), (64, 64), (3, 64, 64))
@@ -38,7 +38,10 @@ def measure(options: Options) -> Iterator[Record]:
         for seed in options.seeds:
             key = {"pictures_large": name, "seed": seed, "agent_steps": options.agent_steps}
             run = Run(key, partial(walked, name, seed, options.agent_steps, options.cache), SOURCES)
-            cells[seed] = options.runner.one(run, f"{name}, {seed}")
+            cells[seed] = cells.get(seed, {}) | options.runner.one(run, f"{name}, {seed}")
+            if options.edges:
+                plain = Run({**key, "edges": False}, partial(without_edges, name, seed, options.cache), SOURCES)
+                cells[seed] |= options.runner.one(plain, f"{name}, {seed}, without edges")
             record["data"][name] = [cells[k] for k in sorted(cells)]
             yield record
     if options.data:
@@ -93,7 +96,7 @@ def page(record: Record) -> str:
             f"pictures. Fit {over('seconds', 0)} CPU s, training of the agent {over('training_seconds', 0)} "
             f"CPU s."
         )
-        if "plain_kept" in cells[0]:
+        if all("plain_kept" in cell for cell in cells):
             facts += (
                 f" Without the loss of edges the class is kept by {_counted(cells, 'plain_kept')}, and sharpness is "
                 f"{over('plain_sharp', 2)}."
@@ -142,6 +145,7 @@ EXPERIMENT = Experiment(
     flags={
         "--data": {**one_of(tuple(DATA)), "nargs": "*"}, "--seeds": whole_numbers(0, 1),
         "--agent-steps": {"type": int, "default": AGENT_STEPS, "metavar": "N", "help": "of the training; 0: no agent"},
+        "--no-edges": {"dest": "edges", "action": "store_false", "help": "without the same fits without the loss of edges"},
         "--no-cost": {"dest": "cost", "action": "store_false", "help": "without the cost against the pixels"},
     },
 )  # fmt: skip
