@@ -49,12 +49,10 @@ class Shown(NamedTuple):
 
     def share(self, value: float) -> float:
         """The place of a value on the axis, in [0, 1]."""
-        return float(np.clip((value - self.low) / (self.high - self.low), 0, 1)) if self.is_score else float(value)
+        return float(np.clip((value - self.low) / (self.high - self.low), 0, 1))
 
     def over(self, values: Any) -> Shown:
-        """The same with an axis on which further values lie as well."""
-        if not self.is_score:
-            return self
+        """The same with an axis on which further values lie as well; sums of contributions may lie below 0 or above 1."""
         return self._replace(low=min(self.low, *values), high=max(self.high, *values))
 
 
