@@ -19,6 +19,7 @@ import numpy as np
 from agents.errors import UserError
 from agents.explanation.alternatives.changes import MOST_OVERLAP, by_columns, change_of, overlap
 from agents.explanation.alternatives.result import target_of
+from agents.explanation.badge.refits import Predicted, adapted, refits
 from agents.explanation.metrics.bootstrap import EMPTY, Estimate, mean, share
 from agents.trajectories.goal import in_goal_of
 from agents.walkers import default_walker
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 MOST = 100  # paths that are measured
 NOISE = 0.01  # of numbers in standard deviations of their column, and of pixels in their full range
-Predicted = Callable[["World", "Tensor", "Tensor | None"], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -153,61 +153,15 @@ def _together(world: World, paths: Sequence[Trajectory]) -> Any:
 
 def _members(world: World, k: int, retrain: Callable[[int], Any] | None, seed: int) -> tuple[list[Predicted], str]:
     """The classifiers, each from a world with its goal, data (N, ...) and cells to classes (N,), and how they were made."""
-    if retrain is not None:
-        return [_adapted(world, retrain(seed + n)) for n in range(k)], f"{k} classifiers of retrain="
-    inner = getattr(world.classifier, "inner", world.classifier)  # of one with query options
-    owner = getattr(getattr(inner, "function", None), "__self__", None)
-    if hasattr(owner, "get_params") and hasattr(owner, "fit") and (world.goal is not None or hasattr(owner, "classes_")):
-        members = [_refitted(world, inner, owner, seed + n) for n in range(k)]
-        return members, f"{k} refits of {type(owner).__name__} to bootstrap samples of reference rows and its own predictions"
     from agents.explanation.badge.oracles import oracles_of
 
+    if retrain is not None:
+        return [adapted(world, retrain(seed + n)) for n in range(k)], f"{k} classifiers of retrain="
+    found = refits(world, k, seed)
+    if found is not None:
+        return found
     count = len(oracles_of(world).members)
     return [_oracle(n) for n in range(count)], f"no retrained classifiers: {count} of other kinds, as for badges"
-
-
-def _adapted(world: World, model: Any) -> Predicted:
-    from envs.classifiers.adapters import adapt
-
-    names = getattr(world.goal, "labels", None) or (world.class_names if world.goal is None else None)
-    classifier: Any = adapt(
-        model, units=world.units, class_names=names, outputs=None if world.goal is None else world.goal.kind
-    )
-
-    def predicted(at: World, x: Tensor, cells: Tensor | None) -> np.ndarray:
-        seen = classifier if at.goal is None else classifier.viewed(at.goal)
-        return np.asarray(seen.predict_proba(x, cells).argmax(1))
-
-    return predicted
-
-
-def _refitted(world: World, ask: Any, owner: Any, seed: int) -> Predicted:
-    from sklearn.base import clone
-
-    reference = world.reference
-    random = np.random.default_rng(seed)
-    label = reference.label.numpy()
-    outputs = None if reference.outputs is None else reference.outputs["own"]
-    wanted = _answers(owner, label, outputs)
-    rows = random.integers(0, len(label), len(label))
-    seen: Any = wanted.reshape(len(wanted), -1).T if outputs is None or outputs.shape[1] > 1 else []
-    missing = [np.flatnonzero(one == value)[0] for one in seen for value in np.unique(one) if value not in one[rows]]
-    rows = np.concatenate([rows, missing]).astype(int)
-    model = clone(owner)
-    model.set_params(**{name: seed for name in model.get_params() if name.split("__")[-1] == "random_state"})
-    cells = reference.cells[rows] if reference.cells.shape[1] else None
-    model.fit(ask._rows(reference.x[rows], cells), wanted[rows])
-    if outputs is not None:
-        return _adapted(world, model)
-    index = {value: i for i, value in enumerate(np.asarray(owner.classes_).tolist())}
-    return lambda _, x, cells: np.array([index[value] for value in model.predict(ask._rows(x, cells)).tolist()])
-
-
-def _answers(owner: Any, label: np.ndarray, outputs: np.ndarray | None) -> np.ndarray:
-    """What the model itself says of the reference rows: a class (N,), a score (N,), or labels (N, L)."""
-    if outputs is None:
-        return np.asarray(np.asarray(owner.classes_)[label])
-    return outputs[:, 0] if outputs.shape[1] == 1 else (outputs >= 0.5).astype(int)
 
 
 def _oracle(n: int) -> Predicted:

@@ -12,11 +12,13 @@ from agents.explanation.badge.result import ALONE, FAILED, HOLDS, UNUSUAL, Badge
 from agents.trajectories.goal import in_goal_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from agents.trajectories.trajectory import Trajectory
 
 
 def badge(path: Trajectory | Sequence[Trajectory], source: Any = None) -> Any:
-    """The badge of a path, from oracles, the typicality of its end, and whether frame 0 keeps the input's class.
+    """The badge of a path, from oracles, refits, the typicality of its end, and whether frame 0 keeps the input's class.
 
     Thresholds are quantiles among real inputs that the oracles were not fitted to, see
     `agents.explanation.badge.oracles`. No query is made.
@@ -67,6 +69,7 @@ def _badge(path: Trajectory, world: Any) -> Badge:
         seen = oracles.agreement(last)[0]
         typical = float(world.manifold.typicality(z)[0])
         away = float(oracles.distance(world.manifold.coordinates(z, last), torch.tensor([c]))[0])
+        alike, close = _alike(path, world, last, c)
     least = oracles.least_agreement
     agree = int(np.argmax(seen)) == c and float(seen[c]) >= least
     usual, near = typical >= oracles.least_typicality, away <= oracles.most_distance
@@ -74,14 +77,34 @@ def _badge(path: Trajectory, world: Any) -> Badge:
     most, passing = names[int(np.argmax(seen))], 100 * (1 - oracles.doubted)
     likely = "" if agree else f", and most likely {most}; of real inputs, {passing:.0f} % have {least:.2f} or more"
     first = names[int(path.predicted[0])]
+    given = f"the end p({name}) =" if path.goal is None else f"the outcome {name} at the end a probability of"
+    real = name if path.goal is None else f"input with the outcome {name}"
     checks = [
-        (agree, f"Other classifiers give the end p({name}) = {seen[c]:.2f}{likely}."),
+        (agree, f"Other classifiers give {given} {seen[c]:.2f}{likely}."),
+        (alike == 1, close),
         (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {oracles.least_typicality:.2f} or more."),
         (
             near,
-            f"The nearest real {name} is {away:.2f} away; of real inputs, 95 % lie within {oracles.most_distance:.2f}.",
+            f"The nearest real {real} is {away:.2f} away; of real inputs, 95 % lie within {oracles.most_distance:.2f}.",
         ),
         (faithful, f"Frame 0 is predicted as {first}, the input as {source}."),
     ]
-    kind = ALONE if not agree else HOLDS if usual and near and faithful else UNUSUAL
-    return Badge(kind, [text for _, text in sorted(checks, key=lambda entry: entry[0])])
+    kind = ALONE if not agree or alike < 0.5 else HOLDS if usual and near and faithful else UNUSUAL
+    return Badge(kind, [text for _, text in sorted(checks, key=lambda entry: entry[0]) if text])
+
+
+def _alike(path: Trajectory, world: Any, end: Tensor, c: int) -> tuple[float, str]:
+    """The share of refits that predict the end alike, and what to say of it; 1 and nothing where there are no refits."""
+    from agents.explanation.badge.refits import refits_of
+    from agents.trajectories.world import origins_of
+
+    members = refits_of(world)
+    if members is None:
+        return 1.0, ""
+    cells = world.units.exact(end, origins_of(world, [path]))
+    count = sum(int(member(world, end, cells)[0]) == c for member in members)
+    said = f"{count} of {len(members)} retrained classifiers predict the end alike"
+    if count == len(members):
+        return 1.0, f"{said}."
+    beyond = f"a tau above {world.task.tau:g}" if path.goal is None else "a goal a little further"
+    return count / len(members), f"Close to the boundary: {said}. An end further beyond it: {beyond}."

@@ -18,22 +18,28 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.walkers.planning.pictures.networks import Architecture, fit_network
+from agents.walkers.planning.pictures.networks import Architecture, fit_network, is_large
 from envs.core.nearest import nearest
 from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 
 SEED = 41_017  # of halves, weights and draws; no benchmark, run or registered world uses it
 MOST = 6000  # inputs that oracles are fitted to, and that thresholds are fixed on
-LARGE = 20  # pixels a side from which pictures are judged by networks alone: trees see single pixels
 ARCHITECTURES = (
     Architecture(3, (8, 16), nn.GELU, nn.AvgPool2d, places=0, hidden=0),
     Architecture(7, (8, 12), nn.Tanh, nn.MaxPool2d, places=0, hidden=48),
     Architecture(3, (10, 16), nn.SiLU, nn.MaxPool2d, places=4, hidden=0),
 )
+#: of large pictures, which are judged by networks alone: trees see single pixels. Decoded ends keep faint remains of the input
+LARGE_ARCHITECTURES = (
+    ARCHITECTURES[2]._replace(faint=True),
+    Architecture(3, (16, 32), nn.ReLU, nn.AvgPool2d, places=3, hidden=0, norm=True, noise=0.0, faint=True),
+    Architecture(5, (16, 32), nn.SiLU, nn.AvgPool2d, places=2, hidden=0, norm=True, noise=0.0, faint=True),
+    Architecture(7, (16, 32), nn.ELU, nn.AvgPool2d, places=2, hidden=0, norm=True, noise=0.0, faint=True),
+)
 POLYNOMIAL = 400  # columns at most of a logistic regression
 QUANTILE = 0.05  # of real inputs: what is rarer among them is unusual
-DOUBTED = 0.10  # of large pictures in agreement: networks agree with each other on ends that other kinds do not see
+DOUBTED = 0.13  # of large pictures in agreement: networks agree with each other on ends that other kinds do not see
 Predict = Callable[[Tensor], np.ndarray]
 
 _kept: WeakKeyDictionary[ReferenceData, Oracles] = WeakKeyDictionary()
@@ -65,7 +71,7 @@ class Oracles:
         self._places, self._labels = reference.coordinates[own], reference.label[own]
         label = reference.label[other]
         given = self.agreement(reference.x[other])[np.arange(len(other)), label]
-        self.doubted = DOUBTED if _large(reference.x) and world.modality != "text" else QUANTILE
+        self.doubted = DOUBTED if is_large(reference.x) and world.modality != "text" else QUANTILE
         self.least_agreement = float(np.quantile(given, self.doubted))
         self.least_typicality = float(np.quantile(world.manifold.typicality(reference.z[other]).numpy(), QUANTILE))
         self.most_distance = float(np.quantile(self.distance(reference.coordinates[other], label), 1 - QUANTILE))
@@ -97,13 +103,10 @@ def _fitted(world: World, x: Tensor, label: Tensor) -> list[Predict]:
         return [_words(world, x, label, ngrams) for ngrams in (1, 2)]
     if x.ndim == 2:
         return _tabular(x.numpy(), label.numpy(), world.classes, most=POLYNOMIAL)
-    trees = _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0) if not _large(x) else []
-    return [*trees, *(_convolutions(x, label, world.classes, SEED + k, kind) for k, kind in enumerate(ARCHITECTURES))]
-
-
-def _large(x: Tensor) -> bool:
-    """Whether data x (N, ...) are large pictures."""
-    return x.ndim > 2 and max(x.shape[1:]) >= LARGE
+    large = is_large(x)
+    trees = [] if large else _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0)
+    kinds = LARGE_ARCHITECTURES if large else ARCHITECTURES
+    return [*trees, *(_convolutions(x, label, world.classes, SEED + k, kind) for k, kind in enumerate(kinds))]
 
 
 def _words(world: World, x: Tensor, label: Tensor, ngrams: int) -> Predict:

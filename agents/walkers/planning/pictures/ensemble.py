@@ -1,10 +1,10 @@
 """An ensemble for pictures: networks of several kinds that must all see the target class at the end of a walk.
 
 The ensemble of `agents.walkers.planning.ensemble` weighs pixels one by one, and a picture can convince it alone. Networks of
-convolutions look at edges and strokes. They learn the labels that the explained classifier gives to reference inputs and to
-their reconstructions (the labels are cached: they cost no query), from the half of the inputs that the badge's classifiers do
-not learn from. The least confident kind counts. No gradient of the explained classifier is used; gradients are those of these
-networks.
+convolutions look at edges and strokes; on large pictures, one of them sums over places and sees faint remains of the input.
+They learn the labels that the explained classifier gives to reference inputs and to their reconstructions (the labels are
+cached: they cost no query), from the half of the inputs that the badge's classifiers do not learn from. The least confident
+kind counts. No gradient of the explained classifier is used; gradients are those of these networks.
 
 Symbols: B items, D values of one datum, K classes.
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.walkers.planning.ensemble import Ensemble
-from agents.walkers.planning.pictures.networks import Architecture, fit_network
+from agents.walkers.planning.pictures.networks import Architecture, fit_network, is_large
 from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 from envs.errors import ManifoldError
@@ -29,6 +29,10 @@ ARCHITECTURES = (
     Architecture(5, (8, 16), nn.ReLU, nn.MaxPool2d, places=0, hidden=64),
     Architecture(5, (12, 24), nn.ReLU, nn.MaxPool2d, places=0, hidden=64),
     Architecture(5, (16, 24), nn.ReLU, nn.MaxPool2d, places=4, hidden=0),
+)
+LARGE_ARCHITECTURES = (  # of large pictures
+    *ARCHITECTURES[1:],
+    Architecture(3, (16, 32), nn.ReLU, nn.AvgPool2d, places=2, hidden=0, norm=True, noise=0.0, faint=True),
 )
 SEED, HALVES, MOST = 57_203, 41_017, 6000  # HALVES: as in agents.explanation.badge.oracles, which learns from the other half
 EPS = 1e-6
@@ -151,5 +155,6 @@ def _fitted(world: World) -> PictureEnsemble:
     reference, rows = world.reference, half(world)
     x = torch.cat([reference.x[rows], reference.decoded[rows]]).float().clone()
     label = reference.label[rows].repeat(2).clone()
-    nets = [fit_network(x, label, world.classes, kind, SEED + k) for k, kind in enumerate(ARCHITECTURES)]
+    kinds = LARGE_ARCHITECTURES if is_large(x) else ARCHITECTURES
+    nets = [fit_network(x, label, world.classes, kind, SEED + k) for k, kind in enumerate(kinds)]
     return PictureEnsemble([Ensemble.fit(world, SEED), *(Convolutions([net], x.shape[1:]) for net in nets)])

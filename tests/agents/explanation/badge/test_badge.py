@@ -14,7 +14,7 @@ import torch
 import envs
 from agents.errors import UserError
 from agents.explain import explain
-from agents.explanation.badge import ALONE, FAILED, HOLDS, UNUSUAL, Badge, badge, oracles
+from agents.explanation.badge import ALONE, FAILED, HOLDS, UNUSUAL, Badge, badge, oracles, refits
 from agents.trajectories.trajectory import Trajectory, TrajectoryError
 from agents.walkers.planning.pictures import networks
 from envs.core.world import World
@@ -34,10 +34,13 @@ def believed(monkeypatch: pytest.MonkeyPatch, path: Trajectory, **changes: Any) 
         "least_agreement": 0.6,
         "least_typicality": 0.0,
         "most_distance": np.inf,
-        **changes,
+        **{name: value for name, value in changes.items() if name != "alike"},
     }
     found = SimpleNamespace(agreement=lambda x: agreement, distance=lambda z, c: np.array([1.0]), **given)
+    alike = changes.pop("alike", None)
+    members = None if alike is None else [lambda *_, c=c: np.array([c]) for c in alike]
     monkeypatch.setattr(oracles, "oracles_of", lambda world: found)
+    monkeypatch.setattr(refits, "refits_of", lambda world: members)
     return badge(path)
 
 
@@ -53,6 +56,16 @@ def test_each_check_decides_its_kind(monkeypatch: pytest.MonkeyPatch, path: Traj
     far = believed(monkeypatch, path, most_distance=0.5)
     assert far.kind == UNUSUAL
     assert far.reasons[0].startswith("The nearest real")
+    once = path.target, *[path.source] * 4
+    assert believed(monkeypatch, path, alike=once).kind == ALONE
+    most = believed(monkeypatch, path, alike=(*[path.target] * 4, path.source))
+    assert most.kind == HOLDS
+    assert most.reasons[0] == (
+        "Close to the boundary: 4 of 5 retrained classifiers predict the end alike. An end further beyond it: a tau above 0.5."
+    )
+    assert believed(monkeypatch, path, alike=[path.target] * 5).reasons[1] == (
+        "5 of 5 retrained classifiers predict the end alike."
+    )
     failed = dataclasses.replace(path, success=False)
     failed.__dict__["world"] = path.world
     assert believed(monkeypatch, failed).kind == FAILED

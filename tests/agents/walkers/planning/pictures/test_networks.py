@@ -15,8 +15,27 @@ KIND = ensemble.ARCHITECTURES[0]
 
 @pytest.mark.parametrize("shape", [(8, 8), (3, 16, 16), (32, 32, 3), (28, 28)])
 def test_networks_take_pictures_of_all_layouts(shape: tuple[int, ...]) -> None:
-    for kind in (*ensemble.ARCHITECTURES, *oracles.ARCHITECTURES):
+    for kind in (*ensemble.LARGE_ARCHITECTURES, *oracles.ARCHITECTURES, *oracles.LARGE_ARCHITECTURES):
         assert networks.network(shape, 4, kind)(torch.rand(2, *shape)).shape == (2, 4)
+
+
+def test_faint_remains_count_only_where_they_are_shown_raised() -> None:
+    """A network of a threshold sees a faint value only where it is raised, whatever range and background pictures have."""
+
+    class Threshold(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            ink = ((x - x[:, :1, :1]).abs() > 0.4 * span).any(2).any(1).float()
+            return 20 * torch.stack([1 - ink, ink], 1)
+
+    for span, background, faint in ((1.0, 0.0, 0.3), (255.0, 255.0, 178.5), (2.0, -1.0, -0.4)):
+        x = torch.full((8, 4, 4), background)
+        x[:, 2] = background + (span if faint > background else -span)
+        shown = networks.Raised(Threshold(), x)
+        end = torch.full((1, 4, 4), background)
+        end[:, 3, 3] = faint
+        assert Threshold()(end).softmax(1)[0, 1] < 0.01
+        assert shown(end).softmax(1)[0, 1] == pytest.approx(0.5, abs=0.01)
+        assert shown(x[:1]).softmax(1)[0, 1] > 0.99
 
 
 def test_weights_are_fitted_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
