@@ -20,10 +20,10 @@ from typing import Any
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import DASH, known, table
-from tests.benchmarks.own import dice, mixed, numbers, pictures, refusals
+from tests.benchmarks.own import dice, mixed, numeric, pictures, refusals
 from tests.benchmarks.own.measured import measured
 
-CASES = {**numbers.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
+CASES = {**numeric.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
 QUICK = 2048  # steps
 USUAL_STEPS, USUAL_ITEMS = 30_000, 100
 #: cases of the table of a usual training, chosen before it was measured

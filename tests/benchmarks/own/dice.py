@@ -22,7 +22,7 @@ from torch import Tensor
 from tests.benchmarks.harness.tables import DASH, known, table
 from tests.benchmarks.own.measured import judged
 from tests.benchmarks.own.mixed import adult, by_name, german
-from tests.benchmarks.own.numbers import _table, forest
+from tests.benchmarks.own.numeric import _table, forest
 from tests.benchmarks.own.unlike import differing
 
 WORKER = Path(__file__).with_name("dice_worker.py")
