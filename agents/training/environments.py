@@ -101,12 +101,19 @@ def _measured_limit(world: World) -> int | None:
     return measured_horizon(world) if measurable else None
 
 
-def laid_over(algo: str, world: World) -> dict[str, Any]:
-    """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon."""
-    part = settings_of(algo)
-    if world.guidance and world.task.towards_target and (own := _settings(world.modality, part)):
-        return own
-    return {} if _measured_limit(world) is None else _settings("long", part)
+def laid_over(algo: str, world: World, steps: int | None) -> dict[str, Any]:
+    """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon.
+
+    None where they begin with a teacher who needs a longer training than one of so many steps; `steps` None: the default.
+    """
+    from agents.training.warm_start import TEACHERS
+
+    part, own = settings_of(algo), {}
+    if world.guidance and world.task.towards_target:
+        own = _settings(world.modality, part)
+    if not own and _measured_limit(world) is not None:
+        own = _settings("long", part)
+    return own if "warm_start" not in own or steps is None or TEACHERS[own["warm_start"]].count(steps) else {}
 
 
 def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_envs: int) -> VecEnv:
