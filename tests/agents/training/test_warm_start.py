@@ -132,10 +132,9 @@ def test_trainings_on_a_map_begin_straight_and_have_the_steps_to_arrive_unless_t
 
 def rare():
     """A table of which some rows in a hundred are of one class; the decoded code of such a row need not be."""
-    rows = np.random.default_rng(0).normal(size=(600, 5)).astype(np.float64)
-    return make_world(
-        data=rows, classifier=lambda x: np.eye(2)[(x[:, :3].sum(1) > 3.2).astype(int)], class_names=["often", "seldom"],
-    )
+    rows = np.random.default_rng(0).normal(size=(600, 5))
+    seldom = lambda x: np.eye(2)[(x[:, :3].sum(1) > 3.2).astype(int)]  # noqa: E731
+    return make_world(data=rows, classifier=seldom, class_names=["often", "seldom"], manifold="pca", latent_dim=3)
 
 
 def test_the_line_teaches_walks_that_arrive_and_every_query_is_counted():
