@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
     Example:
         >>> from envs import make_world
         >>> training_cost(make_world()).steps
-        290000
+        60000
     """
 
     steps: int
@@ -38,11 +38,11 @@ class Estimate(NamedTuple):
 def training_cost(world: World, algo: str = "ppo") -> Estimate:
     """Estimate the cost of a training, from the speed of a few environment steps with random actions."""
     from agents.training.algorithms import load_hyperparameters
-    from agents.training.environments import trained_walk
+    from agents.training.environments import laid_over, trained_walk
 
-    settings = load_hyperparameters(algo, CUSTOM)
-    steps, count, before = int(settings["n_timesteps"]), int(settings["n_envs"]), world.classifier.queries
-    walked_in = trained_walk(world)
+    before, walked_in = world.classifier.queries, trained_walk(world)
+    settings = {**load_hyperparameters(algo, CUSTOM), **laid_over(algo, walked_in, None)}
+    steps, count = int(settings["n_timesteps"]), int(settings["n_envs"])
     each = _seconds_a_step(walked_in, FEW, 1)
     if each * count * (STEPS + 2) < PATIENCE:
         each = UPDATES * _seconds_a_step(walked_in, count, STEPS)
