@@ -148,10 +148,11 @@ def begin(config: TrainConfig, world: World | None) -> Session:
 
         if teacher not in TEACHERS:
             raise UnknownNameError("warm_start", str(teacher), TEACHERS)
-        if world is None or (teacher == "guidance" and not world.guidance) or not is_on_policy(algo):
+        guided = TEACHERS[teacher].needs_guidance
+        if world is None or (guided and not world.guidance) or not is_on_policy(algo):
             raise UserError(
-                f"warm_start:{teacher} is for on-policy algorithms in a latent space"
-                f"{' with guidance' if teacher == 'guidance' else ''}; leave it out"
+                f"warm_start:{teacher} is for on-policy algorithms in a latent space{' with guidance' if guided else ''}; "
+                "leave it out"
             )
         walks = max(FEWEST, TEACHERS[teacher].count(made.n_timesteps))
         made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher, walks))

@@ -91,6 +91,7 @@ class Teacher(NamedTuple):
         walks: from states, as pairs of the states and the actions of each step.
         steps: of the training for each of its walks, so that its queries are few beside those of the training; 0: its walks
             are always as many.
+        needs_guidance: it follows the guidance features of the world.
 
     Example:
         >>> TEACHERS["line"].count(2000), TEACHERS["line"].count(30_000), TEACHERS["guidance"].count(2000)
@@ -99,6 +100,7 @@ class Teacher(NamedTuple):
 
     walks: Callable[[World, State], Iterator[tuple[State, Tensor]]]
     steps: int = 0
+    needs_guidance: bool = False
 
     def count(self, steps: int) -> int:
         """How many walks it makes for a training of so many steps; 0: too few to learn from, so that it teaches nothing."""
@@ -107,7 +109,7 @@ class Teacher(NamedTuple):
 
 
 TEACHERS: dict[str, Teacher] = {
-    "guidance": Teacher(partial(walks_by, guidance_action)),
+    "guidance": Teacher(partial(walks_by, guidance_action), needs_guidance=True),
     "straight": Teacher(partial(walks_by, straight_action)),
     "line": Teacher(walks_of_the_line, 200),  # with some 20 queries each: a tenth of the training's
 }

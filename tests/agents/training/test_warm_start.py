@@ -166,6 +166,14 @@ def test_trainings_on_tables_begin_with_the_line_if_they_are_long_enough():
     assert laid_over("ppo", world, 30_000)["warm_start"] == "line"
     assert laid_over("ppo", world, 2048) == {}
     assert laid_over("sac", world, None) == {}
+    labels = trained_walk(make_world(data="iris", label_only=True, manifold="pca", latent_dim=2))
+    assert laid_over("ppo", labels, None)["warm_start"] == "line"  # which needs no probability
+    assert laid_over("ppo", labels.replace(task="explore"), None) == {}
+
+
+def test_a_teacher_who_needs_guidance_has_it(world):
+    assert laid_over("ppo", world, 64)["warm_start"] == "guidance"
+    assert laid_over("ppo", world.replace(guidance=False), 64) == {}
 
 
 @pytest.mark.slow
