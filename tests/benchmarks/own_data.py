@@ -81,7 +81,7 @@ def measure(options: Options) -> Iterator[Record]:
         record = {**settings, "cases": {case: found[case] for case in CASES if case in found}}
         if last and not options.usual:
             record |= {"command": last["command"], "later": sorted({*last.get("later", []), *options.cases})}
-        kept = {part: before[part] for part in ("usual", "dice", "dice_command") if part in before}
+        kept = {part: before[part] for part in ("usual", "usual_at_random", "dice", "dice_command") if part in before}
         yield {**before, "usual": record} if options.usual else {**record, **kept}
 
 
@@ -132,6 +132,14 @@ rollouts), seeds {seeds}, at most {usual["items"]} held-out rows. The {len(USUAL
   miss: {"; ".join(alike) or "none"}"""
     rows = [[name, *cells_of(runs)] for name, runs in explained.items()]
     lines = [text, "", table(TITLES, rows), "", *aim_lines(explained), told]
+    if at_random := record.get("usual_at_random"):
+        cases = [
+            [name, f"{at_random[name]:.2f}", cells_of(runs)[1].split(", ")[1]]
+            for name, runs in explained.items()
+            if name in at_random
+        ]
+        lines += ["", "The agent alone, with the same cases, rows and seeds, before agents of tables began with the line:", "",
+                  table(["case", "30,000 steps, begun at random", "now"], cases)]  # fmt: skip
     missing = [name for name in USUAL if name not in explained]
     return "\n".join(lines + ([f"\nNot measured: {'; '.join(missing)}."] if missing else []))
 
