@@ -134,7 +134,7 @@ class WorldConfig:
         max_episode_steps: the step limit, at least 1. Default: 20.
         initial_latent: where the walk of an input begins: ``code``, its code; ``kept``, the nearest code whose frame keeps
             the predicted class; ``module:object``, or a function (see `envs.core.initial_latent`). Default: ``kept`` for
-            sentences, else ``code``.
+            sentences and the task ``flip``, else ``code``; rows of tables and series begin at the input itself.
         slip: probability in [0, 1] that an action of an environment is replaced by one of the same length in a random
             direction. Explanations and replays never slip. Default: 0.
         distractors: number of further latent dimensions that decode to noise (see `envs.manifolds.Distracted`). Default: 0.
