@@ -38,7 +38,7 @@ TITLES = ("goal", "rows asked", "way", "reached", "own call agrees", "steps", "q
 def figures(name: str, seed: int, steps: int = STEPS, items: int = ITEMS) -> dict[str, Any]:
     """The figures of a goal: the share of the held-out rows asked that reach it, by every way."""
     case = CASES[name](seed)
-    world = make_world(**case.settings, seed=seed, progress=False)
+    world = make_world(**{"seed": seed, **case.settings}, progress=False)
     rows = list(range(min(items, len(world.held_out.x))))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # rows whose goal no reference row reaches are left out, with a warning
