@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from torch import Tensor
 
 from agents.explain import explain
 from agents.explanation.metrics.evaluate import evaluate_paths
-from agents.train import train
 from envs import World
 from envs.manifolds.density import Flow
 from envs.manifolds.neighbour_density import Neighbours
@@ -34,8 +32,7 @@ from tests.benchmarks.harness.walks import SOURCES
 SETS = ("digits", "mnist", "adult")
 BY = ("ball", "neighbours", "flow")
 MOST, FITTED = 500, 10_000  # codes compared, and reference codes known to each
-ENDS, STEPS = 100, 30_000  # walks, and steps of the agents' trainings
-AGENTS = ("digits", "adult")  # sets with agents, one a bound
+ENDS = 100  # walks
 COLUMNS = ("validity", "oracle", "knn_ratio", "l2_input")
 
 
@@ -89,19 +86,10 @@ def measured(name: str, seed: int, cache: Path) -> dict[str, Any]:
         walked = {"line": (within, "line"), "gradient (white box)": (within, "gradient")}
         for walker, how in walked.items():
             ends.setdefault(walker, {})[by] = ends_of(split, *how, cache)
-        if name in AGENTS:
-            ends.setdefault("agent", {})[by] = ends_of_an_agent(split, within, seed, cache)
     return {"auc": found, "ends": ends, "fit_seconds": seconds, "neighbours_seconds": near_seconds}
 
 
-def ends_of_an_agent(split: Split, world: World, seed: int, cache: Path) -> dict[str, float]:
-    """Those of an agent that is trained in this world."""
-    with TemporaryDirectory() as folder:
-        settings = {"n_timesteps": STEPS, "seed": seed, "progress": False, "pictures": False, "eval_episodes": 0}
-        return ends_of(split, train(world=world, log_folder=folder, **settings), None, cache)
-
-
-def ends_of(split: Split, source: Any, walker: str | None, cache: Path) -> dict[str, float]:
+def ends_of(split: Split, source: World, walker: str, cache: Path) -> dict[str, float]:
     """Measures of walks to the nearest other class, and CPU time an input."""
     paths, seconds = cpu_seconds(lambda: explain(source, list(range(ENDS)), walker=walker))
     real = split.reference._replace(real=split.reference.real[:MOST], real_classes=split.reference.real_classes[:MOST])
@@ -137,7 +125,7 @@ def page(record: Record) -> str:
         "flow_typicality", command=record["command"], seeds=", ".join(map(str, record["seeds"])),
         aucs=table(["data", "codes off the manifold", *BY], aucs),
         ends=table(["data", "walker", "bound", "validity", "oracle agrees", "kNN ratio", "L2", "CPU ms an input"], ends),
-        seconds=spread([run["fit_seconds"] for runs in sets.values() for run in runs], 0), steps=f"{STEPS:,}",
+        seconds=spread([run["fit_seconds"] for runs in sets.values() for run in runs], 0),
         neighbours_seconds=spread([run["neighbours_seconds"] for runs in sets.values() for run in runs], 1),
     )  # fmt: skip
 

@@ -38,7 +38,7 @@ TITLES = ("goal", "rows asked", "way", "reached", "own call agrees", "steps", "q
 def figures(name: str, seed: int, steps: int = STEPS, items: int = ITEMS) -> dict[str, Any]:
     """The figures of a goal: the share of the held-out rows asked that reach it, by every way."""
     case = CASES[name](seed)
-    world = make_world(**case.settings, seed=seed, progress=False)
+    world = make_world(**{"seed": seed, **case.settings}, progress=False)
     rows = list(range(min(items, len(world.held_out.x))))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # rows whose goal no reference row reaches are left out, with a warning
@@ -88,12 +88,14 @@ def page(record: Record) -> str:
     """One table."""
     rows = [
         [name, spread([run["asked"] for run in runs], 0), way,
-         *(spread([run["ways"][way][column] for run in runs], digits, always=False)
+         *(spread([run["ways"][way][column] for run in runs], digits)
            for column, digits in (("reached", 3), ("own", 3), ("steps", 1), ("queries", 1), ("knn_ratio", 2)))]
         for name, runs in record["cases"].items() for way in WAYS
     ]  # fmt: skip
+    alone = sum(len(runs) == 1 for runs in record["cases"].values())
     return render(
-        "goals", command=record["command"], seeds=", ".join(map(str, record["seeds"])), steps=f"{STEPS:,}", items=ITEMS,
+        "goals", alone=f"{alone} of {len(record['cases'])} goals, those without brackets, have one seed so far",
+        command=record["command"], seeds=", ".join(map(str, record["seeds"])), steps=f"{STEPS:,}", items=ITEMS,
         table=table(TITLES, rows), missing=", ".join(name for name in CASES if name not in record["cases"]) or "none",
         seconds=spread([run["train_seconds"] for runs in record["cases"].values() for run in runs], 0),
     )  # fmt: skip

@@ -79,6 +79,11 @@ def page(record: Record) -> str:
         "broken": [name for name, runs in cases.items() if any("traceback" in run for run in runs)],
         "missing": [name for name in CASES if name not in cases],
         "skipped": [f"{name} ({runs[0]['skipped']})" for name, runs in cases.items() if "skipped" in runs[0]],
+        "changed": [
+            f"{runs[0]['columns_changed']:.1f} ({name})"
+            for name, runs in cases.items()
+            if name.endswith("columns") and "columns_changed" in runs[0]
+        ],
     }
     rows = [[name, *cells_of(runs)] for name, runs in cases.items() if any("found" in run for run in runs)]
     return render(

@@ -85,7 +85,7 @@ def _ordered(seed: int) -> Asked:
 
 
 def _digits(seed: int) -> Asked:
-    """The shipped network and VAE of the digits; any of two digits will do."""
+    """The shipped network and VAE of the digits, which belong to the split of seed 0; any of two digits will do."""
     from envs import make_world
 
     own = make_world(data="digits", progress=False).classifier
@@ -95,7 +95,7 @@ def _digits(seed: int) -> Asked:
 
         return own.predict_proba(torch.as_tensor(np.asarray(given), dtype=torch.float32)).numpy()
 
-    return Asked({"data": "digits"}, "any of 1, 7", outputs, lambda end, start: np.isin(end.argmax(1), [1, 7]))
+    return Asked({"data": "digits", "seed": 0}, "any of 1, 7", outputs, lambda end, start: np.isin(end.argmax(1), [1, 7]))
 
 
 def _abstaining(target: str, seed: int) -> Asked:
