@@ -244,8 +244,8 @@ def page(record: Record) -> str:
     """Measures by walker, what real sentences reach, and the paths of the planned walk."""
     splits = record["splits"]
     rows = [row for split in splits for row in split["rows"]]
-    real = [split["real"] for split in splits]
-    facts = [split["facts"] for split in splits]
+    first = [split for split in splits if split["proposer"] == splits[0]["proposer"]]
+    real, facts = [split["real"] for split in first], [split["facts"] for split in first]
     return render(
         "sentences_edits", longest=LONGEST, count=len({split["seed"] for split in splits}),
         most=record["most"], budget=BUDGET, searched=SEARCHED,
