@@ -262,7 +262,8 @@ def page(record: Record) -> str:
         last="the masked model" if splits[0]["proposer"] == "corpus" else "SmolLM2",
         unbound=spread([r["unbound"]["mean"] for r in real], 3),
         unbound_median=spread([r["unbound"]["median"] for r in real], 3), task=tasks(record["tasks"]),
-        read=readings(record.get("read")), command=record["command"], seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
+        read=readings(record.get("read")), command=record["command"],
+        seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
     )  # fmt: skip
 
 
