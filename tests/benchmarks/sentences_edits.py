@@ -221,7 +221,7 @@ def measure(options: Options) -> Iterator[Record]:
             f"split {seed}, {proposer}",
         )
         rows = [{**part["row"], "proposing": split["proposing"]} for part in found]
-        shown = next((part["shown"] for part in found if part["row"]["walker"] == "edits"), [])
+        shown: list[list[str]] = next((part["shown"] for part in found if part["row"]["walker"] == "edits"), [])
         splits.append({**split, "rows": rows, "shown": shown})
     tasks = []
     for name in options.tasks or ():
