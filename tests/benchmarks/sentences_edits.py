@@ -221,7 +221,7 @@ def measure(options: Options) -> Iterator[Record]:
             f"split {seed}, {proposer}",
         )
         rows = [{**part["row"], "proposing": split["proposing"]} for part in found]
-        shown = next((part["shown"] for part in found if part["row"]["walker"] == "edits"), [])
+        shown: list[list[str]] = next((part["shown"] for part in found if part["row"]["walker"] == "edits"), [])
         splits.append({**split, "rows": rows, "shown": shown})
     tasks = []
     for name in options.tasks or ():
@@ -244,8 +244,8 @@ def page(record: Record) -> str:
     """Measures by walker, what real sentences reach, and the paths of the planned walk."""
     splits = record["splits"]
     rows = [row for split in splits for row in split["rows"]]
-    real = [split["real"] for split in splits]
-    facts = [split["facts"] for split in splits]
+    first = [split for split in splits if split["proposer"] == splits[0]["proposer"]]
+    real, facts = [split["real"] for split in first], [split["facts"] for split in first]
     return render(
         "sentences_edits", longest=LONGEST, count=len({split["seed"] for split in splits}),
         most=record["most"], budget=BUDGET, searched=SEARCHED,
@@ -262,7 +262,8 @@ def page(record: Record) -> str:
         last="the masked model" if splits[0]["proposer"] == "corpus" else "SmolLM2",
         unbound=spread([r["unbound"]["mean"] for r in real], 3),
         unbound_median=spread([r["unbound"]["median"] for r in real], 3), task=tasks(record["tasks"]),
-        read=readings(record.get("read")), seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
+        read=readings(record.get("read")), command=record["command"], rivals=beside_rivals(rows),
+        seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
     )  # fmt: skip
 
 
@@ -286,6 +287,35 @@ def verdict(proposer: str, own: Sequence[dict[str, Any]], real: Sequence[dict[st
     }
     verdicts = "; ".join(f"{name}: {'reached' if yes else '**missed**'}" for name, yes in reached.items())
     return f"The planned walk{PROPOSERS[proposer] or ', proposals of the masked model'}: {verdicts}."
+
+
+#: measures on which the planned walk is compared with its rivals: whether more is better
+COMPARED = {
+    "counts": True, "share": False, "slor": True, "middle_parsed": True, "middle_slor": True, "queries": False,
+}  # fmt: skip
+
+
+def beside_rivals(rows: Sequence[dict[str, Any]]) -> str:
+    """Where the 95 % intervals of the planned walk and a search with the same proposals do not meet, of one seed."""
+    told, beaten = [], False
+    for rival in ("greedy ranked", "beam ranked", "beam ranked x10"):
+        pair = [next((r for r in rows if (r["walker"], r["proposer"]) == (name, "corpus")), None) for name in ("edits", rival)]
+        if pair[0] is None or pair[1] is None:
+            continue
+        words: dict[str, list[str]] = {"better": [], "worse": []}
+        for name, more in COMPARED.items():
+            own, other = pair[0][name], pair[1][name]
+            if own and other and (own[1] > other[2] or own[2] < other[1]):
+                words["better" if (own[0] > other[0]) == more else "worse"].append((COLUMNS | MORE)[name].strip("*"))
+        beaten |= bool(words["worse"])
+        found = "; ".join(f"{how} in {', '.join(names) or 'none'}" for how, names in words.items())
+        told.append(f"Against {WALKERS[rival]}, by intervals that do not meet: {found}.")
+    told += (
+        ["A rival is better by interval."]
+        if beaten
+        else ["No rival is better by interval: the planned walk stays the default."]
+    )
+    return "\n".join(told)
 
 
 def _of(value: Any) -> float | None:
