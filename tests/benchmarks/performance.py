@@ -274,7 +274,7 @@ def picture(record: Record) -> bytes:
 
 def page(record: Record) -> str:
     """A table a part."""
-    parts = dict.fromkeys((*PARTS, "networks"), "Not measured.")
+    parts = dict.fromkeys(PARTS, "Not measured.")
     if one := record["alone"]:
         paths = [[name, *(f"{found[key]:.4f}" for key in ("valid", "L2", "queries"))] for name, found in one["paths"].items()]
         parts["alone"] = (
@@ -283,10 +283,11 @@ def page(record: Record) -> str:
             + table(["540 held-out digits", "valid", "L2", "queries"], paths)
         )
     if found := record["stages"]:
-        parts["stages"] = table(
-            ["part", "share"], [[name, f"{share:.2f}"] for name, share in found.items() if name != "networks"]
+        shares = [[name, f"{share:.2f}"] for name, share in found.items() if name != "networks"]
+        networks = (
+            f"The networks by themselves take {found['networks']:.2f}: encode, then decode and classify one frame a query."
         )
-        parts["networks"] = f"{found['networks']:.2f}"
+        parts["stages"] = table(["part", "share"], shares) + f"\n\n{networks}"
     if found := record["walks"]:
         parts["walks"] = table(["walks at once", "forward / step"], [[f"{int(n):,}", f"{r:.2f}"] for n, r in found.items()])
     if found := record["grid"]:
