@@ -11,7 +11,8 @@ from vime.information_gain import gain_of_moments
 
 def test_the_default_is_exact_for_the_linearised_network_and_the_second_order_remains_by_name(toy, make_fitted):
     """A score by default needs no draws; the paper's form is asked for by its name, and is another number."""
-    usual, named, second = (make_fitted(toy, **own) for own in ({}, {"estimator": "linearized"}, {"estimator": "second_order"}))
+    usual, named = make_fitted(toy), make_fitted(toy, estimator="linearized")
+    second = make_fitted(toy, estimator="second_order")
     probe = toy.draw(100, seed=20)
     assert torch.equal(usual.score(*probe), named.score(*probe))
     assert not torch.allclose(usual.score(*probe), second.score(*probe), rtol=0.1)
