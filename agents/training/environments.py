@@ -104,18 +104,18 @@ def _measured_limit(world: World) -> int | None:
 def laid_over(algo: str, world: World, steps: int | None) -> dict[str, Any]:
     """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon.
 
-    None where they begin with a teacher who needs guidance that the world has not, or a longer training than one of so many
-    steps; `steps` None: the default.
+    Those of a modality are left out where they begin with a teacher who needs guidance that the world has not, or a training
+    longer than so many steps; `steps` None: the default.
     """
     from agents.training.warm_start import TEACHERS
 
     part, task = settings_of(algo), world.task
     own = _settings(world.modality, part) if task.towards_target and not task.scores_coverage else {}
-    if not own and _measured_limit(world) is not None:
-        own = _settings("long", part)
     teacher = TEACHERS.get(own.get("warm_start", ""))
     suits = teacher is None or ((world.guidance or not teacher.needs_guidance) and (steps is None or teacher.count(steps)))
-    return own if suits else {}
+    if own and suits:
+        return own
+    return {} if _measured_limit(world) is None else _settings("long", part)
 
 
 def make_vec_env(env_id: str, kwargs: dict[str, Any], world: World | None, n_envs: int) -> VecEnv:

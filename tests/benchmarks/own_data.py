@@ -126,7 +126,8 @@ def usual_of(record: Record) -> str:
     seeds, advised = ", ".join(map(str, usual["seeds"])), sum(run["train_longer"] for run in below.values())
     lengths = sorted({run["train_steps"] for runs in explained.values() for run in runs})
     text = f"""Made with `--usual`: trainings of the default number of steps ({" or ".join(f"{n:,}" for n in lengths)}, whole
-rollouts), seeds {seeds}, at most {usual["items"]} held-out rows. The {len(USUAL)} cases were chosen before any of them was measured."""
+rollouts), seeds {seeds}, at most {usual["items"]} held-out rows. The {len(USUAL)} cases were chosen before any of them was
+measured."""
     told = f"""- agents below that aim: {len(below)}. {advised} of these trainings end with the advice to train longer.
   {len(behind)} find clearly less than the line, and `explain` lets the line walk; of the others, the line takes what they
   miss: {"; ".join(alike) or "none"}"""
