@@ -144,11 +144,11 @@ def measure(options: Options) -> Iterator[Record]:
             write_material(kind, folder)
         return
     given = json.loads(ANSWERS.read_text())
-    found: dict[str, Any] = {}
+    rules, found = given.pop("rules"), dict[str, Any]()
     for kind in options.kinds:
         if kind in given:
             found[kind] = [joined(answer, now) for answer, now in zip(given[kind], headlines(kind), strict=True)]
-        yield {"readers": "language models, not people", "kinds": found}
+        yield {"readers": "language models, not people", "rules": {kind: rules[kind] for kind in found}, "kinds": found}
 
 
 def joined(answer: dict[str, Any], now: str) -> dict[str, Any]:
@@ -172,7 +172,10 @@ def page(record: Record) -> str:
              cell(answer["after"].get("why", ""))]
             for k, answer in enumerate(answers)
         ]  # fmt: skip
-        parts.append(f"## {kind}\n\n" + table(["path", "reason, written first", "headline", "agrees", "why not"], lines))
+        parts.append(
+            f"## {kind}\n\n{record['rules'][kind]}\n\n"
+            + table(["path", "reason, written first", "headline", "agrees", "why not"], lines)
+        )
     head = ["kind", "first headlines agree", "headlines of today agree", "headlines that changed", "changed since scored"]
     return render("readers", command=record["command"], table=table(head, rows), answers="\n\n".join(parts))
 
