@@ -10,13 +10,14 @@ and ECCCo (pictures/rivals.py) descend by the explained network's gradients. Bad
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -28,6 +29,7 @@ from agents.walkers.planning.pictures.ensemble import HALVES
 from envs.assets import ASSETS
 from envs.building.world import make_world
 from envs.datasets import DATASETS
+from tests.benchmarks.contributions import world_of
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.models import trained
 from tests.benchmarks.harness.runs import Run, cpu_seconds, digest
@@ -47,7 +49,12 @@ WALKERS = {
     "line": {"line": "", "line, convincing": ""},
     "agent": {"agent": "near", "agent, typical ends": "typical", "agent, convincing": "near"},
 }
-GROUPS = ("line", "white box", "agent")
+GROUPS = ("line", "white box", "agent", "badge")
+COSTS: dict[str, Callable[[], Any]] = {
+    "MNIST": lambda: make_world(data="mnist", task="reach", max_step=1 / 6, progress=False),
+    "digits": lambda: make_world(data="digits", progress=False),
+    "breast cancer": lambda: world_of("breast cancer"),
+}
 REVISE, ECCCO = "REVISE (white box)", "ECCCo (white box)"
 ITEMS, KNOWN, BANK, JUDGED_FROM = 240, 2000, 10_000, 2000  # judges learn from the test pictures after the first 2,000
 CONVINCING = ("valid", "both", "support vectors", "network", "oracle", "holds", "wrong")
@@ -161,6 +168,17 @@ def looked_at(name: str, ways: list[str], seed: int, cache: Path) -> dict[str, A
     return summaries(found)
 
 
+def cost_of_badges(kind: str) -> dict[str, Any]:
+    """CPU seconds of the first badge of a world with an empty cache of fits, and milliseconds of one of the next."""
+    world = COSTS[kind]()
+    paths = explain(world, range(30), walker="line", fallback=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MANIFOLD_CACHE", "")
+        _, cold = cpu_seconds(lambda: badge(paths[0]))
+    _, rest = cpu_seconds(lambda: badge(paths[1:]))
+    return {"cold": cold, "each": 1000 * rest / (len(paths) - 1)}
+
+
 def real_of(x: Tensor, truth: np.ndarray, target: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """Held-out pictures that are neither explained nor known to the judges, as many of a class as targets; their classes."""
     own = truth[ITEMS:JUDGED_FROM]
@@ -195,11 +213,16 @@ def each(values: Any) -> np.ndarray:
 
 def measure(options: Options) -> Iterator[Record]:
     """Every data set and seed; what is not measured now stays."""
-    record: Record = {"items": ITEMS, "data": dict(options.before.get("data", {}))}
-    for name in options.data:
+    before = {part: dict(options.before.get(part, {})) for part in ("data", "badges")}
+    record: Record = {"items": ITEMS, **before}
+    for kind in COSTS if "badge" in options.parts else ():
+        run = Run({"picture_ends": kind, "what": "cost of badges"}, partial(cost_of_badges, kind), OWN)
+        record["badges"][kind] = options.runner.one(run, f"badges of {kind}")
+        yield record
+    for name in options.data if set(options.parts) - {"badge"} else ():
         cells = {cell["seed"]: cell for cell in record["data"].get(name, [])}
         for seed in options.seeds:
-            before, cell = cells.get(seed, {"ways": {}}), {"seed": seed, "ways": {}}
+            known, cell = cells.get(seed, {"ways": {}}), {"seed": seed, "ways": {}}
             cells[seed] = cell
             where = (seed, options.cache)
             searches = {part: partial(walked, name, part, *where) for part in WALKERS if part in options.parts}
@@ -212,7 +235,7 @@ def measure(options: Options) -> Iterator[Record]:
             judged = Run(key, partial(looked_at, name, list(cell["ways"]), *where), OWN)
             for way, figures in options.runner.one(judged, f"{name}, judges, {seed}").items():
                 cell["ways"].setdefault(way, {}).update(figures)
-            cell["ways"] = before["ways"] | cell["ways"]
+            cell["ways"] = known["ways"] | cell["ways"]
             record["data"][name] = list(cells.values())
             yield record
 
@@ -236,7 +259,13 @@ def page(record: Record) -> str:
             for keys in (CONVINCING, LOOKS)
         ]
         parts.append(f"## {TITLES[name]}\n\nSeeds {', '.join(str(cell['seed']) for cell in cells)}.\n\n" + "\n\n".join(tables))
-    return render("picture_ends", command=record["command"], items=record["items"], sections="\n\n".join(parts))
+    costs = table(
+        ["data", "first badge, CPU s", "each further one, CPU ms"],
+        [[kind, f"{at['cold']:.1f}", f"{at['each']:.1f}"] for kind, at in record["badges"].items()],
+    )
+    return render(
+        "picture_ends", command=record["command"], items=record["items"], costs=costs, sections="\n\n".join(parts)
+    )  # fmt: skip
 
 
 def shown(values: list[Any], digits: int) -> str:

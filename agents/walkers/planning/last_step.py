@@ -90,7 +90,7 @@ def convinced(
     end = walk.predictions[walk.length, torch.arange(len(walk.length))].argmax(1)
     target = torch.where(walk.success & (start.target != start.source), end, start.target)
     recorder = Recorder.resumed(world, start._replace(target=target), walk, max_steps)
-    plan_last(recorder, surrogate, check, PLANS["convincing"])
+    plan_last(recorder, surrogate, check, check.plan)
     return recorder.walk()
 
 

@@ -12,6 +12,7 @@ Symbols: B items, D values of one datum, K classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.pictures.networks import Architecture, fit_network, is_large
+from agents.walkers.planning.settings import PLANS, PlanSettings
 from envs.core.reference_data import ReferenceData
 from envs.core.world import World
 from envs.errors import ManifoldError
@@ -34,6 +36,8 @@ LARGE_ARCHITECTURES = (  # of large pictures
     *ARCHITECTURES[1:],
     Architecture(3, (16, 32), nn.ReLU, nn.AvgPool2d, places=2, hidden=0, norm=True, noise=0.0, faint=True),
 )
+#: on large pictures: as convincing on reference inputs as the other plan, and nearer to the input
+LARGE_PLAN = replace(PLANS["convincing"], confidence=0.94, implausibility=0.3)
 SEED, HALVES, MOST = 57_203, 41_017, 6000  # HALVES: as in agents.explanation.badge.oracles, which learns from the other half
 EPS = 1e-6
 
@@ -86,6 +90,7 @@ class PictureEnsemble:
 
     Args:
         kinds: ensembles, each with the methods `judge` and `odds`.
+        plan: how ends are planned that must convince it.
 
     Example:
         >>> from envs import make_world
@@ -94,8 +99,8 @@ class PictureEnsemble:
         torch.Size([2])
     """
 
-    def __init__(self, kinds: Sequence[Any]) -> None:
-        self.kinds = kinds
+    def __init__(self, kinds: Sequence[Any], plan: PlanSettings = PLANS["convincing"]) -> None:
+        self.kinds, self.plan = kinds, plan
 
     def judge(self, x: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         """See `Ensemble.judge`."""
@@ -157,4 +162,5 @@ def _fitted(world: World) -> PictureEnsemble:
     label = reference.label[rows].repeat(2).clone()
     kinds = LARGE_ARCHITECTURES if is_large(x) else ARCHITECTURES
     nets = [fit_network(x, label, world.classes, kind, SEED + k) for k, kind in enumerate(kinds)]
-    return PictureEnsemble([Ensemble.fit(world, SEED), *(Convolutions([net], x.shape[1:]) for net in nets)])
+    plan = LARGE_PLAN if is_large(x) else PLANS["convincing"]
+    return PictureEnsemble([Ensemble.fit(world, SEED), *(Convolutions([net], x.shape[1:]) for net in nets)], plan)

@@ -127,3 +127,18 @@ def test_the_badge_is_saved_with_the_path(iris: World, path: Trajectory, tmp_pat
     assert badge([path, path]) == [found, found]
     with pytest.raises(TrajectoryError, match="kind is 'sure', it must be one of holds, unusual end"):
         dataclasses.replace(path, saved_badge={"kind": "sure", "reasons": []})
+
+
+def test_reasons_of_a_score_name_the_outcome_and_ask_refits_of_the_regressor() -> None:
+    from sklearn.linear_model import LinearRegression
+
+    rows = np.random.default_rng(0).normal(0, 1, (300, 3))
+    model = LinearRegression().fit(rows, 3 * rows[:, 0])
+    world = envs.make_world(data=rows, classifier=model, columns=["a", "b", "c"], outputs="score", goal=">= 4",
+                            manifold="pca", latent_dim=3, progress=False)  # fmt: skip
+    path = explain(world, int((3 * rows[:, 0] < 1).argmax()), walker="line")
+    said = path.badge()
+    assert any("give the outcome >= 4 at the end a probability of" in reason for reason in said.reasons)
+    assert any("retrained classifiers predict the end alike" in reason for reason in said.reasons)
+    assert any(reason.startswith("The nearest real input with the outcome >= 4 is") for reason in said.reasons)
+    assert not any("p(>=" in reason for reason in said.reasons)

@@ -38,6 +38,16 @@ def test_faint_remains_count_only_where_they_are_shown_raised() -> None:
         assert shown(x[:1]).softmax(1)[0, 1] > 0.99
 
 
+def test_badge_and_ensemble_of_large_pictures_share_no_kind_and_both_see_faint_remains() -> None:
+    ends, badges = ensemble.LARGE_ARCHITECTURES, oracles.LARGE_ARCHITECTURES
+    assert not set(ends) & set(badges)
+    for kinds in (ends, badges):
+        assert any(kind.norm and kind.noise == 0 and kind.faint for kind in kinds)
+    assert networks.is_large(torch.zeros(1, 28, 28))
+    assert not networks.is_large(torch.zeros(1, 8, 8))
+    assert not networks.is_large(torch.zeros(1, 30))
+
+
 def test_weights_are_fitted_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MANIFOLD_CACHE", str(tmp_path))
     monkeypatch.setattr(networks, "STEPS", 4)
