@@ -125,6 +125,7 @@ def page(record: Record) -> str:
         "flow_typicality", command=record["command"], seeds=", ".join(map(str, record["seeds"])),
         aucs=table(["data", "codes off the manifold", *BY], aucs),
         ends=table(["data", "walker", "bound", "validity", "oracle agrees", "kNN ratio", "L2", "CPU ms an input"], ends),
+        missing=", ".join(name for name in SETS if name not in sets) or "none",
         seconds=spread([run["fit_seconds"] for runs in sets.values() for run in runs], 0),
         neighbours_seconds=spread([run["neighbours_seconds"] for runs in sets.values() for run in runs], 1),
     )  # fmt: skip
