@@ -248,7 +248,7 @@ def page(record: Record) -> str:
     real, facts = [split["real"] for split in first], [split["facts"] for split in first]
     return render(
         "sentences_edits", longest=LONGEST, count=len({split["seed"] for split in splits}),
-        most=record["most"], budget=BUDGET, searched=SEARCHED,
+        most=record["most"], budget=BUDGET, searched=f" Growing spheres are walked from {SEARCHED} sentences." if any(r["walker"] == "spheres" for r in rows) else "",
         verdicts="\n\n".join(
             verdict(proposer, own, real)
             for proposer in PROPOSERS
