@@ -246,9 +246,10 @@ def page(record: Record) -> str:
     rows = [row for split in splits for row in split["rows"]]
     first = [split for split in splits if split["proposer"] == splits[0]["proposer"]]
     real, facts = [split["real"] for split in first], [split["facts"] for split in first]
+    spheres = f" Growing spheres are walked from {SEARCHED} sentences."
     return render(
         "sentences_edits", longest=LONGEST, count=len({split["seed"] for split in splits}),
-        most=record["most"], budget=BUDGET, searched=SEARCHED,
+        most=record["most"], budget=BUDGET, searched=spheres if any(row["walker"] == "spheres" for row in rows) else "",
         verdicts="\n\n".join(
             verdict(proposer, own, real)
             for proposer in PROPOSERS
