@@ -94,9 +94,10 @@ def page(record: Record) -> str:
             f"{cells[0]['items']} explained. Accuracy of the classifier {over('accuracy', 3)}, of the oracle "
             f"{over('oracle', 3)}. Class kept by the reconstructions of held-out pictures: {_counted(cells)}; the oracle "
             f"sees the true class in {over('kept_oracle', 3)} of them. Their sharpness is {over('sharp', 2)} of that of the "
-            f"pictures. Fit {over('seconds', 0)} CPU s, training of the agent {over('training_seconds', 0)} "
-            f"CPU s."
+            f"pictures. Fit {over('seconds', 0)} CPU s."
         )
+        if cells[0]["training_seconds"] is not None:
+            facts += f" Training of the agent {over('training_seconds', 0)} CPU s."
         if all("plain_kept" in cell for cell in cells):
             facts += (
                 f" Without the loss of edges the class is kept by {_counted(cells, 'plain_kept')}, and sharpness is "

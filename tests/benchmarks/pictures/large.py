@@ -106,7 +106,7 @@ def network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
 def fitted_vae(data: Pictures, seed: int, cache: Path, **changed: Any) -> tuple[Any, float]:
     """The manifold of pictures and the CPU seconds of its fit; `changed` settings replace theirs."""
     settings = {**data.fit, **changed}
-    folder = cache / f"vae-large-{digest([data.x.shape, seed, settings], FITTING)}"
+    folder = cache / f"vae-large-{digest([data.x.shape, list(data.names), seed, settings], FITTING)}"
     return fitted(folder, lambda: ConvVAE.fit(torch.from_numpy(data.x), seed=seed, **settings))
 
 
