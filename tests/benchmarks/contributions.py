@@ -182,7 +182,8 @@ def compared(path: Any, world: Any, seed: int) -> dict[str, Any] | None:
 def measured(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
     """The figures of every path of a kind that arrives and changes two parts or more."""
     world = world_of(kind)
-    paths = [path for path in explain(world, range(count), walker="line", seed=seed) if path.success and path.steps]
+    walked = explain(world, range(count), walker="line", seed=seed, sparse=False)  # with all changes there are many parts
+    paths = [path for path in walked if path.success and path.steps]
     return [found for path in paths if (found := compared(path, world, seed)) is not None]
 
 

@@ -185,7 +185,8 @@ def page(record: Record) -> str:
             [way, *(_cell([run[way][column] for run in runs], digits) for column, (_, digits) in COLUMNS.items())]
             for way in WAYS
         ]
-        parts += [f"## {name.capitalize()}", table(["way", *(title for title, _ in COLUMNS.values())], lines)]
+        some = f" ({len(runs)} of {len(record['splits'])} splits)" if len(runs) < len(record["splits"]) else ""
+        parts += [f"## {name.capitalize()}{some}", table(["way", *(title for title, _ in COLUMNS.values())], lines)]
     if "dice" in record:
         told = {"command": record["dice_command"], "rows": record["dice"]["rows"], "table": dice.rows_of(record["dice"])}
         parts.append(render("table_columns_dice", **told))

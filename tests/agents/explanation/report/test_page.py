@@ -403,6 +403,7 @@ def test_a_doubtful_end_says_do_not_rely_on_it(world: World, paths: list[Traject
     assert "Other classifiers give the end p(4) = 0.20." in text
     assert "1 with the badge “holds”, 1 with the badge “flips this model only”" in text
     assert 'data-badge="flips this model only"' in text
+    assert '<span class="sign holds" aria-hidden="true"></span> holds' in text  # the index says what its signs mean
 
 
 @pytest.mark.parametrize("kind", CARD_FORMATS)
