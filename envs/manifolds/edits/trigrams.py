@@ -1,7 +1,8 @@
 """A language model of the corpus that judges single edits: interpolated Kneser-Ney trigrams.
 
 Chen and Goodman ("An Empirical Study of Smoothing Techniques for Language Modeling", 1999, section 3.4), with one discount.
-On a few thousand sentences it tells which single edits still parse about as well as the masked model, in a thirtieth of the time.
+On a few thousand sentences it tells which single edits still parse about as well as the masked model, in a thirtieth of the
+time.
 
 Shapes: B sentences, L words.
 """
