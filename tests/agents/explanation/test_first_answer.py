@@ -18,7 +18,7 @@ def test_the_cost_of_a_training_is_said_without_asking_about_all_reference_rows(
     line = about_training(world, {"data": "people.csv"}, "train")
     assert line is not None
     assert world.reference.known_end_predictions is None
-    assert "and 290,300 classifier rows" in line
+    assert "and 66,300 classifier rows" in line
     assert line.endswith("train --data people.csv")
 
 

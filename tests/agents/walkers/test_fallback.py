@@ -83,7 +83,8 @@ def test_a_named_walker_and_evaluation_measure_the_agent_alone(run: Any) -> None
     found = evaluate(run, ["policy"], inputs=range(40), targets="nearest", oracles=False, closely=0, alone=0)["policy"]
     alone = explain(run, range(40), fallback=False)
     assert found["validity"].value == pytest.approx(sum(path.success for path in alone) / 40)
-    assert {path.walker for path in explain(run, range(40), walker="policy", fallback=True)} == {"policy", "line"}
+    mixed = explain(run, range(40), walker="policy", fallback=True, sparse=False)
+    assert {path.walker for path in mixed} == {"policy", "line"}
 
 
 def test_the_script_says_who_walked(run: Any, capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:

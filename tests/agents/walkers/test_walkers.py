@@ -350,9 +350,10 @@ def test_where_held_columns_take_back_the_nearest_goal_the_line_asks_for_others(
         progress=False,
     )  # fmt: skip
     rows = np.flatnonzero((frame["group"] == "b") & (frame["size"] > 0) & (frame["size"] < 4))[:20]
+    start, _ = dynamics.enter(world, world.reference.x[rows], cells=world.reference.cells[rows])
     shares = {}
     for tries in (0, 16):
-        paths = explain(world, rows=rows, split="reference", walker=LineWalker(tries=tries), sparse=False, max_steps=40)
-        shares[tries] = np.mean([path.success for path in paths])
+        walk = LineWalker(tries=tries).walk(world, start, torch.zeros(20, dtype=torch.int64), torch.Generator(), max_steps=40)
+        shares[tries] = float(walk.success.float().mean())
     assert shares[0] < 0.5
     assert shares[16] == 1.0

@@ -150,7 +150,7 @@ def test_of_an_additive_classifier_they_are_its_terms(iris: World) -> None:
 
 
 def test_a_part_that_does_not_matter_gets_exactly_nothing(iris: World) -> None:
-    path = explain(iris, 0, walker="line")
+    path = explain(iris, 0, walker="line", sparse=False)
     found = asked_of(path, iris, lambda x: torch.sigmoid(3 * x[2] - 1))
     assert found.parts[0].name == iris.units.columns[2] or found.parts[-1].name == iris.units.columns[2]
     assert [part.value for part in found.parts if part.name != iris.units.columns[2]] == [0.0] * (len(found.parts) - 1)
@@ -201,7 +201,7 @@ def test_a_budget_bounds_the_queries(digits: World) -> None:
 
 
 def test_parts_carry_the_users_names(iris: World) -> None:
-    path = explain(iris, 0, walker="line")
+    path = explain(iris, 0, walker="line", sparse=False)
     names = {"petal length in cm": "<b>petal</b> length " * 20}
     found = contributions(path, part_names=names)
     assert any(part.name == names["petal length in cm"] for part in found.parts)

@@ -210,7 +210,7 @@ def test_a_path_of_one_frame_has_a_page(world: World, paths: list[Trajectory]) -
 
 def test_tables_are_shown_in_the_user_s_units_and_compared_with_the_input() -> None:
     world = envs.make_world(data="iris")
-    path = explain(world, 0, walker="line")
+    path = explain(world, 0, walker="line", sparse=False)
     rows = Card(1, path, world).face.context["rows"]
     assert [row["name"] for row in rows] == list(world.units.columns)
     raw = np.asarray(world.units.outward(world.held_out.x[0])).ravel()

@@ -157,7 +157,7 @@ def test_without_a_script_every_card_is_there(browser: Any, report: str, paths: 
 
 def test_a_table_shows_what_changed_beside_the_input(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     world = envs.make_world(data="iris")
-    path = max(explain(world, [0, 20, 40], walker="line"), key=lambda p: p.steps)
+    path = max(explain(world, [0, 20, 40], walker="line", sparse=False), key=lambda p: p.steps)
     file = write_report(tmp_path_factory.mktemp("table") / "report.html", [path], world, badges=False)
     page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
     page.goto(file.as_uri())
