@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.console.cli import SEEDS, LoadingConfig, UserError, option, parse_config, prepare_process, program, run_main
+from agents.console.cli import SEEDS, NamingConfig, UserError, option, parse_config, prepare_process, program, run_main
 from agents.console.deferred import in_usual_torch, with_plain_arguments
 from agents.console.threads import one_threaded
 
@@ -45,7 +45,7 @@ class Drawing(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class AtlasConfig(LoadingConfig):
+class AtlasConfig(NamingConfig):
     """Draw a picture of a latent space as PNG; for a run it goes into the run's folder and its TensorBoard logs, too."""
 
     run: str = option(
@@ -127,8 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command, see `AtlasConfig`."""
     config = parse_config(AtlasConfig, argv, program("atlas"))
     by_id = "/" in config.run and not os.path.isdir(config.run) and config.run.split("/")[0] == "Manifold"
-    if config.env_kwargs and not by_id:
-        raise UserError("--env-kwargs belongs to an environment id; a run has its own arguments in its config.json")
+    for name in ("env_kwargs", "class_names"):
+        if getattr(config, name) and not by_id:
+            flag = "--" + name.replace("_", "-")
+            raise UserError(f"{flag} belongs to an environment id; a run has its own in its config.json")
     if config.out is not None and not Path(config.out).resolve().parent.is_dir():
         raise UserError(f"--out {config.out}: there is no folder {Path(config.out).resolve().parent}")
     prepare_process(config.num_threads)
@@ -162,7 +164,8 @@ def _open(config: AtlasConfig, by_id: bool) -> tuple[World, Run | None]:
         from envs.reading.trust import trusting
 
         with trusting(config.trust):  # a saved manifold's folder may name what it is made of
-            return make_world_named(config.run, config.env_kwargs), None
+            names = {} if config.class_names is None else {"class_names": config.class_names}
+            return make_world_named(config.run, {**config.env_kwargs, **names}), None
     from agents.explanation.explain import world_and_run
     from agents.runs.run import load_run
 

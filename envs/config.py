@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -79,7 +80,9 @@ class WorldConfig:
         basis_dim: number of these directions. Default: 16, or those that are given, or as many as a code has values.
         typicality: what says how typical a code is of real data: ``usual``, the manifold's own; ``flow``, a normalising flow
             fitted to the codes of the data, which also bounds walks to the likeliest 99 % of them (see
-            `envs.manifolds.density.Flow`; it needs zuko); ``module:object`` or an object with ``fit``. Default: ``usual``.
+            `envs.manifolds.density.Flow`; it needs zuko); ``neighbours``, the distance to the nearest codes of the data, which
+            bounds walks, too (see `envs.manifolds.neighbour_density.Neighbours`); ``module:object`` or an object with ``fit``.
+            Default: ``usual``.
         held_out: more raw rows, to be explained. Default: those of the data set, else `data` itself.
         truth: the true classes (N,) of `data`, if its file does not hold them.
         class_names: one name a class. Default: those of the classifier or of the data.
@@ -131,7 +134,7 @@ class WorldConfig:
         max_episode_steps: the step limit, at least 1. Default: 20.
         initial_latent: where the walk of an input begins: ``code``, its code; ``kept``, the nearest code whose frame keeps
             the predicted class; ``module:object``, or a function (see `envs.core.initial_latent`). Default: ``kept`` for
-            sentences, else ``code``.
+            sentences and the task ``flip``, else ``code``; rows of tables and series begin at the input itself.
         slip: probability in [0, 1] that an action of an environment is replaced by one of the same length in a random
             direction. Explanations and replays never slip. Default: 0.
         distractors: number of further latent dimensions that decode to noise (see `envs.manifolds.Distracted`). Default: 0.
@@ -240,7 +243,7 @@ class WorldConfig:
                 f'on a command line: --env-kwargs {name}:"{example}"'
             )
 
-    @property
+    @cached_property
     def live(self) -> dict[str, str]:
         """The fields that JSON cannot hold, and a description of each value."""
         values = {name: getattr(self, name) for name in FIELDS}

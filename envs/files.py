@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -52,19 +53,40 @@ def write_whole(file: Path, content: str | bytes, durable: bool = False) -> None
         ...     [(file.name, file.read_text()) for file in Path(folder).iterdir()]
         [('a.txt', 'text')]
     """
-    beside = file.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+    write_together({file: content}, durable)
+
+
+def write_together(contents: Mapping[Path, str | bytes], durable: bool = False) -> None:
+    """Write files that belong together, each as `write_whole` does: none takes its place before all are written.
+
+    Between the renames another process may still find the old content of one file beside the new one of another: where that
+    matters, one of them holds the sha256 of the other (see `envs.reading.files.read_safetensors`).
+
+    Args:
+        contents: of each file.
+        durable: see `write_whole`.
+
+    Raises:
+        OSError: the disk's, with the file's name as its file name; nothing is left behind.
+    """
+    beside: dict[Path, Path] = {}
+    file = Path()
     try:
-        with open(beside, "xb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
-            if durable:
-                stream.flush()
-                os.fsync(stream.fileno())
-        os.replace(beside, file)
-        if durable:
-            sync_folder(file.parent)
+        for file, content in contents.items():
+            beside[file] = file.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+            with open(beside[file], "xb") as stream:
+                stream.write(content.encode() if isinstance(content, str) else content)
+                if durable:
+                    stream.flush()
+                    os.fsync(stream.fileno())
+        for file, finished in beside.items():
+            os.replace(finished, file)
+        for folder in {file.parent for file in beside} if durable else ():
+            sync_folder(folder)
     except BaseException as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+        for unfinished in beside.values():
+            with contextlib.suppress(OSError):
+                unfinished.unlink(missing_ok=True)
         if isinstance(error, OSError):
             error.filename, error.filename2 = str(file), None
         raise

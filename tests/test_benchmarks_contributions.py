@@ -37,7 +37,7 @@ def test_the_best_order_has_the_largest_area() -> None:
 
 def test_the_page_is_made_of_the_record_alone() -> None:
     path = {"curves": dict.fromkeys(METHODS, 0.4) | {"latent LIME": None}, "parts": 5, "queries": 30, "error": 1e-16,
-            "top": True, "seeds": 0.01}  # fmt: skip
+            "top": True, "plain": {"12": True, "24": True, "64": True}, "seeds": 0.01}  # fmt: skip
     badges = {
         "paths": 2,
         "kinds": dict.fromkeys(KINDS, 0.25),

@@ -183,20 +183,38 @@ def test_tasks_on_the_manifold_ship_with_the_settings_that_were_measured():
         assert load_hyperparameters("ppo", env) == measured
 
 
+SUITE = {"Manifold/DigitsOnePair-v0": "OnePair", "Manifold/DigitsExplore-v0": "Explore", "VIME/DeepSea-v0": "DeepSea-14"}
+"""Ids whose settings the suite chose, but for BALD's."""
+
+
 @pytest.mark.parametrize("part", ["control", "manifold"])
 def test_bonuses_ship_with_the_settings_that_were_measured(part):
     page = json.loads((RESULTS / f"vime_{part}.json").read_text())
     world: Any = object() if part == "manifold" else None
     for env in PROTOCOL[part]["tasks"]:
         rows = page[env]["ppo"] if part == "control" else page[env]
-        for arm in set(rows) - {"none"}:
+        for arm in ({"bald"} if env in SUITE else set(rows) - {"none"}) & set(rows):
             shipped, measured = curiosity_settings(arm, None, {}, world, env), dict(rows[arm]["options"])
             if world is not None:  # the runs were made before there was a choice
                 measured["first_changes"] = False
+            if arm == "vime":  # the default of that time
+                measured["estimator"] = "second_order"
             if env == "Manifold/DigitsExplore-v0":  # nothing succeeds there: a schedule by success is none
                 assert measured.pop("success_decay") == 0.1
             assert shipped.eta == rows[arm]["eta"], (env, arm)
             assert shipped.options == {name: value for name, value in measured.items() if value is not None}, (env, arm)
+
+
+@pytest.mark.parametrize("env", SUITE)
+def test_bonuses_ship_with_the_settings_that_the_suite_chose(env):
+    world: Any = None if env.startswith("VIME/") else object()
+    for arm, bonus in {"vime_linearized": "vime", "rnd": "rnd", "l2": "l2"}.items():
+        shipped = curiosity_settings(bonus, None, {}, world, env)
+        row = json.loads((RESULTS / "suite.json").read_text())["cells"][SUITE[env]][arm]
+        assert shipped.eta == row["eta"], arm
+        assert {"estimator": "linearized", "learning_rate": 1e-2} | shipped.options == (
+            {"estimator": "linearized", "learning_rate": 1e-2} | row["options"]
+        ), arm
 
 
 def test_every_row_of_the_ablation_changes_options_that_exist():

@@ -11,7 +11,8 @@ import torch
 
 import envs
 from envs.errors import ManifoldError
-from tests.benchmarks import own_data, own_sizes
+from tests.benchmarks import goals, own_data, own_sizes
+from tests.benchmarks.own import goals as asked_goals
 from tests.benchmarks.own import refusals, sizes
 from tests.benchmarks.own.cases import Case, Entry
 from tests.benchmarks.own.measured import agreement, measured
@@ -108,3 +109,34 @@ def test_unusual_data_are_asked_of_the_users_own_classifier(name: str) -> None:
     case = sizes.CASES[name].make(0)
     found = agreement(envs.make_world(**case.settings, **FAST), case)
     assert found["agreement"] >= (0.9 if name == "a noisy classifier" else 1)
+
+
+@pytest.mark.filterwarnings("ignore")  # of a training that is far too short
+def test_a_case_of_sizes_gives_every_figure_of_its_page() -> None:
+    case = sizes.CASES["30 rows"].make(0)
+    found = own_sizes._figures(case._replace(settings={**case.settings, "manifold": "pca", "latent_dim": 2}), 0, 64, 2)
+    assert {"found", "line_found", "flips", "queries", "build_seconds", "train_seconds", "explain_ms"} <= set(found)
+
+
+@pytest.mark.parametrize("name", asked_goals.CASES)
+def test_the_model_of_a_goal_knows_where_it_is_reached(name: str) -> None:
+    case = asked_goals.CASES[name](0)
+    if isinstance(case.settings["data"], str):  # digits
+        return
+    start = case.outputs(case.settings["held_out"])
+    there = case.holds(start, start)
+    assert there.shape == (len(start),)
+    assert there.any() != name.startswith(("labels: flip", "a score: +10")), "an input is not at a change of itself"
+
+
+@pytest.mark.filterwarnings("ignore")  # of a training that is far too short
+def test_a_goal_gives_every_figure_of_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = asked_goals.CASES["labels: flip a, hold others"](0)
+    fast = case._replace(settings={**case.settings, "manifold": "pca", "latent_dim": 4})
+    monkeypatch.setattr(goals, "CASES", {"labels": lambda seed: fast})
+    found = goals.figures("labels", 0, 64, 2)
+    line = found["ways"]["line"]
+    assert line["reached"] == line["own"] == 1
+    page = goals.page({"command": "python", "seeds": [0], "cases": {"labels": [found]}})
+    assert f"| labels | {found['asked']} | line | 1.000 | 1.000 |" in page
+    assert len(goals.TITLES) <= 8

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 
 from envs.classifiers.networks import fit_classifier, mlp_classifier
+from tests.benchmarks import pictures_large
 from tests.benchmarks.picture_ends import CONVINCING, LOOKS, page
+from tests.benchmarks.pictures.colours import SIDE, coloured_shapes, hue, hue_change, tint, tinted
+from tests.benchmarks.pictures.large import FACES, network
 from tests.benchmarks.pictures.measures import NEAREST, implausibility, local, sharpness, ssim, variety
 from tests.benchmarks.pictures.rivals import eccco
 
@@ -57,3 +60,34 @@ def test_the_page_is_made_of_the_record_alone() -> None:
     assert "| agent | 0.500 [0.400, 0.600] |" in text
     assert "## Digits\n\nSeeds 0, 1." in text
     assert "| agent | 0.500 | 0.500 |" in text
+
+
+def test_hues_are_angles_and_say_nothing_of_the_class() -> None:
+    x, kind = coloured_shapes(400, seed=0)
+    assert x.shape == (400, 3, SIDE, SIDE)
+    assert 0 <= x.min() <= x.max() <= 1
+    assert abs(np.corrcoef(np.cos(np.radians(hue(x))), kind == 0)[0, 1]) < 0.15
+    red, green = (np.zeros((1, 3, 4, 4), np.float32) for _ in range(2))
+    red[:, 0], green[:, 1] = 0.7, 0.4
+    np.testing.assert_allclose([hue(red)[0], hue(green)[0], hue_change(red, green)[0]], [0, 120, 120])
+    grey = np.random.default_rng(0).random((1, 6, 6)).astype(np.float32)
+    tone = tint(np.random.default_rng(3), 1)[:, :, None, None]
+    np.testing.assert_allclose(hue_change(tinted(grey, 3), tone), 0, atol=1e-3)  # the same hue at every brightness
+
+
+def test_the_page_of_large_pictures_counts_over_seeds_and_fits_the_slope() -> None:
+    for shape in ((64, 64), (3, 32, 32)):
+        assert network(shape, 5)(torch.zeros(2, *shape)).shape == (2, 5)
+    way = {"valid": 1.0, "oracle": 0.9, "l2": 5.0, "hue": None, "queries": 9.0, "cpu_ms": 1.0}
+    cell = {
+        "seed": 0, "train": 320, "items": 80, "seconds": 50.0, "accuracy": 0.9, "oracle": 0.9, "kept": 76, "held_out": 80,
+        "kept_oracle": 0.9, "sharp": 0.4, "plain_kept": 70, "plain_sharp": 0.3, "hue_of_pairs": None, "training_seconds": None,
+        "ways": {"line": way},
+    }  # fmt: skip
+    cost = [{"pixels": 64 * 4**k, "fit": 4.0**k, "decode": 4.0**k, "step": 1.0, "explain": 2.0**k} for k in range(4)]
+    record = {"command": "python", "data": {"faces": [cell, {**cell, "seed": 1}]}, "cost": {"mlp": cost}}
+    text = pictures_large.page(record)
+    assert "152 of 160 (0.950 [" in text
+    assert "140 of 160 (0.875 [" in text
+    assert "| exponent | 1.00 | 1.00 | 0.00 | 0.50 |" in text
+    assert FACES["detail"] > 0

@@ -9,19 +9,25 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from agents.explain import explain
+from envs.building.world import make_world
 from envs.datasets import grammar
 from envs.manifolds import SentenceVAE
+from envs.modalities.alignment import edit_distance
 from envs.modalities.vocabulary import END, PAD, UNKNOWN, Vocabulary
 from tests.benchmarks import sentences_imputation as imputation
 from tests.benchmarks import sentences_ptb as ptb
+from tests.benchmarks.sentences import edits_grammar, edits_split, reading
 from tests.benchmarks.sentences.data import penn_treebank
 from tests.benchmarks.sentences.discriminators import bag_of_words, correct, recurrent
+from tests.benchmarks.sentences.edit_rivals import unbound
 from tests.benchmarks.sentences.language import LanguageModel, by_length
 from tests.benchmarks.sentences_attributes import bootstrap
 
@@ -265,6 +271,65 @@ def test_the_imputation_page_is_made_from_the_grammar(tmp_path, monkeypatch):
     assert {entry["discriminator"] for entry in table} == {"bag of words", "LSTM"}
     facts: dict[str, Any] = row["facts"]
     assert facts["language model"]["nll"] <= facts["true_nll"] + 0.5, "a beam finds what the model likes"
+
+
+# ---- edits -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_parser_gives_one_answer_a_sentence(monkeypatch):
+    """A sentence whose sampled linkages all break a rule gets two lines; a sign at its beginning would be a command."""
+    answers = {
+        "The cat sat.": "Found 2 linkages (2 had no P.P. violations)\n\tUnique linkage, cost vector = (UNUSED=0)\n",
+        "Most solid.": "No complete linkages found.\nFound 363 linkages (0 of 100 random linkages had no P.P. violations)\n",
+        "Quit.": "Found 1 linkage (1 had no P.P. violations)\n",
+        "": "",
+    }
+
+    def link_parser(command: Any, input: str, **_: Any) -> Any:
+        asked, mark = input.splitlines(), "verbosity set to 1\n"
+        replies = [mark if line == "!verbosity=1" else answers[line] for line in asked]
+        return subprocess.CompletedProcess(command, 0, f"{mark}graphics set to 0\n{''.join(replies)}Bye.\n", "")
+
+    monkeypatch.setattr(edits_split.shutil, "which", lambda _: "link-parser")
+    monkeypatch.setattr(edits_split.subprocess, "run", link_parser)
+    texts = ["the cat sat .", "most solid .", "! quit .", "", "the cat sat"]
+    assert edits_split.parses(texts).tolist() == [True, False, True, False, True]
+
+
+def test_a_reading_hides_what_a_sentence_is_and_counts_each_kind():
+    shown = [["negative to positive, arrived", "", "    p 0.10  a bad film", "    p 0.5  a good film", "    p 1  a good fun"],
+             ["negative to positive, not arrived", "", "    p 0.10  a bad film", "    p 0.20  a dull one"]]  # fmt: skip
+    rows = reading.sheet([{"shown": shown}])
+    assert {text: kind for kind, text in rows} == {
+        "a bad film": reading.KINDS[0], "a good film": reading.KINDS[1], "a dull one": reading.KINDS[1],
+        "a good fun": reading.KINDS[2],
+    }  # fmt: skip
+    english = {number for number, (_, text) in enumerate(rows, 1) if text in ("a bad film", "a dull one")}
+    found = reading.read(rows, english, "A", None)
+    found = reading.read(rows, {1, 2, 3, 4}, "B", found)
+    assert found["readers"] == ["A", "B"]
+    assert [found["kinds"][kind]["english"] for kind in reading.KINDS] == [[1.0, 1.0], [0.5, 1.0], [0.0, 1.0]]
+    with pytest.raises(SystemExit, match="no sentence 9"):
+        reading.read(rows, {9}, "C", found)
+
+
+def test_a_search_that_need_not_write_english_edits_fewer_words():
+    world = make_world(data="sentences", manifold="sentences_edits", progress=False)
+    found = [unbound(world, x) for x in world.held_out.x[:20]]
+    assert min(found) > 0
+    paths = [path for path in explain(world, range(20), walker="edits") if path.success]
+    shares = [edit_distance(path.texts[0], path.texts[-1]) / len(path.texts[0].split()) for path in paths]
+    assert fmean(found) <= fmean(shares)
+
+
+def test_attributes_of_the_grammar_are_judged_by_the_grammar(tmp_path, monkeypatch):
+    monkeypatch.setattr(edits_grammar, "FITTED", 200)
+    row = edits_grammar.grammar_task("topic", 0, 8, tmp_path, epochs=6)
+    again = edits_grammar.grammar_task("topic", 0, 8, tmp_path)
+    assert row == again, "the fit is kept"
+    assert row["flipped"][0] > 0
+    assert row["right"][0] <= row["produced"][0]
+    assert row["kept"][0] <= row["produced"][0]
 
 
 # ---- attributes -------------------------------------------------------------------------------------------------------

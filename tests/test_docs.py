@@ -15,6 +15,7 @@ import yaml
 from tests.test_readme import BLOCK, ROOT, run, run_commands
 
 DOCS = ROOT / "docs"
+BLOCK_WITH = r"<!-- run with (\w+) -->\n```python\n(.*?)```"
 PAGES = sorted(DOCS.rglob("*.md"))
 NAMES = [str(page.relative_to(DOCS)) for page in PAGES]
 NOTEBOOKS = {path.stem: json.loads(path.read_text()) for path in sorted((DOCS / "tutorials").glob("*.ipynb"))}
@@ -22,6 +23,7 @@ NOTEBOOKS = {path.stem: json.loads(path.read_text()) for path in sorted((DOCS / 
 TESTED_ELSEWHERE = {"concepts/curiosity.md", "concepts/geometry.md", "environments.md"}
 WRITTEN = [page for page, name in zip(PAGES, NAMES, strict=True) if name not in TESTED_ELSEWHERE]
 PROGRAMS = {page: "\n".join(re.findall(BLOCK.format("python"), page.read_text(), re.S)) for page in WRITTEN}
+OPTIONAL = [found for page in WRITTEN for found in re.findall(BLOCK_WITH, page.read_text(), re.S)]
 COMMANDS = {page: "".join(re.findall(BLOCK.format("bash"), page.read_text(), re.S)) for page in WRITTEN}
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -31,6 +33,13 @@ KINDS = ["manifold", "move", "walker", "bonus", "data set"]
 
 def named(texts: dict[Path, str]) -> list:
     return [pytest.param(text, id=str(page.relative_to(DOCS))) for page, text in texts.items() if text]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("library", "program"), OPTIONAL)
+def test_a_recipe_with_another_library_runs_where_it_is_installed(library, program, tmp_path):
+    pytest.importorskip(library)
+    run([sys.executable, "-c", program], tmp_path)
 
 
 @pytest.mark.slow
@@ -116,7 +125,8 @@ def test_a_failing_cell_ends_the_run_and_keeps_the_file(tmp_path):
 def test_every_python_block_of_a_how_to_guide_is_marked():
     for page in (DOCS / "how-to").glob("*.md"):
         text = page.read_text()
-        assert len(re.findall(BLOCK.format("python"), text, re.S)) == text.count("```python"), page.name
+        marked = [*re.findall(BLOCK.format("python"), text, re.S), *re.findall(BLOCK_WITH, text, re.S)]
+        assert len(marked) == text.count("```python"), page.name
 
 
 def targets(page: Path) -> list[str]:

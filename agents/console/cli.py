@@ -103,7 +103,17 @@ class LoadingConfig(ScriptConfig):
 
 
 @dataclass(kw_only=True)
-class DataConfig(LoadingConfig):
+class NamingConfig(LoadingConfig):
+    """The flag of every command that makes a world and shows its classes."""
+
+    class_names: list[str] | None = option(  # noqa: RUF009
+        None, "names of the classifier's classes or labels, in the order of its outputs (default: its own or the data's)",
+        metavar="NAME",
+    )  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class DataConfig(NamingConfig):
     """Flags that describe a world: the same for train, explain and evaluate."""
 
     env: str | None = option(None, "environment id (with --data or --classifier: Manifold/Custom-v0)", metavar="ID")
@@ -129,9 +139,6 @@ class DataConfig(LoadingConfig):
     text_column: str | None = option(None, "the column of sentences of a .tsv, .jsonl or .csv", metavar="NAME")
     encoding: str | None = option(None, "text encoding of the file (default: utf-8)", metavar="NAME")
     classifier: str | None = option(None, "your own classifier, as package.module:object or FILE.onnx", metavar="NAME")
-    class_names: list[str] | None = option(  # noqa: RUF009
-        None, "names of its classes or labels, in the order of its outputs (default: its own or the data's)", metavar="NAME"
-    )
     outputs: str | None = option(
         None, "what the classifier returns, if not classes: score or labels (default: detected)", metavar="KIND"
     )

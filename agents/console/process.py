@@ -10,7 +10,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from agents.console.terminal import own, visible_output
@@ -73,16 +73,36 @@ def _normalised(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
+class _NoBar(AbstractContextManager["_NoBar"]):
+    """A bar that shows nothing."""
+
+    n = 0
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, n: int = 1) -> None:
+        """Nothing is shown."""
+
+    def set_postfix_str(self, text: str, refresh: bool = True) -> None:
+        """Nothing is shown."""
+
+    def close(self) -> None:
+        """Nothing is shown."""
+
+
 def progress_bar(total: int, description: str, enabled: bool = True, unit: str = "it") -> Any:
     """A tqdm bar on stderr (``update(n)``, ``set_postfix_str``, ``close``, or ``with``); silent if not enabled, and where
     stderr is not a terminal."""
+    if not enabled:
+        return _NoBar()
     from tqdm import tqdm
 
     return tqdm(
         total=total,
         desc=description,
         unit=unit,
-        disable=None if enabled else True,
+        disable=None,
         dynamic_ncols=True,
         leave=True,
         file=own(sys.stderr),

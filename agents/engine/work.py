@@ -14,7 +14,6 @@ from agents.engine.parts import write_part
 from agents.engine.rows import Rows, open_rows
 from envs.datasets import TableUnits
 from envs.errors import ManifoldError, QueryBudgetError
-from envs.goals import ScoreGoal
 from envs.modalities.rows import RowUnits
 
 if TYPE_CHECKING:
@@ -212,7 +211,7 @@ class Worker:
         found = RESULT | self._columns
         if self.world.modality == "text":
             found |= {"text": "string"}
-        if isinstance(self.world.goal, ScoreGoal):
+        if self.world.goal is not None and self.world.goal.scored:
             found |= SCORES
         return found | FRAMES if self.job.frames else found
 

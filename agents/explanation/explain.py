@@ -197,6 +197,7 @@ class _Search:
 
     def paths_of(self, batch: _Batch, chosen: Walker, origin: Origin) -> list[Trajectory]:
         """The paths of a batch, in the order of its inputs."""
+        import numpy as np
         import torch
 
         from agents.explanation.information_gain import information_gain
@@ -211,7 +212,7 @@ class _Search:
         check = picture_ensemble_of(world) if self.convincing else None
         found: dict[int, Trajectory] = {}
         for walker, group in _groups(world, batch.state, chosen, self.by_default):
-            items = torch.nonzero(group & ~batch.present).flatten()
+            items = torch.from_numpy(np.flatnonzero(group.numpy() & ~batch.present.numpy()))
             if len(items) == 0:
                 continue
             start, walk, by = find_paths(

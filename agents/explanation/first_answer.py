@@ -56,7 +56,7 @@ def about_training(world: World, flags: dict[str, Any], command: str) -> str | N
     known = world.reference.known_end_predictions is not None
     cheap = {} if known else {"guidance": False, "max_episode_steps": world.max_episode_steps}
     cost = training_cost(world.replace(**cheap) if cheap else world)
-    rows = cost.steps + (0 if known else len(world.reference.x))
+    rows = cost.rows + (0 if known else len(world.reference.x))
     given = " ".join(_flag(name, value) for name, value in flags.items())
     return (
         f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {rows:,} "

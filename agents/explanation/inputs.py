@@ -139,10 +139,10 @@ def _refuse_ambiguous(world: World, inputs: Any, rows: list[int], split: str) ->
     Raises:
         ManifoldError: says how to give rows and how to give an input.
     """
-    if not renderer_of(world).numeric:
+    if isinstance(inputs, range) or np.ndim(inputs) == 0 or not renderer_of(world).numeric:
         return
     size = len(world.units.columns) or int(np.prod(world.manifold.data_shape))
-    if isinstance(inputs, range) or np.ndim(inputs) == 0 or len(rows) != size:
+    if len(rows) != size:
         return
     shown = str(rows) if size <= 8 else "[...]"
     raise ManifoldError(

@@ -73,7 +73,15 @@ def read_given(units: Units, inputs: Any, shape: tuple[int, ...]) -> Inputs:
 
 @read_given.register
 def _(units: TextUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
-    return Inputs(units.inward(inputs), None, isinstance(inputs, str))
+    x = units.inward(inputs)
+    if strange := units.vocabulary.mostly_unknown(x):
+        warnings.warn(
+            f"{len(strange)} of {len(x)} sentences consist mostly of words that the corpus lacks, the first is "
+            f"{strange[0]!r}: are they in another language? Unknown words are kept as they are; "
+            "proposals and codes know nothing of them",
+            stacklevel=2,
+        )
+    return Inputs(x, None, isinstance(inputs, str))
 
 
 @read_given.register

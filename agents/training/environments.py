@@ -101,10 +101,19 @@ def _measured_limit(world: World) -> int | None:
     return measured_horizon(world) if measurable else None
 
 
-def laid_over(algo: str, world: World) -> dict[str, Any]:
-    """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon."""
-    part = settings_of(algo)
-    if world.guidance and world.task.towards_target and (own := _settings(world.modality, part)):
+def laid_over(algo: str, world: World, steps: int | None) -> dict[str, Any]:
+    """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon.
+
+    Those of a modality are left out where they begin with a teacher who needs guidance that the world has not, or a training
+    longer than so many steps; `steps` None: the default.
+    """
+    from agents.training.warm_start import TEACHERS
+
+    part, task = settings_of(algo), world.task
+    own = _settings(world.modality, part) if task.towards_target and not task.scores_coverage else {}
+    teacher = TEACHERS.get(own.get("warm_start", ""))
+    suits = teacher is None or ((world.guidance or not teacher.needs_guidance) and (steps is None or teacher.count(steps)))
+    if own and suits:
         return own
     return {} if _measured_limit(world) is None else _settings("long", part)
 

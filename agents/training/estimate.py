@@ -20,17 +20,19 @@ class Estimate(NamedTuple):
     """The cost of a training with the default settings.
 
     Attributes:
-        steps: environment steps; each is one classifier query.
+        steps: environment steps.
+        rows: that the classifier would be queried for: one a step, and those of a teacher that the policy imitates first.
         seconds: of one thread.
         queries: rows that this estimate queried.
 
     Example:
         >>> from envs import make_world
         >>> training_cost(make_world()).steps
-        290000
+        60000
     """
 
     steps: int
+    rows: int
     seconds: float
     queries: int
 
@@ -38,15 +40,18 @@ class Estimate(NamedTuple):
 def training_cost(world: World, algo: str = "ppo") -> Estimate:
     """Estimate the cost of a training, from the speed of a few environment steps with random actions."""
     from agents.training.algorithms import load_hyperparameters
-    from agents.training.environments import trained_walk
+    from agents.training.environments import laid_over, trained_walk
+    from agents.training.warm_start import TEACHERS
 
-    settings = load_hyperparameters(algo, CUSTOM)
-    steps, count, before = int(settings["n_timesteps"]), int(settings["n_envs"]), world.classifier.queries
-    walked_in = trained_walk(world)
+    before, walked_in = world.classifier.queries, trained_walk(world)
+    settings = {**load_hyperparameters(algo, CUSTOM), **laid_over(algo, walked_in, None)}
+    steps, count = int(settings["n_timesteps"]), int(settings["n_envs"])
     each = _seconds_a_step(walked_in, FEW, 1)
     if each * count * (STEPS + 2) < PATIENCE:
         each = UPDATES * _seconds_a_step(walked_in, count, STEPS)
-    return Estimate(steps, each * steps, world.classifier.queries - before)
+    teacher = TEACHERS.get(settings.get("warm_start", ""))
+    taught = 0 if teacher is None else teacher.count(steps) * walked_in.max_episode_steps
+    return Estimate(steps, steps + taught, each * steps, world.classifier.queries - before)
 
 
 def _seconds_a_step(world: World, count: int, steps: int) -> float:

@@ -114,7 +114,8 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if world is not None:
         guessed = given is None and world.config.columns is None
         world = trained_walk(world.replace(config=world.config.portable()))
-        settings |= {k: v for k, v in laid_over(algo, world).items() if k not in (config.hyperparams or {})}
+        over = laid_over(algo, world, config.n_timesteps)
+        settings |= {k: v for k, v in over.items() if k not in (config.hyperparams or {})}
         before = world.classifier.queries
         diagnosis = None if world.task.scores_coverage else diagnose(world, seed, ask=env_id == CUSTOM)
         looked = world.classifier.queries - before  # counts as evaluation
@@ -143,16 +144,18 @@ def begin(config: TrainConfig, world: World | None) -> Session:
     if config.trained_agent is not None:
         _take_parameters(model, algo, config.trained_agent)
     elif (teacher := settings.get("warm_start")) is not None:
-        from agents.training.warm_start import TEACHERS, follow_the_teacher
+        from agents.training.warm_start import FEWEST, TEACHERS, follow_the_teacher
 
         if teacher not in TEACHERS:
             raise UnknownNameError("warm_start", str(teacher), TEACHERS)
-        if world is None or not (world.guidance or teacher == "straight") or not is_on_policy(algo):
+        guided = TEACHERS[teacher].needs_guidance
+        if world is None or (guided and not world.guidance) or not is_on_policy(algo):
             raise UserError(
-                f"warm_start:{teacher} is for on-policy algorithms in a latent space"
-                f"{' with guidance' if teacher == 'guidance' else ''}; leave it out"
+                f"warm_start:{teacher} is for on-policy algorithms in a latent space{' with guidance' if guided else ''}; "
+                "leave it out"
             )
-        made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher))
+        walks = max(FEWEST, TEACHERS[teacher].count(made.n_timesteps))
+        made = replace(made, warm_start=follow_the_teacher(model, world, seed, teacher, walks))
     return Session(made, world, model, None, counted, looked)
 
 

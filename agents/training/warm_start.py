@@ -4,12 +4,14 @@ In a latent space of many dimensions a random walk hardly ever comes upon anothe
 by trial gets next to no signal: with 32 dimensions nearly all of a sampled action is noise. So the mean of the policy is first
 fitted to a teacher (behaviour cloning), which needs no answer of the classifier to know its way. What the policy's own
 learning then adds is when and where to do otherwise. The teacher's walks are steps of the environment like any others: the
-rows they query are counted as training. There are two teachers:
+rows they query are counted as training. There are three teachers:
 
 - ``guidance``: the way in which the frame comes nearer to the nearest starts of the target class, bent towards the middle of
   that class's codes. It sees as far as the decoder's derivative, which many dimensions make a good guide.
 - ``straight``: straight to the nearest code of the target class. For maps of few dimensions, where the derivative leads into
   the next dead end and the way across lies over other classes (`envs.core.horizon`).
+- ``line``: the straight lines that arrive, as the walker `line` finds them. For tables, where a frame keeps columns of its
+  input: the code of a row of the target class need not lead into that class, and the line queries which one does.
 
 B walks, d latent, N observed states.
 """
@@ -17,14 +19,16 @@ B walks, d latent, N observed states.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from agents.walkers.base import select
+from agents.walkers.line import LineWalker
 from envs.core import dynamics
 from envs.gym.episodes import Draws, drawn
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from envs.core.state import State
     from envs.core.world import World
 
-WALKS = 1024  # of the teacher
+WALKS, FEWEST = 1024, 16  # of the teacher, at most and at least
 BEND = 0.4  # share of the class's middle in the teacher's direction
 STEPS, BATCH, RATE = 1500, 256, 2e-3
 SPREAD = 0.5  # length of the noise of a sampled action, whatever the dimension
@@ -52,37 +56,90 @@ def straight_action(world: World, state: State) -> Tensor:
     return -world.end_codes(state.z, state.target).gradient  # of the distance to one code: the unit vector away from it
 
 
-TEACHERS: dict[str, Callable[[World, State], Tensor]] = {"guidance": guidance_action, "straight": straight_action}
+def walks_of_the_line(world: World, start: State) -> Iterator[tuple[State, Tensor]]:
+    """States and full actions of the straight lines that arrive (`agents.walkers.line`), those to queried ends included."""
+    walk = LineWalker(refine=0).walk(
+        world, start, torch.zeros(len(start.z), dtype=torch.int64), torch.Generator().manual_seed(0)
+    )
+    rows = torch.nonzero(walk.success & (walk.length > 0)).flatten()
+    state = select(start, rows)
+    for k in range(len(walk.actions)):
+        going = walk.length[rows] > k
+        state, rows = select(state, going), rows[going]
+        if not len(rows):
+            return
+        yield state, walk.actions[k, rows]
+        state, _ = dynamics.step(world, state, walk.actions[k, rows], known=walk.predictions[k + 1, rows])
+
+
+def walks_by(act: Callable[[World, State], Tensor], world: World, state: State) -> Iterator[tuple[State, Tensor]]:
+    """States and actions of walks in which `act` chooses each step, until they arrive or the step limit."""
+    for _ in range(world.max_episode_steps):
+        state = select(state, ~dynamics.arrived(world, state))
+        if not len(state.z):
+            return
+        with torch.inference_mode():
+            action = act(world, state)
+        yield state, action
+        state, _ = dynamics.step(world, state, action)
+
+
+class Teacher(NamedTuple):
+    """Whom a policy imitates first.
+
+    Attributes:
+        walks: from states, as pairs of the states and the actions of each step.
+        steps: of the training for each of its walks, so that its queries are few beside those of the training; 0: its walks
+            are always as many.
+        needs_guidance: it follows the guidance features of the world.
+
+    Example:
+        >>> TEACHERS["line"].count(2000), TEACHERS["line"].count(30_000), TEACHERS["guidance"].count(2000)
+        (0, 150, 1024)
+    """
+
+    walks: Callable[[World, State], Iterator[tuple[State, Tensor]]]
+    steps: int = 0
+    needs_guidance: bool = False
+
+    def count(self, steps: int) -> int:
+        """How many walks it makes for a training of so many steps; 0: too few to learn from, so that it teaches nothing."""
+        walks = min(WALKS, steps // self.steps) if self.steps else WALKS
+        return walks if walks >= FEWEST else 0
+
+
+TEACHERS: dict[str, Teacher] = {
+    "guidance": Teacher(partial(walks_by, guidance_action), needs_guidance=True),
+    "straight": Teacher(partial(walks_by, straight_action)),
+    "line": Teacher(walks_of_the_line, 200),  # with some 20 queries each: a tenth of the training's
+}
 
 
 def walks_of_the_teacher(world: World, seed: int, walks: int = WALKS, teacher: str = "guidance") -> tuple[Tensor, Tensor]:
     """Observations (N, obs_dim) and the actions (N, d) of one of `TEACHERS` on walks from random starts."""
     state = drawn(world, Draws([np.random.default_rng(seed + i) for i in range(walks)])(np.arange(walks)))
-    seen, actions = [], []
-    for _ in range(world.max_episode_steps):
-        state = select(state, ~dynamics.arrived(world, state))
-        if not len(state.z):
-            break
-        with torch.inference_mode():
-            action = TEACHERS[teacher](world, state)
-        seen.append(dynamics.observe(world, state))
-        actions.append(action)
-        state, _ = dynamics.step(world, state, action)
+    pairs = [(dynamics.observe(world, state), action) for state, action in TEACHERS[teacher].walks(world, state)]
+    if not pairs:
+        return torch.zeros(0, world.obs_dim), torch.zeros(0, world.latent_dim)
+    seen, actions = zip(*pairs, strict=True)
     return torch.cat(seen).clone(), torch.cat(actions).clone()
 
 
-def follow_the_teacher(model: Any, world: World, seed: int, teacher: str = "guidance") -> dict[str, float]:
+def follow_the_teacher(model: Any, world: World, seed: int, teacher: str = "guidance", walks: int = WALKS) -> dict[str, float]:
     """Fit the mean of a Gaussian policy (of stable-baselines3's on-policy algorithms) to one of `TEACHERS`, and set its noise.
+    A teacher whose walks take no step leaves the policy as it is.
 
     Returns:
         ``rows``: number of states; ``error``: mean squared distance between the policy's mean and the teacher's action.
     """
     policy, generator = model.policy, torch.Generator().manual_seed(seed)
-    seen, actions = walks_of_the_teacher(world, seed, teacher=teacher)
+    seen, actions = walks_of_the_teacher(world, seed, walks, teacher)
+    if not len(seen):
+        return {"rows": 0, "error": 0.0}
     seen, actions = seen.to(model.device), actions.to(model.device)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
+    optimizer, steps = torch.optim.Adam(policy.parameters(), lr=RATE), min(STEPS, 4 * len(seen))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
         index = torch.randint(len(seen), (BATCH,), generator=generator)
         missed = policy.get_distribution(seen[index]).distribution.mean - actions[index]
         optimizer.zero_grad()

@@ -25,9 +25,7 @@ def goal_of(environment: Mapping[str, Any], class_names: Sequence[str]) -> Goal 
         text = checks.text(config["goal"], "goal")
         if config.get("spread") is None:
             return read_goal(text, LabelGoal.kind, checks.texts(config.get("class_names"), "class_names"))
-        goal = read_goal(text, ScoreGoal.kind)
-        assert isinstance(goal, ScoreGoal)
-        return goal.in_units_of(checks.number(config["spread"], "spread", 0, above=True))
+        return read_goal(text, ScoreGoal.kind).in_units_of(checks.number(config["spread"], "spread", 0, above=True))
     except ManifoldError as error:
         raise TrajectoryError(f"the goal in the record of this path's world is damaged: {error}") from None
 
@@ -39,7 +37,7 @@ def kind_of_end(goal: Goal | None) -> str:
 
 def share_name(goal: Goal | None, name: str) -> str:
     """What a prediction holds of a class or of a goal's outcome: its probability, or, of a score, its share."""
-    return f"the share of {name}" if isinstance(goal, ScoreGoal) else f"p({name})"
+    return f"p({name})" if goal is None else goal.share_name(name)
 
 
 def in_goal_of(path: Any, world: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.trajectories.trajectory import Trajectory
-from agents.trajectories.world import as_array, coordinates, decode, installed_versions, manifold_key, on_latents
+from agents.trajectories.world import as_array, installed_versions, manifold_key
 from envs.core.row_labels import plain_label
+from envs.manifolds.networks.arrays import norm
 
 PLAIN = ("source", "target", "success", "queries")  # one value per item
 
@@ -70,12 +71,14 @@ def trajectories_of(
     latents = [z[:n, i] for i, n in enumerate(ends)]
     together = np.concatenate([np.zeros((0, z.shape[2]), z.dtype), *latents])
     factuals, home = as_array(state.factual), state.home
-    frames = decode(world, together, home.chosen(torch.arange(len(ends)).repeat_interleave(torch.tensor(ends))))
-    typical = on_latents(world.manifold.typicality, together)
-    places = coordinates(world, together, frames)
-    homes = np.repeat(coordinates(world, as_array(state.z0), factuals), ends, axis=0)
-    away = np.linalg.norm(places - homes, axis=1)
-    lengths = np.linalg.norm(np.diff(places, axis=0), axis=1)  # between a path's last frame and the next one's first: unused
+    with torch.inference_mode():
+        own = world.units.anchored or world.units.holds or world.manifold.input_conditioned
+        every = home.chosen(torch.arange(len(ends)).repeat_interleave(torch.tensor(ends))) if own else home
+        frames, _ = world.linear_decode(together, every)
+        typical = world.manifold.typicality(torch.from_numpy(together)).numpy()
+    places = world.manifold.coordinate_arrays(together, frames)
+    away = norm(places - np.repeat(world.manifold.coordinate_arrays(as_array(state.z0), factuals), ends, axis=0))
+    lengths = norm(places[1:] - places[:-1])  # between a path's last frame and the next one's first: unused
     each = {name: getattr(state if name in ("source", "target") else walk, name).tolist() for name in PLAIN}
     planned = [0] * walk.z.shape[1] if walk.planned is None else walk.planned.tolist()
     texts = world.units.texts(torch.from_numpy(frames))

@@ -9,7 +9,7 @@ import numpy as np
 
 from agents.trajectories.goal import goal_of, kind_of_end, share_name
 from envs.config import DEFAULTS
-from envs.goals import Goal, ScoreGoal
+from envs.goals import Goal
 
 
 class Shown(NamedTuple):
@@ -49,12 +49,10 @@ class Shown(NamedTuple):
 
     def share(self, value: float) -> float:
         """The place of a value on the axis, in [0, 1]."""
-        return float(np.clip((value - self.low) / (self.high - self.low), 0, 1)) if self.is_score else float(value)
+        return float(np.clip((value - self.low) / (self.high - self.low), 0, 1))
 
     def over(self, values: Any) -> Shown:
-        """The same with an axis on which further values lie as well."""
-        if not self.is_score:
-            return self
+        """The same with an axis on which further values lie as well; sums of contributions may lie below 0 or above 1."""
         return self._replace(low=min(self.low, *values), high=max(self.high, *values))
 
 
@@ -125,17 +123,15 @@ def shown_of(path: Any, c: int | None = None) -> Shown | None:
 
 def shown_along(along: Any, goal: Goal | None, c: int) -> Shown:
     """`shown_of` for anything with ``predictions`` (T+1, K) and ``class_names``."""
-    if not isinstance(goal, ScoreGoal):
+    values = None if goal is None else goal.scores(along.predictions)
+    if goal is None or values is None:
         return Shown(along.predictions[:, c], f"p({along.class_names[c]})")
-    values = goal.scores(along.predictions)
-    limits = tuple(limit for limit in (goal.low, goal.high) if np.isfinite(limit))
-    low, high = min(*values, *limits), max(*values, *limits)
+    low, high = min(*values, *goal.limits), max(*values, *goal.limits)
     room = 0.05 * (high - low) or 1.0
-    return Shown(values, "score", low - room, high + room, True, limits)
+    return Shown(values, "score", low - room, high + room, True, goal.limits)
 
 
 def measured(path: Any, predictions: np.ndarray, c: int) -> np.ndarray:
     """The numbers of `shown_of` for predictions (R, K), float64."""
-    if isinstance(path.goal, ScoreGoal):
-        return path.goal.scores(predictions)
-    return np.asarray(predictions[:, c], dtype=np.float64)
+    scores: np.ndarray | None = None if path.goal is None else path.goal.scores(predictions)
+    return np.asarray(predictions[:, c], dtype=np.float64) if scores is None else scores

@@ -27,7 +27,6 @@ from agents.trajectories.notebook import InNotebooks
 from agents.trajectories.resampling import Resampled, resample
 from agents.trajectories.shown import WithGoal
 from agents.trajectories.world import check_world, decode, factual_of, filled
-from envs.goals import ScoreGoal
 from envs.reading.trust import digest_of, names_in, remember
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Trajectory(InNotebooks, WithGoal):
         >>> from envs import make_world
         >>> path = explain(make_world(), 0, walker="line")
         >>> path.name, path.steps, path.success
-        ('line-0000-virginica-to-versicolor', 7, True)
+        ('line-0000-virginica-to-versicolor', 15, True)
     """
 
     z: np.ndarray
@@ -143,7 +142,7 @@ class Trajectory(InNotebooks, WithGoal):
         plain |= {name: typed(name, plain.get(name, getattr(self, name))) for name in ARRAYS}
         if isinstance(self.saved_contributions, dict):
             plain["saved_contributions"] = Contributions.from_json(
-                self.saved_contributions, error=TrajectoryError, scored=isinstance(self.goal, ScoreGoal)
+                self.saved_contributions, error=TrajectoryError, scored=self.goal is not None and self.goal.scored
             )
         if isinstance(self.saved_badge, dict):
             plain["saved_badge"] = Badge.from_json(self.saved_badge, error=TrajectoryError)

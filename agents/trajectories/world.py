@@ -96,19 +96,34 @@ def manifold_key(world: Any) -> str:
     It is kept, and computed again when a fingerprint of the settings and weights has changed.
     """
     manifold = world.manifold
-    settings, weights = json.dumps(manifold.settings, sort_keys=True), sorted(manifold.state_dict().items())
-    flat = (as_array(value.float()).reshape(-1) for _, value in weights)
-    bits = np.concatenate([np.zeros(1, np.float32), *flat]).view(np.uint32)
-    seen = settings, bits.size, int(bits.sum(dtype=np.uint64)), int(bits[1:] @ bits[:-1])  # the products wrap around
+    settings, bits = manifold.settings, _words(manifold)
+    seen = settings, bits.size, int(bits.sum()), int(bits[1:] @ bits[:-1])  # sums of 64-bit words, which wrap around
     known = _keys.get(manifold)
     if known is not None and known[0] == seen:
         return known[1]
-    digest = hashlib.sha256(settings.encode())
-    for name, value in weights:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for name, value in sorted(manifold.state_dict().items()):
         digest.update(name.encode() + as_array(value).tobytes())
     key = f"{manifold.kind}-{manifold.latent_dim}d-{digest.hexdigest()[:16]}"
     _keys[manifold] = seen, key
     return key
+
+
+def _words(module: Any) -> np.ndarray:
+    """The weights of a network as 64-bit words."""
+    parts: list[Any] = []
+
+    def collect(part: Any) -> None:  # without the names and hooks of `state_dict`, which take most of its time
+        own = part.__dict__
+        parts.extend(value for kind in ("_parameters", "_buffers") for value in own[kind].values() if value is not None)
+        for inner in own["_modules"].values():
+            if inner is not None:
+                collect(inner)
+
+    collect(module)
+    flat = [as_array(value).astype(np.float32, copy=False).reshape(-1) for value in parts]
+    odd = np.zeros(sum(part.size for part in flat) % 2, np.float32)
+    return np.concatenate([odd, *flat]).view(np.uint64)
 
 
 _keys: WeakKeyDictionary[Any, tuple[Any, str]] = WeakKeyDictionary()  # manifold -> fingerprint and key
@@ -159,4 +174,4 @@ def on_latents(function: Any, z: np.ndarray) -> np.ndarray:
 
 def as_array(value: Any) -> np.ndarray:
     """A tensor or array as a numpy array."""
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    return value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)

@@ -13,7 +13,7 @@ Symbols: B items, d latent dimensions, K classes, S step limit.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from envs.core import dynamics
 from envs.core.state import State, StepInfo
 from envs.core.world import World
 
+PartsT = TypeVar("PartsT", State, StepInfo)
 #: The parts of a state that a step changes; the others stay as they are throughout a walk.
 MOVING = ("z", "frame", "prediction", "potential", "cost", "guidance")
 
@@ -53,12 +54,12 @@ class Walk(NamedTuple):
     planned: Tensor | None = None  # (B,) int64: how many of the last steps were planned, see planning.last_step
 
 
-def select(state: State, rows: Tensor) -> State:
-    """The items `rows` (int64 indices or bool mask) of a batch of states; the state itself where that is all of them."""
-    if _all_of(rows, state.z.shape[0]):
-        return state
+def select(parts: PartsT, rows: Tensor) -> PartsT:
+    """The items `rows` (int64 indices or bool mask) of a batch of states or step infos; all of them: the batch itself."""
+    if _all_of(rows, parts[0].shape[0]):
+        return parts
     index = rows.numpy()
-    return State(*(torch.from_numpy(part.numpy()[index]) for part in state))
+    return type(parts)(*(torch.from_numpy(part.numpy()[index]) for part in parts))
 
 
 def put(state: State, rows: Tensor, new: State) -> State:
@@ -80,7 +81,7 @@ def put(state: State, rows: Tensor, new: State) -> State:
 def _all_of(rows: Tensor, count: int) -> bool:
     """Whether `rows` are all of `count` items, in order."""
     if rows.dtype == torch.bool:
-        return bool(rows.all())
+        return bool(rows.numpy().all())
     return rows.shape[0] == count and (count == 1 or bool((rows.numpy() == np.arange(count)).all()))
 
 
@@ -94,7 +95,8 @@ def lost_at_the_start(state: State, predictions: Tensor, length: Tensor) -> Tens
         predictions: (B, K) the classifier's probabilities on frame 0.
         length: (B,) steps taken.
     """
-    return (length == 0) & (predictions.argmax(1) != state.source)
+    still = length.numpy() == 0
+    return torch.from_numpy(still & (predictions.numpy().argmax(1) != state.source.numpy()) if still.any() else still)
 
 
 class Recorder:
@@ -133,7 +135,7 @@ class Recorder:
         self.actions = torch.zeros(self.max_steps, batch, d)
         self.rewards = torch.zeros(self.max_steps, batch)
         self.length = torch.zeros(batch, dtype=torch.int64)
-        self.success = dynamics.arrived(world, state).clone()
+        self.success = torch.from_numpy(dynamics.arrived(world, state).numpy().copy())
         self.planned = torch.zeros(batch, dtype=torch.int64)
         self.queries = torch.as_tensor(initial_latent_queries, dtype=torch.int64).expand(batch).clone()
 
@@ -180,7 +182,7 @@ class Recorder:
         """
         start = select(self.state, rows) if factual is None else factual
         state, info = dynamics.step(self.world, start, action, reuse=True)
-        self.queries.index_add_(0, rows, info.queries.to(torch.int64))
+        np.add.at(self.queries.numpy(), rows.numpy(), info.queries.numpy())
         return state, info
 
     def accept(self, rows: Tensor, action: Tensor, state: State, info: StepInfo, start: State | None = None) -> None:
@@ -214,7 +216,7 @@ class Recorder:
     def replace_last(self, rows: Tensor, action: Tensor, state: State, info: StepInfo) -> None:
         """Replace the latest step of the items `rows` (R,) by another outcome; arguments as in `accept`."""
         self.state = put(self.state, rows, select(self.before, rows))
-        self.length[rows] -= 1
+        self.length.numpy()[rows.numpy()] -= 1
         self.accept(rows, action, state, info)
 
     def walk(self) -> Walk:

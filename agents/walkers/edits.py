@@ -19,6 +19,7 @@ WIDTH = 6  # nodes that a plan goes on from
 MARGIN = 0.4  # log odds beyond the threshold at which a plan ends
 LOSS = 10.0  # cost of a loss of fluency of one nat per word; editing all words of the sentence costs 1
 SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
+PATIENCE, HASTE = 3, 0.5  # after so many steps that cost and the margin grow, by this share a step: the code predicts badly
 
 
 class EditsWalker(Walker):
@@ -82,7 +83,8 @@ class EditsWalker(Walker):
         here = manifold.node(graph, state.frame[row])
         visited.add(here)
         target = int(state.target[row])
-        threshold = float(log_odds(torch.tensor(world.task.tau))) + self.margin
+        urgency = 1 + HASTE * max(0, len(visited) - 1 - PATIENCE)
+        threshold = float(log_odds(torch.tensor(world.task.tau))) + urgency * self.margin
         predicted = self._odds(manifold.expected(state.z[row][None]), target)[0]
         off = 0.0 if world.label_only else float(world.task.evidence(state)[row] - predicted)
         reach = world.step_length
@@ -91,7 +93,7 @@ class EditsWalker(Walker):
             short = (threshold - off - self._odds(manifold.expected(places), target)).clamp_min(0)
             size = torch.tensor([graph.size(node) for node in nodes]) / len(graph.words)
             loss = torch.tensor([graph.loss(node) for node in nodes])
-            return size + LOSS * loss + SHORT * short
+            return size + LOSS * loss + urgency * SHORT * short
 
         front: list[tuple[Node, tuple[Node, Tensor] | None]] = [(here, None)]
         best, cheapest = None, float("inf")

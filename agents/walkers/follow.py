@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from agents.walkers.base import Recorder, select
 from envs.core.world import World
+from envs.manifolds.networks.arrays import norm
 
 #: A way point is reached when less than this share of a full action covers the rest.
 REACHED = 0.02
@@ -86,21 +88,23 @@ def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
         The actions (B, d), and the number of full actions to the goal (B,).
     """
     with torch.inference_mode():
+        if world.move.straight:
+            here = z.numpy()
+            away = goal.numpy() - here
+            toward = torch.from_numpy(away * (PROBE / np.maximum(norm(away), 1e-12))[:, None])
+            end = world.move(world.manifold, z, toward, world.step_length).numpy()
+            action = away * (PROBE / np.maximum(norm(end - here), 1e-12))[:, None]  # in full actions
+            size = norm(action)
+            return torch.from_numpy(action / np.maximum(size, 1)[:, None]), torch.from_numpy(size)
         batch, d = z.shape
         away = goal - z
-        if world.move.straight:
-            toward = PROBE * away / away.norm(dim=1, keepdim=True).clamp_min(1e-12)
-            end = world.move(world.manifold, z, toward, world.step_length)
-            rate = (end - z).norm(dim=1, keepdim=True).clamp_min(1e-12) / PROBE  # latent length of a full action
-            drift, whole = torch.zeros_like(z), away / rate
-        else:
-            probes = torch.cat([torch.zeros(1, d), PROBE * torch.eye(d)])  # (d + 1, d): none, then each coordinate
-            ends = world.move(
-                world.manifold, z.repeat_interleave(d + 1, 0), probes.repeat(batch, 1), world.step_length
-            ).reshape(batch, d + 1, d)
-            jacobian = ((ends[:, 1:] - ends[:, :1]) / PROBE).transpose(1, 2)  # (B, d of z', d of a)
-            solved = torch.linalg.lstsq(jacobian, torch.stack([z - ends[:, 0], away], dim=2)).solution
-            drift, whole = solved[:, :, 0], solved[:, :, 1]
+        probes = torch.cat([torch.zeros(1, d), PROBE * torch.eye(d)])  # (d + 1, d): none, then each coordinate
+        ends = world.move(world.manifold, z.repeat_interleave(d + 1, 0), probes.repeat(batch, 1), world.step_length).reshape(
+            batch, d + 1, d
+        )
+        jacobian = ((ends[:, 1:] - ends[:, :1]) / PROBE).transpose(1, 2)  # (B, d of z', d of a)
+        solved = torch.linalg.lstsq(jacobian, torch.stack([z - ends[:, 0], away], dim=2)).solution
+        drift, whole = solved[:, :, 0], solved[:, :, 1]
         return drift + _largest_share(drift, whole)[:, None] * whole, whole.norm(dim=1)
 
 

@@ -15,6 +15,8 @@ from envs.core.world import World
 
 AROUND = 64  # nearest goals among which some are queried
 FORBIDDEN = 4  # weight of a difference that a walk may not make, beside one that it may
+MOST_LIKELY = 1000  # goals, and reference rows, among which the likely goals are sought
+ALIKE = 3  # reference rows whose predictions say how likely a goal is
 
 
 def goals_of(world: World, state: State, arriving: bool = True) -> Iterator[tuple[Tensor, Tensor]]:
@@ -67,12 +69,13 @@ def queried_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tenso
 
     What an input holds, and what of its reconstruction error it keeps, may take a frame back over the boundary although the
     goal's own decoded frame is beyond it. Of the `AROUND` goals that are nearest, and that differ least in what a walk may
-    not change, the first ones and those of which the classifier is surest that they are not of the input's class take turns.
+    not change, the first ones and those of which the classifier is surest that they are not of the input's class take turns;
+    where walks keep columns, half as many of the `_likely` ones of all goals are queried besides.
 
     Args:
         world: gives the reference inputs.
         state: (B) items at frame 0.
-        tries: the most goals of an item that are queried, one query each.
+        tries: the most goals of an item that are queried, one query each; half as many again where walks keep columns.
 
     Returns:
         Latents (B, d) of the goals, which items have one, (B,) bool, and the queries made (B,) int64.
@@ -84,7 +87,12 @@ def queried_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tenso
         index = _permitted_near(world, state.factual[rows], world.reference.x[candidates])
         surest = sure[index, state.source[rows, None]].argsort(dim=1, descending=True, stable=True).argsort(dim=1)
         order = torch.minimum(torch.arange(index.shape[1]), surest + 0.5).argsort(dim=1, stable=True)
-        for column in index.gather(1, order).T[:tries]:
+        tried = index.gather(1, order)[:, :tries]
+        if world.units.holds:  # a likely one after every second of the others
+            likely = _likely(world, select(state, rows), codes, tries // 2)
+            turn = torch.cat((torch.arange(tried.shape[1]), 2 * torch.arange(likely.shape[1]) + 1.5))
+            tried = torch.cat((tried, likely), dim=1)[:, turn.argsort()]
+        for column in tried.T:
             left = ~found[rows]
             items, z = rows[left], codes[column[left]]
             if len(items) == 0:
@@ -96,6 +104,21 @@ def queried_goals(world: World, state: State, tries: int) -> tuple[Tensor, Tenso
             queries[items] += 1
             goals[items[there]], found[items[there]] = z[there], True
     return goals, found, queries
+
+
+def _likely(world: World, state: State, codes: Tensor, count: int) -> Tensor:
+    """Indices (B, count) of the codes (N, d) whose frames, in walks from these inputs, are nearest to reference rows that the
+    classifier is sure are not of the input's class. With the input's held columns, that may be other codes than those of rows
+    that the classifier is surest of. No query."""
+    reference, found = world.reference, []
+    some, known = (torch.linspace(0, n - 1, min(n, MOST_LIKELY)).long() for n in (len(codes), len(reference.x)))
+    other, rows = 1 - reference.prediction[known], reference.x[known]
+    for item in range(len(state.z)):
+        home = state.home.chosen(torch.tensor([item])).repeated(len(some))
+        alike = nearest(world.decode(codes[some], home), rows, k=ALIKE)[1]
+        likely = other[alike, state.source[item]].mean(1)
+        found.append(some[likely.argsort(descending=True, stable=True)[:count]])
+    return torch.stack(found)
 
 
 def _permitted_near(world: World, x: Tensor, known: Tensor) -> Tensor:

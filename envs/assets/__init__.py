@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +18,9 @@ from torch import Tensor
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.classifiers.networks import cnn_classifier, mlp_classifier, series_classifier
 from envs.datasets.arrays import Data
-from envs.files import write_whole
+from envs.files import write_together
 from envs.manifolds.base import Manifold
-from envs.reading.files import read_safetensors
+from envs.reading.files import read_object, read_safetensors
 
 HERE = Path(__file__).parent
 DIGITS_CLASSIFIER = (64, 64, 10)
@@ -103,8 +105,12 @@ def decoded_data(name: str, class_names: list[str]) -> Data:
 
 def halved(file: Path) -> None:
     """Rewrite the floats of a safetensors file in half precision, which halves its size. Loading restores float32."""
-    tensors = read_safetensors(file)
-    write_whole(file, save({name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}))
+    tensors, card = read_safetensors(file), file.with_suffix(".json")
+    content = save({name: value.half() if value.is_floating_point() else value for name, value in tensors.items()})
+    contents: dict[Path, str | bytes] = {file: content}
+    if card.is_file() and "sha256" in (said := read_object(card)):  # of the file before
+        contents[card] = json.dumps({**said, "sha256": hashlib.sha256(content).hexdigest()}, indent=1)
+    write_together(contents)
 
 
 def _of_files(name: str) -> dict[str, Asset]:

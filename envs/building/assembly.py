@@ -109,7 +109,7 @@ def assemble(
     if len(present) < 2:
         name = classifier.class_names[int(present[0])]
         raise ManifoldError(f"the classifier predicts {name!r} for every reference row: there is no other class to walk to")
-    latent = make_initial_latent(config.initial_latent or units.initial_latent)
+    latent = make_initial_latent(config.initial_latent or task.initial_latent_in(units))
     known = manifold, classifier, units, reference, held_out
     world = World(*known, config, task, move, latent, math.nan, replaced, round_trip, row_labels)
     world.step_length = calibrated_step(world) if step_length is None else step_length

@@ -36,9 +36,7 @@ def classifier_for(config: WorldConfig, classifier: GoalClassifier) -> GoalClass
     """The classifier, wrapped with the goal of a config that has one."""
     labels = classifier.goal.labels if isinstance(classifier.goal, LabelGoal) else ()
     goal = read_goal(config.goal, classifier.goal.kind, labels)
-    if isinstance(goal, ScoreGoal) and config.spread is not None:
-        goal = goal.in_units_of(config.spread)
-    return classifier.viewed(goal)
+    return classifier.viewed(goal if config.spread is None else goal.in_units_of(config.spread))
 
 
 def no_outputs(goal: str) -> str:
@@ -52,7 +50,7 @@ def refusal_of(goal: Goal, reference: ReferenceData) -> str:
     """Why there is no walk to a goal that all reference rows reach, or none."""
     own = _own(reference)
     rows = "every reference row is" if bool(goal.reached(own).any()) else "no reference row is"
-    if not isinstance(goal, ScoreGoal):
+    if not goal.scored:
         return f"{rows} at the goal {goal.text!r}: choose one that some rows reach and others do not"
     return f"{rows} at the goal {goal.text!r}: their scores lie from {own.min():.6g} to {own.max():.6g}; choose one between"
 

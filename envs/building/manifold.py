@@ -180,7 +180,7 @@ def fitted_manifold(
     settings = {
         "latent_dim": latent_dim or dimensions_of(x, size, min(usual, MOST_DIM)),
         "modality": units.modality,
-        "epochs": int(np.clip(FIT_STEPS * batch_size / len(x), LEAST_EPOCHS, 600)),
+        "epochs": epochs_of(len(x), batch_size),
         "seed": seed,
         **({} if batch_size == usual_batch else {"batch_size": batch_size}),
         **(fit or {}),
@@ -232,6 +232,11 @@ def batch_of(rows: int, usual: int) -> int:
     while batch < LARGEST_BATCH and LEAST_EPOCHS * rows > MOST_FIT_STEPS * batch:
         batch *= 2
     return batch
+
+
+def epochs_of(rows: int, batch: int) -> int:
+    """Passes over the rows: so many that a fit takes `FIT_STEPS` steps, but at least `LEAST_EPOCHS` and at most 600."""
+    return int(np.clip(FIT_STEPS * batch / rows, LEAST_EPOCHS, 600))
 
 
 def _kept(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from envs.errors import ManifoldError
-from envs.files import in_home, write_whole
+from envs.files import in_home, write_together
 from envs.modalities.vocabulary import tokens
 from envs.reading.files import read_object, read_safetensors
 
@@ -97,10 +98,10 @@ class BagOfWords:
         """Write ``classifier.json`` and ``classifier.safetensors`` into `folder`."""
         folder = Path(in_home(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "classifier.safetensors", save({"weights": self.weights, "intercept": self.intercept}))
+        content = save({"weights": self.weights, "intercept": self.intercept})
         card = {"words": self.words, "classes": [str(name) for name in self.classes_], "ngrams": self.ngrams,
-                "tokeniser": self.tokeniser}  # fmt: skip
-        write_whole(folder / "classifier.json", json.dumps(card))
+                "tokeniser": self.tokeniser, "sha256": hashlib.sha256(content).hexdigest()}  # fmt: skip
+        write_together({folder / "classifier.safetensors": content, folder / "classifier.json": json.dumps(card)})
 
     @classmethod
     def load(cls, folder: str | Path) -> BagOfWords:
@@ -111,9 +112,9 @@ class BagOfWords:
         """
         folder = Path(in_home(folder))
         try:
-            tensors = read_safetensors(folder / "classifier.safetensors")
-            arrays = {name: tensors[name].numpy() for name in ("weights", "intercept")}
             card = read_object(folder / "classifier.json")
+            tensors = read_safetensors(folder / "classifier.safetensors", sha256=card.get("sha256"))
+            arrays = {name: tensors[name].numpy() for name in ("weights", "intercept")}
             return cls(card["words"], **arrays, classes=card["classes"], ngrams=card["ngrams"], tokeniser=card["tokeniser"])
         except FileNotFoundError as error:
             raise ManifoldError(f"no saved text classifier in {folder}: {error}") from error

@@ -93,7 +93,7 @@ def fit_classifier(
         learning_rate: Learning rate of the first step.
         weight_decay: Decoupled weight decay.
         cosine: Let the learning rate fall to zero along half a cosine.
-        seed: Seed of the order of the rows and of whatever `loss` draws.
+        seed: Seed of the order of the rows, of dropout, and of whatever `loss` draws.
         progress: Show a progress bar.
         loss: Maps the module, a minibatch of rows, their classes and a random generator to a scalar; default: `cross_entropy`.
 
@@ -108,11 +108,13 @@ def fit_classifier(
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = cross_entropy if loss is None else loss
-    descend(
-        module, lambda index: chosen(module, x[index], y[index], generator), len(x), epochs=epochs, batch_size=batch_size,
-        learning_rate=learning_rate, generator=generator, label="training the classifier", progress=progress,
-        weight_decay=weight_decay, cosine=cosine,
-    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):  # dropout draws from torch's own generator
+        torch.manual_seed(seed)
+        descend(
+            module, lambda index: chosen(module, x[index], y[index], generator), len(x), epochs=epochs, batch_size=batch_size,
+            learning_rate=learning_rate, generator=generator, label="training the classifier", progress=progress,
+            weight_decay=weight_decay, cosine=cosine,
+        )  # fmt: skip
     return module
 
 

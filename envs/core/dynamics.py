@@ -22,7 +22,7 @@ from envs.manifolds.base import Pull
 from envs.manifolds.networks.arrays import norm
 
 MAX_SHORTENINGS = 30
-LARGE = 512  # walks from which torch decodes faster than numpy
+LARGE = 64  # walks from which torch decodes faster than numpy
 
 
 def arrived(world: World, state: State) -> Tensor:
@@ -54,16 +54,17 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
     Raises:
         ManifoldError: a target outside the classes.
     """
+    pull: list[Pull | None] = []
     with torch.inference_mode():
         if world.units.anchored or world.manifold.on_graph:  # frame 0 is the input
             z = world.manifold.encode(x)
             factual, frame = world.factual_of(x, z, cells), x
             prediction, queries = world.predictions(x, factual), torch.zeros(len(x), dtype=torch.int64)
-            source = prediction.argmax(1)
+            source = torch.from_numpy(prediction.numpy().argmax(1))
         else:
             factual = world.factual_of(x)
-            source = world.predictions(x, factual).argmax(1)
-            z, frame, prediction, queries = world.initial_latent(world, x, source)
+            source = torch.from_numpy(world.predictions(x, factual).numpy().argmax(1))
+            z, frame, prediction, queries, *pull = world.initial_latent(world, x, source)
         held = nothing_held(x, world.units.anchored)
         if target is None:
             target = world.default_target(world.manifold.coordinates(z, x), source)
@@ -74,14 +75,17 @@ def enter(world: World, x: Tensor, target: Tensor | None = None, cells: Tensor |
             State(
                 z, z.clone(), frame, x, factual.cells, factual.base, held, prediction, source, target, target, target, target
             ),
+            *pull,
         )
     return state, queries + 1
 
 
-def refresh(world: World, state: State) -> State:
-    """The state with cost, guidance and potential computed anew, after a change of target."""
-    place, home = (world.manifold.coordinates(*pair) for pair in ((state.z, state.frame), (state.z0, state.factual)))
-    cost, guidance = appraise(world, state.z, place, home, state.target)
+def refresh(world: World, state: State, pull: Pull | None = None) -> State:
+    """The state with cost, guidance and potential computed anew, after a change of target; `pull` as for `appraise`."""
+    z = state.z.numpy()
+    place = world.manifold.coordinate_arrays(z, state.frame.numpy())
+    home = world.manifold.coordinate_arrays(state.z0.numpy(), state.factual.numpy())
+    cost, guidance = map(torch.from_numpy, appraise(world, z, place, home, state.target.numpy(), pull))
     potential = world.task.potential(world.reference, state, world.task.goal(state))
     return state._replace(potential=potential, cost=cost, guidance=guidance)
 
@@ -114,32 +118,36 @@ def step(
     with torch.inference_mode():
         given = action.numpy()
         size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
-        action = torch.from_numpy(given / np.maximum(size, 1)[:, None])
-        z = manifold.project(world.move(manifold.near(state.factual), state.z, action, world.step_length))
+        given = given / np.maximum(size, 1)[:, None]
+        here = manifold.near(state.factual)
+        z = manifold.projected(world.move(here, state.z, torch.from_numpy(given), world.step_length).numpy())
+        pull: Pull | None = None
         if manifold.on_graph:  # the code becomes that of the sentence, and a step is one edit
-            z, frame = manifold.nearest(z, state.frame, state.factual)
-            pull = None
+            code, picture = manifold.nearest(torch.from_numpy(z), state.frame, state.factual)
+            z, frame = code.numpy(), picture.numpy()
         else:
             frame, pull = _decoded(world, z, state.home)
-        before, home = manifold.coordinates(state.z, state.frame), manifold.coordinates(state.z0, state.factual)
-        place = manifold.coordinates(z, frame)
-        length = torch.from_numpy(norm(place.numpy() - before.numpy()))
-        if world.max_step is not None and not manifold.on_graph:
-            z, frame, length, pull = _shortened(world, state, before, z, frame, length, pull)
-            place = manifold.coordinates(z, frame)
+        before = manifold.coordinate_arrays(state.z.numpy(), state.frame.numpy())
+        place = manifold.coordinate_arrays(z, frame)
+        length = norm(place - before)
+        if world.max_step is not None and not manifold.on_graph and (length > world.max_step).any():
+            pull = _shorten(world, state, before, z, frame, length, pull)
+            place = manifold.coordinate_arrays(z, frame)
+        code, picture = torch.from_numpy(z), torch.from_numpy(frame)
         if known is not None:
-            prediction, queried = known, torch.zeros(z.shape[0], dtype=torch.int64)
+            prediction, queried = known, torch.zeros(len(z), dtype=torch.int64)
         elif reuse and world.units.anchored:
-            prediction, queried = _predicted(world, state, frame)
+            prediction, queried = _predicted(world, state, picture)
         else:
-            prediction, queried = world.predictions(frame, state.home), torch.ones(z.shape[0], dtype=torch.int64)
-        cost, guidance = appraise(world, z, place, home, state.target, pull)
-        moved = state._replace(z=z, frame=frame, prediction=prediction, cost=cost, guidance=guidance)
+            prediction, queried = world.predictions(picture, state.home), torch.from_numpy(np.ones(len(z), np.int64))
+        home = manifold.coordinate_arrays(state.z0.numpy(), state.factual.numpy())
+        cost, guidance = map(torch.from_numpy, appraise(world, z, place, home, state.target.numpy(), pull))
+        moved = state._replace(z=code, frame=picture, prediction=prediction, cost=cost, guidance=guidance)
         goal = task.goal(moved)
         success = task.arrived(world.reference, moved, goal)
         moved = moved._replace(potential=task.potential(world.reference, moved, goal))
-        reward = _reward(world, state, moved, success, length)
-        return moved, StepInfo(reward, success, success, length, manifold.typicality(z), queried, goal)
+        reward, lengths = _reward(world, state, moved, success, length), torch.from_numpy(length)
+        return moved, StepInfo(reward, success, success, lengths, manifold.typicality(code), queried, goal)
 
 
 def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,60 +162,60 @@ def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tens
     return prediction, new.long()
 
 
-def _decoded(world: World, z: Tensor, factual: Factual) -> tuple[Tensor, Pull | None]:
+def _decoded(world: World, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull | None]:
     """`World.decode`, and its vector-Jacobian product at the codes, where the guidance needs it or it costs nothing."""
-    if z.shape[0] >= LARGE and not world.guidance:
-        return world.decode(z, factual), None
-    frame, pull = world.linear_decode(z.numpy(), factual)
-    return torch.from_numpy(frame), pull
+    if len(z) >= LARGE and not world.guidance:
+        return world.decode(torch.from_numpy(z), factual).numpy(), None
+    return world.linear_decode(z, factual)
 
 
-def _reward(world: World, before: State, after: State, success: Tensor, length: Tensor) -> Tensor:
+def _reward(world: World, before: State, after: State, success: Tensor, length: np.ndarray) -> Tensor:
     """Reward (B,) of steps of these data-space lengths."""
-    weights, over = world.task.weights, success.numpy()
+    weights = world.task.weights
     # Potential-based shaping with Phi = 0 at terminal states: gamma Phi' - Phi.
-    reward = np.where(over, np.float32(weights.success), after.potential.numpy() * world.gamma) - before.potential.numpy()
-    reward -= after.cost.numpy() - before.cost.numpy()
+    reward = np.where(success.numpy(), np.float32(weights.success), after.potential.numpy() * world.gamma)
+    reward -= before.potential.numpy()
+    reward -= after.cost.numpy()
+    reward += before.cost.numpy()
     reward -= weights.step
     if weights.path:
-        reward -= (weights.path / world.reference.class_distance) * length.numpy()
+        reward -= (weights.path / world.reference.class_distance) * length
     return torch.from_numpy(reward)
 
 
-def _shortened(
-    world: World, state: State, before: Tensor, z: Tensor, frame: Tensor, length: Tensor, pull: Pull | None
-) -> tuple[Tensor, Tensor, Tensor, Pull | None]:
+def _shorten(
+    world: World, state: State, before: np.ndarray, z: np.ndarray, frame: np.ndarray, length: np.ndarray, pull: Pull | None
+) -> Pull | None:
     """Pull codes back along their segments until no frame is further than `max_step` from the last one.
 
-    `before` are the coordinates (B, D) of the last frames. `pull` is the vector-Jacobian product at the codes; None for
-    the new ones where a part of it cannot be replaced.
+    `z`, `frame` and `length` are changed in place. `before` are the coordinates (B, D) of the last frames. `pull` is the
+    vector-Jacobian product at the codes; the one that is returned is at the new codes, None where a part of it cannot be
+    replaced.
     """
     assert world.max_step is not None
-    # Views of the tensors: writing to them changes the tensors.
-    code, picture, far, first, start = (part.numpy() for part in (z, frame, length, state.z, state.frame))
-    rows = np.flatnonzero(far > world.max_step)
+    first = state.z.numpy()
+    rows = np.flatnonzero(length > world.max_step)
     for _ in range(MAX_SHORTENINGS):
-        if not len(rows):
-            return z, frame, length, pull
         # The decoder is smooth: the linear estimate lands within the bound at once, almost always.
-        every = len(rows) == len(code)
+        every = len(rows) == len(z)
         chosen = slice(None) if every else rows
-        share = (0.98 * world.max_step / far[chosen])[:, None]
-        code[chosen] = nearer = first[chosen] + share * (code[chosen] - first[chosen])
-        shortened = torch.from_numpy(nearer)
-        shorter, part = _decoded(world, shortened, state.home if every else state.home.chosen(torch.from_numpy(rows)))
+        share = (0.98 * world.max_step / length[chosen])[:, None]
+        z[chosen] = nearer = first[chosen] + share * (z[chosen] - first[chosen])
+        shorter, part = _decoded(world, nearer, state.home if every else state.home.chosen(torch.from_numpy(rows)))
         if every:
             pull = part
         elif (put := getattr(pull, "put", None)) is not None:
             put(rows, part)
         else:
             pull = None
-        picture[chosen] = shorter.numpy()
-        far[chosen] = norm(world.manifold.coordinates(shortened, shorter).numpy() - before.numpy()[chosen])
-        rows = rows[far[rows] > world.max_step]
+        frame[chosen] = shorter
+        length[chosen] = norm(world.manifold.coordinate_arrays(nearer, shorter) - before[chosen])
+        rows = rows[length[rows] > world.max_step]
+        if not len(rows):
+            return pull
     # A decoder that jumps, or rounds more coarsely than the bound: these walks stay where they are.
-    code[rows], picture[rows], far[rows] = first[rows], start[rows], 0.0
-    return z, frame, length, None if len(rows) else pull
+    z[rows], frame[rows], length[rows] = first[rows], state.frame.numpy()[rows], 0.0
+    return None
 
 
 def observe(world: World, state: State) -> Tensor:

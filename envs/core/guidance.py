@@ -24,8 +24,8 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def appraise(
-    world: World, z: Tensor, place: Tensor, home: Tensor, target: Tensor, pull: Pull | None = None
-) -> tuple[Tensor, Tensor]:
+    world: World, z: np.ndarray, place: np.ndarray, home: np.ndarray, target: np.ndarray, pull: Pull | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Cost (B,) of states, see `envs.core.tasks.Weights`, and their guidance features (B, 2 d).
 
     The features are half the downhill gradient of the cost by the code, J^T (-dc/dx) / 2 in class distances, and the pull
@@ -38,23 +38,23 @@ def appraise(
         target: (B,) classes.
         pull: the decoder's vector-Jacobian product at z, if it is at hand, see `Manifold.linearized`.
     """
-    weights = world.task.weights
+    weights, unit = world.task.weights, world.reference.class_distance
     implausibility = weights.implausibility if world.task.towards_target else 0.0
-    gap = home.numpy() - place.numpy()
+    gap = home - place
     far = norm(gap)
-    cost = far * (weights.distance / world.reference.class_distance)
-    if not (implausibility or world.guidance):
-        return torch.from_numpy(cost), place.new_zeros(len(place), 0)
-    classes = target.numpy()
-    away, outward = world.class_neighbours.near(place.numpy(), classes)
-    cost += away * (implausibility / world.reference.class_distance)
+    cost = far * (weights.distance / unit)
+    if implausibility or world.guidance:
+        away, outward = world.class_neighbours.near(place, target)
+        cost += away * (implausibility / unit)
     if not world.guidance:
-        return torch.from_numpy(cost), place.new_zeros(len(place), 0)
-    downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None] - outward * (0.5 * implausibility)
-    means, precision = (part.numpy()[classes] for part in world.reference.class_codes)
-    drift = (precision @ (means - z.numpy())[:, :, None])[:, :, 0]
-    slope = world.manifold.vjp(z, torch.from_numpy(downhill)).numpy() if pull is None else pull(downhill[None])[0]
+        return cost, np.empty((len(place), 0), np.float32)
+    downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None]
+    downhill -= outward * (0.5 * implausibility)
+    means, precision = world.reference.class_gaussians
+    if pull is None:
+        slope = world.manifold.vjp(torch.from_numpy(z), torch.from_numpy(downhill)).numpy()
+    else:
+        slope = pull(downhill[None])[0]
+    drift = (precision[target] @ (means[target] - z)[:, :, None])[:, :, 0]
     guidance = np.concatenate((slope, PULL_SCALE * drift), axis=1)
-    return torch.from_numpy(cost), torch.from_numpy(
-        np.minimum(np.maximum(guidance, -LIMIT, out=guidance), LIMIT, out=guidance)
-    )
+    return cost, np.minimum(np.maximum(guidance, -LIMIT, out=guidance), LIMIT, out=guidance)

@@ -21,6 +21,7 @@ from envs.core.nearest import nearest
 from envs.core.registry import find
 from envs.core.world import World
 from envs.errors import ManifoldError
+from envs.manifolds.base import Pull
 
 NEIGHBOURS = 6  # reference rows towards which candidates lie
 PARTS = 5  # candidates on the line to each
@@ -34,6 +35,7 @@ class Entered(NamedTuple):
         frame: (B, \\*data_shape) frames 0.
         prediction: (B, K) predictions for them.
         queries: (B,) int64.
+        pull: the decoder's vector-Jacobian product at z, see `Manifold.linearized`; None: it is computed where it is needed.
 
     Example:
         >>> from envs import make_world
@@ -46,13 +48,15 @@ class Entered(NamedTuple):
     frame: Tensor
     prediction: Tensor
     queries: Tensor
+    pull: Pull | None = None
 
 
 def code(world: World, x: Tensor, source: Tensor) -> Entered:
     """The codes of inputs x (B, \\*data_shape), whatever the predictions for their frames; `source` (B,) is not used."""
     z = world.manifold.encode(x)
-    frame = world.decode(z, x)
-    return Entered(z, frame, world.classifier.predict_proba(frame), torch.ones(len(x), dtype=torch.int64))
+    decoded, pull = world.linear_decode(z.numpy(), world.factual_of(x))
+    frame = torch.from_numpy(decoded)
+    return Entered(z, frame, world.classifier.predict_proba(frame), torch.ones(len(x), dtype=torch.int64), pull)
 
 
 def kept(world: World, x: Tensor, source: Tensor) -> Entered:
@@ -62,7 +66,7 @@ def kept(world: World, x: Tensor, source: Tensor) -> Entered:
     rows = (plain.prediction.argmax(1) != source).nonzero()[:, 0]
     if not len(rows):
         return plain
-    z, frame, prediction, queries = (part.clone() for part in plain)
+    z, frame, prediction, queries = (part.clone() for part in plain[:4])
     options = _candidates(world, x[rows], z[rows], source[rows])
     count = options.shape[1]
     frames = world.decode(options.flatten(0, 1), x[rows].repeat_interleave(count, 0)).unflatten(0, (len(rows), count))

@@ -19,6 +19,7 @@ from envs.classifiers.goals import GoalClassifier
 from envs.core.factual import Factual
 from envs.core.typicality import ClassNeighbours
 from envs.manifolds.base import Manifold
+from envs.manifolds.networks.arrays import norm
 
 BATCH = 4096  # rows that a network sees at once: a convolution over 60,000 pictures would take gigabytes
 CANDIDATES = 4  # rows whose distances are computed exactly, against the rounding of the products
@@ -214,29 +215,39 @@ class ReferenceData:
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
         return means, precision
 
+    @cached_property
+    def class_gaussians(self) -> tuple[np.ndarray, np.ndarray]:
+        """`class_codes` as arrays."""
+        means, precision = self.class_codes
+        return means.numpy(), precision.numpy()
+
     def nearest_other_class(self, place: Tensor, source: Tensor, group: Sequence[int] | None = None) -> Tensor:
         """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D); of those in a
         `group` of classes, if one is given.
 
         Candidates come from one matrix product with stored norms; the nearest of them by exact distances.
         """
-        flat, label, chosen = self.coordinates, self.label, []
-        rows = max(1, MAX_GAPS // len(flat))
-        for part, own in zip(place.split(rows), source.split(rows), strict=True):
-            gaps = torch.addmm(self._squares[None], part, flat.T, alpha=-2)  # squared distances less |place|^2
-            gaps.masked_fill_(own[:, None] == label[None, :], torch.inf)
-            if group is not None:
-                gaps.masked_fill_(~torch.isin(label, torch.tensor(group))[None], torch.inf)
-            near = gaps.topk(min(CANDIDATES, len(flat)), largest=False)
-            exact = torch.linalg.vector_norm(flat[near.indices] - part[:, None], dim=2)
-            best = exact.masked_fill_(near.values.isinf(), torch.inf).argmin(1, keepdim=True)
-            chosen.append(label[near.indices.gather(1, best)[:, 0]])
-        return torch.cat(chosen)
+        flat, label, chosen = self.coordinates.numpy(), self.label.numpy(), []
+        other = None if group is None else ~np.isin(label, group)
+        block = max(1, MAX_GAPS // len(flat))
+        for first in range(0, len(place), block):
+            part, own = (of.numpy()[first : first + block] for of in (place, source))
+            gaps = (-2 * part) @ flat.T
+            gaps += self._squares  # squared distances less |place|^2
+            gaps[own[:, None] == label] = np.inf
+            if other is not None:
+                gaps[:, other] = np.inf
+            near = gaps.argpartition(min(CANDIDATES, len(flat)) - 1, axis=1)[:, :CANDIDATES]
+            exact = norm(flat[near] - part[:, None])
+            exact[np.isinf(np.take_along_axis(gaps, near, 1))] = np.inf
+            best = np.lexsort((-near, exact))[:, :1]  # of rows as near as each other, the last one
+            chosen.append(label[np.take_along_axis(near, best, 1)[:, 0]])
+        return torch.from_numpy(np.concatenate(chosen))
 
     @cached_property
-    def _squares(self) -> Tensor:
+    def _squares(self) -> np.ndarray:
         """(N,) squared norms of the coordinates."""
-        return self.coordinates.square().sum(1)
+        return self.coordinates.square().sum(1).numpy()
 
     # ---- statistics that depend on the task --------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from envs.core.reference_data import ReferenceData
 from envs.core.registry import find
 from envs.core.state import State
 from envs.errors import ManifoldError, UnknownNameError
+
+if TYPE_CHECKING:
+    from envs.modalities.base import Units
 
 FLOOR = 1e-4  # smaller probabilities count as this: log p stays finite, and the observation bounded
 LOG_RANGE = -math.log(FLOOR)
@@ -79,6 +82,7 @@ class Task:
         takes_tau: False: `tau` is fixed.
         takes_pair: the task starts from one fixed pair of a reference row and a target.
         scores_coverage: environments report how much of the latent space was visited.
+        keeps_class: by default, walks begin where the class of their input is kept, see `envs.core.initial_latent`.
 
     Example:
         >>> from envs import make_world
@@ -97,6 +101,7 @@ class Task:
     takes_tau: ClassVar[bool] = True
     takes_pair: ClassVar[bool] = False
     scores_coverage: ClassVar[bool] = False
+    keeps_class: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not 0 < self.tau <= 1:
@@ -151,6 +156,10 @@ class Task:
             raise ManifoldError(f"the task {self.name!r} takes no target, so no group of classes: leave it out, or use 'flip'")
         return replace(self, group=tuple(group))
 
+    def initial_latent_in(self, units: Units) -> str:
+        """The default of `WorldConfig.initial_latent`; in anchored units, walks begin at the input itself."""
+        return "kept" if self.keeps_class and not units.anchored else units.initial_latent
+
     def in_group(self, label: Tensor) -> Tensor:
         """Whether classes (B,) are in the group, (B,) bool."""
         return torch.isin(label, torch.tensor(self.group))
@@ -175,8 +184,8 @@ class Task:
 
 def log_odds(p: Tensor) -> Tensor:
     """log(p / (1 - p)) with p kept off 0 and 1."""
-    p = p.clamp(1e-6, 1 - 1e-6)
-    return torch.log(p) - torch.log1p(-p)
+    inside = np.minimum(np.maximum(p.numpy(), np.float32(1e-6)), np.float32(1 - 1e-6))
+    return torch.from_numpy(np.asarray(np.log(inside) - np.log1p(-inside)))
 
 
 def near_prototype(reference: ReferenceData, state: State) -> Tensor:
@@ -215,6 +224,7 @@ class Flip(Task):
     any_other: bool = False  # type: ignore[misc]  # a field here, the same for all walks of another task
     name: ClassVar[str] = "flip"
     takes_tau: ClassVar[bool] = False
+    keeps_class: ClassVar[bool] = True  # a walk that begins in another class changes nothing
 
     @property
     def untargeted(self) -> Task:

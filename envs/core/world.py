@@ -117,7 +117,7 @@ class World:
     @property
     def initial_latent_name(self) -> str:
         """A key of `envs.core.initial_latent.INITIAL_LATENTS`, or the name of a user's own function."""
-        chosen = self.config.initial_latent or self.units.initial_latent
+        chosen = self.config.initial_latent or self.task.initial_latent_in(self.units)
         return chosen if isinstance(chosen, str) else getattr(chosen, "__name__", type(chosen).__name__)
 
     @property

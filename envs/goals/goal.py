@@ -36,6 +36,8 @@ class Goal(ABC):
         names: Names of the outcomes.
         wanted: Index of the wanted outcome.
         kind: Of outputs, a key of `envs.goals.KINDS`.
+        scored: Whether the outcomes are ranges of one score, which displays show instead of the shares.
+        limits: Scores at which the goal begins and ends.
 
     Example:
         >>> from envs.goals import ScoreGoal
@@ -44,6 +46,8 @@ class Goal(ABC):
     """
 
     kind: ClassVar[str]
+    scored: ClassVar[bool] = False
+    limits: tuple[float, ...] = ()
     text: str
     names: list[str]
     wanted: int
@@ -64,6 +68,14 @@ class Goal(ABC):
     def scores(self, shares: np.ndarray) -> np.ndarray | None:
         """The score (B,) behind shares (B, K), float64; None for goals on several outputs."""
         return None
+
+    def in_units_of(self, spread: float) -> Goal:
+        """The same goal with another unit of the progress, where it has one."""
+        return self
+
+    def share_name(self, name: str) -> str:
+        """What the share of an outcome is called: of labels it is a probability."""
+        return f"p({name})"
 
     def __str__(self) -> str:
         return self.text

@@ -52,6 +52,7 @@ class ScoreGoal(Goal):
     strict: bool = False
     spread: float = 1.0
     kind: ClassVar[str] = "score"
+    scored: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if math.isnan(self.low) or math.isnan(self.high) or (math.isinf(self.low) and math.isinf(self.high)):
@@ -90,9 +91,18 @@ class ScoreGoal(Goal):
         """See `Goal`."""
         return 1 if math.isfinite(self.low) else 0
 
+    @property
+    def limits(self) -> tuple[float, ...]:  # type: ignore[override]
+        """See `Goal`."""
+        return tuple(limit for limit in (self.low, self.high) if math.isfinite(limit))
+
     def in_units_of(self, spread: float) -> ScoreGoal:
-        """The same goal with another unit of the progress."""
+        """See `Goal.in_units_of`."""
         return replace(self, spread=spread)
+
+    def share_name(self, name: str) -> str:
+        """See `Goal.share_name`: no probability."""
+        return f"the share of {name}"
 
     def reached(self, outputs: np.ndarray) -> np.ndarray:
         """See `Goal.reached`."""

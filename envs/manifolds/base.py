@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import inspect
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -17,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from envs.errors import ManifoldError, UnknownNameError
-from envs.files import in_home, write_whole
+from envs.files import in_home, write_together
 from envs.manifolds.density import Flow
 from envs.manifolds.prior import Prior
 from envs.reading.checks import mapping, whole
@@ -161,6 +163,12 @@ class Manifold(torch.nn.Module, ABC):
         """
         return x.flatten(1)
 
+    def coordinate_arrays(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """`coordinates` on arrays."""
+        if type(self).coordinates is Manifold.coordinates:
+            return x.reshape(len(x), math.prod(x.shape[1:]))
+        return self.coordinates(torch.from_numpy(z), torch.from_numpy(x)).numpy()
+
     def jacobian(self, z: Tensor) -> Tensor:
         """Jacobian (B, D, d) of the flattened decoded data at codes (B, d)."""
         single = torch.func.jacfwd(lambda code: self.decode(code[None])[0].flatten())
@@ -227,6 +235,12 @@ class Manifold(torch.nn.Module, ABC):
         z = self.prior.project(z)
         return z if self.density is None else self.density.project(z)
 
+    def projected(self, z: np.ndarray) -> np.ndarray:
+        """`project` on arrays."""
+        if type(self).project is Manifold.project and self.density is None:
+            return self.prior.projected(z)
+        return self.project(torch.from_numpy(z)).numpy()
+
     def typicality(self, z: Tensor) -> Tensor:
         """Typicality of codes (B, d), (B,) in (0, 1]: 1 for codes as typical as those of real data, less beyond.
 
@@ -260,8 +274,9 @@ class Manifold(torch.nn.Module, ABC):
         if isinstance(self.density, Flow):  # another one is fitted again
             card["flow"] = self.density.dim
             weights |= {f"{FLOW}{k}": v.detach().contiguous() for k, v in self.density.state_dict().items()}
-        write_whole(folder / "manifold.safetensors", save(weights))
-        write_whole(folder / "manifold.json", json.dumps(card, indent=1))
+        content = save(weights)
+        card["sha256"] = hashlib.sha256(content).hexdigest()
+        write_together({folder / "manifold.safetensors": content, folder / "manifold.json": json.dumps(card, indent=1)})
         if settings.get("source") is not None:
             remember(digest_of(folder / "manifold.json"))
 
@@ -279,7 +294,8 @@ class Manifold(torch.nn.Module, ABC):
 
         Raises:
             UntrustedNameError: If another account wrote the files and they name an object that is not in `trust`.
-            ManifoldError: If files are missing, the kind or format is unknown, or the weights do not fit.
+            ManifoldError: If files are missing, the kind or format is unknown, or the weights do not fit or belong to another
+                save.
         """
         folder = Path(in_home(folder))
         try:
@@ -288,7 +304,7 @@ class Manifold(torch.nn.Module, ABC):
                 raise ManifoldError(f"{folder}: manifold format {card['format']!r}, this version reads {FORMAT}")
             if not isinstance(card["kind"], str) or card["kind"] not in Manifold.kinds:
                 raise UnknownNameError("manifold kind", card["kind"], Manifold.kinds)
-            tensors = read_safetensors(folder / "manifold.safetensors")
+            tensors = read_safetensors(folder / "manifold.safetensors", sha256=card.get("sha256"))
             _check_settings(card, tensors, folder / "manifold.json")
             source = source_of(card)
             own = source if remembered(digest_of(folder / "manifold.json")) else ()

@@ -1,4 +1,4 @@
-"""Densities of the codes of real data, from which typicality can be taken: a normalising flow."""
+"""Densities of the codes of real data, from which typicality can be taken: a normalising flow, and the table of all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from envs.errors import ManifoldError
 from envs.manifolds.fitting import descend, untrained
+from envs.manifolds.neighbour_density import Neighbours
 from envs.runtime.torch_defaults import in_usual_torch
 
 TRANSFORMS, HIDDEN = 3, (64, 64)  # coupling layers, and the sizes of their networks
@@ -167,4 +168,4 @@ class Flow(nn.Module):
 
 #: What typicality is taken from, by name; an entry has ``fit(codes, seed=, progress=)``, which returns an object with
 #: ``typicality(z)`` and ``project(z)``. None: the manifold's own.
-DENSITIES: dict[str, Any] = {USUAL: None, "flow": Flow}
+DENSITIES: dict[str, Any] = {USUAL: None, "flow": Flow, "neighbours": Neighbours}

@@ -81,6 +81,10 @@ class VAE(NetworkManifold):
 
     def encode(self, x: Tensor) -> Tensor:
         """Posterior means (B, d), projected into the typical set."""
+        if isinstance(self.encoder, MLP) and torch.is_inference_mode_enabled() and x.device.type == "cpu":
+            return torch.from_numpy(
+                self.prior.projected(self.encoder.on_arrays(x.numpy().reshape(len(x), -1))[:, : self.latent_dim])
+            )
         return self.prior.project(self.posterior(x)[0])
 
     def decode(self, z: Tensor) -> Tensor:

@@ -213,7 +213,8 @@ class SeriesUnits(NumberUnits):
         return changed_intervals(frames, self.shape, self.spread, self.names if self.shape[0] > 1 else ())
 
     def words(self, part: Component, before: Tensor, after: Tensor) -> tuple[str, str]:
-        """Name and change of an interval, such as ``points 40-62 (0.4-0.62 s)`` and ``fall by 0.8 V``.
+        """Name and change of an interval, such as ``points 40-62 (0.4-0.62 s)`` and ``fall by 0.8 V``; where neither side
+        outweighs the other, ``rise by 0.3 V, then fall by 0.2 V``, in the order of where most of each lies.
 
         The unit of a channel is what follows ``in`` in its name.
 
@@ -229,7 +230,10 @@ class SeriesUnits(NumberUnits):
         _, _, of = self.names[channel].rpartition(" in ") if self.names else ("", "", "")
         of = f" {of}" if self.names and of != self.names[channel] else ""
         if abs(mean) < 0.5 * size:
-            how = f"change{'' if first != last else 's'} by {size:.2g}{of}"
+            place = torch.arange(len(change), dtype=change.dtype)
+            sides = {verb: (sign * change).clamp_min(0) for verb, sign in zip(verbs, (-1, 1), strict=True)}
+            order = sorted(sides, key=lambda verb: float((place * sides[verb]).sum() / sides[verb].sum()))
+            how = ", then ".join(f"{verb} by {float(sides[verb][sides[verb] > 0].mean()):.2g}{of}" for verb in order)
         else:
             how = f"{verbs[mean > 0]} by {abs(mean):.2g}{of}"
         when = ""

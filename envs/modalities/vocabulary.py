@@ -152,6 +152,15 @@ class Vocabulary:
             out.append(" ".join(shown[i] for i in row[:end] if i not in (PAD, BEGIN)))
         return out
 
+    def mostly_unknown(self, ids: Tensor) -> list[str]:
+        """Texts of those of ids (B, L) of which the vocabulary lacks more than half of the words; signs do not count."""
+        found = []
+        for row, text in zip(ids.tolist(), self.texts(ids), strict=True):
+            known = [i < self.size for i in row if i >= len(SPECIALS) and any(map(str.isalnum, self.shown[i]))]
+            if 2 * sum(known) < len(known):
+                found.append(text)
+        return found
+
     def known(self, ids: Tensor) -> Tensor:
         """Ids with those of words outside the vocabulary replaced by the unknown word's."""
         return ids.masked_fill(ids >= self.size, UNKNOWN)

@@ -5,6 +5,7 @@ Whatever is wrong with a file ends in an error that names it: `ManifoldError`, o
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import lzma
@@ -247,16 +248,29 @@ def _array(stream: Any, size: int, where: str, error: Error) -> np.ndarray:
     return found.reshape(shape[::-1]).T if fortran else found.reshape(shape)
 
 
-def read_safetensors(path: str | Path, device: Any = "cpu", *, error: Error = ManifoldError) -> dict[str, Tensor]:
+def read_safetensors(
+    path: str | Path, device: Any = "cpu", *, sha256: str | None = None, error: Error = ManifoldError
+) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
+    Args:
+        path: of the file.
+        device: where the tensors go.
+        sha256: of its content, as a file beside it says; None: not known.
+        error: the class of errors.
+
     Raises:
-        FileNotFoundError, error: see `read_bytes`; no such file, or damaged.
+        FileNotFoundError, error: see `read_bytes`; no such file, damaged, or another content.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     content = read_bytes(path, error=error)
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise error(
+            f"{path} does not belong to the .json file beside it, which names another sha256: a save was interrupted, or one "
+            "of the two was replaced; save both again, or restore the other one"
+        )
     try:
         return {name: value.to(device) for name, value in load(content).items()}
     except (SafetensorError, *_DAMAGED) as problem:

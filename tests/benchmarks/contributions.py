@@ -23,6 +23,7 @@ from agents.explanation.badge import KINDS, badge
 from agents.explanation.badge.oracles import MOST, SEED
 from agents.explanation.contributions import contributions
 from agents.explanation.contributions.compute import explained_class
+from agents.explanation.contributions.orders import credit, segment
 from agents.explanation.local.lime_path import slopes_along
 from agents.explanation.metrics.oracle import fit_oracles
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render
@@ -37,6 +38,7 @@ JUDGED = ("digits", "MNIST")
 METHODS = ("contributions", "kernel SHAP", "kernel SHAP, captum", "LIME", "latent LIME", "leave-one-out", "random order")
 SOURCES = ("agents/explanation/contributions/*.py", "agents/explanation/badge/*.py", "envs/modalities/*.py",
            "tests/benchmarks/contributions.py")  # fmt: skip
+PLAIN = (12, 24, 64)  # orders without a surrogate, beside
 Switch = Any  # (R, n) bool coalitions -> (R,) probabilities of the explained class
 
 
@@ -162,19 +164,26 @@ def compared(path: Any, world: Any, seed: int) -> dict[str, Any] | None:
         "latent LIME": latent_lime_of(path, world, [part.mask for part in components], found.queries),
         "leave-one-out": p[0] - p[1:], "random order": generator.random(n),
     }  # fmt: skip
+    costly = np.argsort(-cost)[:2]
+    plain = {}
+    for orders in PLAIN:
+        coalitions = segment(n, orders, np.random.default_rng(seed))
+        plain[str(orders)] = bool(credit(coalitions, switch(coalitions.switched)).mean(0).argmax() in costly)
     again = contributions(path, world, seed=seed + 1)
     other = {str(part.where): part.value for part in again.parts}
     return {
         "curves": {name: None if score is None else curves(switch, score) for name, score in scores.items()},
         "parts": n, "queries": found.queries, "error": found.efficiency_error,
-        "top": bool(own.argmax() in np.argsort(-cost)[:2]), "seeds": float(np.mean([abs(where[k] - other[k]) for k in where])),
+        "top": bool(own.argmax() in costly), "plain": plain,
+        "seeds": float(np.mean([abs(where[k] - other[k]) for k in where])),
     }  # fmt: skip
 
 
 def measured(kind: str, count: int, seed: int) -> list[dict[str, Any]]:
     """The figures of every path of a kind that arrives and changes two parts or more."""
     world = world_of(kind)
-    paths = [path for path in explain(world, range(count), walker="line", seed=seed) if path.success and path.steps]
+    walked = explain(world, range(count), walker="line", seed=seed, sparse=False)  # with all changes there are many parts
+    paths = [path for path in walked if path.success and path.steps]
     return [found for path in paths if (found := compared(path, world, seed)) is not None]
 
 
@@ -230,6 +239,15 @@ def within(values: list[float]) -> str:
     return f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def _agreement(many: list[dict[str, Any]]) -> list[str | None]:
+    """In which share of paths the top part agrees: with the surrogate, and without it by number of orders."""
+    if not many:
+        return [None, None]
+    top = float(np.mean([path["top"] for path in many]))
+    plain = [f"{np.mean([path['plain'][str(orders)] for path in many]):.2f}" for orders in PLAIN]
+    return [f"{top:.2f} of {len(many)}, {reached(top, '>=', 0.9)}", " / ".join(plain)]
+
+
 def page(record: Record) -> str:
     """The curves of all methods, what the top part is, and the badges."""
     curves, tops = [], []
@@ -240,11 +258,10 @@ def page(record: Record) -> str:
                 continue
             apart = "" if method == "contributions" else within([a - b for a, b in pairs])
             curves.append([kind, method, within([b for _, b in pairs]), apart])
-        many = [p for p in paths if p["parts"] >= 4]
         tops.append([
             kind, len(paths), f"{np.mean([p['parts'] for p in paths]):.1f}", f"{np.mean([p['queries'] for p in paths]):.0f}",
-            f"{max(p['error'] for p in paths):.0e}", f"{np.mean([p['seeds'] for p in paths]):.3f}", len(many),
-            f"{(top := np.mean([p['top'] for p in many])):.2f}, {reached(float(top), '>=', 0.9)}" if many else None,
+            f"{max(p['error'] for p in paths):.0e}", f"{np.mean([p['seeds'] for p in paths]):.3f}",
+            *_agreement([p for p in paths if p["parts"] >= 4]),
         ])  # fmt: skip
     badge_rows = [
         [kind, found["paths"], *(f"{found['kinds'][name]:.2f}" for name in KINDS),
@@ -255,8 +272,8 @@ def page(record: Record) -> str:
     return render(
         "contributions", command=record["command"], count=record["count"], seed=record["seed"],
         curves=table(["data", "method", "insertion less deletion", "difference"], curves, "ll"),
-        top=table(["data", "paths", "parts", "queries", "error of the sum", "change with the seed", "of at least 4 parts",
-                   "top part agrees"], tops),
+        top=table(["data", "paths", "parts", "queries", "error of the sum", "change with the seed", "top part agrees",
+                   f"plain, {' / '.join(map(str, PLAIN))} orders"], tops),
         badges=table(["data", "paths", *KINDS, "wrong: support vectors", "wrong: convolutions", "of all ends"], badge_rows),
     )  # fmt: skip
 

@@ -165,7 +165,8 @@ def _text(found: dict[str, float | None], digits: int, several: bool) -> str:
 
 
 EXPERIMENT = Experiment(
-    "digits_paths", __doc__, measure, page, files=("digits_paths", "digits_ablation"),
+    "digits_paths", __doc__, measure, page,
+    files=("digits_paths", "digits_ablation", "digits_recipes", "digits_recipes_tuning"),
     flags={
         "--splits": whole_numbers(0, 1, 2),
         "--seeds": whole_numbers(0, 1, 2, 3, 4, nargs="*", help="of the agents' trainings"),

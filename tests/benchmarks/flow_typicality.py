@@ -1,4 +1,4 @@
-"""Does typicality tell codes off the manifold from real ones? The Gaussian ball, the distance to real codes, and a flow.
+"""Does typicality tell codes off the manifold from real ones, and make ends typical? Ball, neighbours and a flow.
 
     python -m tests.benchmarks.flow_typicality                          # every set, 2 seeds
     python -m tests.benchmarks.flow_typicality --seeds 0 --sets digits
@@ -19,26 +19,21 @@ import torch
 from torch import Tensor
 
 from agents.explain import explain
-from agents.explanation.metrics.path import knn_distance, knn_distance_to_class
+from agents.explanation.metrics.evaluate import evaluate_paths
 from envs import World
 from envs.manifolds.density import Flow
+from envs.manifolds.neighbour_density import Neighbours
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run, cpu_seconds
-from tests.benchmarks.harness.splits import adult_split, digits_split, mnist_world
+from tests.benchmarks.harness.splits import Split, oracles_of_split, split_of
 from tests.benchmarks.harness.tables import spread, table
 from tests.benchmarks.harness.walks import SOURCES
 
 SETS = ("digits", "mnist", "adult")
-BY = ("ball", "kNN", "flow")
+BY = ("ball", "neighbours", "flow")
 MOST, FITTED = 500, 10_000  # codes compared, and reference codes known to each
-ENDS = 100  # walks by the line
-
-
-def world_of(name: str, seed: int, cache: Path) -> World:
-    """The world of a set: a VAE of its own for each seed, but for MNIST's shipped one."""
-    if name == "mnist":
-        return mnist_world()
-    return digits_split(seed).world if name == "digits" else adult_split(seed, cache).world
+ENDS = 100  # walks
+COLUMNS = ("validity", "oracle", "knn_ratio", "l2_input")
 
 
 def off_manifold(world: World, known: Tensor, real: Tensor, seed: int) -> dict[str, Tensor]:
@@ -68,41 +63,38 @@ def auc(real: np.ndarray, other: np.ndarray) -> float:
 
 
 def measured(name: str, seed: int, cache: Path) -> dict[str, Any]:
-    """AUCs by kind of code and score, and the ends of walks by the line with and without the flow."""
-    world = world_of(name, seed, cache)
+    """AUCs by kind of code and score, and the ends of walks within each bound."""
+    split = split_of(name, seed, cache)
+    world = split.world
     known = world.reference.z[:FITTED]
     with torch.inference_mode():
         real = world.manifold.encode(world.held_out.x[:MOST])
     flow, seconds = cpu_seconds(lambda: Flow.fit(known, seed=seed))
-    scale = known.std(0)
+    near, near_seconds = cpu_seconds(lambda: Neighbours.fit(known, seed=seed))
     scores: dict[str, Callable[[Tensor], Any]] = {
         "ball": lambda z: -((z - world.manifold.code_mean) / world.manifold.code_scale).square().sum(1).numpy(),
-        "kNN": lambda z: -knn_distance((z / scale).numpy(), (known / scale).numpy()),
+        "neighbours": lambda z: -near.distance(z).numpy(),
         "flow": lambda z: flow.log_prob(z).detach().numpy(),
     }
     codes = off_manifold(world, known, real, seed)
     own = {by: score(real) for by, score in scores.items()}
     found = {kind: {by: auc(own[by], score(z)) for by, score in scores.items()} for kind, z in codes.items()}
-    with_flow = world.replace(manifold=world.manifold.with_density(flow), step_length=world.step_length)
-    ends = {by: ends_of(each) for by, each in (("ball", world), ("flow", with_flow))}
-    return {"auc": found, "ends": ends, "fit_seconds": seconds}
+    ends: dict[str, dict[str, Any]] = {}
+    for by, density in zip(BY, (None, near, flow), strict=True):
+        manifold = world.manifold if density is None else world.manifold.with_density(density)
+        within = world.replace(manifold=manifold, step_length=world.step_length)
+        walked = {"line": (within, "line"), "gradient (white box)": (within, "gradient")}
+        for walker, how in walked.items():
+            ends.setdefault(walker, {})[by] = ends_of(split, *how, cache)
+    return {"auc": found, "ends": ends, "fit_seconds": seconds, "neighbours_seconds": near_seconds}
 
 
-def ends_of(world: World) -> dict[str, float]:
-    """Validity of the line's ends, and their kNN ratio in data space against real held-out rows."""
-    rows = list(range(min(ENDS, len(world.held_out.x))))
-    paths = explain(world, rows, walker="line")
-    good = [path for path in paths if path.success]
-    last = np.stack([np.asarray(path.frames(world)[-1], dtype=np.float64).ravel() for path in good])
-    classes = np.array([int(path.predicted[-1]) for path in good])
-    bank, label = world.reference.x[:FITTED].flatten(1).numpy(), world.reference.label[:FITTED].numpy()
-    real = world.held_out.x[:MOST]
-    seen = world.answers_held_out(list(range(len(real)))).argmax(1).numpy()
-    usual = knn_distance_to_class(real.flatten(1).numpy(), seen, bank, label).mean()
-    return {
-        "validity": len(good) / len(paths),
-        "knn_ratio": float(np.nanmean(knn_distance_to_class(last, classes, bank, label)) / usual),
-    }
+def ends_of(split: Split, source: World, walker: str, cache: Path) -> dict[str, float]:
+    """Measures of walks to the nearest other class, and CPU time an input."""
+    paths, seconds = cpu_seconds(lambda: explain(source, list(range(ENDS)), walker=walker))
+    real = split.reference._replace(real=split.reference.real[:MOST], real_classes=split.reference.real_classes[:MOST])
+    found = evaluate_paths(split.world, paths, real, oracles=oracles_of_split(split, cache), resamples=10)
+    return {**{name: float(found[name].value) for name in COLUMNS}, "cpu_ms": 1000 * seconds / ENDS}
 
 
 def measure(options: Options) -> Iterator[Record]:
@@ -125,14 +117,17 @@ def page(record: Record) -> str:
         for name, runs in sets.items() for kind in runs[0]["auc"]
     ]  # fmt: skip
     ends = [
-        [name, by, *(spread([run["ends"][by][column] for run in runs], 3) for column in ("validity", "knn_ratio"))]
-        for name, runs in sets.items() for by in ("ball", "flow")
+        [name, walker, by, *(spread([run["ends"][walker][by][column] for run in runs], 3) for column in COLUMNS),
+         spread([run["ends"][walker][by]["cpu_ms"] for run in runs], 1)]
+        for name, runs in sets.items() for walker in runs[0]["ends"] for by in BY
     ]  # fmt: skip
     return render(
         "flow_typicality", command=record["command"], seeds=", ".join(map(str, record["seeds"])),
         aucs=table(["data", "codes off the manifold", *BY], aucs),
-        ends=table(["data", "bound", "validity", "kNN ratio"], ends),
+        ends=table(["data", "walker", "bound", "validity", "oracle agrees", "kNN ratio", "L2", "CPU ms an input"], ends),
+        missing=", ".join(name for name in SETS if name not in sets) or "none",
         seconds=spread([run["fit_seconds"] for runs in sets.values() for run in runs], 0),
+        neighbours_seconds=spread([run["neighbours_seconds"] for runs in sets.values() for run in runs], 1),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.own_data                          # every case, default budget
     python -m tests.benchmarks.own_data --quick                  # a short training each: does anything break?
     python -m tests.benchmarks.own_data --cases "iris, forest"   # some
-    python -m tests.benchmarks.own_data --usual --cases "iris, forest"   # of the list USUAL, 30,000 steps; added to the page
+    python -m tests.benchmarks.own_data --usual --cases "iris, forest"   # of the list USUAL, 100 rows; added to the page
     python -m tests.benchmarks.own_data --dice-environment DIR   # DiCE, by the Python of that environment; added to the page
 
 Cases whose package is missing (xgboost, lightgbm, catboost, skl2onnx with onnxruntime) are skipped by name. German and Adult
@@ -20,12 +20,12 @@ from typing import Any
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.tables import DASH, known, table
-from tests.benchmarks.own import dice, mixed, numbers, pictures, refusals
+from tests.benchmarks.own import dice, mixed, numeric, pictures, refusals
 from tests.benchmarks.own.measured import measured
 
-CASES = {**numbers.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
+CASES = {**numeric.CASES, **mixed.CASES, **pictures.CASES, **refusals.CASES}
 QUICK = 2048  # steps
-USUAL_STEPS, USUAL_ITEMS = 30_000, 100
+USUAL_ITEMS = 100
 #: cases of the table of a usual training, chosen before it was measured
 USUAL = (
     "breast cancer, forest", "wine, forest, text classes", "iris, forest", "20 classes", "German, forest by column name",
@@ -69,7 +69,7 @@ def measure(options: Options) -> Iterator[Record]:
         return
     steps, items = (QUICK, 20) if options.quick else (options.steps, options.items)
     if options.usual:
-        steps, items = USUAL_STEPS, USUAL_ITEMS
+        steps, items = None, USUAL_ITEMS
     settings = {"seeds": options.seeds, "steps": steps, "items": items}
     last = before.get("usual", {}) if options.usual else before if set(options.cases) < set(CASES) else {}
     found = dict(last.get("cases", {})) if all(last.get(name) == value for name, value in settings.items()) else {}
@@ -81,7 +81,7 @@ def measure(options: Options) -> Iterator[Record]:
         record = {**settings, "cases": {case: found[case] for case in CASES if case in found}}
         if last and not options.usual:
             record |= {"command": last["command"], "later": sorted({*last.get("later", []), *options.cases})}
-        kept = {part: before[part] for part in ("usual", "dice", "dice_command") if part in before}
+        kept = {part: before[part] for part in ("usual", "usual_at_random", "dice", "dice_command") if part in before}
         yield {**before, "usual": record} if options.usual else {**record, **kept}
 
 
@@ -124,13 +124,23 @@ def usual_of(record: Record) -> str:
     behind = [run for run in below.values() if run["trails_the_line"]]
     alike = [name for name, run in below.items() if not run["trails_the_line"]]
     seeds, advised = ", ".join(map(str, usual["seeds"])), sum(run["train_longer"] for run in below.values())
-    text = f"""Made with `--usual`: trainings of {usual["steps"]:,} steps, seeds {seeds}, at most {usual["items"]} held-out
-rows. The {len(USUAL)} cases were chosen before any of them was measured."""
+    lengths = sorted({run["train_steps"] for runs in explained.values() for run in runs})
+    text = f"""Made with `--usual`: trainings of the default number of steps ({" or ".join(f"{n:,}" for n in lengths)}, whole
+rollouts), seeds {seeds}, at most {usual["items"]} held-out rows. The {len(USUAL)} cases were chosen before any of them was
+measured."""
     told = f"""- agents below that aim: {len(below)}. {advised} of these trainings end with the advice to train longer.
   {len(behind)} find clearly less than the line, and `explain` lets the line walk; of the others, the line takes what they
   miss: {"; ".join(alike) or "none"}"""
     rows = [[name, *cells_of(runs)] for name, runs in explained.items()]
     lines = [text, "", table(TITLES, rows), "", *aim_lines(explained), told]
+    if at_random := record.get("usual_at_random"):
+        cases = [
+            [name, f"{at_random[name]:.2f}", cells_of(runs)[1].split(", ")[1]]
+            for name, runs in explained.items()
+            if name in at_random
+        ]
+        lines += ["", "The agent alone, with the same cases, rows and seeds, before agents of tables began with the line:", "",
+                  table(["case", "30,000 steps, begun at random", "now"], cases)]  # fmt: skip
     missing = [name for name in USUAL if name not in explained]
     return "\n".join(lines + ([f"\nNot measured: {'; '.join(missing)}."] if missing else []))
 
@@ -180,7 +190,7 @@ EXPERIMENT = Experiment(
         "--cases": one_of(list(CASES)),
         "--steps": {"type": int, "default": None, "help": "training steps of an agent (default: the algorithm's)"},
         "--items": {"type": int, "default": 200, "help": "held-out rows that are explained"},
-        "--usual": {"action": "store_true", "help": f"the cases of USUAL alone, {USUAL_STEPS:,} steps, {USUAL_ITEMS} rows"},
+        "--usual": {"action": "store_true", "help": f"the cases of USUAL alone, trained by default, {USUAL_ITEMS} rows"},
         "--dice-environment": {"metavar": "DIR", "help": "measure DiCE alone, by bin/python of this virtual environment"},
         "--dice-data": one_of(dice.DATA),
         "--quick": {"action": "store_true", "help": f"{QUICK} steps and 20 rows a case"},

@@ -21,7 +21,7 @@ from tests.benchmarks.harness.experiment import Experiment, Options, Record, one
 from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.tables import DASH, known, table
 from tests.benchmarks.own.cases import Case
-from tests.benchmarks.own.measured import agreement, flips, measured, share
+from tests.benchmarks.own.measured import agreement, flips, measured, out_of_reach, share
 from tests.benchmarks.own.sizes import CASES
 from tests.benchmarks.own_data import SOURCES
 
@@ -52,9 +52,10 @@ def _figures(case: Case, seed: int, steps: int | None, items: int) -> dict[str, 
         paths, seconds = cpu_seconds(lambda: explain(run, rows=rows))
         page = Explainer(run).report(Path(folder) / "report.html", paths[:4])
         size = page.stat().st_size
+    far = out_of_reach(world, paths)
     return {
-        **agreement(world, case), **flips(world, case, paths), "found": share(paths), "report_bytes": size,
-        "line_found": share(explain(world, rows=rows, walker="line")), "queries": fmean(path.queries for path in paths),
+        **agreement(world, case), **flips(world, case, paths, far), "found": share(paths, far), "report_bytes": size,
+        "line_found": share(explain(world, rows=rows, walker="line"), far), "queries": fmean(path.queries for path in paths),
         "build_seconds": building, "train_seconds": training, "explain_ms": 1000 * seconds / len(rows),
     }  # fmt: skip
 
@@ -78,6 +79,11 @@ def page(record: Record) -> str:
         "broken": [name for name, runs in cases.items() if any("traceback" in run for run in runs)],
         "missing": [name for name in CASES if name not in cases],
         "skipped": [f"{name} ({runs[0]['skipped']})" for name, runs in cases.items() if "skipped" in runs[0]],
+        "changed": [
+            f"{runs[0]['columns_changed']:.1f} ({name})"
+            for name, runs in cases.items()
+            if name.endswith("columns") and "columns_changed" in runs[0]
+        ],
     }
     rows = [[name, *cells_of(runs)] for name, runs in cases.items() if any("found" in run for run in runs)]
     return render(

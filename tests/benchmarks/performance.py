@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,21 +24,37 @@ from gymnasium.vector import AutoresetMode
 
 from agents.explainer import Explainer
 from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.trajectories import recording
+from agents.walkers import policy
 from envs import LatentVectorEnv, make_world
+from envs.building.manifold import batch_of, epochs_of
+from envs.core import dynamics
 from envs.core.nearest import nearest
+from envs.manifolds import VAE
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, one_of, render, whole_numbers
 from tests.benchmarks.harness.runs import ROOT, cpu_seconds
 from tests.benchmarks.harness.tables import table
+from tests.benchmarks.speed.watched import watched
 from tests.benchmarks.speed.worker import interleaved
 from tests.benchmarks.throughput import forward
 
-PARTS = ("alone", "walks", "grid", "fits", "searches")
+PARTS = ("alone", "stages", "walks", "grid", "fits", "vae", "searches")
 COLUMNS, FACTORS = 32, 8
 GRID: dict[str, tuple[int, ...]] = {
     "rows": (1_000, 10_000, 60_000), "latent dimension": (2, 4, 8, 16), "classes": (2, 3, 10, 20), "pixels": (64, 256, 784),
 }  # fmt: skip
 BASE = {"rows": 10_000, "latent dimension": 8, "classes": 3}
 TOGETHER, ALONE, STEPS = 200, 10, 40
+SINGLES = 200
+#: parts of an explanation by a trained agent; one within another counts there alone
+STAGES = {
+    "frame 0: code, frame, predictions, default target": (dynamics, "enter"),
+    "observations": (dynamics, "observe"),
+    "steps": (dynamics, "step"),
+    "planning the last step, its own steps excepted": (policy, "plan_last"),
+    "the policy and the loop": (policy.PolicyWalker, "_once"),
+    "the path: measures, record of its world": (recording, "trajectories_of"),
+}
 PICTURE = ROOT / "docs" / "images" / "performance.png"
 
 
@@ -87,6 +104,32 @@ def alone(options: Options) -> Record:
     }
     times = {name: median(median(answer["ms"]) for answer in answers) for name, answers in found.items()}
     return {"ratio": median(ratios), "ratios": ratios, "ms": times, "paths": whole}
+
+
+def stages(options: Options) -> Record:
+    """Shares of the time of explanations alone, and what the networks by themselves take of it, row by row."""
+    explainer = Explainer.load(ROOT / "runs" / "example")
+    manifold, classifier, x = explainer.world.manifold, explainer.world.classifier, explainer.world.held_out.x[:SINGLES]
+    paths = [explainer.explain(row) for row in range(SINGLES)]
+
+    def bare() -> None:
+        for row, path in enumerate(paths):
+            classifier.predict_proba(x[row : row + 1])
+            manifold.encode(x[row : row + 1])
+            for _ in range(path.queries - 1):
+                classifier.predict_proba(manifold.decode(codes[row]))
+
+    with torch.inference_mode():
+        codes = manifold.encode(x).split(1)
+    shares: dict[str, list[float]] = {name: [] for name in (*STAGES, "all else", "networks")}
+    for _ in range(options.rounds):
+        with watched(STAGES) as spent:
+            whole = cpu_seconds(lambda: [explainer.explain(row) for row in range(SINGLES)])[1]
+        with torch.inference_mode():
+            networks = cpu_seconds(bare)[1]
+        for name, seconds in {**spent, "all else": whole - sum(spent.values()), "networks": networks}.items():
+            shares[name].append(seconds / whole)
+    return {name: median(values) for name, values in shares.items()}
 
 
 def walks(options: Options) -> Record:
@@ -151,6 +194,21 @@ def fits(options: Options) -> Record:
     return found
 
 
+def vae(options: Options) -> Record:
+    """The fit of the default VAE of numbers, with minibatches and epochs as a world chooses them."""
+    found: Record = {}
+    fresh = torch.from_numpy(rows_of(2000, seed=7))
+    for n in (60_000, *((options.large,) if options.large else ())):
+        x, batch = torch.from_numpy(rows_of(n)), batch_of(n, 32)
+        epochs = epochs_of(n, batch)
+        fit = partial(VAE.fit, x, latent_dim=FACTORS, modality="table", epochs=epochs, batch_size=batch)
+        fitted, seconds = cpu_seconds(fit)
+        with torch.no_grad():
+            left = (fitted.decode(fitted.encode(fresh)) - fresh).square().mean() / fresh.var()
+        found[str(n)] = {"batch": batch, "epochs": epochs, "fit": seconds, "unexplained": float(left)}
+    return found
+
+
 def searches(options: Options) -> Record:
     """Five neighbours of 200 rows at growing numbers of rows: by blocks of products, and by a tree."""
     from sklearn.neighbors import KDTree
@@ -172,7 +230,8 @@ def searches(options: Options) -> Record:
 
 
 MEASURED: dict[str, Callable[[Options], Record]] = {
-    "alone": alone, "walks": walks, "grid": grid, "fits": fits, "searches": searches,
+    "alone": alone, "stages": stages, "walks": walks, "grid": grid, "fits": fits, "vae": vae,
+    "searches": searches,
 }  # fmt: skip
 
 
@@ -223,6 +282,12 @@ def page(record: Record) -> str:
             f"{', '.join(f'{ratio:.2f}' for ratio in one['ratios'])}); the aim was 0.25.\n\n"
             + table(["540 held-out digits", "valid", "L2", "queries"], paths)
         )
+    if found := record["stages"]:
+        shares = [[name, f"{share:.2f}"] for name, share in found.items() if name != "networks"]
+        networks = (
+            f"The networks by themselves take {found['networks']:.2f}: encode, then decode and classify one frame a query."
+        )
+        parts["stages"] = table(["part", "share"], shares) + f"\n\n{networks}"
     if found := record["walks"]:
         parts["walks"] = table(["walks at once", "forward / step"], [[f"{int(n):,}", f"{r:.2f}"] for n, r in found.items()])
     if found := record["grid"]:
@@ -240,6 +305,13 @@ def page(record: Record) -> str:
             for n, cell in found.items()
         ]  # fmt: skip
         parts["fits"] = table(titles, cells)
+    if found := record["vae"]:
+        titles = ["rows", "minibatch", "epochs", "CPU-s of the fit", "variance left, new rows"]
+        cells = [
+            [f"{int(n):,}", str(cell["batch"]), str(cell["epochs"]), f"{cell['fit']:.1f}", f"{cell['unexplained']:.3f}"]
+            for n, cell in found.items()
+        ]
+        parts["vae"] = table(titles, cells)
     if found := record["searches"]:
         titles = ["rows", "ms by products", "one by one / it", "tree / it", "tree built, CPU-s"]
         cells = [

@@ -27,16 +27,31 @@ from agents.explanation.figures.table_cells import row_texts
 from agents.explanation.headline import headline
 from tests.benchmarks.contributions import world_of
 from tests.benchmarks.harness.experiment import Experiment, Options, Record, render
+from tests.benchmarks.harness.runs import CACHE
+from tests.benchmarks.harness.splits import adult_split
 from tests.benchmarks.harness.tables import table
 from tests.benchmarks.table_columns import german_world
 
 PATHS = 20
+
+
+def gun_point() -> Any:
+    """The world of GunPoint and of the network that is explained on it."""
+    from tests.benchmarks.series_paths import data_of, explained
+
+    data = data_of("GunPoint", 0)
+    return envs.make_world(data=data, classifier=explained(data, 0), class_names=data.class_names, seed=0, progress=False)
+
+
 KINDS = {
     "digits": lambda: envs.make_world(data="digits", progress=False),
     "breast cancer": lambda: world_of("breast cancer"),
     "German credit": lambda: german_world("forest", 0),
     "sentences": lambda: envs.make_world(data="sentences", progress=False),
     "series": lambda: envs.make_world(data="oscillator", progress=False),
+    "MNIST": lambda: envs.make_world(data="mnist", progress=False),
+    "Adult": lambda: adult_split(0, CACHE).world,
+    "GunPoint": gun_point,
 }
 ANSWERS = Path(__file__).with_suffix(".json")
 
@@ -129,11 +144,11 @@ def measure(options: Options) -> Iterator[Record]:
             write_material(kind, folder)
         return
     given = json.loads(ANSWERS.read_text())
-    found: dict[str, Any] = {}
+    rules, found = given.pop("rules"), dict[str, Any]()
     for kind in options.kinds:
         if kind in given:
             found[kind] = [joined(answer, now) for answer, now in zip(given[kind], headlines(kind), strict=True)]
-        yield {"readers": "language models, not people", "kinds": found}
+        yield {"readers": "language models, not people", "rules": {kind: rules[kind] for kind in found}, "kinds": found}
 
 
 def joined(answer: dict[str, Any], now: str) -> dict[str, Any]:
@@ -157,7 +172,10 @@ def page(record: Record) -> str:
              cell(answer["after"].get("why", ""))]
             for k, answer in enumerate(answers)
         ]  # fmt: skip
-        parts.append(f"## {kind}\n\n" + table(["path", "reason, written first", "headline", "agrees", "why not"], lines))
+        parts.append(
+            f"## {kind}\n\n{record['rules'][kind]}\n\n"
+            + table(["path", "reason, written first", "headline", "agrees", "why not"], lines)
+        )
     head = ["kind", "first headlines agree", "headlines of today agree", "headlines that changed", "changed since scored"]
     return render("readers", command=record["command"], table=table(head, rows), answers="\n\n".join(parts))
 

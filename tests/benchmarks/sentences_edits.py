@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -31,7 +31,8 @@ from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.statistics import interval
 from tests.benchmarks.harness.tables import spread, table
 from tests.benchmarks.harness.walks import SOURCES
-from tests.benchmarks.sentences.edit_rivals import Found, beam, of_trajectory
+from tests.benchmarks.sentences.edit_rivals import Found, beam, of_trajectory, unbound
+from tests.benchmarks.sentences.edits_grammar import TASKS, grammar_task
 from tests.benchmarks.sentences.edits_split import LONGEST, EditsSplit, Similarity, edits_split, parses, smollm2
 
 BUDGET = 15  # queries
@@ -53,8 +54,11 @@ SEARCHES: dict[str, tuple[int, int, int, bool]] = {
     "beam": (2, 3, BUDGET, False), "beam ranked": (2, 3, BUDGET, True),
     "beam x10": (5, 10, 10 * BUDGET, False), "beam ranked x10": (5, 10, 10 * BUDGET, True),
 }  # fmt: skip
-SEARCHED = 25  # sentences that growing spheres are walked from: they look at hundreds of candidates each
+PRETRAINED = ("edits", "beam ranked")  # walked with SmolLM2's proposals
+UNBOUND = 50  # sentences of the search that need not write English
+SEARCHED = 8  # sentences that growing spheres are walked from: they look at hundreds of candidates each
 SHOWN = 20
+TASK_SENTENCES = 100  # of the grammar
 TIMED = 8  # sentences whose proposals are timed
 REAL = 300  # held-out sentences that are judged for comparison
 COLUMNS = {
@@ -66,6 +70,11 @@ MORE = {
     "monotone": "steps on which p does not fall", "one_span": "steps of one span", "queries": "queries", "steps": "steps",
     "perplexity": "perplexity of ends", "seconds": "CPU-seconds of a walk",
     "proposing": "of its proposals",
+}  # fmt: skip
+TASK = {
+    "classifier_accuracy": "classifier accuracy", "flipped": "flipped", "right": "the grammar agrees, of those flipped",
+    "produced": "ends that the grammar produces", "kept": "and the other attributes stay",
+    "share": "share of words edited, mean", "queries": "queries", "steps": "steps",
 }  # fmt: skip
 DIGITS = {
     "slor": 2,
@@ -143,28 +152,46 @@ def real_sentences(split: EditsSplit) -> dict[str, Any]:
             "counts": interval(good[sure]), "perplexity": float(split.judge.perplexity(texts).mean())}  # fmt: skip
 
 
-def measured(
-    names: Sequence[str], seed: int, most: int, held_out: str, epochs: int | None, proposer: str, cache: Path
-) -> dict[str, Any]:
-    """All walkers on a split."""
-    split = edits_split(seed, cache, held_out, epochs, smollm2() if proposer == "smollm2" else None)
-    real, rows, shown = real_sentences(split), [], []
-    manifold = split.world.manifold
+class Where(NamedTuple):
+    """A split, and how many of its sentences are walked from."""
+
+    seed: int
+    held_out: str
+    epochs: int | None
+    proposer: str
+    most: int
+
+
+@lru_cache(maxsize=1)
+def opened(seed: int, held_out: str, epochs: int | None, proposer: str, cache: Path) -> EditsSplit:
+    """The split of a seed."""
+    return edits_split(seed, cache, held_out, epochs, smollm2() if proposer == "smollm2" else None)
+
+
+def described(where: Where, cache: Path) -> dict[str, Any]:
+    """What is known of a split: its facts, real sentences under the judges, and the cost of proposals."""
+    split = opened(*where[:4], cache)
+    real, manifold, x = real_sentences(split), split.world.manifold, split.world.held_out.x
     assert isinstance(manifold, Edits)
     with mock.patch.dict(os.environ, {"MANIFOLD_CACHE": ""}):  # proposals that were kept cost nothing
-        manifold.graph(split.world.held_out.x[0])  # opens the model
-        _, proposing = cpu_seconds(lambda: [manifold.graph(x) for x in split.world.held_out.x[1 : 1 + TIMED]])
-    for x in split.world.held_out.x[:most]:
-        manifold.graph(x)  # once for all walkers
-    inputs = [str(text) for text in split.world.units.texts(split.world.held_out.x) or []]
-    for name in names:
-        paths, seconds = cpu_seconds(partial(walked, name, split, most))
-        found = figures(split, paths, inputs[: len(paths)], real)
-        rows.append({"walker": name, "proposer": proposer, "seed": seed, **found})
-        rows[-1] |= {"seconds": seconds / len(paths), "proposing": proposing / TIMED}
-        if name == "edits":
-            shown = [story(split, path) for path in paths[:SHOWN]]
-    return {"facts": split.facts, "proposer": proposer, "seed": seed, "real": real, "rows": rows, "shown": shown}
+        manifold.graph(x[0])  # opens the model
+        _, proposing = cpu_seconds(lambda: [manifold.graph(row) for row in x[1 : 1 + TIMED]])
+    least = [unbound(split.world, row) for row in x[: min(where.most, UNBOUND)]]
+    real["unbound"] = {"mean": fmean(least), "median": float(np.median(least))}
+    return {"facts": split.facts, "proposer": where.proposer, "seed": where.seed, "real": real, "proposing": proposing / TIMED}
+
+
+def measured(name: str, where: Where, real: dict[str, Any], cache: Path) -> dict[str, Any]:
+    """A walker on a split: its measures, and its first paths."""
+    split = opened(*where[:4], cache)
+    manifold, x = split.world.manifold, split.world.held_out.x[: where.most]
+    assert isinstance(manifold, Edits)
+    for row in x:
+        manifold.graph(row)  # once for all walkers
+    paths, seconds = cpu_seconds(partial(walked, name, split, where.most))
+    inputs = [str(text) for text in split.world.units.texts(x[: len(paths)]) or []]
+    row = {"walker": name, "proposer": where.proposer, "seed": where.seed, **figures(split, paths, inputs, real)}
+    return {"row": row | {"seconds": seconds / len(paths)}, "shown": [story(split, path) for path in paths[:SHOWN]]}
 
 
 def story(split: EditsSplit, path: Found) -> list[str]:
@@ -178,11 +205,36 @@ def measure(options: Options) -> Iterator[Record]:
     """Every walker on every split."""
     sources = (*SOURCES, "tests/benchmarks/sentences/*.py", "tests/benchmarks/sentences_edits.py")
     splits = []
-    for seed, proposer in product(options.seeds, options.proposers):
-        how = (tuple(options.walkers), seed, options.most, options.held_out, options.epochs, proposer)
-        call: Callable[[], dict[str, Any]] = partial(measured, *how, options.cache / "sentences")
-        splits.append(options.runner.one(Run({"sentences edits": how}, call, sources), f"split {seed}, {proposer}"))
-        yield {"most": options.most, "epochs": options.epochs, "splits": splits}
+    for proposer, seed in product(options.proposers, options.seeds):
+        walkers, most = tuple(options.walkers), options.most
+        if proposer != "corpus":
+            if seed != options.seeds[0]:
+                continue
+            walkers, most = PRETRAINED, min(most, options.pretrained)
+        where, cache = Where(seed, options.held_out, options.epochs, proposer, most), options.cache / "sentences"
+        split = options.runner.one(Run({"edits split": where}, partial(described, where, cache), sources), f"split {seed}")
+        found = options.runner(
+            [
+                Run({"edits": name, "where": where}, partial(measured, name, where, split["real"], cache), sources)
+                for name in walkers
+            ],
+            f"split {seed}, {proposer}",
+        )
+        rows = [{**part["row"], "proposing": split["proposing"]} for part in found]
+        shown: list[list[str]] = next((part["shown"] for part in found if part["row"]["walker"] == "edits"), [])
+        splits.append({**split, "rows": rows, "shown": shown})
+    tasks = []
+    for name in options.tasks or ():
+        how = (name, options.seeds[0], min(options.most, TASK_SENTENCES))
+        call: Callable[[], dict[str, Any]] = partial(grammar_task, *how, options.cache / "sentences")
+        tasks.append(options.runner.one(Run({"edits grammar": how}, call, sources), name))
+    yield {
+        "most": options.most,
+        "epochs": options.epochs,
+        "splits": splits,
+        "tasks": tasks,
+        "read": options.before.get("read"),
+    }
 
 
 # ---- analyse ----------------------------------------------------------------------------------------------------------
@@ -192,12 +244,12 @@ def page(record: Record) -> str:
     """Measures by walker, what real sentences reach, and the paths of the planned walk."""
     splits = record["splits"]
     rows = [row for split in splits for row in split["rows"]]
-    real = [split["real"] for split in splits]
-    facts = [split["facts"] for split in splits]
-    last = [split for split in splits if split["seed"] == splits[0]["seed"]][-1]
+    first = [split for split in splits if split["proposer"] == splits[0]["proposer"]]
+    real, facts = [split["real"] for split in first], [split["facts"] for split in first]
+    spheres = f" Growing spheres are walked from {SEARCHED} sentences."
     return render(
         "sentences_edits", longest=LONGEST, count=len({split["seed"] for split in splits}),
-        most=record["most"], budget=BUDGET, searched=SEARCHED,
+        most=record["most"], budget=BUDGET, searched=spheres if any(row["walker"] == "spheres" for row in rows) else "",
         verdicts="\n\n".join(
             verdict(proposer, own, real)
             for proposer in PROPOSERS
@@ -207,8 +259,11 @@ def page(record: Record) -> str:
         real_counts=spread([_of(r["counts"]) for r in real], 3), real_parsed=spread([_of(r["parsed"]) for r in real], 3),
         real_slor=spread([_of(r["slor"]) for r in real], 2), real_perplexity=spread([r["perplexity"] for r in real], 0),
         facts="\n".join(f"- {name.replace('_', ' ')}: {spread([f[name] for f in facts], 3)}" for name in facts[0]),
-        shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(last["shown"], 1)),
-        last="the masked model" if last["proposer"] == "corpus" else "SmolLM2",
+        shown="\n".join("\n".join([f"{n}. {lines[0]}", *lines[1:], ""]) for n, lines in enumerate(splits[0]["shown"], 1)),
+        last="the masked model" if splits[0]["proposer"] == "corpus" else "SmolLM2",
+        unbound=spread([r["unbound"]["mean"] for r in real], 3),
+        unbound_median=spread([r["unbound"]["median"] for r in real], 3), task=tasks(record["tasks"]),
+        read=readings(record.get("read")), command=record["command"], rivals=beside_rivals(rows),
         seeds=" ".join(str(row) for row in dict.fromkeys(row["seed"] for row in rows)),
     )  # fmt: skip
 
@@ -235,6 +290,35 @@ def verdict(proposer: str, own: Sequence[dict[str, Any]], real: Sequence[dict[st
     return f"The planned walk{PROPOSERS[proposer] or ', proposals of the masked model'}: {verdicts}."
 
 
+#: measures on which the planned walk is compared with its rivals: whether more is better
+COMPARED = {
+    "counts": True, "share": False, "slor": True, "middle_parsed": True, "middle_slor": True, "queries": False,
+}  # fmt: skip
+
+
+def beside_rivals(rows: Sequence[dict[str, Any]]) -> str:
+    """Where the 95 % intervals of the planned walk and a search with the same proposals do not meet, of one seed."""
+    told, beaten = [], False
+    for rival in ("greedy ranked", "beam ranked", "beam ranked x10"):
+        pair = [next((r for r in rows if (r["walker"], r["proposer"]) == (name, "corpus")), None) for name in ("edits", rival)]
+        if pair[0] is None or pair[1] is None:
+            continue
+        words: dict[str, list[str]] = {"better": [], "worse": []}
+        for name, more in COMPARED.items():
+            own, other = pair[0][name], pair[1][name]
+            if own and other and (own[1] > other[2] or own[2] < other[1]):
+                words["better" if (own[0] > other[0]) == more else "worse"].append((COLUMNS | MORE)[name].strip("*"))
+        beaten |= bool(words["worse"])
+        found = "; ".join(f"{how} in {', '.join(names) or 'none'}" for how, names in words.items())
+        told.append(f"Against {WALKERS[rival]}, by intervals that do not meet: {found}.")
+    told += (
+        ["A rival is better by interval."]
+        if beaten
+        else ["No rival is better by interval: the planned walk stays the default."]
+    )
+    return "\n".join(told)
+
+
 def _of(value: Any) -> float | None:
     """The mean of an interval, or the number itself."""
     return value[0] if isinstance(value, list) else value
@@ -258,14 +342,33 @@ def measures(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
     return table(["walker", *columns.values()], cells, "l")
 
 
+def tasks(rows: Sequence[dict[str, Any]]) -> str:
+    """A table of the attributes of the grammar."""
+    cells = [
+        [name, *(cell([row for row in rows if row["task"] == name], column) for column in TASK)]
+        for name in dict.fromkeys(row["task"] for row in rows)
+    ]
+    return table(["asked", *TASK.values()], cells, "l")
+
+
+def readings(read: dict[str, Any] | None) -> str:
+    """What readers said of sentences without context."""
+    if not read:
+        return "Not read yet."
+    rows = [[kind, str(own["read"]), *(f"{share:.3f}" for share in own["english"])] for kind, own in read["kinds"].items()]
+    return table(["sentences", "read", *read["readers"]], rows, "l")
+
+
 EXPERIMENT = Experiment(
     "sentences_edits", __doc__, measure, page,
     flags={
         "--seeds": whole_numbers(0, 1, 2),
         "--most": {"type": int, "default": 500, "help": "held-out sentences at most"},
+        "--pretrained": {"type": int, "default": 40, "help": "sentences with SmolLM2's proposals at most, of the first seed"},
         "--epochs": {"type": int, "help": "of the masked model (default: that of the fit)"},
         "--walkers": one_of(list(WALKERS)),
         "--proposers": one_of(list(PROPOSERS)),
+        "--tasks": one_of(list(TASKS)),
         "--held-out": {"choices": ("test", "dev"), "default": "test"},
     },
 )  # fmt: skip

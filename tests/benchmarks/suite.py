@@ -19,22 +19,18 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from agents.explanation.explored import Explored, explore, zero_shot
 from agents.training.environments import curiosity_settings, is_latent, make_world_of
+from tests.benchmarks.curiosity.suite_figures import CELLS, DISTRACTORS, PLAN, POINTS, aims, losses, solving
 from tests.benchmarks.curiosity.training import Training, control_figures, manifold_figures
 from tests.benchmarks.curiosity.variants import VARIANTS, bonus_of
 from tests.benchmarks.harness.experiment import RESULTS, Experiment, Options, Record, one_of, render
-from tests.benchmarks.harness.statistics import fisher, iqm, loss, median, probability_of_improvement, profile
+from tests.benchmarks.harness.statistics import fisher, iqm, median, probability_of_improvement, profile
 from tests.benchmarks.harness.tables import table, within
 from vime.bonuses import BONUSES, bonus_class
 
-PLAN: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yml").read_text(encoding="utf-8"))
-CELLS: dict[str, dict[str, Any]] = PLAN["cells"]
 TUNING = "suite_tuning"
-DISTRACTORS, SILENT = "Distractors", "Silent"
-POINTS = 20  # of a curve
 ZERO_SHOT_WALKS = 300
 THRESHOLDS = np.linspace(0.0, 1.0, 21)
 IMAGES = RESULTS.parent / "images"
@@ -51,7 +47,7 @@ def options_of(cell: str, bonus: str) -> dict[str, Any]:
     one, (name, variant) = CELLS[cell], bonus_of(bonus)
     world = make_world_of(one["env"], one.get("kwargs", {}), progress=False)
     schedule = {"success_decay": one["success_decay"]} if "success_decay" in one else {}
-    return {**curiosity_settings(name, None, schedule, world).options, **variant}
+    return {**curiosity_settings(name, None, schedule, world, one["env"]).options, **variant}
 
 
 def training_of(cell: str, bonus: str, eta: float | None, index: int, tuning: bool = False) -> Training:
@@ -110,13 +106,16 @@ def summary(cell: str, found: Mapping[str, Any]) -> Record:
 
 
 def tuned(cell: str, bonus: str) -> tuple[float | None, bool]:
-    """The eta of a bonus in a cell, and whether it was chosen on tuning seeds."""
+    """The eta of a bonus in a cell, and whether it was chosen on tuning seeds; else the one that its id ships with, if any."""
     if bonus == "none":
         return None, True
     file = RESULTS / f"{TUNING}.json"
     known = json.loads(file.read_text(encoding="utf-8"))["cells"] if file.is_file() else {}
     scores = known.get(CELLS[cell].get("tuned_as", cell), {}).get(bonus, {})
-    return (float(best(scores)), True) if scores else (PLAN["default_eta"], False)
+    if scores:
+        return float(best(scores)), True
+    shipped = curiosity_settings(bonus_of(bonus)[0], None, {}, None, CELLS[cell]["env"]).eta
+    return PLAN["default_eta"] if shipped is None else shipped, False
 
 
 def best(scores: Mapping[str, Any]) -> str:
@@ -258,17 +257,6 @@ def cell_section(cell: str, arms: Mapping[str, Any]) -> str:
     return f"## {cell}\n\n`{one['env']}`{settings}, PPO, {one['steps']:,} steps.\n\n" + table([*titles, "CPU s"], rows)
 
 
-def losses(cells: Mapping[str, Any]) -> str:
-    """How much of its coverage each bonus loses to the distractors."""
-    loud, silent = cells.get(DISTRACTORS, {}), cells.get(SILENT, {})
-    rows = [
-        [bonus, within(loss(*([run["cells"] for run in arm[bonus]["runs"]] for arm in (loud, silent))))]
-        for bonus in loud
-        if bonus in silent
-    ]
-    return table(["bonus", "share of the cells that is lost"], rows) if rows else ""
-
-
 def page(record: Record) -> str:
     """The tables of a comparison, or of the tuning."""
     if all("runs" not in row for arms in record["cells"].values() for row in arms.values()):
@@ -283,6 +271,8 @@ def page(record: Record) -> str:
         "suite", shared=", ".join(cells) or "none", bonuses=", ".join(bonuses),
         solved=f"{PLAN['solved']:.0%}", means=table(["bonus", "score, IQM"], mean),
         better=table(["P(row > column)", *bonuses], better), losses=losses(record["cells"]),
+        solving=solving(record["cells"]), aims=aims(record["cells"]),
+        missing=", ".join(cell for cell in CELLS if cell not in record["cells"]) or "none",
         sections="\n\n".join(cell_section(cell, arms) for cell, arms in record["cells"].items()),
     )  # fmt: skip
 

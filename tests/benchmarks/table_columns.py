@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.table_columns                  # Adult and German credit, 3 splits
     python -m tests.benchmarks.table_columns --splits 0 --items 200
+    python -m tests.benchmarks.table_columns --dice-environment DIR    # DiCE beside the line; added to the page
 
 Four ways to change a decision: the line with few columns (the default of `agents.explain`), the line with all of its changes,
 the nearest row of the other class, and that row with columns put back one by one while the decision holds. On Adult, race, sex
@@ -30,6 +31,7 @@ from tests.benchmarks.harness.runs import Run
 from tests.benchmarks.harness.splits import adult_split, data_folder
 from tests.benchmarks.harness.tables import spread, table
 from tests.benchmarks.harness.walks import SOURCES
+from tests.benchmarks.own import dice
 
 TABLES = ("adult", "adult, no capital", "german, forest", "german, network")
 WAYS = ("line, few columns", "line, all changes", "nearest unlike row", "the same, columns put back")
@@ -39,6 +41,8 @@ COLUMNS: dict[str, tuple[str, int]] = {
     "inside": ("changed numbers in the class's 5 to 95 %", 3), "top_column": ("most frequent single column", 0),
     "top_share": ("its share of decisions", 2),
 }  # fmt: skip
+HELD = ("race", "sex", "native-country")  # on Adult
+DICE_ROWS = 50
 GERMAN = ("status", "duration", "history", "purpose", "amount", "savings", "employment", "rate", "personal", "debtors",
           "residence", "property", "age", "plans", "housing", "credits", "job", "liable", "telephone", "foreign")  # fmt: skip
 
@@ -157,6 +161,11 @@ def figures(world: World, rows: list[int], ends: Tensor, cells: Tensor, success:
 
 def measure(options: Options) -> Iterator[Record]:
     """Every table on every split."""
+    if options.dice_environment is not None:
+        found_by = dice.figures(options.dice_environment, 0, ["Adult"], DICE_ROWS, HELD, ("fnlwgt", "education-num"))
+        yield {**options.before, "dice": found_by, "dice_command": options.command}
+        return
+    before = {part: options.before[part] for part in ("dice", "dice_command") if part in options.before}
     found: dict[str, list[dict[str, Any]]] = {}
     for seed in options.splits:
         for name in options.tables:
@@ -165,7 +174,7 @@ def measure(options: Options) -> Iterator[Record]:
                 key, partial(measured, name, seed, options.items, options.cache), (*SOURCES, "agents/walkers/sparse/*.py")
             )
             found.setdefault(name, []).append(options.runner.one(run, f"{name}, split {seed}"))
-            yield {"splits": options.splits, "items": options.items, "found": found}
+            yield {"splits": options.splits, "items": options.items, "found": found, **before}
 
 
 def page(record: Record) -> str:
@@ -176,7 +185,11 @@ def page(record: Record) -> str:
             [way, *(_cell([run[way][column] for run in runs], digits) for column, (_, digits) in COLUMNS.items())]
             for way in WAYS
         ]
-        parts += [f"## {name.capitalize()}", table(["way", *(title for title, _ in COLUMNS.values())], lines)]
+        some = f" ({len(runs)} of {len(record['splits'])} splits)" if len(runs) < len(record["splits"]) else ""
+        parts += [f"## {name.capitalize()}{some}", table(["way", *(title for title, _ in COLUMNS.values())], lines)]
+    if "dice" in record:
+        told = {"command": record["dice_command"], "rows": record["dice"]["rows"], "table": dice.rows_of(record["dice"])}
+        parts.append(render("table_columns_dice", **told))
     return render("table_columns", command=record["command"], items=record["items"], tables="\n\n".join(parts))
 
 
@@ -190,6 +203,7 @@ EXPERIMENT = Experiment(
     flags={
         "--splits": whole_numbers(0, 1, 2),
         "--items": {"type": int, "default": 200, "help": "held-out rows of a split"},
+        "--dice-environment": {"metavar": "DIR", "help": "measure DiCE alone, by bin/python of this virtual environment"},
         "--tables": {"nargs": "+", "default": list(TABLES), "choices": TABLES, "metavar": "NAME"},
     },
 )  # fmt: skip

@@ -28,10 +28,11 @@ from tests.benchmarks.harness.runs import Run, cpu_seconds
 from tests.benchmarks.harness.tables import table
 from vime import make_bonus
 
-LINEARIZED: dict[str, Any] = {"estimator": "linearized"}
+LINEARIZED: dict[str, Any] = {"estimator": "linearized", "noise": "heteroscedastic"}
+SECOND_ORDER: dict[str, Any] = {"estimator": "second_order", "noise": "heteroscedastic"}
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
-    "vime, second order, learned noise": ("vime", {}),
-    "vime, second order, noise 0.3": ("vime", {"noise": 0.3}),
+    "vime, second order, learned noise": ("vime", SECOND_ORDER),
+    "vime, second order, noise 0.3": ("vime", SECOND_ORDER | {"noise": 0.3}),
     "vime, linearised, learned noise": ("vime", LINEARIZED),
     "vime, linearised, noise 0.3": ("vime", LINEARIZED | {"noise": 0.3}),
     "vime, linearised, noise 0.1": ("vime", LINEARIZED | {"noise": 0.1}),
@@ -39,8 +40,14 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "vime, last layer, noise 0.1": ("vime", LINEARIZED | {"posterior": "last_layer", "noise": 0.1}),
     "vime, last layer, anchored noise": ("vime", LINEARIZED | {"posterior": "last_layer", "noise": "anchored"}),
     "vime, deep ensemble": ("vime", LINEARIZED | {"posterior": "deep_ensemble"}),
-    "vime, weight sites (AutoNormal)": ("vime", LINEARIZED | {"posterior": "weight_sites"}),
-    "bald, learned noise": ("bald", {}),
+    **{
+        f"vime, weight sites ({guide})": (
+            "vime",
+            LINEARIZED | {"posterior": "weight_sites", "posterior_options": {"guide": guide}, "hidden": (8, 8)},
+        )
+        for guide in ("AutoNormal", "AutoLowRankMultivariateNormal", "AutoMultivariateNormal")
+    },
+    "bald, learned noise": ("bald", {"noise": "heteroscedastic"}),
     "bald, noise 0.3": ("bald", {"noise": 0.3}),
     "l2": ("l2", {}),
     "rnd": ("rnd", {}),
@@ -148,7 +155,11 @@ def measure(options: Options) -> Iterator[Record]:
     found: Record = {}
     for arm in options.arms:
         runs = [
-            Run({"vime_novelty": arm, "seed": seed}, partial(figures_of, arm, seed), ("vime/**/*.py", "envs/control/*.py"))
+            Run(
+                {"vime_novelty": ARMS[arm], "seed": seed},
+                partial(figures_of, arm, seed),
+                ("vime/**/*.py", "envs/control/*.py"),
+            )
             for seed in range(options.seeds)
         ]
         found[arm] = list(options.runner(runs, arm))

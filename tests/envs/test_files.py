@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from agents.explanation.output import save
 from agents.explanation.report.page import write_report
 from agents.runs.folder import RunFolder
 from agents.train import train
+from envs.assets import halved
 from envs.classifiers.bag_of_words import BagOfWords
 from envs.files import in_home, write_whole
-from envs.manifolds import Manifold
+from envs.manifolds import VAE, Manifold
 
 NET = {"n_steps": 8, "policy_kwargs": {"net_arch": [8]}}
 
@@ -161,3 +163,60 @@ def test_a_file_is_written_whole(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing/a"):
         write_whole(tmp_path / "missing" / "a", b"x")
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
+
+
+def of_bag(strength: float) -> BagOfWords:
+    return BagOfWords.fit(["a b", "c d"] * 5, np.array([0, 1] * 5), ["x", "y"], least=1, strength=strength)
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "make"),
+    [
+        (Manifold.load, "manifold", lambda k: VAE(data_shape=(4,), latent_dim=2, hidden=(8,), modality="table")),
+        (BagOfWords.load, "classifier", of_bag),
+    ],
+)
+def test_weights_of_another_save_are_refused(
+    load: Callable[[Path], Any], name: str, make: Callable[[float], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(1.0), make(2.0)
+    first.save(tmp_path)
+    card, weights = (tmp_path / f"{name}.{kind}" for kind in ("json", "safetensors"))
+    before = card.read_bytes(), weights.read_bytes()
+    with monkeypatch.context() as patch:  # the disk is full: the old pair stays
+        patch.setattr("json.dumps", lambda *args, **keywords: "\ud800")
+        with pytest.raises(UnicodeEncodeError):
+            second.save(tmp_path)
+    assert (card.read_bytes(), weights.read_bytes()) == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == [card.name, weights.name]
+    load(tmp_path)
+    replaced = os.replace
+
+    def once(source: Any, target: Any) -> None:
+        if Path(target) == card:
+            raise KeyboardInterrupt
+        replaced(source, target)
+
+    with monkeypatch.context() as patch:  # killed between the two
+        patch.setattr("os.replace", once)
+        with pytest.raises(KeyboardInterrupt):
+            second.save(tmp_path)
+    with pytest.raises(envs.ManifoldError, match=f"{name}.safetensors does not belong to the .json file beside it"):
+        load(tmp_path)
+    second.save(tmp_path)
+    load(tmp_path)
+
+
+def test_halved_weights_belong_to_their_card(world: envs.World, tmp_path: Path) -> None:
+    world.manifold.save(tmp_path)
+    halved(tmp_path / "manifold.safetensors")
+    Manifold.load(tmp_path)
+
+
+def test_weights_saved_before_their_card_named_them_are_read(world: envs.World, tmp_path: Path) -> None:
+    world.manifold.save(tmp_path)
+    card = tmp_path / "manifold.json"
+    said = json.loads(card.read_text())
+    del said["sha256"]
+    card.write_text(json.dumps(said))
+    Manifold.load(tmp_path)

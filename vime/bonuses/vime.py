@@ -45,8 +45,8 @@ class VIME(Bonus):
             program with weights as sample sites under one of Pyro's guides.
         posterior_options: Options of that posterior alone: ``members``, or ``guide`` and ``weight_draws``.
         estimator: "linearized": exact for the network linearised in its weights, forward passes alone. "second_order": of one
-            natural-gradient step; overestimates where the likelihood is sharp. "gradient_step": take the step and measure it,
-            about twenty times slower. "expected": BALD, before the next observation is known.
+            natural-gradient step, as in the paper; overestimates where the likelihood is sharp. "gradient_step": take the step
+            and measure it, about twenty times slower. "expected": BALD, before the next observation is known.
         joint: Score each transition of a rollout given those before it ("linearized" only): the second visit in one rollout is
             worth less than the first. Single transitions are scored as before.
         direction: Of "gradient_step": "gain" KL[new || old], "compression" KL[old || new], or "both".
@@ -93,7 +93,7 @@ class VIME(Bonus):
         draws: int = 4,
         posterior: str = "mean_field",
         posterior_options: dict[str, Any] | None = None,
-        estimator: str = "second_order",
+        estimator: str = "linearized",
         joint: bool = False,
         direction: Direction = "gain",
         step_length: float = 1.0,

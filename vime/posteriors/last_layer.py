@@ -66,8 +66,7 @@ class LastLayer(MeanField):
         if self.noise is not None:
             self.noise.fit(inputs, targets - basis @ self.leverage.mean)
             typical = self.noise(inputs).log().mean(0).exp()
-            self.leverage.begin(1.0 / float(typical.mean()), typical)
-            self.leverage.add(basis, targets)
+            self.leverage.weigh(1.0 / float(typical.mean()), typical)
 
     def absorb(self, inputs: Tensor, targets: Tensor) -> None:
         """Update the regression with new transitions."""

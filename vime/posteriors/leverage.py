@@ -47,6 +47,10 @@ class Leverage:
     def begin(self, prior: float, noise: Tensor) -> None:
         """Forget everything; ``prior`` is the variance of a weight in units of the noise, ``noise`` (D,) variances."""
         self.products.zero_(), self.answers.zero_()
+        self.weigh(prior, noise)
+
+    def weigh(self, prior: float, noise: Tensor) -> None:
+        """Another prior and other noises for the same data, which are kept as sums that depend on neither."""
         self.prior, self.noise = torch.tensor(prior, dtype=torch.float64), noise.to(torch.float32)
         self._solve()
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections import OrderedDict
 from itertools import pairwise
 from pathlib import Path
@@ -38,9 +39,11 @@ HIDDEN, CODE = 64, 8  # of the autoencoders
 PER_CLASS = 2000  # most items of a class that oracles are fitted to
 AE_STEPS, AE_BATCH, AE_RATE = 800, 64, 4e-3
 ORACLE_STEPS, ORACLE_BATCH, ORACLE_RATE = 700, 64, 2e-3
+MOST_VALUES = 1024  # of a picture: larger ones are judged at a smaller size
+MOST_RECONSTRUCTED = 10 * AE_BATCH * MOST_VALUES  # values in a step of all autoencoders; for more, minibatches are smaller
 SEED = 20_111  # of weights and draws; no benchmark, run or registered world uses it
 KEPT = 4  # data sets whose oracles stay in memory
-FORMAT = 1
+FORMAT = 2
 EPS = 1e-6
 
 _kept: OrderedDict[str, Oracles] = OrderedDict()
@@ -108,6 +111,22 @@ class Oracle(nn.Module):
         return self.last(self.body(x))
 
 
+def judged(x: Tensor) -> Tensor:
+    """What oracles see of data (N, ...): pictures of more than `MOST_VALUES` values at a smaller size, channels first, which
+    bounds the time of a fit; other data as they are.
+
+    Example:
+        >>> judged(torch.zeros(1, 28, 28)).shape, judged(torch.zeros(1, 64, 64, 3)).shape
+        (torch.Size([1, 28, 28]), torch.Size([1, 3, 16, 16]))
+    """
+    side = math.ceil(math.sqrt(math.prod(x.shape[1:]) / MOST_VALUES))
+    if side <= 1 or x.ndim < 3:
+        return x
+    if x.ndim == 3:
+        return judged(x[:, None])[:, 0]
+    return F.avg_pool2d(x.movedim(-1, 1) if x.shape[-1] < x.shape[1] else x, side, ceil_mode=True)
+
+
 class Oracles:
     """The autoencoders and the oracle of one data set; `fit_oracles` fits them.
 
@@ -124,17 +143,18 @@ class Oracles:
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         self.shape, self.classes = shape, classes
+        inner = tuple(judged(torch.zeros(1, *shape)).shape[1:])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            self.autoencoders = ClassAutoencoders(int(np.prod(shape)), classes)
-            self.oracle = Oracle(shape, classes)
+            self.autoencoders = ClassAutoencoders(math.prod(inner), classes)
+            self.oracle = Oracle(inner, classes)
         self.modules = nn.ModuleDict({"autoencoders": self.autoencoders, "oracle": self.oracle})
         self.present = torch.zeros(classes, dtype=torch.bool)  # (K,) bool, classes with data
 
     def im1(self, x: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
         """(N,) |x - AE_target(x)|^2 / (|x - AE_source(x)|^2 + eps) for items x (N, ...): below 1 is more like the
         target class than like the source. `nan` where a class had no data, and where target and source are one."""
-        flat = torch.as_tensor(np.asarray(x, dtype=np.float32)).flatten(1)
+        flat = self._judged(x).flatten(1)
         with torch.inference_mode():
             every = self.autoencoders(flat.expand(self.classes, *flat.shape))
             error = (every - flat).square().sum(2).double()  # (K, N)
@@ -146,10 +166,13 @@ class Oracles:
 
     def sees(self, x: np.ndarray) -> np.ndarray:
         """(N,) the class that the oracle predicts for items x (N, ...)."""
-        items = torch.as_tensor(np.asarray(x, dtype=np.float32)).reshape(-1, *self.shape)
+        items = self._judged(x)
         with torch.inference_mode():
             parts = [self.oracle(part).argmax(1) for part in items.split(4096)]
         return np.asarray(torch.cat(parts).numpy()) if parts else np.zeros(0, dtype=np.int64)
+
+    def _judged(self, x: np.ndarray) -> Tensor:
+        return judged(torch.as_tensor(np.asarray(x, dtype=np.float32)).reshape(-1, *self.shape))
 
 
 def oracles_of(
@@ -187,22 +210,23 @@ def oracles_of(
 def fit_oracles(x: np.ndarray, labels: np.ndarray, classes: int, progress: bool = False) -> Oracles:
     """Fit autoencoders and oracle, about four seconds on one core for digits; the same data give the same weights on one
     machine."""
-    data, known = torch.from_numpy(np.array(x, dtype=np.float32)), torch.from_numpy(np.array(labels, dtype=np.int64))
-    oracles = Oracles(tuple(data.shape[1:]), classes)
+    data, known = judged(torch.from_numpy(np.array(x, dtype=np.float32))), torch.from_numpy(np.array(labels, dtype=np.int64))
+    oracles = Oracles(tuple(np.shape(x)[1:]), classes)
     rows = [torch.nonzero(known == k).flatten() for k in range(classes)]
     rows = [r[torch.linspace(0, len(r) - 1, PER_CLASS).long()] if len(r) > PER_CLASS else r for r in rows]
     oracles.present = torch.tensor([len(r) > 0 for r in rows])
     generator = torch.Generator().manual_seed(SEED)
     used = torch.cat(rows)
     flat = data.flatten(1)
+    count = max(8, min(AE_BATCH, MOST_RECONSTRUCTED // (classes * flat.shape[1])))
     bar = progress_bar(AE_STEPS + ORACLE_STEPS, "fitting oracles", progress, unit="step")
     with bar, torch.enable_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)  # dropout draws from the global generator
         step = _optimizer(oracles.autoencoders, AE_RATE, AE_STEPS)
         for _ in range(AE_STEPS):
             # A class without data gets zeros and is never used.
-            draws = [r[torch.randint(len(r), (AE_BATCH,), generator=generator)] if len(r) else None for r in rows]
-            batch = torch.stack([torch.zeros(AE_BATCH, flat.shape[1]) if d is None else flat[d] for d in draws])
+            draws = [r[torch.randint(len(r), (count,), generator=generator)] if len(r) else None for r in rows]
+            batch = torch.stack([torch.zeros(count, flat.shape[1]) if d is None else flat[d] for d in draws])
             step((oracles.autoencoders(batch) - batch).square().mean() * classes)
             bar.update(1)
         step = _optimizer(oracles.oracle, ORACLE_RATE, ORACLE_STEPS)

@@ -77,8 +77,8 @@ def _contributions(axes: Any, card: Card) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(len(bars) + 0.6, -0.6)
     axes.set_yticks([])
-    ends = [shown.text(shown.low + share * (shown.high - shown.low)) for share in (0, 0.5, 1)] if shown.is_score else None
-    axes.set_xticks([0, 0.5, 1], ends or ["0", "0.5", "1"], fontsize=8)
+    marks = [shown.low, (shown.low + shown.high) / 2, shown.high] if shown.is_score else [0, 0.5, 1]
+    axes.set_xticks([shown.share(mark) for mark in marks], [f"{mark:.4g}" for mark in marks], fontsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     title = f"{'score' if shown.is_score else f'p({card.explained[:16]})'} from {shown.text(start)} to {shown.text(end)}"
     axes.set_title(mathless(title), fontsize=9, loc="right", color=INK)

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from agents.walkers.planning.ensemble import Ensemble
 from agents.walkers.planning.pictures.ensemble import PictureEnsemble
@@ -71,7 +69,7 @@ class Ends:
         steady: bool = False,
     ) -> None:
         self.world, self.end, self.surrogate, self.ensemble, self.settings = world, end, surrogate, ensemble, settings
-        self.home = world.manifold.coordinates(end.z0, end.factual).numpy()
+        self.home = world.manifold.coordinate_arrays(end.z0.numpy(), end.factual.numpy())
         self.target = end.target.numpy()
         self.doubt = settings.doubt * world.class_distance
         self.enough = settings.enough(world)
@@ -79,14 +77,14 @@ class Ends:
         wanted = _logit(np.float32(world.task.tau)) + settings.margin
         if steady:
             wanted = np.maximum(seen + settings.margin / 2, wanted)
-        place = world.manifold.coordinates(end.z, end.frame).numpy()
+        place = world.manifold.coordinate_arrays(end.z.numpy(), end.frame.numpy())
         self.shift: np.ndarray | float = 0.0
         first = self.look(place)
         # The surrogate's log odds, shifted to the prediction observed at the end, less the requirement.
         self.shift = seen - first.sure - wanted
         sure = first.sure + self.shift
         self.first = first._replace(sure=sure, slack=np.minimum(sure, first.convinced))
-        self.cost = torch.from_numpy(self.first.cost)
+        self.cost = self.first.cost
 
     def look(self, place: np.ndarray) -> Look:
         """Estimates for frames at coordinates `place` (B, D)."""
@@ -111,17 +109,16 @@ class Ends:
         normal[reluctant] = turn(reluctant)
         return Look(cost, uphill, np.minimum(sure, convinced), normal, sure, convinced)
 
-    def costs(self, state: State, rows: Tensor) -> Tensor:
+    def costs(self, state: State, rows: np.ndarray) -> np.ndarray:
         """Costs (R,) of other ends of the items `rows`."""
-        place = self.world.manifold.coordinates(state.z, state.frame).numpy()
-        items = rows.numpy()
-        distance, _ = self.world.class_neighbours.near(place, self.target[items])
-        cost = norm(place - self.home[items]) + self.settings.implausibility * distance
+        place = self.world.manifold.coordinate_arrays(state.z.numpy(), state.frame.numpy())
+        distance, _ = self.world.class_neighbours.near(place, self.target[rows])
+        cost = norm(place - self.home[rows]) + self.settings.implausibility * distance
         if self.ensemble is not None:
-            cost += self.doubt * np.maximum(self.enough - self.ensemble.odds(place, self.target[items]), 0)
-        return torch.from_numpy(cost)
+            cost += self.doubt * np.maximum(self.enough - self.ensemble.odds(place, self.target[rows]), 0)
+        return cost
 
-    def best(self, before: State) -> tuple[Tensor, Tensor]:
+    def best(self, before: State) -> tuple[np.ndarray, np.ndarray]:
         """The cheapest ends within one step of `before` that satisfy the task by the surrogate.
 
         Returns:
@@ -130,7 +127,7 @@ class Ends:
         settings, look = self.settings, self.first
         z = self.end.z.numpy()
         best, cost = z, look.cost
-        start = self.world.manifold.coordinates(before.z, before.frame).numpy()
+        start = self.world.manifold.coordinate_arrays(before.z.numpy(), before.frame.numpy())
         _, pull = _places(self.world, z, before.home)
         both = np.empty((2, *look.uphill.shape), np.float32)
         for k in range(settings.iterations):
@@ -143,12 +140,12 @@ class Ends:
             uphill = uphill - np.maximum(np.vecdot(uphill, normal), 0)[:, None] * normal
             across = np.minimum(np.maximum(-look.slack[:, None] / steep, -0.15), 0.15)
             z = z - (settings.rate * (1 - k / settings.iterations)) * uphill + across * normal
-            z, place, pull = _within_reach(self.world, before, start, self.world.manifold.project(torch.from_numpy(z)).numpy())
+            z, place, pull = _within_reach(self.world, before, start, self.world.manifold.projected(z))
             look = self.look(place)
             better = (look.sure >= -0.03) & (look.cost < cost)
             if better.any():
                 best, cost = np.where(better[:, None], z, best), np.where(better, look.cost, cost)
-        return torch.from_numpy(best), torch.from_numpy(cost)
+        return best, cost
 
 
 def _within_reach(world: World, before: State, start: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pull]:

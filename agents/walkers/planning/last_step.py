@@ -110,20 +110,21 @@ def _replan(
     before = end if further else select(recorder.before, items)
     ends = Ends(world, end, surrogate, ensemble, settings, steady=further)
     goal, cost = ends.best(before)
-    worth = (cost < ends.cost - settings.gain * world.class_distance).numpy()
+    worth = cost < ends.cost - settings.gain * world.class_distance
+    planned, old = recorder.planned.numpy(), end.z.numpy()
     for share in settings.shares:
-        rows = torch.from_numpy(np.flatnonzero(worth))
-        if not worth.any():
+        rows = np.flatnonzero(worth)
+        if not len(rows):
             return
-        start = select(before, rows)
-        action, _ = aim(world, start.z, torch.lerp(end.z[rows], goal[rows], share))
-        state, info = recorder.trial(items[rows], action, start)
-        good = info.is_success & (ends.costs(state, rows) < ends.cost[rows])
+        start, where = select(before, torch.from_numpy(rows)), items.numpy()[rows]
+        action, _ = aim(world, start.z, torch.from_numpy(old[rows] + share * (goal[rows] - old[rows])))
+        state, info = recorder.trial(torch.from_numpy(where), action, start)
+        good = info.is_success.numpy() & (ends.costs(state, rows) < ends.cost[rows])
         if further:  # p(target) rises all the way
-            good &= info.goal >= world.task.goal(end)[rows]
-        if bool(good.any()):
-            done = items[rows[good]]
-            recorder.planned[done] = recorder.planned[done] + 1 if further else 1
-            part = type(info)(*(value[good] for value in info))
-            (recorder.accept if further else recorder.replace_last)(done, action[good], select(state, good), part)
-            worth[rows[good].numpy()] = False
+            good &= info.goal.numpy() >= world.task.goal(end).numpy()[rows]
+        if good.any():
+            done, chosen = where[good], torch.from_numpy(good)
+            planned[done] = planned[done] + 1 if further else 1
+            take = recorder.accept if further else recorder.replace_last
+            take(torch.from_numpy(done), action[chosen], select(state, chosen), select(info, chosen))
+            worth[rows[good]] = False

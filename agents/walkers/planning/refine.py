@@ -60,8 +60,7 @@ def refine_last(recorder: Recorder, queries: int) -> Tensor:
         high[index[good]], high_logit[index[good]] = part[good], logit[good]
         if bool(good.any()):
             done = items[index[good]]
-            part_info = type(info)(*(value[good] for value in info))
-            recorder.replace_last(done, action[good], select(state, good), part_info)
+            recorder.replace_last(done, action[good], select(state, good), select(info, good))
             kept[done] = part[good]
     return kept
 

@@ -5,6 +5,7 @@ It costs no further query. Its output is an approximation: every frame of a path
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -163,19 +164,44 @@ class Surrogate(torch.nn.Module):
                 more = world.factual_of(more.x) if world.units.anchored and not more.base.shape[1] else more
                 x, base = torch.cat((factual.x, more.x)), torch.cat((factual.base, more.base))
                 factual = Factual(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
+
+        def drawn(index: Tensor) -> Tensor:
+            # Where no inputs were kept, frames do not depend on them: any will do.
+            return world.coordinates_of(z[index], factual.chosen(index if len(factual.x) == len(z) else index[:1] * 0))
+
+        # Codes may come from inference mode, which autograd refuses: work on copies.
+        z = z.clone()
+        return cls._distilled(drawn, world.reference.coordinates.shape[1], predictions, seed)
+
+    @classmethod
+    def of_rows(cls, x: Tensor, predictions: Tensor, penalty: float, seed: int = 0) -> Surrogate:
+        """Distil predictions (N, K) on data x (N, D).
+
+        Args:
+            x: the data.
+            predictions: of the classifier.
+            penalty: on the squares of the weights, in rows: the fewer the data, the smoother the fit.
+            seed: of weights and batches.
+        """
+        x = x.clone()
+        return cls._distilled(lambda index: x[index], x.shape[1], predictions, seed, penalty / len(x))
+
+    @classmethod
+    def _distilled(
+        cls, drawn: Callable[[Tensor], Tensor], size: int, predictions: Tensor, seed: int, penalty: float = 0.0
+    ) -> Surrogate:
+        """Fit to soft labels (N, K) of the data that `drawn` gives for indices."""
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            surrogate = cls(world.reference.coordinates.shape[1], world.classes)
-        optimizer = torch.optim.Adam(surrogate.parameters(), lr=RATE)
+            surrogate = cls(size, predictions.shape[1])
+        optimizer = torch.optim.Adam(surrogate.parameters(), lr=RATE, weight_decay=penalty)
         schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, STEPS)
-        # Predictions and codes may come from inference mode, which autograd refuses: work on copies.
-        z, predictions = z.clone(), predictions.clone()
+        predictions = predictions.clone()
         for _ in range(STEPS):
-            index = torch.randint(len(z), (BATCH,), generator=generator)
+            index = torch.randint(len(predictions), (BATCH,), generator=generator)
             with torch.no_grad():
-                # Where no inputs were kept, frames do not depend on them: any will do.
-                x = world.coordinates_of(z[index], factual.chosen(index if len(factual.x) == len(z) else index[:1] * 0))
+                x = drawn(index)
             with torch.enable_grad():
                 loss = torch.nn.functional.cross_entropy(surrogate.network(x), predictions[index])
                 optimizer.zero_grad()

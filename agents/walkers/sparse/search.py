@@ -46,9 +46,9 @@ Search = Generator[Choice, Tried, Choice | None]
 
 
 def search(
-    worth: np.ndarray,
-    changes: np.ndarray,
-    away: np.ndarray,
+    order: np.ndarray,
+    rise: np.ndarray,
+    cost: np.ndarray,
     start: float,
     goal: float,
     fewer_than: int,
@@ -58,13 +58,13 @@ def search(
 ) -> Search:
     """Search few columns that suffice, as a generator: it yields a choice and is sent what was predicted for it.
 
-    At each end, columns are taken in the order of their worth until the surrogate expects the goal to be reached. Of the
-    choices with the fewest columns, the one at the nearest end is tried. Each prediction corrects the surrogate's scale.
+    At each end, columns are taken in order until the surrogate expects the goal to be reached. Of the choices with the
+    fewest columns, the one of least cost is tried. Each prediction corrects the surrogate's scale.
 
     Args:
-        worth: (E, C) rise of the evidence that the surrogate expects of each column's change at each end.
-        changes: (E, C) bool, whether each column changes.
-        away: (E,) distance of each end.
+        order: (E, C) the columns of each end, the best first.
+        rise: (E, C) rise of the evidence that the surrogate expects of the first 1, 2, ... of them; -inf: no such choice.
+        cost: (E, C) of these choices.
         start: evidence of the input.
         goal: evidence at which the task is satisfied.
         fewer_than: choices of this many columns or more are not tried.
@@ -76,7 +76,7 @@ def search(
         The choice that arrived with the fewest columns; None: none did.
 
     Example:
-        >>> tried = search(np.array([[1.0, 3.0]]), np.ones((1, 2), bool), np.ones(1), -2.0, goal=0.0, fewer_than=3, budget=4)
+        >>> tried = search(np.array([[1, 0]]), np.array([[3.0, 4.0]]), np.ones((1, 2)), -2.0, goal=0.0, fewer_than=3, budget=4)
         >>> next(tried)
         Choice(end=0, columns=frozenset({1}))
         >>> try:
@@ -85,8 +85,6 @@ def search(
         ...     print(found.value)
         Choice(end=0, columns=frozenset({1}))
     """
-    order = np.argsort(np.where(changes, -worth, np.inf), axis=1, kind="stable")
-    rise = np.cumsum(np.take_along_axis(np.where(changes, worth, -np.inf), order, axis=1), axis=1)
     possible = np.isfinite(rise)
     if whole:
         possible[:, :-1] &= ~possible[:, 1:]
@@ -101,7 +99,7 @@ def search(
         enough = open_ & (start + scale * rise >= goal)
         if enough.any():
             count = int(enough.any(0).argmax())
-            end = int(np.where(enough[:, count], away, np.inf).argmin())
+            end = int(np.where(enough[:, count], cost[:, count], np.inf).argmin())
         else:
             hopeful = open_ if best is None else open_ & (start + hope * scale * rise >= goal)
             if not hopeful.any():

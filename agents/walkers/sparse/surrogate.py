@@ -1,50 +1,91 @@
-"""A linear surrogate of the classifier: what a change of each column is worth, by answers that are known already."""
+"""What changes of columns are expected to be worth, by a network fitted to answers that are known already."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from envs.core.reference_data import ReferenceData
+from agents.walkers.planning.surrogate import Surrogate
+from envs.manifolds.networks.arrays import silu
 
-RIDGE = 1.0  # penalty, in rows
-FLOOR = 0.01  # probabilities are kept this far from 0 and 1
+if TYPE_CHECKING:
+    from envs.core.world import World
+
+PENALTY = 3.0  # on the network's weights, in rows: without, it is too sure on some hundred rows
+COMPARED = 4  # columns up to which the cost is measured; beyond, it is that of so many columns
 
 
-class LinearSurrogate:
-    """Ridge regression of the log probabilities on encoded rows, fitted to the reference rows. It costs no query.
+class Expected(NamedTuple):
+    """What is expected of E ends with C columns, for B items.
 
-    A linear fit is rough, but it only orders what is tried next; each find is checked by a query.
-
-    Args:
-        reference: gives the rows (N, D) and their predictions (N, K).
+    Attributes:
+        order: (B, E, C) the columns, the one with the largest rise by itself first.
+        rise: (B, E, C) rise of the target's log odds if the first 1, 2, ... columns of the order change together; -inf beyond
+            the columns that change.
+        cost: (B, E, C) distance of such a row from the input, plus its mean distance from the target class's nearest rows.
 
     Example:
-        >>> from envs import make_world
-        >>> LinearSurrogate(make_world(data="iris", progress=False).reference).weights.shape
-        torch.Size([4, 3])
+        >>> Expected(np.array([[[1, 0]]]), np.array([[[2.0, 3.0]]]), np.ones((1, 1, 2))).rise.shape
+        (1, 1, 2)
     """
 
-    def __init__(self, reference: ReferenceData) -> None:
-        x = reference.x.double()
-        logits = torch.log(reference.prediction.double().clamp(FLOOR, 1 - FLOOR))
-        self.mean = x.mean(0)
-        x = x - self.mean
-        gram = x.T @ x + RIDGE * torch.eye(x.shape[1], dtype=x.dtype)
-        self.weights = torch.linalg.solve(gram, x.T @ (logits - logits.mean(0))).float()  # (D, K)
+    order: np.ndarray
+    rise: np.ndarray
+    cost: np.ndarray
 
-    def worth(self, change: Tensor, group: Tensor, count: int, source: Tensor, target: Tensor) -> Tensor:
-        """Rise (B, E, C) of log p(target) - log p(source) by each group's part of changes.
 
-        Args:
-            change: (B, E, D) of encoded rows.
-            group: (D,) index of each place's group of columns.
-            count: C.
-            source: (B,) classes.
-            target: (B,) classes.
-        """
-        slope = (self.weights[:, target] - self.weights[:, source]).T  # (B, D)
-        return per_group(change * slope[:, None], group, count)
+def expected(world: World, own: Tensor, frames: Tensor, moved: Tensor, group: Tensor, target: Tensor) -> Expected:
+    """What the surrogate expects of changes; costs no query.
+
+    A fit to reference rows is rough, but it only orders what is tried next; each find is checked by a query.
+
+    Args:
+        world: where.
+        own: (B, D) inputs.
+        frames: (B, E, D) at the ends.
+        moved: (B, E, C) bool, whether each column changes.
+        group: (D,) the column of each place.
+        target: (B,) classes.
+    """
+    (first, shift), (last, bias) = surrogate_of(world).network.arrays
+    found = Expected(np.empty(moved.shape, int), np.empty(moved.shape, np.float32), np.empty(moved.shape, np.float32))
+    columns = moved.shape[2]
+    few = min(COMPARED, columns)
+    weights = torch.from_numpy(first.T.copy())
+
+    def odds(hidden: np.ndarray, c: int) -> np.ndarray:
+        logits = silu(hidden)[0] @ last.T + bias
+        return np.asarray(logits[..., c] - np.logaddexp.reduce(np.delete(logits, c, axis=-1), axis=-1))
+
+    for i, c in enumerate(target.tolist()):
+        at_input = first @ own[i].numpy() + shift
+        # The first layer is linear: what columns add to its sums is added up, and no mixed row is built.
+        change = (frames[i] - own[i])[:, :, None] * weights
+        added = change.new_zeros(len(change), columns, change.shape[2]).index_add_(1, group, change).numpy()
+        alone = np.where(moved[i].numpy(), odds(at_input + added, c), -np.inf)
+        order = np.argsort(-alone, axis=1, kind="stable")
+        along = at_input + np.take_along_axis(added, order[:, :, None], axis=1).cumsum(1)
+        rise = odds(along, c) - odds(at_input, c)
+        changing = np.arange(columns) < moved[i].sum(1, keepdim=True).numpy()
+        found.order[i], found.rise[i] = order, np.where(changing, rise, -np.inf)
+        rank = torch.from_numpy(order.argsort(1))[:, group]
+        rows = torch.where(rank[:, None] <= torch.arange(few)[:, None], frames[i][:, None], own[i]).flatten(0, 1)
+        near = world.class_neighbours.near(rows.numpy(), np.full(len(rows), c))[0]
+        found.cost[i, :, :few] = (near + (rows - own[i]).norm(dim=1).numpy()).reshape(-1, few)
+        found.cost[i, :, few:] = found.cost[i, :, few - 1 : few]
+    return found
+
+
+def surrogate_of(world: World) -> Surrogate:
+    """The surrogate of a world, fitted on first use (a second) and kept with its reference data."""
+    kept = world.reference.__dict__
+    if "table_surrogate" not in kept:
+        kept["table_surrogate"] = Surrogate.of_rows(world.reference.x, world.reference.prediction, PENALTY)
+    found: Surrogate = kept["table_surrogate"]
+    return found
 
 
 def per_group(parts: Tensor, group: Tensor, count: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 A walk on the manifold changes most columns a little, and few of these changes decide. Ends are the walk's own, extended, and
 the codes of reference rows of the target class near the input. A frame in which only some columns are an end's, and the others
-the input's, is tried by one query; a linear surrogate says which to try next. Then the walk to that end is made with the
+the input's, is tried by one query; a surrogate says which to try next. Then the walk to that end is made with the
 other columns held (`Factual.held`), so that frames, actions and replay agree.
 
 Walks that failed are searched as well: the task may be satisfied at another end than the one they headed for.
@@ -23,7 +23,7 @@ from agents.walkers.merge import merge
 from agents.walkers.planning.refine import refine_last
 from agents.walkers.sparse.intervals import ENDS, choose
 from agents.walkers.sparse.search import Choice, Search, Tried, search
-from agents.walkers.sparse.surrogate import LinearSurrogate, per_group
+from agents.walkers.sparse.surrogate import expected, per_group
 from envs.core.factual import differs
 from envs.core.state import State
 from envs.core.tasks import log_odds
@@ -48,10 +48,10 @@ class SparseSettings:
 
     Example:
         >>> SparseSettings(queries=4).ends
-        32
+        96
     """
 
-    ends: int = 32
+    ends: int = 96
     reach: float = 1.5
     queries: int = 8
     rescue: int = 6
@@ -151,17 +151,16 @@ class _Options(NamedTuple):
     Attributes:
         codes: (B, E, d), the walk's own end first.
         frames: (B, E, D) at the ends.
-        changes, worth: (B, E, C) see `search`.
-        away: (B, E) latent distances of the ends from frame 0.
+        order, rise, cost: (B, E, C) see `search`.
         fewer_than: (B,) number of columns that a choice must stay below.
         budget: (B,) most queries.
     """
 
     codes: Tensor
     frames: Tensor
-    changes: np.ndarray
-    worth: np.ndarray
-    away: np.ndarray
+    order: np.ndarray
+    rise: np.ndarray
+    cost: np.ndarray
     fewer_than: list[int]
     budget: list[int]
 
@@ -196,16 +195,13 @@ def _options(
     moved = per_group(differs(units.exact(frames, home), home.cells).float(), groups, len(groups)) > 0
     moved = moved.unflatten(0, (batch, count))
     frames = frames.unflatten(0, (batch, count))
-    change = frames - start.factual[:, None]
-    worth = surrogate_of(world).worth(change, groups[units.column_of], len(groups), start.source, target) * moved
+    found = expected(world, start.factual, frames, moved, groups[units.column_of], target)
     cells = units.exact(world.decode(last, start.home), start.home)
     present = (per_group(differs(cells, start.cells).float(), groups, len(groups)) > 0).sum(1)
     return _Options(
         codes,
         frames,
-        moved.numpy(),
-        worth.numpy(),
-        (codes - start.z[:, None]).norm(dim=2).numpy(),
+        *found,
         torch.where(success, present, moved.shape[2] + 1).tolist(),
         torch.where(success, settings.queries, settings.rescue).tolist(),
     )
@@ -246,9 +242,9 @@ def _searched(world: World, start: State, options: _Options, whole: bool, settin
     )
     searches: dict[int, Search] = {}
     open_choices: dict[int, Choice] = {}
-    for i, rise in enumerate(options.worth):
+    for i, rise in enumerate(options.rise):
         limits = options.fewer_than[i], options.budget[i]
-        searches[i] = search(rise, options.changes[i], options.away[i], begin[i], goal, *limits, settings.hope, whole)
+        searches[i] = search(options.order[i], rise, options.cost[i], begin[i], goal, *limits, settings.hope, whole)
         if (choice := next(searches[i], None)) is not None:
             open_choices[i] = choice
     while open_choices:
@@ -286,15 +282,6 @@ def _goals(world: World, start: State, target: Tensor, count: int) -> Tensor:
             gaps = torch.cdist(start.factual[items], reference.x[rows], p=1)
             near = gaps.topk(min(count, len(rows)), dim=1, largest=False).indices
             found[items, : near.shape[1]] = reference.z[rows[near]]
-    return found
-
-
-def surrogate_of(world: World) -> LinearSurrogate:
-    """The surrogate of a world, fitted on first use and kept with its reference data."""
-    kept = world.reference.__dict__
-    if "linear_surrogate" not in kept:
-        kept["linear_surrogate"] = LinearSurrogate(world.reference)
-    found: LinearSurrogate = kept["linear_surrogate"]
     return found
 
 

@@ -18,6 +18,7 @@ from envs.manifolds.edits.graph import Around, EditGraph, Node
 from envs.manifolds.edits.language import identity
 from envs.manifolds.edits.pretrained import Pretrained
 from envs.manifolds.edits.proposals import KEPT, propose
+from envs.manifolds.edits.trigrams import Trigrams
 from envs.manifolds.fitting import untrained
 from envs.manifolds.prior import Prior
 from envs.modalities.vocabulary import END, SPECIALS, Vocabulary
@@ -207,7 +208,7 @@ class Edits(Manifold):
             words, longest = words_of(x), self.vocabulary.length - 1
             with torch.inference_mode():
                 if self.proposer is None:
-                    edits = propose(self.filler, self.codes, words, longest, self.fluency, self.most)
+                    edits = propose(self.filler, self.codes, words, longest, self.likelihood, self.most)
                 else:
                     edits = self._pretrained.propose(words, longest, self.most)
             self._graphs[key] = EditGraph(words, edits, longest)
@@ -219,8 +220,16 @@ class Edits(Manifold):
         return Pretrained(self.proposer, self.vocabulary, self.filler, self.codes)
 
     def fluency(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Fluency of rows of word ids, (R,), in nats per word; see `Filler.fluency`."""
+        """Fluency of rows of word ids by the masked model, (R,), in nats per word; see `Filler.fluency`."""
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
+
+    def likelihood(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """The same by trigrams, in a thirtieth of the time: of the many edits among which proposals are chosen."""
+        return self._trigrams.fluency(self.vocabulary.known(padded(rows)), self.filler.log_frequency)
+
+    @cached_property
+    def _trigrams(self) -> Trigrams:
+        return Trigrams(self.corpus.long(), self.vocabulary.size)
 
     def losses(self, graph: EditGraph, nodes: Sequence[Node]) -> list[float]:
         """Losses of fluency of nodes against the input, nats per word, at least 0; their edits judged together.

@@ -84,6 +84,14 @@ class MLP(nn.Module):
         """Weight (out, in) and bias (out,) of each layer as views: later changes are visible."""
         return [(layer.weight.detach().numpy(), layer.bias.detach().numpy()) for layer in (*self.hidden, self.last)]
 
+    def on_arrays(self, h: np.ndarray) -> np.ndarray:
+        """`forward` on arrays: for few rows, its calls take half the time of torch's."""
+        *hidden, (weight, bias) = self.arrays
+        for first, shift in hidden:
+            h = silu(_affine(h, first, shift))[0]
+        out = _affine(h, weight, bias)
+        return sigmoid(out) if self.squash else out
+
     def linearized(self, h: np.ndarray) -> tuple[np.ndarray, Linearized]:
         """`forward` and `vjp` in one pass, on arrays.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,20 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"manifold-traversal\[sweep\]"):
         run_sweep(SWEEP, tmp_path)
+
+
+@pytest.mark.slow
+def test_trials_on_a_ray_cluster_are_those_of_this_machine_and_are_kept(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    pytest.importorskip("ray")
+    (tmp_path / "sweep.yml").write_text(FILE)
+    sweep = Sweep.read(tmp_path / "sweep.yml")
+    here, there = (run_sweep(sweep, tmp_path / engine, engine=engine, progress=False) for engine in ("local", "ray"))
+    assert here == there
+    assert [row["state"] for row in there] == ["complete"] * 2
+    more = run_sweep(replace(sweep, trials=3), tmp_path / "ray", engine="ray", progress=False)
+    assert len(more) == 3
+    assert all(row in more for row in there)
 
 
 @pytest.mark.slow

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from agents.console.cli import UserError
 from agents.explain import explain
 from agents.train import train
+from agents.training import warm_start
 from agents.training.algorithms import load_hyperparameters, make_model
-from agents.training.environments import make_vec_env, trained_walk
+from agents.training.environments import laid_over, make_vec_env, trained_walk
 from agents.training.warm_start import SPREAD, follow_the_teacher, guidance_action, straight_action, walks_of_the_teacher
 from agents.walkers.policy import PolicyWalker
 from envs import UnknownNameError, make_world
@@ -126,6 +128,59 @@ def test_trainings_on_a_map_begin_straight_and_have_the_steps_to_arrive_unless_t
     assert "warm_start" not in other.folder.config
     assert other.folder.config["hyperparameters"]["learning_rate"] == 1e-3
     assert other.world.max_episode_steps == 30
+
+
+def rare():
+    """A table of which some rows in a hundred are of one class; the decoded code of such a row need not be."""
+    rows = np.random.default_rng(0).normal(size=(600, 5))
+    seldom = lambda x: np.eye(2)[(x[:, :3].sum(1) > 3.2).astype(int)]  # noqa: E731
+    return make_world(data=rows, classifier=seldom, class_names=["often", "seldom"], manifold="pca", latent_dim=3)
+
+
+def test_the_line_teaches_walks_that_arrive_and_every_query_is_counted():
+    world = trained_walk(rare())
+    before = world.classifier.queries
+    seen, actions = walks_of_the_teacher(world, 0, walks=40, teacher="line")
+    asked = world.classifier.queries - before
+    assert len(seen) == len(actions) > 40
+    assert asked >= len(seen)
+    torch.testing.assert_close(actions.norm(dim=1).amax(), torch.tensor(1.0))
+    again = walks_of_the_teacher(world, 0, walks=40, teacher="line")
+    assert seen.equal(again[0])
+    assert actions.equal(again[1])
+
+
+def test_a_teacher_who_finds_nothing_leaves_the_policy_alone(monkeypatch):
+    world = trained_walk(rare())
+    monkeypatch.setitem(warm_start.TEACHERS, "line", warm_start.Teacher(lambda world, state: iter(()), 200))
+    model = untrained(world)
+    before = [part.clone() for part in model.policy.parameters()]
+    assert follow_the_teacher(model, world, 0, "line") == {"rows": 0, "error": 0.0}
+    for one, other in zip(before, model.policy.parameters(), strict=True):
+        assert one.equal(other)
+
+
+def test_trainings_on_tables_begin_with_the_line_if_they_are_long_enough():
+    world = trained_walk(rare())
+    assert laid_over("ppo", world, None)["warm_start"] == "line"
+    assert laid_over("ppo", world, 30_000)["warm_start"] == "line"
+    assert laid_over("ppo", world, 2048) == {}
+    assert laid_over("sac", world, None) == {}
+    labels = trained_walk(make_world(data="iris", label_only=True, manifold="pca", latent_dim=2))
+    assert laid_over("ppo", labels, None)["warm_start"] == "line"  # which needs no probability
+    assert laid_over("ppo", labels.replace(task="explore"), None) == {}
+
+
+def test_a_teacher_who_needs_guidance_has_it(world):
+    assert laid_over("ppo", world, 64)["warm_start"] == "guidance"
+    assert laid_over("ppo", world.replace(guidance=False), 64) == {}
+
+
+@pytest.mark.slow
+def test_an_agent_that_begins_with_the_line_finds_a_rare_class(tmp_path):
+    run = train(world=rare(), log_folder=str(tmp_path), n_timesteps=16_384, pictures=False)
+    assert run.evaluation["success_rate"] > 0.8
+    assert run.folder.config["warm_start"]["rows"] > 0
 
 
 def test_an_unknown_teacher_is_named_with_those_that_there_are(tmp_path):

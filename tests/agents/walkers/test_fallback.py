@@ -106,7 +106,13 @@ def coarse() -> envs.World:
     x, y = load_breast_cancer(return_X_y=True)
     x = MinMaxScaler(clip=True).fit_transform(x)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(x, y)
-    return envs.make_world(data=x, data_shape=(5, 6), classifier=model, manifold="pca", latent_dim=1, max_episode_steps=60)
+    fit: dict[str, Any] = {
+        "manifold": "pca",
+        "latent_dim": 1,
+        "max_episode_steps": 60,
+        "initial_latent": "code",
+    }  # by default, it is kept
+    return envs.make_world(data=x, data_shape=(5, 6), classifier=model, **fit)
 
 
 def test_a_frame_0_of_another_class_is_no_path_of_zero_steps(coarse: envs.World) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 _LINEARIZED: dict[str, Any] = {"estimator": "linearized", "updates": 12, "learning_rate": 1e-2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "vime_second_order": ("vime", {"estimator": "second_order"}),
     "vime_linearized": ("vime", _LINEARIZED),
     "vime_anchored": ("vime", _LINEARIZED | {"noise": "anchored"}),
     "vime_last_layer": ("vime", _LINEARIZED | {"posterior": "last_layer"}),

@@ -25,9 +25,10 @@ from envs.classifiers import Classifier, adapt
 from envs.classifiers.networks import accuracy
 from envs.core.world import World
 from envs.datasets import DATASETS
-from envs.manifolds import GAN, PCA, VAE, Embedding, Joint, Manifold, UMAPMap
+from envs.manifolds import GAN, PCA, VAE, Embedding, Joint, Manifold, Pair, UMAPMap
 from envs.manifolds.generators.training import Recipe
 from envs.modalities.fitting import fit_units
+from tests.benchmarks.harness.autoencoder import fitted_autoencoder
 from tests.benchmarks.harness.runs import ROOT
 
 
@@ -74,6 +75,7 @@ MANIFOLDS: dict[str, Callable[[Tensor, Classifier, Tensor, int], Manifold]] = {
     "gan64": lambda x, classifier, labels, seed: GAN.fit(
         x, latent_dim=64, recipe=Recipe(steps=3000, learning_rate=5e-4), seed=seed
     ),
+    "kl": lambda x, classifier, labels, seed: Pair.of(fitted_autoencoder(x, seed), x),
     "umap": lambda x, classifier, labels, seed: UMAPMap.fit(x, seed=seed),
     "umap_knn": lambda x, classifier, labels, seed: UMAPMap.fit(x, decoder="knn", seed=seed),
 }

@@ -135,14 +135,15 @@ def _odd(seed: int) -> Case:
     return fitted(by_name(frame, _forest(seed)), frame, classes, seed)
 
 
-def _missing_numbers(seed: int) -> Case:
-    """Numbers of which a tenth is missing, for boosting, which takes them as they are."""
+def _missing_numbers(seed: int, **settings: Any) -> Case:
+    """Numbers of which a tenth is missing, for boosting, which takes them as they are. The age, on which the classes depend
+    most, is held for its name, unless `settings` free it."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     frame, classes = _odd_columns(seed)
     frame = frame[["age", "income", "male"]].astype(float)
     frame = frame.mask(np.random.default_rng(seed).random(frame.shape) < 0.1)
-    return fitted(HistGradientBoostingClassifier(random_state=seed), frame, classes, seed)
+    return fitted(HistGradientBoostingClassifier(random_state=seed), frame, classes, seed, **settings)
 
 
 def _dates(seed: int) -> Case:
@@ -178,5 +179,6 @@ CASES: Cases = {
     "Adult, file, default classifier": Entry(lambda seed: _from_file(*adult(), False, seed)),
     "odd columns, forest by column name": Entry(_odd),
     "missing numbers, boosting": Entry(_missing_numbers),
+    "missing numbers, boosting, the age is free": Entry(lambda seed: _missing_numbers(seed, free=["age"])),
     "a column of dates in days, forest": Entry(_dates),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.own.cases import Case, Cases, Entry, answers_of, fitted, of_function, split
-from tests.benchmarks.own.numbers import forest, made
+from tests.benchmarks.own.numeric import forest, made
 
 
 def _classes(count: int, seed: int) -> Case:

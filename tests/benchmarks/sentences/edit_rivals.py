@@ -8,6 +8,9 @@ import torch
 
 from envs.core.world import World
 from envs.manifolds.edits.graph import EditGraph, Node
+from envs.manifolds.edits.manifold import words_of
+
+STRONGEST = 20
 
 
 class Found(NamedTuple):
@@ -19,6 +22,29 @@ class Found(NamedTuple):
     success: bool
     source: int
     target: int
+
+
+def unbound(world: World, x: torch.Tensor) -> float:
+    """Share of the words of x (L,) that a greedy search edits which need not write English and may ask as often as it likes.
+
+    At every place it replaces or inserts each of the `STRONGEST` words that the codes hold for the strongest, or deletes, and
+    takes what raises p most, until the threshold is reached or all words are edited.
+    """
+    manifold: Any = world.manifold
+    start = words_of(x)
+    source = int(world.classifier.predict_proba(x[None])[0].argmax())
+    gains = manifold.codes.gains[: manifold.filler.written, 1 - source]
+    strong = gains.topk(min(STRONGEST, len(gains))).indices.tolist()
+    row, p = start, 0.0
+    for step in range(len(start)):
+        fresh = [[*row[:i], w, *row[i + gone :]] for i in range(len(row)) for w in strong for gone in (0, 1)]
+        fresh += [[*row[:i], *row[i + 1 :]] for i in range(len(row)) if len(row) > 1]
+        fresh = [one for one in fresh if len(one) < manifold.vocabulary.length]
+        answers = world.classifier.predict_proba(manifold.rows(fresh))[:, 1 - source]
+        row, p = fresh[int(answers.argmax())], float(answers.max())
+        if p >= world.task.tau:
+            return (step + 1) / len(start)
+    return 1.0
 
 
 def of_trajectory(path: Any) -> Found:

@@ -34,6 +34,9 @@ from tests.benchmarks.sentences.split import CLASSES, KneserNey, Oracle
 
 LONGEST = 12  # words of a sentence that is explained
 FITTED = 40  # words of a sentence that the manifold is fitted to
+MARK = "verbosity=1"  # a setting of link-parser; it is set again after each sentence, and the reply ends the answer
+#: linkages of a sentence that break no rule after parsing; one sentence may have several such lines
+VALID = re.compile(r"Found \d+ linkages? \((\d+) ")
 
 
 @dataclass(frozen=True)
@@ -113,18 +116,21 @@ def parses(texts: Sequence[str]) -> np.ndarray:
     """
     if shutil.which("link-parser") is None:
         raise RuntimeError("link-parser is missing: apt-get install link-grammar link-grammar-dictionaries-en")
-    asked = "\n".join(sentence_case(text) for text in texts)
+    asked = "\n".join(f"{sentence_case(text)}\n!{MARK}" for text in texts)
     flags = ["-verbosity=1", "-graphics=0", "-timeout=3", "-limit=100", "-null=0", "-panic=0"]
     out = subprocess.run(["link-parser", "en", *flags], input=asked + "\n", capture_output=True, text=True, check=True).stdout
-    found = re.findall(r"Found (\d+) linkages?|No complete linkages found", out)
-    if len(found) != len(texts):
-        raise RuntimeError(f"link-parser answered {len(found)} of {len(texts)} sentences")
-    return np.array([bool(count) for count in found])
+    answers = out.split(f"{MARK.replace('=', ' set to ')}\n")[1:-1]  # the first is said of the flag
+    if len(answers) != len(texts):
+        raise RuntimeError(f"link-parser answered {len(answers)} of {len(texts)} sentences")
+    return np.array([any(int(valid) for valid in VALID.findall(answer)) for answer in answers])
 
 
 def sentence_case(text: str) -> str:
-    """The text as people write it: a capital first letter, `I`, no blanks before signs, and a full stop."""
-    text = re.sub(r"\s+([,.;:!?)'’]|n't)", r"\1", " ".join(text.split()))
+    """The text as people write it: a capital first letter, `I`, no blanks before signs, and a full stop.
+
+    Signs that link-parser reads as commands or comments where a line begins with them are left out.
+    """
+    text = re.sub(r"\s+([,.;:!?)'’]|n't)", r"\1", " ".join(text.split())).lstrip("!%*- ")
     text = re.sub(r"\bi\b", "I", text)
     return text[:1].upper() + text[1:] + ("" if text[-1:] in ".!?" else ".")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,9 @@ from envs.classifiers.bag_of_words import BagOfWords, features
 from envs.core.world import World
 from envs.datasets import Data
 from envs.manifolds import Manifold, SentenceVAE
-from envs.modalities.vocabulary import Vocabulary, tokens
+from envs.manifolds.edits.filler import padded
+from envs.manifolds.edits.trigrams import Trigrams
+from envs.modalities.vocabulary import PAD, SPECIALS, UNKNOWN, Vocabulary, tokens
 from tests.benchmarks.sentences.data import reviews
 
 LONGEST = 10  # words of a sentence that is explained or fitted whole
@@ -58,43 +60,29 @@ class Oracle:
 
 
 class KneserNey:
-    """Interpolated Kneser-Ney trigrams (Chen and Goodman 1999, section 3.4), discount 0.75; rare words are one unknown one."""
+    """`Trigrams` of texts; rare words are one unknown one.
 
-    def __init__(self, texts: Sequence[str], words: set[str], discount: float = 0.75) -> None:
-        self.words, self.discount = words, discount
-        self.seen: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(3)]
-        for text in texts:
-            row = self._row(text)
-            self.seen[2].update(zip(row, row[1:], row[2:], strict=False))
-        for n in (1, 0):  # lower orders count how many different words stand before
-            self.seen[n].update(gram[1:] for gram in self.seen[n + 1])
-        self.total: list[dict[tuple[str, ...], int]] = [defaultdict(int) for _ in range(3)]
-        self.kinds: list[dict[tuple[str, ...], int]] = [defaultdict(int) for _ in range(3)]
-        for n in range(3):
-            for gram, count in self.seen[n].items():
-                self.total[n][gram[:-1]] += count
-                self.kinds[n][gram[:-1]] += 1
+    Args:
+        texts: what it is fitted to.
+        words: that are known.
+    """
 
-    def _row(self, text: str) -> list[str]:
-        return ["<s>", "<s>", *(w if w in self.words else "<unk>" for w in tokens(text)), "</s>"]
+    def __init__(self, texts: Sequence[str], words: set[str]) -> None:
+        self.ids = {word: number for number, word in enumerate(sorted(words), len(SPECIALS))}
+        self.trigrams = Trigrams(self._rows(texts), len(self.ids) + len(SPECIALS))
 
-    def _p(self, gram: tuple[str, ...]) -> float:
-        n = len(gram) - 1
-        lower = 1 / (len(self.words) + 2) if n == 0 else self._p(gram[1:])
-        total = self.total[n][gram[:-1]]
-        if not total:
-            return lower
-        held = self.discount * self.kinds[n][gram[:-1]] / total
-        return max(self.seen[n][gram] - self.discount, 0) / total + held * lower
+    def _rows(self, texts: Sequence[str]) -> torch.Tensor:
+        return padded([[self.ids.get(word, UNKNOWN) for word in tokens(text)] for text in texts])
 
     def perplexity(self, texts: Sequence[str]) -> float:
         """Of all words and end marks of texts together."""
-        logs = [math.log(self._p(tuple(row[i - 2 : i + 1]))) for row in map(self._row, texts) for i in range(2, len(row))]
-        return math.exp(-sum(logs) / len(logs))
+        rows = self._rows(texts)
+        return math.exp(-float(self.trigrams.log_p(rows).sum() / (rows != PAD).sum()))
 
     def each(self, texts: Sequence[str]) -> np.ndarray:
         """Perplexity of every text, (B,)."""
-        return np.array([self.perplexity([text]) for text in texts])
+        rows = self._rows(texts)
+        return np.exp(-(self.trigrams.log_p(rows).sum(1) / (rows != PAD).sum(1)).numpy().astype(float))
 
 
 @dataclass(frozen=True)

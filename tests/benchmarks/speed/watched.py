@@ -10,12 +10,12 @@ from typing import Any
 
 @contextlib.contextmanager
 def watched(
-    parts: Mapping[str, tuple[type, str]], clock: Callable[[], float] = time.process_time
+    parts: Mapping[str, tuple[Any, str]], clock: Callable[[], float] = time.process_time
 ) -> Iterator[dict[str, float]]:
-    """Time spent in methods, by name; a method called inside another one of them counts there alone.
+    """Time spent in functions, by name; one called inside another one of them counts there alone.
 
     Args:
-        parts: name -> class and method.
+        parts: name -> class or module, and its function.
         clock: process time, or another.
     """
     spent = dict.fromkeys(parts, 0.0)

@@ -110,3 +110,14 @@ def test_paths_begin_there_and_count_the_queries(world):
     lost = [i for i, path in enumerate(plain) if path.predicted[0] != path.source]
     assert lost
     assert all(path.queries >= 2 + path.steps for path in paths)
+
+
+def test_walks_until_the_prediction_changes_start_where_the_class_is_kept() -> None:
+    world = make_world(data="digits", task="flip")
+    assert world.initial_latent_name == "kept"
+    assert make_world(data="digits").initial_latent_name == "code"
+    plain, _ = dynamics.enter(world.replace(initial_latent="code"), world.held_out.x)
+    state, queries = dynamics.enter(world, world.held_out.x)
+    assert (plain.prediction.argmax(1) != plain.source).any()
+    assert (state.prediction.argmax(1) == state.source).all()
+    assert queries.float().mean() < 3

@@ -161,3 +161,11 @@ def test_groups_and_ordered_classes():
 def test_groups_that_are_refused(target, order, match):
     with pytest.raises(ManifoldError, match=match):
         read_group(target, ["large", "medium", "small"], order)
+
+
+def test_what_displays_ask_of_a_goal() -> None:
+    score, labels = ScoreGoal(low=2.0, high=4.0), LabelGoal(["a", "b"], "a")
+    assert (score.scored, score.limits, ScoreGoal(high=3.0).limits) == (True, (2.0, 4.0), (3.0,))
+    assert (labels.scored, labels.limits) == (False, ())
+    assert (score.share_name("2..4"), labels.share_name("a")) == ("the share of 2..4", "p(a)")
+    assert (score.in_units_of(3.0).spread, labels.in_units_of(3.0)) == (3.0, labels)

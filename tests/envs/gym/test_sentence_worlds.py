@@ -82,8 +82,8 @@ def test_guidance_points_to_the_input_and_to_the_other_class(world):
     for j in (0, 7):
         moved = state.z.clone()
         moved[:, j] += step
-        after, _ = dynamics.appraise(aimed, moved, moved, state.z0, state.target)
-        slope = (after - cost) / step
+        after, _ = dynamics.appraise(aimed, *(part.numpy() for part in (moved, moved, state.z0, state.target)))
+        slope = (torch.from_numpy(after) - cost) / step
         scale = torch.tensor(1.0)
         torch.testing.assert_close(-2 * state.guidance[:, j], slope * scale * aimed.class_distance, atol=0.3, rtol=0.3)
 

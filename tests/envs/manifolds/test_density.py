@@ -72,10 +72,13 @@ def test_the_same_seed_gives_the_same_flow_and_leaves_the_global_generator():
     [
         {"data": "digits"},
         {"data": "digits", "manifold": "digits_umap"},
+        {"data": "digits", "manifold": "digits_gan"},
         {"data": "digits", "basis": "principal", "basis_dim": 3},
+        pytest.param({"data": "digits", "basis": "metric", "basis_dim": 3}, marks=pytest.mark.slow),
         {"data": "iris", "manifold": "pca", "latent_dim": 1},
         {"data": "oscillator"},
         {"data": "sentences"},
+        pytest.param({"data": "sentences", "manifold": "sentences_edits"}, marks=pytest.mark.slow),
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )

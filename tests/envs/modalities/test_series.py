@@ -15,6 +15,7 @@ import envs
 from envs.core.factual import Factual
 from envs.datasets import Data, SeriesUnits
 from envs.errors import ManifoldError, UnknownNameError
+from envs.modalities.components import Component
 from envs.modalities.intervals import changed_intervals
 from envs.modalities.series import guessed_series, seems_series
 
@@ -176,3 +177,15 @@ def test_series_with_classes_need_no_classifier():
     data = Data(raw, truth=(raw[:, 0].mean(1) > 0).astype(int), class_names=["low", "high"], modality="series")
     world = envs.make_world(data=data, fit={"epochs": 5}, progress=False)
     assert float((world.reference.label.numpy() == data.truth).mean()) > 0.9
+
+
+def test_an_interval_that_rises_and_falls_is_told_in_their_order() -> None:
+    units = SeriesUnits.of_series(np.random.default_rng(0).normal(size=(20, 12)), (12,))
+    flat, bent = np.zeros(12), np.zeros(12)
+    bent[4:6], bent[6:8] = 0.4, -0.3
+    before, after = units.inward([flat])[0], units.inward([bent])[0]
+    mask = torch.zeros(12, dtype=torch.bool)
+    mask[4:8] = True
+    part = Component("points 4-7", {"column": 0}, mask)
+    assert units.words(part, before, after)[1] == "rise by 0.4, then fall by 0.3"
+    assert units.words(part, after, before)[1] == "fall by 0.4, then rise by 0.3"

@@ -336,7 +336,7 @@ def test_expected_gain_needs_no_next_observation(toy):
     expected = bonus.expected_information_gain(obs, action)
     assert expected.shape == (30,)
     assert (expected >= 0).all()
-    assert bonus.estimator == "second_order"
+    assert bonus.estimator == "linearized"
     bald = trained("bald", toy)
     assert torch.equal(bald.score(obs, action, nxt), bald.score(obs, action, nxt + 1))
 

@@ -127,6 +127,17 @@ def test_the_regression_is_exact_whatever_the_order_of_the_rows():
         torch.testing.assert_close(one.mean.double(), covariance @ phi.double().T @ y.double(), rtol=1e-4, atol=1e-5)
 
 
+def test_another_noise_is_weighed_in_without_the_data():
+    """The sums of the data depend on neither prior nor noise, so that a fit adds the pool once."""
+    rows, answers, noise = torch.randn(40, 5), torch.randn(40, 2), torch.tensor([0.5, 2.0])
+    again, once = Leverage(5, 2), Leverage(5, 2)
+    again.begin(3.0, noise), again.add(rows, answers)
+    once.begin(7.0, torch.ones(2)), once.add(rows, answers), once.weigh(3.0, noise)
+    assert torch.equal(again.mean, once.mean)
+    assert torch.equal(again(rows), once(rows))
+    assert torch.equal(again.noise, once.noise)
+
+
 def test_what_was_added_is_known_at_once_and_never_forgotten(toy):
     bonus = fitted(toy, "last_layer", noise=0.1)
     event = toy.draw(1, seed=9, scale=4.0)

@@ -16,6 +16,8 @@ MARKED = 0.2  # of the full range: a smaller change of a pixel is not ringed
 SHARE = 0.35  # of the largest change: likewise
 SMALLEST = 0.01  # of the picture: a smaller region is not ringed
 MOST_RINGS = 8
+APART = 0.14  # of the longer side: labels lie no nearer to each other where there is room
+CLEAR = 0.2  # of a part's change: a smaller sum of more and less has no direction, as a change of hue
 COARSEST = 48  # cells along the longer side of a ring's grid
 BLOCKS = 64  # pixels along a side up to which a picture is shown in blocks
 
@@ -55,27 +57,38 @@ def face(
     sources = {t: data_uri(shown_png(picture(world, frames[t]))) for t in {*film, turn, path.steps}}
     given = data_uri(shown_png(picture(world, path.source_input)))
     start = plane(path.source_input)
-    end = plane(frames[-1]) - start
+    end, size = plane(frames[-1]) - start, plane(np.abs(frames[-1] - path.source_input))
     height, width = start.shape
     stills = [
         {"src": given, "rings": []},
         {"src": sources[turn], "rings": rings(plane(frames[turn]) - start)},
-        {"src": sources[path.steps], "rings": _parts(regions, end) or rings(end)},
+        {"src": sources[path.steps], "rings": _parts(regions, end, size) or rings(end)},
     ]
     context = {"stills": stills, "height": height, "width": width, "numbered": len(regions) > 0}
     small = max(height, width) <= BLOCKS
     return Face("picture.html", context, [sources[t] for t in film], draw, 2.7, small, "", (given, sources[path.steps]))
 
 
-def _parts(regions: Sequence[np.ndarray], change: np.ndarray) -> list[Ring]:
-    """A ring for each part of the contributions, around the pixels that change most in it."""
-    found = []
+def _parts(regions: Sequence[np.ndarray], change: np.ndarray, size: np.ndarray) -> list[Ring]:
+    """A ring for each part of the contributions, around the pixels that change most in it, by the `size` of their change."""
+    found: list[Ring] = []
     for part in regions:
-        more = bool(change[part].sum() >= 0)
-        moved = np.where(part, change if more else -change, 0.0)
+        total = change[part].sum()
+        clear = abs(total) > CLEAR * size[part].sum()
+        moved = np.where(part & (change * np.sign(total) > 0) if clear else part, size, 0.0)
         shown = _without_crumbs((moved >= SHARE * moved.max()) & (moved > 0))
-        found.append(ring(shown, more, label=np.unravel_index(moved.argmax(), moved.shape)))
+        found.append(ring(shown, bool(total >= 0), label=_label(moved, shown, found)))
     return found
+
+
+def _label(moved: np.ndarray, shown: np.ndarray, others: Sequence[Ring]) -> tuple[int, int]:
+    """Row and column of a label: where most changes (H, W) among what is ringed, apart from the other labels."""
+    rows, columns = np.nonzero(shown if shown.any() else np.ones_like(shown))
+    gaps = [np.hypot(rows + 0.5 - one.y, columns + 0.5 - one.x) for one in others]
+    near = np.min(gaps, axis=0) if gaps else np.full(len(rows), np.inf)
+    far = near >= APART * max(moved.shape)
+    best = np.argmax(np.where(far, moved[rows, columns], -1.0)) if far.any() else near.argmax()
+    return int(rows[best]), int(columns[best])
 
 
 def _without_crumbs(part: np.ndarray) -> np.ndarray:

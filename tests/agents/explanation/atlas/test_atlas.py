@@ -203,6 +203,10 @@ def test_a_run_keeps_the_picture_and_logs_it(tmp_path: Path, capsys: pytest.Capt
 def test_the_scripts_own_refusals(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--env-kwargs belongs to an environment id"):
         script.main([str(tmp_path), "--env-kwargs", "tau:0.8"])
+    with pytest.raises(UserError, match="--class-names belongs to an environment id"):
+        script.main([str(tmp_path), "--class-names", "a", "b"])
+    with pytest.raises(envs.ManifoldError, match=r"10 .* for 2 classes \['a', 'b'\]"):
+        script.main(["Manifold/Digits-v0", "--class-names", "a", "b"])
     with pytest.raises(UserError, match="there is no folder"):
         script.main(["Manifold/Digits-v0", "--out", str(tmp_path / "none" / "a.png")])
     with pytest.raises(envs.UnknownNameError, match="Manifold/Digits-v0"):

@@ -60,6 +60,21 @@ def test_pictures_of_every_layout_are_judged() -> None:
         assert oracle(torch.zeros(2, *shape)).shape == (2, 4)
 
 
+def test_large_pictures_are_judged_at_a_smaller_size_which_bounds_the_cost_of_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shape, seen in (((28, 28), (28, 28)), ((64, 64), (32, 32)), ((3, 32, 32), (3, 16, 16)), ((70, 50, 3), (3, 18, 13))):
+        assert judge.judged(torch.zeros(2, *shape)).shape == (2, *seen)
+    monkeypatch.setattr(judge, "AE_STEPS", 1)
+    monkeypatch.setattr(judge, "ORACLE_STEPS", 1)
+    rows: list[int] = []
+    forward = judge.ClassAutoencoders.forward
+    monkeypatch.setattr(judge.ClassAutoencoders, "forward", lambda self, x: rows.append(x.shape[1]) or forward(self, x))
+    for classes, count in ((10, 64), (40, 16)):
+        found = judge.fit_oracles(np.zeros((2 * classes, 64, 64)), np.arange(2 * classes) % classes, classes)
+        assert rows.pop() == count
+    assert found.sees(np.zeros((3, 64, 64))).shape == found.im1(np.zeros((3, 4096)), [0] * 3, [1] * 3).shape == (3,)
+    assert found.sees(np.zeros((0, 64, 64))).shape == (0,)
+
+
 def test_fitting_is_repeatable_and_draws_from_no_global_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "AE_STEPS", 3)
     monkeypatch.setattr(judge, "ORACLE_STEPS", 3)

@@ -31,6 +31,7 @@ from agents.explanation.headline import headline
 from agents.explanation.report.card import Card, turning_point
 from agents.explanation.report.export import export
 from agents.explanation.report.extras import columns_slopes, slopes_view
+from agents.explanation.report.faces.picture import _parts as picture_parts
 from agents.explanation.report.faces.picture import rings
 from agents.explanation.report.page import Extras, Panel, View, render_report, write_report
 from agents.explanation.report.statement import add_contributions, statement
@@ -116,6 +117,20 @@ def test_contributions_are_bars_that_add_up(world: World, paths: list[Trajectory
             assert reached == pytest.approx(begun)
 
 
+def test_bars_that_fall_below_zero_stay_on_their_axis(world: World, paths: list[Trajectory]) -> None:
+    found = contributions(paths[0], world)
+    rise = (found.total + 1.2) / 2
+    falling = [replace(found.parts[0], value=value) for value in (-1.2, rise, rise)]
+    path = replace(paths[0], saved_contributions=replace(found, parts=falling))
+    said = statement(path, world)
+    assert min(bar.low for bar in said.bars) < 0
+    drawn = [(said.shown.share(bar.low), said.shown.share(bar.high)) for bar in said.bars]
+    assert all(0 <= low < high <= 1 for low, high in drawn)
+    places = re.findall(r"left:(-?[\d.]+)%;width:([\d.]+)%", render_report([path], world))
+    assert places
+    assert all(float(left) >= 0 and float(left) + float(width) <= 100.11 for left, width in places)
+
+
 def test_saved_contributions_cost_no_query(world: World, paths: list[Trajectory]) -> None:
     saved = [replace(path, saved_contributions=contributions(path, world)) for path in paths]
     before = world.classifier.queries
@@ -131,6 +146,21 @@ def test_rings_enclose_what_differs_from_the_input() -> None:
     assert more.outline.count("h1") == 6
     assert more.outline.count("v1") == 2
     assert rings(np.full((8, 8), 0.01)) == []
+
+
+def test_labels_of_parts_lie_apart_and_a_change_of_hue_is_ringed() -> None:
+    change = np.zeros((32, 32))
+    change[10:20, 10:20] = 0.5
+    change[14, 15], change[14, 16] = 0.6, 0.6  # the largest changes of two parts are neighbours
+    left = np.broadcast_to(np.arange(32) < 16, (32, 32))
+    first, second = picture_parts([left, ~left], change, np.abs(change))
+    assert np.hypot(first.x - second.x, first.y - second.y) >= 0.14 * 32
+    hue, noise = np.zeros((32, 32)), np.zeros((32, 32))
+    hue[4:8, 4:8] = 0.4  # as bright as before
+    noise[20, 20] = 0.01
+    (only,) = picture_parts([np.ones((32, 32), bool)], noise, hue + noise)
+    assert (only.outline.count("h1"), only.outline.count("v1")) == (8, 8)
+    assert max(only.x, only.y) < 8
 
 
 def test_nothing_is_loaded_from_anywhere(world: World, paths: list[Trajectory]) -> None:
@@ -373,6 +403,7 @@ def test_a_doubtful_end_says_do_not_rely_on_it(world: World, paths: list[Traject
     assert "Other classifiers give the end p(4) = 0.20." in text
     assert "1 with the badge “holds”, 1 with the badge “flips this model only”" in text
     assert 'data-badge="flips this model only"' in text
+    assert '<span class="sign holds" aria-hidden="true"></span> holds' in text  # the index says what its signs mean
 
 
 @pytest.mark.parametrize("kind", CARD_FORMATS)

@@ -13,7 +13,10 @@ def run(
 ) -> tuple[Choice | None, list[Choice]]:
     """What the search finds, and what it tries, where the true worth of columns adds up."""
     expected = np.array(worth)
-    asks = search(expected, expected != 0, np.ones(len(worth)), start, 0.0, **{"fewer_than": 9, "budget": 9, **settings})
+    order = np.argsort(np.where(expected != 0, -expected, np.inf), axis=1, kind="stable")
+    along = np.take_along_axis(expected, order, axis=1)
+    rise = np.where(along != 0, along.cumsum(1), -np.inf)
+    asks = search(order, rise, np.ones(rise.shape), start, 0.0, **{"fewer_than": 9, "budget": 9, **settings})
     tried: list[Choice] = []
     try:
         choice = next(asks)

@@ -42,6 +42,7 @@ def test_the_column_that_decides_changes_alone(world: envs.World) -> None:
     paths = explain(world, range(40), walker="line")
     assert all(path.success for path in paths)
     moved = [changed(path, world) for path in paths]
+    assert all(len(columns) == 1 for columns in moved)
     assert np.mean([columns == ["a"] for columns in moved]) > 0.9
     assert all(not {"b", "e"} & set(columns) for columns in moved)
 
