@@ -35,6 +35,7 @@ ARCHITECTURES = (
 LARGE_ARCHITECTURES = (  # of large pictures
     *ARCHITECTURES[1:],
     Architecture(3, (16, 32), nn.ReLU, nn.AvgPool2d, places=2, hidden=0, norm=True, noise=0.0, faint=True),
+    ARCHITECTURES[0],
 )
 #: on large pictures: as convincing on reference inputs as the other plan, and nearer to the input
 LARGE_PLAN = replace(PLANS["convincing"], confidence=0.94, implausibility=0.3)
