@@ -46,7 +46,7 @@ def guidance_action(world: World, state: State) -> Tensor:
     """Full actions (B, d) towards the nearest starts of the target class and its middle; without a query."""
     place = world.manifold.coordinates(state.z, state.frame)
     near = world.manifold.near(state.factual).vjp(state.z, -world.class_neighbours(place, state.target).gradient)
-    middle = world.reference.class_codes[0][state.target] - state.z
+    middle = torch.from_numpy(world.reference.class_codes[0][state.target.numpy()]) - state.z
     parts = [torch.nn.functional.normalize(part, dim=1) for part in (near, middle)]
     return torch.nn.functional.normalize((1 - BEND) * parts[0] + BEND * parts[1], dim=1)
 
