@@ -17,8 +17,8 @@ SURE = 1e-4  # probabilities are clipped at this distance from 0 and 1
 ROWS = 4  # coalitions for each coefficient: with fewer, the surrogate would fit the noise
 
 
-def steadied(coalitions: Segment, p: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Credits and their variances, corrected by a surrogate where this makes the variances smaller in the sum.
+def estimated_credits(coalitions: Segment, p: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Credits and their variances, corrected by a surrogate where this lowers the sum of the variances.
 
     Args:
         coalitions: of n parts.
@@ -32,7 +32,7 @@ def steadied(coalitions: Segment, p: np.ndarray, generator: np.random.Generator)
         >>> from agents.explanation.contributions.orders import segment
         >>> found = segment(6, 12, np.random.default_rng(0))
         >>> additive = 1 / (1 + np.exp(3 - found.switched.sum(1)))
-        >>> values, variance = steadied(found, additive, np.random.default_rng(0))
+        >>> values, variance = estimated_credits(found, additive, np.random.default_rng(0))
         >>> values.round(2).tolist(), bool(np.isclose(values.sum(), np.ptp(additive)))
         ([0.15, 0.15, 0.15, 0.15, 0.15, 0.15], True)
     """
