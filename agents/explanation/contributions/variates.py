@@ -1,4 +1,4 @@
-"""Fewer orders for the same error: credits less those of a surrogate whose credits are known (a control variate).
+"""Shapley values from fewer orders, with the credits of a surrogate as a control variate.
 
 Goldwasser and Hooker, "Stabilizing Estimates of Shapley Values with Control Variates" (2023). The surrogate is logistic,
 p(S) = sigmoid(a + the sum of w over S), and fitted to the coalitions that were queried. Its credits over many orders cost no
@@ -26,7 +26,7 @@ def estimated_credits(coalitions: Segment, p: np.ndarray, generator: np.random.G
         generator: of the surrogate's orders.
 
     Returns:
-        (n,) credits and (n,) squared standard errors, 0 where every order was counted.
+        Credits (n,) and squared standard errors (n,), in units of p; errors are 0 where every order was counted.
 
     Example:
         >>> from agents.explanation.contributions.orders import segment
