@@ -72,8 +72,8 @@ def stability_lines(found: dict[str, Any]) -> list[str]:
         one = found[name]
         return f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" if one["n"] else "not measured"
 
-    said = f"a flip survives {words('survived')} of the classifiers on average; {words('by_all')} of the flips survive all"
-    lines = [f"{said} ({found['classifiers']})"]
+    flips = f"a flip survives {words('survived')} of the classifiers on average; {words('by_all')} of the flips survive all"
+    lines = [f"{flips} ({found['classifiers']})"]
     if found["same_parts"]["n"]:
         noise = f"noise of {found['noise']:g} standard deviations, or of a pixel's range"
         share_of = (

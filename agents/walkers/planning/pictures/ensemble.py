@@ -2,9 +2,9 @@
 
 The ensemble of `agents.walkers.planning.ensemble` weighs pixels one by one, and a picture can convince it alone. Networks of
 convolutions look at edges and strokes; on large pictures, one of them averages over places and detects faint remains of the
-input. They learn the labels that the explained classifier gives to reference inputs and to their reconstructions (the labels are
-cached: they cost no query), from the half of the inputs that the badge's classifiers do not learn from. The least confident
-kind counts. No gradient of the explained classifier is used; gradients are those of these networks.
+input. They learn the labels that the explained classifier gives to reference inputs and to their reconstructions (the labels
+are cached: they cost no query), from the half of the inputs that the badge's classifiers do not learn from. The least
+confident kind counts. No gradient of the explained classifier is used; gradients are those of these networks.
 
 Symbols: B items, D values of one datum, K classes.
 """
