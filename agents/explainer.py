@@ -89,7 +89,7 @@ class Explainer(Explored):
             class_names: one name per class; default: those of the classifier or of the data.
             target_column: the column of a file that holds the classes.
             algo: a name of `agents.training.algorithms.ALGORITHMS`; default: ``ppo``.
-            n_timesteps: environment steps in all; default: the algorithm's file (200,000 for ppo).
+            n_timesteps: environment steps in all; default: that of the settings (ppo: 290,000, on tables 60,000).
             curiosity: a bonus for new transitions, such as ``vime``; default: none.
             seed: of everything random.
             log_folder: where the run folder is made.

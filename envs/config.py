@@ -123,7 +123,7 @@ class WorldConfig:
             Default: the task's, 0.9.
         pair: for the task ``one_pair``: rank of the reference row and its target in `ReferenceData.far_pairs`. Default:
             0, the hardest.
-        reward: single weights over the task's own, for example ``{"distance": 1.0}``; see `envs.core.tasks.Weights`.
+        reward: single weights over the task's own, for example ``{"distance": 1.0}``; see `envs.core.weights.Weights`.
         move: how actions move codes: a key of `envs.core.moves.MOVES`, ``module:object``, a function, or a `Move`. Default:
             ``euclidean``.
         step: median data-space length of a full action, as a share (> 0) of the class distance. Small values make fine paths

@@ -137,7 +137,7 @@ def form(world: World, value: Any) -> Entered:
     if not any(str(cell).strip() for cell in value.values()):
         raise RequestError("the row is empty: fill in its values")
     row = {name: typed(value[name]) for name in columns}
-    named = getattr(world.units, "named", True)  # names that the table was given; others are ours, and rows go by position
+    named = getattr(world.units, "named", True)  # a row of columns without names of their own is read by position
     given = read_given(world.units, row if named else list(row.values()), tuple(world.manifold.data_shape))
     return Entered(given.x, given.cells, "your row", record=("form", dict(value)))
 

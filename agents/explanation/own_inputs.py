@@ -74,11 +74,11 @@ def read_given(units: Units, inputs: Any, shape: tuple[int, ...]) -> Inputs:
 @read_given.register
 def _(units: TextUnits, inputs: Any, shape: tuple[int, ...]) -> Inputs:
     x = units.inward(inputs)
-    if strange := units.vocabulary.mostly_unknown(x):
+    if unknown := units.vocabulary.mostly_unknown(x):
         warnings.warn(
-            f"{len(strange)} of {len(x)} sentences consist mostly of words that the corpus lacks, the first is "
-            f"{strange[0]!r}: are they in another language? Unknown words are kept as they are; "
-            "proposals and codes know nothing of them",
+            f"{len(unknown)} of {len(x)} sentences consist mostly of words that the corpus lacks, the first is "
+            f"{unknown[0]!r}: are they in another language? Unknown words are kept as they are; "
+            "proposals and codes cannot tell them apart",
             stacklevel=2,
         )
     return Inputs(x, None, isinstance(inputs, str))

@@ -104,8 +104,13 @@ def _measured_limit(world: World) -> int | None:
 def laid_over(algo: str, world: World, steps: int | None) -> dict[str, Any]:
     """Settings of an algorithm that depend on the world once it is set up for training: its modality, or a long horizon.
 
-    Those of a modality are left out where they begin with a teacher who needs guidance that the world has not, or a training
-    longer than so many steps; `steps` None: the default.
+    Settings of a modality that name a teacher are left out if the teacher needs guidance and the world has none, or if the
+    training is too short for it.
+
+    Args:
+        algo: a name of `agents.training.algorithms.ALGORITHMS`.
+        world: set up for training.
+        steps: of the training; None: the default.
     """
     from agents.training.warm_start import TEACHERS
 

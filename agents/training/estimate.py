@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
 
     Attributes:
         steps: environment steps.
-        rows: that the classifier would be queried for: one a step, and those of a teacher that the policy imitates first.
+        rows: classifier queries: one a step, and those of a teacher that the policy imitates first.
         seconds: of one thread.
         queries: rows that this estimate queried.
 
@@ -50,8 +50,8 @@ def training_cost(world: World, algo: str = "ppo") -> Estimate:
     if each * count * (STEPS + 2) < PATIENCE:
         each = UPDATES * _seconds_a_step(walked_in, count, STEPS)
     teacher = TEACHERS.get(settings.get("warm_start", ""))
-    taught = 0 if teacher is None else teacher.count(steps) * walked_in.max_episode_steps
-    return Estimate(steps, steps + taught, each * steps, world.classifier.queries - before)
+    teaching = 0 if teacher is None else teacher.count(steps) * walked_in.max_episode_steps
+    return Estimate(steps, steps + teaching, each * steps, world.classifier.queries - before)
 
 
 def _seconds_a_step(world: World, count: int, steps: int) -> float:

@@ -2,16 +2,16 @@
 
 In a latent space of many dimensions a random walk hardly ever comes upon another class, and a policy that is to find its way
 by trial gets next to no signal: with 32 dimensions nearly all of a sampled action is noise. So the mean of the policy is first
-fitted to a teacher (behaviour cloning), which needs no answer of the classifier to know its way. What the policy's own
-learning then adds is when and where to do otherwise. The teacher's walks are steps of the environment like any others: the
-rows they query are counted as training. There are three teachers:
+fitted to a teacher (behaviour cloning). What the policy's own learning then adds is when and where to do otherwise. The
+teacher's walks are steps of the environment like any others: the rows they query are counted as training. There are three
+teachers:
 
 - ``guidance``: the way in which the frame comes nearer to the nearest starts of the target class, bent towards the middle of
   that class's codes. It sees as far as the decoder's derivative, which many dimensions make a good guide.
 - ``straight``: straight to the nearest code of the target class. For maps of few dimensions, where the derivative leads into
   the next dead end and the way across lies over other classes (`envs.core.horizon`).
-- ``line``: the straight lines that arrive, as the walker `line` finds them. For tables, where a frame keeps columns of its
-  input: the code of a row of the target class need not lead into that class, and the line queries which one does.
+- ``line``: the straight lines that arrive, as the walker `line` finds them by queries. For tables, where a frame keeps columns
+  of its input, so that the code of a row of the target class may not lead into that class.
 
 B walks, d latent, N observed states.
 """
@@ -46,7 +46,7 @@ def guidance_action(world: World, state: State) -> Tensor:
     """Full actions (B, d) towards the nearest starts of the target class and its middle; without a query."""
     place = world.manifold.coordinates(state.z, state.frame)
     near = world.manifold.near(state.factual).vjp(state.z, -world.class_neighbours(place, state.target).gradient)
-    middle = world.reference.class_codes[0][state.target] - state.z
+    middle = torch.from_numpy(world.reference.class_codes[0][state.target.numpy()]) - state.z
     parts = [torch.nn.functional.normalize(part, dim=1) for part in (near, middle)]
     return torch.nn.functional.normalize((1 - BEND) * parts[0] + BEND * parts[1], dim=1)
 
@@ -57,7 +57,8 @@ def straight_action(world: World, state: State) -> Tensor:
 
 
 def walks_of_the_line(world: World, start: State) -> Iterator[tuple[State, Tensor]]:
-    """States and full actions of the straight lines that arrive (`agents.walkers.line`), those to queried ends included."""
+    """States of B walks and full actions (B, d) of the straight lines that arrive (`agents.walkers.line`), step by step;
+    lines to queried ends are among them."""
     walk = LineWalker(refine=0).walk(
         world, start, torch.zeros(len(start.z), dtype=torch.int64), torch.Generator().manual_seed(0)
     )
@@ -73,7 +74,7 @@ def walks_of_the_line(world: World, start: State) -> Iterator[tuple[State, Tenso
 
 
 def walks_by(act: Callable[[World, State], Tensor], world: World, state: State) -> Iterator[tuple[State, Tensor]]:
-    """States and actions of walks in which `act` chooses each step, until they arrive or the step limit."""
+    """States of B walks and actions (B, d), step by step, of walks by `act` until they arrive or reach the step limit."""
     for _ in range(world.max_episode_steps):
         state = select(state, ~dynamics.arrived(world, state))
         if not len(state.z):
@@ -85,13 +86,12 @@ def walks_by(act: Callable[[World, State], Tensor], world: World, state: State) 
 
 
 class Teacher(NamedTuple):
-    """Whom a policy imitates first.
+    """A source of walks that a policy imitates first.
 
     Attributes:
         walks: from states, as pairs of the states and the actions of each step.
-        steps: of the training for each of its walks, so that its queries are few beside those of the training; 0: its walks
-            are always as many.
-        needs_guidance: it follows the guidance features of the world.
+        steps: of the training for each walk, which bounds the teacher's share of the queries; 0: the number of walks is fixed.
+        needs_guidance: whether it follows the guidance features of the world.
 
     Example:
         >>> TEACHERS["line"].count(2000), TEACHERS["line"].count(30_000), TEACHERS["guidance"].count(2000)
@@ -103,7 +103,7 @@ class Teacher(NamedTuple):
     needs_guidance: bool = False
 
     def count(self, steps: int) -> int:
-        """How many walks it makes for a training of so many steps; 0: too few to learn from, so that it teaches nothing."""
+        """Number of walks for a training of `steps` steps; 0 if they would be fewer than `FEWEST`."""
         walks = min(WALKS, steps // self.steps) if self.steps else WALKS
         return walks if walks >= FEWEST else 0
 

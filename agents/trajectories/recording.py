@@ -97,7 +97,7 @@ def trajectories_of(
     sound = _sound(world, (together, actions, rewards, lengths, typical, away, factuals), predictions)
     paths, first = [], 0
     for i, (n, own_z) in enumerate(zip(ends, latents, strict=True)):
-        asked = predictions[:n, i].copy()
+        queried = predictions[:n, i].copy()
         paths.append(
             (Trajectory.trusted if sound else Trajectory)(
                 z=own_z.copy(),
@@ -106,8 +106,8 @@ def trajectories_of(
                 source_input=factuals[i],
                 source_cells=as_array(home.cells[i]) if world.units.anchored else None,
                 **{name: values[i] for name, values in each.items()},
-                predictions=None if world.label_only else asked,
-                labels=asked.argmax(1) if world.label_only else None,
+                predictions=None if world.label_only else queried,
+                labels=queried.argmax(1) if world.label_only else None,
                 information_gain=gains[: n - 1, i].copy(),
                 step_lengths=lengths[first : first + n - 1],
                 typicality=typical[first : first + n],

@@ -19,7 +19,7 @@ WIDTH = 6  # nodes that a plan goes on from
 MARGIN = 0.4  # log odds beyond the threshold at which a plan ends
 LOSS = 10.0  # cost of a loss of fluency of one nat per word; editing all words of the sentence costs 1
 SHORT = 1.0  # cost of being one nat short of the threshold, in the same unit
-PATIENCE, HASTE = 3, 0.5  # after so many steps that cost and the margin grow, by this share a step: the code predicts badly
+PATIENCE, HASTE = 3, 0.5  # steps after which that cost and the margin grow, and their growth a step
 
 
 class EditsWalker(Walker):

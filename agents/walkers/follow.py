@@ -89,11 +89,11 @@ def aim(world: World, z: Tensor, goal: Tensor) -> tuple[Tensor, Tensor]:
     """
     with torch.inference_mode():
         if world.move.straight:
-            here = z.numpy()
-            away = goal.numpy() - here
+            code = z.numpy()
+            away = goal.numpy() - code
             toward = torch.from_numpy(away * (PROBE / np.maximum(norm(away), 1e-12))[:, None])
             end = world.move(world.manifold, z, toward, world.step_length).numpy()
-            action = away * (PROBE / np.maximum(norm(end - here), 1e-12))[:, None]  # in full actions
+            action = away * (PROBE / np.maximum(norm(end - code), 1e-12))[:, None]  # in full actions
             size = norm(action)
             return torch.from_numpy(action / np.maximum(size, 1)[:, None]), torch.from_numpy(size)
         batch, d = z.shape

@@ -108,8 +108,8 @@ def halved(file: Path) -> None:
     tensors, card = read_safetensors(file), file.with_suffix(".json")
     content = save({name: value.half() if value.is_floating_point() else value for name, value in tensors.items()})
     contents: dict[Path, str | bytes] = {file: content}
-    if card.is_file() and "sha256" in (said := read_object(card)):  # of the file before
-        contents[card] = json.dumps({**said, "sha256": hashlib.sha256(content).hexdigest()}, indent=1)
+    if card.is_file() and "sha256" in (fields := read_object(card)):  # of the content before
+        contents[card] = json.dumps({**fields, "sha256": hashlib.sha256(content).hexdigest()}, indent=1)
     write_together(contents)
 
 

@@ -93,7 +93,7 @@ def refresh(world: World, state: State, pull: Pull | None = None) -> State:
 def step(
     world: World, state: State, action: Tensor, known: Tensor | None = None, reuse: bool = False
 ) -> tuple[State, StepInfo]:
-    """One step of every walk.
+    """One step of every walk. Its arithmetic is on numpy arrays, which share memory with the tensors of the states.
 
     Args:
         world: the manifold, classifier, move and task.
@@ -116,11 +116,10 @@ def step(
     """
     manifold, task = world.manifold, world.task
     with torch.inference_mode():
-        given = action.numpy()
-        size = np.sqrt(np.einsum("ij,ij->i", given, given))  # silent where an action is too long for float32
-        given = given / np.maximum(size, 1)[:, None]
-        here = manifold.near(state.factual)
-        z = manifold.projected(world.move(here, state.z, torch.from_numpy(given), world.step_length).numpy())
+        wanted = action.numpy()
+        size = np.sqrt(np.einsum("ij,ij->i", wanted, wanted))  # silent where an action is too long for float32
+        taken = torch.from_numpy(wanted / np.maximum(size, 1)[:, None])
+        z = manifold.projected(world.move(manifold.near(state.factual), state.z, taken, world.step_length).numpy())
         pull: Pull | None = None
         if manifold.on_graph:  # the code becomes that of the sentence, and a step is one edit
             code, picture = manifold.nearest(torch.from_numpy(z), state.frame, state.factual)
@@ -163,14 +162,15 @@ def _predicted(world: World, before: State, frame: Tensor) -> tuple[Tensor, Tens
 
 
 def _decoded(world: World, z: np.ndarray, factual: Factual) -> tuple[np.ndarray, Pull | None]:
-    """`World.decode`, and its vector-Jacobian product at the codes, where the guidance needs it or it costs nothing."""
+    """Frames (B, \\*data_shape) of codes (B, d), and the decoder's vector-Jacobian product there, where the guidance needs it
+    or it costs nothing."""
     if len(z) >= LARGE and not world.guidance:
         return world.decode(torch.from_numpy(z), factual).numpy(), None
     return world.linear_decode(z, factual)
 
 
 def _reward(world: World, before: State, after: State, success: Tensor, length: np.ndarray) -> Tensor:
-    """Reward (B,) of steps of these data-space lengths."""
+    """Reward (B,) of steps of data-space lengths (B,)."""
     weights = world.task.weights
     # Potential-based shaping with Phi = 0 at terminal states: gamma Phi' - Phi.
     reward = np.where(success.numpy(), np.float32(weights.success), after.potential.numpy() * world.gamma)
@@ -188,9 +188,17 @@ def _shorten(
 ) -> Pull | None:
     """Pull codes back along their segments until no frame is further than `max_step` from the last one.
 
-    `z`, `frame` and `length` are changed in place. `before` are the coordinates (B, D) of the last frames. `pull` is the
-    vector-Jacobian product at the codes; the one that is returned is at the new codes, None where a part of it cannot be
-    replaced.
+    Args:
+        world: gives the bound and the decoder.
+        state: before the step.
+        before: (B, D) coordinates of its frames.
+        z: (B, d) codes, changed in place.
+        frame: (B, \\*data_shape) their frames, changed in place.
+        length: (B,) data-space lengths of the steps, changed in place.
+        pull: the decoder's vector-Jacobian product at z.
+
+    Returns:
+        The vector-Jacobian product at the new codes; None where a part of it cannot be replaced.
     """
     assert world.max_step is not None
     first = state.z.numpy()

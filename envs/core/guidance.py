@@ -26,7 +26,7 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 def appraise(
     world: World, z: np.ndarray, place: np.ndarray, home: np.ndarray, target: np.ndarray, pull: Pull | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cost (B,) of states, see `envs.core.tasks.Weights`, and their guidance features (B, 2 d).
+    """Cost (B,) of states, see `envs.core.weights.Weights`, and their guidance features (B, 2 d).
 
     The features are half the downhill gradient of the cost by the code, J^T (-dc/dx) / 2 in class distances, and the pull
     P (mu - z) of the Gaussian of the target class's codes.
@@ -37,6 +37,9 @@ def appraise(
         place, home: (B, D) coordinates of the frames and of the inputs, see `Manifold.coordinates`.
         target: (B,) classes.
         pull: the decoder's vector-Jacobian product at z, if it is at hand, see `Manifold.linearized`.
+
+    Returns:
+        New float32 arrays.
     """
     weights, unit = world.task.weights, world.reference.class_distance
     implausibility = weights.implausibility if world.task.towards_target else 0.0
@@ -50,7 +53,7 @@ def appraise(
         return cost, np.empty((len(place), 0), np.float32)
     downhill = gap * (0.5 * weights.distance / np.maximum(far, 0.1))[:, None]
     downhill -= outward * (0.5 * implausibility)
-    means, precision = world.reference.class_gaussians
+    means, precision = world.reference.class_codes
     if pull is None:
         slope = world.manifold.vjp(torch.from_numpy(z), torch.from_numpy(downhill)).numpy()
     else:

@@ -35,7 +35,7 @@ class Entered(NamedTuple):
         frame: (B, \\*data_shape) frames 0.
         prediction: (B, K) predictions for them.
         queries: (B,) int64.
-        pull: the decoder's vector-Jacobian product at z, see `Manifold.linearized`; None: it is computed where it is needed.
+        pull: the decoder's vector-Jacobian product at z, see `Manifold.linearized`; None: computed on demand.
 
     Example:
         >>> from envs import make_world

@@ -204,7 +204,7 @@ class ReferenceData:
         return places
 
     @cached_property
-    def class_codes(self) -> tuple[Tensor, Tensor]:
+    def class_codes(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean (K, d) and precision (K, d, d) of each class's codes; the covariance is shrunk by 0.05 I."""
         d = self.z.shape[1]
         means, precision = torch.zeros(self.classes, d), torch.eye(d).repeat(self.classes, 1, 1)
@@ -213,24 +213,18 @@ class ReferenceData:
             if len(codes) > d:
                 means[k] = codes.mean(0)
                 precision[k] = torch.linalg.inv(torch.cov(codes.T) + 0.05 * torch.eye(d))
-        return means, precision
-
-    @cached_property
-    def class_gaussians(self) -> tuple[np.ndarray, np.ndarray]:
-        """`class_codes` as arrays."""
-        means, precision = self.class_codes
         return means.numpy(), precision.numpy()
 
     def nearest_other_class(self, place: Tensor, source: Tensor, group: Sequence[int] | None = None) -> Tensor:
         """Classes (B,) of the nearest row that is not of class `source` (B,), for coordinates `place` (B, D); of those in a
         `group` of classes, if one is given.
 
-        Candidates come from one matrix product with stored norms; the nearest of them by exact distances.
+        Candidates come from one matrix product with stored norms, on numpy arrays; the nearest of them by exact distances.
         """
         flat, label, chosen = self.coordinates.numpy(), self.label.numpy(), []
         other = None if group is None else ~np.isin(label, group)
         block = max(1, MAX_GAPS // len(flat))
-        for first in range(0, len(place), block):
+        for first in range(0, max(1, len(place)), block):
             part, own = (of.numpy()[first : first + block] for of in (place, source))
             gaps = (-2 * part) @ flat.T
             gaps += self._squares  # squared distances less |place|^2

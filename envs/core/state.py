@@ -22,7 +22,7 @@ class State(NamedTuple):
         source: (B,) predicted class of `factual`.
         target: (B,) requested class.
         potential: (B,) shaping potential of this state.
-        cost: (B,) cost of this state in the reward; see `envs.core.tasks.Weights`.
+        cost: (B,) cost of this state in the reward; see `envs.core.weights.Weights`.
         guidance: (B, 2 d) downhill direction of the known costs, (B, 0) in a world without guidance.
 
     Example:

@@ -71,7 +71,7 @@ class LatentEnv(gym.Env[np.ndarray, np.ndarray]):
     ## Reward
     A bonus for arriving, minus the increase of the state's cost (its distance to the input and, if weighted, to the target
     class's own data), minus a small cost a step, plus gamma Phi' - Phi, where the potential Phi is the scaled log probability
-    of the target (0 at the end). See `envs.core.tasks.Weights`. The label-only task pays 1 for arriving and nothing else.
+    of the target (0 at the end). See `envs.core.weights.Weights`. The label-only task pays 1 for arriving and nothing else.
 
     ## Episode end
     ``terminated`` on arrival. Gymnasium's TimeLimit wrapper truncates at the step limit.

@@ -164,7 +164,7 @@ class Manifold(torch.nn.Module, ABC):
         return x.flatten(1)
 
     def coordinate_arrays(self, z: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """`coordinates` on arrays."""
+        """`coordinates` (B, D) on arrays: of codes z (B, d) and data x (B, \\*data_shape)."""
         if type(self).coordinates is Manifold.coordinates:
             return x.reshape(len(x), math.prod(x.shape[1:]))
         return self.coordinates(torch.from_numpy(z), torch.from_numpy(x)).numpy()
@@ -236,7 +236,7 @@ class Manifold(torch.nn.Module, ABC):
         return z if self.density is None else self.density.project(z)
 
     def projected(self, z: np.ndarray) -> np.ndarray:
-        """`project` on arrays."""
+        """`project` on arrays (B, d)."""
         if type(self).project is Manifold.project and self.density is None:
             return self.prior.projected(z)
         return self.project(torch.from_numpy(z)).numpy()

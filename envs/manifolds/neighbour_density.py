@@ -11,22 +11,23 @@ from envs.manifolds.neighbours import nearest
 K = 5  # neighbours whose mean distance counts
 MOST_ROWS = 10_000  # codes that are kept
 MASS = 0.99  # share of real codes inside the typical set
-HALVINGS = 8
-FAR = 1e4  # standard deviations
+HALVINGS = 8  # of the bisection
+FAR = 1e4  # standard deviations at which codes are clipped
 
 
 class Neighbours:
     """Typicality of codes by the mean distance to the five nearest real codes, in standard deviations of each coordinate.
 
-    The typical set is what lies no further from real codes than 99 % of these lie from their own five nearest. Nothing is
-    saved with a manifold, which therefore holds no real codes: a world that is built again finds the same neighbours again.
+    The typical set holds the codes that lie no further from real codes than 99 % of these lie from their own five nearest.
+    Nothing is saved with a manifold, which therefore holds no real codes: a world that is built again computes them again.
 
     Args:
         z: Codes of real data, (N, d), at least 7.
 
     Attributes:
-        usual: Mean distance from a real code to the five nearest others.
-        limit: The distance that 99 % of real codes keep.
+        usual: Mean distance from a real code to the five nearest others, in standard deviations.
+        limit: 0.99 quantile of these distances.
+        inside: Standard scores (M, d) of the real codes in the typical set.
 
     Raises:
         ManifoldError: If there are fewer than 7 codes, or values that are not finite.
@@ -47,7 +48,7 @@ class Neighbours:
         self.codes = (z - self.mean) / self.scale
         own = nearest(self.codes, self.codes, K + 1).distance[:, 1:].mean(1)  # the first is the code itself
         self.usual, self.limit = float(own.mean()), float(own.quantile(MASS))
-        self.homes = self.codes[self._distance(self.codes) <= self.limit]
+        self.inside = self.codes[self._distance(self.codes) <= self.limit]
 
     @classmethod
     def fit(cls, z: Tensor, *, seed: int = 0, progress: bool = False) -> Neighbours:
@@ -60,7 +61,7 @@ class Neighbours:
         return nearest(scaled, self.codes, K).distance.mean(1)
 
     def _scaled(self, z: Tensor) -> Tensor:
-        """Standard scores of codes; NaN and what lies beyond `FAR` count as there."""
+        """Standard scores (B, d) of codes, clipped at `FAR`; NaN becomes `FAR`."""
         return ((z - self.mean) / self.scale).nan_to_num(FAR).clamp(-FAR, FAR)
 
     def distance(self, z: Tensor) -> Tensor:
@@ -77,19 +78,19 @@ class Neighbours:
         return self.distance(z) <= self.limit
 
     def project(self, z: Tensor) -> Tensor:
-        """Codes (B, d) in the typical set. Those outside move towards the nearest real code in it, as little as a bisection
-        finds."""
+        """Codes (B, d) in the typical set. Those outside move towards the nearest real code in it, to the boundary that a
+        bisection finds."""
         scaled = self._scaled(z)
         outside = self._distance(scaled) > self.limit
         if not bool(outside.any()):
             return z
         far = scaled[outside]
-        home = self.homes[torch.cdist(far, self.homes).argmin(1)]
+        near = self.inside[torch.cdist(far, self.inside).argmin(1)]
         low, high = torch.zeros(len(far), 1), torch.ones(len(far), 1)  # shares of the way inside, and outside
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            inside = (self._distance(torch.lerp(home, far, middle)) <= self.limit)[:, None]
-            low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+            within = (self._distance(torch.lerp(near, far, middle)) <= self.limit)[:, None]
+            low, high = torch.where(within, middle, low), torch.where(within, high, middle)
         found = z.clone()
-        found[outside] = torch.lerp(home, far, low) * self.scale + self.mean
+        found[outside] = torch.lerp(near, far, low) * self.scale + self.mean
         return found

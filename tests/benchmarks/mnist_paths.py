@@ -121,7 +121,7 @@ class TowardsMean:
         d, classes = self.world.latent_dim, self.world.classes
         z = observation[:, :d] * self.world.manifold.prior.radius
         target = observation[:, 2 * d + classes : 2 * d + 2 * classes].argmax(1)
-        gap = self.world.reference.class_codes[0].numpy()[target] - z
+        gap = self.world.reference.class_codes[0][target] - z
         return (gap / np.linalg.norm(gap, axis=1, keepdims=True)).astype(np.float32), None
 
 

@@ -13,7 +13,8 @@ import torch
 
 from envs import LatentEnv, ManifoldError, UnknownNameError, WorldConfig, make_world
 from envs.config import FIELDS, SETTINGS, Live
-from envs.core.tasks import OnePair, Task, Weights
+from envs.core.tasks import OnePair, Task
+from envs.core.weights import Weights
 
 
 class OwnTask(Task):

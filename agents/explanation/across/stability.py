@@ -19,7 +19,7 @@ import numpy as np
 from agents.errors import UserError
 from agents.explanation.alternatives.changes import MOST_OVERLAP, by_columns, change_of, overlap
 from agents.explanation.alternatives.result import target_of
-from agents.explanation.badge.refits import Predicted, adapted, refits
+from agents.explanation.badge.refits import Predictor, adapted, refits
 from agents.explanation.metrics.bootstrap import EMPTY, Estimate, mean, share
 from agents.trajectories.goal import in_goal_of
 from agents.walkers import default_walker
@@ -72,8 +72,8 @@ def stability_lines(found: dict[str, Any]) -> list[str]:
         one = found[name]
         return f"{one['value']:.2f} [{one['low']:.2f}, {one['high']:.2f}]" if one["n"] else "not measured"
 
-    said = f"a flip survives {words('survived')} of the classifiers on average; {words('by_all')} of the flips survive all"
-    lines = [f"{said} ({found['classifiers']})"]
+    flips = f"a flip survives {words('survived')} of the classifiers on average; {words('by_all')} of the flips survive all"
+    lines = [f"{flips} ({found['classifiers']})"]
     if found["same_parts"]["n"]:
         noise = f"noise of {found['noise']:g} standard deviations, or of a pixel's range"
         share_of = (
@@ -151,7 +151,7 @@ def _together(world: World, paths: Sequence[Trajectory]) -> Any:
     return origins_of(world, paths)
 
 
-def _members(world: World, k: int, retrain: Callable[[int], Any] | None, seed: int) -> tuple[list[Predicted], str]:
+def _members(world: World, k: int, retrain: Callable[[int], Any] | None, seed: int) -> tuple[list[Predictor], str]:
     """The classifiers, each from a world with its goal, data (N, ...) and cells to classes (N,), and how they were made."""
     from agents.explanation.badge.oracles import oracles_of
 
@@ -164,7 +164,7 @@ def _members(world: World, k: int, retrain: Callable[[int], Any] | None, seed: i
     return [_oracle(n) for n in range(count)], f"no retrained classifiers: {count} of other kinds, as for badges"
 
 
-def _oracle(n: int) -> Predicted:
+def _oracle(n: int) -> Predictor:
     from agents.explanation.badge.oracles import oracles_of
 
     return lambda at, x, cells: np.asarray(oracles_of(at).members[n](x).argmax(1))

@@ -69,7 +69,7 @@ def _badge(path: Trajectory, world: Any) -> Badge:
         seen = oracles.agreement(last)[0]
         typical = float(world.manifold.typicality(z)[0])
         away = float(oracles.distance(world.manifold.coordinates(z, last), torch.tensor([c]))[0])
-        alike, close = _alike(path, world, last, c)
+        alike, close = _refits_agree(path, world, last, c)
     least = oracles.least_agreement
     agree = int(np.argmax(seen)) == c and float(seen[c]) >= least
     usual, near = typical >= oracles.least_typicality, away <= oracles.most_distance
@@ -77,10 +77,10 @@ def _badge(path: Trajectory, world: Any) -> Badge:
     most, passing = names[int(np.argmax(seen))], 100 * (1 - oracles.doubted)
     likely = "" if agree else f", and most likely {most}; of real inputs, {passing:.0f} % have {least:.2f} or more"
     first = names[int(path.predicted[0])]
-    given = f"the end p({name}) =" if path.goal is None else f"the outcome {name} at the end a probability of"
+    what = f"the end p({name}) =" if path.goal is None else f"the outcome {name} at the end a probability of"
     real = name if path.goal is None else f"input with the outcome {name}"
     checks = [
-        (agree, f"Other classifiers give {given} {seen[c]:.2f}{likely}."),
+        (agree, f"Other classifiers give {what} {seen[c]:.2f}{likely}."),
         (alike == 1, close),
         (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {oracles.least_typicality:.2f} or more."),
         (
@@ -93,8 +93,8 @@ def _badge(path: Trajectory, world: Any) -> Badge:
     return Badge(kind, [text for _, text in sorted(checks, key=lambda entry: entry[0]) if text])
 
 
-def _alike(path: Trajectory, world: Any, end: Tensor, c: int) -> tuple[float, str]:
-    """The share of refits that predict the end alike, and what to say of it; 1 and nothing where there are no refits."""
+def _refits_agree(path: Trajectory, world: Any, end: Tensor, c: int) -> tuple[float, str]:
+    """The share of refits that predict class `c` for the end (1, ...), and a sentence about it; 1 and none without refits."""
     from agents.explanation.badge.refits import refits_of
     from agents.trajectories.world import origins_of
 
@@ -103,8 +103,8 @@ def _alike(path: Trajectory, world: Any, end: Tensor, c: int) -> tuple[float, st
         return 1.0, ""
     cells = world.units.exact(end, origins_of(world, [path]))
     count = sum(int(member(world, end, cells)[0]) == c for member in members)
-    said = f"{count} of {len(members)} retrained classifiers predict the end alike"
+    finding = f"{count} of {len(members)} retrained classifiers predict the end alike"
     if count == len(members):
-        return 1.0, f"{said}."
+        return 1.0, f"{finding}."
     beyond = f"a tau above {world.task.tau:g}" if path.goal is None else "a goal a little further"
-    return count / len(members), f"Close to the boundary: {said}. An end further beyond it: {beyond}."
+    return count / len(members), f"Close to the boundary: {finding}. An end further beyond it: {beyond}."

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from envs.core.reference_data import ReferenceData
     from envs.core.world import World
 
-COUNT = 5  # refits that a badge asks
-MOST = 10_000  # reference rows up to which a badge makes them
-Predicted = Callable[["World", "Tensor", "Tensor | None"], np.ndarray]
+COUNT = 5  # refits of a badge
+MOST = 10_000  # reference rows up to which a badge has refits
+#: world, data (N, ...) and cells (N, C) -> classes (N,) of the world's goal
+Predictor = Callable[["World", "Tensor", "Tensor | None"], np.ndarray]
 
-_kept: WeakKeyDictionary[ReferenceData, list[Predicted] | None] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[ReferenceData, list[Predictor] | None] = WeakKeyDictionary()
 
 
-def refits_of(world: World) -> list[Predicted] | None:
-    """The refits that badges ask, fitted on first use and kept as long as the world's reference data; None: the classifier is
+def refits_of(world: World) -> list[Predictor] | None:
+    """The refits of badges, fitted on first use and kept as long as the world's reference data; None: the classifier is
     no scikit-learn estimator, or there are more than `MOST` reference rows."""
     if world.reference not in _kept:
         found = refits(world, COUNT, 0) if len(world.reference.x) <= MOST else None
@@ -36,7 +37,7 @@ def refits_of(world: World) -> list[Predicted] | None:
     return _kept[world.reference]
 
 
-def refits(world: World, k: int, seed: int) -> tuple[list[Predicted], str] | None:
+def refits(world: World, k: int, seed: int) -> tuple[list[Predictor], str] | None:
     """As many refits of a world's scikit-learn estimator, and how they were made; None for other classifiers.
 
     Args:
@@ -50,15 +51,16 @@ def refits(world: World, k: int, seed: int) -> tuple[list[Predicted], str] | Non
         '2 refits of LogisticRegression'
     """
     inner = getattr(world.classifier, "inner", world.classifier)  # of one with query options
-    owner = getattr(getattr(inner, "function", None), "__self__", None)
-    if not (hasattr(owner, "get_params") and hasattr(owner, "fit") and (world.goal is not None or hasattr(owner, "classes_"))):
+    estimator = getattr(getattr(inner, "function", None), "__self__", None)
+    known = world.goal is not None or hasattr(estimator, "classes_")
+    if not (known and hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
         return None
-    members = [_refitted(world, inner, owner, seed + n) for n in range(k)]
-    return members, f"{k} refits of {type(owner).__name__} to bootstrap samples of reference rows and its own predictions"
+    members = [_refitted(world, inner, estimator, seed + n) for n in range(k)]
+    return members, f"{k} refits of {type(estimator).__name__} to bootstrap samples of reference rows and its own predictions"
 
 
-def adapted(world: World, model: Any) -> Predicted:
-    """A classifier in any form that `envs.make_world` takes, as what predicts the classes of a world's goal."""
+def adapted(world: World, model: Any) -> Predictor:
+    """A predictor of the classes of a world's goal, from a classifier in any form that `envs.make_world` takes."""
     from envs.classifiers.adapters import adapt
 
     names = getattr(world.goal, "labels", None) or (world.class_names if world.goal is None else None)
@@ -73,30 +75,30 @@ def adapted(world: World, model: Any) -> Predicted:
     return predicted
 
 
-def _refitted(world: World, ask: Any, owner: Any, seed: int) -> Predicted:
+def _refitted(world: World, classifier: Any, estimator: Any, seed: int) -> Predictor:
     from sklearn.base import clone
 
     reference = world.reference
     random = np.random.default_rng(seed)
     label = reference.label.numpy()
     outputs = None if reference.outputs is None else reference.outputs["own"]
-    wanted = _answers(owner, label, outputs)
+    wanted = _own_outputs(estimator, label, outputs)
     rows = random.integers(0, len(label), len(label))
     seen: Any = wanted.reshape(len(wanted), -1).T if outputs is None or outputs.shape[1] > 1 else []
     missing = [np.flatnonzero(one == value)[0] for one in seen for value in np.unique(one) if value not in one[rows]]
     rows = np.concatenate([rows, missing]).astype(int)
-    model = clone(owner)
+    model = clone(estimator)
     model.set_params(**{name: seed for name in model.get_params() if name.split("__")[-1] == "random_state"})
     cells = reference.cells[rows] if reference.cells.shape[1] else None
-    model.fit(ask._rows(reference.x[rows], cells), wanted[rows])
+    model.fit(classifier._rows(reference.x[rows], cells), wanted[rows])
     if outputs is not None:
         return adapted(world, model)
-    index = {value: i for i, value in enumerate(np.asarray(owner.classes_).tolist())}
-    return lambda _, x, cells: np.array([index[value] for value in model.predict(ask._rows(x, cells)).tolist()])
+    index = {value: i for i, value in enumerate(np.asarray(estimator.classes_).tolist())}
+    return lambda _, x, cells: np.array([index[value] for value in model.predict(classifier._rows(x, cells)).tolist()])
 
 
-def _answers(owner: Any, label: np.ndarray, outputs: np.ndarray | None) -> np.ndarray:
-    """What the model itself says of the reference rows: a class (N,), a score (N,), or labels (N, L)."""
+def _own_outputs(estimator: Any, label: np.ndarray, outputs: np.ndarray | None) -> np.ndarray:
+    """The estimator's own outputs for the reference rows: a class (N,), a score (N,), or labels (N, L)."""
     if outputs is None:
-        return np.asarray(np.asarray(owner.classes_)[label])
+        return np.asarray(np.asarray(estimator.classes_)[label])
     return outputs[:, 0] if outputs.shape[1] == 1 else (outputs >= 0.5).astype(int)

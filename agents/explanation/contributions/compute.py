@@ -11,7 +11,7 @@ import numpy as np
 from agents.errors import UserError
 from agents.explanation.contributions.orders import Segment, cost, segment
 from agents.explanation.contributions.result import Contributions, Part
-from agents.explanation.contributions.variates import steadied
+from agents.explanation.contributions.variates import estimated_credits
 from agents.trajectories.goal import in_goal_of
 from agents.trajectories.shown import measured, shown_of
 
@@ -65,8 +65,8 @@ def contributions(
 
     The parts are switched from the input to the end in random orders; each is credited with its step of p, averaged over
     orders (Shapley values). A surrogate of the queried probabilities lowers the error of few orders (see
-    `variates`). With more segments, they are switched from key frame to key frame, chosen where p moves. All rows are queried
-    in one batch and counted.
+    `agents.explanation.contributions.variates`). With more segments, they are switched from key frame to key frame, chosen
+    where p moves. All rows are queried in one batch and counted.
 
     Args:
         path: one path or several; several cost one batch.
@@ -231,7 +231,7 @@ def _result(
     p = measured(path, predictions, explained)
     value, variance, generator = np.zeros(len(plan.components)), np.zeros(len(plan.components)), np.random.default_rng(seed)
     for active, coalitions, places in plan.segments:
-        found = steadied(coalitions, p[places], generator)
+        found = estimated_credits(coalitions, p[places], generator)
         value[active], variance[active] = value[active] + found[0], variance[active] + found[1]
     exact, spread = all(coalitions.orders is None for _, coalitions, _ in plan.segments), np.sqrt(variance)
     parts = [

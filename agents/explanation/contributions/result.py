@@ -23,8 +23,8 @@ class Part:
         change: what happened to it, such as ``is removed`` or ``40 → 48``.
         where: the part itself, see `envs.modalities.components.Component.where`.
         value: change of the explained class's probability that this part is credited with; negative if it lowers it.
-        spread: standard error of `value` over the random orders, as if they were independent, after the surrogate's
-            correction; 0 where every order was counted.
+        spread: standard error of `value` over the random orders, as if they were independent, after the correction
+            by the surrogate; 0 where every order was counted.
 
     Example:
         >>> Part("age", "40 → 48", {"column": 0}, 0.25, 0.0).words

@@ -1,4 +1,4 @@
-"""Fewer orders for the same error: credits less those of a surrogate whose credits are known (a control variate).
+"""Shapley values from fewer orders, with the credits of a surrogate as a control variate.
 
 Goldwasser and Hooker, "Stabilizing Estimates of Shapley Values with Control Variates" (2023). The surrogate is logistic,
 p(S) = sigmoid(a + the sum of w over S), and fitted to the coalitions that were queried. Its credits over many orders cost no
@@ -17,8 +17,8 @@ SURE = 1e-4  # probabilities are clipped at this distance from 0 and 1
 ROWS = 4  # coalitions for each coefficient: with fewer, the surrogate would fit the noise
 
 
-def steadied(coalitions: Segment, p: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Credits and their variances, corrected by a surrogate where this makes the variances smaller in the sum.
+def estimated_credits(coalitions: Segment, p: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Credits and their variances, corrected by a surrogate where this lowers the sum of the variances.
 
     Args:
         coalitions: of n parts.
@@ -26,13 +26,13 @@ def steadied(coalitions: Segment, p: np.ndarray, generator: np.random.Generator)
         generator: of the surrogate's orders.
 
     Returns:
-        (n,) credits and (n,) squared standard errors, 0 where every order was counted.
+        Credits (n,) and squared standard errors (n,), in units of p; errors are 0 where every order was counted.
 
     Example:
         >>> from agents.explanation.contributions.orders import segment
         >>> found = segment(6, 12, np.random.default_rng(0))
         >>> additive = 1 / (1 + np.exp(3 - found.switched.sum(1)))
-        >>> values, variance = steadied(found, additive, np.random.default_rng(0))
+        >>> values, variance = estimated_credits(found, additive, np.random.default_rng(0))
         >>> values.round(2).tolist(), bool(np.isclose(values.sum(), np.ptp(additive)))
         ([0.15, 0.15, 0.15, 0.15, 0.15, 0.15], True)
     """

@@ -33,17 +33,18 @@ from agents.console.cli import progress_bar
 from agents.files import write_whole
 from envs.errors import ManifoldError
 from envs.files import in_home
+from envs.modalities.series import guessed_series
 from envs.reading.files import read_safetensors
 
 HIDDEN, CODE = 64, 8  # of the autoencoders
 PER_CLASS = 2000  # most items of a class that oracles are fitted to
 AE_STEPS, AE_BATCH, AE_RATE = 800, 64, 4e-3
 ORACLE_STEPS, ORACLE_BATCH, ORACLE_RATE = 700, 64, 2e-3
-MOST_VALUES = 1024  # of a picture: larger ones are judged at a smaller size
+MOST_VALUES = 1024  # of a picture or series: larger ones are judged at a smaller size
 MOST_RECONSTRUCTED = 10 * AE_BATCH * MOST_VALUES  # values in a step of all autoencoders; for more, minibatches are smaller
 SEED = 20_111  # of weights and draws; no benchmark, run or registered world uses it
 KEPT = 4  # data sets whose oracles stay in memory
-FORMAT = 2
+FORMAT = 3
 EPS = 1e-6
 
 _kept: OrderedDict[str, Oracles] = OrderedDict()
@@ -112,16 +113,19 @@ class Oracle(nn.Module):
 
 
 def judged(x: Tensor) -> Tensor:
-    """What oracles see of data (N, ...): pictures of more than `MOST_VALUES` values at a smaller size, channels first, which
-    bounds the time of a fit; other data as they are.
+    """What oracles see of data (N, ...): pictures and series of more than `MOST_VALUES` values at a smaller size, channels
+    first, which bounds the time of a fit; tables as they are. Channels of series are not mixed.
 
     Example:
         >>> judged(torch.zeros(1, 28, 28)).shape, judged(torch.zeros(1, 64, 64, 3)).shape
         (torch.Size([1, 28, 28]), torch.Size([1, 3, 16, 16]))
     """
-    side = math.ceil(math.sqrt(math.prod(x.shape[1:]) / MOST_VALUES))
+    ratio = math.prod(x.shape[1:]) / MOST_VALUES
+    side = math.ceil(math.sqrt(ratio))
     if side <= 1 or x.ndim < 3:
         return x
+    if guessed_series(x.shape[1:], np.dtype(np.float32)):
+        return F.avg_pool1d(x, math.ceil(ratio), ceil_mode=True)
     if x.ndim == 3:
         return judged(x[:, None])[:, 0]
     return F.avg_pool2d(x.movedim(-1, 1) if x.shape[-1] < x.shape[1] else x, side, ceil_mode=True)

@@ -96,7 +96,7 @@ def _pdf(card: Card) -> bytes:
 
 def _json(card: Card) -> bytes:
     statement = card.statement
-    said = {
+    shown = {
         "heading": card.heading,
         "headline": statement.headline,
         "badge": statement.badge,
@@ -105,7 +105,7 @@ def _json(card: Card) -> bytes:
         **({"others": [other.statement.headline for other in card.others]} if card.others else {}),
         "contributions": [{"part": bar.name, "value": bar.value, "spread": bar.spread} for bar in statement.bars],
     }
-    return json.dumps({"card": said, "path": json.loads(card.path.to_json())}, indent=1, ensure_ascii=False).encode()
+    return json.dumps({"card": shown, "path": json.loads(card.path.to_json())}, indent=1, ensure_ascii=False).encode()
 
 
 #: format -> the file's bytes.

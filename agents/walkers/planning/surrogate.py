@@ -165,20 +165,20 @@ class Surrogate(torch.nn.Module):
                 x, base = torch.cat((factual.x, more.x)), torch.cat((factual.base, more.base))
                 factual = Factual(x, torch.zeros(len(x), 0, dtype=torch.float64), base)
 
-        def drawn(index: Tensor) -> Tensor:
+        def rows_of(index: Tensor) -> Tensor:
             # Where no inputs were kept, frames do not depend on them: any will do.
             return world.coordinates_of(z[index], factual.chosen(index if len(factual.x) == len(z) else index[:1] * 0))
 
         # Codes may come from inference mode, which autograd refuses: work on copies.
         z = z.clone()
-        return cls._distilled(drawn, world.reference.coordinates.shape[1], predictions, seed)
+        return cls._distilled(rows_of, world.reference.coordinates.shape[1], predictions, seed)
 
     @classmethod
     def of_rows(cls, x: Tensor, predictions: Tensor, penalty: float, seed: int = 0) -> Surrogate:
         """Distil predictions (N, K) on data x (N, D).
 
         Args:
-            x: the data.
+            x: standardised or one-hot, as the world encodes it.
             predictions: of the classifier.
             penalty: on the squares of the weights, in rows: the fewer the data, the smoother the fit.
             seed: of weights and batches.
@@ -188,9 +188,9 @@ class Surrogate(torch.nn.Module):
 
     @classmethod
     def _distilled(
-        cls, drawn: Callable[[Tensor], Tensor], size: int, predictions: Tensor, seed: int, penalty: float = 0.0
+        cls, rows_of: Callable[[Tensor], Tensor], size: int, predictions: Tensor, seed: int, penalty: float = 0.0
     ) -> Surrogate:
-        """Fit to soft labels (N, K) of the data that `drawn` gives for indices."""
+        """Fit to soft labels (N, K); `rows_of` maps indices (B,) to data (B, `size`)."""
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -201,7 +201,7 @@ class Surrogate(torch.nn.Module):
         for _ in range(STEPS):
             index = torch.randint(len(predictions), (BATCH,), generator=generator)
             with torch.no_grad():
-                x = drawn(index)
+                x = rows_of(index)
             with torch.enable_grad():
                 loss = torch.nn.functional.cross_entropy(surrogate.network(x), predictions[index])
                 optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""What changes of columns are expected to be worth, by a network fitted to answers that are known already."""
+"""Expected rises of the target's log odds by changes of columns, from a network fitted to known predictions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from envs.manifolds.networks.arrays import silu
 if TYPE_CHECKING:
     from envs.core.world import World
 
-PENALTY = 3.0  # on the network's weights, in rows: without, it is too sure on some hundred rows
-COMPARED = 4  # columns up to which the cost is measured; beyond, it is that of so many columns
+PENALTY = 3.0  # on the network's weights, in rows; without it, a fit to a few hundred rows is overconfident
+COMPARED = 4  # columns up to which the cost is computed; for more columns it is taken as that of this many
 
 
 class Expected(NamedTuple):
-    """What is expected of E ends with C columns, for B items.
+    """Expectations for E ends with C columns, for B items.
 
     Attributes:
         order: (B, E, C) the columns, the one with the largest rise by itself first.
@@ -38,12 +38,12 @@ class Expected(NamedTuple):
 
 
 def expected(world: World, own: Tensor, frames: Tensor, moved: Tensor, group: Tensor, target: Tensor) -> Expected:
-    """What the surrogate expects of changes; costs no query.
+    """Expected rise and cost of changes of columns, by the surrogate; costs no query.
 
     A fit to reference rows is rough, but it only orders what is tried next; each find is checked by a query.
 
     Args:
-        world: where.
+        world: gives the surrogate and the class neighbours.
         own: (B, D) inputs.
         frames: (B, E, D) at the ends.
         moved: (B, E, C) bool, whether each column changes.
@@ -62,7 +62,7 @@ def expected(world: World, own: Tensor, frames: Tensor, moved: Tensor, group: Te
 
     for i, c in enumerate(target.tolist()):
         at_input = first @ own[i].numpy() + shift
-        # The first layer is linear: what columns add to its sums is added up, and no mixed row is built.
+        # The first layer is linear, so the terms of the columns are added and no mixed row is built.
         change = (frames[i] - own[i])[:, :, None] * weights
         added = change.new_zeros(len(change), columns, change.shape[2]).index_add_(1, group, change).numpy()
         alone = np.where(moved[i].numpy(), odds(at_input + added, c), -np.inf)

@@ -2,7 +2,7 @@
 
 A walk on the manifold changes most columns a little, and few of these changes decide. Ends are the walk's own, extended, and
 the codes of reference rows of the target class near the input. A frame in which only some columns are an end's, and the others
-the input's, is tried by one query; a surrogate says which to try next. Then the walk to that end is made with the
+the input's, is tried by one query; a surrogate chooses which to try next. Then the walk to that end is made with the
 other columns held (`Factual.held`), so that frames, actions and replay agree.
 
 Walks that failed are searched as well: the task may be satisfied at another end than the one they headed for.

@@ -224,7 +224,7 @@ class Edits(Manifold):
         return self.filler.fluency(self.vocabulary.known(padded(rows)))
 
     def likelihood(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """The same by trigrams, in a thirtieth of the time: of the many edits among which proposals are chosen."""
+        """The same by trigrams, in a thirtieth of the time: proposals are chosen among many edits."""
         return self._trigrams.fluency(self.vocabulary.known(padded(rows)), self.filler.log_frequency)
 
     @cached_property

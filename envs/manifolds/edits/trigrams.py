@@ -1,10 +1,10 @@
 """A language model of the corpus that judges single edits: interpolated Kneser-Ney trigrams.
 
 Chen and Goodman ("An Empirical Study of Smoothing Techniques for Language Modeling", 1999, section 3.4), with one discount.
-On a few thousand sentences it tells which single edits still parse about as well as the masked model, in a thirtieth of the
-time.
+On a few thousand sentences it finds the single edits that still parse about as well as the masked model does, in a thirtieth
+of the time.
 
-Shapes: B sentences, L words.
+Shapes: B sentences, L words, V ids.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ DISCOUNT = 0.75
 
 
 class _Order(NamedTuple):
-    """Sequences of n ids as sorted keys, how often each was counted, and the same of the first n - 1 ids."""
+    """Sequences of n ids, as keys in base V.
+
+    Attributes:
+        keys: (M,) sorted.
+        counts: (M,) of each.
+        contexts: (C,) sorted keys of their first n - 1 ids.
+        totals: (C,) sum of the counts in each context.
+        kinds: (C,) number of different last ids in each context.
+    """
 
     keys: np.ndarray
     counts: np.ndarray
@@ -58,7 +66,7 @@ class Trigrams:
             _, at, kinds = np.unique(keys // self.size, return_index=True, return_counts=True)
             totals = np.add.reduceat(counts, at) if len(at) else counts
             found.append(_Order(keys, counts, keys[at] // self.size, totals, kinds))
-            keys, counts = np.unique(keys % self.size**n, return_counts=True)  # in how many contexts it stands
+            keys, counts = np.unique(keys % self.size**n, return_counts=True)  # number of contexts of each
         return found[::-1]
 
     def log_p(self, ids: Tensor) -> Tensor:
@@ -101,7 +109,7 @@ class Trigrams:
         return gain.sum(1) / counted.sum(1).clamp_min(1)
 
 
-def _looked_up(keys: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Values of keys that are asked for, 0 for those that are missing; the keys are sorted."""
-    at = np.searchsorted(keys, asked).clip(max=len(keys) - 1)
-    return np.where(keys[at] == asked, values[at], 0)
+def _looked_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Values of the wanted keys, 0 for those that are missing; the keys (M,) are sorted."""
+    at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return np.where(keys[at] == wanted, values[at], 0)

@@ -26,7 +26,8 @@ from agents.train import train
 from agents.trajectories.trajectory import Trajectory
 from envs import World, WorldConfig, make_world
 from envs.core import dynamics
-from envs.core.tasks import Leave, ReachLabel, Task, Weights
+from envs.core.tasks import Leave, ReachLabel, Task
+from envs.core.weights import Weights
 from envs.manifolds import PCA, Manifold
 
 COLUMNS, NAMES = ["height", "width", "depth"], ["short", "long"]

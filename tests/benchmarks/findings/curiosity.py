@@ -102,7 +102,7 @@ def suite() -> Claim:
         "The linearised information gain explores more than RND and L2",
         "Ten fresh seeds, thirty fresh pairs; eta of every arm tuned on one grid and the same three seeds. Cells are means. With an online last layer and anchored "
         "noise, VIME keeps its coverage where distractors are loud.\n\n**Where it loses.** L2 solves as many far pairs, if later; the linearised gain, the default, "
-        "loses a quarter of its coverage to distractors, and RND half as much. The last layer, an option, costs two to four times as much.",
+        "loses a quarter of its coverage to distractors, and RND half as much. The last layer with anchored noise, an option, keeps more of it at two to four times the cost.",
         (
             "bonus",
             "Deep Sea 14 solved",

@@ -64,7 +64,7 @@ def test_guidance_is_half_the_downhill_gradient_of_the_cost(digits, implausibili
             cost = cost + implausibility * (bank[label == c] - row).norm(dim=1).sort().values[:NEIGHBOURS].mean()
     cost.backward()
     torch.testing.assert_close(guidance[:, :8], -z.grad / 2, atol=1e-3, rtol=1e-2)
-    means, precision = world.reference.class_codes
+    means, precision = map(torch.from_numpy, world.reference.class_codes)
     pull = torch.stack([precision[c] @ (means[c] - code) for c, code in zip(target, state.z, strict=True)])
     torch.testing.assert_close(guidance[:, 8:], (PULL_SCALE * pull).clamp(-LIMIT, LIMIT), atol=1e-4, rtol=1e-3)
 

@@ -17,3 +17,4 @@ def test_it_is_the_nearest_row_in_double_precision(monkeypatch: pytest.MonkeyPat
     gaps.masked_fill_(source[:, None] == world.reference.label[None, :], torch.inf)
     expected = world.reference.label[gaps.argmin(1)]
     assert torch.equal(world.reference.nearest_other_class(place, source), expected)
+    assert world.reference.nearest_other_class(place[:0], source[:0]).shape == (0,)

@@ -10,7 +10,8 @@ import torch
 
 from envs import LatentEnv, LatentVectorEnv, ManifoldError, UnknownNameError
 from envs.core import dynamics
-from envs.core.tasks import FLOOR, LOG_RANGE, TASKS, Leave, Prototype, ReachLabel, Task, Weights, scaled_log
+from envs.core.tasks import FLOOR, LOG_RANGE, TASKS, Leave, Prototype, ReachLabel, Task, scaled_log
+from envs.core.weights import Weights
 
 
 def state_with(world, prediction, source, target, frame=None):

@@ -1,10 +1,10 @@
 """An ensemble for pictures: networks of several kinds that must all see the target class at the end of a walk.
 
 The ensemble of `agents.walkers.planning.ensemble` weighs pixels one by one, and a picture can convince it alone. Networks of
-convolutions look at edges and strokes; on large pictures, one of them sums over places and sees faint remains of the input.
-They learn the labels that the explained classifier gives to reference inputs and to their reconstructions (the labels are
-cached: they cost no query), from the half of the inputs that the badge's classifiers do not learn from. The least confident
-kind counts. No gradient of the explained classifier is used; gradients are those of these networks.
+convolutions look at edges and strokes; on large pictures, one of them averages over places and detects faint remains of the
+input. They learn the labels that the explained classifier gives to reference inputs and to their reconstructions (the labels
+are cached: they cost no query), from the half of the inputs that the badge's classifiers do not learn from. The least
+confident kind counts. No gradient of the explained classifier is used; gradients are those of these networks.
 
 Symbols: B items, D values of one datum, K classes.
 """
@@ -91,7 +91,7 @@ class PictureEnsemble:
 
     Args:
         kinds: ensembles, each with the methods `judge` and `odds`.
-        plan: how ends are planned that must convince it.
+        plan: settings of the planner of ends that must convince it.
 
     Example:
         >>> from envs import make_world

@@ -3,9 +3,8 @@
 The ensemble that checks ends (`agents.walkers.planning.pictures.ensemble`) and the badge (`agents.explanation.badge.oracles`)
 consist of such networks, each of its own architectures, so that one does not repeat the other's mistakes.
 
-Where decoded ends fail, faint remains of the input's strokes are the usual reason: a network that sums over places counts
-them, one that was trained with noise does not. Large pictures are therefore judged by both kinds, and with their faint values
-raised, too.
+Decoded ends often keep faint remains of the input's strokes. A network that averages over places detects them; one that was
+trained with noise does not. Large pictures are therefore judged by both kinds, and with their faint values raised, too.
 
 Symbols: N pictures, C channels, K classes.
 """
@@ -87,7 +86,8 @@ class Layered(nn.Module):
 class Raised(nn.Module):
     """The mean probabilities of a network on pictures and on the same pictures with their faint values raised.
 
-    Faint are values near the background: the darker half of the range if most values of the training pictures lie there.
+    Faint values are those near the background, which is dark if the median of the training pictures is in the darker half of
+    the range.
 
     Args:
         network: pictures (N, \\*shape) to logits (N, K).
@@ -169,7 +169,7 @@ def fit_network(x: Tensor, label: Tensor, classes: int, kind: Architecture, seed
     if file is not None:
         with contextlib.suppress(OSError, RuntimeError, ManifoldError):  # none, or a damaged one: fitted again
             built.load_state_dict(read_safetensors(file))
-            return _shown(built.eval().requires_grad_(False), x, kind)
+            return _with_raised(built.eval().requires_grad_(False), x, kind)
     shift = Layered(x.shape[1:])(x[:1]).shape[2] // 16
 
     def loss(module: nn.Module, rows: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
@@ -186,8 +186,8 @@ def fit_network(x: Tensor, label: Tensor, classes: int, kind: Architecture, seed
         with contextlib.suppress(OSError):  # a folder that cannot be written keeps nothing
             file.parent.mkdir(parents=True, exist_ok=True)
             write_whole(file, save(built.state_dict()))
-    return _shown(built, x, kind)
+    return _with_raised(built, x, kind)
 
 
-def _shown(trained: nn.Module, x: Tensor, kind: Architecture) -> nn.Module:
+def _with_raised(trained: nn.Module, x: Tensor, kind: Architecture) -> nn.Module:
     return Raised(trained, x) if kind.faint else trained

@@ -28,16 +28,15 @@ def path(iris: World) -> Trajectory:
 def believed(monkeypatch: pytest.MonkeyPatch, path: Trajectory, **changes: Any) -> Badge:
     """The badge where the oracles say what the test sets."""
     agreement = np.full((1, 3), 0.05)
-    agreement[0, path.target] = changes.pop("seen", 0.9)
+    agreement[0, path.target], alike = changes.pop("seen", 0.9), changes.pop("alike", None)
     given: dict[str, Any] = {
         "doubted": 0.05,
         "least_agreement": 0.6,
         "least_typicality": 0.0,
         "most_distance": np.inf,
-        **{name: value for name, value in changes.items() if name != "alike"},
+        **changes,
     }
     found = SimpleNamespace(agreement=lambda x: agreement, distance=lambda z, c: np.array([1.0]), **given)
-    alike = changes.pop("alike", None)
     members = None if alike is None else [lambda *_, c=c: np.array([c]) for c in alike]
     monkeypatch.setattr(oracles, "oracles_of", lambda world: found)
     monkeypatch.setattr(refits, "refits_of", lambda world: members)

@@ -63,6 +63,8 @@ def test_pictures_of_every_layout_are_judged() -> None:
 def test_large_pictures_are_judged_at_a_smaller_size_which_bounds_the_cost_of_a_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     for shape, seen in (((28, 28), (28, 28)), ((64, 64), (32, 32)), ((3, 32, 32), (3, 16, 16)), ((70, 50, 3), (3, 18, 13))):
         assert judge.judged(torch.zeros(2, *shape)).shape == (2, *seen)
+    channels = torch.arange(3.0)[:, None].expand(2, 3, 600)  # a series: its channels are not averaged with each other
+    assert judge.judged(channels).equal(channels[:, :, :300])
     monkeypatch.setattr(judge, "AE_STEPS", 1)
     monkeypatch.setattr(judge, "ORACLE_STEPS", 1)
     rows: list[int] = []
