@@ -77,7 +77,9 @@ class Comparison(NamedTuple):
 class ReplayConfig(LoadingConfig):
     """Show a saved path step by step, repeat its actions in the environment, and check that it reproduces."""
 
-    source: str = option("latest", "a path (.npz), a run folder, or 'latest'", positional=True, metavar="PATH_OR_RUN")
+    source: str = option(
+        "latest", "a path (.npz), a run or folder of paths, or 'latest'", positional=True, metavar="PATH_OR_RUN"
+    )
     path: int | None = option(None, "which path of a run, counted from 1 as they are listed", metavar="N")
     all: bool = option(False, "replay every path of the run")
     gif: str | None = option(None, "write the path as a GIF", metavar="FILE")
@@ -197,19 +199,24 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     if given.suffix == ".npz" or os.path.isfile(given):
         run = given.resolve().parent.parent
         return [given], run if (run / "config.json").is_file() else None
-    folder = RunFolder.open(config.source, config.log_folder)
-    files = folder.trajectories()
+    files = [] if (given / "config.json").is_file() else sorted(given.glob("*.npz"))
+    if files:
+        root, run = given, given.resolve().parent if (given.resolve().parent / "config.json").is_file() else None
+    else:
+        folder = RunFolder.open(config.source, config.log_folder)
+        root = run = folder.root
+        files = folder.trajectories()
     if not files:
-        raise UserError(f"{folder.root} has no paths yet: make some with python -m agents.explain RUN --index 0")
+        raise UserError(f"{root} has no paths yet: make some with python -m agents.explain RUN --index 0")
     if config.all:
-        return files, folder.root
+        return files, run
     if config.path is not None and not 1 <= config.path <= len(files):
-        raise UserError(f"--path {config.path}: {folder.root} has {len(files)} paths, counted from 1")
+        raise UserError(f"--path {config.path}: {root} has {len(files)} paths, counted from 1")
     if config.path is None:
-        print(f"paths in {folder.root}, the first is replayed (--path N: another, --all: every one)")
+        print(f"paths in {root}, the first is replayed (--path N: another, --all: every one)")
         for number, file in enumerate(files, start=1):
             print(f"  {number:3d}  {file.name}")
-    return [files[(config.path or 1) - 1]], folder.root
+    return [files[(config.path or 1) - 1]], run
 
 
 @one_threaded

@@ -24,7 +24,9 @@ CARD_FORMATS = ("png", "gif", "pdf", "json")
 class ReportConfig(LoadingConfig):
     """Write one self-contained report.html for the paths of a run, or for one path; or one card of it as a file."""
 
-    source: str = option("latest", "a run folder, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH")
+    source: str = option(
+        "latest", "a run or folder of paths, 'latest', or a path (.npz)", positional=True, metavar="RUN_OR_PATH"
+    )
     out: str | None = option(None, "file to write (default: report.html in the run folder, or card-N.FORMAT)", metavar="FILE")
     card: int | None = option(None, "write this card alone, counted from 1 as in the report", metavar="N", low=1)
     format: str = option("png", "format of the card's file", choices=CARD_FORMATS)

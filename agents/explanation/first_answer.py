@@ -61,7 +61,7 @@ def about_training(world: World, flags: dict[str, Any], command: str) -> str | N
     return (
         f"this is the straight line's answer; a training would take about {_duration(cost.seconds)} here and {rows:,} "
         f"classifier rows (estimated with {cost.queries:,}), once. Its agent then explains any row; "
-        f"the training ends with how many rows agent and line explain: {command} {given}"
+        f"when the training ends, it says how many rows the agent and the line explain: {command} {given}"
     )
 
 

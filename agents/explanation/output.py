@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from envs.core.world import World
 
 FORMATS = ("npz", "png", "gif", "json")
-MEANING = "The changes change this model's answer, and promise nothing about the world."
+MEANING = "A path changes this model's prediction; it promises nothing about the world."
 SHOWN = 5  # of more paths than this, each gets one line
 
 
@@ -107,7 +107,10 @@ def report(paths: Sequence[Trajectory], files: Sequence[Path], brief: bool = Fal
         console.print(path.summary(), markup=False, soft_wrap=True)
         show_worth(console, path)
         if len(paths) <= SHOWN:
-            console.print(step_table(path))
+            steps = step_table(path)
+            whole = console.measure(steps, options=console.options.update(width=10 * console.width)).maximum
+            steps.collapse_padding = whole > console.width  # narrower, before titles are cut
+            console.print(steps)
             if world is not None and (values := renderer_of(path).terminal_table(path, world, console.width)) is not None:
                 console.print(values)
     if brief:
@@ -231,7 +234,8 @@ def step_table(path: Trajectory) -> Any:
     shown = [name for name in titles if any(row.get(name) is not None for row in rows)]
     table = Table(box=None, pad_edge=False)
     for name in shown:
-        table.add_column(Text(name_cell(titles[name])), justify="left" if name == "class" else "right")
+        title, named = name_cell(titles[name]), name == "class"  # of a title of one word, wrapping would cut letters
+        table.add_column(Text(title), justify="left" if named else "right", no_wrap=not named and " " not in title)
     for row in rows:
         cells = [row.get(name) for name in shown]
         if is_planned(path, row["frame"]):

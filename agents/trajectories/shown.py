@@ -45,7 +45,7 @@ class Shown(NamedTuple):
 
     def change(self, value: float) -> str:
         """A difference of values, with its sign."""
-        return f"{value:+.3g}" if self.is_score else f"{value:+.2f}"
+        return f"{value:+.3g}" if self.is_score else f"{value:+.2f}".replace("-0.00", "+0.00")
 
     def share(self, value: float) -> float:
         """The place of a value on the axis, in [0, 1]."""

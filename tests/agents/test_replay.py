@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import envs
-from agents import replay
+from agents import replay, report
 from agents.explain import explain
 from agents.runs.world_record import build_world, describe_world
 from agents.trajectories.trajectory import Trajectory
@@ -133,6 +133,15 @@ def test_a_run_s_paths_are_listed_and_one_damaged_file_does_not_stop_the_others(
     told = capsys.readouterr()
     assert "1 of 2 paths reproduced" in told.out
     assert "damaged" in told.err
+
+
+def test_a_folder_of_paths_that_is_no_run_is_replayed_and_reported(path: Trajectory, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        path.save(tmp_path / name)
+    files, run = replay.find_paths(replay.ReplayConfig(source=str(tmp_path), all=True))
+    assert ([file.name for file in files], run) == (["a.npz", "b.npz"], None)
+    assert report.main([str(tmp_path), "--out", str(tmp_path / "report.html")]) == 0
+    assert "2 inputs" in (tmp_path / "report.html").read_text()
 
 
 def test_live_mode_plays_without_a_terminal(path: Trajectory, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from agents.explanation.figures.terminal import PathScreen
 from agents.explanation.figures.text import sentence_words, wrapped
 from agents.explanation.inputs import read_file
 from agents.explanation.metrics.evaluate import evaluate_paths
+from agents.explanation.output import report
 from agents.explanation.report.page import render_report
 from agents.explanation.sentences import distance_unit
 from agents.replay import compare
@@ -139,6 +140,22 @@ def test_the_script_shows_every_sentence_that_is_another_one(paths):
         assert frames == ["input", *map(str, changed)]
         assert sentences[0] == path.texts[0]
         assert all("*" in text or "[-" in text for text in sentences[1:])
+
+
+def test_no_title_of_the_steps_is_cut_at_80_columns(paths, world):
+    with pytest.MonkeyPatch.context() as patch, io.StringIO() as said:
+        patch.setattr("agents.console.terminal.console", lambda **_: Console(width=80, file=said))
+        report(paths[:1], [], world=world)
+        text = said.getvalue()
+    steps = text[text.index("\nframe") : text.index("\nframe  sentence")]
+    assert "…" not in steps
+    assert "p(negative) p(positive)" in steps or "p(positive) p(negative)" in steps
+
+
+def test_the_index_of_a_report_names_the_changes(paths, world):
+    index = render_report(paths[:1], world).split("</nav>")[0].split("<nav")[1]
+    assert "[-" not in index
+    assert "→ “" in index or "is removed" in index or "is inserted" in index
 
 
 def test_the_film_strip_is_a_picture(paths, world):

@@ -75,19 +75,20 @@ def _badge(path: Trajectory, world: Any) -> Badge:
     usual, near = typical >= oracles.least_typicality, away <= oracles.most_distance
     faithful = not path.reconstructs or path.keeps_class
     most, passing = names[int(np.argmax(seen))], 100 * (1 - oracles.doubted)
-    likely = "" if agree else f", and most likely {most}; of real inputs, {passing:.0f} % have {least:.2f} or more"
+    usually = f"{passing:.0f} % of real inputs get {least:.2f} or more for their {path.kind_of_end}"
+    likely = "" if agree else f" and predict {most}; {usually}"
     first = names[int(path.predicted[0])]
     what = f"the end p({name}) =" if path.goal is None else f"the outcome {name} at the end a probability of"
-    real = name if path.goal is None else f"input with the outcome {name}"
+    real = f"input {'of' if path.goal is None else 'with'} the {path.kind_of_end} {name}"
     checks = [
         (agree, f"Other classifiers give {what} {seen[c]:.2f}{likely}."),
         (alike == 1, close),
-        (usual, f"The end's typicality is {typical:.2f}; of real inputs, 95 % have {oracles.least_typicality:.2f} or more."),
+        (usual, f"The end's typicality is {typical:.2f}; 95 % of real inputs have {oracles.least_typicality:.2f} or more."),
         (
             near,
-            f"The nearest real {real} is {away:.2f} away; of real inputs, 95 % lie within {oracles.most_distance:.2f}.",
+            f"The nearest real {real} is {away:.2f} away; for 95 % of real inputs it is {oracles.most_distance:.2f} or less.",
         ),
-        (faithful, f"Frame 0 is predicted as {first}, the input as {source}."),
+        (faithful, f"Frame 0 is predicted as {first}, {'like the input' if first == source else f'the input as {source}'}."),
     ]
     kind = ALONE if not agree or alike < 0.5 else HOLDS if usual and near and faithful else UNUSUAL
     return Badge(kind, [text for _, text in sorted(checks, key=lambda entry: entry[0]) if text])
@@ -103,8 +104,8 @@ def _refits_agree(path: Trajectory, world: Any, end: Tensor, c: int) -> tuple[fl
         return 1.0, ""
     cells = world.units.exact(end, origins_of(world, [path]))
     count = sum(int(member(world, end, cells)[0]) == c for member in members)
-    finding = f"{count} of {len(members)} retrained classifiers predict the end alike"
+    finding = f"{count} of {len(members)} retrained classifiers predict {path.class_names[c]} for the end"
     if count == len(members):
         return 1.0, f"{finding}."
-    beyond = f"a tau above {world.task.tau:g}" if path.goal is None else "a goal a little further"
-    return count / len(members), f"Close to the boundary: {finding}. An end further beyond it: {beyond}."
+    remedy = f"set tau above {world.task.tau:g}" if path.goal is None else "set the goal a little further"
+    return count / len(members), f"Close to the boundary: {finding}. For an end further beyond it, {remedy}."

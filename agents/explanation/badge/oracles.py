@@ -71,7 +71,7 @@ class Oracles:
         self._places, self._labels = reference.coordinates[own], reference.label[own]
         label = reference.label[other]
         given = self.agreement(reference.x[other])[np.arange(len(other)), label]
-        self.doubted = DOUBTED if is_large(reference.x) and world.modality != "text" else QUANTILE
+        self.doubted = DOUBTED if is_large(world) else QUANTILE
         self.least_agreement = float(np.quantile(given, self.doubted))
         self.least_typicality = float(np.quantile(world.manifold.typicality(reference.z[other]).numpy(), QUANTILE))
         self.most_distance = float(np.quantile(self.distance(reference.coordinates[other], label), 1 - QUANTILE))
@@ -103,7 +103,7 @@ def _fitted(world: World, x: Tensor, label: Tensor) -> list[Predict]:
         return [_words(world, x, label, ngrams) for ngrams in (1, 2)]
     if x.ndim == 2:
         return _tabular(x.numpy(), label.numpy(), world.classes, most=POLYNOMIAL)
-    large = is_large(x)
+    large = is_large(world)
     trees = [] if large else _tabular(x.flatten(1).numpy(), label.numpy(), world.classes, most=0)
     kinds = LARGE_ARCHITECTURES if large else ARCHITECTURES
     return [*trees, *(_convolutions(x, label, world.classes, SEED + k, kind) for k, kind in enumerate(kinds))]

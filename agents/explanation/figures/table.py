@@ -218,8 +218,13 @@ def _row(names: list[str], values: np.ndarray, changed: np.ndarray) -> Image.Ima
         text = " ".join(str(values[i]).split())
         draw.text((PICTURE - 8 - draw.textlength(text, font(13)), top + 2), text, rgb(INK), font(13))
     if len(names) > count:
-        draw.text((6, 3 + count * ROW), f"and {len(names) - count} more columns", rgb(OTHER), font(12))
+        draw.text((6, 3 + count * ROW), _more(len(names) - count), rgb(OTHER), font(12))
     return body
+
+
+def _more(count: int) -> str:
+    """What stands beneath lines of which the last ones are left out."""
+    return f"and {count} more column{'' if count == 1 else 's'}"
 
 
 def _lines(names: list[str], texts: np.ndarray, changed: np.ndarray) -> Any:
@@ -235,7 +240,7 @@ def _lines(names: list[str], texts: np.ndarray, changed: np.ndarray) -> Any:
         mark = Text(MARK if changed[i] else " ", style)
         values.add_row(mark, Text(name_cell(names[i])), Text(name_cell(str(texts[i])), style))
     if many:
-        values.add_row(Text(""), Text(f"and {len(names) - MOST_LINES} more columns", "dim"), Text(""))
+        values.add_row(Text(""), Text(_more(len(names) - MOST_LINES), "dim"), Text(""))
     return values
 
 

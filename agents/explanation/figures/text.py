@@ -61,8 +61,7 @@ class TextRenderer(Renderer):
         for part in components:
             gone = " ".join(old[i] for i in part.where["before"])
             put = " ".join(new[j] for j in part.where["after"])
-            change = f"→ “{put}”" if gone and put else "is removed" if gone else "is inserted"
-            words.append((f"“{gone or put}”", change))
+            words.append(change_words(gone, put))
         return words
 
     def joined(self, parts: Sequence[str], more: int) -> str:
@@ -102,6 +101,16 @@ class TextRenderer(Renderer):
         from agents.explanation.report.faces.text import face
 
         return face(path, world, frames, film, turn)
+
+
+def change_words(gone: str, put: str) -> tuple[str, str]:
+    """What a change of words concerns, and what happens to it.
+
+    Example:
+        >>> change_words("good", "bad"), change_words("very", "")
+        (('“good”', '→ “bad”'), ('“very”', 'is removed'))
+    """
+    return f"“{gone or put}”", f"→ “{put}”" if gone and put else "is removed" if gone else "is inserted"
 
 
 def sentence_words(path: Trajectory) -> list[list[Word]]:

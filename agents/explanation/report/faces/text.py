@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
 from agents.explanation.figures.style import mathless
+from agents.explanation.figures.text import change_words
 from agents.explanation.figures.words import LETTER, LINE, draw_words, wrapped
 from agents.explanation.report.faces.face import Face
 from agents.trajectories.trajectory import Trajectory
-from envs.modalities.alignment import Word, marked
+from envs.modalities.alignment import Word
 
 NARROWEST = 60  # letters of a line on a card's figure, at least
 
@@ -37,7 +39,7 @@ def face(path: Trajectory, world: Any, frames: np.ndarray, film: Sequence[int], 
         [[list(word) for word in words[t]] for t in film],
         draw,
         LINE * lines + 1.4,
-        brief=marked(texts[0], texts[-1]),
+        brief=", ".join(changes(words[path.steps])),
     )
 
 
@@ -55,6 +57,21 @@ def differences(before: str, after: str) -> list[Word]:
             found += [Word(word, "") for word in b[k:m]]
         else:
             found += [Word(word, "gone") for word in a[i:j]] + [Word(word, "new") for word in b[k:m]]
+    return found
+
+
+def changes(words: Sequence[Word]) -> list[str]:
+    """The changes among the words of an alignment, each in words.
+
+    Example:
+        >>> changes(differences("a very good film", "a bad film"))
+        ['“very good” → “bad”']
+    """
+    found = []
+    for changed, group in groupby(words, key=lambda word: bool(word.change)):
+        each = list(group)
+        gone, put = (" ".join(word.text for word in each if word.change == kind) for kind in ("gone", "new"))
+        found += [" ".join(change_words(gone, put))] if changed else []
     return found
 
 

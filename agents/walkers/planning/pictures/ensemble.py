@@ -161,7 +161,7 @@ def _fitted(world: World) -> PictureEnsemble:
     reference, rows = world.reference, half(world)
     x = torch.cat([reference.x[rows], reference.decoded[rows]]).float().clone()
     label = reference.label[rows].repeat(2).clone()
-    kinds = LARGE_ARCHITECTURES if is_large(x) else ARCHITECTURES
+    kinds = LARGE_ARCHITECTURES if is_large(world) else ARCHITECTURES
     nets = [fit_network(x, label, world.classes, kind, SEED + k) for k, kind in enumerate(kinds)]
-    plan = LARGE_PLAN if is_large(x) else PLANS["convincing"]
+    plan = LARGE_PLAN if is_large(world) else PLANS["convincing"]
     return PictureEnsemble([Ensemble.fit(world, SEED), *(Convolutions([net], x.shape[1:]) for net in nets)], plan)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors.torch import save
@@ -27,6 +27,9 @@ from envs.manifolds.cache import cache_folder, fit_key
 from envs.manifolds.fitting import untrained
 from envs.modalities.regions import channel_axis
 from envs.reading.files import read_safetensors
+
+if TYPE_CHECKING:
+    from envs.core.world import World
 
 STEPS, BATCH, RATE, DECAY = 600, 64, 4e-3, 1e-2
 NOISE = 0.1  # of pictures in training, standard deviation
@@ -115,9 +118,9 @@ class Raised(nn.Module):
         return both.logsumexp(0) - math.log(2)
 
 
-def is_large(x: Tensor) -> bool:
-    """Whether data x (N, ...) are pictures of at least `LARGE` pixels a side."""
-    return x.ndim > 2 and max(x.shape[1:]) >= LARGE
+def is_large(world: World) -> bool:
+    """Whether a world's data are pictures of at least `LARGE` pixels a side."""
+    return world.modality == "image" and max(world.manifold.data_shape) >= LARGE
 
 
 def network(shape: Sequence[int], classes: int, kind: Architecture) -> nn.Sequential:

@@ -49,21 +49,26 @@ def test_each_check_decides_its_kind(monkeypatch: pytest.MonkeyPatch, path: Traj
     assert alone.kind == ALONE
     name = path.class_names[path.target]
     assert alone.reasons[0] == (
-        f"Other classifiers give the end p({name}) = 0.50, and most likely {name}; of real inputs, 95 % have 0.60 or more."
+        f"Other classifiers give the end p({name}) = 0.50 and predict {name}; "
+        "95 % of real inputs get 0.60 or more for their class."
     )
     assert believed(monkeypatch, path, least_typicality=1.1).kind == UNUSUAL
     far = believed(monkeypatch, path, most_distance=0.5)
     assert far.kind == UNUSUAL
-    assert far.reasons[0].startswith("The nearest real")
+    assert far.reasons[0] == (
+        f"The nearest real input of the class {name} is 1.00 away; for 95 % of real inputs it is 0.50 or less."
+    )
+    assert far.reasons[-1] == f"Frame 0 is predicted as {path.class_names[path.source]}, like the input."
     once = path.target, *[path.source] * 4
     assert believed(monkeypatch, path, alike=once).kind == ALONE
     most = believed(monkeypatch, path, alike=(*[path.target] * 4, path.source))
     assert most.kind == HOLDS
     assert most.reasons[0] == (
-        "Close to the boundary: 4 of 5 retrained classifiers predict the end alike. An end further beyond it: a tau above 0.5."
+        f"Close to the boundary: 4 of 5 retrained classifiers predict {name} for the end. "
+        "For an end further beyond it, set tau above 0.5."
     )
     assert believed(monkeypatch, path, alike=[path.target] * 5).reasons[1] == (
-        "5 of 5 retrained classifiers predict the end alike."
+        f"5 of 5 retrained classifiers predict {name} for the end."
     )
     failed = dataclasses.replace(path, success=False)
     failed.__dict__["world"] = path.world
@@ -138,6 +143,6 @@ def test_reasons_of_a_score_name_the_outcome_and_ask_refits_of_the_regressor() -
     path = explain(world, int((3 * rows[:, 0] < 1).argmax()), walker="line")
     said = path.badge()
     assert any("give the outcome >= 4 at the end a probability of" in reason for reason in said.reasons)
-    assert any("retrained classifiers predict the end alike" in reason for reason in said.reasons)
+    assert any("retrained classifiers predict >= 4 for the end" in reason for reason in said.reasons)
     assert any(reason.startswith("The nearest real input with the outcome >= 4 is") for reason in said.reasons)
     assert not any("p(>=" in reason for reason in said.reasons)

@@ -26,3 +26,10 @@ def test_table_cells_are_in_the_user_s_units_and_marked_by_what_changed(
     against_input = figures_table.changed_cells(world, frames, path.factual(world))
     assert not against_input[:, 0].any()  # frame 0 is the input
     assert (against_input[:, -1] >= changed[:, 2]).all()
+
+
+@pytest.mark.parametrize(("more", "said"), [(1, "and 1 more column"), (2, "and 2 more columns")])
+def test_columns_that_are_left_out_are_counted(more: int, said: str) -> None:
+    names = [str(n) for n in range(figures_table.MOST_LINES + more)]
+    lines = figures_table._lines(names, np.array(names), np.zeros(len(names), bool))
+    assert list(lines.columns[1].cells)[-1].plain == said

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from agents.explanation.contributions import Contributions, Part
 from agents.explanation.figures.terminal import BAR, PathScreen, contribution_table
+from agents.trajectories.shown import Shown
 from agents.trajectories.trajectory import Trajectory
 from envs.core.world import World
 from tests.agents.explanation.figures.kinds import KINDS
@@ -48,3 +50,8 @@ def test_contributions_are_bars_that_begin_where_the_last_one_ended() -> None:
     assert second.rindex("▒") == first.rindex("█")
     assert "+0.50 ±0.02" in first
     assert whole.rstrip().endswith("+0.30")
+
+
+def test_a_change_that_rounds_to_nothing_lowers_nothing() -> None:
+    shown = Shown(np.zeros(1), "p(9)")
+    assert [shown.change(value) for value in (-0.001, 0.001, -0.006)] == ["+0.00", "+0.00", "-0.01"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -43,9 +45,15 @@ def test_badge_and_ensemble_of_large_pictures_share_no_kind_and_both_see_faint_r
     assert not set(ends) & set(badges)
     for kinds in (ends, badges):
         assert any(kind.norm and kind.noise == 0 and kind.faint for kind in kinds)
-    assert networks.is_large(torch.zeros(1, 28, 28))
-    assert not networks.is_large(torch.zeros(1, 8, 8))
-    assert not networks.is_large(torch.zeros(1, 30))
+
+
+@pytest.mark.parametrize(
+    ("modality", "shape", "large"),
+    [("image", (28, 28), True), ("image", (3, 32, 32), True), ("image", (8, 8), False), ("series", (2, 64), False)],
+)
+def test_only_pictures_are_large(modality: str, shape: tuple[int, ...], large: bool) -> None:
+    world: Any = SimpleNamespace(modality=modality, manifold=SimpleNamespace(data_shape=shape))
+    assert networks.is_large(world) == large
 
 
 def test_weights_are_fitted_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
