@@ -12,7 +12,6 @@ import pytest
 import torch
 
 import envs
-from agents.explain import explain
 from agents.walkers import WALKERS, make_walker, walker_class, walkers_for
 from agents.walkers.base import Recorder, Walk, select
 from agents.walkers.follow import aim, follow
