@@ -197,11 +197,10 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
 
     given = Path(config.source)
     if given.suffix == ".npz" or os.path.isfile(given):
-        run = given.resolve().parent.parent
-        return [given], run if (run / "config.json").is_file() else None
+        return [given], _run_above(given.resolve().parent)
     files = [] if (given / "config.json").is_file() else sorted(given.glob("*.npz"))
     if files:
-        root, run = given, given.resolve().parent if (given.resolve().parent / "config.json").is_file() else None
+        root, run = given, _run_above(given.resolve())
     else:
         folder = RunFolder.open(config.source, config.log_folder)
         root = run = folder.root
@@ -217,6 +216,11 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
         for number, file in enumerate(files, start=1):
             print(f"  {number:3d}  {file.name}")
     return [files[(config.path or 1) - 1]], run
+
+
+def _run_above(folder: Path) -> Path | None:
+    """The run whose paths lie in a folder, if there is one."""
+    return folder.parent if (folder.parent / "config.json").is_file() else None
 
 
 @one_threaded

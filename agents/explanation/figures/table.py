@@ -96,10 +96,12 @@ class TableRenderer(Renderer):
         return [_row(names, texts[:, t + 1], changed[:, t] if t >= 0 else same) for t in range(-1, len(frames))]
 
     def terminal_bodies(self, path: Trajectory, world: Any, frames: np.ndarray, coloured: bool) -> list[Any]:
-        """Lines of names and values; changed ones stand behind a mark."""
+        """Lines of names and values; changed ones stand behind a mark. Of many columns, those that change on the way."""
         names, texts = row_texts(world, list(frames), path.factual(world), path.hidden)
         changed = changed_cells(world, frames, path.factual(world), path.hidden)
-        return [_lines(names, texts[:, t], changed[:, t]) for t in range(len(frames))]
+        moving = np.flatnonzero(changed.any(1))
+        order = moving[:MOST_LINES] if len(names) > MOST_LINES and len(moving) else np.arange(min(len(names), MOST_LINES))
+        return [_lines(names, texts[:, t], changed[:, t], order) for t in range(len(frames))]
 
     def terminal_layout(self, title: Any, body: Any, bars: Any, numbers: Any) -> Any:
         """The numbers beneath the bars, which leaves room for the names of columns."""
@@ -227,20 +229,18 @@ def _more(count: int) -> str:
     return f"and {count} more column{'' if count == 1 else 's'}"
 
 
-def _lines(names: list[str], texts: np.ndarray, changed: np.ndarray) -> Any:
+def _lines(names: list[str], texts: np.ndarray, changed: np.ndarray, order: np.ndarray) -> Any:
     """One row in the terminal: names, and values; changed ones stand behind a mark."""
     from rich.table import Table
     from rich.text import Text
 
     values = Table(box=None, show_header=False, padding=(0, 1))
-    many = len(names) > MOST_LINES
-    order = np.argsort(~changed, kind="stable")[:MOST_LINES] if many else range(len(names))
     for i in order:
         style = "bold yellow" if changed[i] else ""
         mark = Text(MARK if changed[i] else " ", style)
         values.add_row(mark, Text(name_cell(names[i])), Text(name_cell(str(texts[i])), style))
-    if many:
-        values.add_row(Text(""), Text(_more(len(names) - MOST_LINES), "dim"), Text(""))
+    if len(order) < len(names):
+        values.add_row(Text(""), Text(_more(len(names) - len(order)), "dim"), Text(""))
     return values
 
 

@@ -24,7 +24,7 @@ from agents.explanation.figures.style import (
     pyplot_figure,
     rgb,
 )
-from agents.explanation.figures.words import LETTER, LINE, draw_words, wrapped
+from agents.explanation.figures.words import LETTER, LINE, change_words, draw_words, wrapped
 from agents.explanation.sentences import heading
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word, compare, marked
@@ -101,16 +101,6 @@ class TextRenderer(Renderer):
         from agents.explanation.report.faces.text import face
 
         return face(path, world, frames, film, turn)
-
-
-def change_words(gone: str, put: str) -> tuple[str, str]:
-    """What a change of words concerns, and what happens to it.
-
-    Example:
-        >>> change_words("good", "bad"), change_words("very", "")
-        (('“good”', '→ “bad”'), ('“very”', 'is removed'))
-    """
-    return f"“{gone or put}”", f"→ “{put}”" if gone and put else "is removed" if gone else "is inserted"
 
 
 def sentence_words(path: Trajectory) -> list[list[Word]]:

@@ -48,3 +48,13 @@ def draw_words(axes: Any, words: list[Word], x: float, y: float) -> None:
         if word.change == "gone":
             axes.plot((x, x + width), (y, y), color="#8a8f98", linewidth=0.8)
         x += width + LETTER
+
+
+def change_words(gone: str, put: str) -> tuple[str, str]:
+    """What a change of words concerns, and what happens to it.
+
+    Example:
+        >>> change_words("good", "bad"), change_words("very", "")
+        (('“good”', '→ “bad”'), ('“very”', 'is removed'))
+    """
+    return f"“{gone or put}”", f"→ “{put}”" if gone and put else "is removed" if gone else "is inserted"

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.explanation.figures.style import mathless
-from agents.explanation.figures.text import change_words
-from agents.explanation.figures.words import LETTER, LINE, draw_words, wrapped
+from agents.explanation.figures.words import LETTER, LINE, change_words, draw_words, wrapped
 from agents.explanation.report.faces.face import Face
 from agents.trajectories.trajectory import Trajectory
 from envs.modalities.alignment import Word
