@@ -55,7 +55,12 @@ def test_eccco_reaches_the_target_of_a_plain_network() -> None:
 def test_the_page_is_made_of_the_record_alone() -> None:
     way = {key: [0.5, 0.4, 0.6] for key in (*CONVINCING, *LOOKS)} | {"wrong": None}
     cell = {"seed": 0, "ways": {"agent": way}}
-    record = {"command": "python", "items": 3, "data": {"mnist": [cell], "digits": [cell, {**cell, "seed": 1}]}}
+    record = {
+        "command": "python",
+        "items": 3,
+        "badges": {"digits": {"cold": 1.0, "each": 2.0}},
+        "data": {"mnist": [cell], "digits": [cell, {**cell, "seed": 1}]},
+    }
     text = page(record)
     assert "| agent | 0.500 [0.400, 0.600] |" in text
     assert "## Digits\n\nSeeds 0, 1." in text
