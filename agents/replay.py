@@ -198,7 +198,7 @@ def find_paths(config: ReplayConfig) -> tuple[list[Path], Path | None]:
     given = Path(config.source)
     if given.suffix == ".npz" or os.path.isfile(given):
         return [given], _run_above(given.resolve().parent)
-    files = [] if (given / "config.json").is_file() else sorted(given.glob("*.npz"))
+    files = sorted(given.glob("*.npz")) if os.path.isdir(given) and not os.path.isfile(given / "config.json") else []
     if files:
         root, run = given, _run_above(given.resolve())
     else:

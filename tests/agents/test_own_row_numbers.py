@@ -109,7 +109,7 @@ def test_a_first_answer_says_what_was_fitted_and_what_a_training_costs(csv: Path
     assert "classifier: none was given, so a small network was fitted: right for" in said
     assert "a training would take about" in said
     assert f"train --data {csv} --free age --target-column rich" in said
-    tables = said.split("queries: ")[1].split("The changes")[0].splitlines()[1:]  # sentences are left to the terminal
+    tables = said.split("queries: ")[1].split("A path changes")[0].splitlines()[1:]  # sentences are left to the terminal
     assert len(tables) > 4
     assert max(map(len, tables)) <= 80
 

@@ -38,7 +38,7 @@ class PathScreen:
         >>> world = make_world()
         >>> screen = PathScreen(explain(world, 0, walker="line"), world, Console(width=80))
         >>> screen.frame(0).title.plain
-        'frame 0 of 7 (the input): virginica'
+        'frame 0 of 15 (the input): virginica'
     """
 
     def __init__(self, path: Trajectory, world: Any, console: Any = None) -> None:

@@ -39,7 +39,7 @@ class LimeAlong(NamedTuple):
         >>> world = make_world()
         >>> slopes, r2 = lime_along(explain(world, 0, walker="line"), world)
         >>> slopes.shape, r2.shape
-        ((8, 4), (8,))
+        ((16, 4), (16,))
     """
 
     slopes: np.ndarray

@@ -65,7 +65,7 @@ class Card:
         >>> world = make_world()
         >>> card = Card(1, explain(world, 0, walker="line"), world)
         >>> card.heading, card.turn
-        ('virginica → versicolor', 7)
+        ('virginica → versicolor', 15)
     """
 
     number: int
