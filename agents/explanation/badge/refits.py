@@ -8,6 +8,8 @@ N rows, K classes.
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -40,6 +42,8 @@ def refits_of(world: World) -> list[Predictor] | None:
 def refits(world: World, k: int, seed: int) -> tuple[list[Predictor], str] | None:
     """As many refits of a world's scikit-learn estimator, and how they were made; None for other classifiers.
 
+    An estimator that cannot be fitted to rows and labels alone has no refits, either; a warning says why.
+
     Args:
         world: gives classifier and reference rows.
         k: how many.
@@ -55,7 +59,14 @@ def refits(world: World, k: int, seed: int) -> tuple[list[Predictor], str] | Non
     known = world.goal is not None or hasattr(estimator, "classes_")
     if not (known and hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
         return None
-    members = [_refitted(world, inner, estimator, seed + n) for n in range(k)]
+    cells = world.reference.cells[:1] if world.reference.cells.shape[1] else None
+    try:
+        members = [_refitted(world, inner, estimator, seed + n) for n in range(k)]
+        for member in members:
+            member(world, world.reference.x[:1], cells)
+    except Exception as error:  # the user's estimator may raise any
+        warnings.warn(f"{type(estimator).__name__} could not be trained again, so there are no refits: {error}", stacklevel=2)
+        return None
     return members, f"{k} refits of {type(estimator).__name__} to bootstrap samples of reference rows and its own predictions"
 
 
@@ -87,14 +98,19 @@ def _refitted(world: World, classifier: Any, estimator: Any, seed: int) -> Predi
     seen: Any = wanted.reshape(len(wanted), -1).T if outputs is None or outputs.shape[1] > 1 else []
     missing = [np.flatnonzero(one == value)[0] for one in seen for value in np.unique(one) if value not in one[rows]]
     rows = np.concatenate([rows, missing]).astype(int)
-    model = clone(estimator)
+    try:
+        model = clone(estimator)
+    except (RuntimeError, TypeError):  # its constructor changes or hides parameters
+        model = copy.deepcopy(estimator)
     model.set_params(**{name: seed for name in model.get_params() if name.split("__")[-1] == "random_state"})
     cells = reference.cells[rows] if reference.cells.shape[1] else None
     model.fit(classifier._rows(reference.x[rows], cells), wanted[rows])
     if outputs is not None:
         return adapted(world, model)
     index = {value: i for i, value in enumerate(np.asarray(estimator.classes_).tolist())}
-    return lambda _, x, cells: np.array([index[value] for value in model.predict(classifier._rows(x, cells)).tolist()])
+    return lambda _, x, cells: np.array(
+        [index[value] for value in np.ravel(model.predict(classifier._rows(x, cells))).tolist()]
+    )
 
 
 def _own_outputs(estimator: Any, label: np.ndarray, outputs: np.ndarray | None) -> np.ndarray:
