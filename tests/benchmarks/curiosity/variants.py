@@ -8,6 +8,8 @@ _LINEARIZED: dict[str, Any] = {"estimator": "linearized", "updates": 12, "learni
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "vime_second_order": ("vime", {"estimator": "second_order"}),
     "vime_linearized": ("vime", _LINEARIZED),
+    "vime_frame": ("vime", _LINEARIZED | {"prediction_target": "frame"}),
+    "vime_early_decay": ("vime", _LINEARIZED | {"success_decay": 0.02}),
     "vime_anchored": ("vime", _LINEARIZED | {"noise": "anchored"}),
     "vime_last_layer": ("vime", _LINEARIZED | {"posterior": "last_layer"}),
     "vime_last_layer_joint": ("vime", _LINEARIZED | {"posterior": "last_layer", "joint": True}),
