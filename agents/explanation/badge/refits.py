@@ -56,6 +56,7 @@ def refits(world: World, k: int, seed: int) -> tuple[list[Predictor], str] | Non
     """
     inner = getattr(world.classifier, "inner", world.classifier)  # of one with query options
     estimator = getattr(getattr(inner, "function", None), "__self__", None)
+    estimator = getattr(estimator, "best_estimator_", estimator)  # a search of settings is not run again
     known = world.goal is not None or hasattr(estimator, "classes_")
     if not (known and hasattr(estimator, "get_params") and hasattr(estimator, "fit")):
         return None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from agents.explain import explain
 from agents.explanation.badge.refits import refits
@@ -41,7 +42,7 @@ class Once(Unclonable):
         return super().fit(x, y)
 
 
-def _world(model: Unclonable) -> Any:
+def _world(model: Any) -> Any:
     random = np.random.default_rng(0)
     x = random.normal(0, 1, (200, 3))
     return make_world(data=x, classifier=model.fit(x, np.where(x[:, 0] > 0, "yes", "no")), manifold="pca", progress=False)
@@ -61,3 +62,10 @@ def test_badges_of_an_estimator_that_cannot_be_trained_again_have_no_refits_and_
     with pytest.warns(UserWarning, match="Once could not be trained again, so there are no refits: the training service"):
         badge = path.badge(world)
     assert not any("retrained" in reason for reason in badge.reasons)
+
+
+def test_a_search_of_settings_is_not_run_again() -> None:
+    world = _world(GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2))
+    found = refits(world, 2, 0)
+    assert found is not None
+    assert found[1].startswith("2 refits of LogisticRegression")
