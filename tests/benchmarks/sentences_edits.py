@@ -298,7 +298,7 @@ COMPARED = {
 
 def beside_rivals(rows: Sequence[dict[str, Any]]) -> str:
     """Where the 95 % intervals of the planned walk and a search with the same proposals do not meet, of one seed."""
-    told, beaten = [], False
+    lines, beaten = [], False
     for rival in ("greedy ranked", "beam ranked", "beam ranked x10"):
         pair = [next((r for r in rows if (r["walker"], r["proposer"]) == (name, "corpus")), None) for name in ("edits", rival)]
         if pair[0] is None or pair[1] is None:
@@ -310,13 +310,13 @@ def beside_rivals(rows: Sequence[dict[str, Any]]) -> str:
                 words["better" if (own[0] > other[0]) == more else "worse"].append((COLUMNS | MORE)[name].strip("*"))
         beaten |= bool(words["worse"])
         found = "; ".join(f"{how} in {', '.join(names) or 'none'}" for how, names in words.items())
-        told.append(f"Against {WALKERS[rival]}, by intervals that do not meet: {found}.")
-    told += (
+        lines.append(f"Against {WALKERS[rival]}, by intervals that do not meet: {found}.")
+    lines += (
         ["A rival is better by interval."]
         if beaten
         else ["No rival is better by interval: the planned walk stays the default."]
     )
-    return "\n".join(told)
+    return "\n".join(lines)
 
 
 def _of(value: Any) -> float | None:

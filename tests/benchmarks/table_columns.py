@@ -188,8 +188,8 @@ def page(record: Record) -> str:
         some = f" ({len(runs)} of {len(record['splits'])} splits)" if len(runs) < len(record["splits"]) else ""
         parts += [f"## {name.capitalize()}{some}", table(["way", *(title for title, _ in COLUMNS.values())], lines)]
     if "dice" in record:
-        told = {"command": record["dice_command"], "rows": record["dice"]["rows"], "table": dice.rows_of(record["dice"])}
-        parts.append(render("table_columns_dice", **told))
+        fields = {"command": record["dice_command"], "rows": record["dice"]["rows"], "table": dice.rows_of(record["dice"])}
+        parts.append(render("table_columns_dice", **fields))
     return render("table_columns", command=record["command"], items=record["items"], tables="\n\n".join(parts))
 
 

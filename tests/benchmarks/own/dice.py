@@ -117,25 +117,25 @@ def _searched(
         return {"failed": (done.stderr.strip().splitlines() or ["?"])[-1][:200]}
     if not (folder / f"{method}.json").is_file():
         return {"failed": f"no row within {PATIENCE} CPU-s"}
-    told = json.loads((folder / f"{method}.json").read_text())
-    total, count = len(asked), len(told["found"])
+    answer = json.loads((folder / f"{method}.json").read_text())
+    total, count = len(asked), len(answer["found"])
     asked, cells, source = asked[:count], cells[:count], source[:count]
     ends = pandas.read_csv(folder / f"{method}.csv", dtype=dict.fromkeys(texts, str), keep_default_na=False)
-    given = torch.tensor(told["found"])
+    given = torch.tensor(answer["found"])
     rows = asked.reset_index(drop=True).copy()
     for name in rows:
         kind = rows[name].dtype
         rows[name] = [
             kind.type(float(ends[name][i])) if kind.kind in "iuf" and there else ends[name][i] if there else rows[name][i]
-            for i, there in enumerate(told["found"])
+            for i, there in enumerate(answer["found"])
         ]
     own = [world.class_names[k] for k in source.tolist()]
     end = world.units.entered(rows)[1]
     figures = _of_ends(world, cells, source, end, given)
-    agree = fmean(a == b for a, b in zip(told["labels"], own, strict=True))
-    costs = {"queries": fmean(told["queries"]), "cpu_seconds": fmean(told["seconds"])}
+    agree = fmean(a == b for a, b in zip(answer["labels"], own, strict=True))
+    costs = {"queries": fmean(answer["queries"]), "cpu_seconds": fmean(answer["seconds"])}
     failed = {"failed": f"{count} of {total} rows within {PATIENCE} CPU-s; the figures are theirs"} if late else {}
-    return {**figures, **costs, **failed, "same_label": agree, "errors": told["errors"][:3]}
+    return {**figures, **costs, **failed, "same_label": agree, "errors": answer["errors"][:3]}
 
 
 def _of_ends(world: Any, cells: Tensor, source: Tensor, ends: Tensor, given: Tensor) -> dict[str, Any]:
